@@ -1,0 +1,50 @@
+# Two commands do everything: `make demo` and `make test`. Each installs what it needs first.
+VENV ?= .venv
+PY := $(VENV)/bin/python
+ARGS ?=
+
+.PHONY: help demo test check unit real format proto clean
+help: ## list the targets
+	@grep -hE '^[a-z-]+.*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /  make \1\t/'
+
+$(VENV)/.runtime: pyproject.toml constraints.txt scripts/setup-venv.sh
+	@scripts/setup-venv.sh $(VENV) .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt scripts/setup-venv.sh
+	@scripts/setup-venv.sh $(VENV) '.[dev]'
+	@touch $(VENV)/.runtime $@
+
+demo: $(VENV)/.runtime ## watch HTTP go through NLB and ALB, with a canary, a dead backend and a rate limit
+	@$(VENV)/bin/marchproxy demo $(ARGS)
+
+check: $(VENV)/.dev ## the fast gate: format, lint, types, floors, contract, unit tests
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	PYTHON=$(PY) scripts/validate-proto.sh
+	PYTHON=$(PY) scripts/gen-proto.sh --check
+	$(PY) -m pytest tests/unit -n 2
+
+real: $(VENV)/.dev ## the real tests: true servers and clients (installs them, as root)
+	scripts/install-servers.sh test
+	$(PY) -m pytest tests/real $(ARGS)
+
+test: $(VENV)/.dev ## everything: unit tests, then the real ones
+	$(PY) -m pytest tests/unit -n 2
+	$(MAKE) real
+
+bench-%: $(VENV)/.dev ## one benchmark, e.g. make bench-http ARGS=--quick (installs the peers, as root)
+	scripts/install-servers.sh bench
+	$(PY) -m bench.$* $(ARGS)
+
+format: $(VENV)/.dev ## format and sort imports
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+proto: $(VENV)/.dev ## regenerate src/marchproxy/contract/pb from proto/
+	PYTHON=$(PY) scripts/gen-proto.sh
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Usage: install-servers.sh test|bench   apt-get install the servers and clients that the real tests or the
+# benchmarks talk to. Does nothing when they are all there.
+set -euo pipefail
+case "${1:-}" in
+    test) packages=(curl wrk nghttp2-client iproute2 procps) ;;
+    bench) packages=(curl wrk nghttp2-client iproute2 procps haproxy) ;;
+    *) echo "usage: $0 test|bench" >&2; exit 2 ;;
+esac
+missing=()
+for package in "${packages[@]}"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+if [ "$(id -u)" -ne 0 ]; then
+    echo "these packages are needed: ${missing[*]}; run: sudo apt-get install ${missing[*]}" >&2
+    exit 1
+fi
+echo "installing ${missing[*]}" >&2
+# a package's own service must not start: the tests start every server themselves
+printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d
+trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -1,0 +1,1 @@
+"""Arguments to one process; output for people and --json for programs."""

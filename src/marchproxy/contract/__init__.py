@@ -1,0 +1,1 @@
+"""The wire contract: generated protobuf, and protobuf to model and back."""

@@ -1,0 +1,1 @@
+"""Existing engines that MarchProxy drives."""

@@ -1,0 +1,1 @@
+"""Envoy: its process, its admin API and the resources it is programmed with."""

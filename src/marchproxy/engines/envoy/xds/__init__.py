@@ -1,0 +1,1 @@
+"""The xDS control plane: immutable snapshots, checked, then streamed over ADS."""

@@ -1,0 +1,1 @@
+"""The modules behind the NLB; each is a process that serves ModuleService."""

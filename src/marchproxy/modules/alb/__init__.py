@@ -1,0 +1,1 @@
+"""The HTTP load balancer: an Envoy programmed over xDS."""

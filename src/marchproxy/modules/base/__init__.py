@@ -1,0 +1,1 @@
+"""What every module shares: ModuleService, registration, heartbeats, metrics, state."""

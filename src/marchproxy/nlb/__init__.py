@@ -1,0 +1,1 @@
+"""The L4 router: NLBService, registry, routing table, forwarding plan, data planes."""
