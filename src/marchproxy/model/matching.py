@@ -1,0 +1,121 @@
+"""Matching: which route takes a request. The order here is the order in which Envoy is given the routes.
+
+Ties are broken as in the Gateway API (https://gateway-api.sigs.k8s.io/reference/spec/#httprouterule): after
+priority, the more specific host, then exact before regex before prefix, the longer path, a method, more headers.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, PathMatch, Route, RouteMatch
+
+_KIND_ORDER = {PathKind.EXACT: 0, PathKind.REGEX: 1, PathKind.PREFIX: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What routing looks at. `host` without port, `path` without query string, header names in lower case."""
+
+    host: str
+    path: str = "/"
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@lru_cache(maxsize=1024)
+def compiled(pattern: str) -> re.Pattern[str]:
+    """The compiled pattern. Raises re.error."""
+    return re.compile(pattern)
+
+
+def host_matches(pattern: str, host: str) -> bool:
+    """Whether `pattern` (exact, `*.suffix`, or `*`) covers `host`; a wildcard covers any number of labels."""
+    pattern, host = pattern.lower(), host.lower()
+    if pattern == "*":
+        return True
+    if pattern.startswith("*."):
+        return host.endswith(pattern[1:]) and len(host) > len(pattern) - 1
+    return pattern == host
+
+
+def path_matches(match: PathMatch, path: str) -> bool:
+    """Whether a path, without its query string, is matched."""
+    match match.kind:
+        case PathKind.EXACT:
+            return path == match.value
+        case PathKind.REGEX:
+            return compiled(match.value).fullmatch(path) is not None
+        case PathKind.PREFIX:
+            prefix = match.value.rstrip("/")
+            return path == prefix or path.startswith(prefix + "/")
+
+
+def header_matches(match: HeaderMatch, headers: Mapping[str, str]) -> bool:
+    """Whether the headers (names in lower case) satisfy one header match."""
+    value = headers.get(match.name.lower())
+    match match.kind:
+        case HeaderKind.PRESENT:
+            found = value is not None
+        case HeaderKind.EXACT:
+            found = value == match.value
+        case HeaderKind.PREFIX:
+            found = value is not None and value.startswith(match.value)
+        case HeaderKind.REGEX:
+            found = value is not None and compiled(match.value).fullmatch(value) is not None
+    return found != match.invert
+
+
+def request_matches(match: RouteMatch, request: Request) -> bool:
+    """Whether every part of `match` accepts the request."""
+    return (
+        (not match.hosts or any(host_matches(pattern, request.host) for pattern in match.hosts))
+        and (not match.methods or request.method.upper() in match.methods)
+        and path_matches(match.path, request.path)
+        and all(header_matches(header, request.headers) for header in match.headers)
+    )
+
+
+def host_rank(pattern: str) -> tuple[int, int]:
+    """Sort key of a host pattern, the most specific first: exact, then the longer wildcard, then any host."""
+    if pattern == "*":
+        return (2, 0)
+    return (1, -len(pattern)) if pattern.startswith("*.") else (0, -len(pattern))
+
+
+def rank(route: Route, host_pattern: str) -> tuple[int, tuple[int, int], int, int, int, int, str]:
+    """Sort key of a route under one of its host patterns, the winner first. The id makes the order total."""
+    match = route.match
+    return (
+        -route.priority,
+        host_rank(host_pattern),
+        _KIND_ORDER[match.path.kind],
+        -len(match.path.value),
+        0 if match.methods else 1,
+        -len(match.headers),
+        route.route_id,
+    )
+
+
+def in_order(routes: Iterable[Route], host: str | None = None) -> list[Route]:
+    """The routes that can answer for `host` (None: all of them), the first to be tried first.
+
+    `host` may itself be a wildcard pattern: then a route counts when it covers everything the pattern covers.
+    """
+    ranked = []
+    for route in routes:
+        patterns = route.match.hosts or ("*",)
+        covering = [p for p in patterns if host is None or p == "*" or host_matches(p, host) or p == host]
+        if covering:
+            best = min(covering, key=host_rank)
+            ranked.append((rank(route, best), route))
+    return [route for _, route in sorted(ranked, key=lambda pair: pair[0])]
+
+
+def find_route(routes: Sequence[Route], request: Request) -> Route | None:
+    """The route that takes the request, or None."""
+    for route in in_order(routes, request.host):
+        if request_matches(route.match, request):
+            return route
+    return None

@@ -1,0 +1,126 @@
+"""Routes: what a request must look like, and the backend pools that answer it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NewType
+
+from marchproxy.model.module import ModuleType, Protocol, Version
+
+RouteId = NewType("RouteId", str)
+PoolName = NewType("PoolName", str)
+
+
+class PathKind(Enum):
+    """How a path is compared. PREFIX is path-separated: `/api` matches `/api` and `/api/x`, not `/apix`."""
+
+    EXACT = "exact"
+    PREFIX = "prefix"
+    REGEX = "regex"
+
+
+@dataclass(frozen=True, slots=True)
+class PathMatch:
+    """A path to match, without its query string. A regex must match the whole path (RE2 syntax)."""
+
+    kind: PathKind = PathKind.PREFIX
+    value: str = "/"
+
+    def __str__(self) -> str:
+        return f"{self.kind.value} {self.value}"
+
+
+class HeaderKind(Enum):
+    """How a header's value is compared."""
+
+    EXACT = "exact"
+    PREFIX = "prefix"
+    REGEX = "regex"
+    PRESENT = "present"
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderMatch:
+    """One header to match; `name` is compared without regard to case, `value` with. `invert` negates the result."""
+
+    name: str
+    kind: HeaderKind = HeaderKind.EXACT
+    value: str = ""
+    invert: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RouteMatch:
+    """All parts must match. No hosts: any host. No methods: any method. Hosts are exact, or `*.example.com`."""
+
+    hosts: tuple[str, ...] = ()
+    path: PathMatch = PathMatch()
+    methods: tuple[str, ...] = ()
+    headers: tuple[HeaderMatch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BackendRef:
+    """A backend pool's share of a route, in percent (0 to 100); the shares of a route add up to 100."""
+
+    pool: PoolName
+    weight: int = 100
+
+
+#: What may be retried, in the field's words; see docs/configuration.md for each one's meaning.
+RETRY_CONDITIONS = frozenset(
+    {
+        "connect_failure",
+        "refused_stream",
+        "reset_before_request",
+        "reset",
+        "gateway_error",
+        "5xx",
+        "retriable_4xx",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Retries of one request, on another endpoint where there is one. `per_try_timeout` in seconds, 0: none.
+
+    The default conditions are safe for every method: the backend cannot have seen the request. `reset`,
+    `gateway_error` and `5xx` may send a request twice.
+    """
+
+    attempts: int = 2
+    on: tuple[str, ...] = ("connect_failure", "refused_stream", "reset_before_request")
+    per_try_timeout: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route. `timeout` (whole response) and `idle_timeout` (silence on a stream) in seconds, 0: none.
+
+    Among the routes that match, the highest `priority` wins; see `marchproxy.model.matching` for ties.
+    `listeners` names the NLB listeners it belongs to (none: all of its protocol); `sources` are client CIDRs.
+    """
+
+    route_id: RouteId
+    match: RouteMatch = RouteMatch()
+    backends: tuple[BackendRef, ...] = ()
+    priority: int = 0
+    protocol: Protocol = Protocol.HTTP
+    module_type: ModuleType | None = None
+    timeout: float = 15.0
+    idle_timeout: float = 300.0
+    retry: RetryPolicy = RetryPolicy()
+    listeners: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    source_port: int = 0
+    destination_port: int = 0
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionWeight:
+    """The share of one version, in percent."""
+
+    version: Version
+    weight: int

@@ -1,0 +1,27 @@
+"""Desired state: the one typed document that says what the whole system should do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from marchproxy.model.limit import RateLimit
+from marchproxy.model.listener import Listener
+from marchproxy.model.pool import BackendPool
+from marchproxy.model.route import PoolName, Route, RouteId
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """Listeners, routes, backend pools and rate limits. Check it with `marchproxy.model.checks.check_state`."""
+
+    listeners: tuple[Listener, ...] = ()
+    routes: tuple[Route, ...] = ()
+    pools: tuple[BackendPool, ...] = ()
+    rate_limits: tuple[RateLimit, ...] = ()
+
+    def routes_by_id(self) -> Mapping[RouteId, Route]:
+        """The routes by id."""
+        return {route.route_id: route for route in self.routes}
+
+    def pools_by_name(self) -> Mapping[PoolName, BackendPool]:
+        """The pools by name."""
+        return {pool.name: pool for pool in self.pools}

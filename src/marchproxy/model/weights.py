@@ -1,0 +1,62 @@
+"""Weights: how a traffic shift changes the shares of a route's backends. Shares are whole percent and add up to 100."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from marchproxy.model.module import Version
+from marchproxy.model.problem import RefusalCode, Refused
+from marchproxy.model.route import BackendRef, PoolName
+
+
+def shift_to_version(
+    backends: Sequence[BackendRef], versions: Mapping[PoolName, Version], version: Version, percent: int
+) -> tuple[BackendRef, ...]:
+    """Give the pools of `version` together `percent`, and the others the rest, each side in its present proportion.
+
+    Raises Refused when the percentage is not 0 to 100, no backend has the version, or nobody could take the rest.
+    """
+    if not 0 <= percent <= 100:
+        raise Refused(RefusalCode.INVALID_ARGUMENT, f"weight: {percent} is not between 0 and 100")
+    chosen = [backend for backend in backends if versions.get(backend.pool) == version]
+    others = [backend for backend in backends if versions.get(backend.pool) != version]
+    if not chosen:
+        known = ", ".join(sorted({versions[b.pool] for b in backends if b.pool in versions})) or "none"
+        raise Refused(RefusalCode.NOT_FOUND, f'version: no backend has version "{version}"; known: {known}')
+    if not others and percent != 100:
+        raise Refused(
+            RefusalCode.INVALID_ARGUMENT,
+            f'weight: every backend has version "{version}", so nothing can take the other {100 - percent} %',
+        )
+    shares = dict(zip([b.pool for b in chosen], split(percent, [b.weight for b in chosen]), strict=True))
+    shares |= dict(
+        zip([b.pool for b in others], split(100 - percent, [b.weight for b in others]), strict=True)
+    )
+    return tuple(replace(backend, weight=shares[backend.pool]) for backend in backends)
+
+
+def split(total: int, proportions: Sequence[int]) -> list[int]:
+    """`total` in whole parts proportional to `proportions` (all zero: equal), by largest remainder.
+
+    >>> split(10, [1, 1, 1])
+    [4, 3, 3]
+    """
+    if not proportions:
+        return []
+    weights = list(proportions) if any(proportions) else [1] * len(proportions)
+    whole = sum(weights)
+    parts = [total * weight // whole for weight in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda i: (-(total * weights[i] % whole), i))
+    for index in by_remainder[: total - sum(parts)]:
+        parts[index] += 1
+    return parts
+
+
+def version_shares(
+    backends: Sequence[BackendRef], versions: Mapping[PoolName, Version]
+) -> dict[Version, int]:
+    """The share of each version, in percent, in the order of the backends."""
+    shares: dict[Version, int] = {}
+    for backend in backends:
+        version = versions.get(backend.pool, Version(""))
+        shares[version] = shares.get(version, 0) + backend.weight
+    return shares
