@@ -1,0 +1,47 @@
+"""One Envoy resource, serialised once and hashed, with what it refers to. Never re-parsed afterwards."""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Self
+
+from google.protobuf import any_pb2
+from google.protobuf.message import Message
+
+from marchproxy.engines.envoy.xds.kinds import Reference, ResourceType
+from marchproxy.engines.envoy.xds.references import references_of
+
+__all__ = ["Reference", "Resource", "ResourceType"]
+
+_BY_FULL_NAME = {kind.value: kind for kind in ResourceType}
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A named, versioned Envoy resource. Two are equal when type, name and version (the content) are."""
+
+    type: ResourceType
+    name: str
+    version: str
+    body: any_pb2.Any = field(compare=False, repr=False)
+    references: frozenset[Reference] = field(compare=False, repr=False, default=frozenset())
+
+    @classmethod
+    def of(cls, message: Message) -> Self:
+        """Serialise a Cluster, ClusterLoadAssignment, Listener, RouteConfiguration or Secret, once.
+
+        ValueError: another kind of message, or one without a name.
+        """
+        kind = _BY_FULL_NAME.get(message.DESCRIPTOR.full_name)
+        if kind is None:
+            raise ValueError(f"{message.DESCRIPTOR.full_name} is not a resource type served over xDS")
+        name = getattr(message, "cluster_name" if kind is ResourceType.ENDPOINT else "name")
+        if not name:
+            raise ValueError(f"a {kind.name.lower()} needs a name")
+        content = message.SerializeToString(deterministic=True)
+        return cls(
+            type=kind,
+            name=name,
+            version=hashlib.blake2b(content, digest_size=8).hexdigest(),
+            body=any_pb2.Any(type_url=kind.type_url, value=content),
+            references=references_of(kind, message),
+        )

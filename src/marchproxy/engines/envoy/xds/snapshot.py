@@ -1,0 +1,132 @@
+"""Snapshots: complete, consistent sets of resources. Only `check` and `transition` make one; only these are published."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from marchproxy.engines.envoy.xds.resource import Reference, Resource, ResourceType
+
+Resources = Mapping[str, Resource]
+
+_SEAL = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Resources as somebody put them together, unchecked. `static_clusters` are those in Envoy's bootstrap."""
+
+    resources: tuple[Resource, ...]
+    static_clusters: frozenset[str] = frozenset()
+
+
+class InconsistentSnapshot(Exception):
+    """A draft that Envoy could not serve in full. `problems` names each resource and what is wrong with it."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A frozen, checked set of resources: every reference leads to a resource of the same snapshot."""
+
+    _by_type: Mapping[ResourceType, Resources]
+    static_clusters: frozenset[str]
+    _seal: object = field(compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self._seal is not _SEAL:
+            raise TypeError("a Snapshot is made by check() or transition()")
+
+    def of(self, kind: ResourceType) -> Resources:
+        """The resources of one type by name."""
+        return self._by_type[kind]
+
+    def __iter__(self) -> Iterator[Resource]:
+        for resources in self._by_type.values():
+            yield from resources.values()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_type.values()))
+
+
+def _seal(by_type: Mapping[ResourceType, dict[str, Resource]], static_clusters: frozenset[str]) -> Snapshot:
+    frozen = {kind: MappingProxyType(by_type.get(kind, {})) for kind in ResourceType}
+    return Snapshot(MappingProxyType(frozen), static_clusters, _SEAL)
+
+
+EMPTY = _seal({}, frozenset())
+
+
+def check(draft: Draft) -> Snapshot:
+    """Turn a draft into a snapshot, or raise InconsistentSnapshot with every problem found."""
+    by_type: dict[ResourceType, dict[str, Resource]] = {kind: {} for kind in ResourceType}
+    problems: list[str] = []
+    for resource in draft.resources:
+        if resource.name in by_type[resource.type]:
+            problems.append(f"{_label(resource.type, resource.name)}: given more than once")
+        by_type[resource.type][resource.name] = resource
+    for resource in draft.resources:
+        problems.extend(_missing(resource, by_type, draft.static_clusters))
+    if problems:
+        raise InconsistentSnapshot(tuple(sorted(problems)))
+    return _seal(by_type, draft.static_clusters)
+
+
+def _missing(
+    resource: Resource, by_type: Mapping[ResourceType, Resources], static_clusters: frozenset[str]
+) -> Iterator[str]:
+    for wanted in resource.references:
+        if wanted.name in by_type[wanted.type]:
+            continue
+        if wanted.type is ResourceType.CLUSTER and wanted.name in static_clusters:
+            continue
+        yield f"{_label(resource.type, resource.name)}: needs {_label(wanted.type, wanted.name)}, which is missing"
+
+
+def _label(kind: ResourceType, name: str) -> str:
+    words = {ResourceType.ENDPOINT: "endpoints", ResourceType.ROUTE: "route configuration"}
+    return f'{words.get(kind, kind.name.lower())} "{name}"'
+
+
+def transition(old: Snapshot, new: Snapshot) -> tuple[Snapshot, ...]:
+    """The snapshots to publish one after the other so that no traffic meets a missing cluster.
+
+    Make before break: clusters and endpoints are added, then listeners and routes switched, then what is no longer
+    used removed. A stage equal to the one before it is left out, so a mere weight change is one stage and no change none.
+    """
+    upstream = {
+        kind: {**old.of(kind), **new.of(kind)}
+        for kind in (ResourceType.CLUSTER, ResourceType.ENDPOINT, ResourceType.SECRET)
+    }
+    listener, route = ResourceType.LISTENER, ResourceType.ROUTE
+    static = old.static_clusters | new.static_clusters
+    before, after = (
+        _seal({**upstream, listener: dict(s.of(listener)), route: dict(s.of(route))}, static)
+        for s in (old, new)
+    )
+    return tuple(_without_repeats(old, (before, after, new)))
+
+
+def _without_repeats(first: Snapshot, stages: Iterable[Snapshot]) -> Iterator[Snapshot]:
+    last = first
+    for stage in stages:
+        if stage != last:
+            yield stage
+            last = stage
+
+
+def clusters_to_warm(old: Snapshot, new: Snapshot) -> frozenset[str]:
+    """Names of the clusters that `new` adds or changes: Envoy has to warm them before routes may use them."""
+    known = old.of(ResourceType.CLUSTER)
+    return frozenset(
+        name for name, cluster in new.of(ResourceType.CLUSTER).items() if known.get(name) != cluster
+    )
+
+
+def required(snapshot: Snapshot) -> frozenset[Reference]:
+    """The endpoints, routes and secrets that a client which holds all clusters and listeners must hold as well."""
+    roots = (ResourceType.CLUSTER, ResourceType.LISTENER)
+    found = (wanted for kind in roots for r in snapshot.of(kind).values() for wanted in r.references)
+    return frozenset(wanted for wanted in found if wanted.type not in roots)
