@@ -1,0 +1,66 @@
+"""Series: the recent past of metrics, in bounded memory. The caller brings the time (Unix seconds)."""
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One measured value. `labels` are pairs, sorted by name."""
+
+    name: str
+    value: float
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Everything that was measured at one moment; `at` in Unix seconds."""
+
+    at: float
+    points: tuple[Point, ...]
+
+
+@dataclass(slots=True)
+class Series:
+    """A ring of frames: the oldest goes when there are `capacity` of them. Frames come in the order of time."""
+
+    capacity: int = 720
+    _frames: deque[Frame] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.capacity < 1:
+            raise ValueError(f"capacity: {self.capacity} is less than 1")
+        self._frames = deque(maxlen=self.capacity)
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def record(self, frame: Frame) -> None:
+        """Add a frame. A clock that went back does not break the order: the frame counts as just after the last."""
+        if self._frames and frame.at < self._frames[-1].at:
+            frame = Frame(self._frames[-1].at, frame.points)
+        self._frames.append(frame)
+
+    def latest(self) -> Frame | None:
+        """The newest frame, or None."""
+        return self._frames[-1] if self._frames else None
+
+    def between(
+        self, start: float | None = None, end: float | None = None, names: Collection[str] = ()
+    ) -> Iterator[tuple[float, Point]]:
+        """The points from `start` to `end`, both included (None: open); `names` empty: all of them."""
+        frames = list(self._frames)
+        first = 0 if start is None else bisect_left(frames, start, key=_at)
+        last = len(frames) if end is None else bisect_right(frames, end, key=_at)
+        wanted = frozenset(names)
+        for frame in frames[first:last]:
+            for point in frame.points:
+                if not wanted or point.name in wanted:
+                    yield frame.at, point
+
+
+def _at(frame: Frame) -> float:
+    return frame.at
