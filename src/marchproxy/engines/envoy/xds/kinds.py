@@ -1,9 +1,9 @@
-"""The resource types of xDS and references between resources.
+"""The resource types of xDS.
 
 https://www.envoyproxy.io/docs/envoy/v1.40.0/api-docs/xds_protocol#resource-types
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import Enum
 
 _PREFIX = "type.googleapis.com/"
@@ -24,17 +24,12 @@ class ResourceType(Enum):
         return _PREFIX + self.value
 
 
+# the names of the resources that one resource cannot work without
+References = Mapping[ResourceType, frozenset[str]]
+
 _BY_URL = {kind.type_url: kind for kind in ResourceType}
 
 
 def type_of_url(type_url: str) -> ResourceType | None:
     """The resource type that a `type_url` names, or None when it is not one we serve."""
     return _BY_URL.get(type_url)
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A resource that another one cannot work without."""
-
-    type: ResourceType
-    name: str

@@ -4,7 +4,8 @@ Known: EDS names, RDS names, clusters of routes, of mirrors and of TCP proxies, 
 inside other filters' configurations (ext_proc, access log services, …) are not looked for.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
@@ -13,89 +14,102 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from google.protobuf.message import Message
 
-from marchproxy.engines.envoy.xds.kinds import Reference, ResourceType
+from marchproxy.engines.envoy.xds.kinds import References, ResourceType
 
 _TLS_CONTEXTS = (tls_pb2.DownstreamTlsContext, tls_pb2.UpstreamTlsContext)
 
 
-def references_of(kind: ResourceType, message: Message) -> frozenset[Reference]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    clusters: set[str] = field(default_factory=set)
+    endpoints: set[str] = field(default_factory=set)
+    routes: set[str] = field(default_factory=set)
+    secrets: set[str] = field(default_factory=set)
+
+
+def references_of(kind: ResourceType, message: Message) -> References:
     """Everything that `message` needs to be served beside it. DecodeError: a nested Any is malformed."""
     find = _FINDERS.get(kind)
-    return frozenset(find(message)) if find else frozenset()
+    if find is None:
+        return {}
+    found = _Found()
+    find(message, found)
+    by_type = {
+        ResourceType.CLUSTER: found.clusters,
+        ResourceType.ENDPOINT: found.endpoints,
+        ResourceType.ROUTE: found.routes,
+        ResourceType.SECRET: found.secrets,
+    }
+    return {wanted: frozenset(names) for wanted, names in by_type.items() if names}
 
 
-def _of_cluster(cluster: Any) -> Iterator[Reference]:
+def _of_cluster(cluster: Any, found: _Found) -> None:
     if cluster.type == cluster_pb2.Cluster.EDS and cluster.eds_cluster_config.eds_config.HasField("ads"):
-        yield Reference(ResourceType.ENDPOINT, cluster.eds_cluster_config.service_name or cluster.name)
-    yield from _of_transport_socket(cluster)
+        found.endpoints.add(cluster.eds_cluster_config.service_name or cluster.name)
+    _of_transport_socket(cluster, found)
 
 
-def _of_listener(listener: Any) -> Iterator[Reference]:
+def _of_listener(listener: Any, found: _Found) -> None:
     chains = list(listener.filter_chains)
     if listener.HasField("default_filter_chain"):
         chains.append(listener.default_filter_chain)
     for chain in chains:
-        yield from _of_transport_socket(chain)
+        _of_transport_socket(chain, found)
         for network_filter in chain.filters:
-            yield from _of_filter(network_filter.typed_config)
+            _of_filter(network_filter.typed_config, found)
     if listener.HasField("api_listener"):
-        yield from _of_filter(listener.api_listener.api_listener)
+        _of_filter(listener.api_listener.api_listener, found)
 
 
-def _of_filter(config: Any) -> Iterator[Reference]:
+def _of_filter(config: Any, found: _Found) -> None:
     if config.Is(hcm_pb2.HttpConnectionManager.DESCRIPTOR):
         manager = hcm_pb2.HttpConnectionManager.FromString(config.value)
         if manager.HasField("rds") and manager.rds.config_source.HasField("ads"):
-            yield Reference(ResourceType.ROUTE, manager.rds.route_config_name)
+            found.routes.add(manager.rds.route_config_name)
         elif manager.HasField("route_config"):
-            yield from _of_route_configuration(manager.route_config)
+            _of_route_configuration(manager.route_config, found)
     elif config.Is(tcp_proxy_pb2.TcpProxy.DESCRIPTOR):
-        yield from _of_targets(tcp_proxy_pb2.TcpProxy.FromString(config.value))
+        _of_targets(tcp_proxy_pb2.TcpProxy.FromString(config.value), found)
 
 
-def _of_route_configuration(configuration: Any) -> Iterator[Reference]:
-    yield from _of_mirrors(configuration)
+def _of_route_configuration(configuration: Any, found: _Found) -> None:
+    _of_mirrors(configuration, found)
     for host in configuration.virtual_hosts:
-        yield from _of_mirrors(host)
+        _of_mirrors(host, found)
         for route in host.routes:
             if route.HasField("route"):
                 action = route.route
-                yield from _of_targets(action)
-                yield from _of_mirrors(action)
+                _of_targets(action, found)
+                _of_mirrors(action, found)
 
 
-def _of_targets(action: Any) -> Iterator[Reference]:
+def _of_targets(action: Any, found: _Found) -> None:
     match action.WhichOneof("cluster_specifier"):
         case "cluster":
-            yield Reference(ResourceType.CLUSTER, action.cluster)
+            found.clusters.add(action.cluster)
         case "weighted_clusters":
-            for target in action.weighted_clusters.clusters:
-                if target.name:  # a target may name a header that holds the cluster instead
-                    yield Reference(ResourceType.CLUSTER, target.name)
+            # a target without a name takes it from a request header
+            found.clusters.update(target.name for target in action.weighted_clusters.clusters if target.name)
 
 
-def _of_mirrors(holder: Any) -> Iterator[Reference]:
-    for mirror in holder.request_mirror_policies:
-        if mirror.cluster:
-            yield Reference(ResourceType.CLUSTER, mirror.cluster)
+def _of_mirrors(holder: Any, found: _Found) -> None:
+    found.clusters.update(mirror.cluster for mirror in holder.request_mirror_policies if mirror.cluster)
 
 
-def _of_transport_socket(holder: Any) -> Iterator[Reference]:
+def _of_transport_socket(holder: Any, found: _Found) -> None:
     config = holder.transport_socket.typed_config
     for context in _TLS_CONTEXTS:
         if config.Is(context.DESCRIPTOR):
-            yield from _of_tls(context.FromString(config.value).common_tls_context)
+            _of_tls(context.FromString(config.value).common_tls_context, found)
 
 
-def _of_tls(tls: Any) -> Iterator[Reference]:
+def _of_tls(tls: Any, found: _Found) -> None:
     sources = [*tls.tls_certificate_sds_secret_configs, tls.validation_context_sds_secret_config]
     sources.append(tls.combined_validation_context.validation_context_sds_secret_config)
-    for source in sources:
-        if source.sds_config.HasField("ads"):
-            yield Reference(ResourceType.SECRET, source.name)
+    found.secrets.update(source.name for source in sources if source.sds_config.HasField("ads"))
 
 
-_FINDERS: dict[ResourceType, Callable[[Any], Iterator[Reference]]] = {
+_FINDERS: dict[ResourceType, Callable[[Any, _Found], None]] = {
     ResourceType.CLUSTER: _of_cluster,
     ResourceType.LISTENER: _of_listener,
     ResourceType.ROUTE: _of_route_configuration,

@@ -7,10 +7,10 @@ from typing import Self
 from google.protobuf import any_pb2
 from google.protobuf.message import Message
 
-from marchproxy.engines.envoy.xds.kinds import Reference, ResourceType
+from marchproxy.engines.envoy.xds.kinds import References, ResourceType
 from marchproxy.engines.envoy.xds.references import references_of
 
-__all__ = ["Reference", "Resource", "ResourceType"]
+__all__ = ["Resource", "ResourceType"]
 
 _BY_FULL_NAME = {kind.value: kind for kind in ResourceType}
 
@@ -23,7 +23,7 @@ class Resource:
     name: str
     version: str
     body: any_pb2.Any = field(compare=False, repr=False)
-    references: frozenset[Reference] = field(compare=False, repr=False, default=frozenset())
+    references: References = field(compare=False, repr=False, default_factory=dict)
 
     @classmethod
     def of(cls, message: Message) -> Self:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from marchproxy.engines.envoy.xds.resource import Reference, Resource, ResourceType
+from marchproxy.engines.envoy.xds.resource import Resource, ResourceType
 
 Resources = Mapping[str, Resource]
 
@@ -77,12 +77,12 @@ def check(draft: Draft) -> Snapshot:
 def _missing(
     resource: Resource, by_type: Mapping[ResourceType, Resources], static_clusters: frozenset[str]
 ) -> Iterator[str]:
-    for wanted in resource.references:
-        if wanted.name in by_type[wanted.type]:
-            continue
-        if wanted.type is ResourceType.CLUSTER and wanted.name in static_clusters:
-            continue
-        yield f"{_label(resource.type, resource.name)}: needs {_label(wanted.type, wanted.name)}, which is missing"
+    for kind, wanted in resource.references.items():
+        missing = wanted - by_type[kind].keys()
+        if kind is ResourceType.CLUSTER:
+            missing -= static_clusters
+        for name in missing:
+            yield f"{_label(resource.type, resource.name)}: needs {_label(kind, name)}, which is missing"
 
 
 def _label(kind: ResourceType, name: str) -> str:
@@ -125,8 +125,12 @@ def clusters_to_warm(old: Snapshot, new: Snapshot) -> frozenset[str]:
     )
 
 
-def required(snapshot: Snapshot) -> frozenset[Reference]:
-    """The endpoints, routes and secrets that a client which holds all clusters and listeners must hold as well."""
-    roots = (ResourceType.CLUSTER, ResourceType.LISTENER)
-    found = (wanted for kind in roots for r in snapshot.of(kind).values() for wanted in r.references)
-    return frozenset(wanted for wanted in found if wanted.type not in roots)
+def wanted_by_holder(snapshot: Snapshot) -> dict[ResourceType, set[str]]:
+    """The endpoints, routes and secrets that a client asks for once it holds all clusters and listeners."""
+    wanted: dict[ResourceType, set[str]] = {}
+    for root in (ResourceType.CLUSTER, ResourceType.LISTENER):
+        for resource in snapshot.of(root).values():
+            for kind, names in resource.references.items():
+                if kind is not ResourceType.CLUSTER:
+                    wanted.setdefault(kind, set()).update(names)
+    return wanted
