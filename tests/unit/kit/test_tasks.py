@@ -1,0 +1,139 @@
+import asyncio
+import itertools
+import os
+import signal
+
+import pytest
+from structlog.testing import capture_logs
+
+from marchproxy.kit.clock import VirtualClock
+from marchproxy.kit.tasks import every, run, run_service
+
+
+async def test_every_goes_on_after_an_error_and_logs_it():
+    clock, rounds = VirtualClock(), []
+
+    async def work():
+        rounds.append(clock.monotonic())
+        if len(rounds) == 2:
+            raise ValueError("second round")
+
+    with capture_logs() as logs:
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(every(10, work, clock=clock, name="heartbeat"))
+            await clock.elapse(35)
+            task.cancel()
+    assert rounds == [0, 10, 20, 30]
+    assert [(entry["task"], entry["log_level"]) for entry in logs] == [("heartbeat", "error")]
+
+
+async def test_every_keeps_its_pace_when_work_takes_time():
+    clock, rounds = VirtualClock(), []
+
+    async def work():
+        rounds.append(clock.monotonic())
+        await clock.sleep(4 if len(rounds) < 3 else 25)
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(every(10, work, clock=clock, name="slow"))
+        await clock.elapse(46)
+        task.cancel()
+    assert rounds == [0, 10, 20, 45]
+
+
+async def test_every_jitter_stays_within_its_share():
+    clock, rounds = VirtualClock(), []
+
+    async def work():
+        rounds.append(clock.monotonic())
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(every(10, work, clock=clock, name="spread", jitter=0.1))
+        await clock.elapse(200)
+        task.cancel()
+    gaps = [after - before for before, after in itertools.pairwise(rounds)]
+    assert all(9 <= gap <= 11 for gap in gaps)
+    assert len({round(gap, 6) for gap in gaps}) > 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_sets_stop(number):
+    async def main(stop):
+        os.kill(os.getpid(), number)
+        await stop.wait()
+
+    assert await run_service(main) is True
+
+
+async def test_a_second_signal_cancels():
+    seen = []
+
+    async def main(stop):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await stop.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    assert await run_service(main) is False
+    assert seen == ["cancelled"]
+
+
+async def test_hangup_reloads_and_a_failed_reload_is_logged():
+    calls = []
+
+    async def reload():
+        calls.append(1)
+        if len(calls) == 1:
+            reloaded.set()
+            raise ValueError("bad settings")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    reloaded = asyncio.Event()
+
+    async def main(stop):
+        os.kill(os.getpid(), signal.SIGHUP)
+        await reloaded.wait()
+        os.kill(os.getpid(), signal.SIGHUP)
+        await stop.wait()
+
+    with capture_logs() as logs:
+        assert await run_service(main, on_reload=reload) is True
+    assert len(calls) == 2
+    assert [entry["event"] for entry in logs] == ["reload failed; the service goes on as before"]
+
+
+async def test_an_error_of_the_service_comes_out_bare():
+    async def main(stop):
+        raise OSError("port in use")
+
+    with pytest.raises(OSError, match="port in use"):
+        await run_service(main)
+
+
+async def test_cancelling_from_outside_cancels_the_service():
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def main(stop):
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(run_service(main))
+        await started.wait()
+        task.cancel()
+    assert task.cancelled()
+    assert ended.is_set()
+
+
+def test_run_is_uvloop():
+    async def loop_module():
+        return type(asyncio.get_running_loop()).__module__
+
+    assert run(loop_module).startswith("uvloop")
