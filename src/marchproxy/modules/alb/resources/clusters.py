@@ -1,0 +1,165 @@
+"""Backend pools as Envoy clusters: one cluster per pool, so that every route to it shares health and counts.
+
+https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/cluster/v3/cluster.proto
+"""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
+from envoy.config.core.v3 import address_pb2, config_source_pb2, health_check_pb2, protocol_pb2
+from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+from envoy.type.v3 import percent_pb2
+from google.protobuf import any_pb2, wrappers_pb2
+
+from marchproxy.model.module import Protocol
+from marchproxy.model.pool import BackendPool, BalancePolicy, Endpoint, HealthCheck
+from marchproxy.modules.alb.resources.durations import duration
+
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_UNLIMITED = 2**31 - 1
+_BALANCE: Mapping[BalancePolicy, int] = {
+    BalancePolicy.LEAST_CONNECTIONS: cluster_pb2.Cluster.LEAST_REQUEST,
+    BalancePolicy.ROUND_ROBIN: cluster_pb2.Cluster.ROUND_ROBIN,
+    BalancePolicy.RANDOM: cluster_pb2.Cluster.RANDOM,
+    BalancePolicy.SOURCE_HASH: cluster_pb2.Cluster.MAGLEV,
+}
+
+
+def cluster_name(pool: str) -> str:
+    """The name of a pool's cluster, and so the prefix of its statistics."""
+    return f"pool.{pool}"
+
+
+def build_cluster(pool: BackendPool) -> Any:
+    """The cluster of a pool. Endpoints that are all IP addresses come over EDS; host names are resolved by Envoy."""
+    name = cluster_name(pool.name)
+    cluster = cluster_pb2.Cluster(
+        name=name,
+        connect_timeout=duration(pool.connect_timeout),
+        lb_policy=_BALANCE[pool.balance],
+        circuit_breakers=_circuit_breakers(),
+        # only when every endpoint is unhealthy is it better to try them all than to refuse
+        common_lb_config=cluster_pb2.Cluster.CommonLbConfig(
+            healthy_panic_threshold=percent_pb2.Percent(value=1)
+        ),
+        ignore_health_on_host_removal=True,
+    )
+    if _resolved(pool):
+        cluster.type = cluster_pb2.Cluster.EDS
+        cluster.eds_cluster_config.CopyFrom(
+            cluster_pb2.Cluster.EdsClusterConfig(
+                eds_config=config_source_pb2.ConfigSource(
+                    ads=config_source_pb2.AggregatedConfigSource(), resource_api_version="V3"
+                )
+            )
+        )
+    else:
+        cluster.type = cluster_pb2.Cluster.STRICT_DNS
+        cluster.respect_dns_ttl = True
+        cluster.load_assignment.CopyFrom(_assignment(pool))
+    if pool.health_check is not None:
+        cluster.health_checks.append(_health_check(pool.health_check, pool.protocol))
+    if pool.protocol in {Protocol.HTTP2, Protocol.GRPC}:
+        cluster.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(_http2_options())
+    return cluster
+
+
+def build_endpoints(pool: BackendPool) -> Any | None:
+    """The endpoints of a pool for EDS, or None when its cluster resolves host names itself."""
+    return _assignment(pool) if _resolved(pool) else None
+
+
+def _assignment(pool: BackendPool) -> Any:
+    return endpoint_pb2.ClusterLoadAssignment(
+        cluster_name=cluster_name(pool.name),
+        endpoints=[
+            endpoint_components_pb2.LocalityLbEndpoints(
+                lb_endpoints=[_endpoint(endpoint, pool.health_check) for endpoint in pool.endpoints]
+            )
+        ],
+    )
+
+
+def _endpoint(endpoint: Endpoint, check: HealthCheck | None) -> Any:
+    host, port = split_address(endpoint.address)
+    target = endpoint_components_pb2.Endpoint(address=_socket_address(host, port))
+    if check is not None and check.port:
+        target.health_check_config.port_value = check.port
+    return endpoint_components_pb2.LbEndpoint(
+        endpoint=target, load_balancing_weight=wrappers_pb2.UInt32Value(value=endpoint.weight)
+    )
+
+
+def _socket_address(host: str, port: int) -> Any:
+    return address_pb2.Address(socket_address=address_pb2.SocketAddress(address=host, port_value=port))
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """The host, without brackets, and the port of a checked `host:port`."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _resolved(pool: BackendPool) -> bool:
+    return all(_is_ip(split_address(endpoint.address)[0]) for endpoint in pool.endpoints)
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _circuit_breakers() -> Any:
+    """No ceilings by default: Envoy's own (1,024 requests, 3 retries at once) are traps that nobody asked for."""
+    thresholds = circuit_breaker_pb2.CircuitBreakers.Thresholds
+    return circuit_breaker_pb2.CircuitBreakers(
+        thresholds=[
+            thresholds(
+                max_connections=wrappers_pb2.UInt32Value(value=_UNLIMITED),
+                max_pending_requests=wrappers_pb2.UInt32Value(value=_UNLIMITED),
+                max_requests=wrappers_pb2.UInt32Value(value=_UNLIMITED),
+                # a fifth of the live requests may be retries, so that retries cannot bury a failing pool
+                retry_budget=thresholds.RetryBudget(
+                    budget_percent=percent_pb2.Percent(value=20),
+                    min_retry_concurrency=wrappers_pb2.UInt32Value(value=100),
+                ),
+            )
+        ]
+    )
+
+
+def _health_check(check: HealthCheck, protocol: Protocol) -> Any:
+    message = health_check_pb2.HealthCheck(
+        timeout=duration(check.timeout),
+        interval=duration(check.interval),
+        # Envoy's default is 60 s until a cluster has had traffic: a canary would be judged by stale health
+        no_traffic_interval=duration(check.interval),
+        no_traffic_healthy_interval=duration(check.interval),
+        interval_jitter_percent=10,
+        unhealthy_threshold=wrappers_pb2.UInt32Value(value=check.unhealthy_threshold),
+        healthy_threshold=wrappers_pb2.UInt32Value(value=check.healthy_threshold),
+    )
+    if check.path:
+        message.http_health_check.path = check.path
+        if protocol in {Protocol.HTTP2, Protocol.GRPC}:
+            message.http_health_check.codec_client_type = "HTTP2"
+    else:
+        message.tcp_health_check.SetInParent()
+    return message
+
+
+def _http2_options() -> Any:
+    options = http_protocol_options_pb2.HttpProtocolOptions(
+        explicit_http_config=http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
+            http2_protocol_options=protocol_pb2.Http2ProtocolOptions()
+        )
+    )
+    packed = any_pb2.Any()
+    packed.Pack(options)
+    return packed

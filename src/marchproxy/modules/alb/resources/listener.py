@@ -1,0 +1,105 @@
+"""The ALB's listeners: one for plain connections, one that requires PROXY protocol v2 from the NLB.
+
+https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/best_practices/edge
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from envoy.config.core.v3 import address_pb2, config_source_pb2
+from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
+from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+from google.protobuf import any_pb2, wrappers_pb2
+
+from marchproxy.modules.alb.resources.durations import duration
+from marchproxy.modules.alb.resources.limits import limit_filters
+
+#: Prefix of the HTTP connection managers' statistics.
+STAT_PREFIX = "alb"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSpec:
+    """A listener of the ALB. With `proxy_sources` (CIDRs) it requires PROXY protocol v2, from those addresses only."""
+
+    name: str
+    host: str
+    port: int
+    proxy_sources: tuple[str, ...] = ()
+
+
+def build_listener(spec: ListenerSpec, route_configuration: str) -> Any:
+    """The listener, its routes taken from the named route configuration over ADS."""
+    chain = listener_components_pb2.FilterChain(
+        filters=[
+            listener_components_pb2.Filter(
+                name="envoy.filters.network.http_connection_manager",
+                typed_config=_pack(_connection_manager(route_configuration)),
+            )
+        ]
+    )
+    listener = listener_pb2.Listener(
+        name=spec.name,
+        address=address_pb2.Address(
+            socket_address=address_pb2.SocketAddress(address=spec.host, port_value=spec.port)
+        ),
+        filter_chains=[chain],
+    )
+    if spec.proxy_sources:
+        # the connection's own peer, not the address that the PROXY header claims
+        chain_match = listener.filter_chains[0].filter_chain_match
+        chain_match.direct_source_prefix_ranges.extend(_cidrs(spec.proxy_sources))
+        listener.listener_filters.append(_proxy_protocol())
+        listener.listener_filters_timeout.CopyFrom(duration(5))
+    return listener
+
+
+def _proxy_protocol() -> Any:
+    config = proxy_protocol_pb2.ProxyProtocol(disallowed_versions=["V1"], stat_prefix=STAT_PREFIX)
+    return listener_components_pb2.ListenerFilter(
+        name="envoy.filters.listener.proxy_protocol", typed_config=_pack(config)
+    )
+
+
+def _connection_manager(route_configuration: str) -> Any:
+    return hcm_pb2.HttpConnectionManager(
+        stat_prefix=STAT_PREFIX,
+        codec_type=hcm_pb2.HttpConnectionManager.AUTO,
+        rds=hcm_pb2.Rds(
+            route_config_name=route_configuration,
+            config_source=config_source_pb2.ConfigSource(
+                ads=config_source_pb2.AggregatedConfigSource(), resource_api_version="V3"
+            ),
+        ),
+        http_filters=[
+            *limit_filters(),
+            hcm_pb2.HttpFilter(name="envoy.filters.http.router", typed_config=_pack(router_pb2.Router())),
+        ],
+        upgrade_configs=[hcm_pb2.HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
+        use_remote_address=wrappers_pb2.BoolValue(value=True),
+        normalize_path=wrappers_pb2.BoolValue(value=True),
+        path_with_escaped_slashes_action=hcm_pb2.HttpConnectionManager.UNESCAPE_AND_REDIRECT,
+        server_header_transformation=hcm_pb2.HttpConnectionManager.PASS_THROUGH,
+        request_headers_timeout=duration(30),
+    )
+
+
+def _cidrs(networks: Sequence[str]) -> list[Any]:
+    parsed = [ipaddress.ip_network(network, strict=False) for network in networks]
+    return [
+        address_pb2.CidrRange(
+            address_prefix=str(network.network_address),
+            prefix_len=wrappers_pb2.UInt32Value(value=network.prefixlen),
+        )
+        for network in parsed
+    ]
+
+
+def _pack(message: Any) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message, deterministic=True)
+    return packed

@@ -1,0 +1,179 @@
+"""Routes as Envoy's route configuration: one virtual host per host pattern, its routes in the order of `matching`.
+
+A virtual host repeats the routes of the broader patterns that cover it, because Envoy looks in one virtual host only.
+https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/route/v3/route_components.proto
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from envoy.config.route.v3 import route_components_pb2 as route_pb2
+from envoy.config.route.v3 import route_pb2 as configuration_pb2
+from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
+from envoy.type.matcher.v3 import regex_pb2, string_pb2
+from google.protobuf import any_pb2, wrappers_pb2
+
+from marchproxy.model.limit import EVERYTHING, RateLimit
+from marchproxy.model.matching import in_order
+from marchproxy.model.route import (
+    BackendRef,
+    HeaderKind,
+    HeaderMatch,
+    PathKind,
+    PathMatch,
+    RetryPolicy,
+    Route,
+)
+from marchproxy.modules.alb.resources.clusters import cluster_name
+from marchproxy.modules.alb.resources.durations import duration
+from marchproxy.modules.alb.resources.limits import Scope, limit_configs
+
+_RETRY_ON = {
+    "connect_failure": "connect-failure",
+    "refused_stream": "refused-stream",
+    "reset_before_request": "reset-before-request",
+    "reset": "reset",
+    "gateway_error": "gateway-error",
+    "5xx": "5xx",
+    "retriable_4xx": "retriable-4xx",
+}
+
+
+class RouteTable:
+    """Builds route configurations, and remembers each route's message: a change of one of 1,000 costs one."""
+
+    def __init__(self) -> None:
+        self._built: dict[tuple[int, int], tuple[Route, RateLimit | None, Any]] = {}
+
+    def build(self, name: str, routes: Sequence[Route], limits: Iterable[RateLimit]) -> Any:
+        """The route configuration `name` for these routes and limits."""
+        by_target = {limit.target: limit for limit in limits}
+        messages = self._messages(routes, by_target)
+        configuration = configuration_pb2.RouteConfiguration(name=name, ignore_port_in_host_matching=True)
+        for pattern in sorted({host.lower() for route in routes for host in route.match.hosts or ("*",)}):
+            configuration.virtual_hosts.add(
+                name=pattern,
+                domains=[pattern],
+                routes=[messages[route.route_id] for route in in_order(routes, pattern)],
+            )
+        if (everything := by_target.get(EVERYTHING)) is not None:
+            _set_all(configuration.typed_per_filter_config, limit_configs(everything, Scope.EVERYTHING))
+        return configuration
+
+    def _messages(self, routes: Iterable[Route], limits: Mapping[str, RateLimit]) -> dict[str, Any]:
+        # values are frozen and a change keeps what it does not touch, so identity tells what is new
+        kept: dict[tuple[int, int], tuple[Route, RateLimit | None, Any]] = {}
+        messages: dict[str, Any] = {}
+        for route in routes:
+            limit = limits.get(route.route_id)
+            key = (id(route), id(limit))
+            kept[key] = self._built.get(key) or (route, limit, build_route(route, limit))
+            messages[route.route_id] = kept[key][2]
+        self._built = kept
+        return messages
+
+
+def build_route(route: Route, limit: RateLimit | None = None) -> Any:
+    """One route."""
+    message = route_pb2.Route(
+        name=route.route_id,
+        stat_prefix=route.route_id,
+        match=_match(route),
+        route=route_pb2.RouteAction(
+            timeout=duration(route.timeout),
+            idle_timeout=duration(route.idle_timeout),
+            retry_policy=_retry(route.retry),
+            hash_policy=[
+                route_pb2.RouteAction.HashPolicy(
+                    connection_properties=route_pb2.RouteAction.HashPolicy.ConnectionProperties(
+                        source_ip=True
+                    )
+                )
+            ],
+        ),
+    )
+    _set_backends(message.route, route.backends)
+    if limit is not None:
+        _set_all(message.typed_per_filter_config, limit_configs(limit, Scope.ROUTE))
+    return message
+
+
+def _set_backends(action: Any, backends: Sequence[BackendRef]) -> None:
+    if len(backends) == 1:
+        action.cluster = cluster_name(backends[0].pool)
+        return
+    for backend in backends:
+        action.weighted_clusters.clusters.add(
+            name=cluster_name(backend.pool), weight=wrappers_pb2.UInt32Value(value=backend.weight)
+        )
+
+
+def _match(route: Route) -> Any:
+    match = route.match
+    message = route_pb2.RouteMatch(headers=[_header(header) for header in match.headers])
+    if match.methods:
+        methods = "|".join(re.escape(method) for method in match.methods)
+        message.headers.add(name=":method", string_match=_regex_string(methods))
+    _set_path(message, match.path)
+    return message
+
+
+def _set_path(message: Any, path: PathMatch) -> None:
+    match path.kind:
+        case PathKind.EXACT:
+            message.path = path.value
+        case PathKind.REGEX:
+            message.safe_regex.regex = path.value
+        case PathKind.PREFIX:
+            prefix = path.value.rstrip("/")
+            if prefix:
+                message.path_separated_prefix = prefix
+            else:
+                message.prefix = "/"
+
+
+def _header(header: HeaderMatch) -> Any:
+    message = route_pb2.HeaderMatcher(name=header.name, invert_match=header.invert)
+    match header.kind:
+        case HeaderKind.PRESENT:
+            message.present_match = True
+        case HeaderKind.EXACT:
+            message.string_match.exact = header.value
+        case HeaderKind.PREFIX:
+            message.string_match.prefix = header.value
+        case HeaderKind.REGEX:
+            message.string_match.CopyFrom(_regex_string(header.value))
+    if header.kind is not HeaderKind.PRESENT and header.invert:
+        # "is not X" holds for a request without the header
+        message.treat_missing_header_as_empty = True
+    return message
+
+
+def _regex_string(pattern: str) -> Any:
+    return string_pb2.StringMatcher(safe_regex=regex_pb2.RegexMatcher(regex=pattern))
+
+
+def _retry(policy: RetryPolicy) -> Any | None:
+    if policy.attempts == 0 or not policy.on:
+        return None
+    message = route_pb2.RetryPolicy(
+        retry_on=",".join(_RETRY_ON[condition] for condition in policy.on),
+        num_retries=wrappers_pb2.UInt32Value(value=policy.attempts),
+        host_selection_retry_max_attempts=5,
+    )
+    message.retry_host_predicate.add(
+        name="envoy.retry_host_predicates.previous_hosts", typed_config=_PREVIOUS_HOSTS
+    )
+    if policy.per_try_timeout:
+        message.per_try_timeout.CopyFrom(duration(policy.per_try_timeout))
+    return message
+
+
+def _set_all(field: Any, configs: Mapping[str, any_pb2.Any]) -> None:
+    for name, config in configs.items():
+        field[name].CopyFrom(config)
+
+
+_PREVIOUS_HOSTS = any_pb2.Any()
+_PREVIOUS_HOSTS.Pack(previous_hosts_pb2.PreviousHostsPredicate())

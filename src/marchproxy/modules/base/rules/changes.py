@@ -1,0 +1,98 @@
+"""Changes: each mutation of the contract as a function from one desired state to the next.
+
+None of them checks the whole result; `marchproxy.model.checks.check_state` does, once, before it is applied.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from marchproxy.model.limit import LimitId, RateLimit
+from marchproxy.model.pool import BackendPool
+from marchproxy.model.problem import RefusalCode, Refused
+from marchproxy.model.route import PoolName, Route, RouteId
+from marchproxy.model.state import DesiredState
+
+T = TypeVar("T")
+
+
+def put_routes(state: DesiredState, routes: Sequence[Route], *, replace_all: bool) -> DesiredState:
+    """Add routes, or replace those with the same id; `replace_all` drops the others, and limits left without a route."""
+    _refuse_twins("routes", [route.route_id for route in routes])
+    if not replace_all:
+        return replace(state, routes=_merge(state.routes, routes, lambda route: route.route_id))
+    kept = {str(route.route_id) for route in routes}
+    gone = {str(route.route_id) for route in state.routes} - kept
+    limits = tuple(limit for limit in state.rate_limits if limit.target not in gone)
+    return replace(state, routes=tuple(routes), rate_limits=limits)
+
+
+def delete_route(state: DesiredState, route_id: RouteId) -> DesiredState:
+    """Remove a route and the rate limits on it. Raises Refused when there is no such route."""
+    if route_id not in state.routes_by_id():
+        raise Refused(RefusalCode.NOT_FOUND, f'route_id: no route "{route_id}"')
+    return replace(
+        state,
+        routes=tuple(route for route in state.routes if route.route_id != route_id),
+        rate_limits=tuple(limit for limit in state.rate_limits if limit.target != route_id),
+    )
+
+
+def put_limit(state: DesiredState, limit: RateLimit) -> DesiredState:
+    """Add a rate limit, or replace the one with its id. A target has one limit: a second id for it is refused."""
+    for other in state.rate_limits:
+        if other.target == limit.target and other.limit_id != limit.limit_id:
+            raise Refused(
+                RefusalCode.ALREADY_EXISTS,
+                f'limit.target: "{limit.target}" already has the limit "{other.limit_id}"; '
+                "change that one, or remove it first",
+            )
+    return replace(state, rate_limits=_merge(state.rate_limits, [limit], lambda item: item.limit_id))
+
+
+def limit_route(state: DesiredState, limit: RateLimit) -> DesiredState:
+    """Put a limit on its target whatever id the target's limit has now."""
+    others = tuple(item for item in state.rate_limits if item.target != limit.target)
+    return put_limit(replace(state, rate_limits=others), limit)
+
+
+def remove_limit(state: DesiredState, limit_id: LimitId) -> DesiredState:
+    """Remove a rate limit. Raises Refused when there is none with this id."""
+    kept = tuple(limit for limit in state.rate_limits if limit.limit_id != limit_id)
+    if len(kept) == len(state.rate_limits):
+        raise Refused(RefusalCode.NOT_FOUND, f'limit_id: no rate limit "{limit_id}"')
+    return replace(state, rate_limits=kept)
+
+
+def put_pools(state: DesiredState, pools: Sequence[BackendPool], *, replace_all: bool) -> DesiredState:
+    """Add backend pools, or replace those with the same name; `replace_all` drops the others."""
+    _refuse_twins("pools", [pool.name for pool in pools])
+    if replace_all:
+        kept = {pool.name for pool in pools}
+        _refuse_used_pools(state.routes, {pool.name for pool in state.pools} - kept)
+        return replace(state, pools=tuple(pools))
+    return replace(state, pools=_merge(state.pools, pools, lambda pool: pool.name))
+
+
+def _merge(present: Sequence[T], new: Sequence[T], key: Callable[[T], Hashable]) -> tuple[T, ...]:
+    incoming = {key(item): item for item in new}
+    merged = [incoming.pop(key(item), item) for item in present]
+    return (*merged, *incoming.values())
+
+
+def _refuse_twins(path: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            raise Refused(RefusalCode.INVALID_ARGUMENT, f'{path}[{index}]: "{name}" stands there twice')
+        seen.add(name)
+
+
+def _refuse_used_pools(routes: Iterable[Route], gone: set[PoolName]) -> None:
+    for route in routes:
+        for backend in route.backends:
+            if backend.pool in gone:
+                raise Refused(
+                    RefusalCode.INVALID_ARGUMENT,
+                    f'pools: route "{route.route_id}" still uses "{backend.pool}"; change the route first',
+                )

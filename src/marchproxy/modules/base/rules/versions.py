@@ -1,0 +1,119 @@
+"""Versions: blue/green over the backend pools of a module's routes. Shares are percent."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from marchproxy.model.module import Version
+from marchproxy.model.problem import RefusalCode, Refused
+from marchproxy.model.route import BackendRef, PoolName, Route
+from marchproxy.model.state import DesiredState
+from marchproxy.model.weights import shift_to_version, split, version_shares
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How traffic is split between versions, largest share first; shares add up to 100 (or there are none)."""
+
+    shares: tuple[tuple[Version, int], ...] = ()
+
+    @property
+    def active(self) -> Version:
+        """The version with the largest share; empty when there is none."""
+        return self.shares[0][0] if self.shares else Version("")
+
+    @property
+    def canary(self) -> Version:
+        """The version with the next share; empty when one version has everything."""
+        return self.shares[1][0] if len(self.shares) > 1 else Version("")
+
+    def share(self, version: Version) -> int:
+        """A version's share in percent; 0 for an unknown one."""
+        return dict(self.shares).get(version, 0)
+
+
+def current_split(state: DesiredState, route_id: str = "") -> Split:
+    """The split of one route, or, with no id, the mean over the routes that have backends of several versions.
+
+    Raises Refused when there is no such route.
+    """
+    versions = _versions(state)
+    routes = _routes(state, route_id)
+    several = [route for route in routes if len(_versions_of(route, versions)) > 1] or routes
+    totals: dict[Version, int] = {}
+    for route in several:
+        for version, share in version_shares(route.backends, versions).items():
+            totals[version] = totals.get(version, 0) + share
+    percents = zip(totals, split(100, list(totals.values())), strict=True) if any(totals.values()) else ()
+    return Split(tuple(sorted(percents, key=lambda pair: -pair[1])))
+
+
+def set_version_weight(
+    state: DesiredState, version: Version, percent: int, route_id: str = ""
+) -> DesiredState:
+    """Give `version` this share of one route, or of every route that has it beside another version.
+
+    Raises Refused when the percentage is not 0 to 100, or no route can be split that way.
+    """
+    versions = _versions(state)
+    if route_id:
+        return _reweigh(
+            state,
+            _routes(state, route_id),
+            lambda r: shift_to_version(r.backends, versions, version, percent),
+        )
+    with_version = [route for route in state.routes if version in _versions_of(route, versions)]
+    splittable = [route for route in with_version if len(_versions_of(route, versions)) > 1]
+    if not splittable and with_version and percent == 100:
+        return state
+    if not splittable:
+        known = ", ".join(sorted(set(versions.values()))) or "none"
+        what = "is the only version of its routes" if with_version else "is in no route"
+        raise Refused(RefusalCode.NOT_FOUND, f'version: "{version}" {what}; versions of the pools: {known}')
+    return _reweigh(state, splittable, lambda r: shift_to_version(r.backends, versions, version, percent))
+
+
+def set_backend_weights(state: DesiredState, route_id: str, weights: Sequence[BackendRef]) -> DesiredState:
+    """Replace the shares of the named backends of one route (the seeds' blue/green form).
+
+    Raises Refused for an unknown route or backend; the check of the whole state refuses shares that do not add up.
+    """
+    if not route_id:
+        raise Refused(
+            RefusalCode.INVALID_ARGUMENT, "route_id: weights per backend need the route they belong to"
+        )
+    (route,) = _routes(state, route_id)
+    wanted = {backend.pool: backend.weight for backend in weights}
+    present = {backend.pool for backend in route.backends}
+    for index, backend in enumerate(weights):
+        if backend.pool not in present:
+            raise Refused(
+                RefusalCode.NOT_FOUND,
+                f'weights[{index}].pool: route "{route_id}" has no backend "{backend.pool}"; '
+                f"it has {', '.join(sorted(present)) or 'none'}",
+            )
+    backends = tuple(replace(b, weight=wanted.get(b.pool, b.weight)) for b in route.backends)
+    return _reweigh(state, [route], lambda _: backends)
+
+
+def _reweigh(
+    state: DesiredState, routes: Sequence[Route], backends: Callable[[Route], tuple[BackendRef, ...]]
+) -> DesiredState:
+    changed = {route.route_id: replace(route, backends=backends(route)) for route in routes}
+    return replace(state, routes=tuple(changed.get(route.route_id, route) for route in state.routes))
+
+
+def _routes(state: DesiredState, route_id: str) -> Sequence[Route]:
+    if not route_id:
+        return state.routes
+    found = [route for route in state.routes if route.route_id == route_id]
+    if not found:
+        raise Refused(RefusalCode.NOT_FOUND, f'route_id: no route "{route_id}"')
+    return found
+
+
+def _versions(state: DesiredState) -> Mapping[PoolName, Version]:
+    return {pool.name: pool.version for pool in state.pools}
+
+
+def _versions_of(route: Route, versions: Mapping[PoolName, Version]) -> set[Version]:
+    return {versions[backend.pool] for backend in route.backends if backend.pool in versions}
