@@ -77,12 +77,7 @@ class EnvoyAdmin:
     def __init__(self, address: HostPort, *, timeout: float = 5.0) -> None:
         self._address = address
         self._timeout = timeout
-        self._client = httpx.AsyncClient(
-            timeout=timeout,
-            trust_env=False,  # a proxy from the environment is never between us and our own Envoy
-            verify=False,  # noqa: S501 - plain HTTP only; this skips loading the CA store (4 MB)
-            limits=httpx.Limits(max_connections=4),
-        )
+        self._client: httpx.AsyncClient | None = None
 
     @property
     def address(self) -> HostPort:
@@ -189,8 +184,10 @@ class EnvoyAdmin:
         await self._post("/quitquitquit")
 
     async def close(self) -> None:
-        """Close the connections to the API."""
-        await self._client.aclose()
+        """Close the connections to the API; a later call opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -213,13 +210,23 @@ class EnvoyAdmin:
             raise AdminRefused(f"{path} answered {status}: {body[:500].decode(errors='replace').strip()}")
         return body
 
+    def _connected(self) -> httpx.AsyncClient:
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                timeout=self._timeout,
+                trust_env=False,  # a proxy from the environment is never between us and our own Envoy
+                verify=False,  # noqa: S501 - plain HTTP only; this skips loading the CA store
+                limits=httpx.Limits(max_connections=4),
+            )
+        return self._client
+
     async def _ask(self, method: str, path: str, query: dict[str, str] | None = None) -> tuple[int, bytes]:
         host = _WILDCARDS.get(self._address.host, self._address.host)
         url = httpx.URL(scheme="http", host=host, port=self._address.port, path=path)
         try:
             async with (
                 asyncio.timeout(self._timeout),  # httpx bounds each read, not the whole answer
-                self._client.stream(method, url, params=query) as response,
+                self._connected().stream(method, url, params=query) as response,
             ):
                 body = bytearray()
                 async for chunk in response.aiter_bytes():
