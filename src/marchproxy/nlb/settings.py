@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from marchproxy.kit.grpc.tls import ChannelTls, TlsSettings
 from marchproxy.kit.settings.load import Section
 from marchproxy.kit.settings.types import HostPort, Seconds
 
@@ -25,28 +26,6 @@ class EnvoySection(Section):
     """Worker threads. Load balancing state is per worker, so few workers balance better."""
     log_level: Literal["trace", "debug", "info", "warning", "error", "critical", "off"] = "warning"
     """How much Envoy logs, into its own file under the state directory."""
-
-
-class ServerTls(Section):
-    """TLS of the gRPC server; with `client_ca` only clients with a certificate from it may connect."""
-
-    cert: Path
-    """Certificate chain, PEM."""
-    key: Path
-    """Its private key, PEM."""
-    client_ca: Path | None = None
-    """Certificates that clients' certificates must come from, PEM. Default: clients need none."""
-
-
-class ChannelTls(Section):
-    """TLS of the calls to modules."""
-
-    ca: Path | None = None
-    """Certificates that modules' certificates must come from, PEM. Default: the system's."""
-    cert: Path | None = None
-    """The certificate shown to modules, PEM."""
-    key: Path | None = None
-    """Its private key, PEM."""
 
 
 class NlbSettings(Section):
@@ -70,7 +49,7 @@ class NlbSettings(Section):
     """After so many missed heartbeats an instance is forgotten."""
     drain_seconds: Seconds = 30.0
     """How long open connections may go on when the NLB stops or an instance leaves gracefully."""
-    tls: ServerTls | None = None
+    tls: TlsSettings | None = None
     """TLS of the gRPC server. Default: none."""
     module_tls: ChannelTls | None = None
     """TLS of the calls to modules. Default: none."""
