@@ -1,0 +1,21 @@
+"""The desired-state document: YAML or JSON, as people write it, to model values and back.
+
+`docs/configuration.md` describes every key. `decode` and `encode` are for bytes that travel between parts, `load_document`
+is for files that people edit: its errors carry lines.
+"""
+
+from marchproxy.contract.document.codec import LARGEST_DOCUMENT, checksum, decode, encode
+from marchproxy.contract.document.convert import from_model, to_model
+from marchproxy.contract.document.files import load_document
+from marchproxy.contract.document.schema import StateDocument
+
+__all__ = [
+    "LARGEST_DOCUMENT",
+    "StateDocument",
+    "checksum",
+    "decode",
+    "encode",
+    "from_model",
+    "load_document",
+    "to_model",
+]
