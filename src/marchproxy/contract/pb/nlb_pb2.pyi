@@ -5,6 +5,7 @@ NLBService: what the L4 router answers. proto/README.md holds the conventions.""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -1393,6 +1394,7 @@ class Listener(_message.Message):
     BALANCE_FIELD_NUMBER: _builtins.int
     VERSION_WEIGHTS_FIELD_NUMBER: _builtins.int
     DATA_PLANE_FIELD_NUMBER: _builtins.int
+    IDLE_TIMEOUT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique name; Route.listeners refers to it."""
     address: _builtins.str
@@ -1409,6 +1411,10 @@ class Listener(_message.Message):
     def version_weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Percent (0..100) of each version."""
 
+    @_builtins.property
+    def idle_timeout(self) -> _duration_pb2.Duration:
+        """Longest silence on a connection; 0: no limit."""
+
     def __init__(
         self,
         *,
@@ -1419,10 +1425,11 @@ class Listener(_message.Message):
         balance: _types_pb2.BalancePolicy.ValueType = ...,
         version_weights: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         data_plane: _builtins.str = ...,
+        idle_timeout: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["idle_timeout", b"idle_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "balance", b"balance", "data_plane", b"data_plane", "module_type", b"module_type", "name", b"name", "protocol", b"protocol", "version_weights", b"version_weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "balance", b"balance", "data_plane", b"data_plane", "idle_timeout", b"idle_timeout", "module_type", b"module_type", "name", b"name", "protocol", b"protocol", "version_weights", b"version_weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

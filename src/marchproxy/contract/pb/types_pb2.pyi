@@ -419,7 +419,9 @@ class ModuleInstance(_message.Message):
     version: _builtins.str
     """The version it runs, e.g. "v2"; versions share traffic by weight."""
     traffic_weight: _builtins.int
-    """Percent (0..100) of its module type's traffic for its version."""
+    """Its share (0..100) of its version's traffic, relative to the other instances; 0: none. RegisterModule takes 0
+    for 100: an instance that wants no traffic registers as STARTING.
+    """
     config_checksum: _builtins.str
     """SHA-256 (hex) of the configuration it runs."""
     registration_id: _builtins.str
@@ -482,7 +484,7 @@ class BackendRef(_message.Message):
     may leave it 0, which then means 100.
     """
     version: _builtins.str
-    """The version this share stands for in a rollout; empty: the pool's own version."""
+    """The pool's version, for reading. A request may leave it empty; it does not choose the pool."""
     def __init__(
         self,
         *,
@@ -500,29 +502,24 @@ Global___BackendRef: _TypeAlias = BackendRef  # noqa: Y015
 
 @_typing.final
 class RetryPolicy(_message.Message):
-    """When a failed request is tried again on another endpoint."""
+    """When a failed request is tried again, on another endpoint where there is one."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     RETRY_ON_FIELD_NUMBER: _builtins.int
     PER_TRY_TIMEOUT_FIELD_NUMBER: _builtins.int
-    STATUS_CODES_FIELD_NUMBER: _builtins.int
     attempts: _builtins.int
-    """Retries after the first attempt; 0: none."""
+    """Retries after the first attempt (0..10); 0: none."""
     @_builtins.property
     def retry_on(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Conditions in Envoy's words: "5xx", "connect-failure", "reset", "refused-stream", "gateway-error",
-        "retriable-status-codes".
+        """"connect_failure", "refused_stream", "reset_before_request", "reset", "gateway_error", "5xx",
+        "retriable_4xx"; none: the first three, which are safe for every method.
         """
 
     @_builtins.property
     def per_try_timeout(self) -> _duration_pb2.Duration:
-        """Longest wait for one attempt; unset: the route's timeout."""
-
-    @_builtins.property
-    def status_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """HTTP statuses (100..599) that "retriable-status-codes" retries."""
+        """Longest wait for one attempt; unset or 0: the route's timeout."""
 
     def __init__(
         self,
@@ -530,11 +527,10 @@ class RetryPolicy(_message.Message):
         attempts: _builtins.int = ...,
         retry_on: _abc.Iterable[_builtins.str] | None = ...,
         per_try_timeout: _duration_pb2.Duration | None = ...,
-        status_codes: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["per_try_timeout", b"per_try_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "per_try_timeout", b"per_try_timeout", "retry_on", b"retry_on", "status_codes", b"status_codes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "per_try_timeout", b"per_try_timeout", "retry_on", b"retry_on"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -683,21 +679,24 @@ class Route(_message.Message):
     HEADER_MATCHES_FIELD_NUMBER: _builtins.int
     LISTENERS_FIELD_NUMBER: _builtins.int
     IDLE_TIMEOUT_FIELD_NUMBER: _builtins.int
+    SOURCES_FIELD_NUMBER: _builtins.int
     route_id: _builtins.str
     """Unique name."""
     protocol: Global___Protocol.ValueType
-    """What the client speaks; UNSPECIFIED: any."""
+    """What the client speaks; UNSPECIFIED counts as HTTP. HTTP covers HTTP2, GRPC and WEBSOCKET."""
     source_pattern: _builtins.str
-    """The client: a CIDR such as "10.0.0.0/8"; empty or "*": any."""
+    """The client: a CIDR such as "10.0.0.0/8"; empty or "*": any. More of them: sources."""
     destination_pattern: _builtins.str
-    """The host name asked for (HTTP Host or :authority, TLS SNI): exact, or "*.example.com"; empty or "*": any."""
+    """The host name asked for (HTTP Host or :authority, TLS SNI): exact, or "*.example.com"; empty or "*": any. More
+    of them: hosts.
+    """
     source_port: _builtins.int
     """The client's port; 0: any."""
     destination_port: _builtins.int
     """The listener's port; 0: any."""
     path_pattern: _builtins.str
     """The path. With path_match UNSPECIFIED: "~regex", "=exact", otherwise a prefix of whole path segments, from
-    which a trailing "*" is dropped. With path_match set: the bare expression. Empty: any path.
+    which a trailing "*" or "/*" is dropped. With path_match set: the bare expression. Empty: any path.
     """
     priority: _builtins.int
     """Higher is tried first."""
@@ -723,7 +722,7 @@ class Route(_message.Message):
 
     @_builtins.property
     def retry(self) -> Global___RetryPolicy:
-        """Retries; unset: none."""
+        """Retries; unset: the module's default, which is safe for every method; attempts 0: none."""
 
     @_builtins.property
     def tls(self) -> Global___TlsMatch:
@@ -735,7 +734,7 @@ class Route(_message.Message):
 
     @_builtins.property
     def hosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Host names as in destination_pattern, of which one must match; joined with destination_pattern."""
+        """Further host names, written as destination_pattern: one of all these must match."""
 
     @_builtins.property
     def header_matches(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeaderMatch]:
@@ -748,6 +747,10 @@ class Route(_message.Message):
     @_builtins.property
     def idle_timeout(self) -> _duration_pb2.Duration:
         """Longest silence within a request or connection; unset: the module's default; 0: no limit."""
+
+    @_builtins.property
+    def sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Further client CIDRs, written as source_pattern: one of all these must match."""
 
     def __init__(
         self,
@@ -773,10 +776,11 @@ class Route(_message.Message):
         header_matches: _abc.Iterable[Global___HeaderMatch] | None = ...,
         listeners: _abc.Iterable[_builtins.str] | None = ...,
         idle_timeout: _duration_pb2.Duration | None = ...,
+        sources: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["idle_timeout", b"idle_timeout", "retry", b"retry", "timeout", b"timeout", "tls", b"tls"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backends", b"backends", "destination_pattern", b"destination_pattern", "destination_port", b"destination_port", "header_matches", b"header_matches", "headers", b"headers", "hosts", b"hosts", "idle_timeout", b"idle_timeout", "listeners", b"listeners", "metadata", b"metadata", "methods", b"methods", "module_type", b"module_type", "path_match", b"path_match", "path_pattern", b"path_pattern", "priority", b"priority", "protocol", b"protocol", "retry", b"retry", "route_id", b"route_id", "source_pattern", b"source_pattern", "source_port", b"source_port", "timeout", b"timeout", "tls", b"tls"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backends", b"backends", "destination_pattern", b"destination_pattern", "destination_port", b"destination_port", "header_matches", b"header_matches", "headers", b"headers", "hosts", b"hosts", "idle_timeout", b"idle_timeout", "listeners", b"listeners", "metadata", b"metadata", "methods", b"methods", "module_type", b"module_type", "path_match", b"path_match", "path_pattern", b"path_pattern", "priority", b"priority", "protocol", b"protocol", "retry", b"retry", "route_id", b"route_id", "source_pattern", b"source_pattern", "source_port", b"source_port", "sources", b"sources", "timeout", b"timeout", "tls", b"tls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -853,12 +857,15 @@ class BackendPool(_message.Message):
     BALANCE_FIELD_NUMBER: _builtins.int
     CONNECT_TIMEOUT_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    PROTOCOL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique name; BackendRef.pool refers to it."""
     version: _builtins.str
-    """The version its endpoints run, e.g. "v2"."""
+    """The version its endpoints run; empty: "v1"."""
     balance: Global___BalancePolicy.ValueType
     """How an endpoint is chosen."""
+    protocol: Global___Protocol.ValueType
+    """What its endpoints speak; UNSPECIFIED counts as HTTP. HTTP2 and GRPC: HTTP/2 with prior knowledge."""
     @_builtins.property
     def endpoints(self) -> _containers.RepeatedCompositeFieldContainer[Global___BackendEndpoint]:
         """Where it is."""
@@ -885,10 +892,11 @@ class BackendPool(_message.Message):
         balance: Global___BalancePolicy.ValueType = ...,
         connect_timeout: _duration_pb2.Duration | None = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        protocol: Global___Protocol.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["connect_timeout", b"connect_timeout", "health_check", b"health_check"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "connect_timeout", b"connect_timeout", "endpoints", b"endpoints", "health_check", b"health_check", "metadata", b"metadata", "name", b"name", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "connect_timeout", b"connect_timeout", "endpoints", b"endpoints", "health_check", b"health_check", "metadata", b"metadata", "name", b"name", "protocol", b"protocol", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -939,7 +947,7 @@ class RateLimit(_message.Message):
     requests_per_hour: _builtins.int
     """Requests per hour; 0: no bound."""
     burst_size: _builtins.int
-    """Requests that may come at once; 0: as many as one period of the rate allows."""
+    """Requests that may come at once, with requests_per_second; 0: one second's worth."""
     enabled: _builtins.bool
     """false: kept, without effect."""
     @_builtins.property
@@ -1395,7 +1403,7 @@ class RolloutStatus(_message.Message):
     version: _builtins.str
     """The version being rolled out."""
     phase: _builtins.str
-    """"ramping", "holding", "promoted" or "rolled_back"."""
+    """"ramping", "promoted" or "rolled_back"."""
     percent: _builtins.int
     """Percent (0..100) of the traffic that the version has."""
     reason: _builtins.str
@@ -1426,7 +1434,7 @@ Global___RolloutStatus: _TypeAlias = RolloutStatus  # noqa: Y015
 
 @_typing.final
 class HealthCheckConfig(_message.Message):
-    """How a target is probed."""
+    """How a target is probed. What is left 0 has the module's default."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1458,23 +1466,33 @@ class HealthCheckConfig(_message.Message):
     HEALTH_CHECK_PORT_FIELD_NUMBER: _builtins.int
     HEALTH_CHECK_PROTOCOL_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    TIMEOUT_FIELD_NUMBER: _builtins.int
     interval_seconds: _builtins.int
-    """Seconds between two probes."""
+    """Seconds between two probes; see also interval."""
     timeout_seconds: _builtins.int
-    """Seconds to wait for an answer."""
+    """Seconds to wait for an answer; see also timeout."""
     unhealthy_threshold: _builtins.int
     """Failures in a row that make it unhealthy."""
     healthy_threshold: _builtins.int
     """Successes in a row that make it healthy."""
     health_check_path: _builtins.str
-    """Path to ask for with HTTP; success is a 2xx answer."""
+    """Path to ask for with HTTP; an answer of 200..299 is a success. Empty: a TCP connection is enough."""
     health_check_port: _builtins.int
     """Port to probe; 0: the traffic port."""
     health_check_protocol: Global___Protocol.ValueType
-    """HTTP, HTTP2, GRPC (grpc.health.v1) or TCP (a connection is enough); UNSPECIFIED: HTTP with a path, else TCP."""
+    """HTTP (needs a path) or TCP; UNSPECIFIED: HTTP with a path, else TCP. Others are refused."""
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Free labels; no effect on probes."""
+        """Free labels; not kept."""
+
+    @_builtins.property
+    def interval(self) -> _duration_pb2.Duration:
+        """Time between two probes, where whole seconds are too coarse; replaces interval_seconds."""
+
+    @_builtins.property
+    def timeout(self) -> _duration_pb2.Duration:
+        """Time to wait for an answer, where whole seconds are too coarse; replaces timeout_seconds."""
 
     def __init__(
         self,
@@ -1487,10 +1505,12 @@ class HealthCheckConfig(_message.Message):
         health_check_port: _builtins.int = ...,
         health_check_protocol: Global___Protocol.ValueType = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        interval: _duration_pb2.Duration | None = ...,
+        timeout: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval", "timeout", b"timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["health_check_path", b"health_check_path", "health_check_port", b"health_check_port", "health_check_protocol", b"health_check_protocol", "healthy_threshold", b"healthy_threshold", "interval_seconds", b"interval_seconds", "metadata", b"metadata", "timeout_seconds", b"timeout_seconds", "unhealthy_threshold", b"unhealthy_threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["health_check_path", b"health_check_path", "health_check_port", b"health_check_port", "health_check_protocol", b"health_check_protocol", "healthy_threshold", b"healthy_threshold", "interval", b"interval", "interval_seconds", b"interval_seconds", "metadata", b"metadata", "timeout", b"timeout", "timeout_seconds", b"timeout_seconds", "unhealthy_threshold", b"unhealthy_threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
