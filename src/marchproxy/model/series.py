@@ -25,15 +25,17 @@ class Frame:
 
 @dataclass(slots=True)
 class Series:
-    """A ring of frames: the oldest goes when there are `capacity` of them. Frames come in the order of time."""
+    """A ring of frames, in the order of time: the oldest go when there are more than `capacity`, or than `most_points`."""
 
     capacity: int = 720
+    most_points: int = 100_000
     _frames: deque[Frame] = field(init=False)
+    _points: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         if self.capacity < 1:
             raise ValueError(f"capacity: {self.capacity} is less than 1")
-        self._frames = deque(maxlen=self.capacity)
+        self._frames = deque()
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -43,6 +45,11 @@ class Series:
         if self._frames and frame.at < self._frames[-1].at:
             frame = Frame(self._frames[-1].at, frame.points)
         self._frames.append(frame)
+        self._points += len(frame.points)
+        while len(self._frames) > self.capacity or (
+            self._points > self.most_points and len(self._frames) > 1
+        ):
+            self._points -= len(self._frames.popleft().points)
 
     def latest(self) -> Frame | None:
         """The newest frame, or None."""

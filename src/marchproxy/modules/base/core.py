@@ -1,0 +1,122 @@
+"""Core: the one owner of what a module runs. Every change goes through `change`, one at a time, all or nothing."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from marchproxy.contract.document import checksum, decode, encode
+from marchproxy.kit.clock import Clock
+from marchproxy.model.checks import check_state
+from marchproxy.model.problem import InvalidValue, Problem, RefusalCode, Refused
+from marchproxy.model.state import DesiredState
+from marchproxy.modules.base.engine import Engine
+from marchproxy.modules.base.running import Running
+
+Decide = Callable[[DesiredState], DesiredState]
+Check = Callable[[DesiredState], Iterable[Problem]]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the instance is, for its whole life."""
+
+    instance_id: str
+    version: str
+    address: str
+    started_at: datetime
+    max_connections: int = 0
+
+
+class ModuleCore:
+    """Holds the running state, asks the engine to run another, and tells those who listen when it did."""
+
+    def __init__(self, identity: Identity, engine: Engine, *, clock: Clock) -> None:
+        self.identity = identity
+        self.engine = engine
+        self.clock = clock
+        self._running = Running()
+        self._changing = asyncio.Lock()
+        self._listeners: list[Callable[[Running], None]] = []
+        self._encoded: tuple[DesiredState, bytes] | None = None
+
+    @property
+    def running(self) -> Running:
+        """What the engine runs."""
+        return self._running
+
+    @property
+    def desired(self) -> DesiredState:
+        """The desired state that the engine runs."""
+        return self._running.desired
+
+    def on_change(self, listener: Callable[[Running], None]) -> None:
+        """Call `listener` after every change; it must not block."""
+        self._listeners.append(listener)
+
+    def faults(self, state: DesiredState, check: Check = check_state) -> tuple[Problem, ...]:
+        """Everything wrong with a state, for the model and for this engine."""
+        return (*check(state), *self.engine.faults(state))
+
+    async def change(self, decide: Decide, *, check: Check = check_state) -> DesiredState:
+        """Run what `decide` makes of the present state; returns once the engine acknowledged it.
+
+        `check` may be narrower than the check of a whole state where `decide` cannot break the rest. Raises Refused,
+        and then nothing has changed.
+        """
+        async with self._changing:
+            new = decide(self.desired)
+            if new != self.desired:
+                self._refuse_faulty(new, check)
+                await self.engine.apply(new)
+                self._become(self._running.changed(new, self.clock.now()))
+            return new
+
+    async def load(self, state: DesiredState, document_checksum: str) -> None:
+        """Run a checked document in place of everything. Raises Refused, and then nothing has changed."""
+        async with self._changing:
+            self._refuse_faulty(state, lambda _: ())
+            await self.engine.apply(state)
+            self._become(self._running.loaded(state, document_checksum, self.clock.now()))
+
+    async def load_document(self, data: bytes, *, validate_only: bool = False) -> tuple[Problem, ...]:
+        """Run the document in `data`, or only look for its faults; returns them (none: it runs, or would).
+
+        Raises Refused when the engine rejects what seemed sound.
+        """
+        try:
+            state = decode(data)
+        except InvalidValue as error:
+            return error.problems
+        problems = tuple(self.engine.faults(state))
+        if not problems and not validate_only:
+            await self.load(state, checksum(data))
+        return problems
+
+    async def restore(self, running: Running) -> None:
+        """Run what an earlier process of this instance ran. Raises Refused."""
+        async with self._changing:
+            self._refuse_faulty(running.desired, check_state)
+            await self.engine.apply(running.desired)
+            self._become(running)
+
+    def note(self, alter: Callable[[Running], Running]) -> None:
+        """Change the record of shifts and rollouts; the desired state stays."""
+        self._become(alter(self._running))
+
+    def encoded(self) -> bytes:
+        """The running state as a canonical document."""
+        if self._encoded is None or self._encoded[0] is not self.desired:
+            self._encoded = (self.desired, encode(self.desired))
+        return self._encoded[1]
+
+    def _refuse_faulty(self, state: DesiredState, check: Check) -> None:
+        problems = self.faults(state, check)
+        if problems:
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            raise Refused(RefusalCode.INVALID_ARGUMENT, f"{problems[0]}{more}", problems)
+
+    def _become(self, running: Running) -> None:
+        self._running = running
+        for listener in self._listeners:
+            listener(running)

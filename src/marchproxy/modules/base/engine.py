@@ -1,0 +1,65 @@
+"""Engine: what a module supplies. Everything else of a module is shared."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from marchproxy.model.module import HealthStatus, ModuleType, TrafficEndpoint
+from marchproxy.model.plan import Verdict
+from marchproxy.model.problem import Problem
+from marchproxy.model.route import Route
+from marchproxy.model.state import DesiredState
+from marchproxy.modules.base.observation import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class EngineHealth:
+    """How an engine is, in words too; `checks` by name, `ok` or what is wrong."""
+
+    status: HealthStatus
+    message: str
+    checks: Mapping[str, str]
+
+
+class Engine(Protocol):
+    """The data path of a module, and its rules."""
+
+    @property
+    def module_type(self) -> ModuleType:
+        """The kind of module."""
+        ...
+
+    def endpoints(self) -> tuple[TrafficEndpoint, ...]:
+        """Where traffic is accepted; known once the engine has started."""
+        ...
+
+    def faults(self, state: DesiredState) -> Iterable[Problem]:
+        """What this engine cannot do of an otherwise sound state."""
+        ...
+
+    async def apply(self, state: DesiredState) -> None:
+        """Run `state`; when this returns, traffic goes by it.
+
+        Raises Refused when the engine rejects it or does not answer; the engine then runs what it ran before.
+        """
+        ...
+
+    def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
+        """Whether traffic of this route can be taken, and why."""
+        ...
+
+    def health(self) -> EngineHealth:
+        """How the engine is, from what is known without asking it. Must not block: GetStatus answers from it."""
+        ...
+
+    async def check(self) -> EngineHealth:
+        """How the engine is, having asked it and looked at its backends."""
+        ...
+
+    async def observe(self) -> Observation:
+        """Ask the engine for its counts. Raises Refused (UNAVAILABLE) when it does not answer."""
+        ...
+
+    async def drain(self, deadline: float) -> int:
+        """Take no new connections and wait up to `deadline` seconds; returns how many connections are left."""
+        ...

@@ -1,0 +1,108 @@
+"""Keeper: what a module runs, on disk, so that a process that comes back goes on where it was."""
+
+import asyncio
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from marchproxy.contract.document import checksum, decode, encode
+from marchproxy.kit.files import write_atomically
+from marchproxy.kit.logs import get_logger
+from marchproxy.model.module import Version
+from marchproxy.model.problem import InvalidValue
+from marchproxy.model.rollout import Phase, Rollout
+from marchproxy.modules.base.running import Running, Shift
+
+_FORMAT = 1
+_log = get_logger(__name__)
+
+
+class Keeper:
+    """Writes the newest state behind the changes: a burst of changes costs one write."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._newest: Running | None = None
+        self._wake = asyncio.Event()
+
+    def keep(self, running: Running) -> None:
+        """Remember to write this; replaces what was not written yet."""
+        self._newest = running
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Write whatever is to be kept, until cancelled; the last of it is written on the way out."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                await asyncio.to_thread(self.flush)
+        finally:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is to be kept, now. A disk that refuses is logged: traffic does not depend on it."""
+        running, self._newest = self._newest, None
+        if running is None:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._path, _dump(running))
+        except OSError as error:
+            _log.error("cannot keep the running state", path=str(self._path), reason=str(error))
+
+    def load(self) -> Running | None:
+        """What was kept, or None: nothing, or nothing that can be read (which is logged)."""
+        try:
+            return _parse(self._path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, InvalidValue) as error:
+            _log.warning("the kept state cannot be used", path=str(self._path), reason=str(error))
+            return None
+
+
+def _dump(running: Running) -> bytes:
+    document = encode(running.desired)
+    content = {
+        "format": _FORMAT,
+        "document": document.decode(),
+        "document_checksum": checksum(document),
+        "checksum": running.checksum,
+        "modified": running.modified,
+        "updated_at": running.updated_at.isoformat() if running.updated_at else None,
+        "shifts": {
+            target: {"baseline": shift.baseline, "started_at": shift.started_at.isoformat()}
+            for target, shift in running.shifts.items()
+        },
+        "rollouts": [
+            {**asdict(rollout), "phase": rollout.phase.value} for rollout in running.rollouts.values()
+        ],
+    }
+    return json.dumps(content).encode()
+
+
+def _parse(data: bytes) -> Running:
+    content: dict[str, Any] = json.loads(data)
+    if content["format"] != _FORMAT:
+        raise ValueError(f"format {content['format']}, not {_FORMAT}")
+    document = content["document"].encode()
+    if checksum(document) != content["document_checksum"]:
+        raise ValueError("its checksum is wrong")
+    rollouts = [
+        Rollout(**{**item, "version": Version(item["version"]), "phase": Phase(item["phase"])})
+        for item in content["rollouts"]
+    ]
+    return Running(
+        desired=decode(document),
+        checksum=content["checksum"],
+        modified=content["modified"],
+        updated_at=datetime.fromisoformat(content["updated_at"]) if content["updated_at"] else None,
+        shifts={
+            target: Shift(Version(item["baseline"]), datetime.fromisoformat(item["started_at"]))
+            for target, item in content["shifts"].items()
+        },
+        rollouts={rollout.target: rollout for rollout in rollouts},
+    )

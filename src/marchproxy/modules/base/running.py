@@ -1,0 +1,48 @@
+"""Running: the desired state that a module runs, and how it came by it."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from marchproxy.model.module import Version
+from marchproxy.model.rollout import Rollout
+from marchproxy.model.state import DesiredState
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A traffic shift between versions: what served everything before it, and since when it goes on."""
+
+    baseline: Version
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a module runs. `checksum` is of the document it came from; `modified` when RPCs changed it since."""
+
+    desired: DesiredState = DesiredState()
+    checksum: str = ""
+    modified: bool = False
+    updated_at: datetime | None = None
+    shifts: dict[str, Shift] = field(default_factory=dict)
+    rollouts: dict[str, Rollout] = field(default_factory=dict)
+
+    def changed(self, desired: DesiredState, at: datetime) -> "Running":
+        """After an RPC changed the state."""
+        return replace(self, desired=desired, modified=True, updated_at=at)
+
+    def loaded(self, desired: DesiredState, checksum: str, at: datetime) -> "Running":
+        """After a whole document was applied: what RPCs did before is gone, and so are the rollouts."""
+        return Running(desired=desired, checksum=checksum, updated_at=at)
+
+    def with_shift(self, target: str, shift: Shift) -> "Running":
+        """With a traffic shift on a route (`target` empty: all routes) noted."""
+        return replace(self, shifts={**self.shifts, target: shift})
+
+    def with_rollout(self, rollout: Rollout) -> "Running":
+        """With a rollout as it now stands."""
+        return replace(self, rollouts={**self.rollouts, rollout.target: rollout})
+
+    def without_rollout(self, target: str) -> "Running":
+        """With the rollout on a target ended by hand."""
+        return replace(self, rollouts={key: value for key, value in self.rollouts.items() if key != target})
