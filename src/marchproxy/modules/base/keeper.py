@@ -12,8 +12,8 @@ from marchproxy.kit.files import write_atomically
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.module import Version
 from marchproxy.model.problem import InvalidValue
-from marchproxy.model.rollout import Phase, Rollout
-from marchproxy.modules.base.running import Running, Shift
+from marchproxy.model.rollout import Phase, Rollout, RolloutLimits
+from marchproxy.modules.base.running import Ramp, Running, Shift
 
 _FORMAT = 1
 _log = get_logger(__name__)
@@ -77,9 +77,7 @@ def _dump(running: Running) -> bytes:
             target: {"baseline": shift.baseline, "started_at": shift.started_at.isoformat()}
             for target, shift in running.shifts.items()
         },
-        "rollouts": [
-            {**asdict(rollout), "phase": rollout.phase.value} for rollout in running.rollouts.values()
-        ],
+        "ramps": [_dump_ramp(ramp) for ramp in running.ramps.values()],
     }
     return json.dumps(content).encode()
 
@@ -91,10 +89,7 @@ def _parse(data: bytes) -> Running:
     document = content["document"].encode()
     if checksum(document) != content["document_checksum"]:
         raise ValueError("its checksum is wrong")
-    rollouts = [
-        Rollout(**{**item, "version": Version(item["version"]), "phase": Phase(item["phase"])})
-        for item in content["rollouts"]
-    ]
+    ramps = [_parse_ramp(item) for item in content["ramps"]]
     return Running(
         desired=decode(document),
         checksum=content["checksum"],
@@ -104,5 +99,24 @@ def _parse(data: bytes) -> Running:
             target: Shift(Version(item["baseline"]), datetime.fromisoformat(item["started_at"]))
             for target, item in content["shifts"].items()
         },
-        rollouts={rollout.target: rollout for rollout in rollouts},
+        ramps={ramp.rollout.target: ramp for ramp in ramps},
+    )
+
+
+def _dump_ramp(ramp: Ramp) -> dict[str, Any]:
+    return {
+        "rollout": {**asdict(ramp.rollout), "phase": ramp.rollout.phase.value},
+        "limits": asdict(ramp.limits),
+        "updated_at": ramp.updated_at.isoformat(),
+    }
+
+
+def _parse_ramp(item: dict[str, Any]) -> Ramp:
+    rollout = item["rollout"]
+    return Ramp(
+        rollout=Rollout(
+            **{**rollout, "version": Version(rollout["version"]), "phase": Phase(rollout["phase"])}
+        ),
+        limits=RolloutLimits(**item["limits"]),
+        updated_at=datetime.fromisoformat(item["updated_at"]),
     )

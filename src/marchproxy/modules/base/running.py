@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from marchproxy.model.module import Version
-from marchproxy.model.rollout import Rollout
+from marchproxy.model.rollout import Rollout, RolloutLimits
 from marchproxy.model.state import DesiredState
 
 
@@ -17,6 +17,15 @@ class Shift:
 
 
 @dataclass(frozen=True, slots=True)
+class Ramp:
+    """A gradual promotion: the rollout as it stands since `updated_at`, and the limits it keeps to."""
+
+    rollout: Rollout
+    limits: RolloutLimits
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Running:
     """What a module runs. `checksum` is of the document it came from; `modified` when RPCs changed it since."""
 
@@ -25,7 +34,7 @@ class Running:
     modified: bool = False
     updated_at: datetime | None = None
     shifts: dict[str, Shift] = field(default_factory=dict)
-    rollouts: dict[str, Rollout] = field(default_factory=dict)
+    ramps: dict[str, Ramp] = field(default_factory=dict)
 
     def changed(self, desired: DesiredState, at: datetime) -> "Running":
         """After an RPC changed the state."""
@@ -39,10 +48,10 @@ class Running:
         """With a traffic shift on a route (`target` empty: all routes) noted."""
         return replace(self, shifts={**self.shifts, target: shift})
 
-    def with_rollout(self, rollout: Rollout) -> "Running":
-        """With a rollout as it now stands."""
-        return replace(self, rollouts={**self.rollouts, rollout.target: rollout})
+    def with_ramp(self, ramp: Ramp) -> "Running":
+        """With a gradual promotion as it now stands; one per target."""
+        return replace(self, ramps={**self.ramps, ramp.rollout.target: ramp})
 
-    def without_rollout(self, target: str) -> "Running":
-        """With the rollout on a target ended by hand."""
-        return replace(self, rollouts={key: value for key, value in self.rollouts.items() if key != target})
+    def without_ramp(self, target: str) -> "Running":
+        """With the gradual promotion on a target ended by hand."""
+        return replace(self, ramps={key: ramp for key, ramp in self.ramps.items() if key != target})

@@ -1,0 +1,179 @@
+"""Deployment: shifts traffic between versions, at once or in steps that watch the canary."""
+
+from dataclasses import dataclass, replace
+
+from marchproxy.kit.clock import Clock
+from marchproxy.kit.logs import get_logger
+from marchproxy.model.module import Version
+from marchproxy.model.problem import Problem, RefusalCode, Refused
+from marchproxy.model.rollout import Phase, Rollout, RolloutLimits, Sample, SetWeight, step
+from marchproxy.model.route import BackendRef
+from marchproxy.model.state import DesiredState
+from marchproxy.modules.base.core import Decide, ModuleCore
+from marchproxy.modules.base.observation import Observation, Traffic
+from marchproxy.modules.base.rules.versions import (
+    Split,
+    current_split,
+    set_backend_weights,
+    set_version_weight,
+)
+from marchproxy.modules.base.running import Ramp, Shift
+from marchproxy.modules.base.sampler import Sampler
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    opened_at: float
+    seen: Observation
+
+
+class Deployment:
+    """Blue/green over the backend pools of the module's routes. `target` is a route id, or empty for all routes."""
+
+    def __init__(self, core: ModuleCore, sampler: Sampler, *, clock: Clock) -> None:
+        self._core = core
+        self._sampler = sampler
+        self._clock = clock
+        self._windows: dict[str, _Window] = {}
+
+    def split(self, target: str = "") -> Split:
+        """How traffic is split now. Raises Refused for an unknown route."""
+        return current_split(self._core.desired, target)
+
+    async def set_weight(self, version: Version, percent: int, target: str = "") -> None:
+        """Give a version its share by hand; ends a gradual promotion of the target. Raises Refused."""
+        await self._shift(target, lambda state: set_version_weight(state, version, percent, target))
+        self._core.note(lambda running: running.without_ramp(target))
+
+    async def set_weights(self, target: str, weights: tuple[BackendRef, ...]) -> None:
+        """Set the shares of a route's backends by hand; ends a gradual promotion of the route. Raises Refused."""
+        await self._shift(target, lambda state: set_backend_weights(state, target, weights))
+        self._core.note(lambda running: running.without_ramp(target))
+
+    async def roll_back(self, version: Version, target: str = "") -> tuple[Version, Version]:
+        """Give everything to `version`, or, when empty, to the one before the last shift; (from, to). Raises Refused."""
+        before = self.split(target)
+        wanted = version or self._baseline(target)
+        if not wanted:
+            raise Refused(
+                RefusalCode.NOT_FOUND,
+                "target_version: there was no traffic shift to roll back; name a version",
+            )
+        await self.set_weight(wanted, 100, target)
+        leader = before.active if before.active != wanted else before.canary or wanted
+        return leader, wanted
+
+    async def promote(self, version: Version, target: str = "") -> None:
+        """Give everything to `version` at once. Raises Refused."""
+        await self.set_weight(version, 100, target)
+
+    async def promote_gradually(self, version: Version, limits: RolloutLimits, target: str = "") -> Ramp:
+        """Raise the share of `version` step by step as long as it keeps to `limits`; takes the first step at once.
+
+        Raises Refused.
+        """
+        share = min(100, max(self.split(target).share(version), 0) + limits.step_percent)
+        await self._shift(target, lambda state: set_version_weight(state, version, share, target))
+        phase = Phase.PROMOTED if share == 100 else Phase.RAMPING
+        rollout = Rollout(version, share, target, phase, reason=f"started at {share} %")
+        ramp = Ramp(rollout, limits, self._clock.now())
+        self._core.note(lambda running: running.with_ramp(ramp))
+        self._open_window(target)
+        return ramp
+
+    async def advance(self) -> None:
+        """Decide every gradual promotion whose window has passed. Call it often; it does little."""
+        for ramp in list(self._core.running.ramps.values()):
+            if ramp.rollout.phase is Phase.RAMPING:
+                await self._advance(ramp)
+
+    async def _advance(self, ramp: Ramp) -> None:
+        target = ramp.rollout.target
+        if target not in self._windows:
+            self._open_window(target)  # a promotion that an earlier process began
+        window = self._windows[target]
+        if self._clock.monotonic() < window.opened_at + ramp.limits.interval:
+            return
+        seen = await self._sampler.look()
+        canary, baseline = _samples(self._core.desired, ramp.rollout, window.seen, seen)
+        rollout, commands = step(ramp.rollout, canary, baseline, ramp.limits)
+        for command in commands:
+            rollout = await self._carry_out(command, ramp.rollout, rollout)
+        if commands:
+            self._open_window(target)  # else the window goes on until there is enough evidence
+        after = Ramp(rollout, ramp.limits, self._clock.now())
+        self._core.note(lambda running: running.with_ramp(after))
+        _log.info("rollout", version=rollout.version, target=target or "*", reason=rollout.reason)
+
+    async def _carry_out(self, command: SetWeight, before: Rollout, after: Rollout) -> Rollout:
+        target, version = before.target, before.version
+        try:
+            await self._shift(
+                target, lambda state: set_version_weight(state, version, command.percent, target)
+            )
+        except Refused as refused:
+            return replace(before, reason=f"held at {before.percent} %: {refused.message}")
+        return after
+
+    async def _shift(self, target: str, decide: Decide) -> None:
+        before = current_split(self._core.desired, target)
+        await self._core.change(decide, check=_share_faults)
+        if before.share(before.active) == 100:
+            shift = Shift(before.active, self._clock.now())
+            self._core.note(lambda running: running.with_shift(target, shift))
+
+    def _baseline(self, target: str) -> Version:
+        shifts = self._core.running.shifts
+        shift = shifts.get(target) or shifts.get("")
+        return shift.baseline if shift else Version("")
+
+    def _open_window(self, target: str) -> None:
+        self._windows[target] = _Window(self._clock.monotonic(), self._sampler.last)
+
+
+def _share_faults(state: DesiredState) -> list[Problem]:
+    """The only thing a shift can break."""
+    problems = []
+    for route in state.routes:
+        shares = [backend.weight for backend in route.backends]
+        if any(not 0 <= share <= 100 for share in shares):
+            problems.append(
+                Problem("weights", f'route "{route.route_id}": a weight is not between 0 and 100')
+            )
+        elif shares and sum(shares) != 100:
+            problems.append(
+                Problem("weights", f'route "{route.route_id}": they add up to {sum(shares)}, not to 100')
+            )
+    return problems
+
+
+def _samples(
+    state: DesiredState, rollout: Rollout, earlier: Observation, now: Observation
+) -> tuple[Sample, Sample]:
+    """What the canary's and the other versions' pools did between two observations."""
+    pools = state.pools_by_name()
+    used = {
+        backend.pool
+        for route in state.routes
+        for backend in route.backends
+        if not rollout.target or route.route_id == rollout.target
+    }
+    canary: list[Traffic] = []
+    baseline: list[Traffic] = []
+    for name in used:
+        if (pool := pools.get(name)) is None or name not in now.pools:
+            continue
+        before = earlier.pools[name].traffic if name in earlier.pools else Traffic()
+        side = canary if pool.version == rollout.version else baseline
+        side.append(now.pools[name].traffic.since(before))
+    return _sum(canary), _sum(baseline)
+
+
+def _sum(traffic: list[Traffic]) -> Sample:
+    return Sample(
+        requests=sum(item.requests for item in traffic),
+        failures=sum(item.failures for item in traffic),
+        p99_latency_ms=max((item.latency.p99 for item in traffic), default=0.0),
+    )
