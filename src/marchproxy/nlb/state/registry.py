@@ -39,7 +39,7 @@ class Beat:
     instance_id: InstanceId
     registration_id: str
     health: HealthStatus
-    stats: Stats = Stats()
+    stats: Stats = field(default_factory=Stats)
     connections: int = 0
     config_checksum: str = ""
 

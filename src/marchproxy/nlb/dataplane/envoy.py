@@ -1,0 +1,219 @@
+"""The Envoy data plane: one supervised Envoy that forwards TCP, fed by our own ADS server over a Unix socket.
+
+Envoy outlives an NLB that crashes. The next one adopts it, with the snapshot it last acknowledged, so that nothing it
+forwards is interrupted; nothing is published before the caller's first `apply`.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from envoy.config.listener.v3 import listener_pb2
+
+from marchproxy.engines.envoy.admin import AdminError, EnvoyAdmin
+from marchproxy.engines.envoy.bootstrap import BootstrapSpec, render
+from marchproxy.engines.envoy.process import EnvoyProcess, EnvoySettings, EnvoyState
+from marchproxy.engines.envoy.xds.kinds import ResourceType
+from marchproxy.engines.envoy.xds.publish import Publisher, PublishTimeout, SnapshotRejected, load
+from marchproxy.engines.envoy.xds.server import AdsServer, serve_unix
+from marchproxy.engines.envoy.xds.snapshot import InconsistentSnapshot, Snapshot, check
+from marchproxy.kit.clock import Clock
+from marchproxy.kit.listening import BindError, check_free
+from marchproxy.kit.logs import get_logger
+from marchproxy.kit.settings.types import HostPort
+from marchproxy.model.listener import Listener
+from marchproxy.model.module import InstanceId, Protocol
+from marchproxy.model.problem import Problem
+from marchproxy.nlb.dataplane.names import resolve
+from marchproxy.nlb.dataplane.plane import (
+    ConnectionCounts,
+    Forwarding,
+    PlaneRefused,
+    PlaneUnavailable,
+    TrafficCounts,
+)
+from marchproxy.nlb.dataplane.resources import build_draft, cluster_name
+from marchproxy.nlb.settings import NlbSettings
+
+_log = get_logger(__name__)
+_COUNTS_SECONDS = 1.0
+_PUBLISH_SECONDS = 5.0
+_UNREACHABLE_BY_TCP = frozenset({Protocol.UDP, Protocol.HTTP3})
+_LISTENER_STATS = r"^listener\..*\.downstream_cx_(active|total)$"
+
+
+class EnvoyDataPlane:
+    """Forwards TCP through one Envoy. Use it inside `running`."""
+
+    name = "envoy"
+
+    def __init__(self, settings: NlbSettings, *, clock: Clock) -> None:
+        self._directory = settings.directory() / "envoy"
+        self._workers = settings.envoy.concurrency
+        self._process = _process(settings, self._directory, clock)
+        self._ads = AdsServer()
+        self._publisher = Publisher(self._ads, settings.id, store=self._directory / "snapshot.json")
+        self._counts = _CountsCache(self._process.admin)
+        self._held: Mapping[str, HostPort] = {}
+
+    @property
+    def process(self) -> EnvoyProcess:
+        """The supervised Envoy."""
+        return self._process
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["EnvoyDataPlane"]:
+        """Adopt or start Envoy, supervise it, and stop it at the end. Raises EnvoyMissing, EnvoyStartError, OSError."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        async with serve_unix(self._ads, _ads_socket(self._directory)), self._process as process:
+            last = load(self._directory / "snapshot.json")
+            if process.status().adopted and last is not None:
+                self._publisher.resume(last)
+                self._held = _listener_addresses(last)
+                _log.info("Envoy adopted", pid=process.status().pid, listeners=sorted(self._held))
+            yield self
+
+    def check(self, listeners: Sequence[Listener]) -> tuple[Problem, ...]:
+        """What it cannot forward: anything over UDP."""
+        return tuple(
+            Problem(
+                f"listeners[{index}].protocol",
+                f'"{listener.protocol.value}" travels over UDP, which this NLB does not forward; use a TCP protocol',
+            )
+            for index, listener in enumerate(listeners)
+            if listener.protocol in _UNREACHABLE_BY_TCP
+        )
+
+    async def apply(self, forwarding: Forwarding) -> None:
+        """Publish the plan and return when Envoy has acknowledged all of it. Raises PlaneRefused, PlaneUnavailable."""
+        wanted = _addresses(forwarding)
+        self._check_new(wanted)
+        ip_addresses = await resolve(_hosts(forwarding))
+        try:
+            snapshot = check(build_draft(forwarding, ip_addresses, workers=self._workers))
+            await self._publisher.publish(snapshot, timeout=_PUBLISH_SECONDS, retry=True)
+        except (SnapshotRejected, InconsistentSnapshot) as error:
+            raise PlaneRefused(f"Envoy refused it: {error}") from error
+        except PublishTimeout as error:
+            raise PlaneUnavailable(f"Envoy did not acknowledge it: {error}") from error
+        self._held = wanted
+
+    async def counts(self) -> TrafficCounts:
+        """What Envoy counts; at most a second old. Raises PlaneUnavailable."""
+        return await self._counts.read(list(self._held))
+
+    async def health(self) -> Mapping[str, str]:
+        """Facts about Envoy. Raises PlaneUnavailable unless it is ready and connected to us."""
+        status = self._process.status()
+        node = next(iter(self._ads.nodes()), None)
+        facts = {"pid": str(status.pid), "state": status.state.value, "restarts": str(status.restarts)}
+        try:
+            ready = await self._process.admin.ready()
+        except AdminError as error:
+            raise PlaneUnavailable(str(error)) from error
+        if not ready or status.state is not EnvoyState.RUNNING:
+            raise PlaneUnavailable(f"Envoy is {status.state.value}, ready: {ready}")
+        if node is None or not node.connected:
+            raise PlaneUnavailable("Envoy runs without a connection to its control plane")
+        return facts
+
+    async def drain(self, deadline_seconds: float) -> int:
+        """Close the listeners and wait for open connections; return how many are left at the deadline."""
+        try:
+            return await self._process.drain(deadline_seconds)
+        except AdminError as error:
+            _log.warning("Envoy could not be drained", reason=str(error))
+            return 0
+
+    def _check_new(self, wanted: Mapping[str, HostPort]) -> None:
+        # Envoy itself would share a port with another process where both ask the kernel for that
+        held = set(self._held.values())
+        for name, address in wanted.items():
+            if address not in held:
+                try:
+                    check_free(address, f'listener "{name}"')
+                except BindError as error:
+                    raise PlaneRefused(str(error)) from error
+
+
+class _CountsCache:
+    """Asks Envoy at most once per second, however many ask us."""
+
+    def __init__(self, admin: EnvoyAdmin) -> None:
+        self._admin = admin
+        self._lock = asyncio.Lock()
+        self._known = TrafficCounts()
+        self._read_at = float("-inf")
+
+    async def read(self, listeners: Sequence[str]) -> TrafficCounts:
+        async with self._lock:
+            if time.monotonic() - self._read_at > _COUNTS_SECONDS:
+                try:
+                    self._known = await read_counts(self._admin, listeners)
+                except AdminError as error:
+                    raise PlaneUnavailable(str(error)) from error
+                self._read_at = time.monotonic()
+            return self._known
+
+
+async def read_counts(admin: EnvoyAdmin, listeners: Sequence[str]) -> TrafficCounts:
+    """What Envoy counts for these listeners and the endpoints behind them. Raises AdminError."""
+    stats = await admin.stats(_LISTENER_STATS)
+    clusters = {cluster.name: cluster for cluster in await admin.clusters(r"^listener\.")}
+    endpoints: dict[tuple[str, InstanceId], ConnectionCounts] = {}
+    for name in listeners:
+        if (cluster := clusters.get(cluster_name(name))) is not None:
+            for host in cluster.hosts:
+                counts = host.counts
+                endpoints[name, InstanceId(host.hostname)] = ConnectionCounts(
+                    counts.cx_active, counts.cx_total, counts.cx_connect_fail
+                )
+    by_listener = {
+        name: ConnectionCounts(
+            stats.gauge(f"listener.{name}.downstream_cx_active"),
+            stats.counter(f"listener.{name}.downstream_cx_total"),
+        )
+        for name in listeners
+    }
+    return TrafficCounts(by_listener, endpoints)
+
+
+def _process(settings: NlbSettings, directory: Path, clock: Clock) -> EnvoyProcess:
+    spec = BootstrapSpec(settings.id, "marchproxy-nlb", settings.envoy.admin, _ads_socket(directory))
+    envoy = EnvoySettings(
+        node_id=settings.id,
+        cluster="marchproxy-nlb",
+        admin=settings.envoy.admin,
+        run_dir=directory,
+        binary=settings.envoy.binary,
+        concurrency=settings.envoy.concurrency,
+        log_level=settings.envoy.log_level,
+        drain_seconds=int(settings.drain_seconds),
+    )
+    return EnvoyProcess(envoy, bootstrap=render(spec), clock=clock)
+
+
+def _ads_socket(directory: Path) -> Path:
+    # an adopted Envoy comes back to the same path
+    return directory / "ads.sock"
+
+
+def _addresses(forwarding: Forwarding) -> dict[str, HostPort]:
+    listeners = (plan.listener for plan in forwarding.plan.listeners)
+    return {listener.name: HostPort(listener.host, listener.port) for listener in listeners}
+
+
+def _hosts(forwarding: Forwarding) -> set[str]:
+    targets = [target for plan in forwarding.plan.listeners for v in plan.versions for target in v.targets]
+    targets += [target for parked in forwarding.parked.values() for target in parked]
+    return {HostPort.parse(target.endpoint.address).host for target in targets}
+
+
+def _listener_addresses(snapshot: Snapshot) -> dict[str, HostPort]:
+    found = {}
+    for name, resource in snapshot.of(ResourceType.LISTENER).items():
+        address = listener_pb2.Listener.FromString(resource.body.value).address.socket_address
+        found[name] = HostPort(address.address, address.port_value)
+    return found
