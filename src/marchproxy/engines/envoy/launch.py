@@ -124,27 +124,33 @@ class Launcher:
     def spawn(self) -> ProcessHandle:
         """Start it and write the pid file. Raises EnvoyMissing, EnvoyStartError. Blocks for a few milliseconds."""
         binary = find_envoy(self._settings.binary)
-        directory = self.directory
-        directory.forget()
-        write_atomically(directory.bootstrap, self._bootstrap)
         self.log.mark()
         try:
-            pid = _spawn_detached([str(binary), *self._arguments()], directory.log)
+            self.directory.forget()
+            write_atomically(self.directory.bootstrap, self._bootstrap)
+            pid = _spawn_detached([str(binary), *self._arguments()], self.directory.log)
         except OSError as error:
-            raise EnvoyStartError(f"{binary} cannot be started: {error.strerror}") from error
+            raise EnvoyStartError(f"{binary} cannot be started in {self.directory.path}: {error}") from error
         handle = ProcessHandle.open(pid)
         if handle is None:
             os.waitpid(pid, 0)
             raise EnvoyStartError(f"{binary} ended at once\n{self.log.tail()}".rstrip())
         try:
-            directory.write_record(PidRecord(pid, handle.start_ticks, self.fingerprint()))
+            self.directory.write_record(PidRecord(pid, handle.start_ticks, self.fingerprint()))
         except OSError as error:
-            handle.kill_now()  # without a pid file nobody would ever find it again
+            handle.kill_now()  # without a pid file nobody would find it again
             handle.close()
             raise EnvoyStartError(
-                f"the pid file in {directory.path} cannot be written: {error.strerror}"
+                f"the pid file in {self.directory.path} cannot be written: {error}"
             ) from error
         return handle
+
+    def remember(self, handle: ProcessHandle, admin: HostPort) -> None:
+        """Add the address of the admin API to the pid file; a full disk is logged and costs only a later adoption."""
+        try:
+            self.directory.write_record(PidRecord(handle.pid, handle.start_ticks, self.fingerprint(), admin))
+        except OSError as error:
+            _log.warning("pid file not updated", reason=str(error))
 
     def find_strays(self) -> list[ProcessHandle]:
         """Return the Envoys started from this run directory, whatever the pid file says."""

@@ -10,7 +10,6 @@ from marchproxy.engines.envoy.admin import AdminError, EnvoyAdmin
 from marchproxy.engines.envoy.adopt import adopt
 from marchproxy.engines.envoy.handle import ProcessHandle
 from marchproxy.engines.envoy.launch import Launcher
-from marchproxy.engines.envoy.pidfile import PidRecord
 from marchproxy.engines.envoy.restart import LastExit
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
@@ -18,6 +17,7 @@ from marchproxy.kit.logs import get_logger
 _log = get_logger(__name__)
 _LAUNCH_SECONDS = 10.0  # from the spawn to the first admin answer; usually 50 ms
 _POLL_SECONDS = 0.02
+ANSWER = "an answer of its admin API"
 
 
 class EnvoyLife:
@@ -50,13 +50,8 @@ class EnvoyLife:
         """Start one and wait until its admin API answers. Raises EnvoyMissing, EnvoyStartError; it may run even then."""
         self.adopted = False
         self._handle = handle = self._launcher.spawn()
-        await self.until(
-            self.admin_answers, _LAUNCH_SECONDS, "its admin API answered", hopeless=self._is_dead
-        )
-        fingerprint = self._launcher.fingerprint()
-        self._launcher.directory.write_record(
-            PidRecord(handle.pid, handle.start_ticks, fingerprint, self._admin.address)
-        )
+        await self.until(self.admin_answers, _LAUNCH_SECONDS, ANSWER, hopeless=self._is_dead)
+        self._launcher.remember(handle, self._admin.address)
         _log.info("Envoy started", pid=handle.pid, admin=str(self._admin.address))
 
     async def ended(self) -> LastExit:
@@ -123,7 +118,7 @@ class EnvoyLife:
                         raise self._launcher.explain_failure(f"ended ({await self._exit()}) before {what}")
                     await self._clock.sleep(_POLL_SECONDS)
         except TimeoutError:
-            raise self._launcher.explain_failure(f"runs, but within {seconds:g} s not {what}") from None
+            raise self._launcher.explain_failure(f"runs, but {seconds:g} s passed without {what}") from None
 
     def _is_dead(self) -> bool:
         return not self.alive()

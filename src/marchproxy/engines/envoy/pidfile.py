@@ -1,7 +1,7 @@
 """The pid file: what a supervisor leaves behind so that the next one can adopt the Envoy it finds running. Pure."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from marchproxy.kit.settings.types import HostPort
 
@@ -18,10 +18,6 @@ class PidRecord:
     start_ticks: int
     fingerprint: str
     admin: HostPort | None = None
-
-    def answering_at(self, admin: HostPort) -> "PidRecord":
-        """Return the record of the same process, now known to answer at `admin`."""
-        return replace(self, admin=admin)
 
 
 def render_record(record: PidRecord) -> bytes:

@@ -15,7 +15,7 @@ from marchproxy.engines.envoy.admin import AdminError, EnvoyAdmin
 from marchproxy.engines.envoy.binary import EnvoyMissing
 from marchproxy.engines.envoy.drain import drain_connections
 from marchproxy.engines.envoy.launch import EnvoyStartError, Launcher
-from marchproxy.engines.envoy.life import EnvoyLife
+from marchproxy.engines.envoy.life import ANSWER, EnvoyLife
 from marchproxy.engines.envoy.restart import (
     AdminAnswered,
     DrainStarted,
@@ -125,16 +125,14 @@ class EnvoyProcess:
 
     async def wait_admin(self, timeout: float) -> None:
         """Wait until the admin API answers, over restarts. Raises EnvoyStartError after `timeout` seconds."""
-        await self._life.until(
-            self._life.admin_answers, timeout, "did its admin API answer", hopeless=self._hopeless
-        )
+        await self._life.until(self._life.admin_answers, timeout, ANSWER, hopeless=self._hopeless)
 
     async def wait_ready(self, timeout: float) -> None:
         """Wait until Envoy is LIVE, over restarts; with xDS that takes the first CDS and LDS answers.
 
         Raises EnvoyStartError after `timeout` seconds.
         """
-        await self._life.until(self._life.is_ready, timeout, "was it ready", hopeless=self._hopeless)
+        await self._life.until(self._life.is_ready, timeout, "becoming ready", hopeless=self._hopeless)
 
     async def drain(self, deadline_seconds: float) -> int:
         """Fail health checks, ask clients to go, wait for the last connection; return how many are left at the deadline.
@@ -207,6 +205,8 @@ class EnvoyProcess:
 
     async def _relaunch(self, after: RestartAfter) -> LastExit:
         await self._clock.sleep(after.seconds)
+        if self._known.state is not EnvoyState.BACKOFF:
+            return LastExit()  # a drain began meanwhile
         try:
             await self._launch()
         except (EnvoyMissing, EnvoyStartError) as error:

@@ -90,6 +90,16 @@ class RestartAfter:
 Event = Spawned | AdminAnswered | DrainStarted | StopRequested | Exited
 
 
+# between two lives nothing is left to drain, and nothing shall be started again
+_DRAINED = {
+    EnvoyState.STARTING: EnvoyState.DRAINING,
+    EnvoyState.RUNNING: EnvoyState.DRAINING,
+    EnvoyState.DRAINING: EnvoyState.DRAINING,
+    EnvoyState.BACKOFF: EnvoyState.STOPPED,
+    EnvoyState.STOPPED: EnvoyState.STOPPED,
+}
+
+
 def step(
     known: Supervision, event: Event, now: float, policy: RestartPolicy
 ) -> tuple[Supervision, tuple[RestartAfter, ...]]:
@@ -104,8 +114,7 @@ def step(
                 _enter(known, EnvoyState.RUNNING, now) if known.state is EnvoyState.STARTING else known
             ), ()
         case DrainStarted():
-            running = known.state in (EnvoyState.STARTING, EnvoyState.RUNNING)
-            return (_enter(known, EnvoyState.DRAINING, now) if running else known), ()
+            return _enter(known, _DRAINED[known.state], now), ()
         case StopRequested():
             return _enter(known, EnvoyState.STOPPED, now), ()
         case Exited():

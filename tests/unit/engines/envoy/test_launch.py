@@ -1,0 +1,101 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from marchproxy.engines.envoy.launch import EnvoyStartError, Launcher, RunDirectory
+from marchproxy.engines.envoy.pidfile import PidRecord
+from marchproxy.engines.envoy.settings import EnvoySettings
+from marchproxy.kit.settings.types import HostPort
+
+
+def test_one_supervisor_per_directory(tmp_path):
+    first, second = RunDirectory(tmp_path / "run"), RunDirectory(tmp_path / "run")
+    first.acquire()
+    with pytest.raises(EnvoyStartError, match=f"process {os.getpid()} already supervises"):
+        second.acquire()
+    first.release()
+    second.acquire()
+    assert (first.held, second.held) == (False, True)
+    second.release()
+    second.release()
+
+
+def test_a_directory_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(EnvoyStartError, match=r"run directory .*/file/run cannot be used: Not a directory"):
+        RunDirectory(tmp_path / "file" / "run").acquire()
+
+
+def test_records(tmp_path):
+    directory = RunDirectory(tmp_path)
+    assert directory.read_record() is None
+    record = PidRecord(4711, 5, "print", HostPort("127.0.0.1", 9901))
+    directory.write_record(record)
+    assert directory.read_record() == record
+    (tmp_path / "envoy.pid").write_text("4711")
+    assert directory.read_record() is None
+    assert not (tmp_path / "envoy.pid").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "address"), [("127.0.0.1:34567", HostPort("127.0.0.1", 34567)), ("", None), ("127.0.0.1", None)]
+)
+def test_the_admin_address_envoy_writes_down(tmp_path, text, address):
+    directory = RunDirectory(tmp_path)
+    assert directory.read_admin() is None
+    directory.admin.write_text(text)
+    assert directory.read_admin() == address
+
+
+@pytest.mark.parametrize("base_id", ["4711", "", "../etc", None])
+def test_what_a_dead_envoy_leaves_is_removed(tmp_path, monkeypatch, base_id):
+    memory = tmp_path / "shm"
+    memory.mkdir()
+    monkeypatch.setattr("marchproxy.engines.envoy.launch._SHARED_MEMORY", memory)
+    (memory / "envoy_shared_memory_47110").write_text("")
+    (memory / "envoy_shared_memory_47120").write_text("of another Envoy")
+    directory = RunDirectory(tmp_path / "run")
+    directory.acquire()
+    directory.write_record(PidRecord(4711, 5, "print"))
+    directory.admin.write_text("127.0.0.1:1")
+    if base_id is not None:
+        directory.base_id.write_text(base_id)
+    directory.forget()
+    directory.release()
+    assert sorted(path.name for path in directory.path.iterdir()) == ["envoy.lock"]
+    assert (memory / "envoy_shared_memory_47110").exists() == (base_id != "4711")
+    assert (memory / "envoy_shared_memory_47120").exists()
+
+
+def _settings(run_dir: Path, **changes: object) -> EnvoySettings:
+    fields: dict[str, object] = {
+        "node_id": "n",
+        "cluster": "c",
+        "admin": HostPort("127.0.0.1", 0),
+        "run_dir": run_dir,
+    }
+    return EnvoySettings(**(fields | changes))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"concurrency": 2}, {"extra_args": ("--log-path", "x")}, {"node_id": "m"}]
+)
+def test_the_fingerprint_tells_different_starts_apart(tmp_path, changes):
+    same = [Launcher(_settings(tmp_path), b"{}").fingerprint() for _ in range(2)]
+    assert same[0] == same[1]
+    assert Launcher(_settings(tmp_path, **changes), b"{}").fingerprint() != same[0]
+    assert Launcher(_settings(tmp_path), b"{ }").fingerprint() != same[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"log_level": "loud"}, "log_level 'loud': expected one of trace, debug"),
+        ({"concurrency": 0}, "concurrency 0"),
+        ({"drain_seconds": -1}, "drain_seconds -1"),
+    ],
+)
+def test_settings_that_make_no_sense(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        _settings(tmp_path, **changes)
