@@ -68,5 +68,5 @@ def _at(candidates: Sequence[Candidate], position: int) -> Candidate:
 def _score(source: str, candidate: Candidate) -> float:
     """Weighted rendezvous score (Schindelhauer and Schomaker, "Weighted distributed hash tables", 2005)."""
     digest = blake2b(f"{source}|{candidate.instance_id}".encode(), digest_size=8).digest()
-    uniform = (int.from_bytes(digest) + 1) / (2**64 + 2)
+    uniform = ((int.from_bytes(digest) >> 12) + 0.5) / 2**52  # exact in a float, never 0 or 1
     return -candidate.weight / log(uniform)

@@ -1,12 +1,11 @@
 """Checks: is a desired state sound? Every fault is reported with its path in the document."""
 
-import ipaddress
 import re
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Container, Hashable, Iterator, Sequence
 
 from marchproxy.model.limit import EVERYTHING, RateLimit
 from marchproxy.model.listener import Listener
+from marchproxy.model.module import Protocol
 from marchproxy.model.overlap import ambiguous_pairs
 from marchproxy.model.pool import BackendPool, HealthCheck
 from marchproxy.model.problem import Problem
@@ -19,15 +18,35 @@ from marchproxy.model.route import (
     RouteMatch,
     VersionWeight,
 )
+from marchproxy.model.rules import (
+    HOST,
+    check_address,
+    check_duration,
+    check_name,
+    check_regex,
+    check_shares,
+    check_wait,
+    duplicates,
+    ip_address,
+    is_network,
+    known,
+)
 from marchproxy.model.state import DesiredState
 
-T = TypeVar("T")
+__all__ = [
+    "check_address",
+    "check_limit",
+    "check_limits",
+    "check_listeners",
+    "check_pools",
+    "check_routes",
+    "check_state",
+    "check_version_weights",
+]
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_HOST = re.compile(r"(\*|(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?)")
 _METHOD = re.compile(r"[A-Z]+")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
-_LONGEST_PATTERN = 1000
+_LARGEST_THRESHOLD = 1000
 
 
 def check_state(state: DesiredState) -> tuple[Problem, ...]:
@@ -43,8 +62,8 @@ def check_state(state: DesiredState) -> tuple[Problem, ...]:
 
 def check_routes(routes: Sequence[Route], pools: Sequence[BackendPool]) -> Iterator[Problem]:
     """Faults of the routes, given the pools they may name."""
-    yield from _duplicates("routes", "id", routes, lambda route: route.route_id)
-    pool_names = {str(pool.name) for pool in pools}
+    yield from duplicates("routes", "id", routes, lambda route: route.route_id)
+    pool_names = frozenset(str(pool.name) for pool in pools)
     for index, route in enumerate(routes):
         yield from _check_route(route, f"routes[{index}]", pool_names)
     index_of = {route.route_id: index for index, route in enumerate(routes)}
@@ -58,14 +77,13 @@ def check_routes(routes: Sequence[Route], pools: Sequence[BackendPool]) -> Itera
 
 def check_pools(pools: Sequence[BackendPool]) -> Iterator[Problem]:
     """Faults of the backend pools."""
-    yield from _duplicates("pools", "name", pools, lambda pool: pool.name)
+    yield from duplicates("pools", "name", pools, lambda pool: pool.name)
     for index, pool in enumerate(pools):
         path = f"pools[{index}]"
-        yield from _check_name(pool.name, f"{path}.name")
-        yield from _check_name(pool.version, f"{path}.version")
-        if pool.connect_timeout <= 0:
-            yield Problem(f"{path}.connect_timeout", "must be more than 0 seconds")
-        yield from _duplicates(
+        yield from check_name(pool.name, f"{path}.name")
+        yield from check_name(pool.version, f"{path}.version")
+        yield from check_wait(pool.connect_timeout, f"{path}.connect_timeout")
+        yield from duplicates(
             f"{path}.endpoints", "address", pool.endpoints, lambda endpoint: endpoint.address
         )
         for number, endpoint in enumerate(pool.endpoints):
@@ -79,17 +97,17 @@ def check_pools(pools: Sequence[BackendPool]) -> Iterator[Problem]:
 
 def check_limits(limits: Sequence[RateLimit], routes: Sequence[Route]) -> Iterator[Problem]:
     """Faults of the rate limits, given the routes they may name."""
-    yield from _duplicates("rate_limits", "id", limits, lambda limit: limit.limit_id)
-    yield from _duplicates("rate_limits", "target", limits, lambda limit: limit.target)
-    route_ids = {str(route.route_id) for route in routes}
+    yield from duplicates("rate_limits", "id", limits, lambda limit: limit.limit_id)
+    yield from duplicates("rate_limits", "target", limits, lambda limit: limit.target)
+    route_ids = frozenset(str(route.route_id) for route in routes)
     for index, limit in enumerate(limits):
         yield from check_limit(limit, route_ids, f"rate_limits[{index}]")
 
 
-def check_limit(limit: RateLimit, route_ids: Iterable[str], path: str) -> Iterator[Problem]:
+def check_limit(limit: RateLimit, route_ids: Container[str], path: str) -> Iterator[Problem]:
     """Faults of one rate limit."""
-    yield from _check_name(limit.limit_id, f"{path}.id")
-    if limit.target != EVERYTHING and limit.target not in set(route_ids):
+    yield from check_name(limit.limit_id, f"{path}.id")
+    if limit.target != EVERYTHING and limit.target not in route_ids:
         yield Problem(f"{path}.target", f'no route "{limit.target}"; name a route id, or "*" for every route')
     rates = {
         "requests_per_second": limit.per_second,
@@ -110,68 +128,57 @@ def check_limit(limit: RateLimit, route_ids: Iterable[str], path: str) -> Iterat
 
 def check_listeners(listeners: Sequence[Listener]) -> Iterator[Problem]:
     """Faults of the NLB's listeners."""
-    yield from _duplicates("listeners", "name", listeners, lambda listener: listener.name)
-    yield from _duplicates("listeners", "address", listeners, lambda listener: (listener.host, listener.port))
+    yield from duplicates("listeners", "name", listeners, lambda listener: listener.name)
+    yield from duplicates("listeners", "address", listeners, _socket)
     for index, listener in enumerate(listeners):
         path = f"listeners[{index}]"
-        yield from _check_name(listener.name, f"{path}.name")
+        yield from check_name(listener.name, f"{path}.name")
         if not 1 <= listener.port <= 65535:
             yield Problem(f"{path}.address", f"port {listener.port} is not between 1 and 65535")
-        if _ip_address(listener.host) is None:
+        if ip_address(listener.host) is None:
             yield Problem(
                 f"{path}.address", f'"{listener.host}" is not an IP address; use 0.0.0.0 for every IPv4 one'
             )
         yield from check_version_weights(listener.version_weights, f"{path}.version_weights")
+        yield from check_duration(listener.idle_timeout, f"{path}.idle_timeout")
 
 
 def check_version_weights(weights: Sequence[VersionWeight], path: str) -> Iterator[Problem]:
     """Faults of a split between versions; no split at all is sound."""
-    yield from _check_shares([(f"{path}.{item.version}", item.weight) for item in weights], path)
+    yield from duplicates(path, "version", weights, lambda item: item.version)
+    for item in weights:
+        yield from check_name(item.version, f"{path}.{item.version}")
+    yield from check_shares([(f"{path}.{item.version}", item.weight) for item in weights], path)
 
 
-def check_address(address: str, path: str) -> Iterator[Problem]:
-    """Faults of a `host:port` text."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not host:
-        yield Problem(path, f'"{address}" is not host:port')
-    elif not port.isascii() or not port.isdigit() or not 1 <= int(port) <= 65535:
-        yield Problem(path, f'port "{port}" is not between 1 and 65535')
-    elif host.startswith("[") and host.endswith("]"):
-        if _ip_address(host[1:-1]) is None:
-            yield Problem(path, f"{host} is not an IPv6 address in brackets")
-    elif ":" in host:
-        yield Problem(path, f'"{address}": write an IPv6 address in brackets, [{host}]:{port}')
-    elif not _HOST.fullmatch(host) or host.startswith("*"):
-        yield Problem(path, f'"{host}" is neither an IP address nor a host name')
-
-
-def _check_route(route: Route, path: str, pool_names: set[str]) -> Iterator[Problem]:
-    yield from _check_name(route.route_id, f"{path}.id")
+def _check_route(route: Route, path: str, pool_names: frozenset[str]) -> Iterator[Problem]:
+    yield from check_name(route.route_id, f"{path}.id")
     yield from _check_match(route.match, path)
-    for name, seconds in (("timeout", route.timeout), ("idle_timeout", route.idle_timeout)):
-        if seconds < 0:
-            yield Problem(f"{path}.{name}", f"{seconds} s is negative")
+    if not -(2**31) <= route.priority < 2**31:
+        yield Problem(f"{path}.priority", f"{route.priority} is not between {-(2**31)} and {2**31 - 1}")
+    yield from check_duration(route.timeout, f"{path}.timeout")
+    yield from check_duration(route.idle_timeout, f"{path}.idle_timeout")
     for name, port in (("source_port", route.source_port), ("destination_port", route.destination_port)):
         if not 0 <= port <= 65535:
             yield Problem(f"{path}.{name}", f"{port} is not between 0 and 65535")
     for number, source in enumerate(route.sources):
-        if not _is_network(source):
+        if not is_network(source):
             yield Problem(f"{path}.sources[{number}]", f'"{source}" is not an IP network such as 10.0.0.0/8')
     yield from _check_retry(route, f"{path}.retry")
     for number, backend in enumerate(route.backends):
         if backend.pool not in pool_names:
-            yield Problem(f"{path}.backends[{number}].pool", f'no pool "{backend.pool}"{_known(pool_names)}')
-    yield from _duplicates(f"{path}.backends", "pool", route.backends, lambda backend: backend.pool)
+            yield Problem(f"{path}.backends[{number}].pool", f'no pool "{backend.pool}"{known(pool_names)}')
+    yield from duplicates(f"{path}.backends", "pool", route.backends, lambda backend: backend.pool)
     shares = [
         (f"{path}.backends[{number}].weight", backend.weight) for number, backend in enumerate(route.backends)
     ]
-    yield from _check_shares(shares, f"{path}.backends")
+    yield from check_shares(shares, f"{path}.backends")
 
 
 def _check_match(match: RouteMatch, path: str) -> Iterator[Problem]:
     yield from _check_path(match.path, f"{path}.path")
     for number, host in enumerate(match.hosts):
-        if not _HOST.fullmatch(host):
+        if not HOST.fullmatch(host):
             yield Problem(f"{path}.hosts[{number}]", f'"{host}" is neither a host name nor *.a.host.name')
     for number, method in enumerate(match.methods):
         if not _METHOD.fullmatch(method):
@@ -181,104 +188,52 @@ def _check_match(match: RouteMatch, path: str) -> Iterator[Problem]:
         if not _TOKEN.fullmatch(header.name):
             yield Problem(f"{where}.name", f'"{header.name}" is not a header name')
         if header.kind is HeaderKind.REGEX:
-            yield from _check_regex(header.value, f"{where}.value")
+            yield from check_regex(header.value, f"{where}.regex")
+        if header.kind is HeaderKind.PRESENT and header.value:
+            yield Problem(f"{where}.present", "compares no value")
 
 
 def _check_path(match: PathMatch, path: str) -> Iterator[Problem]:
     if match.kind is PathKind.REGEX:
-        yield from _check_regex(match.value, path)
+        yield from check_regex(match.value, path)
     elif not match.value.startswith("/"):
         yield Problem(path, f'"{match.value}" does not begin with /')
     elif set(match.value) & set("?#"):
         yield Problem(path, f'"{match.value}": a path ends before its query string')
 
 
-def _check_regex(pattern: str, path: str) -> Iterator[Problem]:
-    """Python's own opinion comes first; Envoy's (RE2 has no look-around) comes with its answer to the snapshot."""
-    if not pattern or len(pattern) > _LONGEST_PATTERN:
-        yield Problem(path, f"a regular expression has 1 to {_LONGEST_PATTERN} characters")
-        return
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        yield Problem(path, f'"{pattern}" is not a regular expression: {error}')
-
-
 def _check_retry(route: Route, path: str) -> Iterator[Problem]:
     if not 0 <= route.retry.attempts <= 10:
         yield Problem(f"{path}.attempts", f"{route.retry.attempts} is not between 0 and 10")
-    if route.retry.per_try_timeout < 0:
-        yield Problem(f"{path}.per_try_timeout", "is negative")
+    yield from check_duration(route.retry.per_try_timeout, f"{path}.per_try_timeout")
     for number, condition in enumerate(route.retry.on):
         if condition not in RETRY_CONDITIONS:
-            yield Problem(
-                f"{path}.on[{number}]", f'unknown condition "{condition}"{_known(RETRY_CONDITIONS)}'
-            )
+            yield Problem(f"{path}.on[{number}]", f'unknown condition "{condition}"{known(RETRY_CONDITIONS)}')
 
 
 def _check_health_check(check: HealthCheck, path: str) -> Iterator[Problem]:
     for name, seconds in (("interval", check.interval), ("timeout", check.timeout)):
-        if seconds <= 0:
-            yield Problem(f"{path}.{name}", "must be more than 0 seconds")
+        yield from check_wait(seconds, f"{path}.{name}")
     for name, count in (
         ("unhealthy_threshold", check.unhealthy_threshold),
         ("healthy_threshold", check.healthy_threshold),
     ):
-        if count < 1:
-            yield Problem(f"{path}.{name}", "must be 1 or more")
+        if not 1 <= count <= _LARGEST_THRESHOLD:
+            yield Problem(f"{path}.{name}", f"{count} is not between 1 and {_LARGEST_THRESHOLD}")
     if check.path and not check.path.startswith("/"):
         yield Problem(f"{path}.path", f'"{check.path}" does not begin with /')
     if not 0 <= check.port <= 65535:
         yield Problem(f"{path}.port", f"{check.port} is not between 0 and 65535")
 
 
-def _check_shares(shares: Sequence[tuple[str, int]], path: str) -> Iterator[Problem]:
-    for where, weight in shares:
-        if not 0 <= weight <= 100:
-            yield Problem(where, f"{weight} is not between 0 and 100")
-    total = sum(weight for _, weight in shares)
-    if shares and total != 100:
-        yield Problem(path, f"the weights add up to {total}, they must add up to 100")
-
-
-def _check_name(name: str, path: str) -> Iterator[Problem]:
-    if not _NAME.fullmatch(name):
-        yield Problem(path, f'"{name}" is not a name: letters, digits, ".", "_" and "-", 1 to 100 of them')
-
-
-def _duplicates(path: str, field: str, items: Sequence[T], key: Callable[[T], Hashable]) -> Iterator[Problem]:
-    first: dict[Hashable, int] = {}
-    for index, item in enumerate(items):
-        at = first.setdefault(key(item), index)
-        if at != index:
-            yield Problem(f"{path}[{index}].{field}", f"the same as {path}[{at}].{field}")
+def _socket(listener: Listener) -> Hashable:
+    """What a listener binds; TCP and UDP ports are different ones."""
+    return (listener.protocol in {Protocol.UDP, Protocol.HTTP3}, listener.host, listener.port)
 
 
 def _unknown_listeners(state: DesiredState) -> Iterator[Problem]:
-    names = {listener.name for listener in state.listeners}
+    names = frozenset(listener.name for listener in state.listeners)
     for index, route in enumerate(state.routes):
         for number, name in enumerate(route.listeners):
             if name not in names:
-                yield Problem(f"routes[{index}].listeners[{number}]", f'no listener "{name}"{_known(names)}')
-
-
-def _known(names: Iterable[str]) -> str:
-    known = sorted(names)
-    return (
-        f"; known: {', '.join(known[:8])}{', …' if len(known) > 8 else ''}" if known else "; there are none"
-    )
-
-
-def _ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        return ipaddress.ip_address(text)
-    except ValueError:
-        return None
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return True
+                yield Problem(f"routes[{index}].listeners[{number}]", f'no listener "{name}"{known(names)}')

@@ -1,33 +1,38 @@
 """Overlap: can two routes of equal priority match one request without either being the more specific one?
 
-Such a pair has no right answer, so it is refused. Two different regular expressions cannot be compared in general;
-they count as overlapping, and different priorities settle it.
+Such a pair has no right answer, so it is refused. Two regular expressions that begin alike cannot be compared in
+general; they count as overlapping, and different priorities settle it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import TypeAlias
 
+from marchproxy.model.pattern import literal_prefix
 from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, Route, RouteMatch
+
+#: What tells routes apart: two that have different values of one trait never take the same request.
+_Traits: TypeAlias = Mapping[object, object]
+_HEADS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # how many first characters of two expressions are compared
 
 
 def ambiguous_pairs(routes: Sequence[Route]) -> Iterator[tuple[Route, Route]]:
-    """Every pair of routes between which nothing but the order of their ids would decide."""
+    """For each route that ties with an earlier one, that pair: nothing but the order of their ids would decide.
+
+    One pair for each such route is enough to refuse it; all pairs of n alike routes would be n²/2 faults.
+    """
     groups: dict[object, dict[str, Route]] = defaultdict(dict)
     for route in routes:
         for host in route.match.hosts or ("*",):
             groups[_tie_key(route, host)][route.route_id] = route
-    seen: set[tuple[str, str]] = set()
+    told: set[str] = set()
     for group in groups.values():
-        for first, second in combinations(group.values(), 2):
-            pair = (first.route_id, second.route_id)
-            if (
-                pair not in seen
-                and _may_both_match(first.match, second.match)
-                and _share_a_listener(first, second)
-            ):
-                seen.add(pair)
-                yield first, second
+        if len(group) > 1:
+            for first, second in _ties(tuple(group.values())):
+                if second.route_id not in told:
+                    told.add(second.route_id)
+                    yield first, second
 
 
 def _tie_key(route: Route, host: str) -> object:
@@ -36,33 +41,82 @@ def _tie_key(route: Route, host: str) -> object:
     path = (
         match.path.kind
         if match.path.kind is PathKind.REGEX
-        else (match.path.kind, match.path.value.rstrip("/"))
+        else (
+            match.path.kind,
+            match.path.value.rstrip("/") if match.path.kind is PathKind.PREFIX else match.path.value,
+        )
     )
     return (route.protocol, route.priority, host.lower(), path, bool(match.methods), len(match.headers))
 
 
-def _may_both_match(first: RouteMatch, second: RouteMatch) -> bool:
-    if first.methods and second.methods and not set(first.methods) & set(second.methods):
+def _ties(group: Sequence[Route]) -> Iterator[tuple[Route, Route]]:
+    """Each route with the first earlier one it ties with; only routes alike in the most telling trait are compared."""
+    traits = [_traits(route) for route in group]
+    telling = _most_telling(traits)
+    earlier: list[int] = []
+    alike: dict[object, list[int]] = defaultdict(list)
+    for index, own in enumerate(traits):
+        value = own.get(telling)
+        rivals = earlier if value is None else chain(alike[None], alike[value])
+        for rival in rivals:
+            if _tie(group[rival], traits[rival], group[index], own):
+                yield group[rival], group[index]
+                break
+        earlier.append(index)
+        alike[value].append(index)
+
+
+def _traits(route: Route) -> _Traits:
+    ports = {"source": route.source_port, "destination": route.destination_port}
+    traits: dict[object, object] = {name: port for name, port in ports.items() if port}
+    for name, values in (("listener", route.listeners), ("method", route.match.methods)):
+        if len(values) == 1:
+            traits[name] = values[0]
+    for header in route.match.headers:
+        if header.kind is HeaderKind.EXACT and not header.invert:
+            traits["header", header.name.lower()] = header.value
+    if route.match.path.kind is PathKind.REGEX:
+        prefix = literal_prefix(route.match.path.value)
+        traits.update((("segment", depth), whole) for depth, whole in enumerate(prefix.split("/")[:-1]))
+        traits.update((("head", length), prefix[:length]) for length in _HEADS if length <= len(prefix))
+    return traits
+
+
+def _most_telling(traits: Iterable[_Traits]) -> object:
+    values: dict[object, set[object]] = defaultdict(set)
+    for own in traits:
+        for trait, value in own.items():
+            values[trait].add(value)
+    return max(values, key=lambda trait: len(values[trait]), default=None)
+
+
+def _tie(first: Route, first_traits: _Traits, second: Route, second_traits: _Traits) -> bool:
+    if any(second_traits.get(trait, value) != value for trait, value in first_traits.items()):
         return False
-    return not any(_exclude_each_other(a, b) for a in first.headers for b in second.headers)
-
-
-def _exclude_each_other(first: HeaderMatch, second: HeaderMatch) -> bool:
-    if first.name.lower() != second.name.lower():
-        return False
-    same_test = (first.kind, first.value) == (second.kind, second.value)
-    if same_test:
-        return first.invert != second.invert
-    both_exact = first.kind is HeaderKind.EXACT and second.kind is HeaderKind.EXACT
-    return both_exact and not first.invert and not second.invert
-
-
-def _share_a_listener(first: Route, second: Route) -> bool:
-    return _meet(first.listeners, second.listeners) and (
-        first.source_port == second.source_port or 0 in {first.source_port, second.source_port}
+    return (
+        _meet(first.listeners, second.listeners)
+        and _meet(first.match.methods, second.match.methods)
+        and _paths_meet(first.match, second.match)
+        and not any(_exclude_each_other(a, b) for a in first.match.headers for b in second.match.headers)
     )
 
 
-def _meet(first: Iterable[str], second: Iterable[str]) -> bool:
-    one, other = set(first), set(second)
-    return not one or not other or bool(one & other)
+def _meet(first: Sequence[str], second: Sequence[str]) -> bool:
+    """Whether two choices have something in common; an empty one means anything."""
+    return not first or not second or not set(first).isdisjoint(second)
+
+
+def _paths_meet(first: RouteMatch, second: RouteMatch) -> bool:
+    if first.path.kind is not PathKind.REGEX:
+        return True  # the tie key has compared them
+    one, other = literal_prefix(first.path.value), literal_prefix(second.path.value)
+    return one.startswith(other) or other.startswith(one)
+
+
+def _exclude_each_other(first: HeaderMatch, second: HeaderMatch) -> bool:
+    same_test = (first.name.lower(), first.kind, first.value) == (
+        second.name.lower(),
+        second.kind,
+        second.value,
+    )
+    return same_test and first.invert != second.invert

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
+from math import isnan
 from typing import Any, Generic, TypeVar
 
 from marchproxy.model.problem import InvalidValue, Problem
@@ -51,7 +53,8 @@ def select_rows(rows: Iterable[T], query: Query, fields: Fields[T]) -> Page[T]:
         raise InvalidValue(problems)
     kept = [row for row in rows if all(_holds(item, fields[item.field](row)) for item in query.filters)]
     if query.sort_by:
-        kept.sort(key=fields[query.sort_by], reverse=query.sort_desc)
+        field = fields[query.sort_by]
+        kept.sort(key=lambda row: _sort_key(field(row)), reverse=query.sort_desc)
     return _paginate(kept, query)
 
 
@@ -98,15 +101,21 @@ def _compare(actual: Any, value: str) -> int:
         except ValueError:
             pass
         else:
-            return (actual > number) - (actual < number)
+            if not isnan(number):
+                return (actual > number) - (actual < number)
     text = _text(actual)
     return (text > value) - (text < value)
+
+
+def _sort_key(actual: Any) -> tuple[bool, Any]:
+    """Rows without a value come before those with one, which it could not be compared with."""
+    return (actual is not None, actual.value if isinstance(actual, Enum) else actual)
 
 
 def _text(actual: Any) -> str:
     if isinstance(actual, bool):
         return "true" if actual else "false"
-    return str(actual)
+    return str(actual.value if isinstance(actual, Enum) else actual)
 
 
 def _contains(actual: Any, value: str) -> bool:
