@@ -20,9 +20,15 @@ class Delivery:
 
     offered: Resources  # everything the client subscribed to that exists
     changed: tuple[Resource, ...]
-    removed: tuple[str, ...]
-    deferred: tuple[str, ...]  # to be removed, but not yet
+    absent: tuple[str, ...]  # asked for by name, and there is nothing to offer
+    gone: tuple[str, ...]  # held, and to be removed now
+    deferred: tuple[str, ...]  # held, and to be removed later
     due: bool  # an answer is owed even if it is empty
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """Every name that the client has to do without."""
+        return self.absent + self.gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +105,14 @@ class Channel:
             if self.held.get(name) != resource.version or name in self.owed
         )
         gone = tuple(name for name in self.held if name not in offered and name not in withheld)
-        absent = tuple(name for name in self.owed if name not in offered and name not in self.held)
+        absent = tuple(
+            name for name in self.owed if name not in offered and (name in withheld or name not in self.held)
+        )
         return Delivery(
             offered=offered,
             changed=changed,
-            removed=absent + gone if remove else absent,
+            absent=absent,
+            gone=gone if remove else (),
             deferred=() if remove else gone,
             due=self.due,
         )
@@ -140,6 +149,12 @@ class Channel:
             self.held.pop(name, None)
         self.held.update((r.name, r.version) for r in flight.resources if self.wants(r.name))
         self.verdicts.accept(flight.resources)
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Take these as no longer held, and no answer about them as owed."""
+        for name in names:
+            self.owed.discard(name)
+            self.held.pop(name, None)
 
     def refuse(self) -> None:
         """The response in flight was refused: for its names nothing is known about the client any more.

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.service.discovery.v3 import discovery_pb2
+from google.protobuf import any_pb2
 
 from marchproxy.engines.envoy.xds.resource import ResourceType
 from marchproxy.engines.envoy.xds.session.channel import Channel, Delivery, InFlight
@@ -44,19 +46,31 @@ class SotwSession(Session):
 
     def _compose(self, channel: Channel, delivery: Delivery, nonce: str) -> tuple[Any | None, InFlight]:
         resources = delivery.changed
+        bodies: list[Any] = []
         if channel.kind in _COMPLETE_SETS:
             lingering = (self._verdicts.accepted(channel.kind, name) for name in delivery.deferred)
             resources = (*delivery.offered.values(), *(r for r in lingering if r is not None))
-        elif not delivery.changed and not delivery.due:
-            # There are no words for a removal: the client forgets the name itself, or asks again.
-            channel.owed.clear()
-            for name in delivery.removed:
-                channel.held.pop(name, None)
-            return None, InFlight(nonce, (), ())
+        elif channel.kind is ResourceType.ENDPOINT:
+            bodies = [self._stand_in(name) for name in delivery.absent]
+        bodies += [resource.body for resource in resources]
+        flight = InFlight(nonce, resources, delivery.removed)
+        if not bodies and not delivery.due and channel.kind not in _COMPLETE_SETS:
+            channel.forget(delivery.removed)  # there are no words for a removal of these
+            return None, flight
         response = discovery_pb2.DiscoveryResponse(
             type_url=channel.kind.type_url,
             nonce=nonce,
             version_info=set_version((r.name, r.version) for r in delivery.offered.values()),
-            resources=[resource.body for resource in resources],
+            resources=bodies,
         )
-        return response, InFlight(nonce, resources, delivery.removed)
+        return response, flight
+
+    def _stand_in(self, name: str) -> Any:
+        # Without endpoints a cluster warms for 15 s, and so long Envoy withholds the acknowledgement of clusters. Either
+        # the cluster is on its way out or its endpoints were refused: what the node had before does, or none.
+        before = self._verdicts.accepted(ResourceType.ENDPOINT, name)
+        if before is not None:
+            return before.body
+        body = any_pb2.Any()
+        body.Pack(endpoint_pb2.ClusterLoadAssignment(cluster_name=name))
+        return body
