@@ -1,0 +1,109 @@
+"""Backend pools. What an engine observes of the endpoints (health, load) is output: set by whoever observes it."""
+
+from collections.abc import Iterable
+
+from marchproxy.contract.convert.enums import BALANCE, PROTOCOLS
+from marchproxy.contract.convert.faults import Faults, read_all, read_one
+from marchproxy.contract.convert.times import read_seconds, seconds_to_pb
+from marchproxy.contract.pb import types_pb2
+from marchproxy.model.module import Protocol, Version
+from marchproxy.model.pool import BackendPool, BalancePolicy, Endpoint, HealthCheck
+from marchproxy.model.route import PoolName
+
+
+def pool_to_pb(pool: BackendPool) -> types_pb2.BackendPool:
+    """The message. Raises InvalidValue for times that no Duration holds."""
+    return types_pb2.BackendPool(
+        name=pool.name,
+        version=pool.version,
+        endpoints=[types_pb2.BackendEndpoint(address=e.address, weight=e.weight) for e in pool.endpoints],
+        protocol=PROTOCOLS.to_pb(pool.protocol),
+        health_check=None if pool.health_check is None else health_check_to_pb(pool.health_check),
+        balance=BALANCE.to_pb(pool.balance),
+        connect_timeout=seconds_to_pb(pool.connect_timeout),
+        metadata=pool.metadata,
+    )
+
+
+def pool_from_pb(pb: types_pb2.BackendPool, path: str = "pool") -> BackendPool:
+    """The pool. Raises InvalidValue with every problem of the message; the model's checks come after."""
+    return read_one(pb, path, read_pool)
+
+
+def pools_from_pb(pbs: Iterable[types_pb2.BackendPool], path: str = "pools") -> tuple[BackendPool, ...]:
+    """The pools. Raises InvalidValue with every problem of every message."""
+    return read_all(pbs, path, read_pool)
+
+
+def read_pool(pb: types_pb2.BackendPool, path: str, faults: Faults) -> BackendPool:
+    """The pool as far as it can be read; what is left out has the model's default."""
+    default = BackendPool(name=PoolName(pb.name))
+    return BackendPool(
+        name=default.name,
+        version=Version(pb.version) if pb.version else default.version,
+        endpoints=tuple(Endpoint(item.address, item.weight or 1) for item in pb.endpoints),
+        protocol=PROTOCOLS.read(pb.protocol, f"{path}.protocol", faults) or default.protocol,
+        health_check=read_health_check(pb.health_check, f"{path}.health_check", faults)
+        if pb.HasField("health_check")
+        else None,
+        balance=BALANCE.read(pb.balance, f"{path}.balance", faults) or BalancePolicy.LEAST_CONNECTIONS,
+        connect_timeout=read_seconds(pb.connect_timeout, f"{path}.connect_timeout", faults)
+        if pb.HasField("connect_timeout")
+        else default.connect_timeout,
+        metadata=dict(pb.metadata),
+    )
+
+
+def health_check_to_pb(check: HealthCheck) -> types_pb2.HealthCheckConfig:
+    """The message; times that are not whole seconds are given twice, rounded up for the oldest clients."""
+    pb = types_pb2.HealthCheckConfig(
+        interval_seconds=_whole_seconds(check.interval),
+        timeout_seconds=_whole_seconds(check.timeout),
+        unhealthy_threshold=check.unhealthy_threshold,
+        healthy_threshold=check.healthy_threshold,
+        health_check_path=check.path,
+        health_check_port=check.port,
+        health_check_protocol=PROTOCOLS.to_pb(Protocol.HTTP if check.path else Protocol.TCP),
+    )
+    if pb.interval_seconds != check.interval:
+        pb.interval.CopyFrom(seconds_to_pb(check.interval))
+    if pb.timeout_seconds != check.timeout:
+        pb.timeout.CopyFrom(seconds_to_pb(check.timeout))
+    return pb
+
+
+def health_check_from_pb(pb: types_pb2.HealthCheckConfig, path: str = "health_check") -> HealthCheck:
+    """The health check. Raises InvalidValue with every problem of the message."""
+    return read_one(pb, path, read_health_check)
+
+
+def read_health_check(pb: types_pb2.HealthCheckConfig, path: str, faults: Faults) -> HealthCheck:
+    """The health check as far as it can be read; what is left out, or 0, has the model's default."""
+    default = HealthCheck()
+    match PROTOCOLS.read(pb.health_check_protocol, f"{path}.health_check_protocol", faults):
+        case Protocol.HTTP if not pb.health_check_path:
+            faults.add(f"{path}.health_check_path", "a check with HTTP needs a path")
+        case Protocol.TCP if pb.health_check_path:
+            faults.add(f"{path}.health_check_path", "a check with TCP has no path")
+        case None | Protocol.HTTP | Protocol.TCP:
+            pass
+        case other:
+            faults.add(f"{path}.health_check_protocol", f"checks with {other.value} are not supported")
+    interval = float(pb.interval_seconds)
+    if pb.HasField("interval"):
+        interval = read_seconds(pb.interval, f"{path}.interval", faults)
+    timeout = float(pb.timeout_seconds)
+    if pb.HasField("timeout"):
+        timeout = read_seconds(pb.timeout, f"{path}.timeout", faults)
+    return HealthCheck(
+        interval=interval or default.interval,
+        timeout=timeout or default.timeout,
+        unhealthy_threshold=pb.unhealthy_threshold or default.unhealthy_threshold,
+        healthy_threshold=pb.healthy_threshold or default.healthy_threshold,
+        path=pb.health_check_path,
+        port=pb.health_check_port,
+    )
+
+
+def _whole_seconds(seconds: float) -> int:
+    return int(-(-seconds // 1))

@@ -1,0 +1,210 @@
+"""Every model value comes back from its message as it was, whatever it holds."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marchproxy.contract import convert
+from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
+from marchproxy.model.limit import RateLimit
+from marchproxy.model.listener import Listener
+from marchproxy.model.module import HealthStatus, ModuleInstance, ModuleType, Protocol, TrafficEndpoint
+from marchproxy.model.plan import Verdict
+from marchproxy.model.pool import BackendPool, BalancePolicy, Endpoint, HealthCheck
+from marchproxy.model.query import Filter, Query
+from marchproxy.model.rollout import Phase, Rollout
+from marchproxy.model.route import (
+    RETRY_CONDITIONS,
+    BackendRef,
+    HeaderKind,
+    HeaderMatch,
+    PathKind,
+    PathMatch,
+    RetryPolicy,
+    Route,
+    RouteMatch,
+    VersionWeight,
+)
+from marchproxy.model.series import Point
+
+text = st.text(st.characters(codec="utf-8"), max_size=8)
+name = st.text("abz09.-", min_size=1, max_size=8)
+labels = st.dictionaries(text, text, max_size=3)
+seconds = st.integers(0, 10**8).map(lambda ms: ms / 1000)
+some_seconds = st.integers(1, 10**8).map(lambda ms: ms / 1000)
+count = st.integers(0, 2**31 - 1)
+weight = st.integers(-5, 105)
+moments = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+
+
+def tuples(items, most=3):
+    return st.lists(items, max_size=most).map(tuple)
+
+
+headers = st.builds(
+    HeaderMatch, name=name, kind=st.sampled_from(HeaderKind), value=text, invert=st.booleans()
+).map(lambda header: replace(header, value="") if header.kind is HeaderKind.PRESENT else header)
+patterns = st.sampled_from(["a.example.com", "*.example.com", "*", "b"])
+paths = st.sampled_from(["/", "/a", "/a/", "/a*", "/*", "=", "~", "/a=~", "a"])
+backends = st.one_of(
+    st.builds(lambda pool, share: (BackendRef(pool, share),), name, st.integers(1, 105)),
+    st.lists(st.builds(BackendRef, pool=name, weight=weight), min_size=2, max_size=3).map(tuple),
+    st.just(()),
+)
+routes = st.builds(
+    Route,
+    route_id=name,
+    match=st.builds(
+        RouteMatch,
+        hosts=tuples(patterns),
+        path=st.builds(PathMatch, kind=st.sampled_from(PathKind), value=paths),
+        methods=tuples(st.sampled_from(["GET", "POST"])),
+        headers=tuples(headers, most=5),
+    ),
+    backends=backends,
+    priority=st.integers(-(2**31), 2**31 - 1),
+    protocol=st.sampled_from(Protocol),
+    module_type=st.none() | st.sampled_from(ModuleType),
+    timeout=seconds,
+    idle_timeout=seconds,
+    retry=st.builds(
+        RetryPolicy,
+        attempts=count,
+        on=st.lists(st.sampled_from(sorted(RETRY_CONDITIONS)), min_size=1, max_size=4).map(tuple),
+        per_try_timeout=seconds,
+    ),
+    listeners=tuples(name),
+    sources=tuples(st.sampled_from(["10.0.0.0/8", "::/0", "*"])),
+    source_port=count,
+    destination_port=count,
+    metadata=labels,
+)
+checks = st.builds(
+    HealthCheck,
+    interval=some_seconds,
+    timeout=some_seconds,
+    unhealthy_threshold=st.integers(1, 9),
+    healthy_threshold=st.integers(1, 9),
+    path=st.sampled_from(["", "/healthz"]),
+    port=count,
+)
+pools = st.builds(
+    BackendPool,
+    name=name,
+    version=name,
+    endpoints=tuples(st.builds(Endpoint, address=text, weight=st.integers(1, 100))),
+    protocol=st.sampled_from(Protocol),
+    health_check=st.none() | checks,
+    balance=st.sampled_from(BalancePolicy),
+    connect_timeout=seconds,
+    metadata=labels,
+)
+limits = st.builds(
+    RateLimit,
+    limit_id=text,
+    target=text,
+    per_second=st.integers(-(2**63), 2**63 - 1),
+    per_minute=count,
+    per_hour=count,
+    burst=count,
+    enabled=st.booleans(),
+    metadata=labels,
+)
+instances = st.builds(
+    ModuleInstance,
+    instance_id=text,
+    module_type=st.sampled_from(ModuleType),
+    address=text,
+    version=name,
+    health=st.sampled_from(HealthStatus),
+    started_at=st.none() | moments,
+    current_connections=count,
+    max_connections=count,
+    traffic_weight=weight,
+    traffic_endpoints=tuples(
+        st.builds(
+            TrafficEndpoint,
+            name=text,
+            protocol=st.sampled_from(Protocol),
+            address=text,
+            proxy_protocol=st.booleans(),
+        )
+    ),
+    config_checksum=text,
+    metadata=labels,
+)
+listeners = st.builds(
+    Listener,
+    name=text,
+    host=st.sampled_from(["0.0.0.0", "::", "::1", "127.0.0.1"]),
+    port=st.integers(0, 70000),
+    protocol=st.sampled_from(Protocol),
+    module_type=st.sampled_from(ModuleType),
+    balance=st.sampled_from(BalancePolicy),
+    version_weights=st.dictionaries(name, weight, max_size=3).map(
+        lambda shares: tuple(VersionWeight(version, share) for version, share in sorted(shares.items()))
+    ),
+    idle_timeout=seconds,
+)
+verdicts = st.builds(Verdict, can_handle=st.booleans(), priority=count, reason=text)
+rollouts = st.builds(
+    Rollout, version=text, percent=weight, target=text, phase=st.sampled_from(Phase), reason=text
+)
+queries = st.builds(
+    Query,
+    filters=tuples(st.builds(Filter, field=text, operator=text, value=text)),
+    sort_by=text,
+    sort_desc=st.booleans(),
+    page=weight,
+    page_size=weight,
+)
+
+CASES = {
+    "route": (routes, convert.route_to_pb, convert.route_from_pb, types_pb2.Route),
+    "pool": (pools, convert.pool_to_pb, convert.pool_from_pb, types_pb2.BackendPool),
+    "health check": (
+        checks,
+        convert.health_check_to_pb,
+        convert.health_check_from_pb,
+        types_pb2.HealthCheckConfig,
+    ),
+    "limit": (limits, convert.limit_to_pb, convert.limit_from_pb, types_pb2.RateLimit),
+    "instance": (instances, convert.instance_to_pb, convert.instance_from_pb, types_pb2.ModuleInstance),
+    "listener": (listeners, convert.listener_to_pb, convert.listener_from_pb, nlb_pb2.Listener),
+    "verdict": (verdicts, convert.verdict_to_pb, convert.verdict_from_pb, module_pb2.CanHandleResponse),
+    "rollout": (rollouts, convert.rollout_to_pb, convert.rollout_from_pb, types_pb2.RolloutStatus),
+    "query": (queries, convert.query_to_pb, convert.query_from_pb, types_pb2.Query),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_value_comes_back_as_it_was(case):
+    values, to_pb, from_pb, message = CASES[case]
+
+    @given(values)
+    def survives(value):
+        wire = to_pb(value).SerializeToString()
+        assert from_pb(message.FromString(wire)) == value
+
+    survives()
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 2 * 10**12).map(lambda ms: ms / 1000),
+            st.builds(
+                Point,
+                name=text,
+                value=st.floats(allow_nan=False),
+                labels=labels.map(lambda items: tuple(sorted(items.items()))),
+            ),
+        ),
+        max_size=3,
+    )
+)
+def test_points_come_back_as_they_were(points):
+    assert convert.points_from_pb(convert.points_to_pb(points), now=0.0) == points
