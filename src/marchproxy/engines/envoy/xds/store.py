@@ -1,6 +1,7 @@
 """The last good snapshot on disk, so that a control plane that restarts serves what its Envoy already holds.
 
-Format 1: one line of JSON (format, SHA-256 of the rest, static clusters), then a DeltaDiscoveryResponse with all resources.
+Format 1: a line `marchproxy-snapshot 1 <SHA-256 of the rest>`, a line with the static clusters' names as JSON, then a
+DeltaDiscoveryResponse with all resources.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ from marchproxy.kit.logs import get_logger
 
 _log = get_logger(__name__)
 
-_FORMAT = 1
+_MAGIC = b"marchproxy-snapshot 1"
 _MESSAGES: dict[str, Any] = {
     ResourceType.CLUSTER.type_url: cluster_pb2.Cluster,
     ResourceType.ENDPOINT.type_url: endpoint_pb2.ClusterLoadAssignment,
@@ -65,26 +66,27 @@ def load(store: Path) -> Snapshot | None:
 def encode(snapshot: Snapshot) -> bytes:
     """The file's content."""
     resources = [discovery_pb2.Resource(name=r.name, version=r.version, resource=r.body) for r in snapshot]
-    payload: bytes = discovery_pb2.DeltaDiscoveryResponse(resources=resources).SerializeToString()
-    header = {
-        "format": _FORMAT,
-        "sha256": hashlib.sha256(payload).hexdigest(),
-        "static_clusters": sorted(snapshot.static_clusters),
-    }
-    return json.dumps(header).encode() + b"\n" + payload
+    message: bytes = discovery_pb2.DeltaDiscoveryResponse(resources=resources).SerializeToString()
+    payload = json.dumps(sorted(snapshot.static_clusters)).encode() + b"\n" + message
+    return b"%b %b\n%b" % (_MAGIC, _digest(payload), payload)
+
+
+def _digest(payload: bytes) -> bytes:
+    return hashlib.sha256(payload).hexdigest().encode()
 
 
 def decode(content: bytes) -> Snapshot:
     """The snapshot of a file's content. ValueError, DecodeError or InconsistentSnapshot: it is not one."""
-    line, _, payload = content.partition(b"\n")
-    header = json.loads(line)
-    if not isinstance(header, dict) or header.get("format") != _FORMAT:
+    header, _, payload = content.partition(b"\n")
+    magic, _, digest = header.rpartition(b" ")
+    if magic != _MAGIC:
         raise ValueError("unknown format")
-    if header.get("sha256") != hashlib.sha256(payload).hexdigest():
+    if digest != _digest(payload):
         raise ValueError("checksum mismatch")
-    response = discovery_pb2.DeltaDiscoveryResponse.FromString(payload)
+    static_clusters, _, message = payload.partition(b"\n")
+    response = discovery_pb2.DeltaDiscoveryResponse.FromString(message)
     resources = tuple(Resource.of(_message(entry.resource)) for entry in response.resources)
-    return check(Draft(resources, frozenset(map(str, header.get("static_clusters", ())))))
+    return check(Draft(resources, frozenset(json.loads(static_clusters))))
 
 
 def _message(body: Any) -> Any:
