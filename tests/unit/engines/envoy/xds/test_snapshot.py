@@ -2,7 +2,6 @@ import dataclasses
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from marchproxy.engines.envoy.xds.snapshot import (
     EMPTY,
@@ -15,6 +14,7 @@ from marchproxy.engines.envoy.xds.snapshot import (
     wanted_by_holder,
 )
 from tests.unit.engines.envoy.xds.envoy_model import (
+from tests.unit.engines.envoy.xds.strategies import snapshots
     CLUSTER,
     ENDPOINT,
     LISTENER,
@@ -101,19 +101,6 @@ def test_stages_without_a_change_are_skipped(new, stages):
     taken = transition(old, new)
     assert len(taken) == stages
     assert (taken or (old,))[-1] == new
-
-
-names = st.sets(st.sampled_from("abc"))
-versions = st.integers(1, 2)
-
-
-@st.composite
-def snapshots(draw):
-    present = sorted(draw(names))
-    resources = [r for name in present for r in pool(name, draw(versions), draw(versions))]
-    for name in draw(names):
-        resources += site(name, draw(versions), *present, listener=draw(versions))
-    return checked(*resources)
 
 
 @given(old=snapshots(), new=snapshots())
