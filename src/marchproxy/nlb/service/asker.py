@@ -1,0 +1,133 @@
+"""Asker: puts CanHandle to instances whenever an instance, a listener or a route is new. Bounded, retried, never per connection."""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from marchproxy.kit.backoff import Backoff
+from marchproxy.kit.clock import Clock
+from marchproxy.kit.logs import get_logger
+from marchproxy.model.module import HealthStatus, InstanceId
+from marchproxy.model.plan import Verdict
+from marchproxy.model.route import Route
+from marchproxy.nlb.state.verdicts import Asking
+
+_log = get_logger(__name__)
+ASK_SECONDS = 2.0
+_AT_ONCE = 4  # per instance: one that hangs delays nobody else
+_RETRY = Backoff(initial=0.1, maximum=5.0)
+
+
+class ModuleSilent(Exception):
+    """A module did not answer; the message says why."""
+
+
+class Modules(Protocol):
+    """The ModuleService of other processes. Every call raises ModuleSilent; `timeout` in seconds."""
+
+    async def can_handle(self, address: str, route: Route, *, timeout: float) -> Verdict:
+        """Ask an instance whether it would serve a route."""
+        ...
+
+    async def health(self, address: str, *, deep: bool, timeout: float) -> tuple[HealthStatus, str]:
+        """Ask an instance for its health and a sentence."""
+        ...
+
+    async def scale(self, address: str, count: int, *, timeout: float) -> tuple[bool, str, int, int]:
+        """Ask an instance to have its launcher run `count` instances: accepted, why, current, desired."""
+        ...
+
+    async def forget(self, address: str) -> None:
+        """Close what is open to an address."""
+        ...
+
+
+class Asker:
+    """Keeps asking what `wanted` yields until each question is answered or withdrawn."""
+
+    def __init__(
+        self,
+        modules: Modules,
+        wanted: Callable[[], Iterable[Asking]],
+        record: Callable[[Asking, Verdict], None],
+        *,
+        clock: Clock,
+    ) -> None:
+        self._modules = modules
+        self._wanted = wanted
+        self._record = record
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._queues: dict[InstanceId, deque[Asking]] = {}
+        self._interviews: dict[InstanceId, _Interview] = {}
+
+    def wake(self) -> None:
+        """An instance, a listener or a route changed: look again at what is wanted."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                self._queues = _by_instance(self._wanted())
+                for instance_id in [*self._interviews]:
+                    if instance_id not in self._queues:
+                        self._interviews.pop(instance_id).task.cancel()
+                for instance_id, queue in self._queues.items():
+                    self._interview(group, instance_id, queue[0])
+
+    def _interview(self, group: asyncio.TaskGroup, instance_id: InstanceId, first: Asking) -> None:
+        old = self._interviews.get(instance_id)
+        newcomer = old is None or old.registration_id != first.registration_id
+        if old is not None:
+            if not newcomer and not old.task.done():
+                return  # it goes on with the new questions
+            old.task.cancel()
+        task = group.create_task(self._ask_all(first, newcomer=newcomer), name=f"ask-{instance_id}")
+        self._interviews[instance_id] = _Interview(first.registration_id, task)
+
+    async def _ask_all(self, first: Asking, *, newcomer: bool) -> None:
+        if newcomer:
+            # what its predecessor at this address did wrong is not held against it
+            await self._modules.forget(first.address)
+        async with asyncio.TaskGroup() as lanes:
+            for _ in range(_AT_ONCE):
+                lanes.create_task(self._lane(first.instance_id))
+
+    async def _lane(self, instance_id: InstanceId) -> None:
+        attempt = 0
+        while queue := self._queues.get(instance_id):
+            asking = queue.popleft()
+            try:
+                verdict = await self._modules.can_handle(asking.address, asking.route, timeout=ASK_SECONDS)
+            except ModuleSilent as error:
+                queue.append(asking)
+                pause = _RETRY.delay(attempt, random.random())  # noqa: S311 - spreads load only
+                attempt += 1
+                _log.warning("no answer to CanHandle", **_named(asking), reason=str(error), again_in=pause)
+                await self._clock.sleep(pause)
+            else:
+                attempt = 0
+                self._record(asking, verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Interview:
+    registration_id: str
+    task: asyncio.Task[None]
+
+
+def _by_instance(wanted: Iterable[Asking]) -> dict[InstanceId, deque[Asking]]:
+    queues: dict[InstanceId, deque[Asking]] = {}
+    for asking in wanted:
+        queues.setdefault(asking.instance_id, deque()).append(asking)
+    return queues
+
+
+def _named(asking: Asking) -> dict[str, str]:
+    return {"instance": asking.instance_id, "subject": f"{asking.subject.kind} {asking.subject.name}"}

@@ -1,0 +1,237 @@
+"""Core: the one owner of the NLB's state. Every change goes through it; decisions are made in `state` and `rules`."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from marchproxy.contract.document import checksum, encode
+from marchproxy.kit.clock import Clock
+from marchproxy.kit.logs import get_logger
+from marchproxy.model.module import InstanceId, ModuleInstance
+from marchproxy.model.plan import Verdict
+from marchproxy.model.problem import InvalidValue, RefusalCode, Refused
+from marchproxy.model.route import Route, RouteId
+from marchproxy.model.state import DesiredState
+from marchproxy.nlb.dataplane.plane import DataPlane, Forwarding, PlaneRefused, PlaneUnavailable
+from marchproxy.nlb.service.applier import Applier
+from marchproxy.nlb.service.asker import Asker, Modules
+from marchproxy.nlb.service.gauges import NlbGauges
+from marchproxy.nlb.service.memory import Saved, Saver
+from marchproxy.nlb.state import registry as registering
+from marchproxy.nlb.state.member import Member, Moment
+from marchproxy.nlb.state.registry import Beat, Change, Changed, Patience
+from marchproxy.nlb.state.table import (
+    OPERATOR,
+    RoutingTable,
+    TableUpdate,
+    apply_update,
+    check_update,
+    delete_route,
+    forget_sources,
+)
+from marchproxy.nlb.state.verdicts import LISTENER, Answer, Asking, Subject, is_live, to_ask, verdicts_of
+from marchproxy.nlb.state.world import Rebalance, World, forward
+
+_log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a core works with."""
+
+    plane: DataPlane
+    modules: Modules
+    saver: Saver
+    gauges: NlbGauges
+    clock: Clock
+    patience: Patience
+
+
+class Core:
+    """State and the steps that change it. Steps that end in the data plane are coroutines."""
+
+    def __init__(self, around: Surroundings, saved: Saved, desired: DesiredState) -> None:
+        """Begin with what was saved, under the configuration `desired`."""
+        self._around = around
+        self.world = World(registry=registering.restore(saved.members, self.now()), table=saved.table)
+        self.answers: dict[tuple[InstanceId, Subject], Answer] = dict(saved.answers)
+        self.checksum = ""
+        self.configured_at: datetime = around.clock.now()
+        self._base = saved.base
+        self.applier = Applier(around.plane, self.wanted, clock=around.clock, gauges=around.gauges)
+        self.asker = Asker(around.modules, self._to_ask, self._answered, clock=around.clock)
+        self._take(desired)
+
+    def now(self) -> Moment:
+        """The time, on both clocks."""
+        return Moment(self._around.clock.monotonic(), self._around.clock.now())
+
+    def wanted(self) -> Forwarding:
+        """What the data plane should carry now."""
+        return self._forwarding_of(self.world)
+
+    def member(self, instance_id: InstanceId) -> Member | None:
+        """A member, or None."""
+        return self.world.registry.members.get(instance_id)
+
+    def saved(self) -> Saved:
+        """What must survive a restart."""
+        members = tuple(self.world.registry.members.values())
+        return Saved(members, self.world.table, self.answers, self.world.desired, self._base)
+
+    def register(self, instance: ModuleInstance, routes: Sequence[Route]) -> Member:
+        """Admit an instance with the routes it brings along. Raises Refused; then nothing is changed."""
+        now = self.now()
+        registry, changed = registering.register(self.world.registry, instance, secrets.token_hex(8), now)
+        update = TableUpdate(instance.instance_id, tuple(routes), replace_all=True)
+        if problems := check_update(self.world.table, update):
+            raise Refused(RefusalCode.INVALID_ARGUMENT, "the routes it brings along have faults", problems)
+        table, _ = apply_update(self.world.table, update, now.wall)
+        weights = {k: w for k, w in self.world.rebalance.weights.items() if k != instance.instance_id}
+        rebalance = replace(self.world.rebalance, weights=weights)
+        self._commit(replace(self.world, registry=registry, table=table, rebalance=rebalance), (changed,))
+        return registry.members[instance.instance_id]
+
+    def heartbeat(self, beat: Beat) -> Member:
+        """Take in a heartbeat. Raises Refused when the sender has to register."""
+        registry, changes = registering.heartbeat(self.world.registry, beat, self.now())
+        if changes:
+            self._commit(replace(self.world, registry=registry), changes)
+        else:
+            self.world = replace(self.world, registry=registry)  # only counts: nothing follows from them
+        return registry.members[beat.instance_id]
+
+    def begin_leaving(self, instance_id: InstanceId, registration_id: str) -> Member:
+        """Take a member out of the plan, keeping it known. Raises Refused."""
+        registry = registering.leave(self.world.registry, instance_id, registration_id)
+        self._commit(replace(self.world, registry=registry))
+        return registry.members[instance_id]
+
+    def forget(self, member: Member) -> None:
+        """Remove a member and what only it announced, unless it registered anew."""
+        instance_id = member.instance.instance_id
+        registry = registering.remove(self.world.registry, instance_id, member.registration_id)
+        if registry is not self.world.registry:
+            table = forget_sources(self.world.table, [instance_id])
+            removed = Changed(instance_id, Change.REMOVED, "unregistered")
+            self._commit(replace(self.world, registry=registry, table=table), (removed,))
+
+    async def tick(self) -> None:
+        """Time has passed: act on missed heartbeats, and end a rebalance that is over."""
+        now = self.now()
+        registry, changes = registering.tick(self.world.registry, now, self._around.patience)
+        gone = [changed.instance_id for changed in changes if changed.change is Change.REMOVED]
+        addresses = [self.world.registry.members[key].instance.address for key in gone]
+        rebalance = self.world.rebalance
+        if rebalance.weights and now.monotonic >= rebalance.until:
+            rebalance = Rebalance()
+            _log.info("rebalance is over; configured weights hold again")
+        if changes or rebalance is not self.world.rebalance:
+            table = forget_sources(self.world.table, gone)
+            self._commit(replace(self.world, registry=registry, table=table, rebalance=rebalance), changes)
+        for address in addresses:
+            await self._around.modules.forget(address)
+
+    def update_routing(self, update: TableUpdate, *, validate_only: bool = False) -> int:
+        """Change the table; return how many routes changed. Raises InvalidValue with every fault."""
+        if problems := check_update(self.world.table, update):
+            raise InvalidValue(problems)
+        table, changed = apply_update(self.world.table, update, self.now().wall)
+        if changed and not validate_only:
+            self._commit(replace(self.world, table=table))
+            _log.info("routing table changed", source=update.source or "operator", routes=changed)
+        return changed
+
+    def delete_routing(self, route_id: RouteId, source: str, *, validate_only: bool = False) -> None:
+        """Remove a route. Raises Refused."""
+        table = delete_route(self.world.table, route_id, source)
+        if not validate_only:
+            self._commit(replace(self.world, table=table))
+            _log.info("route removed", route=route_id, source=source or "operator")
+
+    def check(self, desired: DesiredState) -> None:
+        """Whether `configure` could succeed. Raises InvalidValue with every fault."""
+        problems = (
+            *self._around.plane.check(desired.listeners),
+            *check_update(self.world.table, _routes_of(desired)),
+        )
+        if problems:
+            raise InvalidValue(problems)
+
+    async def configure(self, desired: DesiredState) -> None:
+        """Replace listeners and routes; return when the data plane carries it. Raises InvalidValue, Refused."""
+        self.check(desired)
+        async with self.applier.exclusive() as apply:
+            try:
+                await apply(self._forwarding_of(replace(self.world, desired=desired)))
+            except PlaneRefused as error:
+                raise Refused(RefusalCode.INVALID_ARGUMENT, str(error)) from error
+            except PlaneUnavailable as error:
+                raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
+            self._take(desired)
+        _log.info("configuration in force", checksum=self.checksum, listeners=len(desired.listeners))
+
+    async def rebalance(self, rebalance: Rebalance, *, timeout: float) -> None:
+        """Replace weights for a while; return when the data plane carries it. Raises Refused."""
+        before = self.world.rebalance
+        self._commit(replace(self.world, rebalance=rebalance))
+        if not await self.applier.settled(timeout):
+            self._commit(replace(self.world, rebalance=before))
+            raise Refused(
+                RefusalCode.UNAVAILABLE, f"the data plane did not take it over: {self.applier.fault}"
+            )
+
+    def set_base(self, base: str) -> None:
+        """Note which configuration file's checksum the present configuration grew from."""
+        self._base = base
+        self._around.saver.touch()
+
+    def _take(self, desired: DesiredState) -> None:
+        table, _ = apply_update(self.world.table, _routes_of(desired), self.now().wall)
+        self.checksum = checksum(encode(desired)) if desired != DesiredState() else ""
+        self.configured_at = self.now().wall
+        self._commit(replace(self.world, desired=desired, table=table))
+
+    def _commit(self, world: World, changes: Sequence[Changed] = ()) -> None:
+        self.world = world
+        self.answers = {key: answer for key, answer in self.answers.items() if is_live(key, world)}
+        self.applier.wake()
+        self.asker.wake()
+        self._around.saver.touch()
+        for changed in changes:
+            _log.info("module " + changed.change.value, instance=changed.instance_id, detail=changed.detail)
+
+    def _forwarding_of(self, world: World) -> Forwarding:
+        return forward(world, self.verdicts(LISTENER))
+
+    def verdicts(self, kind: str) -> Mapping[tuple[InstanceId, str], Verdict]:
+        """The verdicts about listeners, or routes, by instance and name."""
+        return verdicts_of(kind, self.answers)
+
+    def _to_ask(self) -> list[Asking]:
+        return list(to_ask(self.world, self.answers))
+
+    def _answered(self, asking: Asking, verdict: Verdict) -> None:
+        member = self.member(asking.instance_id)
+        key = (asking.instance_id, asking.subject)
+        if member is None or member.registration_id != asking.registration_id or not is_live(key, self.world):
+            return
+        self.answers[key] = Answer(verdict, asking.registration_id, asking.route)
+        if asking.subject.kind == LISTENER:
+            self.applier.wake()
+            self._around.saver.touch()
+            _log.info(
+                "instance answered CanHandle",
+                instance=asking.instance_id,
+                listener=asking.subject.name,
+                can_handle=verdict.can_handle,
+                reason=verdict.reason,
+            )
+
+
+def _routes_of(desired: DesiredState) -> TableUpdate:
+    return TableUpdate(OPERATOR, desired.routes, replace_all=True)
+
+
+__all__ = ["Core", "RoutingTable", "Surroundings"]

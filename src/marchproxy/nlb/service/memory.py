@@ -1,0 +1,164 @@
+"""Memory: what survives a restart of the NLB process, in one file. A file that cannot be read costs nothing but the memory."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import json_format
+
+from marchproxy.contract.convert.instance import instance_from_pb, instance_to_pb
+from marchproxy.contract.convert.route import route_from_pb, route_to_pb
+from marchproxy.contract.document import decode, encode
+from marchproxy.contract.pb import types_pb2
+from marchproxy.kit.files import write_atomically
+from marchproxy.kit.logs import get_logger
+from marchproxy.model.module import InstanceId
+from marchproxy.model.plan import Verdict
+from marchproxy.model.route import Route, RouteId
+from marchproxy.model.state import DesiredState
+from marchproxy.nlb.state.member import Member, Moment
+from marchproxy.nlb.state.table import Entry, RoutingTable
+from marchproxy.nlb.state.verdicts import LISTENER, Answer, Answers, Subject
+
+_log = get_logger(__name__)
+_FORMAT = 1
+# A crash within this time forgets the change; a module that was forgotten is told so at its next heartbeat.
+_DEBOUNCE_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Members, table, answers about listeners, and the configuration with the checksum of the file it grew from."""
+
+    members: tuple[Member, ...] = ()
+    table: RoutingTable = field(default_factory=RoutingTable)
+    answers: Answers = field(default_factory=dict)
+    desired: DesiredState = field(default_factory=DesiredState)
+    base: str = ""
+
+
+class Saver:
+    """Writes what `take` returns soon after a `touch`."""
+
+    def __init__(self, path: Path, take: Callable[[], Saved] | None = None) -> None:
+        self.take = take
+        self._path = path
+        self._touched = asyncio.Event()
+
+    def touch(self) -> None:
+        """Something worth remembering changed."""
+        self._touched.set()
+
+    async def run(self) -> None:
+        """Save until cancelled."""
+        while True:
+            await self._touched.wait()
+            await asyncio.sleep(_DEBOUNCE_SECONDS)
+            await self.save()
+
+    async def save(self) -> None:
+        """Save now. A disk that refuses is logged: forwarding goes on, the next restart starts from an older state."""
+        self._touched.clear()
+        if self.take is None:
+            return
+        data = dump(self.take())
+        try:
+            await asyncio.to_thread(write_atomically, self._path, data)
+        except OSError as error:
+            _log.error("state could not be saved", file=str(self._path), reason=str(error))
+
+
+def dump(saved: Saved) -> bytes:
+    """The file's content."""
+    document = {
+        "format": _FORMAT,
+        "base": saved.base,
+        "desired": json.loads(encode(saved.desired)),
+        "members": [_dump_member(member) for member in saved.members],
+        "routes": [_dump_entry(entry) for entry in saved.table.entries.values()],
+        "verdicts": [
+            {"instance": key, "listener": subject.name, **_dump_verdict(answer.verdict)}
+            for (key, subject), answer in saved.answers.items()
+            if subject.kind == LISTENER
+        ],
+    }
+    return json.dumps(document, indent=1).encode()
+
+
+def load(path: Path, now: Moment) -> Saved:
+    """What was saved, or nothing when there is no file or it cannot be understood."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return Saved()
+    except OSError as error:
+        _log.error("saved state cannot be read; starting without", file=str(path), reason=str(error))
+        return Saved()
+    try:
+        return parse(data, now)
+    except (ValueError, KeyError, TypeError, AttributeError, json_format.ParseError) as error:
+        _log.error("saved state is damaged; starting without", file=str(path), reason=repr(error))
+        return Saved()
+
+
+def parse(data: bytes, now: Moment) -> Saved:
+    """Read a file's content. Raises ValueError, KeyError, TypeError or AttributeError on anything else."""
+    document = json.loads(data)
+    if document["format"] != _FORMAT:
+        raise ValueError(f"format {document['format']} is not {_FORMAT}")
+    entries = [_parse_entry(item) for item in document["routes"]]
+    return Saved(
+        members=tuple(_parse_member(item, now) for item in document["members"]),
+        table=RoutingTable({entry.route.route_id: entry for entry in entries}),
+        answers=_parse_answers(document["verdicts"]),
+        desired=decode(json.dumps(document["desired"]).encode()),
+        base=str(document["base"]),
+    )
+
+
+def _dump_member(member: Member) -> dict[str, Any]:
+    return {
+        "instance": json_format.MessageToDict(instance_to_pb(member.instance)),
+        "registration_id": member.registration_id,
+        "registered_at": member.registered_at.isoformat(),
+    }
+
+
+def _parse_member(item: Mapping[str, Any], now: Moment) -> Member:
+    pb = json_format.ParseDict(item["instance"], types_pb2.ModuleInstance())
+    registered_at = datetime.fromisoformat(item["registered_at"])
+    return Member(instance_from_pb(pb), str(item["registration_id"]), registered_at, now)
+
+
+def _dump_entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "route": json_format.MessageToDict(route_to_pb(entry.route)),
+        "sources": sorted(entry.sources),
+        "created_at": entry.created_at.isoformat(),
+    }
+
+
+def _parse_entry(item: Mapping[str, Any]) -> Entry:
+    pb = json_format.ParseDict(item["route"], types_pb2.Route())
+    sources = frozenset(str(source) for source in item["sources"])
+    return Entry(route_from_pb(pb), sources, datetime.fromisoformat(item["created_at"]))
+
+
+def _dump_verdict(verdict: Verdict) -> dict[str, Any]:
+    return {"can_handle": verdict.can_handle, "priority": verdict.priority, "reason": verdict.reason}
+
+
+def _parse_answers(items: list[Mapping[str, Any]]) -> Answers:
+    # the registration is left empty: these answers hold until the instance is asked again, which is at once
+    return {
+        (InstanceId(item["instance"]), Subject(LISTENER, item["listener"])): Answer(
+            Verdict(bool(item["can_handle"]), int(item["priority"]), str(item["reason"])),
+            registration_id="",
+            route=Route(RouteId("")),
+        )
+        for item in items
+    }

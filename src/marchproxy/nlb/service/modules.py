@@ -1,0 +1,70 @@
+"""Modules over gRPC: the calls that the NLB makes to the ModuleService of registered instances."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import grpc
+
+from marchproxy.contract.convert.enums import HEALTH
+from marchproxy.contract.convert.instance import verdict_from_pb
+from marchproxy.contract.convert.route import route_to_pb
+from marchproxy.contract.pb import module_pb2, types_pb2
+from marchproxy.contract.pb.module_pb2_grpc import ModuleServiceStub
+from marchproxy.kit.grpc.channels import ChannelLimit, ChannelPool, CircuitOpen
+from marchproxy.model.module import HealthStatus
+from marchproxy.model.plan import Verdict
+from marchproxy.model.problem import InvalidValue
+from marchproxy.model.route import Route
+from marchproxy.nlb.service.asker import ModuleSilent
+
+if TYPE_CHECKING:
+    from marchproxy.contract.pb.module_pb2_grpc import ModuleServiceAsyncStub
+
+R = TypeVar("R")
+
+
+class GrpcModules:
+    """Calls instances through a channel pool, which the caller closes."""
+
+    def __init__(self, pool: ChannelPool) -> None:
+        self._pool = pool
+
+    async def can_handle(self, address: str, route: Route, *, timeout: float) -> Verdict:
+        """Ask CanHandle. Raises ModuleSilent."""
+        request = module_pb2.CanHandleRequest(route=route_to_pb(route))
+        answer = await self._call(address, lambda stub, left: stub.CanHandle(request, timeout=left), timeout)
+        return verdict_from_pb(answer)
+
+    async def health(self, address: str, *, deep: bool, timeout: float) -> tuple[HealthStatus, str]:
+        """Ask HealthCheck. Raises ModuleSilent."""
+        request = module_pb2.HealthCheckRequest(deep_check=deep)
+        answer = await self._call(
+            address, lambda stub, left: stub.HealthCheck(request, timeout=left), timeout
+        )
+        return HEALTH.from_pb(answer.status, "status") or HealthStatus.STARTING, answer.message
+
+    async def scale(self, address: str, count: int, *, timeout: float) -> tuple[bool, str, int, int]:
+        """Ask Scale for exactly `count` instances. Raises ModuleSilent."""
+        config = types_pb2.ScalingConfig(min_instances=count, max_instances=count)
+        request = module_pb2.ScaleRequest(config=config, immediate=True)
+        answer = await self._call(address, lambda stub, left: stub.Scale(request, timeout=left), timeout)
+        message = answer.error.message or answer.message
+        return answer.success, message, answer.current_instances, answer.desired_instances
+
+    async def forget(self, address: str) -> None:
+        """Close the channel to an address."""
+        await self._pool.forget(address)
+
+    async def _call(
+        self, address: str, invoke: "Callable[[ModuleServiceAsyncStub, float], Awaitable[R]]", timeout: float
+    ) -> R:
+        try:
+            return await self._pool.call(address, _stub, invoke, timeout=timeout)
+        except grpc.aio.AioRpcError as error:
+            raise ModuleSilent(f"{address}: {error.code().name} {error.details()}") from error
+        except (CircuitOpen, ChannelLimit, InvalidValue) as error:
+            raise ModuleSilent(str(error)) from error
+
+
+def _stub(channel: grpc.aio.Channel) -> "ModuleServiceAsyncStub":
+    return ModuleServiceStub(channel)

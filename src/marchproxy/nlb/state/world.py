@@ -1,0 +1,43 @@
+"""World: everything the NLB's decisions rest on, in one value, and the forwarding that follows from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from marchproxy.model.module import InstanceId, ModuleInstance
+from marchproxy.model.plan import Verdict, compile_plan
+from marchproxy.model.state import DesiredState
+from marchproxy.nlb.dataplane.plane import Forwarding, park
+from marchproxy.nlb.state.registry import Registry
+from marchproxy.nlb.state.table import RoutingTable
+
+
+@dataclass(frozen=True, slots=True)
+class Rebalance:
+    """Weights in place of the configured ones, until a monotonic time."""
+
+    weights: Mapping[InstanceId, int] = field(default_factory=dict)
+    until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What is wanted and who is there."""
+
+    desired: DesiredState = field(default_factory=DesiredState)
+    registry: Registry = field(default_factory=Registry)
+    table: RoutingTable = field(default_factory=RoutingTable)
+    rebalance: Rebalance = field(default_factory=Rebalance)
+
+
+def forward(world: World, verdicts: Mapping[tuple[InstanceId, str], Verdict]) -> Forwarding:
+    """What the data planes should carry; `verdicts` by instance and listener name."""
+    instances = [_weighted(instance, world.rebalance) for instance in world.registry.instances()]
+    plan = compile_plan(world.desired.listeners, instances, verdicts)
+    return Forwarding(plan, park(plan, instances))
+
+
+def _weighted(instance: ModuleInstance, rebalance: Rebalance) -> ModuleInstance:
+    weight = rebalance.weights.get(instance.instance_id)
+    if weight is None or instance.traffic_weight <= 0:
+        return instance
+    return replace(instance, traffic_weight=weight)
