@@ -1,0 +1,85 @@
+"""Addresses to listen on: what is wrong with one, said before a server tries it and in words that name the setting."""
+
+import errno
+import socket
+from pathlib import Path
+from typing import TypeAlias
+
+from marchproxy.kit.settings import HostPort
+
+Address: TypeAlias = HostPort | str
+"""A TCP address, or `unix:/path/to/socket`."""
+
+
+class BindError(Exception):
+    """An address cannot be listened on. Names the setting, the address and the reason."""
+
+    def __init__(self, address: Address, setting: str, reason: str) -> None:
+        self.address = address
+        self.setting = setting
+        super().__init__(f"{setting}: cannot listen on {address}: {reason}")
+
+
+class PortInUse(BindError):
+    """Another process (or another server in this one) listens there already."""
+
+    def __init__(self, address: Address, setting: str) -> None:
+        super().__init__(
+            address, setting, "already in use; stop what listens there or choose another address"
+        )
+
+
+def check_free(address: Address, setting: str) -> None:
+    """Raise PortInUse or BindError when `address` cannot be bound now. It may be taken again a moment later."""
+    if isinstance(address, HostPort):
+        _check_tcp(address, setting)
+    else:
+        _check_unix(address, setting)
+
+
+def unix_path(address: str) -> Path:
+    """Return the path of a `unix:/path` address. Raises ValueError on anything else."""
+    path = address.removeprefix("unix:")
+    if path == address or not path:
+        raise ValueError(f'{address!r} is neither "host:port" nor "unix:/path"')
+    return Path(path)
+
+
+def _check_tcp(address: HostPort, setting: str) -> None:
+    try:
+        candidates = socket.getaddrinfo(
+            address.host,
+            address.port,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV,
+        )
+    except OSError as error:
+        raise BindError(address, setting, error.strerror or str(error)) from error
+    family, kind, protocol, _, where = candidates[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(where)
+            probe.listen(1)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUse(address, setting) from error
+            raise BindError(address, setting, error.strerror or str(error)) from error
+
+
+def _check_unix(address: str, setting: str) -> None:
+    # servers unlink a socket file before they bind, so a second one would silently take the first one's clients
+    path = unix_path(address)
+    if not path.parent.is_dir():
+        raise BindError(address, setting, f"the directory {path.parent} does not exist")
+    if path.exists() and not path.is_socket():
+        raise BindError(address, setting, "a file that is not a socket is in the way")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return  # nothing there, or left behind by a process that is gone
+        except OSError as error:
+            raise BindError(address, setting, error.strerror or str(error)) from error
+    raise PortInUse(address, setting)
