@@ -14,7 +14,6 @@ from marchproxy.engines.envoy.xds.snapshot import (
     wanted_by_holder,
 )
 from tests.unit.engines.envoy.xds.envoy_model import (
-from tests.unit.engines.envoy.xds.strategies import snapshots
     CLUSTER,
     ENDPOINT,
     LISTENER,
@@ -24,6 +23,7 @@ from tests.unit.engines.envoy.xds.strategies import snapshots
     pool,
     site,
 )
+from tests.unit.engines.envoy.xds.strategies import snapshots
 
 
 @pytest.mark.parametrize(
