@@ -159,6 +159,8 @@ async def _run(stream: _Stream, node: Node, requests: AsyncIterator[Any], contex
 @asynccontextmanager
 async def serve_unix(ads: AdsServer, path: Path, *, grace: float = 1.0) -> AsyncIterator[None]:
     """Serve `ads` on a Unix socket that only this user may open, while the block runs. OSError: the path is unusable."""
+    if path.exists() and not path.is_socket():
+        raise OSError(f"cannot listen on the Unix socket {path}: the file there is not a socket")
     path.unlink(missing_ok=True)  # left behind by a process that crashed
     server = grpc.aio.server(options=_OPTIONS)
     ads.register(server)
