@@ -1,7 +1,7 @@
 """Starts one Envoy in its own session and keeps what is known of it in the run directory.
 
-Run directory: `envoy.json` (bootstrap), `envoy.pid`, `envoy.lock` (held by the one supervisor), `envoy.log`,
-`envoy.admin` and `envoy.base-id` (both written by Envoy).
+Run directory: `envoy.json` (bootstrap), `envoy.pid`, `envoy.lock` (held by the one supervisor), `envoy.log` and
+`envoy.admin` (both written by Envoy).
 """
 
 import fcntl
@@ -22,7 +22,6 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings.types import HostPort
 
 _log = get_logger(__name__)
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - not a temporary file of ours; POSIX shared memory lives there
 
 
 class EnvoyStartError(Exception):
@@ -37,7 +36,6 @@ class RunDirectory:
         self.bootstrap = self.path / "envoy.json"
         self.log = self.path / "envoy.log"
         self.admin = self.path / "envoy.admin"
-        self.base_id = self.path / "envoy.base-id"
         self._pid = self.path / "envoy.pid"
         self._lock: int | None = None
 
@@ -96,13 +94,9 @@ class RunDirectory:
             return None
 
     def forget(self) -> None:
-        """Remove what a dead Envoy leaves: pid file, address, and its hot-restart memory, which it never removes."""
-        with suppress(FileNotFoundError, ValueError):
-            base_id = int(self.base_id.read_text())
-            # named by Envoy: <base id><restart epoch>
-            (_SHARED_MEMORY / f"envoy_shared_memory_{base_id}0").unlink(missing_ok=True)
-        for path in (self._pid, self.admin, self.base_id):
-            path.unlink(missing_ok=True)
+        """Remove what a dead Envoy leaves: pid file and address."""
+        self._pid.unlink(missing_ok=True)
+        self.admin.unlink(missing_ok=True)
 
 
 class Launcher:
@@ -155,7 +149,8 @@ class Launcher:
     def find_strays(self) -> list[ProcessHandle]:
         """Return the Envoys started from this run directory, whatever the pid file says."""
         handles = (
-            ProcessHandle.open(pid) for pid in find_by_option("--base-id-path", str(self.directory.base_id))
+            ProcessHandle.open(pid)
+            for pid in find_by_option("--admin-address-path", str(self.directory.admin))
         )
         return [handle for handle in handles if handle is not None]
 
@@ -177,7 +172,9 @@ class Launcher:
             *("--concurrency", str(settings.concurrency), "--log-level", settings.log_level),
             *("--drain-time-s", str(settings.drain_seconds)),
             *("--admin-address-path", str(directory.admin)),
-            *("--use-dynamic-base-id", "--base-id-path", str(directory.base_id)),
+            # two Envoys on one host must not share hot-restart memory, and with hot restart Envoy asks the kernel for
+            # SIGTERM when its parent dies (PR_SET_PDEATHSIG in its hot_restart_impl.cc): it could not outlive us
+            "--disable-hot-restart",
             *settings.extra_args,
         ]
 

@@ -160,7 +160,7 @@ class EnvoyProcess:
                     self._apply(Exited(ended))
             finally:
                 self._abandon()
-            await self._admin.close()
+                await self._admin.close()
 
     async def release(self) -> None:
         """Stop supervising and leave Envoy running, to be adopted by the next supervisor of its run directory."""

@@ -106,7 +106,7 @@ def test_a_zombie_is_dead():
 def test_found_by_its_option_and_not_by_the_value_alone(tmp_path):
     path = str(tmp_path / "x")
     code = "print(flush=True); input()"
-    arguments = [["--base-id-path", path], ["--other", path]]
+    arguments = [["--admin-address-path", path], ["--other", path]]
     children = [
         subprocess.Popen(
             [sys.executable, "-S", "-E", "-c", code, *extra], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -117,7 +117,7 @@ def test_found_by_its_option_and_not_by_the_value_alone(tmp_path):
         for child in children:
             assert child.stdout is not None
             child.stdout.readline()
-        assert find_by_option("--base-id-path", path) == [children[0].pid]
+        assert find_by_option("--admin-address-path", path) == [children[0].pid]
     finally:
         for child in children:
             child.communicate(b"\n")
