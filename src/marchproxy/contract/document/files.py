@@ -55,4 +55,5 @@ def _line(path: str, lines: Mapping[str, int]) -> int | None:
 
 
 def _in_order(problems: Iterable[Problem]) -> list[Problem]:
-    return sorted(problems, key=lambda problem: (problem.file or "", problem.line or 0))
+    # what has no line, such as a variable of the environment, comes last
+    return sorted(problems, key=lambda problem: (problem.line is None, problem.line or 0))

@@ -1,0 +1,328 @@
+import hashlib
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck as Slow
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from marchproxy.contract.document import LARGEST_DOCUMENT, checksum, decode, encode
+from marchproxy.model.checks import check_state
+from marchproxy.model.limit import RateLimit
+from marchproxy.model.listener import Listener
+from marchproxy.model.module import ModuleType, Protocol
+from marchproxy.model.pool import BackendPool, BalancePolicy, Endpoint, HealthCheck
+from marchproxy.model.problem import InvalidValue
+from marchproxy.model.route import (
+    RETRY_CONDITIONS,
+    BackendRef,
+    HeaderKind,
+    HeaderMatch,
+    PathKind,
+    PathMatch,
+    RetryPolicy,
+    Route,
+    RouteMatch,
+    VersionWeight,
+)
+from marchproxy.model.state import DesiredState
+from marchproxy.model.weights import split
+
+NAMES = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,5}", fullmatch=True)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+LABELS = st.dictionaries(TEXTS, TEXTS, max_size=2)
+SECONDS = st.floats(0, 1000) | st.just(-0.0)
+WAITS = st.floats(0.001, 1000)
+PORTS = st.integers(0, 65535)
+ADDRESSES = st.builds("{}:{}".format, NAMES.filter(lambda name: name[-1].isalnum()), st.integers(1, 65535))
+PATTERNS = st.sampled_from(["/v[0-9]+/.*", r"/a\.b", "x|y"])
+PATHS = st.builds(
+    PathMatch, st.sampled_from([PathKind.EXACT, PathKind.PREFIX]), st.sampled_from(["/", "/a", "/é/ü"])
+)
+PATHS |= st.builds(PathMatch, st.just(PathKind.REGEX), PATTERNS)
+HEADERS = st.builds(
+    HeaderMatch, NAMES, st.sampled_from([HeaderKind.EXACT, HeaderKind.PREFIX]), TEXTS, st.booleans()
+)
+HEADERS |= st.builds(HeaderMatch, NAMES, st.just(HeaderKind.REGEX), PATTERNS, st.booleans())
+HEADERS |= st.builds(HeaderMatch, NAMES, st.just(HeaderKind.PRESENT), st.just(""), st.booleans())
+
+
+def distinct(values, **options):
+    return st.lists(values, unique=True, **options).map(tuple)
+
+
+@st.composite
+def shares(draw, names):
+    chosen = draw(st.lists(st.sampled_from(names), unique=True)) if names else []
+    proportions = draw(st.lists(st.integers(0, 9), min_size=len(chosen), max_size=len(chosen)))
+    return list(zip(chosen, split(100, proportions), strict=True))
+
+
+@st.composite
+def listeners(draw, name, port):
+    versions = sorted(draw(shares(["v1", "v2", "v3.1"])))
+    return Listener(
+        name, draw(st.sampled_from(["127.0.0.1", "0.0.0.0", "::1"])), port, draw(st.sampled_from(Protocol)),
+        draw(st.sampled_from(ModuleType)), draw(st.sampled_from(BalancePolicy)),
+        tuple(VersionWeight(version, weight) for version, weight in versions), draw(SECONDS),
+    )  # fmt: skip
+
+
+@st.composite
+def routes(draw, route_id, priority, listener_names, pool_names):
+    match = RouteMatch(
+        draw(distinct(st.sampled_from(["a.example", "*.b.example", "*"]))), draw(PATHS),
+        draw(distinct(st.sampled_from(["GET", "POST"]))), draw(st.lists(HEADERS, max_size=2).map(tuple)),
+    )  # fmt: skip
+    retry = RetryPolicy(
+        draw(st.integers(0, 10)), draw(distinct(st.sampled_from(sorted(RETRY_CONDITIONS)))), draw(SECONDS)
+    )
+    return Route(
+        route_id, match, tuple(BackendRef(pool, weight) for pool, weight in draw(shares(pool_names))), priority,
+        draw(st.sampled_from(Protocol)), draw(st.none() | st.sampled_from(ModuleType)), draw(SECONDS), draw(SECONDS),
+        retry, draw(distinct(st.sampled_from(listener_names)) if listener_names else st.just(())),
+        draw(distinct(st.sampled_from(["10.0.0.0/8", "::/0"]))), draw(PORTS), draw(PORTS), draw(LABELS),
+    )  # fmt: skip
+
+
+POOLS = st.builds(
+    BackendPool,
+    st.just(""),
+    NAMES,
+    st.lists(
+        st.builds(Endpoint, ADDRESSES, st.integers(1, 100)), unique_by=lambda e: e.address, max_size=3
+    ).map(tuple),
+    st.sampled_from([Protocol.HTTP, Protocol.GRPC]),
+    st.none()
+    | st.builds(
+        HealthCheck, WAITS, WAITS, st.integers(1, 9), st.integers(1, 9), st.sampled_from(["", "/up"]), PORTS
+    ),
+    st.sampled_from(BalancePolicy),
+    WAITS,
+    LABELS,
+)
+
+
+@st.composite
+def states(draw):
+    listener_names = draw(distinct(NAMES, max_size=2))
+    pool_names = draw(distinct(NAMES, max_size=3))
+    route_ids = draw(distinct(NAMES, max_size=3))
+    limits = st.builds(
+        RateLimit, st.just(""), st.just(""), st.integers(1, 9), PORTS, PORTS, PORTS, st.booleans(), LABELS
+    )
+    return DesiredState(
+        tuple(draw(listeners(name, 1 + index)) for index, name in enumerate(listener_names)),
+        tuple(draw(routes(name, index, listener_names, pool_names)) for index, name in enumerate(route_ids)),
+        tuple(replace(draw(POOLS), name=name) for name in pool_names),
+        tuple(replace(draw(limits), limit_id=f"l-{target}"[:9], target=target) for target in route_ids),
+    )
+
+
+@given(state=states())
+@settings(max_examples=150, deadline=None, suppress_health_check=[Slow.too_slow, Slow.data_too_large])
+def test_a_sound_state_survives_the_document(state):
+    assert check_state(state) == ()
+    data = encode(state)
+    assert decode(data) == state
+    assert encode(decode(data)) == data
+    if data.decode().isprintable():  # what YAML allows only escaped, JSON allows as it is
+        assert decode(b"# read as YAML\n" + data) == state
+
+
+def test_the_canonical_form():
+    state = DesiredState(
+        listeners=(Listener("web", "::1", 80),),
+        routes=(
+            Route(
+                "shop",
+                RouteMatch(path=PathMatch(PathKind.EXACT, "/é")),
+                (BackendRef("p"),),
+                metadata={"b": "", "a": ""},
+            ),
+        ),
+        pools=(
+            BackendPool("p", endpoints=(Endpoint("a:1"), Endpoint("b:1", 2)), health_check=HealthCheck()),
+        ),
+        rate_limits=(RateLimit("l", "*", 5),),
+    )
+    assert json.loads(encode(state)) == {
+        "listeners": [{"address": "[::1]:80", "name": "web"}],
+        "pools": [{"name": "p", "endpoints": [{"address": "a:1"}, {"address": "b:1", "weight": 2}], "health_check": {}}],
+        "rate_limits": [{"id": "l", "requests_per_second": 5, "target": "*"}],
+        "routes": [{"backends": [{"pool": "p"}], "id": "shop", "metadata": {"a": "", "b": ""}, "path": {"exact": "/é"}}],
+    }  # fmt: skip
+    assert b'"metadata":{"a":"","b":""}' in encode(state)
+    assert encode(DesiredState()) == b"{}"
+
+
+def test_equal_states_have_equal_bytes_however_they_were_written():
+    one = b"routes: [{id: r, timeout: 1m, path: /}]\nlisteners: [{name: w, address: '0.0.0.0:1', version_weights: {b: 60, a: 40}}]"
+    two = (
+        b'{"listeners": [{"version_weights": {"a": 40, "b": 60}, "address": "0.0.0.0:1", "module": "alb", "name": "w"}],'
+        b' "routes": [{"timeout": 60, "retry": {"attempts": 2}, "path": {"prefix": "/"}, "id": "r"}]}'
+    )
+    assert decode(one) == decode(two)
+    assert checksum(encode(decode(one))) == checksum(encode(decode(two)))
+
+
+def test_checksum_is_sha256_in_hex():
+    assert checksum(b"{}") == hashlib.sha256(b"{}").hexdigest()
+
+
+HEADER = "routes: [{{id: r, headers: [{{name: x, {}}}]}}]"
+
+
+@pytest.mark.parametrize(
+    ("written", "header"),
+    [
+        ("exact: a", HeaderMatch("x", HeaderKind.EXACT, "a")),
+        ("prefix: ''", HeaderMatch("x", HeaderKind.PREFIX, "")),
+        ("regex: a+, invert: true", HeaderMatch("x", HeaderKind.REGEX, "a+", invert=True)),
+        ("present: true", HeaderMatch("x", HeaderKind.PRESENT)),
+        ("present: false", HeaderMatch("x", HeaderKind.PRESENT, invert=True)),
+        ("present: true, invert: true", HeaderMatch("x", HeaderKind.PRESENT, invert=True)),
+        ("present: false, invert: true", HeaderMatch("x", HeaderKind.PRESENT)),
+    ],
+)
+def test_header_conditions(written, header):
+    (route,) = decode(HEADER.format(written).encode()).routes
+    assert route.match.headers == (header,)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("/api", PathMatch(PathKind.PREFIX, "/api")),
+        ("{prefix: /api}", PathMatch(PathKind.PREFIX, "/api")),
+        ("{exact: /api}", PathMatch(PathKind.EXACT, "/api")),
+        ("{regex: '/v[0-9]'}", PathMatch(PathKind.REGEX, "/v[0-9]")),
+    ],
+)
+def test_paths(written, expected):
+    (route,) = decode(f"routes: [{{id: r, path: {written}}}]".encode()).routes
+    assert route.match.path == expected
+
+
+def test_shorthands():
+    state = decode(
+        b"pools: [{name: p, endpoints: ['a:1', {address: 'b:1', weight: 2}]}]\nroutes: [{id: r, backends: [p]}]"
+    )
+    assert state.pools[0].endpoints == (Endpoint("a:1", 1), Endpoint("b:1", 2))
+    assert state.routes[0].backends == (BackendRef("p", 100),)
+
+
+@pytest.mark.parametrize(
+    ("data", "problems"),
+    [
+        (b"routes: [{id: r, pth: /}]", ['routes[0].pth: unknown key; did you mean "path"?']),
+        (b"rutes: []", ['rutes: unknown key; did you mean "routes"?']),
+        (b"routes: [{id: r, path: {exact: /, prefix: /}}]", ["routes[0].path: give exactly one of prefix, exact and regex"]),
+        (b"routes: [{id: r, path: {exact: null}}]", ["routes[0].path: give exactly one of prefix, exact and regex"]),
+        (HEADER.format("invert: true").encode(), ["routes[0].headers[0]: give exactly one of exact, prefix, regex and present"]),
+        (b"pools: [{name: p, health_check: {interval: soon}}]", ["pools[0].health_check.interval: must be seconds or"]),
+        (b'{"pools": [{"name": "p", "connect_timeout": NaN}]}', ["pools[0].connect_timeout: must be a finite number"]),
+        (b'{"pools": [], "pools": []}', ["pools: duplicate key; it was first given on line 1"]),
+        (b"routes: [", ["line 2: not readable as YAML"]),
+        (b"\xff", ["is not UTF-8 text"]),
+        (b"[" * 100_000, ["line 1: more than 64 levels"]),
+        (b'{"a":' * 100_000, ["line 1: more than 64 levels"]),
+        (b"{" + b" " * LARGEST_DOCUMENT, ["8388609 bytes are more than the 8388608 allowed"]),
+        (b"routes: [{id: r}, {id: r}]", ["routes[1].id: the same as routes[0].id"]),
+        # form and soundness together; the item with the fault of form keeps its name, so nothing else is blamed for it
+        (
+            b"{routes: [{id: r, backends: [p, q]}, {id: s, timeout: -1}], pools: [{name: p, balance: fair}], rate_limits: [{id: l, target: s}]}",
+            [
+                "pools[0].balance: must be 'least_connections'",
+                "routes[1].timeout: must be greater than or equal to 0",
+                "routes[0].backends[1].pool: no pool \"q\"; known: p",
+                "routes[0].backends: the weights add up to 200",
+                "rate_limits[0]: gives no rate",
+            ],
+        ),
+        # an item whose name is not known could be what the others refer to: no guesses
+        (b"pools: [{nam: p}]\nroutes: [{id: r, backends: [p]}]", ["pools[0].name: required", "pools[0].nam: unknown key"]),
+        (b"pools: {p: {}}\nroutes: [{id: r, backends: [p]}]", ["pools: must be"]),
+    ],
+)  # fmt: skip
+def test_every_problem_is_told(data, problems):
+    with pytest.raises(InvalidValue) as caught:
+        decode(data)
+    told = [str(problem) for problem in caught.value.problems]
+    assert len(told) == len(problems), told
+    for expected in problems:
+        assert any(text.startswith(expected) for text in told), (expected, told)
+
+
+FRAGMENTS = st.sampled_from(
+    [
+        "routes",
+        "pools",
+        "listeners",
+        "rate_limits",
+        "id",
+        "name",
+        "r",
+        "path",
+        "regex",
+        "(",
+        "[",
+        "]",
+        "{",
+        "}",
+        ":",
+        ",",
+        "-",
+        "weight",
+        "1",
+        "-1",
+        "1e999",
+        "null",
+        "true",
+        "'",
+        '"',
+        "&",
+        "*",
+        "|",
+        "\n",
+        "address",
+        "0.0.0.0:1",
+    ]
+)
+
+
+@given(
+    data=st.binary(max_size=60) | st.lists(FRAGMENTS, max_size=25).map(lambda parts: " ".join(parts).encode())
+)
+@settings(max_examples=300, deadline=None)
+def test_no_bytes_break_it(data):
+    try:
+        state = decode(data)
+    except InvalidValue as error:
+        assert error.problems  # noqa: PT017 - either outcome is right
+    else:
+        assert check_state(state) == ()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["id", "name", "path", "backends", "weight", "address", "on"]), inner, max_size=3
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(sections=st.dictionaries(st.sampled_from(["routes", "pools", "listeners", "rate_limits"]), JSON))
+@settings(max_examples=300, deadline=None)
+def test_no_values_break_it(sections):
+    try:
+        state = decode(json.dumps(sections).encode())
+    except InvalidValue as error:
+        assert error.problems  # noqa: PT017 - either outcome is right
+    else:
+        assert check_state(state) == ()
