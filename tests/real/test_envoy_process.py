@@ -330,12 +330,14 @@ async def test_a_killed_supervisor_leaves_an_envoy_that_is_adopted(envoys, tmp_p
     supervisor = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SUPERVISOR, str(envoys.run_dir), str(bootstrap), stdout=asyncio.subprocess.PIPE
     )
-    assert supervisor.stdout is not None
-    pid = int(await asyncio.wait_for(supervisor.stdout.readline(), 15))
-    with pytest.raises(EnvoyStartError, match=f"process {supervisor.pid} already supervises"):
-        await envoys.make().start()
-    supervisor.kill()
-    await supervisor.wait()
+    try:
+        assert supervisor.stdout is not None
+        pid = int(await asyncio.wait_for(supervisor.stdout.readline(), 15))
+        with pytest.raises(EnvoyStartError, match=f"process {supervisor.pid} already supervises"):
+            await envoys.make().start()
+    finally:
+        supervisor.kill()
+        await supervisor.wait()
     assert await envoys.get() == "hello"
     async with envoys.make() as envoy:
         status = envoy.status()
