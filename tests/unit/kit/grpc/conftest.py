@@ -10,7 +10,6 @@ from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.grpc import CallMetrics, ChannelPool, GrpcServer, Registration, ServerOptions
 from marchproxy.kit.settings import HostPort
 
-
 ANY_PORT = HostPort("127.0.0.1", 0)
 
 
