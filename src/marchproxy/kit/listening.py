@@ -37,6 +37,18 @@ def check_free(address: Address, setting: str) -> None:
         _check_unix(address, setting)
 
 
+def choose_port(address: HostPort) -> HostPort:
+    """Return the address with a port that is free now in place of 0; another port stays. Raises BindError."""
+    if address.port:
+        return address
+    with socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET) as probe:
+        try:
+            probe.bind((address.host, 0))
+        except OSError as error:
+            raise BindError(address, "port 0", error.strerror or str(error)) from error
+        return HostPort(address.host, probe.getsockname()[1])
+
+
 def unix_path(address: str) -> Path:
     """Return the path of a `unix:/path` address. Raises ValueError on anything else."""
     path = address.removeprefix("unix:")

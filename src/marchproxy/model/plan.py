@@ -1,7 +1,7 @@
 """Plan: what the NLB forwards where. Compiled when something changes, never per connection."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from marchproxy.model.listener import Listener
 from marchproxy.model.module import (
@@ -16,11 +16,12 @@ from marchproxy.model.module import (
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An instance's answer to CanHandle. A higher `priority` wins between module types."""
+    """An instance's answer to CanHandle. A higher `priority` wins between module types; `details` explain the answer."""
 
     can_handle: bool
     priority: int = 0
     reason: str = ""
+    details: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What an engine counts: cumulative, since the engine's first start under this process."""
+"""What an engine counts: cumulative, since the engine's own start."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,11 +1,15 @@
 """Settings that every module has."""
 
+import os
+import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from marchproxy.kit.settings import HostPort, Seconds, Section
+
+_EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -48,4 +52,25 @@ class ModuleSettings(Section):
     """How long a stop waits for connections to end by themselves."""
     max_connections: Annotated[int, Field(ge=0)] = 0
     """What the instance says it can carry at once; 0: no statement."""
+    advertise: str = ""
+    """The host that the NLB and others reach this instance by; empty: the address it listens on, or, where that is
+    every address, this machine's own."""
     log_level: LogLevel = "info"
+
+    def reachable(self, listening: HostPort, port: int | None = None) -> HostPort:
+        """The address that others use for one we listen on; `port` where the system chose it."""
+        host = self.advertise or listening.host
+        if host in _EVERY_ADDRESS:
+            host = socket.gethostbyname(socket.gethostname())
+        return HostPort(host, listening.port if port is None else port)
+
+    def own_state_dir(self) -> Path:
+        """Where this instance keeps its state; not made yet."""
+        return (self.state_dir or default_state_dir()) / self.id
+
+
+def default_state_dir() -> Path:
+    """The system's folder for state: /var/lib for root, XDG_STATE_HOME for everybody else."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/marchproxy")
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "marchproxy"

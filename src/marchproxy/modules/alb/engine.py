@@ -1,0 +1,165 @@
+"""The ALB's engine: an Envoy that is programmed over xDS and asked over its admin API."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from marchproxy.engines.envoy.admin import AdminError, EnvoyAdmin, ServerState
+from marchproxy.engines.envoy.clusters import ClusterStatus
+from marchproxy.engines.envoy.process import EnvoyProcess, EnvoyState
+from marchproxy.engines.envoy.stats import EnvoyStats
+from marchproxy.engines.envoy.xds.publish import Publisher, PublishTimeout, SnapshotRejected
+from marchproxy.engines.envoy.xds.snapshot import InconsistentSnapshot, check
+from marchproxy.kit.clock import Clock
+from marchproxy.kit.metrics import process_usage
+from marchproxy.model.module import HealthStatus, ModuleType, TrafficEndpoint
+from marchproxy.model.plan import Verdict
+from marchproxy.model.problem import Problem, RefusalCode, Refused
+from marchproxy.model.route import Route
+from marchproxy.model.state import DesiredState
+from marchproxy.modules.alb import rules
+from marchproxy.modules.alb.counts import POOLS, WANTED, observation
+from marchproxy.modules.alb.resources import Builder
+from marchproxy.modules.base.engine import EngineHealth
+from marchproxy.modules.base.observation import Observation
+
+_PUBLISH_SECONDS = 5.0
+_WARM_SECONDS = 4.0
+_WARM_POLL = 0.005
+
+
+class AlbEngine:
+    """One Envoy as the data path of an ALB instance."""
+
+    def __init__(
+        self,
+        envoy: EnvoyProcess,
+        publisher: Publisher,
+        builder: Builder,
+        endpoints: tuple[TrafficEndpoint, ...],
+    ) -> None:
+        self._envoy = envoy
+        self._publisher = publisher
+        self._builder = builder
+        self._endpoints = endpoints
+        self._last = Observation()
+        self._draining = False
+
+    @property
+    def module_type(self) -> ModuleType:
+        """An ALB."""
+        return ModuleType.ALB
+
+    def endpoints(self) -> tuple[TrafficEndpoint, ...]:
+        """The plain endpoint and the one behind PROXY protocol v2, as far as they are open."""
+        return self._endpoints
+
+    def faults(self, state: DesiredState) -> Iterable[Problem]:
+        """What an ALB cannot do of a sound state."""
+        return rules.faults(state)
+
+    async def apply(self, state: DesiredState) -> None:
+        """Program Envoy; returns when it acknowledged everything. Raises Refused with Envoy's own words."""
+        try:
+            snapshot = check(self._builder.build(state))
+            await self._publisher.publish(snapshot, timeout=_PUBLISH_SECONDS)
+        except InconsistentSnapshot as error:
+            raise Refused(RefusalCode.INVALID_ARGUMENT, f"not consistent: {error}") from error
+        except SnapshotRejected as error:
+            raise Refused(
+                RefusalCode.INVALID_ARGUMENT,
+                f"Envoy refused {error.type.name.lower()} {', '.join(error.names)}: {error.message}",
+            ) from error
+        except PublishTimeout as error:
+            raise Refused(
+                RefusalCode.UNAVAILABLE, f"Envoy did not acknowledge the change, which is taken back: {error}"
+            ) from error
+
+    def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
+        """Whether one of the ALB's routes takes this traffic, and which."""
+        return rules.answer(state, route, context)
+
+    def health(self) -> EngineHealth:
+        """The state of the Envoy process, and how many endpoints were healthy at the last look."""
+        status = self._envoy.status()
+        if self._draining or status.state is EnvoyState.DRAINING:
+            return EngineHealth(HealthStatus.STOPPING, "draining", {"envoy": "draining"})
+        if status.state is not EnvoyState.RUNNING:
+            words = f"Envoy is {status.state.value}"
+            starting = status.state is EnvoyState.STARTING and status.restarts == 0
+            return EngineHealth(
+                HealthStatus.STARTING if starting else HealthStatus.UNHEALTHY, words, {"envoy": words}
+            )
+        return _with_pools(self._last, {"envoy": "ok"})
+
+    async def check(self) -> EngineHealth:
+        """Ask Envoy whether it is live, and look at every endpoint."""
+        checks: dict[str, str] = {}
+        try:
+            info = await self._envoy.admin.server_info()
+            clusters = await self._envoy.admin.clusters(POOLS)
+        except AdminError as error:
+            return EngineHealth(HealthStatus.UNHEALTHY, "Envoy does not answer", {"envoy": str(error)})
+        live = info.state is ServerState.LIVE
+        checks["envoy"] = "ok" if live else info.state.value.lower()
+        seen = _with_pools(replace(self._last, pools=observation_of_pools(clusters).pools), checks)
+        return (
+            seen if live else EngineHealth(HealthStatus.UNHEALTHY, f"Envoy is {checks['envoy']}", seen.checks)
+        )
+
+    async def observe(self) -> Observation:
+        """Scrape Envoy. Raises Refused (UNAVAILABLE) when it does not answer."""
+        admin: EnvoyAdmin = self._envoy.admin
+        try:
+            stats = await admin.stats(WANTED)
+            clusters = await admin.clusters(POOLS)
+        except AdminError as error:
+            raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
+        cpu, memory = self._envoy.usage()
+        own_cpu, own_memory = process_usage()
+        self._last = replace(
+            observation(stats, clusters), cpu_percent=cpu + own_cpu, memory_mb=memory + own_memory
+        )
+        return self._last
+
+    async def drain(self, deadline: float) -> int:
+        """Fail health checks, ask clients to go, wait for the last connection. Raises nothing: a dead Envoy has none."""
+        self._draining = True
+        try:
+            return await self._envoy.drain(deadline)
+        except AdminError:
+            return self._last.active_connections
+
+
+def observation_of_pools(clusters: Iterable[ClusterStatus]) -> Observation:
+    """Only the endpoints of the pools."""
+    return observation(EnvoyStats(), clusters)
+
+
+def _with_pools(seen: Observation, checks: Mapping[str, str]) -> EngineHealth:
+    """Degraded when a pool with endpoints has no healthy one; every pool is named in the checks."""
+    all_checks, dead = dict(checks), []
+    for name, pool in sorted(seen.pools.items()):
+        healthy = sum(endpoint.healthy for endpoint in pool.endpoints)
+        all_checks[f"pool:{name}"] = f"{healthy} of {len(pool.endpoints)} endpoints are healthy"
+        if pool.endpoints and not healthy:
+            dead.append(name)
+    if dead:
+        return EngineHealth(
+            HealthStatus.DEGRADED, f"no healthy endpoint in pool {', '.join(dead)}", all_checks
+        )
+    return EngineHealth(HealthStatus.HEALTHY, "serving", all_checks)
+
+
+async def until_warm(admin: EnvoyAdmin, clock: Clock) -> None:
+    """Wait until Envoy has no cluster that is still warming; gives up after a few seconds, as Envoy itself would not.
+
+    A cluster that never gets warm (a health check that never answers) must not hold up everything else.
+    """
+    deadline = clock.monotonic() + _WARM_SECONDS
+    while clock.monotonic() < deadline:
+        try:
+            if await admin.warming() == 0:
+                return
+        except AdminError:
+            return
+        await clock.sleep(_WARM_POLL)

@@ -1,0 +1,94 @@
+"""Rules: what the ALB can serve, which route takes a request, and why. No I/O."""
+
+from collections.abc import Iterator, Mapping
+
+from marchproxy.model.matching import Request, find_route
+from marchproxy.model.module import HTTP_FAMILY, ModuleType, Protocol
+from marchproxy.model.plan import Verdict
+from marchproxy.model.problem import Problem
+from marchproxy.model.route import PathMatch, Route
+from marchproxy.model.state import DesiredState
+from marchproxy.modules.alb.resources.build import own_routes
+
+_POOL_PROTOCOLS = frozenset({Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC})
+
+
+def faults(state: DesiredState) -> Iterator[Problem]:
+    """What an ALB cannot do of a sound state."""
+    for index, route in enumerate(state.routes):
+        if not _is_ours(route):
+            continue
+        path = f"routes[{index}]"
+        if not route.backends:
+            yield Problem(f"{path}.backends", "an HTTP route needs a backend pool to send its requests to")
+        if route.sources:
+            yield Problem(f"{path}.sources", "the ALB does not match client networks yet; remove them")
+    for index, pool in enumerate(state.pools):
+        if pool.protocol not in _POOL_PROTOCOLS:
+            yield Problem(
+                f"pools[{index}].protocol", f"the ALB cannot speak {pool.protocol.value} to a backend"
+            )
+
+
+def answer(state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
+    """Whether the ALB takes traffic of `route`.
+
+    A route without host, path, method and headers asks about a listener as a whole. Otherwise it is one of the ALB's
+    own routes (by id), or it is read as a request: its first host, its path, its first method, its exact headers.
+    """
+    if route.protocol not in HTTP_FAMILY:
+        return Verdict(can_handle=False, reason=f"an ALB serves HTTP, not {route.protocol.value}")
+    if route.module_type not in {None, ModuleType.ALB}:
+        return Verdict(can_handle=False, reason=f"the route is meant for {route.module_type.value}")
+    own = {own.route_id: own for own in own_routes(state.routes)}
+    if route.route_id in own:
+        return _yes(own[route.route_id], state, "its route of that id")
+    request = _as_request(route, context)
+    if request is None:
+        return Verdict(can_handle=True, reason="serves HTTP", details={"routes": str(len(own))})
+    found = find_route(list(own.values()), request)
+    if found is None:
+        return Verdict(
+            can_handle=False, reason=f"no route for {request.method} {request.host or '*'}{request.path}"
+        )
+    return _yes(found, state, f"{_words(found)} matches {request.method} {request.host or '*'}{request.path}")
+
+
+def _yes(route: Route, state: DesiredState, reason: str) -> Verdict:
+    pools = state.pools_by_name()
+    shares = [
+        f"{backend.pool} ({pools[backend.pool].version}) {backend.weight} %"
+        for backend in route.backends
+        if backend.pool in pools
+    ]
+    limits = [limit for limit in state.rate_limits if limit.target in {route.route_id, "*"} and limit.enabled]
+    details = {"route_id": str(route.route_id), "match": _words(route), "pools": ", ".join(shares)}
+    if limits:
+        details["rate_limits"] = ", ".join(limit.limit_id for limit in limits)
+    return Verdict(can_handle=True, priority=route.priority, reason=reason, details=details)
+
+
+def _as_request(route: Route, context: Mapping[str, str]) -> Request | None:
+    match = route.match
+    if not match.hosts and match.path == PathMatch() and not match.methods and not match.headers:
+        return None
+    return Request(
+        host=match.hosts[0] if match.hosts else "",
+        path=match.path.value,
+        method=context.get("method") or (match.methods[0] if match.methods else "GET"),
+        headers={header.name.lower(): header.value for header in match.headers},
+    )
+
+
+def _words(route: Route) -> str:
+    match = route.match
+    parts = [f'route "{route.route_id}"', f"hosts {', '.join(match.hosts) or '*'}", str(match.path)]
+    if match.methods:
+        parts.append(f"methods {', '.join(match.methods)}")
+    if match.headers:
+        parts.append(f"headers {', '.join(header.name for header in match.headers)}")
+    return ", ".join(parts)
+
+
+def _is_ours(route: Route) -> bool:
+    return bool(own_routes([route]))

@@ -1,0 +1,109 @@
+"""The ALB process: an ADS server, an Envoy that takes its resources from it, and ModuleService around both."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from marchproxy.engines.envoy.bootstrap import BootstrapSpec, render
+from marchproxy.engines.envoy.process import EnvoyProcess, EnvoySettings
+from marchproxy.engines.envoy.xds.publish import Publisher, load
+from marchproxy.engines.envoy.xds.server import AdsServer, serve_unix
+from marchproxy.kit.clock import Clock, SystemClock
+from marchproxy.kit.listening import check_free, choose_port
+from marchproxy.kit.settings import HostPort
+from marchproxy.model.module import Protocol, TrafficEndpoint
+from marchproxy.modules.alb.engine import AlbEngine, until_warm
+from marchproxy.modules.alb.resources import Builder, ListenerSpec
+from marchproxy.modules.alb.settings import AlbSettings
+from marchproxy.modules.base.server import ModuleServer, Origin, Signals
+
+_READY_SECONDS = 10.0
+
+
+async def serve(
+    settings: AlbSettings, origin: Origin, signals: Signals, *, clock: Clock | None = None
+) -> None:
+    """Run one ALB instance until `signals.stop`. The system chooses the ports that are 0.
+
+    Raises SettingsError, Refused, PortInUse, BindError, EnvoyMissing and EnvoyStartError; nothing is left running then.
+    """
+    clock = clock or SystemClock()
+    settings = _with_ports(settings)
+    run_dir = settings.own_state_dir()
+    run_dir.mkdir(parents=True, exist_ok=True)
+    socket, store = run_dir / "ads.sock", run_dir / "snapshot.bin"
+    ads = AdsServer()
+    async with serve_unix(ads, socket):
+        envoy = EnvoyProcess(
+            _envoy_settings(settings, run_dir), bootstrap=_bootstrap(settings, socket), clock=clock
+        )
+        await envoy.start()
+        async with envoy:
+            publisher = Publisher(
+                ads, settings.id, warmed=lambda: until_warm(envoy.admin, clock), store=store
+            )
+            if envoy.status().adopted and (last_good := load(store)) is not None:
+                publisher.resume(last_good)
+            else:
+                _check_ports(settings)
+            engine = AlbEngine(envoy, publisher, Builder(tuple(_listeners(settings))), endpoints(settings))
+            await ModuleServer(settings, engine, origin, signals, clock=clock).run()
+
+
+def endpoints(settings: AlbSettings) -> tuple[TrafficEndpoint, ...]:
+    """What the instance tells the NLB of its traffic ports."""
+    ports = (("http", settings.traffic, False), ("http-proxied", settings.proxy_traffic, True))
+    return tuple(
+        TrafficEndpoint(name, Protocol.HTTP, str(settings.reachable(address)), proxied)
+        for name, address, proxied in ports
+        if address is not None
+    )
+
+
+def _with_ports(settings: AlbSettings) -> AlbSettings:
+    """Others are told where we listen, so a port of 0 is chosen before anything listens on it."""
+    addresses = {"grpc", "health", "metrics", "traffic", "proxy_traffic"}
+    given = {name: address for name in addresses if (address := getattr(settings, name)) is not None}
+    return settings.model_copy(update={name: choose_port(address) for name, address in given.items()})
+
+
+def _listeners(settings: AlbSettings) -> Iterator[ListenerSpec]:
+    if settings.traffic is not None:
+        yield ListenerSpec("http", settings.traffic.host, settings.traffic.port)
+    if (proxied := settings.proxy_traffic) is not None:
+        yield ListenerSpec("http-proxied", proxied.host, proxied.port, settings.proxy_sources)
+
+
+def _check_ports(settings: AlbSettings) -> None:
+    """Envoy listens with SO_REUSEPORT and would silently share a port with another process that does."""
+    named: tuple[tuple[str, HostPort | None], ...] = (
+        ("traffic", settings.traffic),
+        ("proxy_traffic", settings.proxy_traffic),
+    )
+    for name, address in named:
+        if address is not None:
+            check_free(address, name)
+
+
+def _envoy_settings(settings: AlbSettings, run_dir: Path) -> EnvoySettings:
+    return EnvoySettings(
+        node_id=settings.id,
+        cluster="alb",
+        admin=settings.envoy.admin,
+        run_dir=run_dir / "envoy",
+        binary=settings.envoy.binary,
+        concurrency=settings.envoy.concurrency,
+        log_level=settings.envoy.log_level,
+        drain_seconds=max(1, min(5, int(settings.drain_seconds))),
+    )
+
+
+def _bootstrap(settings: AlbSettings, socket: Path) -> bytes:
+    return render(
+        BootstrapSpec(
+            node_id=settings.id,
+            cluster="alb",
+            admin=settings.envoy.admin,
+            ads_socket=socket,
+            stats_flush_seconds=settings.stats_window,
+        )
+    )

@@ -1,0 +1,72 @@
+"""GetRateLimits, SetRateLimit, RemoveRateLimit, ApplyRateLimit."""
+
+from collections.abc import Iterable
+
+from marchproxy.contract.convert import limit_from_pb, limit_to_pb
+from marchproxy.contract.pb import module_pb2
+from marchproxy.kit.grpc.calls import Context
+from marchproxy.model.checks import check_limits
+from marchproxy.model.limit import LimitId, RateLimit
+from marchproxy.model.problem import Problem
+from marchproxy.model.state import DesiredState
+from marchproxy.modules.base.api.parts import Api
+from marchproxy.modules.base.core import Decide
+from marchproxy.modules.base.rules.changes import limit_route, put_limit, remove_limit
+
+
+class LimitsApi(Api):
+    """Rate limits on routes, or on everything."""
+
+    async def GetRateLimits(
+        self, request: module_pb2.GetRateLimitsRequest, _: Context
+    ) -> module_pb2.GetRateLimitsResponse:
+        """The limits that hold now; `target` empty: all of them."""
+        self._parts.expect(request.instance_id)
+        limits = [
+            limit for limit in self._parts.core.desired.rate_limits if request.target in {"", limit.target}
+        ]
+        return module_pb2.GetRateLimitsResponse(
+            limits=[limit_to_pb(limit) for limit in limits], total_limits=len(limits)
+        )
+
+    async def SetRateLimit(
+        self, request: module_pb2.SetRateLimitRequest, _: Context
+    ) -> module_pb2.SetRateLimitResponse:
+        """Set a limit; answers when it holds."""
+        self._parts.expect(request.instance_id)
+        limit = limit_from_pb(request.limit)
+        work = self._change(lambda state: put_limit(state, limit), f'limit "{limit.limit_id}" set')
+        return await self._parts.answer(module_pb2.SetRateLimitResponse, work)
+
+    async def RemoveRateLimit(
+        self, request: module_pb2.RemoveRateLimitRequest, _: Context
+    ) -> module_pb2.RemoveRateLimitResponse:
+        """Remove a limit; answers when it no longer holds."""
+        self._parts.expect(request.instance_id)
+        limit_id = LimitId(request.limit_id)
+        work = self._change(lambda state: remove_limit(state, limit_id), f'limit "{limit_id}" removed')
+        return await self._parts.answer(module_pb2.RemoveRateLimitResponse, work)
+
+    async def ApplyRateLimit(
+        self, request: module_pb2.ApplyRateLimitRequest, _: Context
+    ) -> module_pb2.ApplyRateLimitResponse:
+        """The short form: set the limit of a route, whatever its id is."""
+        self._parts.expect(request.instance_id)
+        limit = RateLimit(
+            limit_id=LimitId(f"{request.route_id}.limit"),
+            target=request.route_id,
+            per_second=request.requests_per_second,
+            burst=request.burst_size,
+            enabled=request.enabled,
+        )
+        work = self._change(lambda state: limit_route(state, limit), f'route "{limit.target}" limited')
+        return await self._parts.answer(module_pb2.ApplyRateLimitResponse, work)
+
+    async def _change(self, decide: Decide, done: str) -> str:
+        await self._parts.core.change(decide, check=_limit_faults)
+        return done
+
+
+def _limit_faults(state: DesiredState) -> Iterable[Problem]:
+    """The only thing that a change of limits can break."""
+    return check_limits(state.rate_limits, state.routes)

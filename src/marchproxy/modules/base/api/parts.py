@@ -1,0 +1,91 @@
+"""Parts: what the RPCs of a module work on, and the ways of answering that they share."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from marchproxy.contract.convert import route_to_pb
+from marchproxy.contract.errors import error_to_pb, refusal_of
+from marchproxy.contract.pb import types_pb2
+from marchproxy.kit.clock import Clock
+from marchproxy.kit.grpc import not_found
+from marchproxy.model.problem import InvalidValue, Refused
+from marchproxy.model.route import Route
+from marchproxy.model.scaling import ScalingLimits
+from marchproxy.modules.base.core import ModuleCore
+from marchproxy.modules.base.deployment import Deployment
+from marchproxy.modules.base.fleet import NlbFleet
+from marchproxy.modules.base.launcher import ProcessLauncher
+from marchproxy.modules.base.sampler import Sampler
+
+R = TypeVar("R")
+
+
+@dataclass(slots=True)
+class Control:
+    """How RPCs act on the process: stop it, or read its configuration again."""
+
+    stop: asyncio.Event
+    reload: Callable[[], Awaitable[str]]
+    drain_seconds: float
+    stopping: bool = False
+
+
+class RouteMessages:
+    """Routes as messages, each translated once for as long as it runs: routes are frozen, so identity is enough."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Route, types_pb2.Route]] = {}
+
+    def of(self, routes: Sequence[Route], running: Sequence[Route]) -> list[types_pb2.Route]:
+        """The messages of `routes`, which are some of the `running` ones."""
+        if len(self._known) > 2 * len(running) + 16:
+            self._known = {}
+        for route in routes:
+            if id(route) not in self._known:
+                self._known[id(route)] = (route, route_to_pb(route))
+        return [self._known[id(route)][1] for route in routes]
+
+
+@dataclass(slots=True)
+class Parts:
+    """One running module."""
+
+    core: ModuleCore
+    sampler: Sampler
+    deployment: Deployment
+    control: Control
+    fleet: NlbFleet
+    clock: Clock
+    launcher: ProcessLauncher | None = None
+    scaling: ScalingLimits = field(default_factory=ScalingLimits)
+    routes: RouteMessages = field(default_factory=RouteMessages)
+
+    def expect(self, instance_id: str) -> None:
+        """Refuse a call that is meant for another instance; an empty id is meant for whoever gets it."""
+        own = self.core.identity.instance_id
+        if instance_id not in {"", own}:
+            raise not_found(f'instance_id: this is "{own}", not "{instance_id}"')
+
+    async def answer(self, response: Callable[..., R], work: Awaitable[str]) -> R:
+        """Do a mutation: `success` and its message, or the refusal as the contract's Error."""
+        try:
+            message = await work
+        except (Refused, InvalidValue) as failure:
+            return response(success=False, **self.error_fields(failure))
+        return response(success=True, message=message)
+
+    def error_fields(self, failure: Refused | InvalidValue) -> dict[str, Any]:
+        """The message and the Error of a refused mutation."""
+        return {
+            "message": refusal_of(failure).message,
+            "error": error_to_pb(failure, self.clock.now()),
+        }
+
+
+class Api:
+    """A group of RPCs."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts

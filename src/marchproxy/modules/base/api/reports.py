@@ -1,0 +1,148 @@
+"""Reports: what a module says of itself, as messages."""
+
+from marchproxy.contract.convert import instance_to_pb, moment_to_pb, route_to_pb, unix_to_pb
+from marchproxy.contract.pb import nlb_pb2, types_pb2
+from marchproxy.model.module import HealthStatus, InstanceId, ModuleInstance, ModuleType, Version
+from marchproxy.modules.base.api.parts import Parts
+from marchproxy.modules.base.engine import EngineHealth
+from marchproxy.modules.base.observation import Traffic
+from marchproxy.modules.base.rules.versions import Split
+from marchproxy.modules.base.running import Running
+
+
+def health(parts: Parts) -> EngineHealth:
+    """How the module is, from what is known without asking anybody."""
+    if parts.control.stopping:
+        return EngineHealth(HealthStatus.STOPPING, "stopping", {})
+    return parts.core.engine.health()
+
+
+def instance(parts: Parts) -> ModuleInstance:
+    """The instance as it is now."""
+    core = parts.core
+    return ModuleInstance(
+        instance_id=InstanceId(core.identity.instance_id),
+        module_type=core.engine.module_type,
+        address=core.identity.address,
+        version=Version(core.identity.version),
+        health=health(parts).status,
+        started_at=core.identity.started_at,
+        current_connections=parts.sampler.last.active_connections,
+        max_connections=core.identity.max_connections,
+        traffic_endpoints=core.engine.endpoints(),
+        config_checksum=core.running.checksum,
+    )
+
+
+def stats(parts: Parts) -> types_pb2.ModuleStats:
+    """The counts since the last reset."""
+    sampler = parts.sampler
+    seen, baseline = sampler.last, sampler.baseline
+    message = traffic_stats(seen.traffic.since(baseline.traffic), parts)
+    message.active_connections = seen.active_connections
+    message.total_connections = max(0, seen.total_connections - baseline.connections)
+    message.cpu_usage_percent = seen.cpu_percent
+    message.memory_usage_mb = seen.memory_mb
+    message.custom_stats["requests_per_second"] = f"{sampler.requests_per_second:.1f}"
+    message.custom_stats["p90_latency_ms"] = f"{seen.traffic.latency.p90:.3f}"
+    for name, count in seen.status_classes.items():
+        message.custom_stats[f"responses_{name}"] = str(count)
+    for point in seen.points:
+        message.custom_stats[point.name] = f"{point.value:g}"
+    if sampler.failure:
+        message.custom_stats["stale"] = sampler.failure
+    return message
+
+
+def route_stats(parts: Parts) -> dict[str, types_pb2.ModuleStats]:
+    """The counts of each route since the last reset."""
+    before = dict(parts.sampler.baseline.routes)
+    return {
+        route: traffic_stats(traffic.since(before.get(route, Traffic())), parts)
+        for route, traffic in parts.sampler.last.routes.items()
+    }
+
+
+def traffic_stats(traffic: Traffic, parts: Parts) -> types_pb2.ModuleStats:
+    """Some traffic as a message."""
+    latency = traffic.latency
+    return types_pb2.ModuleStats(
+        instance_id=parts.core.identity.instance_id,
+        total_requests=traffic.requests,
+        successful_requests=max(0, traffic.requests - traffic.failures),
+        failed_requests=traffic.failures,
+        bytes_received=traffic.bytes_received,
+        bytes_sent=traffic.bytes_sent,
+        avg_latency_ms=latency.mean,
+        p50_latency_ms=latency.p50,
+        p95_latency_ms=latency.p95,
+        p99_latency_ms=latency.p99,
+        since=unix_to_pb(parts.sampler.baseline.at),
+    )
+
+
+def blue_green(split: Split, running: Running, target: str = "") -> types_pb2.BlueGreenConfig:
+    """The split between versions: blue is the one that serves most, green the next."""
+    shift = running.shifts.get(target) or running.shifts.get("")
+    canary = split.share(split.canary)
+    return types_pb2.BlueGreenConfig(
+        blue_version=split.active,
+        green_version=split.canary,
+        blue_weight=split.share(split.active),
+        green_weight=canary,
+        active_version=split.active,
+        canary_enabled=0 < canary < 100,
+        canary_percent=canary,
+        deployment_started=None if shift is None else moment_to_pb(shift.started_at),
+    )
+
+
+class ModuleReporter:
+    """What the registrars send to the NLBs."""
+
+    def __init__(self, parts: Parts, heartbeat_interval: float) -> None:
+        self._parts = parts
+        self._interval = heartbeat_interval
+
+    def registration(self) -> nlb_pb2.RegisterModuleRequest:
+        """The instance, its routes and how often it will report."""
+        return nlb_pb2.RegisterModuleRequest(
+            instance=instance_to_pb(instance(self._parts)),
+            initial_routes=self._routes(),
+            health_config=types_pb2.HealthCheckConfig(
+                interval_seconds=max(1, round(self._interval)), unhealthy_threshold=3
+            ),
+        )
+
+    def heartbeat(self, registration_id: str) -> nlb_pb2.HeartbeatRequest:
+        """Health and counts as they are now."""
+        now = instance(self._parts)
+        return nlb_pb2.HeartbeatRequest(
+            instance_id=now.instance_id,
+            registration_id=registration_id,
+            status=instance_to_pb(now).health_status,
+            current_stats=stats(self._parts),
+            timestamp=moment_to_pb(self._parts.clock.now()),
+            config_checksum=now.config_checksum,
+            current_connections=now.current_connections,
+        )
+
+    def routing(self) -> nlb_pb2.UpdateRoutingRequest:
+        """The routes as they are now."""
+        return nlb_pb2.UpdateRoutingRequest(
+            routes=self._routes(),
+            replace_all=True,
+            source_instance_id=self._parts.core.identity.instance_id,
+        )
+
+    def _routes(self) -> list[types_pb2.Route]:
+        module_type = self._parts.core.engine.module_type
+        return [
+            route_to_pb(route)
+            for route in self._parts.core.desired.routes
+            if _is_for(route.module_type, module_type)
+        ]
+
+
+def _is_for(wanted: ModuleType | None, own: ModuleType) -> bool:
+    return wanted is None or wanted is own

@@ -1,0 +1,175 @@
+"""CanHandle, GetRoutes, UpdateRoutes, DeleteRoute, GetBackends, UpdateBackends."""
+
+from collections.abc import Callable
+from typing import Any
+
+from marchproxy.contract.convert import (
+    HEALTH,
+    page_to_pb,
+    pool_to_pb,
+    pools_from_pb,
+    query_from_pb,
+    route_from_pb,
+    routes_from_pb,
+    verdict_to_pb,
+)
+from marchproxy.contract.errors import validation_errors
+from marchproxy.contract.pb import module_pb2, types_pb2
+from marchproxy.kit.grpc import invalid
+from marchproxy.kit.grpc.calls import Context
+from marchproxy.model.module import HealthStatus
+from marchproxy.model.pool import BackendPool
+from marchproxy.model.problem import InvalidValue, Problem, Refused
+from marchproxy.model.query import Fields, select_rows
+from marchproxy.model.route import Route, RouteId
+from marchproxy.model.state import DesiredState
+from marchproxy.modules.base.api.parts import Api
+from marchproxy.modules.base.observation import PoolSeen
+from marchproxy.modules.base.rules.changes import delete_route, put_pools, put_routes
+
+ROUTE_FIELDS: Fields[Route] = {
+    "route_id": lambda route: route.route_id,
+    "protocol": lambda route: route.protocol.value,
+    "priority": lambda route: route.priority,
+    "path_pattern": lambda route: route.match.path.value,
+    "destination_pattern": lambda route: ",".join(route.match.hosts),
+    "hosts": lambda route: route.match.hosts,
+    "methods": lambda route: route.match.methods,
+    "pools": lambda route: tuple(str(backend.pool) for backend in route.backends),
+}
+POOL_FIELDS: Fields[BackendPool] = {
+    "name": lambda pool: pool.name,
+    "version": lambda pool: pool.version,
+    "endpoints": lambda pool: len(pool.endpoints),
+    "protocol": lambda pool: pool.protocol.value,
+}
+
+
+class RoutingApi(Api):
+    """Routes and the pools behind them."""
+
+    async def CanHandle(
+        self, request: module_pb2.CanHandleRequest, _: Context
+    ) -> module_pb2.CanHandleResponse:
+        """Whether traffic of a route is taken here, with what priority, and why."""
+        try:
+            route = route_from_pb(request.route)
+        except InvalidValue as error:
+            raise invalid(str(error)) from error
+        core = self._parts.core
+        return verdict_to_pb(core.engine.can_handle(core.desired, route, dict(request.context)))
+
+    async def GetRoutes(
+        self, request: module_pb2.GetRoutesRequest, _: Context
+    ) -> module_pb2.GetRoutesResponse:
+        """The routes that run now."""
+        self._parts.expect(request.instance_id)
+        try:
+            page = select_rows(self._parts.core.desired.routes, query_from_pb(request.query), ROUTE_FIELDS)
+        except InvalidValue as error:
+            raise invalid(str(error)) from error
+        return module_pb2.GetRoutesResponse(
+            routes=self._parts.routes.of(page.rows, self._parts.core.desired.routes),
+            total_routes=page.total_items,
+            pagination=page_to_pb(page),
+        )
+
+    async def UpdateRoutes(
+        self, request: module_pb2.UpdateRoutesRequest, _: Context
+    ) -> module_pb2.UpdateRoutesResponse:
+        """Add or replace routes; answers when traffic goes by them."""
+        self._parts.expect(request.instance_id)
+
+        def decide(state: DesiredState) -> DesiredState:
+            routes = routes_from_pb(request.routes)
+            return put_routes(state, routes, replace_all=request.replace_all)
+
+        problems = await self._apply(decide, validate_only=request.validate_only)
+        if problems is not None:
+            return module_pb2.UpdateRoutesResponse(success=False, **problems)
+        count = len(request.routes)
+        verb = "would be updated" if request.validate_only else "updated"
+        return module_pb2.UpdateRoutesResponse(
+            success=True,
+            message=f"{count} routes {verb}",
+            routes_updated=0 if request.validate_only else count,
+        )
+
+    async def DeleteRoute(
+        self, request: module_pb2.DeleteRouteRequest, _: Context
+    ) -> module_pb2.DeleteRouteResponse:
+        """Remove a route and the limits on it."""
+        self._parts.expect(request.instance_id)
+        return await self._parts.answer(module_pb2.DeleteRouteResponse, self._delete(request.route_id))
+
+    async def GetBackends(
+        self, request: module_pb2.GetBackendsRequest, _: Context
+    ) -> module_pb2.GetBackendsResponse:
+        """The backend pools that run now, with the health and load of their endpoints at the last look."""
+        self._parts.expect(request.instance_id)
+        wanted = set(request.names)
+        pools = [pool for pool in self._parts.core.desired.pools if not wanted or pool.name in wanted]
+        try:
+            page = select_rows(pools, query_from_pb(request.query), POOL_FIELDS)
+        except InvalidValue as error:
+            raise invalid(str(error)) from error
+        seen = self._parts.sampler.last.pools
+        return module_pb2.GetBackendsResponse(
+            pools=[_with_health(pool_to_pb(pool), seen.get(pool.name)) for pool in page.rows],
+            total_pools=page.total_items,
+            pagination=page_to_pb(page),
+        )
+
+    async def UpdateBackends(
+        self, request: module_pb2.UpdateBackendsRequest, _: Context
+    ) -> module_pb2.UpdateBackendsResponse:
+        """Add or replace backend pools; answers when traffic goes by them."""
+        self._parts.expect(request.instance_id)
+
+        def decide(state: DesiredState) -> DesiredState:
+            return put_pools(state, pools_from_pb(request.pools), replace_all=request.replace_all)
+
+        problems = await self._apply(decide, validate_only=request.validate_only)
+        if problems is not None:
+            return module_pb2.UpdateBackendsResponse(success=False, **problems)
+        count = len(request.pools)
+        verb = "would be updated" if request.validate_only else "updated"
+        return module_pb2.UpdateBackendsResponse(
+            success=True, message=f"{count} pools {verb}", pools_updated=0 if request.validate_only else count
+        )
+
+    async def _delete(self, route_id: str) -> str:
+        await self._parts.core.change(
+            lambda state: delete_route(state, RouteId(route_id)), check=_nothing_to_check
+        )
+        return f'route "{route_id}" deleted'
+
+    async def _apply(
+        self, decide: Callable[[DesiredState], DesiredState], *, validate_only: bool
+    ) -> dict[str, Any] | None:
+        """Apply, or only validate; the fields that a refusal fills, or None."""
+        core = self._parts.core
+        try:
+            if not validate_only:
+                await core.change(decide)
+            elif problems := core.faults(decide(core.desired)):
+                raise InvalidValue(problems)
+        except (InvalidValue, Refused) as failure:
+            found = failure.problems or (Problem("", str(failure)),)
+            return {**self._parts.error_fields(failure), "validation_errors": validation_errors(found)}
+        return None
+
+
+def _with_health(pool: types_pb2.BackendPool, seen: PoolSeen | None) -> types_pb2.BackendPool:
+    by_address = {endpoint.address: endpoint for endpoint in seen.endpoints} if seen else {}
+    for endpoint in pool.endpoints:
+        if (look := by_address.get(endpoint.address)) is not None:
+            status = HealthStatus.HEALTHY if look.healthy else HealthStatus.UNHEALTHY
+            endpoint.health_status = HEALTH.to_pb(status)
+            endpoint.active_requests = look.active_requests
+            endpoint.total_requests = look.total_requests
+    return pool
+
+
+def _nothing_to_check(_: DesiredState) -> tuple[Problem, ...]:
+    return ()

@@ -1,0 +1,65 @@
+"""Fleet: every NLB that the instance is registered with, taken together."""
+
+import asyncio
+from collections.abc import Iterable
+
+from marchproxy.contract.convert import MODULE_TYPES
+from marchproxy.contract.pb import nlb_pb2, nlb_pb2_grpc, types_pb2
+from marchproxy.kit.grpc import ChannelPool
+from marchproxy.kit.logs import get_logger
+from marchproxy.model.module import ModuleType
+from marchproxy.modules.base.registrar import CALL_ERRORS, Registrar
+
+_ASK_SECONDS = 2.0
+_log = get_logger(__name__)
+
+
+class NlbFleet:
+    """The registrars of one instance."""
+
+    def __init__(self, pool: ChannelPool, module_type: ModuleType) -> None:
+        self._registrars: tuple[Registrar, ...] = ()
+        self._pool = pool
+        self._module_type = module_type
+
+    def join(self, registrars: Iterable[Registrar]) -> None:
+        """Register with these NLBs, once `run` runs."""
+        self._registrars = tuple(registrars)
+
+    async def run(self) -> None:
+        """Keep registered with every NLB, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for registrar in self._registrars:
+                group.create_task(registrar.run(), name=f"registrar {registrar.nlb}")
+
+    def routes_changed(self) -> None:
+        """Tell every NLB of new routes soon."""
+        for registrar in self._registrars:
+            registrar.routes_changed()
+
+    async def leave(self, drain_seconds: float) -> None:
+        """Unregister everywhere, at the same time."""
+        async with asyncio.TaskGroup() as group:
+            for registrar in self._registrars:
+                group.create_task(registrar.unregister(drain_seconds))
+
+    async def instances(self) -> list[types_pb2.ModuleInstance]:
+        """Every instance of the type that the first NLB to answer knows; empty when none answers."""
+        request = nlb_pb2.ListModulesRequest(module_type_filter=MODULE_TYPES.to_pb(self._module_type))
+        for registrar in self._registrars:
+            try:
+                answer = await self._pool.call(
+                    registrar.nlb,
+                    nlb_pb2_grpc.NLBServiceStub,
+                    lambda stub, left: stub.ListModules(request, timeout=left),
+                    timeout=_ASK_SECONDS,
+                )
+            except CALL_ERRORS as error:
+                _log.info("an NLB does not list its modules", nlb=registrar.nlb, reason=str(error))
+            else:
+                return list(answer.modules)
+        return []
+
+    def connected(self) -> dict[str, bool]:
+        """Which NLBs have acknowledged the instance."""
+        return {registrar.nlb: registrar.registered for registrar in self._registrars}

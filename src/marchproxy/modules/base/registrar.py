@@ -1,0 +1,166 @@
+"""Registrar: keeps an instance registered with one NLB, for as long as it runs.
+
+Register, then a heartbeat every interval. An NLB that does not know the registration (it was restarted) is registered
+with again at once; one that does not answer is asked again with growing pauses. Traffic does not depend on it.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import grpc
+
+from marchproxy.contract.pb import nlb_pb2, nlb_pb2_grpc
+from marchproxy.kit.backoff import Backoff
+from marchproxy.kit.clock import Clock
+from marchproxy.kit.grpc import ChannelPool, CircuitOpen
+from marchproxy.kit.logs import get_logger
+
+_CALL_SECONDS = 5.0
+_UNREGISTER_MARGIN = 5.0
+_log = get_logger(__name__)
+
+#: What calling an NLB that is not there may raise.
+CALL_ERRORS = (grpc.aio.AioRpcError, CircuitOpen)
+
+
+class Reporter(Protocol):
+    """What the instance says of itself."""
+
+    def registration(self) -> nlb_pb2.RegisterModuleRequest:
+        """The instance as it is now, its routes included."""
+        ...
+
+    def heartbeat(self, registration_id: str) -> nlb_pb2.HeartbeatRequest:
+        """Its health and counts as they are now."""
+        ...
+
+    def routing(self) -> nlb_pb2.UpdateRoutingRequest:
+        """Its routes, to replace those that the NLB has of it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What an NLB answered to a heartbeat, as far as the module acts on it."""
+
+    nlb: str
+    should_reload: bool
+    wanted_checksum: str
+
+
+class Registrar:
+    """One instance, one NLB."""
+
+    def __init__(
+        self,
+        nlb: str,
+        reporter: Reporter,
+        pool: ChannelPool,
+        *,
+        clock: Clock,
+        interval: float,
+        on_advice: Callable[[Advice], Awaitable[None]] | None = None,
+    ) -> None:
+        self.nlb = nlb
+        self._reporter = reporter
+        self._pool = pool
+        self._clock = clock
+        self._interval = interval
+        self._on_advice = on_advice
+        self._backoff = Backoff(initial=0.2, maximum=max(0.2, min(interval, 5.0)))
+        self._routes_changed = asyncio.Event()
+        self._registration_id = ""
+        self._reported = ""
+
+    @property
+    def registered(self) -> bool:
+        """Whether the NLB has acknowledged the instance, at the last contact."""
+        return bool(self._registration_id)
+
+    def routes_changed(self) -> None:
+        """Tell the NLB of new routes soon, rather than never."""
+        self._routes_changed.set()
+
+    async def run(self) -> None:
+        """Register and keep registered, until cancelled."""
+        failures = 0
+        while True:
+            try:
+                await (self._beat() if self.registered else self._register())
+                failures = 0
+            except CALL_ERRORS as error:
+                failures += 1
+                self._report(f"no answer: {_words(error)}")
+            await self._wait(self._interval if self.registered and not failures else self._pause(failures))
+
+    def _pause(self, failures: int) -> float:
+        return self._backoff.delay(failures, random.random())  # noqa: S311 - spreads load, guards nothing
+
+    async def unregister(self, drain_seconds: float) -> None:
+        """Leave; the NLB sends nothing new and waits up to `drain_seconds` for what is open. An absent NLB is logged."""
+        if not self.registered:
+            return
+        request = nlb_pb2.UnregisterModuleRequest(
+            instance_id=self._reporter.registration().instance.instance_id,
+            registration_id=self._registration_id,
+            graceful=drain_seconds > 0,
+            drain_timeout_seconds=int(drain_seconds),
+        )
+        self._registration_id = ""
+        try:
+            answer = await self._call("UnregisterModule", request, _UNREGISTER_MARGIN + drain_seconds)
+            _log.info("left the NLB", nlb=self.nlb, message=answer.message)
+        except CALL_ERRORS as error:
+            _log.warning("could not leave the NLB; it will notice", nlb=self.nlb, reason=_words(error))
+
+    async def _register(self) -> None:
+        answer = await self._call("RegisterModule", self._reporter.registration())
+        if answer.success:
+            self._registration_id = answer.registration_id
+            self._report("registered")
+        else:
+            self._report(f"refused: {answer.message}")
+
+    async def _beat(self) -> None:
+        if self._routes_changed.is_set():
+            self._routes_changed.clear()
+            await self._call("UpdateRouting", self._reporter.routing())
+        answer = await self._call("Heartbeat", self._reporter.heartbeat(self._registration_id))
+        if not answer.acknowledged:
+            self._registration_id = ""
+            self._report(f"unknown there, registering again: {answer.message}")
+            await self._register()
+        elif self._on_advice is not None and answer.should_reload:
+            wanted = answer.instructions.get("config_checksum", "")
+            await self._on_advice(Advice(self.nlb, should_reload=True, wanted_checksum=wanted))
+
+    async def _wait(self, seconds: float) -> None:
+        """Until the next beat is due, or routes have changed."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._routes_changed.wait() if self.registered else await self._clock.sleep(seconds)
+        except TimeoutError:
+            return
+
+    async def _call(self, method: str, request: Any, timeout: float = _CALL_SECONDS) -> Any:
+        return await self._pool.call(
+            self.nlb,
+            nlb_pb2_grpc.NLBServiceStub,
+            lambda stub, left: getattr(stub, method)(request, timeout=left),
+            timeout=timeout,
+        )
+
+    def _report(self, what: str) -> None:
+        """Log a change once, not every beat."""
+        if what != self._reported:
+            self._reported = what
+            _log.info("NLB registration", nlb=self.nlb, state=what)
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, grpc.aio.AioRpcError):
+        return f"{error.code().name}: {error.details()}"
+    return str(error)
