@@ -56,6 +56,7 @@ class Core:
         self._around = around
         self.world = World(registry=registering.restore(saved.members, self.now()), table=saved.table)
         self.answers: dict[tuple[InstanceId, Subject], Answer] = dict(saved.answers)
+        self.used: dict[RouteId, datetime] = {}
         self.checksum = ""
         self.configured_at: datetime = around.clock.now()
         self._base = saved.base
@@ -150,6 +151,10 @@ class Core:
             self._commit(replace(self.world, table=table))
             _log.info("route removed", route=route_id, source=source or "operator")
 
+    def note_use(self, route_id: RouteId) -> None:
+        """Note that a route of the table was asked for now."""
+        self.used[route_id] = self._around.clock.now()
+
     def check(self, desired: DesiredState) -> None:
         """Whether `configure` could succeed. Raises InvalidValue with every fault."""
         problems = (
@@ -196,6 +201,7 @@ class Core:
     def _commit(self, world: World, changes: Sequence[Changed] = ()) -> None:
         self.world = world
         self.answers = {key: answer for key, answer in self.answers.items() if is_live(key, world)}
+        self.used = {key: at for key, at in self.used.items() if key in world.table.entries}
         self.applier.wake()
         self.asker.wake()
         self._around.saver.touch()

@@ -1,0 +1,209 @@
+"""RebalanceLoad, GetLoadDistribution, TriggerScaling."""
+
+from marchproxy.contract.pb import nlb_pb2
+from marchproxy.kit.grpc.calls import Context
+from marchproxy.kit.grpc.status import invalid, not_found
+from marchproxy.model.module import HealthStatus, InstanceId, ModuleType
+from marchproxy.model.pool import BalancePolicy
+from marchproxy.model.problem import RefusalCode, Refused
+from marchproxy.nlb.api.desk import Desk, module_type
+from marchproxy.nlb.rules.load import Load, balance_score, favour_idle, measure
+from marchproxy.nlb.service.asker import ModuleSilent
+from marchproxy.nlb.state.member import Member
+from marchproxy.nlb.state.world import Rebalance
+
+_REBALANCE_SECONDS = 60.0
+_BALANCED = 0.9
+_APPLY_SECONDS = 10.0
+_SCALE_SECONDS = 20.0
+_MOST_INSTANCES = 1000
+
+
+class LoadApi:
+    """How load is spread, and changed."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def GetLoadDistribution(
+        self, request: nlb_pb2.GetLoadDistributionRequest, _: Context
+    ) -> nlb_pb2.GetLoadDistributionResponse:
+        """The load of each instance now, and how evenly connections are spread."""
+        kind = module_type(request.module_type_filter, "module_type_filter")
+        loads = await self._loads(kind)
+        return nlb_pb2.GetLoadDistributionResponse(
+            distribution={load.member.instance.instance_id: _info(load) for load in loads},
+            balance_score=balance_score([_per_weight(load) for load in loads]),
+            measured_at=self._desk.now(),
+        )
+
+    async def RebalanceLoad(
+        self, request: nlb_pb2.RebalanceLoadRequest, _: Context
+    ) -> nlb_pb2.RebalanceLoadResponse:
+        """For a minute, weigh instances so that new connections favour the less loaded; open ones stay."""
+        core = self._desk.core
+        chosen = [self._desk.member(instance_id) for instance_id in request.target_instances]
+        loads = [load for load in await self._loads(None) if not chosen or load.member in chosen]
+        before = {
+            load.member.instance.instance_id: _weight(load.member, core.world.rebalance) for load in loads
+        }
+        try:
+            self._check_strategy(request.strategy)
+            if not request.force and balance_score([_per_weight(load) for load in loads]) >= _BALANCED:
+                message = "the load is balanced already; nothing was changed"
+                return nlb_pb2.RebalanceLoadResponse(
+                    success=True, message=message, previous_distribution=before, new_distribution=before
+                )
+            weights = self._new_weights(loads)
+            until = core.now().monotonic + _REBALANCE_SECONDS
+            merged = {**core.world.rebalance.weights, **weights}
+            await core.rebalance(Rebalance(merged, until), timeout=_APPLY_SECONDS)
+        except Refused as refused:
+            return nlb_pb2.RebalanceLoadResponse(
+                success=False,
+                previous_distribution=before,
+                new_distribution=before,
+                **self._desk.refusal(refused),
+            )
+        return nlb_pb2.RebalanceLoadResponse(
+            success=True,
+            message=f"new connections favour the less loaded for {_REBALANCE_SECONDS:g} s; open ones stay",
+            previous_distribution=before,
+            new_distribution=before | weights,
+        )
+
+    async def TriggerScaling(
+        self, request: nlb_pb2.TriggerScalingRequest, _: Context
+    ) -> nlb_pb2.TriggerScalingResponse:
+        """Ask an instance of the type to have its launcher run more or fewer."""
+        kind = self._kind(request)
+        members = [
+            m for m in self._desk.core.world.registry.members.values() if m.instance.module_type is kind
+        ]
+        current = len(members)
+        try:
+            target = _target(request, current)
+            accepted = await self._scale(kind, members, target)
+        except Refused as refused:
+            return nlb_pb2.TriggerScalingResponse(
+                success=False, current_instances=current, scaling_action="none", **self._desk.refusal(refused)
+            )
+        running, desired, message = accepted
+        return nlb_pb2.TriggerScalingResponse(
+            success=True,
+            message=message,
+            current_instances=running,
+            target_instances=desired,
+            scaling_action="scale_up" if desired > running else "scale_down" if desired < running else "none",
+        )
+
+    async def _scale(self, kind: ModuleType, members: list[Member], target: int) -> tuple[int, int, str]:
+        asked = [m for m in members if m.effective.health.takes_traffic]
+        if not asked:
+            message = f"no healthy {kind.value} instance is registered that could be asked to scale"
+            raise Refused(RefusalCode.UNAVAILABLE, message)
+        instance = asked[0].instance
+        try:
+            accepted, message, running, desired = await self._desk.modules.scale(
+                instance.address, target, timeout=_SCALE_SECONDS
+            )
+        except ModuleSilent as error:
+            raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
+        if not accepted:
+            raise Refused(RefusalCode.UNAVAILABLE, f"{instance.instance_id} refused: {message}")
+        return running, desired, message
+
+    async def _loads(self, kind: ModuleType | None) -> list[Load]:
+        members = [
+            member
+            for member in self._desk.core.world.registry.members.values()
+            if kind in {None, member.instance.module_type}
+            and member.effective.health is not HealthStatus.STOPPED
+        ]
+        return measure(members, await self._desk.observer.connections())
+
+    def _kind(self, request: nlb_pb2.TriggerScalingRequest) -> ModuleType:
+        if request.instance_id:
+            return self._desk.member(request.instance_id).instance.module_type
+        kind = module_type(request.module_type, "module_type")
+        if kind is None:
+            raise invalid("module_type: name a type, or an instance of it")
+        if kind is ModuleType.NLB:
+            raise not_found("module_type: NLBs do not register here, so none can be scaled")
+        return kind
+
+    def _check_strategy(self, strategy: str) -> None:
+        known = {policy.value for policy in BalancePolicy}
+        listeners = self._desk.core.world.desired.listeners
+        other = [listener.name for listener in listeners if strategy and listener.balance.value != strategy]
+        if strategy and strategy not in known:
+            raise Refused(
+                RefusalCode.INVALID_ARGUMENT,
+                f'strategy: "{strategy}" is unknown; known: {", ".join(sorted(known))}',
+            )
+        if other:
+            raise Refused(
+                RefusalCode.INVALID_ARGUMENT,
+                f"strategy: listener {', '.join(other)} has another one; change its `balance` in the configuration",
+            )
+
+    def _new_weights(self, loads: list[Load]) -> dict[InstanceId, int]:
+        """Weights by type: instances of different types do not stand in for one another."""
+        weights: dict[InstanceId, int] = {}
+        for kind in {load.member.instance.module_type for load in loads}:
+            alike = [load for load in loads if load.member.instance.module_type is kind]
+            connections = {load.member.instance.instance_id: load.connections for load in alike}
+            weights |= favour_idle([load.member.instance for load in alike], connections)
+        if not weights:
+            raise Refused(RefusalCode.UNAVAILABLE, "no instance has a weight that could be changed")
+        return weights
+
+
+def _target(request: nlb_pb2.TriggerScalingRequest, current: int) -> int:
+    """How many instances are wanted. Raises Refused."""
+    match request.scaling_action:
+        case "scale_up":
+            target = current + 1
+        case "scale_down":
+            target = current - 1
+        case "set":
+            target = request.target_instances
+        case other:
+            message = f'scaling_action: "{other}" is not scale_up, scale_down or set'
+            raise Refused(RefusalCode.INVALID_ARGUMENT, message)
+    if request.HasField("config"):
+        target = max(target, request.config.min_instances)
+        target = min(target, request.config.max_instances or target)
+    if not 0 <= target <= _MOST_INSTANCES:
+        message = f"target_instances: {target} is not between 0 and {_MOST_INSTANCES}"
+        raise Refused(RefusalCode.INVALID_ARGUMENT, message)
+    return target
+
+
+def _weight(member: Member, rebalance: Rebalance) -> int:
+    return rebalance.weights.get(member.instance.instance_id, member.instance.traffic_weight)
+
+
+def _per_weight(load: Load) -> float:
+    """Connections for each hundredth of weight: even when every instance has its share."""
+    return load.connections * 100 / max(load.member.instance.traffic_weight, 1)
+
+
+def _info(load: Load) -> nlb_pb2.LoadInfo:
+    member = load.member
+    return nlb_pb2.LoadInfo(
+        instance_id=member.instance.instance_id,
+        active_connections=load.connections,
+        cpu_usage_percent=member.stats.cpu_usage_percent,
+        memory_usage_mb=member.stats.memory_usage_mb,
+        requests_per_second=round(member.requests_per_second),
+        avg_latency_ms=member.stats.avg_latency_ms,
+        queue_depth=_queue_depth(member),
+        load_score=load.score,
+    )
+
+
+def _queue_depth(member: Member) -> int:
+    """Requests that wait, where a module tells; `custom_stats` is its own free text."""
+    text = member.stats.custom.get("queue_depth", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

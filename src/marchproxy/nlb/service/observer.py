@@ -1,0 +1,135 @@
+"""Observer: live counts of the data plane, and the recent past of the NLB and its modules, in bounded memory."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from marchproxy.kit.clock import Clock
+from marchproxy.kit.logs import get_logger
+from marchproxy.model.module import InstanceId
+from marchproxy.model.problem import RefusalCode, Refused
+from marchproxy.model.series import Frame, Point, Series
+from marchproxy.nlb.dataplane.plane import DataPlane, PlaneUnavailable, TrafficCounts
+from marchproxy.nlb.service.core import Core
+from marchproxy.nlb.state.member import Stats
+
+_log = get_logger(__name__)
+SAMPLE_SECONDS = 5.0
+_OWN_FRAMES = 720  # an hour
+_MODULE_FRAMES = 360
+_MOST_POINTS = 200  # of one report: what a module may make us keep
+
+_STAT_POINTS = (
+    "total_requests",
+    "successful_requests",
+    "failed_requests",
+    "active_connections",
+    "total_connections",
+    "avg_latency_ms",
+    "p50_latency_ms",
+    "p95_latency_ms",
+    "p99_latency_ms",
+    "bytes_received",
+    "bytes_sent",
+    "cpu_usage_percent",
+    "memory_usage_mb",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which points are asked for: Unix seconds, None is open; no names are all names."""
+
+    start: float | None = None
+    end: float | None = None
+    names: Collection[str] = ()
+
+
+class Observer:
+    """Asks the data plane, and keeps what it and the modules said."""
+
+    def __init__(self, plane: DataPlane, core: Core, clock: Clock) -> None:
+        self.last = TrafficCounts()
+        self._plane = plane
+        self._core = core
+        self._clock = clock
+        self._own = Series(_OWN_FRAMES)
+        self._modules: dict[InstanceId, Series] = {}
+
+    async def counts(self) -> TrafficCounts:
+        """What the data plane carries; what it last said when it does not answer now."""
+        try:
+            self.last = await self._plane.counts()
+        except PlaneUnavailable as error:
+            _log.warning("data plane's counts are unknown", plane=self._plane.name, reason=str(error))
+        return self.last
+
+    async def connections(self) -> dict[InstanceId, int]:
+        """Open connections by instance: the data plane's count, or the last heartbeat's where it has none."""
+        counts = await self.counts()
+        found = {}
+        for key, member in self._core.world.registry.members.items():
+            live = counts.of_instance(key)
+            found[key] = member.instance.current_connections if live is None else live.active
+        return found
+
+    async def sample(self) -> None:
+        """Record a frame of the NLB's own metrics, and forget the modules that are gone."""
+        frame = Frame(self._clock.now().timestamp(), tuple(self._points(await self.counts())))
+        self._own.record(frame)
+        members = self._core.world.registry.members
+        self._modules = {key: series for key, series in self._modules.items() if key in members}
+
+    def heard(self, instance_id: InstanceId, stats: Stats) -> None:
+        """Record the stats of a heartbeat."""
+        points = tuple(Point(name, float(getattr(stats, name))) for name in _STAT_POINTS)
+        self._series(instance_id).record(Frame(self._clock.now().timestamp(), points))
+
+    def reported(self, instance_id: InstanceId, points: Collection[tuple[float, Point]]) -> None:
+        """Record pushed points with their times. Raises Refused when there are too many at once."""
+        if len(points) > _MOST_POINTS:
+            message = f"metrics: {len(points)} points; a report holds at most {_MOST_POINTS}"
+            raise Refused(RefusalCode.RESOURCE_EXHAUSTED, message)
+        by_time: dict[float, list[Point]] = {}
+        for at, point in points:
+            by_time.setdefault(at, []).append(point)
+        for at, together in sorted(by_time.items()):
+            self._series(instance_id).record(Frame(at, tuple(together)))
+
+    def own(self, window: Window) -> list[tuple[float, Point]]:
+        """The NLB's own points."""
+        return list(self._own.between(window.start, window.end, window.names))
+
+    def of_module(self, instance_id: InstanceId, window: Window) -> list[tuple[float, Point]]:
+        """A module's points."""
+        series = self._modules.get(instance_id)
+        return list(series.between(window.start, window.end, window.names)) if series else []
+
+    def newest(self, names: Collection[str] = ()) -> tuple[Point, ...]:
+        """The NLB's own points of the last sample."""
+        return _newest(self._own, names)
+
+    def newest_of_modules(self, names: Collection[str] = ()) -> Mapping[InstanceId, tuple[Point, ...]]:
+        """The points that each module last reported."""
+        return {key: _newest(series, names) for key, series in self._modules.items()}
+
+    def _series(self, instance_id: InstanceId) -> Series:
+        return self._modules.setdefault(instance_id, Series(_MODULE_FRAMES))
+
+    def _points(self, counts: TrafficCounts) -> Iterator[Point]:
+        for name, listener in counts.listeners.items():
+            labels = (("listener", name),)
+            yield Point("connections_active", listener.active, labels)
+            yield Point("connections_total", listener.total, labels)
+        for (name, instance), endpoint in counts.endpoints.items():
+            pair = (("instance", str(instance)), ("listener", name))
+            yield Point("instance_connections_active", endpoint.active, pair)
+            yield Point("instance_connections_total", endpoint.total, pair)
+            yield Point("instance_connect_failures_total", endpoint.failed, pair)
+        yield Point("modules_registered", len(self._core.world.registry.members))
+        yield Point("routes", len(self._core.world.table.entries))
+
+
+def _newest(series: Series, names: Collection[str]) -> tuple[Point, ...]:
+    frame = series.latest()
+    points = frame.points if frame else ()
+    return tuple(point for point in points if not names or point.name in names)
