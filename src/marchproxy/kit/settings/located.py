@@ -17,7 +17,7 @@ else:
     Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 MAX_BYTES = 16 * 1024 * 1024
-MAX_NODES = 1_000_000  # aliases are expanded: a few lines of YAML can mean billions of nodes
+MAX_NODES = 500_000  # aliases are expanded: a few lines of YAML can mean billions of nodes
 MAX_DEPTH = 64
 
 _MERGE = "tag:yaml.org,2002:merge"
