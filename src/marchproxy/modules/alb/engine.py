@@ -41,6 +41,7 @@ class AlbEngine:
         self._publisher = publisher
         self._builder = builder
         self._endpoints = endpoints
+        self._applied = DesiredState()
         self._last = Observation()
         self._draining = False
 
@@ -65,14 +66,13 @@ class AlbEngine:
         except InconsistentSnapshot as error:
             raise Refused(RefusalCode.INVALID_ARGUMENT, f"not consistent: {error}") from error
         except SnapshotRejected as error:
-            raise Refused(
-                RefusalCode.INVALID_ARGUMENT,
-                f"Envoy refused {error.type.name.lower()} {', '.join(error.names)}: {error.message}",
-            ) from error
+            problems = tuple(rules.blame(self._applied, state, error.type, error.names, error.message))
+            raise Refused(RefusalCode.INVALID_ARGUMENT, str(problems[0]), problems) from error
         except PublishTimeout as error:
             raise Refused(
                 RefusalCode.UNAVAILABLE, f"Envoy did not acknowledge the change, which is taken back: {error}"
             ) from error
+        self._applied = state
 
     def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
         """Whether one of the ALB's routes takes this traffic, and which."""

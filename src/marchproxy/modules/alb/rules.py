@@ -1,14 +1,16 @@
 """Rules: what the ALB can serve, which route takes a request, and why. No I/O."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.model.matching import Request, find_route
 from marchproxy.model.module import HTTP_FAMILY, ModuleType, Protocol
 from marchproxy.model.plan import Verdict
 from marchproxy.model.problem import Problem
-from marchproxy.model.route import PathMatch, Route
+from marchproxy.model.route import PathKind, PathMatch, Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.resources.build import own_routes
+from marchproxy.modules.alb.resources.clusters import cluster_name
 
 _POOL_PROTOCOLS = frozenset({Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC})
 
@@ -52,6 +54,33 @@ def answer(state: DesiredState, route: Route, context: Mapping[str, str]) -> Ver
             can_handle=False, reason=f"no route for {request.method} {request.host or '*'}{request.path}"
         )
     return _yes(found, state, f"{_words(found)} matches {request.method} {request.host or '*'}{request.path}")
+
+
+def blame(
+    before: DesiredState, after: DesiredState, kind: ResourceType, names: Iterable[str], message: str
+) -> Iterator[Problem]:
+    """Where in the document the fault lies that made Envoy refuse a resource; at least one problem.
+
+    Envoy names the resource (all routes are one), and what changed names the item. A regular expression is what Envoy
+    finds fault with in a route that passed the checks: RE2 knows no look-around and no back-references.
+    """
+    words = f"Envoy refused it: {message}"
+    if kind is ResourceType.ROUTE:
+        known = set(map(id, before.routes))
+        fresh = [(index, route) for index, route in enumerate(after.routes) if id(route) not in known]
+        patterned = [(index, route) for index, route in fresh if route.match.path.kind is PathKind.REGEX]
+        for index, route in patterned or fresh:
+            part = "path" if route.match.path.kind is PathKind.REGEX else "headers"
+            yield Problem(f"routes[{index}].{part}", f'route "{route.route_id}": {words}')
+        if fresh:
+            return
+    if kind in {ResourceType.CLUSTER, ResourceType.ENDPOINT}:
+        refused = set(names)
+        for index, pool in enumerate(after.pools):
+            if cluster_name(pool.name) in refused:
+                yield Problem(f"pools[{index}]", f'pool "{pool.name}": {words}')
+        return
+    yield Problem("", f"Envoy refused {kind.name.lower()} {', '.join(names)}: {message}")
 
 
 def _yes(route: Route, state: DesiredState, reason: str) -> Verdict:

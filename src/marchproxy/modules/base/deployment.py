@@ -120,7 +120,7 @@ class Deployment:
     async def _shift(self, target: str, decide: Decide) -> None:
         before = current_split(self._core.desired, target)
         await self._core.change(decide, check=_share_faults)
-        if before.share(before.active) == 100:
+        if before.share(before.active) == 100 or not self._baseline(target):
             shift = Shift(before.active, self._clock.now())
             self._core.note(lambda running: running.with_shift(target, shift))
 
