@@ -58,29 +58,29 @@ def answer(state: DesiredState, route: Route, context: Mapping[str, str]) -> Ver
 
 def blame(
     before: DesiredState, after: DesiredState, kind: ResourceType, names: Iterable[str], message: str
-) -> Iterator[Problem]:
+) -> list[Problem]:
     """Where in the document the fault lies that made Envoy refuse a resource; at least one problem.
 
     Envoy names the resource (all routes are one), and what changed names the item. A regular expression is what Envoy
     finds fault with in a route that passed the checks: RE2 knows no look-around and no back-references.
     """
     words = f"Envoy refused it: {message}"
+    problems: list[Problem] = []
     if kind is ResourceType.ROUTE:
-        known = set(map(id, before.routes))
-        fresh = [(index, route) for index, route in enumerate(after.routes) if id(route) not in known]
+        known = set(before.routes)
+        fresh = [(index, route) for index, route in enumerate(after.routes) if route not in known]
         patterned = [(index, route) for index, route in fresh if route.match.path.kind is PathKind.REGEX]
         for index, route in patterned or fresh:
             part = "path" if route.match.path.kind is PathKind.REGEX else "headers"
-            yield Problem(f"routes[{index}].{part}", f'route "{route.route_id}": {words}')
-        if fresh:
-            return
-    if kind in {ResourceType.CLUSTER, ResourceType.ENDPOINT}:
+            problems.append(Problem(f"routes[{index}].{part}", f'route "{route.route_id}": {words}'))
+    elif kind in {ResourceType.CLUSTER, ResourceType.ENDPOINT}:
         refused = set(names)
-        for index, pool in enumerate(after.pools):
-            if cluster_name(pool.name) in refused:
-                yield Problem(f"pools[{index}]", f'pool "{pool.name}": {words}')
-        return
-    yield Problem("", f"Envoy refused {kind.name.lower()} {', '.join(names)}: {message}")
+        problems += [
+            Problem(f"pools[{index}]", f'pool "{pool.name}": {words}')
+            for index, pool in enumerate(after.pools)
+            if cluster_name(pool.name) in refused
+        ]
+    return problems or [Problem("", f"Envoy refused {kind.name.lower()} {', '.join(names)}: {message}")]
 
 
 def _yes(route: Route, state: DesiredState, reason: str) -> Verdict:
