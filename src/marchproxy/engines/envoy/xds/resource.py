@@ -1,7 +1,8 @@
 """One Envoy resource, serialised once and hashed, with what it refers to. Never re-parsed afterwards."""
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from google.protobuf import any_pb2
@@ -24,6 +25,23 @@ class Resource:
     version: str
     body: any_pb2.Any = field(compare=False, repr=False)
     references: References = field(compare=False, repr=False, default_factory=dict)
+
+    @property
+    def content(self) -> str:
+        """The hash of the bytes alone."""
+        return self.version.partition(".")[0]
+
+    def is_same_as(self, other: Self | None) -> bool:
+        """Whether `other` is this resource with these bytes, whatever either is bound to."""
+        return other is not None and (self.type, self.name, self.content) == (
+            other.type,
+            other.name,
+            other.content,
+        )
+
+    def bound_to(self, versions: Iterable[str]) -> Self:
+        """The same resource with a version that also changes with the versions of what it is delivered for."""
+        return replace(self, version=".".join((self.content, *sorted(versions))))
 
     @classmethod
     def of(cls, message: Message) -> Self:

@@ -25,6 +25,7 @@ _log = get_logger(__name__)
 
 # one message carries a whole type: 16 MB is about 100,000 routes
 _MAX_MESSAGE = 16 * 1024 * 1024
+_FIRST_REQUEST_SECONDS = 10.0
 _OPTIONS = (
     ("grpc.max_receive_message_length", _MAX_MESSAGE),
     ("grpc.max_send_message_length", _MAX_MESSAGE),
@@ -122,11 +123,11 @@ class AdsServer:
     async def _serve(
         self, variant: Callable[[Verdicts], Session], requests: AsyncIterator[Any], context: Any
     ) -> None:
-        if self._closed or len(self._streams) >= self._max_streams:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "no further ADS streams are accepted here")
-        first = await anext(aiter(requests), None)
+        first = await _first_of(requests)
         if first is None:
             return
+        if self._closed or len(self._streams) >= self._max_streams:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "no further ADS streams are accepted here")
         if not first.node.id:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first request has to carry node.id")
         node = self.node(first.node.id)
@@ -147,6 +148,15 @@ class AdsServer:
     def _forget_stranger(self, node: Node) -> None:
         if node.target is None and not node.connected and not node.watched:
             self._nodes.pop(node.node_id, None)
+
+
+async def _first_of(requests: AsyncIterator[Any]) -> Any | None:
+    """The request that opens the stream; None when the client leaves, or says nothing for too long."""
+    try:
+        async with asyncio.timeout(_FIRST_REQUEST_SECONDS):
+            return await anext(aiter(requests), None)
+    except TimeoutError:
+        return None
 
 
 async def _run(stream: _Stream, node: Node, requests: AsyncIterator[Any], context: Any) -> None:

@@ -71,7 +71,23 @@ def check(draft: Draft) -> Snapshot:
         problems.extend(_missing(resource, by_type, draft.static_clusters))
     if problems:
         raise InconsistentSnapshot(tuple(sorted(problems)))
+    _bind_endpoints(by_type)
     return _seal(by_type, draft.static_clusters)
+
+
+def _bind_endpoints(by_type: Mapping[ResourceType, dict[str, Resource]]) -> None:
+    """Make an assignment's version change with its clusters, so that it is delivered again when they change.
+
+    A changed cluster warms until its endpoints arrive anew. An Envoy that lost its stream in between reports both as held
+    (envoyproxy/envoy#22418); then only this version tells that the endpoints came before the cluster.
+    """
+    versions: dict[str, list[str]] = {}
+    for cluster in by_type[ResourceType.CLUSTER].values():
+        for name in cluster.references.get(ResourceType.ENDPOINT, ()):
+            versions.setdefault(name, []).append(cluster.version)
+    assignments = by_type[ResourceType.ENDPOINT]
+    for name, bound in versions.items():
+        assignments[name] = assignments[name].bound_to(bound)
 
 
 def _missing(

@@ -34,7 +34,7 @@ class Rejection:
     def applies_to(self, snapshot: Snapshot) -> bool:
         """Whether `snapshot` holds every refused resource, unchanged."""
         present = snapshot.of(self.type)
-        return all(present.get(resource.name) == resource for resource in self.resources)
+        return all(resource.is_same_as(present.get(resource.name)) for resource in self.resources)
 
 
 class Verdicts:
@@ -48,6 +48,10 @@ class Verdicts:
         """The version of a resource that the node acknowledged last."""
         return self._accepted.get((kind, name))
 
+    def has_accepted(self, resource: Resource) -> bool:
+        """Whether the version acknowledged last has the same content."""
+        return resource.is_same_as(self.accepted(resource.type, resource.name))
+
     def accept(self, resources: Iterable[Resource]) -> None:
         """Note an acknowledgement."""
         for resource in resources:
@@ -58,7 +62,7 @@ class Verdicts:
 
         A resource accepted before is never withheld afterwards, and blamed only when nothing in the response was new.
         """
-        fresh = [resource for resource in sent if self._accepted.get((kind, resource.name)) != resource]
+        fresh = [resource for resource in sent if not self.has_accepted(resource)]
         named = [resource for resource in fresh if _names(message, resource.name)]
         rejection = Rejection(kind, frozenset(named or fresh or sent), message)
         if fresh:

@@ -17,8 +17,8 @@ CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET = ResourceType
 CHILD = {CLUSTER: ENDPOINT, LISTENER: ROUTE}
 
 
-def of(kind, name, version, *clusters):
-    references = {CHILD[kind]: frozenset({name})} if kind in CHILD else {}
+def of(kind, name, version, *clusters, reads=None):
+    references = {CHILD[kind]: frozenset({reads or name})} if kind in CHILD else {}
     if clusters:
         references[CLUSTER] = frozenset(clusters)
     value = "|".join((name, str(version), *clusters)).encode()
@@ -111,8 +111,8 @@ class EnvoyModel:
         """Apply one response; the requests it leads to."""
         kind = next(kind for kind in ResourceType if kind.type_url == response.type_url)
         self._nonce[kind] = response.nonce
-        bodies = [entry.resource for entry in response.resources] if self.delta else list(response.resources)
-        offered = [_read(body) for body in bodies]
+        offered = [_read(entry.resource if self.delta else entry) for entry in response.resources]
+        versions = {entry.name: entry.version for entry in response.resources} if self.delta else {}
         removed = self._removed(kind, response, offered)
         self.received.append((kind, tuple(sorted(name for name, *_ in offered)), tuple(sorted(removed))))
         bad = [(kind, name, version) for name, version, *_ in offered if self.refuses(kind, name, version)]
@@ -125,7 +125,7 @@ class EnvoyModel:
             for name, version, *clusters in offered:
                 if kind not in CHILD and name not in self._asked[kind]:
                     continue  # no longer wanted: it crossed the request that said so
-                self._apply(kind, name, version, tuple(clusters))
+                self._apply(kind, name, versions.get(name, version), tuple(clusters))
         message = ", ".join(name for _, name, _ in bad) if self.blames else "missing )"
         answer = self._answer(kind, response.nonce, message if bad else None)
         if kind is CLUSTER and self.warming:

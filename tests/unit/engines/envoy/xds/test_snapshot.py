@@ -70,7 +70,7 @@ def test_a_snapshot_cannot_be_changed():
 
 
 def contents(snapshot):
-    return sorted(f"{r.type.name.lower()} {r.name}{r.version}" for r in snapshot)
+    return sorted(f"{r.type.name.lower()} {r.name}{r.content}" for r in snapshot)
 
 
 def test_transition_makes_before_it_breaks():
@@ -125,3 +125,20 @@ def test_clusters_to_warm_are_the_added_and_the_changed():
 def test_a_client_asks_for_what_clusters_and_listeners_refer_to():
     snapshot = checked(*pool("a"), *site("l", 1, "a"), of(ROUTE, "unused", 1))
     assert wanted_by_holder(snapshot) == {ENDPOINT: {"a"}, ROUTE: {"l"}}
+
+
+def test_endpoints_get_a_new_version_with_their_cluster():
+    def version(*resources):
+        snapshot = checked(*resources)
+        again = checked(*snapshot)  # put together from a snapshot's resources: the same
+        assert again == snapshot
+        return snapshot.of(ENDPOINT)["a"].version
+
+    seen = [
+        version(*pool("a")),
+        version(*pool("a", version=2)),
+        version(*pool("a", endpoints=2)),
+        version(*pool("a"), of(CLUSTER, "twin", 1, reads="a")),
+    ]
+    assert len(set(seen)) == 4
+    assert version(*pool("a")) == seen[0]

@@ -60,6 +60,12 @@ class Channel:
         self.opened = self.due = self.dirty = True
         self.wildcard = legacy_wildcard and self.kind in _LEGACY_WILDCARD
 
+    def resume(self, versions: dict[str, str]) -> None:
+        """Believe a reconnecting client about what it holds: equal versions are not sent again, stale names are removed."""
+        if len(versions) > MAX_NAMES:
+            raise ProtocolViolation(f"more than {MAX_NAMES} initial {self.kind.name} versions")
+        self.held = {name: version for name, version in versions.items() if self.wants(name)}
+
     def subscribe(self, names: Iterable[str]) -> None:
         """Add names (`*` for all): each is answered, even if the client should hold it already."""
         for name in names:
@@ -90,11 +96,14 @@ class Channel:
         return self.wildcard or name in self.names
 
     def owe(self, names: Iterable[str]) -> None:
-        """Send these again although unchanged, if the client holds them or is just being sent them."""
-        sent = {resource.name for resource in self.in_flight.resources} if self.in_flight else set()
-        again = {name for name in names if name in self.held or name in sent}
-        self.owed |= again
-        self.dirty = self.dirty or bool(again)
+        """Send these again although unchanged, as soon as the client is subscribed to them."""
+        self.owed.update(names)
+        self.dirty = True
+
+    def on_client(self) -> dict[str, str]:
+        """Versions by name once the response in flight is accepted."""
+        flight = self.in_flight.resources if self.in_flight else ()
+        return self.held | {resource.name: resource.version for resource in flight}
 
     def plan(self, target: Resources, blocked: frozenset[Key], *, remove: bool) -> Delivery:
         """Compare what the client holds with `target`, as it is subscribed at this moment."""
@@ -105,9 +114,8 @@ class Channel:
             if self.held.get(name) != resource.version or name in self.owed
         )
         gone = tuple(name for name in self.held if name not in offered and name not in withheld)
-        absent = tuple(
-            name for name in self.owed if name not in offered and (name in withheld or name not in self.held)
-        )
+        absent = tuple(name for name in self.owed if name in self.names and name not in offered)
+        gone = tuple(name for name in gone if name not in absent)
         return Delivery(
             offered=offered,
             changed=changed,
@@ -137,7 +145,7 @@ class Channel:
     def sent(self, flight: InFlight) -> None:
         """Note a response handed to the stream."""
         self.in_flight = flight
-        self.owed.clear()
+        self.owed = {name for name in self.owed if not self.wants(name)}
         self.due = False
 
     def acknowledge(self) -> None:
@@ -171,5 +179,5 @@ class Channel:
                 self.held[name] = UNKNOWN
         for resource in flight.resources:
             if self.wants(resource.name):
-                proven = self.verdicts.accepted(self.kind, resource.name) == resource
+                proven = self.verdicts.has_accepted(resource)
                 self.held[resource.name] = resource.version if proven else UNKNOWN

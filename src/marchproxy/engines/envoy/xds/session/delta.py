@@ -4,8 +4,7 @@ from typing import Any
 
 from envoy.service.discovery.v3 import discovery_pb2
 
-from marchproxy.engines.envoy.xds.session.channel import MAX_NAMES, Channel, Delivery, InFlight
-from marchproxy.engines.envoy.xds.session.events import ProtocolViolation
+from marchproxy.engines.envoy.xds.session.channel import Channel, Delivery, InFlight
 from marchproxy.engines.envoy.xds.session.session import Session
 
 
@@ -17,12 +16,14 @@ class DeltaSession(Session):
         return False  # subscription changes are increments: losing one would lose it for good
 
     def _subscribe(self, channel: Channel, request: Any) -> None:
-        first = not channel.opened
-        if first:
+        if channel.opened:
+            channel.subscribe(request.resource_names_subscribe)
+        else:
+            owed = set(channel.owed)  # because of what was sent on this stream already
             channel.open(legacy_wildcard=not request.resource_names_subscribe)
-        channel.subscribe(request.resource_names_subscribe)
-        if first and request.initial_resource_versions:
-            _resume(channel, dict(request.initial_resource_versions))
+            channel.subscribe(request.resource_names_subscribe)
+            channel.resume(dict(request.initial_resource_versions))
+            channel.owed -= channel.held.keys() - owed
         channel.unsubscribe(request.resource_names_unsubscribe)
 
     def _compose(self, channel: Channel, delivery: Delivery, nonce: str) -> tuple[Any | None, InFlight]:
@@ -36,11 +37,3 @@ class DeltaSession(Session):
             ],
         )
         return response, InFlight(nonce, delivery.changed, delivery.removed)
-
-
-def _resume(channel: Channel, versions: dict[str, str]) -> None:
-    """Believe a reconnecting client about what it holds: equal versions are not sent again, stale names are removed."""
-    if len(versions) > MAX_NAMES:
-        raise ProtocolViolation(f"more than {MAX_NAMES} initial {channel.kind.name} versions")
-    channel.held = {name: version for name, version in versions.items() if channel.wants(name)}
-    channel.owed -= versions.keys()

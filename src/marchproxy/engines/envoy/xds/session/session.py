@@ -14,7 +14,7 @@ from marchproxy.engines.envoy.xds.kinds import ResourceType, type_of_url
 from marchproxy.engines.envoy.xds.session.channel import Channel, Delivery, InFlight
 from marchproxy.engines.envoy.xds.session.digest import set_version
 from marchproxy.engines.envoy.xds.session.events import Acked, Event, Nacked
-from marchproxy.engines.envoy.xds.snapshot import Snapshot
+from marchproxy.engines.envoy.xds.snapshot import Resources, Snapshot
 from marchproxy.engines.envoy.xds.verdicts import Key, Verdicts
 
 _CLUSTER, _ENDPOINT, _LISTENER, _ROUTE, _SECRET = ResourceType
@@ -101,7 +101,8 @@ class Session(ABC):
         channel = self._channels[kind]
         if not channel.opened or not channel.dirty or channel.in_flight:
             return []
-        delivery = channel.plan(target.of(kind), self._blocked, remove=remove)
+        resources = self._endpoints(target) if kind is _ENDPOINT else target.of(kind)
+        delivery = channel.plan(resources, self._blocked, remove=remove)
         channel.dirty = bool(delivery.deferred)
         if not (delivery.changed or delivery.removed or delivery.due):
             return []
@@ -114,9 +115,22 @@ class Session(ABC):
             self._resend_endpoints(delivery)
         return [response]
 
+    def _endpoints(self, target: Snapshot) -> Resources:
+        """The endpoints; where their cluster waits behind another response, in a version that makes them follow it again."""
+        endpoints, clusters = target.of(_ENDPOINT), self._channels[_CLUSTER]
+        if not (clusters.in_flight and clusters.dirty):
+            return endpoints
+        sent = clusters.on_client()
+        early: set[str] = set()
+        for cluster in target.of(_CLUSTER).values():
+            if sent.get(cluster.name) != cluster.version:
+                early |= cluster.references.get(_ENDPOINT, frozenset())
+        return {**endpoints, **{name: endpoints[name].bound_to(()) for name in early}}
+
     def _resend_endpoints(self, delivery: Delivery) -> None:
         # A changed cluster warms anew and waits for endpoints, but Envoy subscribes by name and stays silent about a
-        # name it is subscribed to already (envoyproxy/envoy#46383, go-control-plane#245).
+        # name it is subscribed to already (envoyproxy/envoy#46383, go-control-plane#245). That includes a cluster sent
+        # once more in its old version, because the client refused another one.
         for cluster in delivery.changed:
             self._channels[_ENDPOINT].owe(cluster.references.get(_ENDPOINT, ()))
 

@@ -68,6 +68,10 @@ def versions_of(snapshot, kind):
     return {name: resource.version for name, resource in snapshot.of(kind).items()}
 
 
+def contents(versions):
+    return {name: version.partition(".")[0] for name, version in versions.items()}
+
+
 @pytest.mark.parametrize("variant", [DeltaSession, SotwSession])
 @given(script=steps)
 def test_client_converges_and_no_route_ever_misses_its_cluster(variant, script):
@@ -76,7 +80,7 @@ def test_client_converges_and_no_route_ever_misses_its_cluster(variant, script):
     wire.play(script)
     wire.drain()
     for kind in (CLUSTER, LISTENER, ENDPOINT, ROUTE):
-        assert client.held[kind] == versions_of(wire.target, kind), kind
+        assert contents(client.held[kind]) == contents(versions_of(wire.target, kind)), kind
     assert client.warming == set()
     assert client.broken == []
     assert wire.session.pending() == ()
