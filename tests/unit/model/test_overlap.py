@@ -65,6 +65,7 @@ NO_OVERLAP = [
     (route(path="/a/[0-9]", kind=REGEX), route(path="/b/[0-9]", kind=REGEX)),
     (route(path="/shop-[0-9]", kind=REGEX), route(path="/shot-[0-9]", kind=REGEX)),
     (route(path="/t1/.*", kind=REGEX), route(path="/t10/.*", kind=REGEX)),
+    (route(path="/shop-a[0-9]", kind=REGEX), route(path="/shop-b[0-9]", kind=REGEX)),
 ]
 
 

@@ -167,6 +167,12 @@ def test_equal_states_have_equal_bytes_however_they_were_written():
     assert checksum(encode(decode(one))) == checksum(encode(decode(two)))
 
 
+def test_the_sign_of_zero_makes_no_difference():
+    minus, plus = (DesiredState(routes=(Route("r", timeout=zero),)) for zero in (-0.0, 0.0))
+    assert minus == plus
+    assert encode(minus) == encode(plus)
+
+
 def test_checksum_is_sha256_in_hex():
     assert checksum(b"{}") == hashlib.sha256(b"{}").hexdigest()
 
