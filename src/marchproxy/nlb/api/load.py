@@ -1,5 +1,7 @@
 """RebalanceLoad, GetLoadDistribution, TriggerScaling."""
 
+from collections.abc import Mapping
+
 from marchproxy.contract.pb import nlb_pb2
 from marchproxy.kit.grpc.calls import Context
 from marchproxy.kit.grpc.status import invalid, not_found
@@ -44,7 +46,7 @@ class LoadApi:
         core = self._desk.core
         chosen = [self._desk.member(instance_id) for instance_id in request.target_instances]
         loads = [load for load in await self._loads(None) if not chosen or load.member in chosen]
-        before = {
+        before: dict[str, int] = {
             load.member.instance.instance_id: _weight(load.member, core.world.rebalance) for load in loads
         }
         try:
@@ -69,7 +71,7 @@ class LoadApi:
             success=True,
             message=f"new connections favour the less loaded for {_REBALANCE_SECONDS:g} s; open ones stay",
             previous_distribution=before,
-            new_distribution=before | weights,
+            new_distribution=before | _by_text(weights),
         )
 
     async def TriggerScaling(
@@ -178,6 +180,10 @@ def _target(request: nlb_pb2.TriggerScalingRequest, current: int) -> int:
         message = f"target_instances: {target} is not between 0 and {_MOST_INSTANCES}"
         raise Refused(RefusalCode.INVALID_ARGUMENT, message)
     return target
+
+
+def _by_text(weights: Mapping[InstanceId, int]) -> dict[str, int]:
+    return {str(key): weight for key, weight in weights.items()}
 
 
 def _weight(member: Member, rebalance: Rebalance) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from marchproxy.contract.convert.enums import HEALTH, MODULE_TYPES
+from marchproxy.contract.convert.enums import HEALTH
 from marchproxy.contract.convert.faults import Faults
 from marchproxy.contract.convert.instance import read_instance
 from marchproxy.contract.convert.query import page_to_pb, query_from_pb
@@ -24,9 +24,9 @@ from marchproxy.nlb.state.verdicts import ROUTE
 
 _FIELDS: Fields[Member] = {
     "instance_id": lambda member: member.instance.instance_id,
-    "module_type": lambda member: types_pb2.ModuleType.Name(MODULE_TYPES.to_pb(member.instance.module_type)),
+    "module_type": lambda member: member.instance.module_type.value,
     "address": lambda member: member.instance.address,
-    "health_status": lambda member: types_pb2.HealthStatus.Name(HEALTH.to_pb(member.effective.health)),
+    "health_status": lambda member: member.effective.health.value,
     "version": lambda member: member.instance.version,
     "current_connections": lambda member: member.instance.current_connections,
     "max_connections": lambda member: member.instance.max_connections,

@@ -11,7 +11,7 @@ from marchproxy.contract.convert.query import page_to_pb, query_from_pb
 from marchproxy.contract.convert.route import route_from_pb, route_to_pb, routes_from_pb
 from marchproxy.contract.convert.times import moment_to_pb
 from marchproxy.contract.errors import validation_errors
-from marchproxy.contract.pb import nlb_pb2, types_pb2
+from marchproxy.contract.pb import nlb_pb2
 from marchproxy.kit.grpc.calls import Context
 from marchproxy.kit.grpc.status import invalid
 from marchproxy.model.balance import Draw
@@ -42,11 +42,11 @@ class Row:
 
 _FIELDS: Fields[Row] = {
     "route_id": lambda row: row.entry.route.route_id,
-    "protocol": lambda row: types_pb2.Protocol.Name(PROTOCOLS.to_pb(row.entry.route.protocol)),
+    "protocol": lambda row: row.entry.route.protocol.value,
     "priority": lambda row: row.entry.route.priority,
     "destination_pattern": lambda row: row.entry.route.match.hosts,
     "path_pattern": lambda row: row.entry.route.match.path.value,
-    "module_type": lambda row: types_pb2.ModuleType.Name(MODULE_TYPES.to_pb(row.entry.route.module_type)),
+    "module_type": lambda row: row.entry.route.module_type.value if row.entry.route.module_type else "",
     "target_instance_id": lambda row: row.target.instance_id if row.target else "",
     "source": lambda row: row.entry.sources,
     "created_at": lambda row: row.entry.created_at.isoformat(),

@@ -10,15 +10,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from envoy.config.listener.v3 import listener_pb2
-
 from marchproxy.engines.envoy.admin import AdminError, EnvoyAdmin
 from marchproxy.engines.envoy.bootstrap import BootstrapSpec, render
 from marchproxy.engines.envoy.process import EnvoyProcess, EnvoySettings, EnvoyState
-from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.engines.envoy.xds.publish import Publisher, PublishTimeout, SnapshotRejected, load
 from marchproxy.engines.envoy.xds.server import AdsServer, serve_unix
-from marchproxy.engines.envoy.xds.snapshot import InconsistentSnapshot, Snapshot, check
+from marchproxy.engines.envoy.xds.snapshot import InconsistentSnapshot, check
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.listening import BindError, check_free
 from marchproxy.kit.logs import get_logger
@@ -40,6 +37,7 @@ from marchproxy.nlb.settings import NlbSettings
 _log = get_logger(__name__)
 _COUNTS_SECONDS = 1.0
 _PUBLISH_SECONDS = 5.0
+_SNAPSHOT = "snapshot.json"
 _UNREACHABLE_BY_TCP = frozenset({Protocol.UDP, Protocol.HTTP3})
 _LISTENER_STATS = r"^listener\..*\.downstream_cx_(active|total)$"
 
@@ -54,9 +52,10 @@ class EnvoyDataPlane:
         self._workers = settings.envoy.concurrency
         self._process = _process(settings, self._directory, clock)
         self._ads = AdsServer()
-        self._publisher = Publisher(self._ads, settings.id, store=self._directory / "snapshot.json")
+        self._publisher = Publisher(self._ads, settings.id, store=self._directory / _SNAPSHOT)
         self._counts = _CountsCache(self._process.admin)
         self._held: Mapping[str, HostPort] = {}
+        self._applied = False
 
     @property
     def process(self) -> EnvoyProcess:
@@ -67,13 +66,17 @@ class EnvoyDataPlane:
     async def running(self) -> AsyncIterator["EnvoyDataPlane"]:
         """Adopt or start Envoy, supervise it, and stop it at the end. Raises EnvoyMissing, EnvoyStartError, OSError."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        async with serve_unix(self._ads, _ads_socket(self._directory)), self._process as process:
-            last = load(self._directory / "snapshot.json")
-            if process.status().adopted and last is not None:
-                self._publisher.resume(last)
-                self._held = _listener_addresses(last)
-                _log.info("Envoy adopted", pid=process.status().pid, listeners=sorted(self._held))
-            yield self
+        # the process first: it holds the lock of the directory, and the socket may be another NLB's
+        async with self._process as process, serve_unix(self._ads, _ads_socket(self._directory)):
+            adopted = process.status().adopted
+            if adopted:
+                await self._take_over()
+            try:
+                yield self
+            except BaseException:
+                if adopted and not self._applied:
+                    await process.release()  # we could not take over: what it forwards goes on
+                raise
 
     def check(self, listeners: Sequence[Listener]) -> tuple[Problem, ...]:
         """What it cannot forward: anything over UDP."""
@@ -99,6 +102,7 @@ class EnvoyDataPlane:
         except PublishTimeout as error:
             raise PlaneUnavailable(f"Envoy did not acknowledge it: {error}") from error
         self._held = wanted
+        self._applied = True
 
     async def counts(self) -> TrafficCounts:
         """What Envoy counts; at most a second old. Raises PlaneUnavailable."""
@@ -126,6 +130,14 @@ class EnvoyDataPlane:
         except AdminError as error:
             _log.warning("Envoy could not be drained", reason=str(error))
             return 0
+
+    async def _take_over(self) -> None:
+        """Go on from what the adopted Envoy holds."""
+        if (last := load(self._directory / _SNAPSHOT)) is not None:
+            self._publisher.resume(last)
+        bound = await self._process.admin.listeners()
+        self._held = {listener.name: listener.addresses[0] for listener in bound if listener.addresses}
+        _log.info("Envoy adopted", pid=self._process.status().pid, listeners=sorted(self._held))
 
     def _check_new(self, wanted: Mapping[str, HostPort]) -> None:
         # Envoy itself would share a port with another process where both ask the kernel for that
@@ -209,11 +221,3 @@ def _hosts(forwarding: Forwarding) -> set[str]:
     targets = [target for plan in forwarding.plan.listeners for v in plan.versions for target in v.targets]
     targets += [target for parked in forwarding.parked.values() for target in parked]
     return {HostPort.parse(target.endpoint.address).host for target in targets}
-
-
-def _listener_addresses(snapshot: Snapshot) -> dict[str, HostPort]:
-    found = {}
-    for name, resource in snapshot.of(ResourceType.LISTENER).items():
-        address = listener_pb2.Listener.FromString(resource.body.value).address.socket_address
-        found[name] = HostPort(address.address, address.port_value)
-    return found

@@ -52,17 +52,26 @@ class Core:
     """State and the steps that change it. Steps that end in the data plane are coroutines."""
 
     def __init__(self, around: Surroundings, saved: Saved, desired: DesiredState) -> None:
-        """Begin with what was saved, under the configuration `desired`."""
+        """Begin with what was saved, under the configuration file `desired`.
+
+        As long as the file is the one that the saved configuration grew from, the saved one goes on; a changed file
+        replaces it. Members stay either way, until they register again or time out.
+        """
         self._around = around
-        self.world = World(registry=registering.restore(saved.members, self.now()), table=saved.table)
+        self._base = _checksum(desired)
+        resumed = bool(self._base) and self._base == saved.base
+        registry = registering.restore(saved.members, self.now())
+        self.world = World(registry=registry, table=saved.table if resumed else RoutingTable())
         self.answers: dict[tuple[InstanceId, Subject], Answer] = dict(saved.answers)
         self.used: dict[RouteId, datetime] = {}
         self.checksum = ""
         self.configured_at: datetime = around.clock.now()
-        self._base = saved.base
         self.applier = Applier(around.plane, self.wanted, clock=around.clock, gauges=around.gauges)
         self.asker = Asker(around.modules, self._to_ask, self._answered, clock=around.clock)
-        self._take(desired)
+        if resumed:
+            self._set(saved.desired, saved.table)
+        else:
+            self._take(desired)
 
     def now(self) -> Moment:
         """The time, on both clocks."""
@@ -187,14 +196,18 @@ class Core:
                 RefusalCode.UNAVAILABLE, f"the data plane did not take it over: {self.applier.fault}"
             )
 
-    def set_base(self, base: str) -> None:
-        """Note which configuration file's checksum the present configuration grew from."""
-        self._base = base
+    async def reload(self, desired: DesiredState) -> None:
+        """The configuration file has changed: `configure`, and from now on what changes grows from it. Raises as that."""
+        await self.configure(desired)
+        self._base = _checksum(desired)
         self._around.saver.touch()
 
     def _take(self, desired: DesiredState) -> None:
         table, _ = apply_update(self.world.table, _routes_of(desired), self.now().wall)
-        self.checksum = checksum(encode(desired)) if desired != DesiredState() else ""
+        self._set(desired, table)
+
+    def _set(self, desired: DesiredState, table: RoutingTable) -> None:
+        self.checksum = _checksum(desired)
         self.configured_at = self.now().wall
         self._commit(replace(self.world, desired=desired, table=table))
 
@@ -236,8 +249,10 @@ class Core:
             )
 
 
+def _checksum(desired: DesiredState) -> str:
+    """Of the document; empty for an empty state, which is no configuration."""
+    return checksum(encode(desired)) if desired != DesiredState() else ""
+
+
 def _routes_of(desired: DesiredState) -> TableUpdate:
     return TableUpdate(OPERATOR, desired.routes, replace_all=True)
-
-
-__all__ = ["Core", "RoutingTable", "Surroundings"]
