@@ -45,7 +45,12 @@ async def serve(
                 publisher.resume(last_good)
             else:
                 _check_ports(settings)
-            engine = AlbEngine(envoy, publisher, Builder(tuple(_listeners(settings))), endpoints(settings))
+            engine = AlbEngine(
+                envoy,
+                publisher,
+                Builder(tuple(_listeners(settings)), workers=settings.envoy.workers()),
+                endpoints(settings),
+            )
             await ModuleServer(settings, engine, origin, signals, clock=clock).run()
 
 
@@ -91,7 +96,7 @@ def _envoy_settings(settings: AlbSettings, run_dir: Path) -> EnvoySettings:
         admin=settings.envoy.admin,
         run_dir=run_dir / "envoy",
         binary=settings.envoy.binary,
-        concurrency=settings.envoy.concurrency,
+        concurrency=settings.envoy.workers(),
         log_level=settings.envoy.log_level,
         drain_seconds=max(1, min(5, int(settings.drain_seconds))),
     )

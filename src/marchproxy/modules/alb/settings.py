@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from marchproxy.engines.envoy.section import EnvoySection
 from marchproxy.kit.settings import HostPort
-from marchproxy.modules.base.settings import EnvoySection, ModuleSettings
+from marchproxy.modules.base.settings import ModuleSettings
 
 
 class AlbSettings(ModuleSettings):

@@ -70,7 +70,7 @@ class ModuleServer:
         self._origin = origin
         self._signals = signals
         self._clock = clock or SystemClock()
-        self._pool = ChannelPool(clock=self._clock)
+        self._pool = ChannelPool(clock=self._clock, tls=settings.nlb_tls)
         self._keeper = Keeper(settings.own_state_dir() / _STATE_FILE)
         self._advised: set[str] = set()
         self._parts = self._assemble(engine)
@@ -190,6 +190,7 @@ class ModuleServer:
         grpc_server = GrpcServer(
             address=settings.grpc,
             services=[Registration(module_pb2_grpc.add_ModuleServiceServicer_to_server, ModuleApi(parts))],
+            tls=settings.tls,
             metrics=CallMetrics(registry),
             setting="grpc",
         )

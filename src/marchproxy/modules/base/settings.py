@@ -7,23 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from marchproxy.kit.grpc import ChannelTls, TlsSettings
 from marchproxy.kit.settings import HostPort, Seconds, Section
 
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 
 LogLevel = Literal["debug", "info", "warning", "error"]
-
-
-class EnvoySection(Section):
-    """The Envoy that a module supervises."""
-
-    binary: Path | None = None
-    """The Envoy binary; none: the one that was installed with MarchProxy, else the one on PATH."""
-    admin: HostPort = HostPort("127.0.0.1", 9901)
-    """Envoy's admin API. Keep it on the loopback: it has no authentication."""
-    concurrency: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Worker threads; one per core is usual."""
-    log_level: Literal["trace", "debug", "info", "warning", "error", "critical", "off"] = "warning"
 
 
 class ModuleSettings(Section):
@@ -48,6 +37,10 @@ class ModuleSettings(Section):
     """The NLB calls an instance unhealthy after 3 missed heartbeats and forgets it after 6."""
     metrics_interval: Annotated[Seconds, Field(ge=0.2)] = 5.0
     """How often the engine is asked for its counts; GetStats and GetMetrics answer from the last round."""
+    tls: TlsSettings | None = None
+    """TLS of the gRPC server, with `client_ca` mutual; none: plain."""
+    nlb_tls: ChannelTls | None = None
+    """TLS of the calls to the NLBs; none: plain."""
     drain_seconds: Seconds = 30.0
     """How long a stop waits for connections to end by themselves."""
     max_connections: Annotated[int, Field(ge=0)] = 0

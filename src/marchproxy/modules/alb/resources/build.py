@@ -18,9 +18,11 @@ ROUTE_CONFIGURATION = "routes"
 class Builder:
     """Builds drafts. Resources of values that did not change are built once."""
 
-    def __init__(self, listeners: Sequence[ListenerSpec]) -> None:
+    def __init__(self, listeners: Sequence[ListenerSpec], *, workers: int = 1) -> None:
+        """`workers`: Envoy's threads."""
         self._listeners = tuple(
-            Resource.of(build_listener(listener, ROUTE_CONFIGURATION)) for listener in listeners
+            Resource.of(build_listener(listener, ROUTE_CONFIGURATION, shared_port=workers > 1))
+            for listener in listeners
         )
         self._routes = RouteTable()
         self._pools: dict[int, tuple[BackendPool, tuple[Resource, ...]]] = {}

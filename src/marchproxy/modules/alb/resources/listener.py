@@ -32,8 +32,12 @@ class ListenerSpec:
     proxy_sources: tuple[str, ...] = ()
 
 
-def build_listener(spec: ListenerSpec, route_configuration: str) -> Any:
-    """The listener, its routes taken from the named route configuration over ADS."""
+def build_listener(spec: ListenerSpec, route_configuration: str, *, shared_port: bool = False) -> Any:
+    """The listener, its routes taken from the named route configuration over ADS.
+
+    `shared_port`: every worker has a socket of its own. With one worker the port is not shared, so that no other
+    process can slip onto it.
+    """
     chain = listener_components_pb2.FilterChain(
         filters=[
             listener_components_pb2.Filter(
@@ -48,6 +52,7 @@ def build_listener(spec: ListenerSpec, route_configuration: str) -> Any:
             socket_address=address_pb2.SocketAddress(address=spec.host, port_value=spec.port)
         ),
         filter_chains=[chain],
+        enable_reuse_port=wrappers_pb2.BoolValue(value=shared_port),
     )
     if spec.proxy_sources:
         # the connection's own peer, not the address that the PROXY header claims
