@@ -64,10 +64,11 @@ class Verdicts:
         """
         fresh = [resource for resource in sent if not self.has_accepted(resource)]
         named = [resource for resource in fresh if _names(message, resource.name)]
-        rejection = Rejection(kind, frozenset(named or fresh or sent), message)
-        if fresh:
-            self._rejections.append(rejection)
-        return rejection
+        if named:
+            self._rejections.extend(Rejection(kind, frozenset({resource}), message) for resource in named)
+        elif fresh:
+            self._rejections.append(Rejection(kind, frozenset(fresh), message))
+        return Rejection(kind, frozenset(named or fresh or sent), message)
 
     def rejection_of(self, snapshot: Snapshot) -> Rejection | None:
         """The latest rejection that forbids to send `snapshot` as it is."""

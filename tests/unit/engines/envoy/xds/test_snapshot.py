@@ -1,7 +1,7 @@
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from marchproxy.engines.envoy.xds.snapshot import (
     EMPTY,
@@ -103,6 +103,7 @@ def test_stages_without_a_change_are_skipped(new, stages):
     assert (taken or (old,))[-1] == new
 
 
+@settings(deadline=None)
 @given(old=snapshots(), new=snapshots())
 def test_every_stage_is_consistent_and_removes_nothing_still_referred_to(old, new):
     last = old

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marchproxy.engines.envoy.xds import store
@@ -71,6 +71,7 @@ def test_a_directory_in_its_place_is_ignored(tmp_path):
     assert store.load(tmp_path) is None
 
 
+@settings(deadline=None)
 @given(st.integers(0, len(store.encode(GOOD)) - 1), st.integers(1, 255))
 def test_one_flipped_byte_never_yields_another_snapshot(position, mask):
     content = bytearray(store.encode(GOOD))

@@ -29,6 +29,12 @@ def test_what_was_accepted_before_is_not_withheld():
     assert (CLUSTER, "a") not in verdicts.blocked(checked(*pool("a"), *pool("b")))
 
 
+def test_those_named_are_withheld_one_by_one():
+    verdicts = Verdicts()
+    verdicts.reject(CLUSTER, (A, B), "a: no; b: neither")
+    assert verdicts.blocked(checked(*pool("a"), *pool("b", version=2))) == {(CLUSTER, "a")}
+
+
 def test_a_group_is_withheld_until_one_of_it_changes():
     verdicts = Verdicts()
     verdicts.reject(CLUSTER, (A, B), "one of them")

@@ -1,0 +1,92 @@
+"""Delivery order: make before break on one stream, whatever is pushed."""
+
+import pytest
+
+from marchproxy.engines.envoy.xds.session import DeltaSession, SotwSession
+from tests.unit.engines.envoy.xds.envoy_model import (
+    CLUSTER,
+    ENDPOINT,
+    LISTENER,
+    ROUTE,
+    SECRET,
+    checked,
+    of,
+    pool,
+    site,
+)
+from tests.unit.engines.envoy.xds.session.dialogue import BOTH, Dialogue
+from tests.unit.engines.envoy.xds.session.test_pitfalls import settled
+
+both = pytest.mark.parametrize("variant", BOTH)
+
+
+def test_delta_replacement_of_everything():
+    talk = settled(DeltaSession)
+    assert talk.push(checked(*pool("b"), *site("l", 2, "b", listener=2))) == ["cluster b1"]
+    assert talk.subscribe(ENDPOINT, "b") == [
+        "endpoint b1"
+    ]  # clusters warm: no waiting for their acknowledgement
+    assert talk.answer(ENDPOINT) == []
+    assert talk.answer(CLUSTER) == ["listener l2"]
+    assert talk.answer(LISTENER) == ["route l2"]
+    assert talk.answer(ROUTE) == ["cluster -a"]
+    assert talk.answer(CLUSTER) == ["endpoint -a"]
+    assert talk.answer(ENDPOINT) == []
+    assert talk.session.pending() == ()
+
+
+def test_sotw_replacement_of_everything():
+    talk = settled(SotwSession)
+    assert talk.push(checked(*pool("b"), *site("l", 2, "b", listener=2))) == ["cluster a1 b1"]  # a lingers
+    assert talk.subscribe(ENDPOINT, "b") == ["endpoint b1"]
+    assert talk.answer(ENDPOINT) == []
+    assert talk.answer(CLUSTER) == ["listener l2"]
+    assert talk.answer(LISTENER) == ["route l2"]
+    assert talk.answer(ROUTE) == ["cluster b1"]
+    assert talk.answer(CLUSTER) == []
+    assert talk.session.pending() == ()
+
+
+@both
+def test_routes_wait_for_endpoints_too(variant):
+    talk = settled(variant)
+    assert talk.push(checked(*pool("a", endpoints=2), *site("l", 2, "a"))) == ["endpoint a2"]
+    assert talk.answer(ENDPOINT) == ["route l2"]
+
+
+@both
+def test_endpoints_flow_while_clusters_warm(variant):
+    talk = settled(variant)
+    talk.push(checked(*pool("a"), *pool("b"), *site("l", 1, "a")))
+    assert talk.push(checked(*pool("a", endpoints=2), *pool("b"), *site("l", 2, "a"))) == ["endpoint a2"]
+    assert talk.answer(ENDPOINT) == []
+    assert talk.answer(CLUSTER) == ["route l2"]
+
+
+@both
+def test_secrets_do_not_wait_for_the_clusters_that_need_them(variant):
+    talk = Dialogue(variant, checked(*pool("a"), of(SECRET, "cert", 1)))
+    assert talk.subscribe(CLUSTER) == ["cluster a1"]
+    assert talk.subscribe(SECRET, "cert") == ["secret cert1"]
+
+
+@both
+def test_a_cluster_that_comes_back_before_it_was_removed_never_leaves(variant):
+    talk = settled(variant)
+    one = checked(*pool("a"), *site("l", 1, "a"))
+    talk.push(checked(*pool("b"), *site("l", 2, "b")))
+    talk.subscribe(ENDPOINT, "b")
+    talk.answer(ENDPOINT)
+    assert talk.answer(CLUSTER) == ["route l2"]
+    assert talk.push(one) == []
+    assert talk.answer(ROUTE) == ["route l1"]
+    gone = talk.answer(ROUTE)
+    assert gone == (["cluster a1"] if variant is SotwSession else ["cluster -b"])
+
+
+@both
+def test_refused_clusters_do_not_hold_the_rest_up(variant):
+    talk = settled(variant)
+    bad = checked(*pool("a"), *pool("bad"), *site("l", 2, "a"))
+    assert len(talk.push(bad)) == 1
+    assert talk.answer(CLUSTER, error="bad") == ["route l2"]
