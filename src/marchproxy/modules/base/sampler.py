@@ -31,6 +31,11 @@ class Sampler:
         self.baseline = Baseline(at=clock.now().timestamp())
         self.failure = ""
 
+    async def recent(self, most_age: float) -> Observation:
+        """The last observation, or a new one when that is older than `most_age` seconds."""
+        age = self._clock.now().timestamp() - self.last.at
+        return self.last if 0 <= age < most_age else await self.look()
+
     async def look(self) -> Observation:
         """Ask the engine now. When it does not answer, the last observation stands and `failure` says why."""
         try:

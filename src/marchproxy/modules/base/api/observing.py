@@ -40,10 +40,14 @@ class ObservingApi(Api):
         )
 
     async def GetStats(self, request: module_pb2.GetStatsRequest, _: Context) -> module_pb2.GetStatsResponse:
-        """The counts since the last reset, in all and by route; `reset_counters` starts anew after this answer."""
+        """The counts since the last reset, in all and by route, as of the last look; see `metrics_interval`.
+
+        `reset_counters` looks anew, and counts from there after this answer.
+        """
         parts = self._parts
         parts.expect(request.instance_id)
-        await parts.sampler.look()
+        if request.reset_counters:
+            await parts.sampler.look()
         answer = module_pb2.GetStatsResponse(stats=reports.stats(parts), routes=reports.route_stats(parts))
         if request.reset_counters:
             parts.sampler.reset()
@@ -80,13 +84,14 @@ class ObservingApi(Api):
             raise invalid(
                 f"interval_seconds: {request.interval_seconds} is not between 0 and {_LONGEST_INTERVAL}"
             )
+        interval = float(request.interval_seconds or 1)
         while True:
-            seen = await parts.sampler.look()
+            seen = await parts.sampler.recent(interval / 2)
             points = parts.sampler.series.between(seen.at, seen.at, request.metric_names)
             yield module_pb2.StreamMetricsResponse(
                 metrics=self._metrics(points), timestamp=moment_to_pb(parts.clock.now())
             )
-            await parts.clock.sleep(request.interval_seconds or 1)
+            await parts.clock.sleep(interval)
 
     def _metrics(self, points: Iterable[tuple[float, Point]]) -> types_pb2.ModuleMetrics:
         core = self._parts.core
