@@ -1,0 +1,49 @@
+"""From a path and an environment to a checked file: every error at once, each with its line."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from marchproxy.cli.file import checks
+from marchproxy.cli.file.schema import FileDocument, with_default_nlbs
+from marchproxy.contract.document import load_document
+from marchproxy.kit.settings import Problem, SettingsError, load, read
+from marchproxy.model.state import DesiredState
+
+#: Variables with our prefix that are options of commands, not settings of a file.
+OPTIONS: Mapping[str, tuple[str, ...]] = {"MARCHPROXY_NLB": (), "MARCHPROXY_FILE": ()}
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A sound file. `warnings` say what is allowed, but hardly meant."""
+
+    document: FileDocument
+    state: DesiredState
+    warnings: tuple[Problem, ...] = ()
+
+
+def load_file(path: Path, environ: Mapping[str, str]) -> Loaded:
+    """Read the file, lay `MARCHPROXY_…` variables over it, and check it. Raises SettingsError with every problem."""
+    try:
+        document, state = load_document(FileDocument, path, environ=environ, aliases=OPTIONS)
+    except SettingsError as error:
+        others = _errors_beside(path, environ)
+        raise SettingsError(_in_order([*error.problems, *others])) from error
+    located = read(path)
+    problems = list(checks.errors(document, located))
+    if problems:
+        raise SettingsError(_in_order(problems))
+    return Loaded(with_default_nlbs(document), state, tuple(checks.warnings(document, located)))
+
+
+def _errors_beside(path: Path, environ: Mapping[str, str]) -> list[Problem]:
+    """What the file's own checks find when its form is right and only the desired state has faults."""
+    try:
+        return list(checks.errors(load(FileDocument, path, environ=environ, aliases=OPTIONS), read(path)))
+    except SettingsError:
+        return []  # its form is wrong, which is told already
+
+
+def _in_order(problems: list[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: (problem.line is None, problem.line or 0))

@@ -1,0 +1,99 @@
+"""The command line: names, options and help. What a command does is imported when it runs, so that help is quick."""
+
+# ruff: noqa: PLC0415 - a command imports what it needs when it runs
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from marchproxy import __version__
+
+_HELP = """One load balancer for TCP, HTTP, databases, LLM inference and live video.
+
+[bold]Start here[/bold]
+
+  marchproxy demo                                    watch the whole of it work, in half a minute
+  marchproxy validate examples/first-light.yaml      check a file, every error with its line
+  marchproxy up examples/first-light.yaml            run everything in it on this machine
+  marchproxy explain http://127.0.0.1:8000/          where would this request go, and why?
+"""
+
+app = typer.Typer(
+    help=_HELP,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RUN, LOOK = "Run", "Look"
+
+File = Annotated[Path, typer.Argument(help="The YAML file; docs/configuration.md describes every key.")]
+Config = Annotated[Path, typer.Option("--config", "-c", help="The YAML file.", envvar="MARCHPROXY_FILE")]
+Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON document on stdout.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"marchproxy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(rich_help_panel=RUN)
+def nlb(config: Config) -> None:
+    """Run the NLB of a file: the L4 router that modules register with.
+
+    SIGTERM drains and stops it, SIGHUP reads the file again. Settings can come from the environment:
+    MARCHPROXY_NLB__GRPC=0.0.0.0:50050 sets nlb.grpc.
+    """
+    from marchproxy.cli.failing import warn
+    from marchproxy.cli.hints import ignored_variables
+    from marchproxy.cli.service import run_nlb
+
+    for hint in ignored_variables():
+        warn(hint)
+    run_nlb(config)
+
+
+@app.command(rich_help_panel=RUN)
+def alb(
+    config: Config,
+    module_id: Annotated[
+        str | None, typer.Option("--id", help="Which entry of `modules`; not needed when there is one.")
+    ] = None,
+    replica: Annotated[
+        int | None, typer.Option("--replica", min=2, max=999, help="A further instance of it, on free ports.")
+    ] = None,
+) -> None:
+    """Run one ALB of a file: an Envoy for HTTP, and the ModuleService that programs it.
+
+    SIGTERM drains and stops it, SIGHUP reads the file again. $MODULE_ID may name the entry, $NLB_ENDPOINTS
+    (host:port, comma-separated) the NLBs to register with.
+    """
+    from marchproxy.cli.service import Instance, run_alb
+
+    run_alb(Instance(config, module_id, replica))
+
+
+@app.command(rich_help_panel=RUN)
+def validate(file: File, as_json: Json = False) -> None:
+    """Check a file: every error with its line. Changes nothing, contacts nobody; exit code 1 when it has errors."""
+    from marchproxy.cli.validate import run_validate
+
+    run_validate(file, as_json=as_json)
+
+
+def main() -> None:
+    """Run the command line; the console script `marchproxy`."""
+    app(prog_name="marchproxy")

@@ -1,0 +1,103 @@
+"""`marchproxy nlb` and `marchproxy alb`: one service in this process, until a signal ends it."""
+
+# ruff: noqa: PLC0415 - an NLB must not pay for the code of an ALB
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from marchproxy.cli.failing import fail, failing_clearly
+from marchproxy.cli.file import load_file, pick_module, replica_of
+from marchproxy.engines.envoy.binary import EnvoyMissing
+from marchproxy.engines.envoy.launch import EnvoyStartError
+from marchproxy.kit import logs, tasks
+from marchproxy.kit.listening import BindError
+from marchproxy.model.problem import InvalidValue, Refused
+from marchproxy.modules.alb.settings import AlbSettings
+
+#: What may keep a service from starting, each with a message that says what to do. OSError: a folder or a disk.
+EXPECTED = (BindError, EnvoyMissing, EnvoyStartError, Refused, InvalidValue, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """Which ALB a process runs: an entry of a file, or replica number `replica` of it."""
+
+    file: Path
+    module_id: str | None = None
+    replica: int | None = None
+
+    def settings(self) -> AlbSettings:
+        """The settings, as file and environment have them now. Raises SettingsError."""
+        module = pick_module(load_file(self.file, os.environ).document, self.module_id, os.environ)
+        return module if self.replica is None else replica_of(module, self.replica)
+
+    def replica_command(self, entry: str) -> Callable[[int], Sequence[str]] | None:
+        """How further instances of the entry are started; replicas start none."""
+        if self.replica is not None:
+            return None
+        base = [
+            sys.executable,
+            "-m",
+            "marchproxy",
+            "alb",
+            "--config",
+            str(self.file.absolute()),
+            "--id",
+            entry,
+        ]
+        return lambda number: [*base, "--replica", str(number)]
+
+
+def run_nlb(file: Path) -> None:
+    """Run the file's NLB until SIGTERM or SIGINT; SIGHUP reads the file again. Raises typer.Exit when it cannot."""
+    from marchproxy.nlb.dataplane.plane import PlaneRefused, PlaneUnavailable
+    from marchproxy.nlb.server import Nlb, serve
+
+    with failing_clearly(*EXPECTED, PlaneRefused, PlaneUnavailable):
+        loaded = load_file(file, os.environ)
+        settings = loaded.document.nlb
+        if settings is None:
+            fail(f"{file}: has no section `nlb`; `nlb: {{}}` is enough for one with default settings")
+        _log_as("nlb", settings.id, settings.log_level)
+        running: list[Nlb] = []
+
+        async def reload() -> None:
+            for nlb in running:
+                await nlb.reload(load_file(file, os.environ).state)
+
+        async def main(stop: asyncio.Event) -> None:
+            await serve(settings, loaded.state, stop, started=running.append)
+
+        tasks.run(lambda: tasks.run_service(main, on_reload=reload))
+
+
+def run_alb(instance: Instance) -> None:
+    """Run one ALB until SIGTERM or SIGINT; SIGHUP reads the file again. Raises typer.Exit when it cannot."""
+    from marchproxy.modules.alb.server import serve
+    from marchproxy.modules.base.server import Origin, Signals
+
+    with failing_clearly(*EXPECTED):
+        settings = instance.settings()
+        _log_as("alb", settings.id, settings.log_level)
+        origin = Origin(
+            source=lambda: load_file(instance.file, os.environ).state,
+            replica=instance.replica_command(instance.module_id or settings.id),
+        )
+        reload = asyncio.Event()
+
+        async def ask_to_reload() -> None:
+            reload.set()
+
+        async def main(stop: asyncio.Event) -> None:
+            await serve(settings, origin, Signals(stop=stop, reload=reload))
+
+        tasks.run(lambda: tasks.run_service(main, on_reload=ask_to_reload))
+
+
+def _log_as(service: str, instance_id: str, level: str) -> None:
+    logs.configure(level=level)
+    logs.bind(service=service, instance=instance_id)

@@ -1,0 +1,100 @@
+"""`marchproxy validate`: the errors of a file, or a summary of what it says."""
+
+import json
+import os
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from marchproxy.cli.failing import FAILED
+from marchproxy.cli.file import Loaded, load_file
+from marchproxy.kit.settings import Problem, SettingsError
+
+
+def run_validate(file: Path, *, as_json: bool) -> None:
+    """Print what is wrong with the file, or what is in it. Raises typer.Exit with code 1 when it has errors."""
+    try:
+        loaded = load_file(file, os.environ)
+    except SettingsError as error:
+        if as_json:
+            _print_json(error.problems, ())
+        else:
+            _print_errors(file, error.problems)
+        raise typer.Exit(FAILED) from None
+    if as_json:
+        _print_json((), loaded.warnings)
+    else:
+        _print_summary(file, loaded)
+
+
+def _print_json(errors: tuple[Problem, ...], warnings: tuple[Problem, ...]) -> None:
+    answer = {
+        "valid": not errors,
+        "errors": [_plain(problem) for problem in errors],
+        "warnings": [_plain(problem) for problem in warnings],
+    }
+    typer.echo(json.dumps(answer))
+
+
+def _plain(problem: Problem) -> dict[str, str | int | None]:
+    return {
+        "file": problem.file,
+        "line": problem.line,
+        "path": problem.path,
+        "message": problem.message,
+    }
+
+
+def _print_errors(file: Path, problems: tuple[Problem, ...]) -> None:
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    for problem in problems:
+        console.print(_line(problem, "bold red"))
+    count = f"{len(problems)} error{'s' * (len(problems) != 1)}"
+    console.print(Text(f"{file}: {count}", style="red"))
+
+
+def _line(problem: Problem, style: str) -> Text:
+    place = ":".join(str(part) for part in (problem.file, problem.line) if part is not None)
+    parts = [Text(place, style="bold")] if place else []
+    if problem.path:
+        parts.append(Text(problem.path, style="cyan"))
+    return Text(": ").join([*parts, Text(problem.message, style=style)])
+
+
+def _print_summary(file: Path, loaded: Loaded) -> None:
+    console = Console(soft_wrap=True, highlight=False)
+    for problem in loaded.warnings:
+        console.print(Text("warning: ", style="yellow") + _line(problem, ""))
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="bold")
+    table.add_column()
+    for name, what in _contents(loaded):
+        table.add_row(name, what)
+    console.print(table)
+    console.print(Text(f"{file} is sound", style="green"))
+
+
+def _contents(loaded: Loaded) -> list[tuple[str, str]]:
+    document, state = loaded.document, loaded.state
+    rows = [("nlb", f"{document.nlb.id} at {document.nlb.grpc}")] if document.nlb else []
+    rows += [("module", f"{module.id} ({module.type} {module.version})") for module in document.modules]
+    rows += [
+        ("listener", f"{item.name} at {item.address} ({item.protocol.value} → {item.module_type.value})")
+        for item in state.listeners
+    ]
+    rows += [
+        (
+            "route",
+            f"{route.route_id}: {', '.join(route.match.hosts) or 'any host'}, path {route.match.path.value} → "
+            + ", ".join(f"{backend.pool} {backend.weight} %" for backend in route.backends),
+        )
+        for route in state.routes
+    ]
+    rows += [
+        ("pool", f"{pool.name} ({pool.version}): {len(pool.endpoints)} endpoints") for pool in state.pools
+    ]
+    rows += [("limit", f"{limit.limit_id} on {limit.target}") for limit in state.rate_limits]
+    return rows
