@@ -63,6 +63,7 @@ class Asker:
         self._wake = asyncio.Event()
         self._queues: dict[InstanceId, deque[Asking]] = {}
         self._interviews: dict[InstanceId, _Interview] = {}
+        self._under_way: set[Asking] = set()
 
     def wake(self) -> None:
         """An instance, a listener or a route changed: look again at what is wanted."""
@@ -74,12 +75,15 @@ class Asker:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
-                self._queues = _by_instance(self._wanted())
-                for instance_id in [*self._interviews]:
-                    if instance_id not in self._queues:
-                        self._interviews.pop(instance_id).task.cancel()
-                for instance_id, queue in self._queues.items():
-                    self._interview(group, instance_id, queue[0])
+                wanted = _by_instance(self._wanted())
+                for instance_id in self._interviews.keys() - wanted.keys():
+                    self._interviews.pop(instance_id).task.cancel()
+                self._queues = {
+                    key: deque(asking for asking in askings if asking not in self._under_way)
+                    for key, askings in wanted.items()
+                }
+                for instance_id, askings in wanted.items():
+                    self._interview(group, instance_id, askings[0])
 
     def _interview(self, group: asyncio.TaskGroup, instance_id: InstanceId, first: Asking) -> None:
         old = self._interviews.get(instance_id)
@@ -103,17 +107,23 @@ class Asker:
         attempt = 0
         while queue := self._queues.get(instance_id):
             asking = queue.popleft()
+            self._under_way.add(asking)
             try:
                 verdict = await self._modules.can_handle(asking.address, asking.route, timeout=ASK_SECONDS)
             except ModuleSilent as error:
-                queue.append(asking)
-                pause = _RETRY.delay(attempt, random.random())  # noqa: S311 - spreads load only
-                attempt += 1
-                _log.warning("no answer to CanHandle", **_named(asking), reason=str(error), again_in=pause)
-                await self._clock.sleep(pause)
+                # the queue may be another one by now
+                self._queues.setdefault(instance_id, deque()).append(asking)
+                reason = str(error)
             else:
                 attempt = 0
                 self._record(asking, verdict)
+                continue
+            finally:
+                self._under_way.discard(asking)
+            pause = _RETRY.delay(attempt, random.random())  # noqa: S311 - spreads load only
+            attempt += 1
+            _log.warning("no answer to CanHandle", **_named(asking), reason=reason, again_in=round(pause, 2))
+            await self._clock.sleep(pause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +132,11 @@ class _Interview:
     task: asyncio.Task[None]
 
 
-def _by_instance(wanted: Iterable[Asking]) -> dict[InstanceId, deque[Asking]]:
-    queues: dict[InstanceId, deque[Asking]] = {}
+def _by_instance(wanted: Iterable[Asking]) -> dict[InstanceId, list[Asking]]:
+    askings: dict[InstanceId, list[Asking]] = {}
     for asking in wanted:
-        queues.setdefault(asking.instance_id, deque()).append(asking)
-    return queues
+        askings.setdefault(asking.instance_id, []).append(asking)
+    return askings
 
 
 def _named(asking: Asking) -> dict[str, str]:
