@@ -1,18 +1,28 @@
 """The control plane against a real Envoy, in both protocol variants."""
 
 import asyncio
+import dataclasses
+import socket
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from marchproxy.engines.envoy.xds import publish
-from marchproxy.engines.envoy.xds.publish import Publisher, SnapshotRejected
+from marchproxy.engines.envoy.xds.publish import Publisher, PublishTimeout, SnapshotRejected
 from marchproxy.engines.envoy.xds.resource import ResourceType
 from marchproxy.engines.envoy.xds.server import AdsServer, serve_unix
 from marchproxy.engines.envoy.xds.session import Session
-from tests.real.xds_rig import ask, backend, load, running_envoy
-from tests.unit.engines.envoy.xds.builders import cluster, endpoints, listener, route, snapshot, web
+from tests.real.xds_rig import ask, backend, load, running_envoy, serving_process
+from tests.unit.engines.envoy.xds.builders import (
+    checked_cluster,
+    cluster,
+    endpoints,
+    listener,
+    route,
+    snapshot,
+    web,
+)
 
 pytestmark = pytest.mark.parametrize("variant", ["DELTA_GRPC", "GRPC"])
 
@@ -35,21 +45,21 @@ def written(monkeypatch):
 
 
 @asynccontextmanager
-async def control_plane(socket, **options):
+async def control_plane(path, **options):
     ads = AdsServer()
     publisher = Publisher(ads, "edge", **options)
-    async with serve_unix(ads, socket):
+    async with serve_unix(ads, path):
         yield ads, publisher
 
 
 @asynccontextmanager
 async def edge(tmp_path, variant, **options):
-    socket = tmp_path / "ads.sock"
+    path = tmp_path / "ads.sock"
     async with (
-        control_plane(socket, **options) as (ads, publisher),
+        control_plane(path, **options) as (ads, publisher),
         backend("v1") as v1,
         backend("v2") as v2,
-        running_envoy(tmp_path, socket, variant) as envoy,
+        running_envoy(tmp_path, path, variant) as envoy,
     ):
         yield ads, publisher, envoy, v1, v2
 
@@ -60,7 +70,12 @@ async def test_serves_listener_route_cluster_and_endpoints(tmp_path, variant):
         assert await ask(await envoy.port(), 5) == Counter(v1=5)
         (status,) = ads.nodes()
         assert status.connected
-        assert set(status.acked) >= {ResourceType.CLUSTER, ResourceType.ENDPOINT, ResourceType.LISTENER, ResourceType.ROUTE}
+        assert set(status.acked) >= {
+            ResourceType.CLUSTER,
+            ResourceType.ENDPOINT,
+            ResourceType.LISTENER,
+            ResourceType.ROUTE,
+        }
 
 
 async def test_weights_shift_without_touching_anything_else(tmp_path, variant, written):
@@ -102,7 +117,10 @@ async def test_refused_listener_and_cluster_leave_traffic_alone(tmp_path, varian
         good = web({"v1": [v1]})
         await publisher.publish(good, timeout=15)
         port = await envoy.port()
-        for bad in (listener("taken", route="routes", port=v1), cluster("hasty", service="v1", connect_ms=-1)):
+        for bad in (
+            listener("taken", route="routes", port=v1),
+            cluster("hasty", service="v1", connect_ms=-1),
+        ):
             with pytest.raises(SnapshotRejected) as refused:
                 await publisher.publish(snapshot(*good, bad))
             assert refused.value.names == (bad.name,)
@@ -111,55 +129,98 @@ async def test_refused_listener_and_cluster_leave_traffic_alone(tmp_path, varian
 
 
 async def test_restarted_control_plane_resends_nothing(tmp_path, variant, written):
-    socket, store = tmp_path / "ads.sock", tmp_path / "last-good.xds"
-    async with backend("v1") as v1, backend("v2") as v2:
-        async with control_plane(socket, store=store) as (ads, publisher):
-            envoy_context = running_envoy(tmp_path, socket, variant)
-            envoy = await envoy_context.__aenter__()
-            try:
-                await publisher.publish(web({"v1": [v1]}), timeout=15)
-                port = await envoy.port()
-            except BaseException:
-                await envoy_context.__aexit__(None, None, None)
-                raise
-        try:
-            assert await ask(port, 3) == Counter(v1=3)  # nobody controls it now
-            changes = await envoy.stat("cluster_manager.cluster_modified"), await envoy.stat("listener_manager.listener_modified")
-            written.clear()
-            async with control_plane(socket, store=store) as (ads, publisher):
-                last_good = publish.load(store)
-                assert last_good is not None
-                publisher.resume(last_good)
-                await publisher.publish(last_good, timeout=10)
-                assert await ask(port, 3) == Counter(v1=3)
-                if variant == "DELTA_GRPC":
-                    assert {(resources, removals) for _, resources, removals in written} == {(0, 0)}
-                assert changes == (
-                    await envoy.stat("cluster_manager.cluster_modified"),
-                    await envoy.stat("listener_manager.listener_modified"),
-                )
-                await publisher.publish(web({"v2": [v2]}))
-                assert await ask(port, 3) == Counter(v2=3)
-        finally:
-            await envoy_context.__aexit__(None, None, None)
+    path, store = tmp_path / "ads.sock", tmp_path / "last-good.xds"
+    async with AsyncExitStack() as stack:
+        v1, v2 = [await stack.enter_async_context(backend(name)) for name in ("v1", "v2")]
+        async with control_plane(path, store=store) as (_, publisher):
+            envoy = await stack.enter_async_context(running_envoy(tmp_path, path, variant))
+            await publisher.publish(web({"v1": [v1]}), timeout=15)
+            port = await envoy.port()
+        assert await ask(port, 3) == Counter(v1=3)  # nobody controls it now
+        changes = await envoy.changes()
+        written.clear()
+        async with control_plane(path, store=store) as (_, publisher):
+            last_good = publish.load(store)
+            assert last_good is not None
+            publisher.resume(last_good)
+            await publisher.publish(last_good, timeout=10)
+            assert await ask(port, 3) == Counter(v1=3)
+            if variant == "DELTA_GRPC":
+                assert {(resources, removals) for _, resources, removals in written} == {(0, 0)}
+            assert await envoy.changes() == changes
+            await publisher.publish(web({"v2": [v2]}))
+            assert await ask(port, 3) == Counter(v2=3)
+
+
+async def test_killed_control_plane_is_resumed_from_its_file(tmp_path, variant, written):
+    path, store = tmp_path / "ads.sock", tmp_path / "last-good.xds"
+    async with AsyncExitStack() as stack:
+        v1 = await stack.enter_async_context(backend("v1"))
+        async with control_plane(path, store=store) as (_, publisher):
+            envoy = await stack.enter_async_context(running_envoy(tmp_path, path, variant))
+            await publisher.publish(web({"v1": [v1]}), timeout=15)
+        port, changes = await envoy.port(), await envoy.changes()
+        async with serving_process(path, store) as process:
+            await envoy.until_connected()
+            process.kill()
+            await process.wait()
+        assert await ask(port, 3) == Counter(v1=3)
+        written.clear()
+        async with control_plane(path, store=store) as (_, publisher):
+            last_good = publish.load(store)
+            publisher.resume(last_good)
+            await publisher.publish(last_good, timeout=10)
+            assert await envoy.changes() == changes
+            if variant == "DELTA_GRPC":
+                assert {(resources, removals) for _, resources, removals in written} == {(0, 0)}
 
 
 async def test_resource_deleted_while_the_control_plane_was_away_is_removed(tmp_path, variant):
-    socket = tmp_path / "ads.sock"
-    async with backend("v1") as v1:
-        both = snapshot(*web({"v1": [v1]}), cluster("old"), endpoints("old", v1))
-        first = AdsServer()
-        async with serve_unix(first, socket):
-            envoy_context = running_envoy(tmp_path, socket, variant)
-            envoy = await envoy_context.__aenter__()
-            await Publisher(first, "edge").publish(both, timeout=15)
-        try:
-            assert await envoy.stat("cluster_manager.active_clusters") == 3
-            async with control_plane(socket) as (_, publisher):
-                await publisher.publish(web({"v1": [v1]}), timeout=10)
-                assert await envoy.stat("cluster_manager.active_clusters") == 2
-        finally:
-            await envoy_context.__aexit__(None, None, None)
+    path = tmp_path / "ads.sock"
+    async with AsyncExitStack() as stack:
+        v1 = await stack.enter_async_context(backend("v1"))
+        async with control_plane(path) as (_, publisher):
+            envoy = await stack.enter_async_context(running_envoy(tmp_path, path, variant))
+            await publisher.publish(
+                snapshot(*web({"v1": [v1]}), cluster("old"), endpoints("old", v1)), timeout=15
+            )
+        assert await envoy.stat("cluster_manager.active_clusters") == 3
+        async with control_plane(path) as (_, publisher):
+            await publisher.publish(web({"v1": [v1]}), timeout=10)
+            assert await envoy.stat("cluster_manager.active_clusters") == 2
+
+
+async def test_routes_wait_until_a_new_cluster_is_warm(tmp_path, variant, written):
+    async with edge(tmp_path, variant) as (_, publisher, envoy, v1, _):
+        await publisher.publish(web({"v1": [v1]}), timeout=15)
+        port = await envoy.port()
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            # its first health check takes 0.5 s to fail; only then is the cluster warm
+            slow = checked_cluster("slow", timeout_ms=500)
+            more = [*web({"v1": [v1]}), slow, endpoints("slow", silent.getsockname()[1])]
+            with pytest.raises(PublishTimeout, match="not acknowledged in time: cluster"):
+                await publisher.publish(snapshot(*more), timeout=0.2)
+            assert await ask(port, 3) == Counter(v1=3)
+            written.clear()
+            clock = asyncio.get_running_loop().time
+            started = clock()
+            unrouted = [r for r in more if r.type is not ResourceType.ROUTE]
+            await publisher.publish(snapshot(*unrouted, route("routes", {"slow": 0, "v1": 1})), timeout=5)
+            assert clock() - started > 0.2
+            assert written[-1] == (ResourceType.ROUTE, 1, 0)
+            assert await envoy.stat("cluster_manager.warming_clusters") == 0
+            assert await ask(port, 3) == Counter(v1=3)
+
+
+async def test_endpoints_that_do_not_exist_do_not_keep_a_cluster_warming(tmp_path, variant):
+    async with edge(tmp_path, variant) as (_, publisher, envoy, v1, _):
+        await publisher.publish(web({"v1": [v1]}), timeout=15)
+        orphan = dataclasses.replace(cluster("orphan"), references={})  # past the consistency check
+        await publisher.publish(snapshot(*web({"v1": [v1]}), orphan), timeout=3)  # Envoy's own limit is 15 s
+        assert await envoy.stat("cluster_manager.warming_clusters") == 0
+        await publisher.publish(
+            snapshot(*web({"v1": [v1]}), cluster("orphan"), endpoints("orphan", v1)), timeout=3
+        )
 
 
 async def test_changed_cluster_gets_its_endpoints_again_and_warms(tmp_path, variant):
@@ -167,7 +228,9 @@ async def test_changed_cluster_gets_its_endpoints_again_and_warms(tmp_path, vari
         await publisher.publish(web({"v1": [v1]}), timeout=15)
         port = await envoy.port()
         for connect_ms in (1100, 1200, 1300):
-            await publisher.publish(web({"v1": [v1]}, connect_ms=connect_ms), timeout=3)  # Envoy's own limit is 15 s
+            await publisher.publish(
+                web({"v1": [v1]}, connect_ms=connect_ms), timeout=3
+            )  # Envoy's own limit is 15 s
             assert await envoy.stat("cluster_manager.warming_clusters") == 0
         assert await ask(port, 3) == Counter(v1=3)
 

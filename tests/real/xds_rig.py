@@ -3,6 +3,7 @@
 import asyncio
 import importlib.metadata
 import json
+import sys
 from collections import Counter
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -29,7 +30,9 @@ def bootstrap(socket: Path, variant: str) -> str:
                         "name": "xds",
                         "type": "STATIC",
                         "connect_timeout": "1s",
-                        "typed_extension_protocol_options": {options: {"@type": f"type.googleapis.com/{options}", **http2}},
+                        "typed_extension_protocol_options": {
+                            options: {"@type": f"type.googleapis.com/{options}", **http2}
+                        },
                         "load_assignment": {"cluster_name": "xds", "endpoints": [{"lb_endpoints": [pipe]}]},
                     }
                 ]
@@ -38,7 +41,16 @@ def bootstrap(socket: Path, variant: str) -> str:
                 "ads_config": {
                     "api_type": variant,
                     "transport_api_version": "V3",
-                    "grpc_services": [{"envoy_grpc": {"cluster_name": "xds", "retry_policy": {"retry_back_off": {"base_interval": "0.1s", "max_interval": "0.2s"}}}}],
+                    "grpc_services": [
+                        {
+                            "envoy_grpc": {
+                                "cluster_name": "xds",
+                                "retry_policy": {
+                                    "retry_back_off": {"base_interval": "0.1s", "max_interval": "0.2s"}
+                                },
+                            }
+                        }
+                    ],
                 },
                 "cds_config": source,
                 "lds_config": source,
@@ -64,14 +76,63 @@ class Envoy:
         stats = (await self.get(f"/stats?format=json&filter=^{name}$"))["stats"]
         return sum(entry.get("value", 0) for entry in stats)
 
+    async def changes(self) -> tuple[int, int]:
+        """How often a cluster or listener was replaced."""
+        modified = ("cluster_manager.cluster_modified", "listener_manager.listener_modified")
+        return await self.stat(modified[0]), await self.stat(modified[1])
+
+    async def until_connected(self) -> None:
+        """Wait until a stream to the control plane is open, and was answered."""
+        answered = "cluster.xds.upstream_rq_active", "control_plane.connected_state"
+        async with asyncio.timeout(10):
+            while not all([await self.stat(name) for name in answered]):
+                await asyncio.sleep(0.05)
+
+
+_SERVE = """
+import asyncio, pathlib, sys
+from marchproxy.engines.envoy.xds.publish import Publisher, load
+from marchproxy.engines.envoy.xds.server import AdsServer, serve_unix
+
+async def main(socket, store):
+    ads = AdsServer()
+    Publisher(ads, "edge").resume(load(store))
+    async with serve_unix(ads, socket):
+        await asyncio.Event().wait()
+
+asyncio.run(main(*map(pathlib.Path, sys.argv[1:])))
+"""
+
+
+@asynccontextmanager
+async def serving_process(socket: Path, store: Path):
+    """A control plane in a process of its own, with a stored snapshot."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", _SERVE, str(socket), str(store))
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
 
 @asynccontextmanager
 async def running_envoy(tmp_path: Path, socket: Path, variant: str):
     config, log, address = tmp_path / "envoy.json", tmp_path / "envoy.log", tmp_path / "admin.txt"
     config.write_text(bootstrap(socket, variant))
-    arguments = ["-c", str(config), "--use-dynamic-base-id", "--concurrency", "1", "--admin-address-path", str(address)]
+    arguments = [
+        "-c",
+        str(config),
+        "--use-dynamic-base-id",
+        "--concurrency",
+        "1",
+        "--admin-address-path",
+        str(address),
+    ]
     with log.open("wb") as output:
-        process = await asyncio.create_subprocess_exec(envoy_binary(), *arguments, stderr=output, stdout=output)
+        process = await asyncio.create_subprocess_exec(
+            envoy_binary(), *arguments, stderr=output, stdout=output
+        )
     try:
         async with asyncio.timeout(15):
             while not address.exists() or not address.read_text():
@@ -103,7 +164,6 @@ async def backend(name: str):
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        server.close_clients() if hasattr(server, "close_clients") else None
 
 
 async def ask(port: int, times: int = 1) -> Counter:

@@ -16,11 +16,25 @@ def ads():
     return config_source_pb2.ConfigSource(ads={}, resource_api_version="V3")
 
 
-def cluster(name, *, service="", connect_ms=1000):
+def _eds(name, service="", connect_ms=1000):
     message = cluster_pb2.Cluster(name=name, type="EDS")
     message.connect_timeout.FromMilliseconds(connect_ms)
     message.eds_cluster_config.eds_config.CopyFrom(ads())
     message.eds_cluster_config.service_name = service
+    return message
+
+
+def cluster(name, *, service="", connect_ms=1000):
+    return Resource.of(_eds(name, service, connect_ms))
+
+
+def checked_cluster(name, *, timeout_ms):
+    """A cluster whose endpoints have to pass an HTTP health check."""
+    message = _eds(name)
+    probe = message.health_checks.add(http_health_check={"path": "/"})
+    probe.timeout.FromMilliseconds(timeout_ms)
+    probe.interval.FromSeconds(10)
+    probe.healthy_threshold.value = probe.unhealthy_threshold.value = 1
     return Resource.of(message)
 
 
