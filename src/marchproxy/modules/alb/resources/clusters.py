@@ -11,7 +11,7 @@ from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
 from envoy.config.core.v3 import address_pb2, config_source_pb2, health_check_pb2, protocol_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
-from envoy.type.v3 import percent_pb2
+from envoy.type.v3 import percent_pb2, range_pb2
 from google.protobuf import any_pb2, wrappers_pb2
 
 from marchproxy.model.module import Protocol
@@ -147,6 +147,7 @@ def _health_check(check: HealthCheck, protocol: Protocol) -> Any:
     )
     if check.path:
         message.http_health_check.path = check.path
+        message.http_health_check.expected_statuses.append(range_pb2.Int64Range(start=200, end=300))
         if protocol in {Protocol.HTTP2, Protocol.GRPC}:
             message.http_health_check.codec_client_type = "HTTP2"
     else:
