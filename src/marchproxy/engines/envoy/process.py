@@ -13,7 +13,7 @@ from typing import Self
 
 from marchproxy.engines.envoy.admin import AdminError, EnvoyAdmin
 from marchproxy.engines.envoy.binary import EnvoyMissing
-from marchproxy.engines.envoy.drain import drain_connections
+from marchproxy.engines.envoy.drain import Busy, drain_connections
 from marchproxy.engines.envoy.launch import EnvoyStartError, Launcher
 from marchproxy.engines.envoy.life import ANSWER, EnvoyLife
 from marchproxy.engines.envoy.restart import (
@@ -134,15 +134,16 @@ class EnvoyProcess:
         """
         await self._life.until(self._life.is_ready, timeout, "becoming ready", hopeless=self._hopeless)
 
-    async def drain(self, deadline_seconds: float) -> int:
+    async def drain(self, deadline_seconds: float, *, busy: Busy = EnvoyAdmin.connections) -> int:
         """Fail health checks, ask clients to go, wait for the last connection; return how many are left at the deadline.
 
+        `busy` counts something else than connections where those need not all end.
         New connections are accepted until `drain_seconds` of the settings have passed, since balancers in front need
         time to notice. An Envoy that dies meanwhile is not started again. Raises AdminError when it cannot be asked.
         """
         self._apply(DrainStarted())
         try:
-            return await drain_connections(self._admin, self._clock, deadline_seconds)
+            return await drain_connections(self._admin, self._clock, deadline_seconds, busy=busy)
         except AdminError:
             if self._life.alive():
                 raise

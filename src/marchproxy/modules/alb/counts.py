@@ -28,6 +28,8 @@ WANTED = (
     r"|cluster\.pool\..+\.upstream_rq_(total|5xx|time)"
     r"|(http_)?local_rate_limit\..+|limit_\w+\.http_local_rate_limit\..+)$"
 )
+#: What goes on at this moment.
+ACTIVE = rf"^http\.{STAT_PREFIX}\.downstream_(rq|cx)_active$"
 #: The clusters whose endpoints are looked at.
 POOLS = rf"^{re.escape(cluster_name(''))}"
 
@@ -48,6 +50,11 @@ def observation(stats: EnvoyStats, clusters: Iterable[ClusterStatus]) -> Observa
         pools=_pools(_grouped(stats, _POOL), clusters),
         status_classes={name: stats.counter(f"{_HTTP}downstream_rq_{name}") for name in _CLASSES},
     )
+
+
+def active(stats: EnvoyStats) -> tuple[int, int]:
+    """Requests and connections that are open now; a WebSocket is a request."""
+    return stats.gauge(f"{_HTTP}downstream_rq_active"), stats.gauge(f"{_HTTP}downstream_cx_active")
 
 
 def _grouped(stats: EnvoyStats, pattern: re.Pattern[str]) -> dict[str, Traffic]:

@@ -17,7 +17,7 @@ from marchproxy.model.problem import Problem, RefusalCode, Refused
 from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb import rules
-from marchproxy.modules.alb.counts import POOLS, WANTED, observation
+from marchproxy.modules.alb.counts import ACTIVE, POOLS, WANTED, active, observation
 from marchproxy.modules.alb.resources import Builder
 from marchproxy.modules.base.engine import EngineHealth
 from marchproxy.modules.base.observation import Observation
@@ -36,7 +36,13 @@ class AlbEngine:
         publisher: Publisher,
         builder: Builder,
         endpoints: tuple[TrafficEndpoint, ...],
+        *,
+        clock: Clock,
+        goodbye_seconds: float,
     ) -> None:
+        """`goodbye_seconds`: for how long a draining Envoy asks clients to go."""
+        self._clock = clock
+        self._goodbye_seconds = goodbye_seconds
         self._envoy = envoy
         self._publisher = publisher
         self._builder = builder
@@ -122,10 +128,21 @@ class AlbEngine:
         return self._last
 
     async def drain(self, deadline: float) -> int:
-        """Fail health checks, ask clients to go, wait for the last connection. Raises nothing: a dead Envoy has none."""
+        """Fail health checks, ask clients to go, wait for the last connection. Raises nothing: a dead Envoy has none.
+
+        Envoy tells a client to go with its next response. A connection that stays idle never hears it, so after the
+        time that Envoy takes to say goodbye only requests (streams and WebSockets included) are waited for.
+        """
         self._draining = True
+        goodbye = self._clock.monotonic() + self._goodbye_seconds
+
+        async def busy(admin: EnvoyAdmin) -> int:
+            stats = await admin.stats(ACTIVE)
+            requests, connections = active(stats)
+            return connections if self._clock.monotonic() < goodbye else requests
+
         try:
-            return await self._envoy.drain(deadline)
+            return await self._envoy.drain(deadline, busy=busy)
         except AdminError:
             return self._last.active_connections
 

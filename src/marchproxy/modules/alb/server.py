@@ -50,6 +50,8 @@ async def serve(
                 publisher,
                 Builder(tuple(_listeners(settings)), workers=settings.envoy.workers()),
                 endpoints(settings),
+                clock=clock,
+                goodbye_seconds=_goodbye_seconds(settings),
             )
             await ModuleServer(settings, engine, origin, signals, clock=clock).run()
 
@@ -89,6 +91,11 @@ def _check_ports(settings: AlbSettings) -> None:
             check_free(address, name)
 
 
+def _goodbye_seconds(settings: AlbSettings) -> int:
+    """For how long a draining Envoy asks clients to go."""
+    return max(1, min(5, int(settings.drain_seconds)))
+
+
 def _envoy_settings(settings: AlbSettings, run_dir: Path) -> EnvoySettings:
     return EnvoySettings(
         node_id=settings.id,
@@ -98,7 +105,7 @@ def _envoy_settings(settings: AlbSettings, run_dir: Path) -> EnvoySettings:
         binary=settings.envoy.binary,
         concurrency=settings.envoy.workers(),
         log_level=settings.envoy.log_level,
-        drain_seconds=max(1, min(5, int(settings.drain_seconds))),
+        drain_seconds=_goodbye_seconds(settings),
     )
 
 

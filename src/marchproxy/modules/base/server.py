@@ -33,6 +33,8 @@ _log = get_logger(__name__)
 _STATE_FILE = "state.json"
 _DEPLOYMENT_BEAT = 0.5
 _GRPC_GRACE = 2.0
+#: What an NLB takes to send new connections elsewhere.
+_LEAVE_SECONDS = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +157,16 @@ class ModuleServer:
         await self._parts.sampler.look()
 
     async def _drain(self, parts: Parts) -> None:
-        """Out of the NLBs' plans first, so that nothing new comes; then wait for what is there."""
+        """Out of the NLBs' plans, so that nothing new comes; then wait for what is there.
+
+        An NLB answers when our connections have ended, and they end because the engine says goodbye: both at once.
+        """
         seconds, started = parts.control.drain_seconds, self._clock.monotonic()
-        await self._fleet.leave(seconds)
-        left = await parts.core.engine.drain(max(0.0, seconds - (self._clock.monotonic() - started)))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._fleet.leave(seconds))
+            if seconds:
+                await self._clock.sleep(min(_LEAVE_SECONDS, seconds))
+            left = await parts.core.engine.drain(seconds) if seconds else 0
         _log.info("drained", connections_left=left, seconds=round(self._clock.monotonic() - started, 1))
 
     async def _reload_on_signal(self) -> None:
