@@ -1,0 +1,175 @@
+"""bench.control: what the calls of an ALB cost, mutations up to Envoy's acknowledgement, and the memory they leave."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import grpc
+import uvloop
+from rich.table import Table
+
+from bench.support.alb import Alb, running_alb
+from bench.support.calls import Call, Client, milliseconds, per_second
+from bench.support.documents import catalogue
+from bench.support.numbers import paired_ratio, percentile
+from bench.support.ports import free_ports
+from bench.support.processes import child, python, resident_mb
+from bench.support.report import Report
+from bench.support.stage import run
+
+_FEW, _MANY = 10, 1000
+_CONCURRENCY = 50
+_MANY_SUFFIX = f"_{_MANY}_routes"
+
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """One kind of call: `count` of them in each round, `before` each of them, untimed."""
+
+    name: str
+    call: Call
+    count: int
+    before: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    figure: str
+    limit: float
+    unit: str
+    at_least: bool = False
+
+    def met(self, value: float) -> bool:
+        return value >= self.limit if self.at_least else value <= self.limit
+
+
+_TARGETS = (
+    _Target("get_status_p99_ms", 1, "ms"),
+    _Target("get_routes_p99_ms", 5, "ms"),
+    _Target("get_metrics_p99_ms", 5, "ms"),
+    _Target("set_rate_limit_p99_ms", 10, "ms"),
+    _Target("set_traffic_weight_p99_ms", 10, "ms"),
+    _Target("reload_s", 2, "s"),
+    _Target("get_status_calls_per_s", 8000, "/s", at_least=True),
+    _Target("supervisor_rss_mb", 90, "MiB"),
+)
+
+
+class _Rounds:
+    """Samples of all rounds, by kind of call."""
+
+    def __init__(self) -> None:
+        self.times: dict[str, list[list[float]]] = defaultdict(list)
+        self.rates: dict[str, list[float]] = defaultdict(list)
+
+    def figures(self) -> dict[str, float]:
+        """Percentiles per round, and of those the median round."""
+        figures = {}
+        for name, rounds in self.times.items():
+            if name.startswith("reload"):
+                figures[name.replace("reload", "reload_s")] = max(map(max, rounds)) / 1000
+                continue
+            call, _, size = name.partition(_MANY_SUFFIX)
+            size = _MANY_SUFFIX if _MANY_SUFFIX in name else size
+            for percent in (50, 99):
+                figures[f"{call}_p{percent}_ms{size}"] = median(
+                    percentile(times, percent) for times in rounds
+                )
+        figures |= {f"{name}_calls_per_s": median(rates) for name, rates in self.rates.items()}
+        return figures
+
+    def ratios(self) -> dict[str, float]:
+        p50 = {name: [percentile(times, 50) for times in rounds] for name, rounds in self.times.items()}
+        return {
+            "get_status_vs_bare_grpc": paired_ratio(p50["get_status"], p50["bare_grpc"]),
+            "get_status_calls_per_s_vs_bare_grpc": paired_ratio(
+                self.rates["get_status"], self.rates["bare_grpc"]
+            ),
+        }
+
+
+async def _play(few: Alb, many: Alb, bare: str, *, quick: bool) -> _Rounds:
+    rounds = _Rounds()
+    async with (
+        grpc.aio.insecure_channel(few.grpc) as few_channel,
+        grpc.aio.insecure_channel(many.grpc) as many_channel,
+        grpc.aio.insecure_channel(bare) as bare_channel,
+    ):
+        async with asyncio.timeout(10):
+            await bare_channel.channel_ready()
+        small = Client(few_channel, _FEW, few.document)
+        large = Client(many_channel, _MANY, many.document)
+        plain = Client(bare_channel, 0, few.document)
+        plan = _plan(small, large, plain)
+        for timed in plan:
+            await milliseconds(timed.call, 3, before=timed.before)
+        for _ in range(3 if quick else 9):
+            for timed in plan:
+                rounds.times[timed.name].append(
+                    await milliseconds(timed.call, timed.count, before=timed.before)
+                )
+            for name, client in (("get_status", small), ("bare_grpc", plain)):
+                rate = await per_second(client.get_status, concurrency=_CONCURRENCY, seconds=1.5)
+                rounds.rates[name].append(rate)
+    return rounds
+
+
+def _plan(small: Client, large: Client, plain: Client) -> list[_Timed]:
+    return [
+        _Timed("get_status", small.get_status, 1000),
+        _Timed("bare_grpc", plain.get_status, 1000),
+        _Timed("get_metrics", small.get_metrics, 300),
+        _Timed("set_rate_limit", small.set_rate_limit, 150),
+        _Timed("set_traffic_weight", small.set_traffic_weight, 150),
+        _Timed("reload", small.reload, 3, before=small.rewrite),
+        _Timed("get_routes", large.get_routes, 150),
+        _Timed(f"get_metrics{_MANY_SUFFIX}", large.get_metrics, 100),
+        _Timed(f"set_rate_limit{_MANY_SUFFIX}", large.set_rate_limit, 40),
+        _Timed(f"set_traffic_weight{_MANY_SUFFIX}", large.set_traffic_weight, 40),
+        _Timed(f"reload{_MANY_SUFFIX}", large.reload, 1, before=large.rewrite),
+    ]
+
+
+def _measure(directory: Path, quick: bool) -> Report:  # noqa: FBT001 - the signature that stage.run calls
+    with ExitStack() as stack:
+        few = stack.enter_context(running_alb("few", catalogue(_FEW), directory))
+        many = stack.enter_context(running_alb("many", catalogue(_MANY), directory))
+        (port,) = free_ports(1)
+        message = directory / "status.bin"
+        message.write_bytes(uvloop.run(_status(few)))
+        stack.enter_context(child("bare", python("bench.support.bare", str(port), message), directory))
+        rounds = uvloop.run(_play(few, many, f"127.0.0.1:{port}", quick=quick))
+        figures = rounds.figures()
+        figures["supervisor_rss_mb"] = resident_mb(few.process.pid)
+        figures[f"supervisor_rss_mb{_MANY_SUFFIX}"] = resident_mb(many.process.pid)
+    return Report("control", _table(figures), rounds.ratios(), figures)
+
+
+async def _status(alb: Alb) -> bytes:
+    """GetStatus's answer: what the bare server sends, so that both send the same."""
+    async with grpc.aio.insecure_channel(alb.grpc) as channel:
+        return (await Client(channel, _FEW, alb.document).get_status()).SerializeToString()
+
+
+def _table(figures: dict[str, float]) -> Table:
+    table = Table(title=f"ALB control plane, {_FEW} routes (GetRoutes: {_MANY})")
+    for name, side in (("figure", "left"), ("measured", "right"), ("target", "right"), ("", "left")):
+        table.add_column(name, justify="right" if side == "right" else "left")
+    targets = {target.figure: target for target in _TARGETS}
+    for target in _TARGETS:
+        value, sign = figures[target.figure], "≥" if target.at_least else "≤"
+        verdict = "[green]met[/]" if target.met(value) else "[red]missed[/]"
+        table.add_row(target.figure, f"{value:,.2f} {target.unit}", f"{sign} {target.limit:,g}", verdict)
+    table.add_section()
+    for name, value in figures.items():
+        if name not in targets:
+            table.add_row(name, f"{value:,.2f}", "", "")
+    return table
+
+
+if __name__ == "__main__":
+    run("control", __doc__ or "", _measure)
