@@ -1,8 +1,7 @@
 """One Envoy as the control plane sees it: what it should hold, its streams, its verdicts. No I/O."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -114,18 +113,19 @@ class Node:
         acked = self._streams[-1].session.acked_versions() if self._streams else {}
         return NodeStatus(self.node_id, self.connected, acked, self.last_error)
 
-    @contextmanager
-    def watch(self) -> Iterator[asyncio.Event]:
-        """An event that is set at every change of this node; whoever waits clears it."""
-        event = asyncio.Event()
-        self._watchers.add(event)
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition on this node, looked at after every change of it. The caller sets the limit."""
+        changed = asyncio.Event()
+        self._watchers.add(changed)
         try:
-            yield event
+            while not condition():
+                await changed.wait()
+                changed.clear()
         finally:
-            self._watchers.discard(event)
+            self._watchers.discard(changed)
 
     def notify(self) -> None:
-        """Wake everybody who watches."""
+        """Have everybody who waits look again."""
         for event in self._watchers:
             event.set()
 

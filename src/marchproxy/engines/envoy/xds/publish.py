@@ -55,7 +55,7 @@ class Publisher:
     @property
     def current(self) -> Snapshot:
         """The last good snapshot; EMPTY before there was one."""
-        return self._last_good or EMPTY
+        return EMPTY if self._last_good is None else self._last_good
 
     def resume(self, snapshot: Snapshot) -> None:
         """Take `snapshot` as the last good one and serve it, without waiting: for the start of a process."""
@@ -121,24 +121,19 @@ class Publisher:
     async def _deliver(self, stage: Snapshot) -> None:
         node, expected = self._node, expected_of(stage)
         node.attempt(stage, fallback=self._last_good)
-        with node.watch() as changed:
-            while node.rejection is None and not node.holds(stage, expected):
-                await changed.wait()
-                changed.clear()
+        await node.until(lambda: node.rejection is not None or node.holds(stage, expected))
         if node.rejection is not None:
             raise SnapshotRejected(node.rejection)
 
     async def _return(self) -> None:
         """Wait until the node, which was led back at the moment it refused, acknowledged the last good snapshot."""
-        if self._last_good is None:
+        node, last_good = self._node, self._last_good
+        if last_good is None:
             return
-        expected = expected_of(self._last_good)
+        expected = expected_of(last_good)
         try:
             async with asyncio.timeout(_RETURN_SECONDS):
-                with self._node.watch() as changed:
-                    while not self._node.holds(self._last_good, expected):
-                        await changed.wait()
-                        changed.clear()
+                await node.until(lambda: node.holds(last_good, expected))
         except TimeoutError:
             _log.warning("xds: the last good snapshot is not acknowledged again yet", node=self._node.node_id)
 

@@ -41,7 +41,8 @@ class Resource:
 
     def bound_to(self, versions: Iterable[str]) -> Self:
         """The same resource with a version that also changes with the versions of what it is delivered for."""
-        return replace(self, version=".".join((self.content, *sorted(versions))))
+        version = ".".join((self.content, *sorted(versions)))
+        return self if version == self.version else replace(self, version=version)
 
     @classmethod
     def of(cls, message: Message) -> Self:

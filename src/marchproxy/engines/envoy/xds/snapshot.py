@@ -94,11 +94,10 @@ def _missing(
     resource: Resource, by_type: Mapping[ResourceType, Resources], static_clusters: frozenset[str]
 ) -> Iterator[str]:
     for kind, wanted in resource.references.items():
-        missing = wanted - by_type[kind].keys()
-        if kind is ResourceType.CLUSTER:
-            missing -= static_clusters
-        for name in missing:
-            yield f"{_label(resource.type, resource.name)}: needs {_label(kind, name)}, which is missing"
+        present = by_type[kind]
+        for name in wanted:
+            if name not in present and not (kind is ResourceType.CLUSTER and name in static_clusters):
+                yield f"{_label(resource.type, resource.name)}: needs {_label(kind, name)}, which is missing"
 
 
 def _label(kind: ResourceType, name: str) -> str:

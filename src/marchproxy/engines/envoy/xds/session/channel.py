@@ -51,6 +51,7 @@ class Channel:
     names: set[str] = field(default_factory=set)
     held: dict[str, str] = field(default_factory=dict)
     owed: set[str] = field(default_factory=set)  # to be sent even if unchanged
+    doubted: set[str] = field(default_factory=set)  # to be told at once if they do not exist any more
     in_flight: InFlight | None = None
     dirty: bool = False  # something may have to be sent
     due: bool = False
@@ -65,6 +66,9 @@ class Channel:
         if len(versions) > MAX_NAMES:
             raise ProtocolViolation(f"more than {MAX_NAMES} initial {self.kind.name} versions")
         self.held = {name: version for name, version in versions.items() if self.wants(name)}
+        if self.kind is ResourceType.ENDPOINT:
+            # a cluster may have been warming when the stream broke: it still waits, although it reports old endpoints
+            self.doubted = set(self.held)
 
     def subscribe(self, names: Iterable[str]) -> None:
         """Add names (`*` for all): each is answered, even if the client should hold it already."""
@@ -113,13 +117,13 @@ class Channel:
             for name, resource in offered.items()
             if self.held.get(name) != resource.version or name in self.owed
         )
-        gone = tuple(name for name in self.held if name not in offered and name not in withheld)
-        absent = tuple(name for name in self.owed if name in self.names and name not in offered)
-        gone = tuple(name for name in gone if name not in absent)
+        absent = {name for name in (self.owed | self.doubted) & self.names if name not in offered}
+        kept = offered.keys() | withheld | absent
+        gone = tuple(name for name in self.held if name not in kept)
         return Delivery(
             offered=offered,
             changed=changed,
-            absent=absent,
+            absent=tuple(absent),
             gone=gone if remove else (),
             deferred=() if remove else gone,
             due=self.due,
@@ -146,6 +150,7 @@ class Channel:
         """Note a response handed to the stream."""
         self.in_flight = flight
         self.owed = {name for name in self.owed if not self.wants(name)}
+        self.doubted.clear()
         self.due = False
 
     def acknowledge(self) -> None:

@@ -148,6 +148,12 @@ def test_endpoints_forgotten_on_reconnect_are_sent_envoy_22418():
     assert talk.subscribe(ENDPOINT, "a", holds={"a": "1.1"}) == ["endpoint a1"]
 
 
+def test_cluster_that_was_warming_when_the_stream_broke_is_told_that_its_endpoints_are_gone():
+    talk = Dialogue(DeltaSession, checked())
+    assert talk.subscribe(CLUSTER, holds={"a": "2"}) == ["cluster"]
+    assert talk.subscribe(ENDPOINT, "a", holds={"a": "1.1"}) == ["endpoint -a"]
+
+
 @both
 def test_explicit_subscription_is_answered_even_if_unchanged_gcp_431(variant):
     talk = settled(variant)
