@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from marchproxy import __version__
+from marchproxy.cli.look.subject import Subject
 
 _HELP = """One load balancer for TCP, HTTP, databases, LLM inference and live video.
 
@@ -33,6 +34,8 @@ RUN, LOOK = "Run", "Look"
 File = Annotated[Path, typer.Argument(help="The YAML file; docs/configuration.md describes every key.")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="The YAML file.", envvar="MARCHPROXY_FILE")]
 Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON document on stdout.")]
+Nlb = Annotated[str, typer.Option("--nlb", envvar="MARCHPROXY_NLB", help="The NLB's gRPC address.")]
+DEFAULT_NLB = "127.0.0.1:50050"
 
 
 def _print_version(wanted: bool) -> None:
@@ -92,6 +95,50 @@ def validate(file: File, as_json: Json = False) -> None:
     from marchproxy.cli.validate import run_validate
 
     run_validate(file, as_json=as_json)
+
+
+@app.command(rich_help_panel=LOOK)
+def get(
+    subject: Annotated[Subject, typer.Argument(help="What to list.")],
+    nlb: Nlb = DEFAULT_NLB,
+    as_json: Json = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Again every two seconds, until Ctrl-C.")
+    ] = False,
+) -> None:
+    """List what a running system has: its modules, routes, listeners, traffic or backends."""
+    from marchproxy.cli.look.get import show
+    from marchproxy.cli.running import run_client
+
+    run_client(lambda: show(nlb, subject, as_json=as_json, every=2.0 if watch else None))
+
+
+@app.command(rich_help_panel=LOOK)
+def explain(
+    url: Annotated[
+        str, typer.Argument(help="http://host:port/path or tcp://host:port; the port picks the listener.")
+    ],
+    method: Annotated[str, typer.Option("--method", "-X", help="The request's method.")] = "GET",
+    header: Annotated[
+        list[str] | None, typer.Option("--header", "-H", help='A header, such as "Host: shop.example".')
+    ] = None,
+    nlb: Nlb = DEFAULT_NLB,
+    as_json: Json = False,
+) -> None:
+    """Tell where a request goes and why: listener, module, instance, route, pools, limits.
+
+    Answered from the plan that traffic follows; nothing is sent to a backend. Exit code 1 when nobody would serve it.
+    """
+    from marchproxy.cli.look.explain import explain as find
+    from marchproxy.cli.look.question import NotAQuestion, read_question
+    from marchproxy.cli.running import run_client
+
+    try:
+        question = read_question(url, method, header or ())
+    except NotAQuestion as error:
+        raise typer.BadParameter(str(error)) from error
+    if not run_client(lambda: find(nlb, question, as_json=as_json)):
+        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -1,0 +1,162 @@
+"""`marchproxy explain`: which listener, route, module, instance and pool a request goes to, and why."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, Group
+from rich.text import Text
+from rich.tree import Tree
+
+from marchproxy.cli.client import CallFailed, Client, connected
+from marchproxy.cli.look.get import as_data
+from marchproxy.cli.look.question import Question
+from marchproxy.cli.look.sheets import health, share
+from marchproxy.cli.screen import stdout
+from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class InModule:
+    """What happens inside the chosen instance; `route` and what belongs to it only where one matches."""
+
+    verdict: module_pb2.CanHandleResponse
+    route: types_pb2.Route | None = None
+    pools: tuple[types_pb2.BackendPool, ...] = ()
+    limits: tuple[types_pb2.RateLimit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The NLB's decision, and the module's."""
+
+    question: Question
+    nlb: nlb_pb2.RouteRequestResponse
+    module: InModule | None = None
+
+    @property
+    def served(self) -> bool:
+        """Whether the request gets to a backend."""
+        return self.nlb.routed and self.module is not None and self.module.verdict.can_handle
+
+
+async def explain(nlb: str, question: Question, *, as_json: bool) -> bool:
+    """Print where a request goes and why; return whether it is served. Raises CallFailed."""
+    async with connected(nlb) as client:
+        explanation = await find_out(client, question)
+    console = stdout()
+    if as_json:
+        console.print_json(data=as_json_data(explanation), indent=2 if console.is_terminal else None)
+    else:
+        print_explanation(console, explanation)
+    return explanation.served
+
+
+async def find_out(client: Client, question: Question) -> Explanation:
+    """Ask the NLB, then the instance that it chose. Raises CallFailed."""
+    request = question.for_nlb()
+    decision = await client.nlb(lambda stub, left: stub.RouteRequest(request, timeout=left))
+    if not decision.routed:
+        return Explanation(question, decision)
+    address = await _address_of(client, decision.target_instance_id)
+    status = nlb_pb2.GetNLBStatusRequest()
+    listeners = (await client.nlb(lambda stub, left: stub.GetNLBStatus(status, timeout=left))).listeners
+    protocol = next((item.protocol for item in listeners if item.name == decision.listener), 0)
+    asked = question.for_module(types_pb2.Protocol.ValueType(protocol))
+    verdict = await client.module(address, lambda stub, left: stub.CanHandle(asked, timeout=left))
+    return Explanation(question, decision, await _inside(client, address, verdict))
+
+
+def as_json_data(explanation: Explanation) -> dict[str, Any]:
+    """The explanation for programs: the answers of the contract under the names of its steps."""
+    question, module = explanation.question, explanation.module
+    data: dict[str, Any] = {
+        "question": question.in_words(),
+        "served": explanation.served,
+        "nlb": as_data(explanation.nlb),
+        "module": None,
+    }
+    if module is not None:
+        data["module"] = {
+            "verdict": as_data(module.verdict),
+            "route": as_data(module.route) if module.route else None,
+            "pools": [as_data(pool) for pool in module.pools],
+            "rate_limits": [as_data(limit) for limit in module.limits],
+        }
+    return data
+
+
+def print_explanation(console: Console, explanation: Explanation) -> None:
+    """Print the explanation for people."""
+    tree = Tree(Text(explanation.question.in_words(), style="bold"), guide_style="dim")
+    step = tree.add(Text("NLB", style="bold cyan"))
+    for line in explanation.nlb.trace:
+        step.add(Text(line))
+    if explanation.module is not None:
+        name = explanation.nlb.target_instance_id
+        inside = tree.add(Text(f"{name} ({explanation.nlb.version})", style="bold cyan"))
+        for line in _module_lines(explanation.module):
+            inside.add(Text(line))
+    console.print(Group(tree, _conclusion(explanation)))
+
+
+def _module_lines(module: InModule) -> list[str]:
+    verb = "takes it" if module.verdict.can_handle else "does not take it"
+    lines = [f"{verb}: {module.verdict.reason}"]
+    if module.route is None:
+        return lines
+    shares = {ref.pool: share(ref, module.route) for ref in module.route.backends}
+    for pool in module.pools:
+        healthy = [e.address for e in pool.endpoints if health(e.health_status) in {"healthy", "unknown"}]
+        lines.append(
+            f"pool {pool.name} ({pool.version}) gets {shares.get(pool.name, 0)} %; healthy: "
+            f"{len(healthy)} of {len(pool.endpoints)} endpoints ({', '.join(healthy) or 'none'})"
+        )
+    lines += [_limit_line(limit) for limit in module.limits]
+    return lines
+
+
+def _limit_line(limit: types_pb2.RateLimit) -> str:
+    rates = {
+        "second": limit.requests_per_second,
+        "minute": limit.requests_per_minute,
+        "hour": limit.requests_per_hour,
+    }
+    text = ", ".join(f"{rate} a {unit}" for unit, rate in rates.items() if rate)
+    burst = f", {limit.burst_size} at once" if limit.burst_size else ""
+    return f"limit {limit.limit_id} on {limit.target}: {text}{burst}; beyond it: 429"
+
+
+def _conclusion(explanation: Explanation) -> Text:
+    module = explanation.module
+    if explanation.served:
+        route = f', route "{module.route.route_id}"' if module is not None and module.route else ""
+        return Text(f"→ {explanation.nlb.target_instance_id}{route}", style="bold green")
+    if module is None:
+        return Text("✗ goes nowhere", style="bold red")
+    return Text(f"✗ answered with 404 by {explanation.nlb.target_instance_id}", style="bold red")
+
+
+async def _address_of(client: Client, instance_id: str) -> str:
+    for instance in await client.instances():
+        if instance.instance_id == instance_id:
+            return instance.address
+    raise CallFailed(f"{instance_id} left while the question was answered; ask again")
+
+
+async def _inside(client: Client, address: str, verdict: module_pb2.CanHandleResponse) -> InModule:
+    """The module's own route, with its pools and limits, where the verdict names one."""
+    route_id = verdict.metadata.get("route_id")
+    if not route_id:
+        return InModule(verdict)
+    only = types_pb2.Query(filters=[types_pb2.Filter(field="route_id", operator="eq", value=route_id)])
+    asked = module_pb2.GetRoutesRequest(query=only)
+    routes = (await client.module(address, lambda stub, left: stub.GetRoutes(asked, timeout=left))).routes
+    if not routes:
+        return InModule(verdict)
+    route = routes[0]
+    named = module_pb2.GetBackendsRequest(names=[ref.pool for ref in route.backends])
+    pools = (await client.module(address, lambda stub, left: stub.GetBackends(named, timeout=left))).pools
+    everything = module_pb2.GetRateLimitsRequest()
+    answer = await client.module(address, lambda stub, left: stub.GetRateLimits(everything, timeout=left))
+    limits = [item for item in answer.limits if item.enabled and item.target in {route_id, "*"}]
+    return InModule(verdict, route, tuple(pools), tuple(limits))

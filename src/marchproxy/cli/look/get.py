@@ -1,0 +1,108 @@
+"""`marchproxy get`: modules, routes, listeners, stats, backends of a running system."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from rich.console import Console
+
+from marchproxy.cli.client import CallFailed, Client, connected
+from marchproxy.cli.look import sheets
+from marchproxy.cli.look.subject import Subject
+from marchproxy.cli.screen import Sheet, stdout
+from marchproxy.contract.pb import module_pb2, nlb_pb2
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was found, for people and for programs."""
+
+    sheet: Sheet
+    data: Mapping[str, Any]
+    silent: Mapping[str, str]
+
+
+async def look(client: Client, subject: Subject) -> Answer:
+    """Ask the NLB, and for stats and backends every module. Raises CallFailed when the NLB does not answer."""
+    match subject:
+        case Subject.modules:
+            modules = nlb_pb2.ListModulesRequest()
+            listed = await client.nlb(lambda stub, left: stub.ListModules(modules, timeout=left))
+            return Answer(sheets.modules(listed, time.time()), as_data(listed), {})
+        case Subject.routes:
+            table = nlb_pb2.GetRoutingTableRequest()
+            entries = await client.nlb(lambda stub, left: stub.GetRoutingTable(table, timeout=left))
+            return Answer(sheets.routes(entries), as_data(entries), {})
+        case Subject.listeners:
+            status = nlb_pb2.GetNLBStatusRequest()
+            found = await client.nlb(lambda stub, left: stub.GetNLBStatus(status, timeout=left))
+            return Answer(sheets.listeners(found), as_data(found), {})
+        case Subject.stats:
+            return await _from_modules(client, _stats, sheets.stats)
+        case Subject.backends:
+            return await _from_modules(client, _backends, sheets.backends)
+
+
+async def show(nlb: str, subject: Subject, *, as_json: bool, every: float | None) -> None:
+    """Print what is asked for; with `every`, again after so many seconds until cancelled. Raises CallFailed."""
+    console = stdout()
+    async with connected(nlb) as client:
+        _print(console, await look(client, subject), as_json=as_json)
+        while every is not None:
+            await asyncio.sleep(every)
+            answer = await look(client, subject)
+            if console.is_terminal and not as_json:
+                console.clear()
+            _print(console, answer, as_json=as_json)
+
+
+def as_data(message: Message) -> dict[str, Any]:
+    """A message as plain data, with the contract's own field names and every field present."""
+    data: dict[str, Any] = MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    return data
+
+
+def _print(console: Console, answer: Answer, *, as_json: bool) -> None:
+    if as_json:
+        console.print_json(data=answer.data, indent=2 if console.is_terminal else None)
+        return
+    console.print(answer.sheet.rendered())
+    for instance, why in answer.silent.items():
+        console.print(f"[yellow]{instance} did not answer: {why}[/]")
+
+
+async def _from_modules(
+    client: Client,
+    ask: Callable[[Client, str], Awaitable[M]],
+    sheet: Callable[[Mapping[str, M]], Sheet],
+) -> Answer:
+    found: dict[str, M] = {}
+    silent: dict[str, str] = {}
+    for instance in await client.instances():
+        try:
+            found[instance.instance_id] = await ask(client, instance.address)
+        except CallFailed as error:
+            silent[instance.instance_id] = str(error)
+    data = {
+        "instances": {name: as_data(answer) for name, answer in found.items()},
+        "silent": silent,
+    }
+    return Answer(sheet(found), data, silent)
+
+
+async def _stats(client: Client, address: str) -> module_pb2.GetStatsResponse:
+    request = module_pb2.GetStatsRequest()
+    return await client.module(address, lambda stub, left: stub.GetStats(request, timeout=left))
+
+
+async def _backends(client: Client, address: str) -> module_pb2.GetBackendsResponse:
+    request = module_pb2.GetBackendsRequest()
+    return await client.module(address, lambda stub, left: stub.GetBackends(request, timeout=left))

@@ -1,0 +1,143 @@
+"""Messages of the contract as tables for people. No I/O."""
+
+from collections.abc import Iterable, Mapping
+
+from rich.text import Text
+
+from marchproxy.cli.screen import Sheet, columns, health_text
+from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
+
+
+def modules(answer: nlb_pb2.ListModulesResponse, now: float) -> Sheet:
+    """The registered instances; `now` in seconds since the epoch."""
+    rows = [
+        (
+            module.instance_id,
+            _name(types_pb2.ModuleType.Name(module.module_type), "MODULE_TYPE_"),
+            module.version,
+            health_text(health(module.health_status)),
+            str(module.traffic_weight),
+            str(module.current_connections),
+            "\n".join(_endpoint(endpoint) for endpoint in module.traffic_endpoints),
+            module.address,
+            f"{max(0.0, now - module.last_heartbeat.ToMicroseconds() / 1e6):.0f} s ago",
+        )
+        for module in answer.modules
+    ]
+    heads = columns(
+        "instance", "type", "version", "health", "#weight", "#open", "traffic", "gRPC", "#heard of"
+    )
+    return Sheet("Modules", heads, rows, "no module has registered")
+
+
+def routes(answer: nlb_pb2.GetRoutingTableResponse) -> Sheet:
+    """The routing table."""
+    rows = [
+        (
+            entry.route.route_id,
+            str(entry.route.priority),
+            ", ".join(_hosts(entry.route)) or "*",
+            entry.route.path_pattern or "/",
+            ", ".join(_conditions(entry.route)) or "-",
+            "\n".join(f"{ref.pool} {share(ref, entry.route)} %" for ref in entry.route.backends),
+            ", ".join(entry.route.listeners) or "all",
+            entry.target_instance_id or Text("nobody", style="red"),
+        )
+        for entry in answer.entries
+    ]
+    heads = columns("route", "#priority", "hosts", "path", "conditions", "pools", "listeners", "served by")
+    return Sheet("Routes", heads, rows, "there are no routes")
+
+
+def listeners(answer: nlb_pb2.GetNLBStatusResponse) -> Sheet:
+    """The NLB's ports, and who takes their connections."""
+    rows = [
+        (
+            item.name,
+            item.address,
+            _name(types_pb2.Protocol.Name(item.protocol), "PROTOCOL_"),
+            _name(types_pb2.ModuleType.Name(item.module_type), "MODULE_TYPE_"),
+            _name(types_pb2.BalancePolicy.Name(item.balance), "BALANCE_POLICY_"),
+            ", ".join(f"{version} {weight} %" for version, weight in sorted(item.version_weights.items()))
+            or "by instance",
+            item.data_plane,
+            answer.details.get(f"listener {item.name}", ""),
+        )
+        for item in answer.listeners
+    ]
+    heads = columns(
+        "listener", "address", "protocol", "module", "balance", "versions", "data plane", "served by"
+    )
+    return Sheet("Listeners", heads, rows, "the NLB opens no ports")
+
+
+def stats(answers: Mapping[str, module_pb2.GetStatsResponse]) -> Sheet:
+    """Counts by instance, and below each by route."""
+    rows = []
+    for instance, answer in sorted(answers.items()):
+        rows.append(_stats_row(instance, answer.stats))
+        rows += [_stats_row(f"  {route}", found) for route, found in sorted(answer.routes.items())]
+    heads = columns(
+        "instance / route", "#requests", "#failed", "#req/s", "#p50 ms", "#p95 ms", "#p99 ms", "#open"
+    )
+    return Sheet("Traffic", heads, rows, "no module has registered")
+
+
+def backends(answers: Mapping[str, module_pb2.GetBackendsResponse]) -> Sheet:
+    """Every endpoint of every pool, as each instance sees it."""
+    rows = [
+        (
+            instance,
+            pool.name,
+            pool.version,
+            endpoint.address,
+            health_text(health(endpoint.health_status)),
+            str(endpoint.active_requests),
+            str(endpoint.total_requests),
+        )
+        for instance, answer in sorted(answers.items())
+        for pool in answer.pools
+        for endpoint in pool.endpoints
+    ]
+    heads = columns("instance", "pool", "version", "endpoint", "health", "#active", "#requests")
+    return Sheet("Backends", heads, rows, "there are no backends")
+
+
+def health(status: types_pb2.HealthStatus.ValueType) -> str:
+    """A health status as a word."""
+    return _name(types_pb2.HealthStatus.Name(status), "HEALTH_STATUS_").replace("unspecified", "unknown")
+
+
+def share(ref: types_pb2.BackendRef, route: types_pb2.Route) -> int:
+    """Percent of the route's traffic; a backend that is alone may leave it out."""
+    return 100 if len(route.backends) == 1 and not ref.weight else ref.weight
+
+
+def _stats_row(name: str, found: types_pb2.ModuleStats) -> tuple[str | Text, ...]:
+    failed = Text(str(found.failed_requests), style="red" if found.failed_requests else "")
+    latencies = (found.p50_latency_ms, found.p95_latency_ms, found.p99_latency_ms)
+    rate = found.custom_stats.get("requests_per_second", "")
+    is_instance = not name.startswith(" ")
+    open_now = str(found.active_connections) if is_instance else ""
+    return (
+        name, str(found.total_requests), failed, rate, *(f"{value:.2f}" for value in latencies), open_now
+    )  # fmt: skip
+
+
+def _name(text: str, prefix: str) -> str:
+    return text.removeprefix(prefix).lower()
+
+
+def _endpoint(endpoint: types_pb2.TrafficEndpoint) -> str:
+    proxied = " (PROXY v2)" if endpoint.proxy_protocol else ""
+    return f"{endpoint.address}{proxied}"
+
+
+def _hosts(route: types_pb2.Route) -> Iterable[str]:
+    return [host for host in (route.destination_pattern, *route.hosts) if host]
+
+
+def _conditions(route: types_pb2.Route) -> Iterable[str]:
+    yield from route.methods
+    yield from (f"{name}: {value}" for name, value in sorted(route.headers.items()))
+    yield from (match.name for match in route.header_matches)

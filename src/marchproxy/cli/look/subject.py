@@ -1,0 +1,13 @@
+"""What `marchproxy get` lists; apart from the rest, because help needs the names and nothing else."""
+
+from enum import StrEnum
+
+
+class Subject(StrEnum):
+    """What can be asked for."""
+
+    modules = "modules"
+    routes = "routes"
+    listeners = "listeners"
+    stats = "stats"
+    backends = "backends"
