@@ -9,7 +9,7 @@ from marchproxy.engines.envoy.xds.publish import Publisher, load
 from marchproxy.engines.envoy.xds.server import AdsServer, serve_unix
 from marchproxy.kit.clock import Clock, SystemClock
 from marchproxy.kit.listening import check_free, choose_port
-from marchproxy.kit.settings import HostPort
+from marchproxy.kit.settings import HostPort, Problem, SettingsError
 from marchproxy.model.module import Protocol, TrafficEndpoint
 from marchproxy.modules.alb.engine import AlbEngine, until_warm
 from marchproxy.modules.alb.resources import Builder, ListenerSpec
@@ -29,7 +29,7 @@ async def serve(
     clock = clock or SystemClock()
     settings = _with_ports(settings)
     run_dir = settings.own_state_dir()
-    run_dir.mkdir(parents=True, exist_ok=True)
+    _make_directory(run_dir)
     socket, store = run_dir / "ads.sock", run_dir / "snapshot.bin"
     ads = AdsServer()
     async with serve_unix(ads, socket):
@@ -41,10 +41,10 @@ async def serve(
             publisher = Publisher(
                 ads, settings.id, warmed=lambda: until_warm(envoy.admin, clock), store=store
             )
-            if envoy.status().adopted and (last_good := load(store)) is not None:
-                publisher.resume(last_good)
-            else:
+            if not envoy.status().adopted:
                 _check_ports(settings)
+            elif (last_good := load(store)) is not None:
+                publisher.resume(last_good)
             engine = AlbEngine(
                 envoy,
                 publisher,
@@ -64,6 +64,14 @@ def endpoints(settings: AlbSettings) -> tuple[TrafficEndpoint, ...]:
         for name, address, proxied in ports
         if address is not None
     )
+
+
+def _make_directory(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = f"cannot make {directory}: {error.strerror or error}"
+        raise SettingsError([Problem("state_dir", reason)]) from error
 
 
 def _with_ports(settings: AlbSettings) -> AlbSettings:

@@ -18,7 +18,7 @@ class AlbSettings(ModuleSettings):
     """Plain HTTP: clients, or an NLB that keeps the client's address by itself; none: closed."""
     proxy_traffic: HostPort | None = None
     """HTTP behind a PROXY protocol v2 header, which every connection must begin with; none: closed."""
-    proxy_sources: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    proxy_sources: Annotated[tuple[str, ...], Field(min_length=1)] = ("127.0.0.0/8", "::1/128")
     """The networks of the NLBs: only they may connect to `proxy_traffic`, or a client could forge its address."""
     envoy: EnvoySection = EnvoySection()
     stats_window: Annotated[int, Field(ge=1, le=300)] = 5

@@ -103,6 +103,8 @@ class Deployment:
             rollout = await self._carry_out(command, ramp.rollout, rollout)
         if commands:
             self._open_window(target)  # else the window goes on until there is enough evidence
+        if rollout == ramp.rollout:
+            return  # it still waits for evidence, and has said so
         after = Ramp(rollout, ramp.limits, self._clock.now())
         self._core.note(lambda running: running.with_ramp(after))
         _log.info("rollout", version=rollout.version, target=target or "*", reason=rollout.reason)
@@ -120,6 +122,8 @@ class Deployment:
     async def _shift(self, target: str, decide: Decide) -> None:
         before = current_split(self._core.desired, target)
         await self._core.change(decide, check=_share_faults)
+        if self.split(target) == before:
+            return  # said twice: what served before the first time is still what to go back to
         if before.share(before.active) == 100 or not self._baseline(target):
             shift = Shift(before.active, self._clock.now())
             self._core.note(lambda running: running.with_shift(target, shift))

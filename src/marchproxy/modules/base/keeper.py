@@ -11,7 +11,6 @@ from marchproxy.contract.document import checksum, decode, encode
 from marchproxy.kit.files import write_atomically
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.module import Version
-from marchproxy.model.problem import InvalidValue
 from marchproxy.model.rollout import Phase, Rollout, RolloutLimits
 from marchproxy.modules.base.running import Ramp, Running, Shift
 
@@ -59,7 +58,7 @@ class Keeper:
             return _parse(self._path.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, InvalidValue) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             _log.warning("the kept state cannot be used", path=str(self._path), reason=str(error))
             return None
 

@@ -65,11 +65,11 @@ class ProcessLauncher:
         _log.info("replica started", number=number, pid=self._replicas[number].pid)
 
     async def _end(self, numbers: Sequence[int]) -> None:
-        for number in numbers:
-            if self._replicas[number].returncode is None:
-                self._replicas[number].send_signal(signal.SIGTERM)
-        for number in numbers:
-            process = self._replicas[number]
+        leaving = [(number, self._replicas[number]) for number in numbers]
+        for _, process in leaving:
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+        for number, process in leaving:
             try:
                 async with asyncio.timeout(self._drain_seconds + 15):
                     await process.wait()
@@ -77,7 +77,7 @@ class ProcessLauncher:
                 _log.warning("replica did not stop in time and was killed", number=number, pid=process.pid)
                 process.kill()
                 await process.wait()
-            del self._replicas[number]
+            self._replicas.pop(number, None)  # whoever counted meanwhile may have forgotten it already
 
     def _forget_ended(self) -> None:
         for number, process in list(self._replicas.items()):

@@ -30,10 +30,10 @@ class Traffic:
     def since(self, earlier: "Traffic") -> "Traffic":
         """The traffic after `earlier`. A counter that went back belongs to a restarted engine and counts from 0."""
         return Traffic(
-            requests=_since(self.requests, earlier.requests),
-            failures=_since(self.failures, earlier.failures),
-            bytes_received=_since(self.bytes_received, earlier.bytes_received),
-            bytes_sent=_since(self.bytes_sent, earlier.bytes_sent),
+            requests=counted_since(self.requests, earlier.requests),
+            failures=counted_since(self.failures, earlier.failures),
+            bytes_received=counted_since(self.bytes_received, earlier.bytes_received),
+            bytes_sent=counted_since(self.bytes_sent, earlier.bytes_sent),
             latency=self.latency,
         )
 
@@ -72,5 +72,6 @@ class Observation:
     memory_mb: float = 0.0
 
 
-def _since(now: int, earlier: int) -> int:
+def counted_since(now: int, earlier: int) -> int:
+    """What a counter counted after it stood at `earlier`; one that went back was started anew and counts from 0."""
     return now - earlier if now >= earlier else now

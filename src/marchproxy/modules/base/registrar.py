@@ -90,11 +90,14 @@ class Registrar:
         while True:
             try:
                 await (self._beat() if self.registered else self._register())
-                failures = 0
+                failures = 0 if self.registered else failures + 1
             except CALL_ERRORS as error:
                 failures += 1
                 self._report(f"no answer: {_words(error)}")
-            await self._wait(self._interval if self.registered and not failures else self._pause(failures))
+            if failures:
+                await self._clock.sleep(self._pause(failures))
+            else:
+                await self._until_due()
 
     def _pause(self, failures: int) -> float:
         return self._backoff.delay(failures, random.random())  # noqa: S311 - spreads load, guards nothing
@@ -126,8 +129,7 @@ class Registrar:
 
     async def _beat(self) -> None:
         if self._routes_changed.is_set():
-            self._routes_changed.clear()
-            await self._call("UpdateRouting", self._reporter.routing())
+            await self._send_routes()
         answer = await self._call("Heartbeat", self._reporter.heartbeat(self._registration_id))
         if not answer.acknowledged:
             self._registration_id = ""
@@ -137,11 +139,21 @@ class Registrar:
             wanted = answer.instructions.get("config_checksum", "")
             await self._on_advice(Advice(self.nlb, should_reload=True, wanted_checksum=wanted))
 
-    async def _wait(self, seconds: float) -> None:
+    async def _send_routes(self) -> None:
+        self._routes_changed.clear()
+        try:
+            answer = await self._call("UpdateRouting", self._reporter.routing())
+        except CALL_ERRORS:
+            self._routes_changed.set()  # the next beat sends them
+            raise
+        if not answer.success:
+            _log.warning("the NLB refused the routes", nlb=self.nlb, reason=answer.message)
+
+    async def _until_due(self) -> None:
         """Until the next beat is due, or routes have changed."""
         try:
-            async with asyncio.timeout(seconds):
-                await self._routes_changed.wait() if self.registered else await self._clock.sleep(seconds)
+            async with asyncio.timeout(self._interval):
+                await self._routes_changed.wait()
         except TimeoutError:
             return
 

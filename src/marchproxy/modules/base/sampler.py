@@ -17,6 +17,7 @@ class Baseline:
     traffic: Traffic = Traffic()
     routes: tuple[tuple[str, Traffic], ...] = ()
     connections: int = 0
+    status_classes: tuple[tuple[str, int], ...] = ()
 
 
 class Sampler:
@@ -57,6 +58,7 @@ class Sampler:
             traffic=self.last.traffic,
             routes=tuple(self.last.routes.items()),
             connections=self.last.total_connections,
+            status_classes=tuple(self.last.status_classes.items()),
         )
 
     def _rate(self, seen: Observation) -> None:

@@ -15,6 +15,7 @@ from marchproxy.kit.metrics import new_registry
 from marchproxy.kit.settings import SettingsError
 from marchproxy.kit.tasks import every
 from marchproxy.model.problem import Problem, RefusalCode, Refused
+from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.base.api import Control, ModuleApi, Parts
 from marchproxy.modules.base.api.reports import ModuleReporter, health
@@ -26,6 +27,7 @@ from marchproxy.modules.base.fleet import NlbFleet
 from marchproxy.modules.base.keeper import Keeper
 from marchproxy.modules.base.launcher import Command, ProcessLauncher
 from marchproxy.modules.base.registrar import Advice, Registrar
+from marchproxy.modules.base.running import Running
 from marchproxy.modules.base.sampler import Sampler
 from marchproxy.modules.base.settings import ModuleSettings
 
@@ -75,6 +77,7 @@ class ModuleServer:
         self._pool = ChannelPool(clock=self._clock, tls=settings.nlb_tls)
         self._keeper = Keeper(settings.own_state_dir() / _STATE_FILE)
         self._advised: set[str] = set()
+        self._told: tuple[Route, ...] = ()
         self._parts = self._assemble(engine)
         self._fleet = self._parts.fleet
 
@@ -86,8 +89,9 @@ class ModuleServer:
         parts = self._parts
         try:
             await self._start_state(parts.core)
+            self._told = parts.core.desired.routes  # the registration brings these
             parts.core.on_change(self._keeper.keep)
-            parts.core.on_change(lambda _: self._fleet.routes_changed())
+            parts.core.on_change(self._tell_of_routes)
             await parts.sampler.look()
             async with self._endpoints(parts) as grpc_server:
                 await self._work(parts, grpc_server)
@@ -95,6 +99,12 @@ class ModuleServer:
             if parts.launcher is not None:
                 await parts.launcher.close()
             await self._pool.close()
+
+    def _tell_of_routes(self, running: Running) -> None:
+        """A rollout that notes its progress, or a limit, is no news to the NLBs."""
+        if running.desired.routes != self._told:
+            self._told = running.desired.routes
+            self._fleet.routes_changed()
 
     async def reload(self) -> str:
         """Read the configuration again and run it; says what came of it. Raises Refused."""
@@ -115,9 +125,15 @@ class ModuleServer:
         state, document = self._read()
         kept = self._keeper.load()
         if kept is not None and kept.checksum == document and kept.modified:
-            await core.restore(kept)
-            _log.info("took up the state that an earlier process left", updated_at=str(kept.updated_at))
-            return
+            try:
+                await core.restore(kept)
+            except Refused as refused:
+                if refused.code is RefusalCode.UNAVAILABLE:
+                    raise
+                _log.warning("what an earlier process left cannot run any more", reason=refused.message)
+            else:
+                _log.info("took up the state that an earlier process left", updated_at=str(kept.updated_at))
+                return
         if problems := core.faults(state):
             raise Refused(RefusalCode.INVALID_ARGUMENT, str(problems[0]), problems)
         await core.load(state, document)

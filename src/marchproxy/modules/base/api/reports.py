@@ -5,7 +5,7 @@ from marchproxy.contract.pb import nlb_pb2, types_pb2
 from marchproxy.model.module import HealthStatus, InstanceId, ModuleInstance, ModuleType, Version
 from marchproxy.modules.base.api.parts import Parts
 from marchproxy.modules.base.engine import EngineHealth
-from marchproxy.modules.base.observation import Traffic
+from marchproxy.modules.base.observation import Traffic, counted_since
 from marchproxy.modules.base.rules.versions import Split
 from marchproxy.modules.base.running import Running
 
@@ -40,13 +40,14 @@ def stats(parts: Parts) -> types_pb2.ModuleStats:
     seen, baseline = sampler.last, sampler.baseline
     message = traffic_stats(seen.traffic.since(baseline.traffic), parts)
     message.active_connections = seen.active_connections
-    message.total_connections = max(0, seen.total_connections - baseline.connections)
+    message.total_connections = counted_since(seen.total_connections, baseline.connections)
     message.cpu_usage_percent = seen.cpu_percent
     message.memory_usage_mb = seen.memory_mb
     message.custom_stats["requests_per_second"] = f"{sampler.requests_per_second:.1f}"
     message.custom_stats["p90_latency_ms"] = f"{seen.traffic.latency.p90:.3f}"
+    before = dict(baseline.status_classes)
     for name, count in seen.status_classes.items():
-        message.custom_stats[f"responses_{name}"] = str(count)
+        message.custom_stats[f"responses_{name}"] = str(counted_since(count, before.get(name, 0)))
     for point in seen.points:
         message.custom_stats[point.name] = f"{point.value:g}"
     if sampler.failure:

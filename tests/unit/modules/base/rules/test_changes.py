@@ -1,0 +1,93 @@
+"""Each mutation as a function from state to state."""
+
+from collections.abc import Callable
+
+import pytest
+
+from marchproxy.model.limit import LimitId, RateLimit
+from marchproxy.model.pool import BackendPool
+from marchproxy.model.problem import RefusalCode, Refused
+from marchproxy.model.route import BackendRef, PoolName, Route, RouteId
+from marchproxy.model.state import DesiredState
+from marchproxy.modules.base.rules.changes import (
+    delete_route,
+    limit_route,
+    put_limit,
+    put_pools,
+    put_routes,
+    remove_limit,
+)
+
+
+def route(name: str, pool: str = "web", priority: int = 0) -> Route:
+    return Route(RouteId(name), backends=(BackendRef(PoolName(pool)),), priority=priority)
+
+
+def limit(name: str, target: str, rate: int = 1) -> RateLimit:
+    return RateLimit(LimitId(name), target, per_second=rate)
+
+
+WEB, SPARE = BackendPool(PoolName("web")), BackendPool(PoolName("spare"))
+STATE = DesiredState(
+    routes=(route("a"), route("b")),
+    pools=(WEB, SPARE),
+    rate_limits=(limit("la", "a"), limit("lb", "b"), limit("all", "*")),
+)
+
+
+def ids(state: DesiredState) -> tuple[list[str], list[str], list[str]]:
+    return (
+        [item.route_id for item in state.routes],
+        [item.name for item in state.pools],
+        [item.limit_id for item in state.rate_limits],
+    )
+
+
+ALL = (["a", "b"], ["web", "spare"], ["la", "lb", "all"])
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda s: put_routes(s, [route("c")], replace_all=False), (["a", "b", "c"], *ALL[1:])),
+        (lambda s: put_routes(s, [route("a", priority=7)], replace_all=False), ALL),
+        (lambda s: put_routes(s, [], replace_all=False), ALL),
+        # limits on routes that go, go too; the one on everything stays
+        (lambda s: put_routes(s, [route("b")], replace_all=True), (["b"], ALL[1], ["lb", "all"])),
+        (lambda s: put_routes(s, [], replace_all=True), ([], ALL[1], ["all"])),
+        (lambda s: delete_route(s, RouteId("a")), (["b"], ALL[1], ["lb", "all"])),
+        (lambda s: put_limit(s, limit("la", "a", 9)), ALL),
+        (lambda s: remove_limit(s, LimitId("lb")), (*ALL[:2], ["la", "all"])),
+        (lambda s: limit_route(s, limit("a.limit", "a")), (*ALL[:2], ["lb", "all", "a.limit"])),
+        (lambda s: put_pools(s, [BackendPool(PoolName("new"))], replace_all=False), (ALL[0], ["web", "spare", "new"], ALL[2])),
+        (lambda s: put_pools(s, [WEB], replace_all=True), (ALL[0], ["web"], ALL[2])),
+    ],
+)  # fmt: skip
+def test_change(change: Callable[[DesiredState], DesiredState], expected: object) -> None:
+    assert ids(change(STATE)) == expected
+
+
+def test_a_replaced_item_keeps_its_place_and_the_others_their_identity() -> None:
+    after = put_routes(STATE, [route("a", priority=7)], replace_all=False)
+    assert after.routes[0].priority == 7
+    assert after.routes[1] is STATE.routes[1]
+    assert put_limit(STATE, limit("la", "a", 9)).rate_limits[0].per_second == 9
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "words"),
+    [
+        (lambda s: put_routes(s, [route("x"), route("x")], replace_all=False), RefusalCode.INVALID_ARGUMENT, r"routes\[1\].*twice"),
+        (lambda s: put_pools(s, [WEB, WEB], replace_all=True), RefusalCode.INVALID_ARGUMENT, r"pools\[1\].*twice"),
+        (lambda s: put_pools(s, [SPARE], replace_all=True), RefusalCode.INVALID_ARGUMENT, 'route "a" still uses "web"'),
+        (lambda s: delete_route(s, RouteId("x")), RefusalCode.NOT_FOUND, 'route_id: no route "x"'),
+        (lambda s: remove_limit(s, LimitId("x")), RefusalCode.NOT_FOUND, 'limit_id: no rate limit "x"'),
+        (lambda s: put_limit(s, limit("second", "a")), RefusalCode.ALREADY_EXISTS, 'already has the limit "la"'),
+        # the id belongs to another route's limit, which must not vanish
+        (lambda s: limit_route(s, limit("lb", "a")), RefusalCode.ALREADY_EXISTS, 'limit "lb" is on "b"'),
+    ],
+)  # fmt: skip
+def test_refusal(change: Callable[[DesiredState], DesiredState], code: RefusalCode, words: str) -> None:
+    with pytest.raises(Refused, match=words) as refused:
+        change(STATE)
+    assert refused.value.code is code
