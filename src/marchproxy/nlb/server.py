@@ -30,7 +30,7 @@ from marchproxy.model.state import DesiredState
 from marchproxy.nlb.api import Desk, NlbApi
 from marchproxy.nlb.dataplane.envoy import EnvoyDataPlane
 from marchproxy.nlb.service.core import Core, Surroundings
-from marchproxy.nlb.service.gauges import NlbGauges
+from marchproxy.nlb.service.gauges import NlbGauges, render_traffic
 from marchproxy.nlb.service.leaving import Doorkeeper
 from marchproxy.nlb.service.memory import Saver, load
 from marchproxy.nlb.service.modules import GrpcModules
@@ -100,7 +100,7 @@ async def running(settings: NlbSettings, desired: DesiredState, clock: Clock) ->
     readiness = _Readiness(desk, plane)
     try:
         async with (
-            _operations(settings, prometheus, readiness) as metrics_port,
+            _operations(desk, prometheus, readiness) as metrics_port,
             plane.running(),
             _working(desk, saver, clock),
         ):
@@ -150,7 +150,7 @@ def _furnish(tools: _Tools, desired: DesiredState) -> tuple[Desk, Saver]:
     core = Core(around, load(path, Moment(clock.monotonic(), clock.now())), desired)
     saver.take = core.saved
     observer = Observer(tools.plane, core, clock)
-    tools.gauges.watch(lambda: core.world.registry, lambda: observer.last)
+    tools.gauges.watch(lambda: core.world.registry)
     desk = Desk(
         settings=settings,
         core=core,
@@ -165,10 +165,17 @@ def _furnish(tools: _Tools, desired: DesiredState) -> tuple[Desk, Saver]:
 
 
 @asynccontextmanager
-async def _operations(
-    settings: NlbSettings, prometheus: CollectorRegistry, readiness: _Readiness
-) -> AsyncIterator[int]:
-    endpoint = HttpEndpoint(settings.metrics, registry=prometheus, ready=readiness, setting="nlb.metrics")
+async def _operations(desk: Desk, prometheus: CollectorRegistry, readiness: _Readiness) -> AsyncIterator[int]:
+    async def traffic() -> bytes:
+        return render_traffic(await desk.observer.counts())
+
+    endpoint = HttpEndpoint(
+        desk.settings.metrics,
+        registry=prometheus,
+        ready=readiness,
+        suppliers=(traffic,),
+        setting="nlb.metrics",
+    )
     port = await endpoint.start()
     try:
         yield port
@@ -215,6 +222,7 @@ async def _answering(desk: Desk, prometheus: CollectorRegistry) -> AsyncIterator
         setting="nlb.grpc",
     )
     port = await server.start()
+    await server.set_serving(True)  # for the service by name as well
     try:
         yield port
     finally:

@@ -35,7 +35,6 @@ from marchproxy.nlb.dataplane.resources import build_draft, cluster_name
 from marchproxy.nlb.settings import NlbSettings
 
 _log = get_logger(__name__)
-_COUNTS_SECONDS = 1.0
 _PUBLISH_SECONDS = 5.0
 _SNAPSHOT = "snapshot.json"
 _UNREACHABLE_BY_TCP = frozenset({Protocol.UDP, Protocol.HTTP3})
@@ -102,11 +101,12 @@ class EnvoyDataPlane:
         except PublishTimeout as error:
             raise PlaneUnavailable(f"Envoy did not acknowledge it: {error}") from error
         self._held = wanted
+        self._counts.expire()
         self._applied = True
 
-    async def counts(self) -> TrafficCounts:
-        """What Envoy counts; at most a second old. Raises PlaneUnavailable."""
-        return await self._counts.read(list(self._held))
+    async def counts(self, *, max_age: float = 1.0) -> TrafficCounts:
+        """What Envoy counts; at most `max_age` seconds old. Raises PlaneUnavailable."""
+        return await self._counts.read(list(self._held), max_age)
 
     async def health(self) -> Mapping[str, str]:
         """Facts about Envoy. Raises PlaneUnavailable unless it is ready and connected to us."""
@@ -151,7 +151,7 @@ class EnvoyDataPlane:
 
 
 class _CountsCache:
-    """Asks Envoy at most once per second, however many ask us."""
+    """Asks Envoy no more often than it must, however many ask us."""
 
     def __init__(self, admin: EnvoyAdmin) -> None:
         self._admin = admin
@@ -159,9 +159,13 @@ class _CountsCache:
         self._known = TrafficCounts()
         self._read_at = float("-inf")
 
-    async def read(self, listeners: Sequence[str]) -> TrafficCounts:
+    def expire(self) -> None:
+        """What is known is about other listeners."""
+        self._read_at = float("-inf")
+
+    async def read(self, listeners: Sequence[str], max_age: float) -> TrafficCounts:
         async with self._lock:
-            if time.monotonic() - self._read_at > _COUNTS_SECONDS:
+            if time.monotonic() - self._read_at > max_age:
                 try:
                     self._known = await read_counts(self._admin, listeners)
                 except AdminError as error:

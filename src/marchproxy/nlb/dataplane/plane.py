@@ -67,8 +67,8 @@ class DataPlane(Protocol):
         """Return when it is in force. Raises PlaneRefused, PlaneUnavailable; then everything is as before."""
         ...
 
-    async def counts(self) -> TrafficCounts:
-        """What it carries; at most a second old. Raises PlaneUnavailable."""
+    async def counts(self, *, max_age: float = 1.0) -> TrafficCounts:
+        """What it carries; at most `max_age` seconds old. Raises PlaneUnavailable."""
         ...
 
     async def health(self) -> Mapping[str, str]:

@@ -113,6 +113,8 @@ def build_cluster(listener: Listener) -> cluster_pb2.Cluster:
     )
     # without a healthy instance a connection is refused rather than sent to one that must not get any
     cluster.common_lb_config.healthy_panic_threshold.value = 0
+    # by default Envoy holds back changes of weight and health for up to a second, and with them an ejection
+    cluster.common_lb_config.update_merge_window.CopyFrom(_seconds(0))
     limits = cluster.circuit_breakers.thresholds.add()
     for limit in (limits.max_connections, limits.max_pending_requests, limits.max_requests):
         limit.value = _NO_LIMIT

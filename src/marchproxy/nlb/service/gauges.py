@@ -3,7 +3,7 @@
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from marchproxy.nlb.dataplane.plane import TrafficCounts
@@ -46,15 +46,21 @@ class NlbGauges:
         """Count an answer to RouteRequest. `listener` is one that exists, or empty."""
         self._decisions.labels(listener, str(routed).lower()).inc()
 
-    def watch(self, registry: Callable[[], Registry], counts: Callable[[], TrafficCounts]) -> None:
-        """Read the rest from these whenever metrics are scraped."""
-        self._registry.register(_Live(registry, counts))
+    def watch(self, registry: Callable[[], Registry]) -> None:
+        """Read the members from there whenever metrics are scraped."""
+        self._registry.register(_Members(registry))
 
 
-class _Live:
-    def __init__(self, registry: Callable[[], Registry], counts: Callable[[], TrafficCounts]) -> None:
+def render_traffic(counts: TrafficCounts) -> bytes:
+    """Connections in the Prometheus text format. Apart from the registry, because the data plane has to be asked first."""
+    registry = CollectorRegistry()
+    registry.register(_Traffic(counts))
+    return generate_latest(registry)
+
+
+class _Members:
+    def __init__(self, registry: Callable[[], Registry]) -> None:
         self._members = registry
-        self._counts = counts
 
     def collect(self) -> Iterator[Metric]:
         modules = GaugeMetricFamily(
@@ -69,10 +75,14 @@ class _Live:
         for labels, count in tally.items():
             modules.add_metric(labels, count)
         yield modules
-        yield from self._traffic()
 
-    def _traffic(self) -> Iterator[Metric]:
-        counts = self._counts()
+
+class _Traffic:
+    def __init__(self, counts: TrafficCounts) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        counts = self._counts
         open_now = GaugeMetricFamily(
             "marchproxy_nlb_connections", "Open connections, by listener.", labels=("listener",)
         )

@@ -47,5 +47,5 @@ class Doorkeeper:
         return Departure(max(0, before - left), left, not settled)
 
     async def _open(self, instance_id: InstanceId) -> int:
-        counts = (await self.observer.counts()).of_instance(instance_id)
+        counts = (await self.observer.counts(max_age=0.0)).of_instance(instance_id)
         return counts.active if counts else 0

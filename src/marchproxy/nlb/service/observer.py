@@ -55,10 +55,10 @@ class Observer:
         self._own = Series(_OWN_FRAMES)
         self._modules: dict[InstanceId, Series] = {}
 
-    async def counts(self) -> TrafficCounts:
-        """What the data plane carries; what it last said when it does not answer now."""
+    async def counts(self, *, max_age: float = 1.0) -> TrafficCounts:
+        """What the data plane carries, `max_age` in seconds; what it last said when it does not answer now."""
         try:
-            self.last = await self._plane.counts()
+            self.last = await self._plane.counts(max_age=max_age)
         except PlaneUnavailable as error:
             _log.warning("data plane's counts are unknown", plane=self._plane.name, reason=str(error))
         return self.last
