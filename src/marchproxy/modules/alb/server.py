@@ -16,8 +16,6 @@ from marchproxy.modules.alb.resources import Builder, ListenerSpec
 from marchproxy.modules.alb.settings import AlbSettings
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
 
-_READY_SECONDS = 10.0
-
 
 async def serve(
     settings: AlbSettings, origin: Origin, signals: Signals, *, clock: Clock | None = None

@@ -80,7 +80,7 @@ class Deployment:
         rollout = Rollout(version, share, target, phase, reason=f"started at {share} %")
         ramp = Ramp(rollout, limits, self._clock.now())
         self._core.note(lambda running: running.with_ramp(ramp))
-        self._open_window(target)
+        await self._open_window(target)
         return ramp
 
     async def advance(self) -> None:
@@ -92,7 +92,7 @@ class Deployment:
     async def _advance(self, ramp: Ramp) -> None:
         target = ramp.rollout.target
         if target not in self._windows:
-            self._open_window(target)  # a promotion that an earlier process began
+            await self._open_window(target)  # a promotion that an earlier process began
         window = self._windows[target]
         if self._clock.monotonic() < window.opened_at + ramp.limits.interval:
             return
@@ -102,7 +102,7 @@ class Deployment:
         for command in commands:
             rollout = await self._carry_out(command, ramp.rollout, rollout)
         if commands:
-            self._open_window(target)  # else the window goes on until there is enough evidence
+            await self._open_window(target)  # else the window goes on until there is enough evidence
         if rollout == ramp.rollout:
             return  # it still waits for evidence, and has said so
         after = Ramp(rollout, ramp.limits, self._clock.now())
@@ -133,8 +133,9 @@ class Deployment:
         shift = shifts.get(target) or shifts.get("")
         return shift.baseline if shift else Version("")
 
-    def _open_window(self, target: str) -> None:
-        self._windows[target] = _Window(self._clock.monotonic(), self._sampler.last)
+    async def _open_window(self, target: str) -> None:
+        # a look of its own: what happened since the sampler's last one belongs to the time before
+        self._windows[target] = _Window(self._clock.monotonic(), await self._sampler.look())
 
 
 def _share_faults(state: DesiredState) -> list[Problem]:

@@ -9,6 +9,7 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.model.problem import RefusalCode, Refused
 
 _log = get_logger(__name__)
+_MARGIN_SECONDS = 15.0  # for a replica to end after its drain, before it is killed
 
 #: The command line that starts the replica of a number.
 Command = Callable[[int], Sequence[str]]
@@ -71,7 +72,7 @@ class ProcessLauncher:
                 process.send_signal(signal.SIGTERM)
         for number, process in leaving:
             try:
-                async with asyncio.timeout(self._drain_seconds + 15):
+                async with asyncio.timeout(self._drain_seconds + _MARGIN_SECONDS):
                     await process.wait()
             except TimeoutError:
                 _log.warning("replica did not stop in time and was killed", number=number, pid=process.pid)

@@ -1,0 +1,212 @@
+"""Shifts by hand and gradual promotions, on a clock that the test owns."""
+
+from pathlib import Path
+
+import pytest
+
+from marchproxy.kit.clock import VirtualClock
+from marchproxy.model.module import Version
+from marchproxy.model.problem import RefusalCode, Refused
+from marchproxy.model.rollout import Phase, RolloutLimits
+from marchproxy.model.route import BackendRef, PoolName
+from marchproxy.modules.base.core import ModuleCore
+from marchproxy.modules.base.deployment import Deployment
+from marchproxy.modules.base.keeper import Keeper
+from marchproxy.modules.base.observation import Latency, Traffic
+from marchproxy.modules.base.running import Running
+from marchproxy.modules.base.sampler import Sampler
+from tests.unit.modules.doubles import EngineDouble, make_core, running_core
+
+V1, V2 = Version("v1"), Version("v2")
+LIMITS = RolloutLimits(step_percent=40, interval=10, min_requests=10, max_p99_latency_ms=100)
+
+
+class Bench:
+    """One module whose time and counts the test controls."""
+
+    def __init__(self, core: ModuleCore, engine: EngineDouble, clock: VirtualClock) -> None:
+        self.core, self.engine, self.clock = core, engine, clock
+        self.sampler = Sampler(engine, clock=clock)
+        self.deployment = Deployment(core, self.sampler, clock=clock)
+        self.notes: list[Running] = []
+        core.on_change(self.notes.append)
+        self.blue = self.green = Traffic()
+
+    async def window(
+        self, *, green: tuple[int, int], blue: tuple[int, int] = (100, 0), p99: float = 1
+    ) -> None:
+        """Let one interval pass in which each pool had so many (requests, failures), and decide."""
+        self.blue = Traffic(self.blue.requests + blue[0], self.blue.failures + blue[1])
+        self.green = Traffic(
+            self.green.requests + green[0], self.green.failures + green[1], latency=Latency(p99=p99)
+        )
+        self.engine.count(blue=self.blue, green=self.green)
+        self.clock.advance(LIMITS.interval)
+        await self.deployment.advance()
+
+    def share(self) -> int:
+        return self.deployment.split("shop").share(V2)
+
+    def ramp(self) -> tuple[Phase, str]:
+        rollout = self.core.running.ramps["shop"].rollout
+        return rollout.phase, rollout.reason
+
+
+@pytest.fixture
+async def bench() -> Bench:
+    engine, clock = EngineDouble(), VirtualClock()
+    return Bench(await running_core(engine, clock), engine, clock)
+
+
+async def test_set_weight_reaches_the_engine(bench: Bench) -> None:
+    await bench.deployment.set_weight(V2, 25)
+    assert [b.weight for b in bench.engine.applied[-1].routes[0].backends] == [75, 25]
+    assert bench.core.running.shifts[""].baseline == V1
+
+
+async def test_set_weights_per_backend(bench: Bench) -> None:
+    weights = (BackendRef(PoolName("blue"), 10), BackendRef(PoolName("green"), 90))
+    await bench.deployment.set_weights("shop", weights)
+    assert bench.share() == 90
+
+
+@pytest.mark.parametrize("weights", [{"blue": 50, "green": 20}, {"blue": 120, "green": -20}, {"green": 100}])
+async def test_shares_that_do_not_add_up_are_refused(bench: Bench, weights: dict[str, int]) -> None:
+    before = bench.core.running
+    with pytest.raises(Refused, match='weights: route "shop"') as refused:
+        await bench.deployment.set_weights(
+            "shop", tuple(BackendRef(PoolName(name), weight) for name, weight in weights.items())
+        )
+    assert refused.value.code is RefusalCode.INVALID_ARGUMENT
+    assert bench.core.running == before
+
+
+async def test_an_engine_that_refuses_leaves_everything_as_it_was(bench: Bench) -> None:
+    before = bench.core.running
+    bench.engine.refusal = Refused(RefusalCode.UNAVAILABLE, "no answer")
+    with pytest.raises(Refused, match="no answer"):
+        await bench.deployment.set_weight(V2, 25)
+    assert bench.core.running == before
+
+
+async def test_roll_back_to_what_was_before_the_shift(bench: Bench) -> None:
+    await bench.deployment.set_weight(V2, 25)
+    await bench.deployment.set_weight(V2, 60)
+    assert await bench.deployment.roll_back(Version("")) == (V2, V1)
+    assert bench.share() == 0
+
+
+async def test_a_promotion_said_twice_can_still_be_rolled_back(bench: Bench) -> None:
+    await bench.deployment.promote(V2)
+    await bench.deployment.promote(V2)
+    assert await bench.deployment.roll_back(Version("")) == (V2, V1)
+
+
+async def test_roll_back_to_a_name(bench: Bench) -> None:
+    await bench.deployment.set_weight(V2, 25, "shop")
+    assert await bench.deployment.roll_back(V2, "shop") == (V1, V2)
+    assert bench.share() == 100
+
+
+async def test_roll_back_without_a_shift_is_refused(bench: Bench) -> None:
+    with pytest.raises(Refused, match="no traffic shift to roll back; name a version"):
+        await bench.deployment.roll_back(Version(""))
+
+
+async def test_a_healthy_canary_is_promoted_step_by_step(bench: Bench) -> None:
+    await bench.deployment.promote_gradually(V2, LIMITS, "shop")
+    assert bench.share() == 40
+    await bench.deployment.advance()
+    assert bench.share() == 40  # its window has not passed
+    await bench.window(green=(50, 0))
+    assert bench.share() == 80
+    await bench.window(green=(50, 0))
+    assert (bench.share(), bench.ramp()[0]) == (100, Phase.PROMOTED)
+    await bench.window(green=(50, 50))
+    assert bench.share() == 100  # it is decided
+
+
+async def test_without_traffic_it_holds_and_says_so_once(bench: Bench) -> None:
+    await bench.deployment.promote_gradually(V2, LIMITS, "shop")
+    await bench.window(green=(9, 0))
+    assert (bench.share(), bench.ramp()) == (40, (Phase.RAMPING, "held at 40 %: 9 of 10 requests seen"))
+    said = len(bench.notes)
+    for _ in range(5):
+        bench.clock.advance(0.5)
+        await bench.deployment.advance()
+    assert len(bench.notes) == said
+    bench.green = Traffic(10)
+    await bench.window(green=(0, 0))  # the window went on until there was enough
+    assert bench.share() == 80
+
+
+@pytest.mark.parametrize(
+    ("green", "blue", "p99", "why"),
+    [
+        ((100, 6), (100, 6), 1, "6.00 % errors, the limit is 5.00 %"),
+        ((100, 2), (100, 0), 1, "2.00 % errors against 0.00 % of the baseline"),
+        ((100, 0), (100, 0), 101, "p99 is 101.0 ms, the limit is 100.0 ms"),
+    ],
+)
+async def test_a_faulty_canary_is_rolled_back(
+    bench: Bench, green: tuple[int, int], blue: tuple[int, int], p99: float, why: str
+) -> None:
+    await bench.deployment.promote_gradually(V2, LIMITS, "shop")
+    await bench.window(green=green, blue=blue, p99=p99)
+    phase, reason = bench.ramp()
+    assert (bench.share(), phase) == (0, Phase.ROLLED_BACK)
+    assert why in reason
+
+
+async def test_what_was_counted_before_the_window_does_not_count(bench: Bench) -> None:
+    bench.engine.count(blue=Traffic(1000), green=Traffic(1000, 900))
+    bench.green = Traffic(1000, 900)
+    bench.blue = Traffic(1000)
+    bench.clock.advance(60)  # what the sampler saw last is older than that
+    await bench.deployment.promote_gradually(V2, LIMITS, "shop")
+    await bench.window(green=(50, 0))
+    assert bench.share() == 80
+
+
+async def test_an_engine_that_refuses_a_step_holds_the_rollout(bench: Bench) -> None:
+    await bench.deployment.promote_gradually(V2, LIMITS, "shop")
+    bench.engine.refusal = Refused(RefusalCode.UNAVAILABLE, "no answer")
+    await bench.window(green=(50, 0))
+    assert bench.ramp() == (Phase.RAMPING, "held at 40 %: no answer")
+    bench.engine.refusal = None
+    await bench.window(green=(50, 0))
+    assert bench.share() == 80
+
+
+async def test_a_shift_by_hand_ends_the_promotion(bench: Bench) -> None:
+    await bench.deployment.promote_gradually(V2, LIMITS, "shop")
+    await bench.deployment.set_weight(V2, 10, "shop")
+    await bench.window(green=(50, 0))
+    assert (bench.share(), bench.core.running.ramps) == (10, {})
+
+
+async def test_a_route_that_goes_ends_nothing_else(bench: Bench) -> None:
+    await bench.deployment.promote_gradually(V2, LIMITS, "shop")
+    gone = bench.core.desired.__class__(routes=bench.core.desired.routes[1:], pools=bench.core.desired.pools)
+    await bench.core.change(lambda _: gone)
+    await bench.window(green=(50, 0))  # no exception: there is nothing left to shift
+
+
+async def test_it_goes_on_after_a_restart(bench: Bench, tmp_path: Path) -> None:
+    await bench.deployment.promote_gradually(V2, LIMITS, "shop")
+    keeper = Keeper(tmp_path / "state.json")
+    keeper.keep(bench.core.running)
+    keeper.flush()
+
+    kept = keeper.load()
+    assert kept is not None
+    engine, clock = EngineDouble(), VirtualClock()
+    core = make_core(engine, clock)
+    await core.restore(kept)
+    after = Bench(core, engine, clock)
+    await after.deployment.advance()  # opens the window anew
+    assert after.share() == 40
+    await after.window(green=(50, 0))
+    await after.window(green=(50, 0))
+    assert (after.share(), after.ramp()[0]) == (100, Phase.PROMOTED)
+    assert await after.deployment.roll_back(Version(""), "shop") == (V2, V1)
