@@ -15,17 +15,17 @@ from marchproxy.modules.alb.resources.listener import STAT_PREFIX
 from marchproxy.modules.base.observation import EndpointSeen, Latency, Observation, PoolSeen, Traffic
 
 _HTTP = f"http.{STAT_PREFIX}."
-_ROUTE = re.compile(r"vhost\..+?\.route\.(?P<route>.+)\.(?P<stat>upstream_rq_(?:total|5xx|time))")
+_ROUTE = re.compile(r"vhost\..+?\.route\.(?P<route>.+)\.(?P<stat>upstream_rq_(?:completed|5xx|time))")
 _POOL = re.compile(
-    rf"cluster\.{re.escape(cluster_name(''))}(?P<pool>.+)\.(?P<stat>upstream_rq_(?:total|5xx|time))"
+    rf"cluster\.{re.escape(cluster_name(''))}(?P<pool>.+)\.(?P<stat>upstream_rq_(?:completed|5xx|time))"
 )
 _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 
 #: The statistics that `observe` reads, as an RE2 pattern: the rest would only cost time.
 WANTED = (
     rf"^(http\.{STAT_PREFIX}\.(downstream_rq_(total|completed|time|[1-5]xx)|downstream_cx_(active|total|[rt]x_bytes_total))"
-    r"|vhost\..+\.route\..+\.upstream_rq_(total|5xx|time)"
-    r"|cluster\.pool\..+\.upstream_rq_(total|5xx|time)"
+    r"|vhost\..+\.route\..+\.upstream_rq_(completed|5xx|time)"
+    r"|cluster\.pool\..+\.upstream_rq_(completed|5xx|time)"
     r"|(http_)?local_rate_limit\..+|limit_\w+\.http_local_rate_limit\..+)$"
 )
 #: What goes on at this moment.
@@ -70,7 +70,8 @@ def _grouped(stats: EnvoyStats, pattern: re.Pattern[str]) -> dict[str, Traffic]:
             slowest[found[1]] = max(slowest.get(found[1], Latency()), latency, key=lambda item: item.p99)
     return {
         name: Traffic(
-            requests=count["upstream_rq_total"],
+            # completed, not total: a request that finds no connection is answered with 503 and never in the total
+            requests=count["upstream_rq_completed"],
             failures=count["upstream_rq_5xx"],
             latency=slowest.get(name, Latency()),
         )

@@ -1,0 +1,122 @@
+"""What the ALB takes, which route it is, and who is to blame."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from marchproxy.contract.document import decode
+from marchproxy.engines.envoy.xds.kinds import ResourceType
+from marchproxy.model.module import ModuleType, Protocol
+from marchproxy.model.route import HeaderMatch, PathKind, PathMatch, Route, RouteId, RouteMatch
+from marchproxy.model.state import DesiredState
+from marchproxy.modules.alb.rules import answer, blame, faults
+
+STATE = decode(b"""
+routes:
+  - {id: shop, hosts: [shop.example.com], priority: 5, backends: [{pool: blue, weight: 90}, {pool: green, weight: 10}]}
+  - {id: form, hosts: [shop.example.com], path: /form, methods: [POST], priority: 5, backends: [blue]}
+  - {id: beta, hosts: [shop.example.com], path: /beta, headers: [{name: X-Beta, exact: "1"}], priority: 9, backends: [green]}
+  - {id: inference, path: /v1, module: ailb}
+pools:
+  - {name: blue, version: v1, endpoints: ["127.0.0.1:81"]}
+  - {name: green, version: v2, endpoints: ["127.0.0.1:82"]}
+rate_limits:
+  - {id: calm, target: shop, requests_per_second: 10}
+  - {id: all, target: "*", requests_per_second: 100}
+  - {id: off, target: form, requests_per_second: 100, enabled: false}
+""")
+
+
+def ask(
+    path: str = "/",
+    *,
+    host: str = "shop.example.com",
+    name: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> Route:
+    matches = tuple(HeaderMatch(key, value=value) for key, value in (headers or {}).items())
+    return Route(RouteId(name), RouteMatch((host,), PathMatch(PathKind.EXACT, path), headers=matches))
+
+
+@pytest.mark.parametrize(
+    ("route", "context", "found", "words"),
+    [
+        (
+            ask("/"),
+            {},
+            "shop",
+            'route "shop", hosts shop.example.com, prefix / matches GET shop.example.com/',
+        ),
+        (ask("/form"), {}, "shop", "matches GET"),
+        (ask("/form"), {"method": "POST"}, "form", "methods POST matches POST shop.example.com/form"),
+        (ask("/beta"), {}, "shop", "matches"),
+        (ask("/beta", headers={"x-BETA": "1"}), {}, "beta", "headers X-Beta matches"),
+        (ask("/x", host="other.example.com"), {}, "", "no route for GET other.example.com/x"),
+        (Route(RouteId("form")), {}, "form", "its route of that id"),
+        (Route(RouteId("")), {}, "", "serves HTTP"),
+        (Route(RouteId(""), protocol=Protocol.GRPC), {}, "", "serves HTTP"),
+        (Route(RouteId(""), protocol=Protocol.POSTGRES), {}, "", "an ALB serves HTTP, not postgres"),
+        (Route(RouteId("inference"), module_type=ModuleType.AILB), {}, "", "the route is meant for ailb"),
+    ],
+)
+def test_answer(route: Route, context: dict[str, str], found: str, words: str) -> None:
+    verdict = answer(STATE, route, context)
+    assert words in verdict.reason
+    assert verdict.details.get("route_id", "") == found
+    assert verdict.can_handle == (bool(found) or verdict.reason == "serves HTTP")
+
+
+def test_an_answer_explains_itself() -> None:
+    verdict = answer(STATE, ask("/"), {})
+    assert verdict.priority == 5
+    assert verdict.details == {
+        "route_id": "shop",
+        "match": 'route "shop", hosts shop.example.com, prefix /',
+        "pools": "blue (v1) 90 %, green (v2) 10 %",
+        "rate_limits": "calm, all",
+    }
+
+
+def test_another_modules_route_is_not_counted() -> None:
+    assert answer(STATE, Route(RouteId("")), {}).details == {"routes": "3"}
+
+
+@pytest.mark.parametrize(
+    ("document", "path", "words"),
+    [
+        (b"routes: [{id: a}]", "routes[0].backends", "needs a backend pool"),
+        (b"routes: [{id: a, backends: [p], sources: [10.0.0.0/8]}]\npools: [{name: p}]", "routes[0].sources", "does not match client networks"),
+        (b"pools: [{name: p, protocol: postgres}]", "pools[0].protocol", "cannot speak postgres"),
+    ],
+)  # fmt: skip
+def test_faults(document: bytes, path: str, words: str) -> None:
+    ((problem,),) = [list(faults(decode(document)))]
+    assert problem.path == path
+    assert words in problem.message
+
+
+def test_what_belongs_to_others_has_no_faults() -> None:
+    assert list(faults(decode(b"routes: [{id: a, module: ailb}, {id: b, protocol: tcp}]"))) == []
+
+
+def with_regex(document: bytes) -> DesiredState:
+    return decode(document.replace(b"PATTERN", b'{regex: "/a.*"}'))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind", "names", "paths"),
+    [
+        (STATE, with_regex(b"routes: [{id: a, path: PATTERN}, {id: b, path: /b}]"), ResourceType.ROUTE, ["routes"], ["routes[0].path"]),
+        (DesiredState(), decode(b"routes: [{id: b, path: /b}]"), ResourceType.ROUTE, ["routes"], ["routes[0].headers"]),
+        (STATE, STATE, ResourceType.ROUTE, ["routes"], [""]),  # nothing is new, and still there is an answer
+        (STATE, STATE, ResourceType.CLUSTER, ["pool.green"], ["pools[1]"]),
+        (STATE, STATE, ResourceType.ENDPOINT, ["pool.green", "pool.blue"], ["pools[0]", "pools[1]"]),
+        (STATE, STATE, ResourceType.LISTENER, ["http"], [""]),
+    ],
+)  # fmt: skip
+def test_blame(
+    before: DesiredState, after: DesiredState, kind: ResourceType, names: list[str], paths: list[str]
+) -> None:
+    problems = blame(before, after, kind, names, "no argument for repetition")
+    assert [problem.path for problem in problems] == paths
+    assert all("no argument for repetition" in problem.message for problem in problems)
