@@ -34,6 +34,7 @@ RUN, LOOK = "Run", "Look"
 File = Annotated[Path, typer.Argument(help="The YAML file; docs/configuration.md describes every key.")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="The YAML file.", envvar="MARCHPROXY_FILE")]
 Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON document on stdout.")]
+Leash = Annotated[int | None, typer.Option("--leash", hidden=True, help="End with this parent process.")]
 Nlb = Annotated[str, typer.Option("--nlb", envvar="MARCHPROXY_NLB", help="The NLB's gRPC address.")]
 DEFAULT_NLB = "127.0.0.1:50050"
 
@@ -54,7 +55,27 @@ def _root(
 
 
 @app.command(rich_help_panel=RUN)
-def nlb(config: Config) -> None:
+def up(
+    file: File,
+    state_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--state-dir", help="State, logs and sockets. Default: one per file in the system's state folder."
+        ),
+    ] = None,
+) -> None:
+    """Run everything in a file on this machine: the NLB and every module, supervised.
+
+    A process that dies is started again. SIGHUP reads the file again and puts it in force everywhere, or nowhere and
+    says why. Ctrl-C drains and stops; a second Ctrl-C kills.
+    """
+    from marchproxy.cli.up.command import run_up
+
+    run_up(file, state_dir)
+
+
+@app.command(rich_help_panel=RUN)
+def nlb(config: Config, leash: Leash = None) -> None:
     """Run the NLB of a file: the L4 router that modules register with.
 
     SIGTERM drains and stops it, SIGHUP reads the file again. Settings can come from the environment:
@@ -66,7 +87,7 @@ def nlb(config: Config) -> None:
 
     for hint in ignored_variables():
         warn(hint)
-    run_nlb(config)
+    run_nlb(config, leash)
 
 
 @app.command(rich_help_panel=RUN)
@@ -78,6 +99,7 @@ def alb(
     replica: Annotated[
         int | None, typer.Option("--replica", min=2, max=999, help="A further instance of it, on free ports.")
     ] = None,
+    leash: Leash = None,
 ) -> None:
     """Run one ALB of a file: an Envoy for HTTP, and the ModuleService that programs it.
 
@@ -86,7 +108,7 @@ def alb(
     """
     from marchproxy.cli.service import Instance, run_alb
 
-    run_alb(Instance(config, module_id, replica))
+    run_alb(Instance(config, module_id, replica), leash)
 
 
 @app.command(rich_help_panel=RUN)

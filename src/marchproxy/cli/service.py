@@ -11,6 +11,7 @@ from pathlib import Path
 
 from marchproxy.cli.failing import fail, failing_clearly
 from marchproxy.cli.file import load_file, pick_module, replica_of
+from marchproxy.cli.leash import ParentGone, end_with
 from marchproxy.engines.envoy.binary import EnvoyMissing
 from marchproxy.engines.envoy.launch import EnvoyStartError
 from marchproxy.kit import logs, tasks
@@ -19,7 +20,7 @@ from marchproxy.model.problem import InvalidValue, Refused
 from marchproxy.modules.alb.settings import AlbSettings
 
 #: What may keep a service from starting, each with a message that says what to do. OSError: a folder or a disk.
-EXPECTED = (BindError, EnvoyMissing, EnvoyStartError, Refused, InvalidValue, OSError)
+EXPECTED = (BindError, EnvoyMissing, EnvoyStartError, Refused, InvalidValue, ParentGone, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,20 @@ class Instance:
             "--id",
             entry,
         ]
-        return lambda number: [*base, "--replica", str(number)]
+        # a replica without its first instance would never be told anything again
+        return lambda number: [*base, "--replica", str(number), "--leash", str(os.getpid())]
 
 
-def run_nlb(file: Path) -> None:
-    """Run the file's NLB until SIGTERM or SIGINT; SIGHUP reads the file again. Raises typer.Exit when it cannot."""
+def run_nlb(file: Path, leash: int | None = None) -> None:
+    """Run the file's NLB until SIGTERM or SIGINT; SIGHUP reads the file again. Raises typer.Exit when it cannot.
+
+    With `leash` it also ends when the process of that id does, which must have started it.
+    """
     from marchproxy.nlb.dataplane.plane import PlaneRefused, PlaneUnavailable
     from marchproxy.nlb.server import Nlb, serve
 
     with failing_clearly(*EXPECTED, PlaneRefused, PlaneUnavailable):
+        _leash(leash)
         loaded = load_file(file, os.environ)
         settings = loaded.document.nlb
         if settings is None:
@@ -75,12 +81,16 @@ def run_nlb(file: Path) -> None:
         tasks.run(lambda: tasks.run_service(main, on_reload=reload))
 
 
-def run_alb(instance: Instance) -> None:
-    """Run one ALB until SIGTERM or SIGINT; SIGHUP reads the file again. Raises typer.Exit when it cannot."""
+def run_alb(instance: Instance, leash: int | None = None) -> None:
+    """Run one ALB until SIGTERM or SIGINT; SIGHUP reads the file again. Raises typer.Exit when it cannot.
+
+    With `leash` it also ends when the process of that id does, which must have started it.
+    """
     from marchproxy.modules.alb.server import serve
     from marchproxy.modules.base.server import Origin, Signals
 
     with failing_clearly(*EXPECTED):
+        _leash(leash)
         settings = instance.settings()
         _log_as("alb", settings.id, settings.log_level)
         origin = Origin(
@@ -96,6 +106,11 @@ def run_alb(instance: Instance) -> None:
             await serve(settings, origin, Signals(stop=stop, reload=reload))
 
         tasks.run(lambda: tasks.run_service(main, on_reload=ask_to_reload))
+
+
+def _leash(parent: int | None) -> None:
+    if parent is not None:
+        end_with(parent)
 
 
 def _log_as(service: str, instance_id: str, level: str) -> None:

@@ -1,0 +1,156 @@
+"""`marchproxy up`: puts the pieces together and runs them under signals."""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+import typer
+from rich.text import Text
+
+from marchproxy.cli.client import CallFailed, Client, connected
+from marchproxy.cli.failing import fail, failing_clearly
+from marchproxy.cli.file import Loaded, load_file
+from marchproxy.cli.screen import stdout
+from marchproxy.cli.up.keeper import Keeper, PartFailed
+from marchproxy.cli.up.overview import invitations, overview, wait_for_targets
+from marchproxy.cli.up.parts import Folders, Part, environment, open_ports, parts_of
+from marchproxy.cli.up.reload import Refusal, Reload, Taker, registered
+from marchproxy.cli.up.report import Report, Tone
+from marchproxy.cli.up.strays import end_strays
+from marchproxy.cli.up.supervisor import Supervisor
+from marchproxy.kit import tasks
+from marchproxy.kit.files import write_atomically
+from marchproxy.kit.listening import BindError, choose_port
+from marchproxy.kit.settings import SettingsError
+from marchproxy.modules.base.settings import default_state_dir
+
+_KILLED = 130
+_NOBODY = "127.0.0.1:1"
+
+
+class System:
+    """A file that is up: its parts, and what is in force."""
+
+    def __init__(self, file: Path, folders: Folders, environ: dict[str, str]) -> None:
+        """Read the file. Raises SettingsError, BindError."""
+        self._file = file
+        self._folders = folders
+        probe = load_file(file, environ).document
+        chosen = {name: str(choose_port(address)) for name, address in open_ports(probe)}
+        self._environ = environ | chosen
+        self._loaded = load_file(file, self._environ)
+        self.parts: tuple[Part, ...] = parts_of(self._loaded.document, folders)
+        if not self.parts:
+            fail(f"{file}: nothing to run: it has neither a section `nlb` nor `modules`")
+        width = max(len(part.name) for part in self.parts)
+        self.report = Report(stdout(), max(width, len("marchproxy")))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run every part until `stop`. Raises PartFailed."""
+        self._folders.logs.mkdir(parents=True, exist_ok=True)
+        write_atomically(self._folders.running_file, self._file.read_bytes())
+        for warning in self._loaded.warnings:
+            self._say("warning", warning.render(), Tone.WARNING)
+        self._say("starting", f"{self._file}, state and logs in {self._folders.state}")
+        environ = environment(self._loaded.document, self._folders, self._environ)
+        keepers = [Keeper(part, environ, self.report) for part in self.parts]
+        await Supervisor(keepers, self._greet).run(stop)
+
+    async def reload(self) -> None:
+        """Put the file as it is now in force everywhere, or say why not and leave everything as it is."""
+        try:
+            loaded = load_file(self._file, self._environ)
+            text = self._file.read_bytes()
+        except (SettingsError, OSError) as error:
+            self._say("refused", f"everything stays as it was\n{error}", Tone.BAD)
+            return
+        try:
+            async with connected(self._nlb()) as client:
+                reload = Reload(client, await self._takers(client))
+                refusals = await reload.check(loaded.state)
+                if not refusals:
+                    refusals = await reload.apply(loaded.state, self._loaded.state)
+        except CallFailed as error:
+            refusals = [Refusal("nlb", (str(error),))]
+        if refusals:
+            lines = [f"{refusal.who}: {reason}" for refusal in refusals for reason in refusal.reasons]
+            self._say("refused", "\n".join(["everything stays as it was", *lines]), Tone.BAD)
+            return
+        self._accept(loaded, text)
+
+    def _accept(self, loaded: Loaded, text: bytes) -> None:
+        write_atomically(self._folders.running_file, text)
+        before, now = self._loaded.document, loaded.document
+        self._loaded = loaded
+        self._say("reloaded", f"{self._file} is in force everywhere", Tone.GOOD)
+        if (before.nlb, before.modules) != (now.nlb, now.modules):
+            self._say("warning", "changes in `nlb` and `modules` take effect at the next start", Tone.WARNING)
+
+    async def _greet(self) -> None:
+        """Say what runs, once traffic can flow."""
+        document = self._loaded.document
+        if document.nlb is not None:
+            try:
+                async with connected(self._nlb()) as client:
+                    status = await wait_for_targets(client)
+            except CallFailed as error:
+                self._say("warning", str(error), Tone.WARNING)
+                return
+            self.report.show(overview(status).rendered())
+        for number, command in enumerate(invitations(document)):
+            self.report.show(
+                Text("ready:  " if number == 0 else "        ", style="bold green") + Text(command)
+            )
+        self.report.show(Text("        Ctrl-C stops it, SIGHUP reads the file again", style="dim"))
+
+    async def _takers(self, client: Client) -> list[Taker]:
+        own = {part.name: Taker(part.name, str(part.grpc), part.kind == "nlb") for part in self.parts}
+        nlbs = [taker for taker in own.values() if taker.is_nlb]
+        modules = {name: taker for name, taker in own.items() if not taker.is_nlb}
+        if nlbs:
+            known = {taker.name: taker for taker in await registered(client)}
+            modules |= {name: taker for name, taker in known.items() if name not in modules}
+        return [*modules.values(), *nlbs]
+
+    def _nlb(self) -> str:
+        return next((str(part.grpc) for part in self.parts if part.kind == "nlb"), _NOBODY)
+
+    def _say(self, event: str, detail: str, tone: Tone = Tone.CALM) -> None:
+        self.report.say("marchproxy", event, detail, tone)
+
+
+def run_up(file: Path, state_dir: Path | None) -> None:
+    """Run everything in the file until Ctrl-C or SIGTERM. Raises typer.Exit when it cannot, or had to be killed."""
+    folders = Folders((state_dir or _default_folder(file)).absolute())
+    with failing_clearly(PartFailed, BindError, OSError), _alone(folders.state):
+        system = System(file, folders, dict(os.environ))
+        try:
+            clean = tasks.run(lambda: tasks.run_service(system.run, on_reload=system.reload))
+        finally:
+            end_strays(folders.state, folders.running_file)
+    if not clean:
+        raise typer.Exit(_KILLED)
+
+
+def _default_folder(file: Path) -> Path:
+    """A folder of its own for each file, so that two files with the same ids keep apart."""
+    place = sha256(str(file.absolute()).encode()).hexdigest()[:8]
+    return default_state_dir() / "up" / f"{file.stem}-{place}"
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, so that two of us never share state."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fail(
+                f"another `marchproxy up` runs with {folder}; stop it, or choose another folder with --state-dir"
+            )
+        yield

@@ -1,0 +1,79 @@
+"""What is said once everything runs: which port leads to whom, and what to type next."""
+
+import asyncio
+from collections.abc import Iterable
+
+from rich.text import Text
+
+from marchproxy.cli.client import Client
+from marchproxy.cli.file import FileDocument
+from marchproxy.cli.file.schema import dialled
+from marchproxy.cli.look.sheets import health
+from marchproxy.cli.screen import Sheet, columns, health_text
+from marchproxy.contract.pb import nlb_pb2, types_pb2
+from marchproxy.kit.settings import HostPort
+from marchproxy.model.module import HTTP_FAMILY
+
+_TARGET_SECONDS = 10.0
+_POLL = 0.05
+
+
+async def wait_for_targets(client: Client) -> nlb_pb2.GetNLBStatusResponse:
+    """Wait until the NLB forwards every listener to somebody, but not for ever; the NLB's last status."""
+    request = nlb_pb2.GetNLBStatusRequest(include_modules=True)
+    status = nlb_pb2.GetNLBStatusResponse()
+    try:
+        async with asyncio.timeout(_TARGET_SECONDS):
+            while status.status != types_pb2.HEALTH_STATUS_HEALTHY:
+                status = await client.nlb(lambda stub, left: stub.GetNLBStatus(request, timeout=left))
+                await asyncio.sleep(_POLL)
+    except TimeoutError:
+        return status
+    return status
+
+
+def overview(status: nlb_pb2.GetNLBStatusResponse) -> Sheet:
+    """Listeners, the modules behind them, and their instances."""
+    rows = [
+        (
+            listener.name,
+            listener.address,
+            types_pb2.ModuleType.Name(listener.module_type).removeprefix("MODULE_TYPE_").lower(),
+            Text("\n").join(_instances(status, listener.module_type)) or Text("nobody yet", style="yellow"),
+        )
+        for listener in status.listeners
+    ]
+    return Sheet("", columns("listener", "address", "module", "instances"), rows, "no listeners")
+
+
+def invitations(document: FileDocument) -> Iterable[str]:
+    """Commands that show that it works."""
+    addresses = [
+        dialled(listener.address) for listener in document.listeners if listener.protocol in HTTP_FAMILY
+    ]
+    if document.nlb is None:
+        addresses = [dialled(module.traffic) for module in document.modules if module.traffic]
+    for address in addresses:
+        yield f"curl http://{address}/"
+    if document.nlb is not None:
+        option = _nlb_option(dialled(document.nlb.grpc))
+        yield f"marchproxy get modules{option}"
+        if addresses:
+            yield f"marchproxy explain http://{addresses[0]}/{option}"
+
+
+def _instances(
+    status: nlb_pb2.GetNLBStatusResponse, module_type: types_pb2.ModuleType.ValueType
+) -> Iterable[Text]:
+    for module in status.modules:
+        if module.module_type == module_type:
+            where = ", ".join(endpoint.address for endpoint in module.traffic_endpoints)
+            yield (
+                Text(f"{module.instance_id} ({module.version}) ")
+                + health_text(health(module.health_status))
+                + Text(f" at {where}")
+            )
+
+
+def _nlb_option(address: HostPort) -> str:
+    return "" if str(address) == "127.0.0.1:50050" else f" --nlb {address}"
