@@ -1,6 +1,7 @@
 """RegisterModule, UnregisterModule, Heartbeat, ListModules, GetModuleInfo."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from marchproxy.contract.convert.enums import HEALTH
 from marchproxy.contract.convert.faults import Faults
@@ -155,6 +156,8 @@ def _read_registration(request: nlb_pb2.RegisterModuleRequest) -> tuple[ModuleIn
     """Raises InvalidValue with every fault of the message and of the instance."""
     faults = Faults()
     instance = read_instance(request.instance, "instance", faults)
+    # clients of the earlier contract may leave the weight out
+    instance = replace(instance, traffic_weight=instance.traffic_weight or 100)
     for problem in check_instance(instance):
         faults.add(problem.path, problem.message)
     routes = [

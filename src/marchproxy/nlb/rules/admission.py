@@ -11,7 +11,10 @@ _MOST_ENDPOINTS = 32
 
 
 def check_instance(instance: ModuleInstance) -> Iterator[Problem]:
-    """Faults of an instance that wants to register; paths are fields of the request."""
+    """Faults of an instance that wants to register; paths are fields of the request.
+
+    Traffic endpoints are not required: clients of the earlier contract do not know them. They get no traffic.
+    """
     if not instance.instance_id or len(instance.instance_id) > _LONGEST_ID:
         yield Problem("instance.instance_id", f"needs 1 to {_LONGEST_ID} characters")
     if instance.module_type is ModuleType.NLB:
@@ -33,8 +36,6 @@ def check_instance(instance: ModuleInstance) -> Iterator[Problem]:
 
 def _check_endpoints(instance: ModuleInstance) -> Iterator[Problem]:
     path = "instance.traffic_endpoints"
-    if not instance.traffic_endpoints:
-        yield Problem(path, "at least one endpoint is needed: where should traffic go?")
     if len(instance.traffic_endpoints) > _MOST_ENDPOINTS:
         yield Problem(path, f"more than {_MOST_ENDPOINTS} endpoints")
         return

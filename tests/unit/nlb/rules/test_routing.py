@@ -1,0 +1,154 @@
+"""Routing decisions and the words that explain them."""
+
+import pytest
+
+from marchproxy.model.balance import Draw
+from marchproxy.model.listener import Listener
+from marchproxy.model.matching import Request
+from marchproxy.model.module import (
+    HealthStatus,
+    InstanceId,
+    ModuleInstance,
+    ModuleType,
+    Protocol,
+    TrafficEndpoint,
+    Version,
+)
+from marchproxy.model.plan import Verdict, compile_plan
+from marchproxy.model.pool import BalancePolicy
+from marchproxy.model.problem import RefusalCode
+from marchproxy.model.route import PathMatch, Route, RouteId, RouteMatch, VersionWeight
+from marchproxy.nlb.rules.routing import Knowledge, Question, decide
+
+WEB = Listener(
+    "web",
+    "0.0.0.0",
+    8000,
+    version_weights=(VersionWeight(Version("v1"), 75), VersionWeight(Version("v2"), 25)),
+)
+PLAIN = Listener("plain", "0.0.0.0", 9000, Protocol.TCP)
+DATABASE = Listener("db", "0.0.0.0", 5432, Protocol.POSTGRES, ModuleType.DBLB)
+
+
+def instance(name: str, version: str, health: HealthStatus = HealthStatus.HEALTHY) -> ModuleInstance:
+    endpoint = TrafficEndpoint("http", Protocol.HTTP, f"10.0.0.{name[-1]}:80", proxy_protocol=True)
+    return ModuleInstance(
+        InstanceId(name), ModuleType.ALB, "h:1", Version(version), health, traffic_endpoints=(endpoint,)
+    )
+
+
+ALBS = [instance("a1", "v1"), instance("a2", "v1"), instance("b3", "v2")]
+
+
+def known(*instances: ModuleInstance, listeners=(WEB, PLAIN, DATABASE), **more) -> Knowledge:
+    verdicts = {(i.instance_id, listener.name): Verdict(True) for i in instances for listener in listeners}
+    return Knowledge(compile_plan(listeners, instances, verdicts), **more)
+
+
+@pytest.mark.parametrize(
+    ("roll", "connections", "chosen"),
+    [
+        (0.0, {"a1": 3, "a2": 1}, "a2"),
+        (0.74, {"a1": 0, "a2": 1}, "a1"),
+        (0.75, {"b3": 99}, "b3"),
+        (0.99, {}, "b3"),
+    ],
+)
+def test_version_by_weight_then_instance_by_connections(roll, connections, chosen):
+    decision = decide(Question(port=8000), known(*ALBS, connections=connections), Draw(rolls=(roll, 0.0)))
+    assert decision.target
+    assert decision.target.instance_id == chosen
+
+
+def test_the_drawn_shares_are_the_weights():
+    draws = [Draw(rolls=(number / 100, 0.0)) for number in range(100)]
+    versions = [decide(Question("web"), known(*ALBS), draw).version for draw in draws]
+    assert (versions.count("v1"), versions.count("v2")) == (75, 25)
+
+
+def test_source_hash_keeps_a_client_at_its_instance():
+    sticky = Listener("web", "0.0.0.0", 8000, balance=BalancePolicy.SOURCE_HASH)
+    what = known(*ALBS, listeners=(sticky,))
+    for client in ("192.0.2.1", "192.0.2.7"):
+        chosen = {
+            decide(Question("web", source=client), what, Draw(turn, (turn / 10, 0.5), client)).target
+            for turn in range(10)
+        }
+        assert len(chosen) == 1
+
+
+@pytest.mark.parametrize(
+    ("question", "listener"),
+    [
+        (Question(listener="plain"), "plain"),
+        (Question(port=5432), "db"),
+        (Question(protocol=Protocol.HTTP2), "web"),  # HTTP in any version is one family
+        (Question(module_type=ModuleType.DBLB), "db"),
+    ],
+)
+def test_the_listener_is_found(question, listener):
+    assert decide(question, known(*ALBS), Draw()).listener == listener
+
+
+@pytest.mark.parametrize(
+    ("question", "code", "words"),
+    [
+        (Question(port=1), RefusalCode.NOT_FOUND, "no listener accepts a connection to port 1"),
+        (Question(), RefusalCode.INVALID_ARGUMENT, "several listeners (web, plain, db)"),
+        (Question("db"), RefusalCode.UNAVAILABLE, "none is registered"),
+    ],
+)
+def test_what_goes_nowhere_says_why(question, code, words):
+    decision = decide(question, known(*ALBS), Draw())
+    assert (decision.target, decision.code) == (None, code)
+    assert words in decision.reason
+    assert decision.trace[-1] == decision.reason
+
+
+def test_the_reasons_of_instances_that_were_skipped_are_given():
+    sick = known(instance("a1", "v1", HealthStatus.UNHEALTHY), listeners=(WEB,))
+    decision = decide(Question("web"), sick, Draw())
+    assert decision.reason == "no alb instance takes connections: a1 is unhealthy"
+
+
+SHOP = Route(RouteId("shop"), RouteMatch(("shop.example",)), priority=1)
+CART = Route(RouteId("cart"), RouteMatch(("shop.example",), PathMatch(value="/cart")), priority=1)
+INTERNAL = Route(RouteId("internal"), RouteMatch(("shop.example",)), priority=9, sources=("10.0.0.0/8",))
+ELSEWHERE = Route(RouteId("elsewhere"), RouteMatch(("shop.example",)), priority=99, listeners=("other",))
+TABLE = (SHOP, CART, INTERNAL, ELSEWHERE)
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "source", "route"),
+    [
+        ("shop.example", "/", "", "shop"),
+        ("shop.example", "/cart/7", "", "cart"),
+        ("shop.example", "/cart", "10.1.2.3", "internal"),
+        ("shop.example", "/cart", "192.0.2.1", "cart"),
+        ("other.example", "/", "", None),
+    ],
+)
+def test_the_route_of_the_table(host, path, source, route):
+    question = Question("web", source=source, request=Request(host, path))
+    decision = decide(question, known(*ALBS, routes=TABLE), Draw())
+    assert (decision.route.route_id if decision.route else None) == route
+    assert decision.target is not None  # at this layer the module decides about routes
+
+
+CHOSEN = (
+    "least_connections chose a1 (open connections: a1 0, a2 0); "
+    "its endpoint is 10.0.0.1:80 with PROXY protocol v2"
+)
+
+
+def test_the_trace_tells_every_step():
+    verdicts = {(InstanceId("a1"), "cart"): Verdict(False, reason="no pool")}
+    what = known(*ALBS, routes=TABLE, verdicts=verdicts)
+    question = Question(port=8000, source="192.0.2.1", request=Request("shop.example", "/cart"))
+    assert decide(question, what, Draw()).trace == (
+        'listener "web" at 0.0.0.0:8000 (http) accepts a connection to port 8000 from 192.0.2.1; behind it: alb',
+        'route "cart" (priority 1) matches GET shop.example/cart; its pools: none',
+        'version "v1" was drawn from v1 75 %, v2 25 %',
+        CHOSEN,
+        'a1 says it can not handle route "cart": no pool',
+    )
