@@ -104,25 +104,25 @@ class Asker:
                 lanes.create_task(self._lane(first.instance_id))
 
     async def _lane(self, instance_id: InstanceId) -> None:
-        attempt = 0
         while queue := self._queues.get(instance_id):
             asking = queue.popleft()
             self._under_way.add(asking)
             try:
-                verdict = await self._modules.can_handle(asking.address, asking.route, timeout=ASK_SECONDS)
-            except ModuleSilent as error:
-                # the queue may be another one by now
-                self._queues.setdefault(instance_id, deque()).append(asking)
-                reason = str(error)
-            else:
-                attempt = 0
-                self._record(asking, verdict)
-                continue
+                self._record(asking, await self._insist(asking))
             finally:
                 self._under_way.discard(asking)
+
+    async def _insist(self, asking: Asking) -> Verdict:
+        """Ask until there is an answer; ended by cancellation when the instance is gone."""
+        attempt = 0
+        while True:
+            try:
+                return await self._modules.can_handle(asking.address, asking.route, timeout=ASK_SECONDS)
+            except ModuleSilent as error:
+                reason = str(error)
             pause = _RETRY.delay(attempt, random.random())  # noqa: S311 - spreads load only
-            attempt += 1
             _log.warning("no answer to CanHandle", **_named(asking), reason=reason, again_in=round(pause, 2))
+            attempt += 1
             await self._clock.sleep(pause)
 
 

@@ -10,7 +10,7 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.module import InstanceId, ModuleInstance
 from marchproxy.model.plan import Verdict
-from marchproxy.model.problem import InvalidValue, RefusalCode, Refused
+from marchproxy.model.problem import InvalidValue, Problem, RefusalCode, Refused
 from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.nlb.dataplane.plane import DataPlane, Forwarding, PlaneRefused, PlaneUnavailable
@@ -95,7 +95,8 @@ class Core:
         now = self.now()
         registry, changed = registering.register(self.world.registry, instance, secrets.token_hex(8), now)
         update = TableUpdate(instance.instance_id, tuple(routes), replace_all=True)
-        if problems := check_update(self.world.table, update):
+        if found := check_update(self.world.table, update):
+            problems = [Problem(f"initial_{problem.path}", problem.message) for problem in found]
             raise Refused(RefusalCode.INVALID_ARGUMENT, "the routes it brings along have faults", problems)
         table, _ = apply_update(self.world.table, update, now.wall)
         weights = {k: w for k, w in self.world.rebalance.weights.items() if k != instance.instance_id}
