@@ -1,0 +1,91 @@
+"""The whole state as one document over the wire."""
+
+import pytest
+
+from marchproxy.contract.document import checksum, decode
+from marchproxy.contract.pb import module_pb2 as pb
+from marchproxy.contract.pb import types_pb2
+from marchproxy.model.problem import Problem, RefusalCode, Refused
+from tests.unit.modules.base.api.rig import Rig
+from tests.unit.modules.doubles import CHECKSUM, STATE
+
+SOUND = b"routes: [{id: only, backends: [p]}]\npools: [{name: p, endpoints: ['127.0.0.1:81']}]"
+FAULTY = b"routes: [{id: a b, path: {regex: '('}, backends: [nowhere]}]"
+
+
+def update(data: bytes, *, validate_only: bool = False, **fields: str) -> pb.UpdateConfigRequest:
+    config = types_pb2.ConfigUpdate(config_data=data, **fields)
+    return pb.UpdateConfigRequest(config=config, validate_only=validate_only)
+
+
+async def test_get_config(rig: Rig) -> None:
+    answer = await rig.stub.GetConfig(pb.GetConfigRequest(config_type="state"))
+    (config,) = answer.configs
+    assert decode(config.config_data) == STATE
+    assert (config.config_type, config.checksum) == ("state", checksum(config.config_data))
+    assert (config.metadata["document_checksum"], config.metadata["modified"]) == (CHECKSUM, "false")
+
+
+async def test_what_it_gives_it_takes(rig: Rig) -> None:
+    (config,) = (await rig.stub.GetConfig(pb.GetConfigRequest())).configs
+    assert (await rig.stub.UpdateConfig(pb.UpdateConfigRequest(config=config))).success
+
+
+async def test_update_replaces_everything(rig: Rig) -> None:
+    answer = await rig.stub.UpdateConfig(update(SOUND, checksum=checksum(SOUND)))
+    assert (answer.success, answer.validation_passed, answer.message) == (True, True, "the document runs")
+    assert (rig.core.desired, rig.engine.applied[-1]) == (decode(SOUND), decode(SOUND))
+    assert (rig.core.running.checksum, rig.core.running.modified) == (checksum(SOUND), False)
+
+
+async def test_validate_only_changes_nothing(rig: Rig) -> None:
+    with rig.untouched():
+        answer = await rig.stub.UpdateConfig(update(SOUND, validate_only=True))
+    assert (answer.success, answer.validation_passed, answer.message) == (True, True, "the document is sound")
+
+
+@pytest.mark.parametrize("validate_only", [False, True])
+async def test_every_fault_is_told(rig: Rig, validate_only: bool) -> None:
+    with rig.untouched():
+        answer = await rig.stub.UpdateConfig(update(FAULTY, validate_only=validate_only))
+    assert (answer.success, answer.validation_passed) == (False, False)
+    assert answer.error.code == types_pb2.STATUS_CODE_INVALID_ARGUMENT
+    paths = [text.partition(":")[0] for text in answer.validation_errors]
+    assert paths == ["routes[0].id", "routes[0].path", "routes[0].backends[0].pool"]
+
+
+@pytest.mark.parametrize("validate_only", [False, True])
+async def test_what_this_module_cannot_do_is_told(rig: Rig, validate_only: bool) -> None:
+    document = b"routes: [{id: a, sources: [10.0.0.0/8]}]\npools: [{name: p, protocol: postgres}]"
+    with rig.untouched():
+        answer = await rig.stub.UpdateConfig(update(document, validate_only=validate_only))
+    paths = [text.partition(":")[0] for text in answer.validation_errors]
+    assert paths == ["routes[0].backends", "routes[0].sources", "pools[0].protocol"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (update(b"\xff\xfe"), "is not UTF-8 text"),
+        (update(b"routes: ["), "line "),
+        (update(b"rutes: []"), 'did you mean "routes"?'),
+        (update(b"[]"), ""),
+        (update(SOUND, config_type="nginx"), 'config.config_type: unknown type "nginx"'),
+        (update(SOUND, checksum="0" * 64), "config.checksum: does not fit config_data"),
+        (update(SOUND[:-3], checksum=checksum(SOUND)), "config.checksum: does not fit config_data"),
+    ],
+)
+async def test_refused(rig: Rig, request_: pb.UpdateConfigRequest, words: str) -> None:
+    with rig.untouched():
+        answer = await rig.stub.UpdateConfig(request_)
+    assert (answer.success, answer.error.code) == (False, types_pb2.STATUS_CODE_INVALID_ARGUMENT)
+    assert words in "\n".join(answer.validation_errors)
+    assert answer.message
+
+
+async def test_what_the_engine_refuses_is_told_with_its_place(rig: Rig) -> None:
+    problem = Problem("routes[0].path", "Envoy refused it: no argument for repetition operator")
+    rig.engine.refusal = Refused(RefusalCode.INVALID_ARGUMENT, str(problem), [problem])
+    with rig.untouched():
+        answer = await rig.stub.UpdateConfig(update(SOUND))
+    assert list(answer.validation_errors) == [str(problem)]
