@@ -1,6 +1,7 @@
 """The NLB with a real Envoy, in a process of its own; modules are tiny ones that parse PROXY protocol v2."""
 
 import asyncio
+import os
 import signal
 import socket
 import time
@@ -250,3 +251,53 @@ async def test_plain_clients_see_the_standard_health_service(tmp_path):
             health_pb2.HealthCheckRequest(service="marchproxy.NLBService")
         )
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_an_envoy_that_is_killed_is_back_with_the_same_plan(tmp_path):
+    port = free_port()
+    a = TinyModule("a")
+    async with nlb_process(tmp_path, listener(port)) as (nlb, stub), registered(stub, a):
+        health = await stub.CheckHealth(nlb_pb2.CheckHealthRequest(deep_check=True))
+        pid = int(health.checks["data plane envoy"].split("pid ")[1].split(",")[0])
+        killed_at = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        await until(lambda: _answers(port))
+        assert time.monotonic() - killed_at < 2.0
+        assert nlb.process.returncode is None
+
+
+async def _answers(port: int) -> bool:
+    try:
+        return (await ask(port))[0] == "a"
+    except OSError:
+        return False
+
+
+async def test_an_nlb_that_cannot_take_over_leaves_what_is_forwarded_alone(tmp_path):
+    port, taken = free_port(), socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    a = TinyModule("a")
+    async with nlb_process(tmp_path, listener(port)) as (nlb, stub), registered(stub, a):
+        good = nlb.desired
+        await nlb.kill()
+        nlb.desired = DesiredState(listeners=(listener(port), listener(taken.getsockname()[1], "second")))
+        with taken:
+            assert await nlb.start(expect_ready=False) == ""
+            assert 'listener "second": cannot listen' in await nlb.failure()
+        assert (await ask(port))[0] == "a"
+        nlb.desired = good
+        await nlb.start()
+        assert (await ask(port))[0] == "a"
+
+
+async def test_a_listener_whose_port_is_taken_keeps_the_nlb_from_starting(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        nlb = NlbProcess(tmp_path, DesiredState(listeners=(listener(port),)))
+        assert await nlb.start(expect_ready=False) == ""
+        assert f'listener "web": cannot listen on 127.0.0.1:{port}: already in use' in await nlb.failure()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{nlb.admin_port}/ready")

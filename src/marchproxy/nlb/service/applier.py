@@ -19,12 +19,20 @@ class Applier:
     """The only caller of the data plane's `apply`."""
 
     def __init__(
-        self, plane: DataPlane, wanted: Callable[[], Forwarding], *, clock: Clock, gauges: NlbGauges
+        self,
+        plane: DataPlane,
+        wanted: Callable[[], Forwarding],
+        *,
+        remember: Callable[[], Awaitable[None]],
+        clock: Clock,
+        gauges: NlbGauges,
     ) -> None:
+        """`remember` is awaited before a new plan is applied: an NLB that crashes must know whom it forwarded to."""
         self.forwarding = Forwarding()
         self.fault = ""
         self._plane = plane
         self._wanted = wanted
+        self._remember = remember
         self._clock = clock
         self._gauges = gauges
         self._turn = asyncio.Lock()
@@ -61,7 +69,10 @@ class Applier:
         """Apply what is wanted now. Raises PlaneRefused, PlaneUnavailable."""
         async with self._turn:
             goal = self._asked
-            await self._apply(self._wanted())
+            wanted = self._wanted()
+            if wanted != self.forwarding:
+                await self._remember()
+            await self._apply(wanted)
             self._reached = goal
         async with self._progress:
             self._progress.notify_all()

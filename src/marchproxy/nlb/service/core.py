@@ -66,7 +66,13 @@ class Core:
         self.used: dict[RouteId, datetime] = {}
         self.checksum = ""
         self.configured_at: datetime = around.clock.now()
-        self.applier = Applier(around.plane, self.wanted, clock=around.clock, gauges=around.gauges)
+        self.applier = Applier(
+            around.plane,
+            self.wanted,
+            remember=around.saver.save,
+            clock=around.clock,
+            gauges=around.gauges,
+        )
         self.asker = Asker(around.modules, self._to_ask, self._answered, clock=around.clock)
         if resumed:
             self._set(saved.desired, saved.table)

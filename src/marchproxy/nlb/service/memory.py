@@ -26,8 +26,8 @@ from marchproxy.nlb.state.verdicts import LISTENER, Answer, Answers, Subject
 
 _log = get_logger(__name__)
 _FORMAT = 1
-# A crash within this time forgets the change; a module that was forgotten is told so at its next heartbeat.
-_DEBOUNCE_SECONDS = 0.05
+# What forwarding rests on is saved before it is applied; this is for the rest, such as the routing table.
+_DEBOUNCE_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class Saver:
         self.take = take
         self._path = path
         self._touched = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     def touch(self) -> None:
         """Something worth remembering changed."""
@@ -62,14 +63,15 @@ class Saver:
 
     async def save(self) -> None:
         """Save now. A disk that refuses is logged: forwarding goes on, the next restart starts from an older state."""
-        self._touched.clear()
         if self.take is None:
             return
-        data = dump(self.take())
-        try:
-            await asyncio.to_thread(write_atomically, self._path, data)
-        except OSError as error:
-            _log.error("state could not be saved", file=str(self._path), reason=str(error))
+        async with self._writing:
+            self._touched.clear()
+            data = dump(self.take())
+            try:
+                await asyncio.to_thread(write_atomically, self._path, data)
+            except OSError as error:
+                _log.error("state could not be saved", file=str(self._path), reason=str(error))
 
 
 def dump(saved: Saved) -> bytes:

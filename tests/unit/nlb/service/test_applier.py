@@ -22,9 +22,18 @@ def wish(*ports: int) -> Forwarding:
 class Scene:
     def __init__(self) -> None:
         self.plane, self.wanted = PlaneDouble(), wish()
+        self.remembered = 0
         self.applier = Applier(
-            self.plane, lambda: self.wanted, clock=SystemClock(), gauges=NlbGauges(CollectorRegistry())
+            self.plane,
+            lambda: self.wanted,
+            remember=self.remember,
+            clock=SystemClock(),
+            gauges=NlbGauges(CollectorRegistry()),
         )
+
+    async def remember(self) -> None:
+        assert self.wanted not in self.plane.applied  # before, not after
+        self.remembered += 1
 
     def want(self, forwarding: Forwarding) -> None:
         self.wanted = forwarding
@@ -36,6 +45,15 @@ async def test_the_first_plan_is_applied_even_when_empty_and_an_equal_one_is_not
     await scene.applier.apply_wanted()
     await scene.applier.apply_wanted()
     assert scene.plane.applied == [wish()]
+    assert scene.remembered == 0
+
+
+async def test_what_a_plan_rests_on_is_remembered_before_it_is_applied():
+    scene = Scene()
+    for forwarding in (wish(1), wish(1), wish(2)):
+        scene.want(forwarding)
+        await scene.applier.apply_wanted()
+    assert scene.remembered == 2
 
 
 async def test_of_several_changes_the_last_counts():
