@@ -1,0 +1,39 @@
+"""The golden resources of the ALB as Envoy itself judges them: each case as a static bootstrap."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from marchproxy.engines.envoy.binary import find_envoy
+from marchproxy.modules.alb.resources import ListenerSpec
+from tests.golden.alb.cases import CASES, listeners, resources
+
+ANY = [ListenerSpec("http", "127.0.0.1", 10000)]
+
+
+def bootstrap(built: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """The same resources without a control plane: endpoints in their clusters, routes in their listeners."""
+    endpoints = {item["cluster_name"]: item for item in built.get("endpoint", [])}
+    for cluster in built.get("cluster", []):
+        if cluster["name"] in endpoints:
+            del cluster["eds_cluster_config"]
+            cluster.update(type="STATIC", load_assignment=endpoints[cluster["name"]])
+    (routes,) = built["route"]
+    for listener in built["listener"]:
+        for chain in listener["filter_chains"]:
+            manager = chain["filters"][0]["typed_config"]
+            del manager["rds"]
+            manager["route_config"] = {**routes, "validate_clusters": True}
+    return {"static_resources": {"clusters": built.get("cluster", []), "listeners": built["listener"]}}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_envoy_accepts(case: Path, tmp_path: Path) -> None:
+    config = tmp_path / "envoy.json"
+    config.write_text(json.dumps(bootstrap(resources(case, listeners(case) or ANY))))
+    command = [str(find_envoy(None)), "--mode", "validate", "-c", str(config), "--disable-hot-restart"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 0, ended.stderr
