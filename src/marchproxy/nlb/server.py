@@ -75,7 +75,7 @@ async def serve(
 
     A configuration that was changed over gRPC since the file was last changed is kept over restarts. Raises what
     keeps it from starting: PortInUse, BindError, SettingsError, EnvoyMissing, EnvoyStartError, OSError, InvalidValue,
-    PlaneRefused, PlaneUnavailable.
+    PlaneRefused, PlaneUnavailable; ValueError for a state directory whose path is too long for a Unix socket.
     """
     async with running(settings, desired, SystemClock()) as nlb:
         started(nlb)
