@@ -1,6 +1,7 @@
 """bench.control: what the calls of an ALB cost, mutations up to Envoy's acknowledgement, and the memory they leave."""
 
 import asyncio
+import itertools
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,9 +13,9 @@ import grpc
 import uvloop
 from rich.table import Table
 
-from bench.support.alb import Alb, running_alb
-from bench.support.calls import Call, Client, milliseconds, per_second
+from bench.support.calls import Call, Client, Load, load, milliseconds
 from bench.support.documents import catalogue
+from bench.support.marchproxy import Service, running_alb
 from bench.support.numbers import paired_ratio, percentile
 from bench.support.ports import free_ports
 from bench.support.processes import child, python, resident_mb
@@ -64,7 +65,7 @@ class _Rounds:
 
     def __init__(self) -> None:
         self.times: dict[str, list[list[float]]] = defaultdict(list)
-        self.rates: dict[str, list[float]] = defaultdict(list)
+        self.loads: dict[str, list[Load]] = defaultdict(list)
 
     def figures(self) -> dict[str, float]:
         """Percentiles per round, and of those the median round."""
@@ -79,20 +80,26 @@ class _Rounds:
                 figures[f"{call}_p{percent}_ms{size}"] = median(
                     percentile(times, percent) for times in rounds
                 )
-        figures |= {f"{name}_calls_per_s": median(rates) for name, rates in self.rates.items()}
+        for name, loads in self.loads.items():
+            figures[f"{name}_calls_per_s"] = median(load.rate for load in loads)
+            figures[f"{name}_cpu_us"] = median(load.cpu_us for load in loads)
         return figures
 
     def ratios(self) -> dict[str, float]:
         p50 = {name: [percentile(times, 50) for times in rounds] for name, rounds in self.times.items()}
+        ours, bare = self.loads["get_status"], self.loads["bare_grpc"]
         return {
             "get_status_vs_bare_grpc": paired_ratio(p50["get_status"], p50["bare_grpc"]),
             "get_status_calls_per_s_vs_bare_grpc": paired_ratio(
-                self.rates["get_status"], self.rates["bare_grpc"]
+                [load.rate for load in ours], [load.rate for load in bare]
+            ),
+            "get_status_cpu_vs_bare_grpc": paired_ratio(
+                [load.cpu_us for load in ours], [load.cpu_us for load in bare]
             ),
         }
 
 
-async def _play(few: Alb, many: Alb, bare: str, *, quick: bool) -> _Rounds:
+async def _play(few: Service, many: Service, bare: str, bare_pid: int, *, quick: bool) -> _Rounds:
     rounds = _Rounds()
     async with (
         grpc.aio.insecure_channel(few.grpc) as few_channel,
@@ -101,10 +108,19 @@ async def _play(few: Alb, many: Alb, bare: str, *, quick: bool) -> _Rounds:
     ):
         async with asyncio.timeout(10):
             await bare_channel.channel_ready()
-        small = Client(few_channel, _FEW, few.document)
-        large = Client(many_channel, _MANY, many.document)
-        plain = Client(bare_channel, 0, few.document)
-        plan = _plan(small, large, plain)
+        small = Client(few_channel, _FEW)
+        large = Client(many_channel, _MANY)
+        plain = Client(bare_channel)
+        timeouts = itertools.count(1)
+
+        def rewrite(service: Service, routes: int) -> None:
+            service.rewrite(catalogue(routes, timeout=f"{next(timeouts)}s"))
+
+        plan = [
+            *_plan(small, large, plain),
+            _Timed("reload", small.reload, 3, before=lambda: rewrite(few, _FEW)),
+            _Timed(f"reload{_MANY_SUFFIX}", large.reload, 1, before=lambda: rewrite(many, _MANY)),
+        ]
         for timed in plan:
             await milliseconds(timed.call, 3, before=timed.before)
         for _ in range(3 if quick else 9):
@@ -112,9 +128,10 @@ async def _play(few: Alb, many: Alb, bare: str, *, quick: bool) -> _Rounds:
                 rounds.times[timed.name].append(
                     await milliseconds(timed.call, timed.count, before=timed.before)
                 )
-            for name, client in (("get_status", small), ("bare_grpc", plain)):
-                rate = await per_second(client.get_status, concurrency=_CONCURRENCY, seconds=1.5)
-                rounds.rates[name].append(rate)
+            for name, client, pid in (("get_status", small, few.process.pid), ("bare_grpc", plain, bare_pid)):
+                rounds.loads[name].append(
+                    await load(client.get_status, pid, concurrency=_CONCURRENCY, seconds=1.5)
+                )
     return rounds
 
 
@@ -125,12 +142,10 @@ def _plan(small: Client, large: Client, plain: Client) -> list[_Timed]:
         _Timed("get_metrics", small.get_metrics, 300),
         _Timed("set_rate_limit", small.set_rate_limit, 150),
         _Timed("set_traffic_weight", small.set_traffic_weight, 150),
-        _Timed("reload", small.reload, 3, before=small.rewrite),
         _Timed("get_routes", large.get_routes, 150),
         _Timed(f"get_metrics{_MANY_SUFFIX}", large.get_metrics, 100),
         _Timed(f"set_rate_limit{_MANY_SUFFIX}", large.set_rate_limit, 40),
         _Timed(f"set_traffic_weight{_MANY_SUFFIX}", large.set_traffic_weight, 40),
-        _Timed(f"reload{_MANY_SUFFIX}", large.reload, 1, before=large.rewrite),
     ]
 
 
@@ -141,18 +156,20 @@ def _measure(directory: Path, quick: bool) -> Report:  # noqa: FBT001 - the sign
         (port,) = free_ports(1)
         message = directory / "status.bin"
         message.write_bytes(uvloop.run(_status(few)))
-        stack.enter_context(child("bare", python("bench.support.bare", str(port), message), directory))
-        rounds = uvloop.run(_play(few, many, f"127.0.0.1:{port}", quick=quick))
+        yardstick = stack.enter_context(
+            child("bare", python("bench.support.bare", str(port), message), directory)
+        )
+        rounds = uvloop.run(_play(few, many, f"127.0.0.1:{port}", yardstick.pid, quick=quick))
         figures = rounds.figures()
         figures["supervisor_rss_mb"] = resident_mb(few.process.pid)
         figures[f"supervisor_rss_mb{_MANY_SUFFIX}"] = resident_mb(many.process.pid)
     return Report("control", _table(figures), rounds.ratios(), figures)
 
 
-async def _status(alb: Alb) -> bytes:
+async def _status(alb: Service) -> bytes:
     """GetStatus's answer: what the bare server sends, so that both send the same."""
     async with grpc.aio.insecure_channel(alb.grpc) as channel:
-        return (await Client(channel, _FEW, alb.document).get_status()).SerializeToString()
+        return (await Client(channel).get_status()).SerializeToString()
 
 
 def _table(figures: dict[str, float]) -> Table:

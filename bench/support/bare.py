@@ -25,7 +25,7 @@ class _Bare(module_pb2_grpc.ModuleServiceServicer):
 async def _serve(port: int, message: Path) -> None:
     server = grpc.aio.server()
     answer = module_pb2.GetStatusResponse.FromString(message.read_bytes())
-    module_pb2_grpc.add_ModuleServiceServicer_to_server(_Bare(answer), server)
+    module_pb2_grpc.add_ModuleServiceServicer_to_server(_Bare(answer), server)  # type: ignore[abstract]
     server.add_insecure_port(f"127.0.0.1:{port}")
     await server.start()
     await asyncio.Event().wait()

@@ -4,12 +4,13 @@ import asyncio
 import itertools
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
-from bench.support.documents import catalogue, route_id
+from bench.support.documents import route_id
+from bench.support.processes import cpu_seconds
 from marchproxy.contract.pb import module_pb2, module_pb2_grpc, types_pb2
 
 Call = Callable[[], Awaitable[object]]
@@ -18,10 +19,9 @@ Call = Callable[[], Awaitable[object]]
 class Client:
     """One client of one module. Every mutation differs from the one before, or there would be nothing to acknowledge."""
 
-    def __init__(self, channel: grpc.aio.Channel, routes: int, document: Path) -> None:
+    def __init__(self, channel: grpc.aio.Channel, routes: int = 0) -> None:
         self._stub: Any = module_pb2_grpc.ModuleServiceStub(channel)
         self._routes = routes
-        self._document = document
         self._counter = itertools.count(1)
 
     async def get_status(self) -> module_pb2.GetStatusResponse:
@@ -49,10 +49,6 @@ class Client:
         )
         _expect_success(await self._stub.SetTrafficWeight(request))
 
-    def rewrite(self) -> None:
-        """Give the document another content, for the next reload."""
-        self._document.write_bytes(catalogue(self._routes, timeout=f"{next(self._counter)}s"))
-
     async def reload(self) -> None:
         _expect_success(await self._stub.Reload(module_pb2.ReloadRequest()))
 
@@ -69,21 +65,29 @@ async def milliseconds(call: Call, count: int, *, before: Callable[[], None] | N
     return times
 
 
-async def per_second(call: Call, *, concurrency: int, seconds: float) -> float:
-    """How many calls are answered per second when `concurrency` are always under way."""
-    end = time.perf_counter() + seconds
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What came of concurrent calls: calls per second, and the server's CPU time per call in microseconds."""
+
+    rate: float
+    cpu_us: float
+
+
+async def load(call: Call, server: int, *, concurrency: int, seconds: float) -> Load:
+    """Keep `concurrency` calls under way; `server` is the process id whose CPU time is taken."""
+    cpu, started = cpu_seconds([server]), time.perf_counter()
 
     async def keep_calling() -> int:
         for count in itertools.count(1):
             await call()
-            if time.perf_counter() >= end:
+            if time.perf_counter() >= started + seconds:
                 return count
         raise AssertionError
 
-    started = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(keep_calling()) for _ in range(concurrency)]
-    return sum(task.result() for task in tasks) / (time.perf_counter() - started)
+    calls = sum(task.result() for task in tasks)
+    return Load(calls / (time.perf_counter() - started), (cpu_seconds([server]) - cpu) / calls * 1e6)
 
 
 def _expect_success(answer: Any) -> None:

@@ -1,18 +1,17 @@
-"""Desired states of a given size, as the documents that processes read."""
+"""Desired states of a given size."""
 
-import json
 from typing import Any
 
 _MOST_SERVICES = 50
 
 
-def catalogue(routes: int, *, timeout: str = "15s") -> bytes:
+def catalogue(routes: int, *, timeout: str = "15s") -> dict[str, Any]:
     """`routes` routes, each with a stable and a canary pool; at most 50 services share the routes, as teams do.
 
     Another `timeout` gives another document of the same size: what a reload has to bring to Envoy.
     """
     services = min(routes, _MOST_SERVICES)
-    document: dict[str, Any] = {
+    return {
         "routes": [
             {
                 "id": route_id(number),
@@ -31,9 +30,19 @@ def catalogue(routes: int, *, timeout: str = "15s") -> bytes:
             for version in ("v1", "v2")
         ],
     }
-    return json.dumps(document).encode()
 
 
 def route_id(number: int) -> str:
     """The id of a route of the catalogue."""
     return f"route-{number}"
+
+
+def one_route(backend: int, listener: int) -> dict[str, Any]:
+    """Everything that comes in through one NLB listener goes to one backend port."""
+    return {
+        "listeners": [
+            {"name": "web", "address": f"127.0.0.1:{listener}", "protocol": "http", "module": "alb"}
+        ],
+        "routes": [{"id": "all", "path": "/", "backends": ["web"], "listeners": ["web"]}],
+        "pools": [{"name": "web", "version": "v1", "endpoints": [f"127.0.0.1:{backend}"]}],
+    }

@@ -66,8 +66,8 @@ def wait_for_http(url: str, process: subprocess.Popen[bytes], log: Path, *, seco
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-            with urllib.request.urlopen(url, timeout=2):
-                return
+            urllib.request.urlopen(url, timeout=2).close()
+            return
         time.sleep(0.05)
     raise NotReady(f"{url} does not answer; {log.name} ends with:\n{log.read_text()[-2000:]}")
 

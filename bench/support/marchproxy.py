@@ -1,0 +1,82 @@
+"""Real MarchProxy processes, started with the commands and the file that a user would write."""
+
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.support.ports import free_ports
+from bench.support.processes import child, python, wait_for_http
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A running NLB or ALB. `traffic` is the ALB's plain port (0 for an NLB)."""
+
+    process: subprocess.Popen[bytes]
+    grpc: str
+    file: Path
+    section: Mapping[str, Any]
+    traffic: int = 0
+
+    def rewrite(self, state: Mapping[str, Any]) -> None:
+        """Put another desired state into the file, for the next reload."""
+        _write(self.file, {**self.section, **state})
+
+
+@contextmanager
+def running_alb(name: str, state: Mapping[str, Any], directory: Path, *, nlb: str = "") -> Iterator[Service]:
+    """An ALB that serves, with one Envoy worker; `nlb` is the gRPC address it registers with. Raises NotReady."""
+    grpc, health, metrics, traffic, proxied, admin = free_ports(6)
+    entry = {
+        "id": name,
+        "type": "alb",
+        "grpc": f"127.0.0.1:{grpc}",
+        "health": f"127.0.0.1:{health}",
+        "metrics": f"127.0.0.1:{metrics}",
+        "traffic": f"127.0.0.1:{traffic}",
+        "proxy_traffic": f"127.0.0.1:{proxied}",
+        "nlbs": [nlb] if nlb else [],
+        "state_dir": str(directory / "state"),
+        "envoy": {"admin": f"127.0.0.1:{admin}", "concurrency": 1},
+        "drain_seconds": 1,
+        "log_level": "warning",
+    }
+    section, file = {"modules": [entry]}, directory / f"{name}.yaml"
+    _write(file, {**section, **state})
+    with _serving(name, "alb", file, health) as process:
+        yield Service(process, f"127.0.0.1:{grpc}", file, section, traffic)
+
+
+@contextmanager
+def running_nlb(name: str, state: Mapping[str, Any], directory: Path) -> Iterator[Service]:
+    """An NLB that serves, with one Envoy worker. Raises NotReady."""
+    grpc, metrics, admin = free_ports(3)
+    entry = {
+        "id": name,
+        "grpc": f"127.0.0.1:{grpc}",
+        "metrics": f"127.0.0.1:{metrics}",
+        "state_dir": str(directory / "state" / name),
+        "envoy": {"admin": f"127.0.0.1:{admin}", "concurrency": 1},
+        "drain_seconds": 1,
+        "log_level": "warning",
+    }
+    section, file = {"nlb": entry}, directory / f"{name}.yaml"
+    _write(file, {**section, **state})
+    with _serving(name, "nlb", file, metrics) as process:
+        yield Service(process, f"127.0.0.1:{grpc}", file, section)
+
+
+@contextmanager
+def _serving(name: str, command: str, file: Path, health: int) -> Iterator[subprocess.Popen[bytes]]:
+    with child(name, python("marchproxy", command, "--config", file), file.parent) as process:
+        wait_for_http(f"http://127.0.0.1:{health}/readyz", process, file.with_name(f"{name}.log"))
+        yield process
+
+
+def _write(file: Path, document: Mapping[str, Any]) -> None:
+    file.write_text(yaml.dump(document, Dumper=yaml.CSafeDumper))
