@@ -22,7 +22,10 @@ from tests.real.support.process import Started, kill_left, naming, start
 class Alb:
     """`marchproxy alb` with a file in `directory`; its ports stay the same when it is started again."""
 
-    def __init__(self, directory: Path, state: Mapping[str, Any], **settings: Any) -> None:
+    def __init__(
+        self, directory: Path, state: Mapping[str, Any], *, proxied: bool = False, **settings: Any
+    ) -> None:
+        """`proxied`: with the second listener, which requires PROXY protocol v2."""
         self.directory = directory
         self.file = directory / "alb.yaml"
         self.log = directory / "alb.log"
@@ -39,6 +42,7 @@ class Alb:
             "metrics_interval": 0.5,
             "stats_window": 1,
             "drain_seconds": 2,
+            **({"proxy_traffic": f"127.0.0.1:{self.proxied}"} if proxied else {}),
             **settings,
         }
         self.write(state)

@@ -38,7 +38,7 @@ class Request:
 @dataclass
 class Backend:
     """Answers its name; `/echo` the request as JSON, `/status/N`, `/slow/SECONDS` half now and half later,
-    `/upload` size and SHA-256, `/healthz` by `healthy`."""
+    `/upload` size and SHA-256, `/upload/SECONDS` too but reads nothing for so long, `/healthz` by `healthy`."""
 
     name: str
     port: int = field(default_factory=free_port)
@@ -75,10 +75,12 @@ class Backend:
 
     async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
         digest, size = hashlib.sha256(), 0
+        _, kind, argument, *_ = (request.path + "//").split("/")
+        if kind == "upload" and argument:
+            await asyncio.sleep(float(argument))
         async for data in request.body():
             digest.update(data)
             size += len(data)
-        _, kind, argument, *_ = (request.path + "//").split("/")
         status, body = 200, self.name.encode()
         match kind:
             case "healthz":

@@ -42,11 +42,21 @@ class Tally:
 
 @asynccontextmanager
 async def load(
-    port: int, *, host: str = "web.test", path: str = "/", connections: int = 4, pause: float = 0.0
+    port: int,
+    *,
+    host: str = "web.test",
+    path: str = "/",
+    connections: int = 4,
+    pause: float = 0.0,
+    keep_alive: bool = True,
 ) -> AsyncIterator[Tally]:
-    """Ask without end while the block runs, each connection with `pause` seconds in between."""
+    """Ask without end while the block runs, each connection with `pause` seconds in between.
+
+    Without `keep_alive` every request has a connection of its own.
+    """
     tally, stop = Tally(), asyncio.Event()
-    request = f"GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n".encode()
+    close = "" if keep_alive else "connection: close\r\n"
+    request = f"GET {path} HTTP/1.1\r\nhost: {host}\r\n{close}\r\n".encode()
     async with asyncio.TaskGroup() as group:
         for _ in range(connections):
             group.create_task(_ask(port, request, tally, stop, pause))
