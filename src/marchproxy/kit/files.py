@@ -2,7 +2,15 @@
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+
+
+def default_state_dir(environ: Mapping[str, str] = os.environ) -> Path:
+    """The system's folder for what programs must remember: /var/lib for root, XDG_STATE_HOME for everybody else."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/marchproxy")
+    return Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "marchproxy"
 
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o600) -> None:

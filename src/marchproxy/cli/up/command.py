@@ -14,6 +14,7 @@ from rich.text import Text
 from marchproxy.cli.client import CallFailed, Client, connected
 from marchproxy.cli.failing import fail, failing_clearly
 from marchproxy.cli.file import Loaded, load_file
+from marchproxy.cli.leash import ParentGone, end_with
 from marchproxy.cli.screen import stdout
 from marchproxy.cli.up.keeper import Keeper, PartFailed
 from marchproxy.cli.up.overview import invitations, overview, wait_for_targets
@@ -23,10 +24,9 @@ from marchproxy.cli.up.report import Report, Tone
 from marchproxy.cli.up.strays import end_strays
 from marchproxy.cli.up.supervisor import Supervisor
 from marchproxy.kit import tasks
-from marchproxy.kit.files import write_atomically
+from marchproxy.kit.files import default_state_dir, write_atomically
 from marchproxy.kit.listening import BindError, choose_port
 from marchproxy.kit.settings import SettingsError
-from marchproxy.modules.base.settings import default_state_dir
 
 _KILLED = 130
 _NOBODY = "127.0.0.1:1"
@@ -123,10 +123,15 @@ class System:
         self.report.say("marchproxy", event, detail, tone)
 
 
-def run_up(file: Path, state_dir: Path | None) -> None:
-    """Run everything in the file until Ctrl-C or SIGTERM. Raises typer.Exit when it cannot, or had to be killed."""
+def run_up(file: Path, state_dir: Path | None, leash: int | None = None) -> None:
+    """Run everything in the file until Ctrl-C or SIGTERM. Raises typer.Exit when it cannot, or had to be killed.
+
+    With `leash` it also ends when the process of that id does, which must have started it.
+    """
     folders = Folders((state_dir or _default_folder(file)).absolute())
-    with failing_clearly(PartFailed, BindError, OSError), _alone(folders.state):
+    with failing_clearly(PartFailed, BindError, ParentGone, OSError), _alone(folders.state):
+        if leash is not None:
+            end_with(leash)
         system = System(file, folders, dict(os.environ))
         try:
             clean = tasks.run(lambda: tasks.run_service(system.run, on_reload=system.reload))

@@ -97,7 +97,7 @@ def _unset(prefix: str, addresses: Mapping[str, HostPort]) -> Iterator[tuple[str
 
 def _state_folders(document: FileDocument, folders: Folders) -> Iterator[tuple[str, str]]:
     if document.nlb is not None and document.nlb.state_dir is None:
-        yield "MARCHPROXY_NLB__STATE_DIR", str(folders.state / document.nlb.id)
+        yield "MARCHPROXY_NLB__STATE_DIR", str(folders.state)
     for index, module in enumerate(document.modules):
         if module.state_dir is None:
             yield f"MARCHPROXY_MODULES__{index}__STATE_DIR", str(folders.state)

@@ -1,6 +1,7 @@
 """Times: seconds and datetimes, and protobuf's Duration and Timestamp. Exact to the nanosecond and microsecond."""
 
 from datetime import UTC, datetime
+from math import floor
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -43,8 +44,9 @@ def moment_to_pb(moment: datetime) -> Timestamp:
 
 def unix_to_pb(at: float) -> Timestamp:
     """The timestamp of Unix seconds."""
-    nanos = round(at * _NANOS)
-    return Timestamp(seconds=nanos // _NANOS, nanos=nanos % _NANOS)
+    whole = floor(at)
+    nanos = round((at - whole) * _NANOS)  # the fraction alone: the product of the whole would lose digits
+    return Timestamp(seconds=whole + nanos // _NANOS, nanos=nanos % _NANOS)
 
 
 def read_moment(pb: Timestamp, path: str, faults: Faults) -> datetime | None:
@@ -59,6 +61,6 @@ def read_moment(pb: Timestamp, path: str, faults: Faults) -> datetime | None:
 def unix_from_pb(pb: Timestamp, path: str) -> float:
     """Unix seconds. Raises InvalidValue when there is no such time."""
     faults = Faults()
-    moment = read_moment(pb, path, faults)
+    read_moment(pb, path, faults)
     faults.raise_any()
-    return 0.0 if moment is None else moment.timestamp()
+    return pb.seconds + pb.nanos / _NANOS

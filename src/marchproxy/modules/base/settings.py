@@ -1,12 +1,12 @@
 """Settings that every module has."""
 
-import os
 import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from marchproxy.kit.files import default_state_dir
 from marchproxy.kit.grpc import ChannelTls, TlsSettings
 from marchproxy.kit.settings import HostPort, Seconds, Section
 
@@ -60,10 +60,3 @@ class ModuleSettings(Section):
     def own_state_dir(self) -> Path:
         """Where this instance keeps its state; not made yet."""
         return (self.state_dir or default_state_dir()) / self.id
-
-
-def default_state_dir() -> Path:
-    """The system's folder for state: /var/lib for root, XDG_STATE_HOME for everybody else."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/marchproxy")
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "marchproxy"

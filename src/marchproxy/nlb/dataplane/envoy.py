@@ -48,7 +48,7 @@ class EnvoyDataPlane:
 
     def __init__(self, settings: NlbSettings, *, clock: Clock) -> None:
         self._directory = settings.directory() / "envoy"
-        self._workers = settings.envoy.concurrency
+        self._workers = settings.envoy.workers()
         self._process = _process(settings, self._directory, clock)
         self._ads = AdsServer()
         self._publisher = Publisher(self._ads, settings.id, store=self._directory / _SNAPSHOT)
@@ -204,7 +204,7 @@ def _process(settings: NlbSettings, directory: Path, clock: Clock) -> EnvoyProce
         admin=settings.envoy.admin,
         run_dir=directory,
         binary=settings.envoy.binary,
-        concurrency=settings.envoy.concurrency,
+        concurrency=settings.envoy.workers(),
         log_level=settings.envoy.log_level,
         drain_seconds=int(settings.drain_seconds),
     )

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from marchproxy.kit.files import default_state_dir
 from marchproxy.kit.settings import HostPort
 from marchproxy.modules.alb.server import endpoints
 from marchproxy.modules.alb.settings import AlbSettings
-from marchproxy.modules.base.settings import default_state_dir
 
 
 @pytest.mark.parametrize(
