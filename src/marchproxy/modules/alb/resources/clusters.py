@@ -41,9 +41,11 @@ def build_cluster(pool: BackendPool) -> Any:
         connect_timeout=duration(pool.connect_timeout),
         lb_policy=_BALANCE[pool.balance],
         circuit_breakers=_circuit_breakers(),
-        # only when every endpoint is unhealthy is it better to try them all than to refuse
         common_lb_config=cluster_pb2.Cluster.CommonLbConfig(
-            healthy_panic_threshold=percent_pb2.Percent(value=1)
+            # only when every endpoint is unhealthy is it better to try them all than to refuse
+            healthy_panic_threshold=percent_pb2.Percent(value=1),
+            # Envoy's default holds a failed health check back for up to a second
+            update_merge_window=duration(0),
         ),
         ignore_health_on_host_removal=True,
     )
