@@ -82,7 +82,7 @@ class System:
         self.port = free_port()
         self._state = state
         nlb = {name: free_port() for name in ("grpc", "metrics", "admin")}
-        self._document = {"nlb": _nlb_section(directory / "nlb", nlb), "modules": [], **self.state()}
+        self._document = {"nlb": _nlb_section(directory, nlb), "modules": [], **self.state()}
         self.nlb = Part(self, "nlb", ["nlb"], {**nlb, "health": nlb["metrics"]})
         self.albs: dict[str, Part] = {}
         for name, version in versions.items():
@@ -187,12 +187,13 @@ async def until(check: Callable[[], Any], within: float = 10.0) -> float:
     return time.monotonic() - started
 
 
-def _nlb_section(folder: Path, ports: Mapping[str, int]) -> dict[str, Any]:
+def _nlb_section(directory: Path, ports: Mapping[str, int]) -> dict[str, Any]:
     return {
+        "id": "nlb",
         "grpc": f"127.0.0.1:{ports['grpc']}",
         "metrics": f"127.0.0.1:{ports['metrics']}",
         "envoy": {"admin": f"127.0.0.1:{ports['admin']}"},
-        "state_dir": str(folder),
+        "state_dir": str(directory),
         "heartbeat_interval": 1,
         "drain_seconds": 1,
     }

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ class Keeper:
         self._path = path
         self._newest: Running | None = None
         self._wake = asyncio.Event()
+        self._writing = threading.Lock()
 
     def keep(self, running: Running) -> None:
         """Remember to write this; replaces what was not written yet."""
@@ -43,9 +45,12 @@ class Keeper:
 
     def flush(self) -> None:
         """Write what is to be kept, now. A disk that refuses is logged: traffic does not depend on it."""
-        running, self._newest = self._newest, None
-        if running is None:
-            return
+        with self._writing:  # the last flush waits for one that is under way in its thread
+            running, self._newest = self._newest, None
+            if running is not None:
+                self._write(running)
+
+    def _write(self, running: Running) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self._path, _dump(running))
@@ -70,6 +75,7 @@ def _dump(running: Running) -> bytes:
         "document": document.decode(),
         "document_checksum": checksum(document),
         "checksum": running.checksum,
+        "origin": running.origin,
         "modified": running.modified,
         "updated_at": running.updated_at.isoformat() if running.updated_at else None,
         "shifts": {
@@ -92,6 +98,7 @@ def _parse(data: bytes) -> Running:
     return Running(
         desired=decode(document),
         checksum=content["checksum"],
+        origin=content["origin"],
         modified=content["modified"],
         updated_at=datetime.fromisoformat(content["updated_at"]) if content["updated_at"] else None,
         shifts={

@@ -27,7 +27,11 @@ class Ramp:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What a module runs. `checksum` is of the document it came from; `modified` when RPCs changed it since."""
+    """What a module runs. `checksum` is of the document it came from; `modified` when RPCs changed it since.
+
+    `origin` is the checksum of the module's own configuration at that time: while that stays as it was, a process that
+    comes back goes on with what was told to the one before.
+    """
 
     desired: DesiredState = DesiredState()
     checksum: str = ""
@@ -35,6 +39,7 @@ class Running:
     updated_at: datetime | None = None
     shifts: dict[str, Shift] = field(default_factory=dict)
     ramps: dict[str, Ramp] = field(default_factory=dict)
+    origin: str = ""
 
     def changed(self, desired: DesiredState, at: datetime) -> "Running":
         """After an RPC changed the state."""
@@ -42,7 +47,11 @@ class Running:
 
     def loaded(self, desired: DesiredState, checksum: str, at: datetime) -> "Running":
         """After a whole document was applied: what RPCs did before is gone, and so are the rollouts."""
-        return Running(desired=desired, checksum=checksum, updated_at=at)
+        return Running(desired=desired, checksum=checksum, updated_at=at, origin=self.origin)
+
+    def from_own(self) -> "Running":
+        """After the document that was loaded turned out to be the module's own configuration."""
+        return replace(self, origin=self.checksum)
 
     def with_shift(self, target: str, shift: Shift) -> "Running":
         """With a traffic shift on a route (`target` empty: all routes) noted."""

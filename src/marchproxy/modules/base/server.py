@@ -115,16 +115,17 @@ class ModuleServer:
         if problems := core.faults(state):
             raise Refused(RefusalCode.INVALID_ARGUMENT, str(problems[0]), problems)
         await core.load(state, document)
+        core.note(Running.from_own)
         _log.info(
             "configuration loaded", checksum=document[:12], routes=len(state.routes), pools=len(state.pools)
         )
         return f"{len(state.routes)} routes, {len(state.pools)} pools, {len(state.rate_limits)} rate limits loaded"
 
     async def _start_state(self, core: ModuleCore) -> None:
-        """What the process before us ran, when it came from the same document; else the document."""
+        """What the process before us ran, unless our own configuration has changed since; then that."""
         state, document = self._read()
         kept = self._keeper.load()
-        if kept is not None and kept.checksum == document and kept.modified:
+        if kept is not None and kept.origin == document and (kept.modified or kept.checksum != document):
             try:
                 await core.restore(kept)
             except Refused as refused:
@@ -137,6 +138,7 @@ class ModuleServer:
         if problems := core.faults(state):
             raise Refused(RefusalCode.INVALID_ARGUMENT, str(problems[0]), problems)
         await core.load(state, document)
+        core.note(Running.from_own)
 
     def _read(self) -> tuple[DesiredState, str]:
         try:
