@@ -25,6 +25,7 @@ from marchproxy.modules.base.observation import Observation
 _PUBLISH_SECONDS = 5.0
 _WARM_SECONDS = 4.0
 _WARM_POLL = 0.005
+_ENVOY_OK = {"envoy": "ok"}
 
 
 class AlbEngine:
@@ -49,6 +50,7 @@ class AlbEngine:
         self._endpoints = endpoints
         self._applied = DesiredState()
         self._last = Observation()
+        self._serving = _with_pools(self._last, _ENVOY_OK)  # worked out once per look, not per question
         self._draining = False
 
     @property
@@ -95,7 +97,7 @@ class AlbEngine:
             return EngineHealth(
                 HealthStatus.STARTING if starting else HealthStatus.UNHEALTHY, words, {"envoy": words}
             )
-        return _with_pools(self._last, {"envoy": "ok"})
+        return self._serving
 
     async def check(self) -> EngineHealth:
         """Ask Envoy whether it is live, and look at every endpoint."""
@@ -125,6 +127,7 @@ class AlbEngine:
         self._last = replace(
             observation(stats, clusters), cpu_percent=cpu + own_cpu, memory_mb=memory + own_memory
         )
+        self._serving = _with_pools(self._last, _ENVOY_OK)
         return self._last
 
     async def drain(self, deadline: float) -> int:

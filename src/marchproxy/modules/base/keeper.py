@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import time
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,8 @@ from marchproxy.model.rollout import Phase, Rollout, RolloutLimits
 from marchproxy.modules.base.running import Ramp, Running, Shift
 
 _FORMAT = 1
+_REST = 9  # times as long as writing took: encoding holds the GIL, and may have a tenth of it
+_LONGEST_REST = 2.0
 _log = get_logger(__name__)
 
 
@@ -39,7 +42,9 @@ class Keeper:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
+                started = time.monotonic()
                 await asyncio.to_thread(self.flush)
+                await asyncio.sleep(min(_LONGEST_REST, _REST * (time.monotonic() - started)))
         finally:
             self.flush()
 

@@ -33,7 +33,7 @@ class LifecycleApi(Api):
             "config_modified": "true" if running.modified else "false",
         }
         return module_pb2.GetStatusResponse(
-            instance=instance_to_pb(reports.instance(parts)),
+            instance=instance_to_pb(reports.instance(parts, health)),
             status=HEALTH.to_pb(health.status),
             message=health.message,
             last_updated=moment_to_pb(parts.clock.now()),

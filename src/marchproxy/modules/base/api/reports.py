@@ -17,15 +17,16 @@ def health(parts: Parts) -> EngineHealth:
     return parts.core.engine.health()
 
 
-def instance(parts: Parts) -> ModuleInstance:
-    """The instance as it is now."""
+def instance(parts: Parts, now: EngineHealth | None = None) -> ModuleInstance:
+    """The instance as it is now; `now`: its health, where the caller has asked already."""
     core = parts.core
+    now = now or health(parts)
     return ModuleInstance(
         instance_id=InstanceId(core.identity.instance_id),
         module_type=core.engine.module_type,
         address=core.identity.address,
         version=Version(core.identity.version),
-        health=health(parts).status,
+        health=now.status,
         started_at=core.identity.started_at,
         current_connections=parts.sampler.last.active_connections,
         max_connections=core.identity.max_connections,
