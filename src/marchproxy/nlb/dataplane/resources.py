@@ -43,7 +43,8 @@ CONNECT_SECONDS = 1.0
 #: A connection that an instance refuses is offered to others; the pause lets the ejection of the first take effect.
 CONNECT_ATTEMPTS = 3
 _RETRY_PAUSE = 0.02
-_EJECTION_SECONDS = 2.0
+#: Of the first ejection; each further one in a row is longer by as much, up to the longest.
+_EJECTION_SECONDS, _LONGEST_EJECTION_SECONDS = 0.5, 5.0
 _NO_LIMIT = 1_000_000  # of connections to instances: the listener is where they are limited
 _HEALTHY = health_check_pb2.HealthStatus.Value("HEALTHY")
 _DRAINING = health_check_pb2.HealthStatus.Value("DRAINING")
@@ -203,7 +204,11 @@ def _load_balancing(policy: BalancePolicy) -> cluster_pb2.LoadBalancingPolicy:
 
 
 def _ejection() -> outlier_detection_pb2.OutlierDetection:
-    """An instance that refuses one connection gets no further one for a moment, whatever its heartbeats say."""
+    """An instance that refuses one connection gets no further one for a moment, whatever its heartbeats say.
+
+    The last one is never ejected: a connection that may fail is better than one that must, and an instance that was
+    restarted in a moment serves again in a moment.
+    """
     return outlier_detection_pb2.OutlierDetection(
         split_external_local_origin_errors=True,
         consecutive_local_origin_failure=_uint(1),
@@ -212,10 +217,10 @@ def _ejection() -> outlier_detection_pb2.OutlierDetection:
         enforcing_consecutive_gateway_failure=_uint(0),
         enforcing_success_rate=_uint(0),
         enforcing_local_origin_success_rate=_uint(0),
-        interval=_seconds(1.0),
+        interval=_seconds(0.25),
         base_ejection_time=_seconds(_EJECTION_SECONDS),
-        max_ejection_time=_seconds(5 * _EJECTION_SECONDS),
-        max_ejection_percent=_uint(100),
+        max_ejection_time=_seconds(_LONGEST_EJECTION_SECONDS),
+        max_ejection_percent=_uint(99),
     )
 
 
