@@ -55,6 +55,20 @@ def _root(
 
 
 @app.command(rich_help_panel=RUN)
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave it running at the end, until Ctrl-C.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Watch it work: real requests through NLB and ALB, a canary, a dead backend, a rate limit. Half a minute.
+
+    Everything runs on free ports of the loopback and is gone at the end. Exit code 1 when a claim does not hold.
+    """
+    from marchproxy.cli.demo.command import run_demo
+
+    run_demo(keep=keep, as_json=as_json)
+
+
+@app.command(rich_help_panel=RUN)
 def up(
     file: File,
     state_dir: Annotated[
@@ -63,6 +77,7 @@ def up(
             "--state-dir", help="State, logs and sockets. Default: one per file in the system's state folder."
         ),
     ] = None,
+    leash: Leash = None,
 ) -> None:
     """Run everything in a file on this machine: the NLB and every module, supervised.
 
@@ -71,7 +86,7 @@ def up(
     """
     from marchproxy.cli.up.command import run_up
 
-    run_up(file, state_dir)
+    run_up(file, state_dir, leash)
 
 
 @app.command(rich_help_panel=RUN)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.text import Text
 from rich.tree import Tree
 
@@ -47,7 +47,7 @@ async def explain(nlb: str, question: Question, *, as_json: bool) -> bool:
     if as_json:
         console.print_json(data=as_json_data(explanation), indent=2 if console.is_terminal else None)
     else:
-        print_explanation(console, explanation)
+        console.print(explanation_text(explanation))
     return explanation.served
 
 
@@ -85,8 +85,8 @@ def as_json_data(explanation: Explanation) -> dict[str, Any]:
     return data
 
 
-def print_explanation(console: Console, explanation: Explanation) -> None:
-    """Print the explanation for people."""
+def explanation_text(explanation: Explanation) -> Group:
+    """The explanation for people."""
     tree = Tree(Text(explanation.question.in_words(), style="bold"), guide_style="dim")
     step = tree.add(Text("NLB", style="bold cyan"))
     for line in explanation.nlb.trace:
@@ -96,7 +96,7 @@ def print_explanation(console: Console, explanation: Explanation) -> None:
         inside = tree.add(Text(f"{name} ({explanation.nlb.version})", style="bold cyan"))
         for line in _module_lines(explanation.module):
             inside.add(Text(line))
-    console.print(Group(tree, _conclusion(explanation)))
+    return Group(tree, _conclusion(explanation))
 
 
 def _module_lines(module: InModule) -> list[str]:

@@ -1,0 +1,113 @@
+"""The demo's configuration: one listener, one ALB, one route, two versions of a backend; on free ports."""
+
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from marchproxy.kit.settings import HostPort
+
+HOST = "127.0.0.1"
+ROUTE = "shop"
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSpec:
+    """One backend server."""
+
+    name: str
+    version: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class DemoConfig:
+    """The file's text, and what of it the demo needs to know."""
+
+    text: str
+    web: HostPort
+    nlb: HostPort
+    backends: tuple[BackendSpec, ...]
+
+
+def make_config() -> DemoConfig:
+    """A configuration on ports that are free now."""
+    web, nlb, nlb_metrics, nlb_admin, alb, health, metrics, admin, plain, proxied, *rest = _free_ports(14)
+    backends = tuple(
+        BackendSpec(f"{version}-{letter}", version, rest.pop())
+        for version in ("v1", "v2")
+        for letter in ("a", "b")
+    )
+    text = _TEMPLATE.format(
+        host=HOST,
+        web=web,
+        nlb=nlb,
+        nlb_metrics=nlb_metrics,
+        nlb_admin=nlb_admin,
+        alb=alb,
+        health=health,
+        metrics=metrics,
+        admin=admin,
+        plain=plain,
+        proxied=proxied,
+        v1=_addresses(backends, "v1"),
+        v2=_addresses(backends, "v2"),
+    )
+    return DemoConfig(text, HostPort(HOST, web), HostPort(HOST, nlb), backends)
+
+
+def _addresses(backends: tuple[BackendSpec, ...], version: str) -> str:
+    return ", ".join(f'"{HOST}:{backend.port}"' for backend in backends if backend.version == version)
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:  # all held at the same time, so that they differ
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((HOST, 0))
+        return [int(each.getsockname()[1]) for each in sockets]
+
+
+_TEMPLATE = """\
+# Written by `marchproxy demo`: clients → NLB → ALB → two versions of a backend.
+nlb:
+  grpc: "{host}:{nlb}"
+  metrics: "{host}:{nlb_metrics}"
+  drain_seconds: 5s
+  envoy: {{admin: "{host}:{nlb_admin}"}}
+
+modules:
+  - id: alb-1
+    type: alb
+    grpc: "{host}:{alb}"
+    health: "{host}:{health}"
+    metrics: "{host}:{metrics}"
+    traffic: "{host}:{plain}"
+    proxy_traffic: "{host}:{proxied}"
+    drain_seconds: 5s
+    metrics_interval: 1s
+    envoy: {{admin: "{host}:{admin}"}}
+
+listeners:
+  - {{name: web, address: "{host}:{web}"}}
+
+routes:
+  - id: shop
+    path: /
+    listeners: [web]
+    retry: {{attempts: 3, on: [connect_failure, reset]}}
+    backends:
+      - {{pool: shop-v1, weight: 100}}
+      - {{pool: shop-v2, weight: 0}}
+
+pools:
+  - name: shop-v1
+    version: v1
+    balance: round_robin
+    endpoints: [{v1}]
+    health_check: &check {{path: /healthz, interval: 500ms, timeout: 400ms, unhealthy_threshold: 2, healthy_threshold: 1}}
+  - name: shop-v2
+    version: v2
+    balance: round_robin
+    endpoints: [{v2}]
+    health_check: *check
+"""
