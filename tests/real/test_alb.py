@@ -261,7 +261,7 @@ async def test_a_dead_backend_fails_no_request(alb: Alb) -> None:
         # a request that the dying backend had already taken may be lost; nothing may be once it is gone
         assert len(tally.bad()) <= 2
         async with load(alb.port, host="pair.test", connections=2) as tally:
-            await tally.more(300)
+            await tally.more(600)
         assert tally.bad() == []
     await alb.stub.DeleteRoute(pb.DeleteRouteRequest(route_id="pair"))
 
