@@ -229,6 +229,7 @@ class ModuleServer:
             for endpoint in https.values():
                 await endpoint.start()
             await grpc_server.start()
+            await grpc_server.set_serving(True)  # for the service by name as well
             yield grpc_server
         finally:
             await grpc_server.stop(_GRPC_GRACE)

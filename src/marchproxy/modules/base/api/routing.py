@@ -24,8 +24,10 @@ from marchproxy.model.query import Fields, select_rows
 from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.base.api.parts import Api
+from marchproxy.modules.base.core import Decide
 from marchproxy.modules.base.observation import PoolSeen
 from marchproxy.modules.base.rules.changes import delete_route, put_pools, put_routes
+from marchproxy.modules.base.rules.places import as_sent
 
 ROUTE_FIELDS: Fields[Route] = {
     "route_id": lambda route: route.route_id,
@@ -84,7 +86,11 @@ class RoutingApi(Api):
             routes = routes_from_pb(request.routes)
             return put_routes(state, routes, replace_all=request.replace_all)
 
-        problems = await self._apply(decide, validate_only=request.validate_only)
+        def place(problem: Problem, state: DesiredState) -> Problem:
+            sent = [route.route_id for route in request.routes]
+            return as_sent(problem, "routes", [route.route_id for route in state.routes], sent)
+
+        problems = await self._apply(decide, place, validate_only=request.validate_only)
         if problems is not None:
             return module_pb2.UpdateRoutesResponse(success=False, **problems)
         count = len(request.routes)
@@ -129,7 +135,11 @@ class RoutingApi(Api):
         def decide(state: DesiredState) -> DesiredState:
             return put_pools(state, pools_from_pb(request.pools), replace_all=request.replace_all)
 
-        problems = await self._apply(decide, validate_only=request.validate_only)
+        def place(problem: Problem, state: DesiredState) -> Problem:
+            sent = [pool.name for pool in request.pools]
+            return as_sent(problem, "pools", [pool.name for pool in state.pools], sent)
+
+        problems = await self._apply(decide, place, validate_only=request.validate_only)
         if problems is not None:
             return module_pb2.UpdateBackendsResponse(success=False, **problems)
         count = len(request.pools)
@@ -145,16 +155,25 @@ class RoutingApi(Api):
         return f'route "{route_id}" deleted'
 
     async def _apply(
-        self, decide: Callable[[DesiredState], DesiredState], *, validate_only: bool
+        self, decide: Decide, place: Callable[[Problem, DesiredState], Problem], *, validate_only: bool
     ) -> dict[str, Any] | None:
-        """Apply, or only validate; the fields that a refusal fills, or None."""
+        """Apply, or only validate; the fields that a refusal fills, or None. `place` words a fault of the new state."""
         core = self._parts.core
+        decided: list[DesiredState] = []
+
+        def decide_once(state: DesiredState) -> DesiredState:
+            decided.append(decide(state))
+            return decided[-1]
+
         try:
             if not validate_only:
-                await core.change(decide)
-            elif problems := core.faults(decide(core.desired)):
+                await core.change(decide_once)
+            elif problems := core.faults(decide_once(core.desired)):
                 raise InvalidValue(problems)
-        except (InvalidValue, Refused) as failure:
+        except (InvalidValue, Refused) as refused:
+            failure: InvalidValue | Refused = refused
+            if decided and failure.problems:
+                failure = InvalidValue(place(problem, decided[-1]) for problem in failure.problems)
             found = failure.problems or (Problem("", str(failure)),)
             return {**self._parts.error_fields(failure), "validation_errors": validation_errors(found)}
         return None
