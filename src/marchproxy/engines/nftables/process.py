@@ -1,0 +1,106 @@
+"""Process: runs one short-lived tool (nft, conntrack, ip) under a deadline and hands its output over in pieces."""
+
+import asyncio
+import signal
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+_CHUNK = 1 << 18
+_MAX_ERROR = 64 << 10
+
+
+class NftablesError(Exception):
+    """The kernel's rules or connections could not be read or written; the message says which tool said what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a tool ended: its exit code and what it said on stderr (the first 64 KiB)."""
+
+    code: int
+    complaint: str
+
+
+async def run_tool(
+    command: Sequence[str], *, timeout: float, stdin: bytes = b"", take: Callable[[bytes], object] = len
+) -> Finished:
+    """Run to the end and give stdout to `take` piece by piece, as it comes; `take` must not raise. No shell.
+
+    Raises NftablesError when the tool cannot be started, is ended by a signal, or has not ended after `timeout` seconds;
+    then it has been killed.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    except OSError as error:
+        raise NftablesError(f"{command[0]} cannot be run: {error}") from error
+    name = " ".join(command)
+    try:
+        async with asyncio.timeout(timeout):
+            complaint = await _talk(process, stdin, take)
+            code = await process.wait()
+    except TimeoutError as error:
+        raise NftablesError(f"`{name}` was killed: it had not ended after {timeout:g} s") from error
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    if code < 0:
+        raise NftablesError(f"`{name}` was ended by {signal.Signals(-code).name}")
+    return Finished(code, complaint)
+
+
+async def read_output(command: Sequence[str], *, timeout: float, limit: int = 64 << 20) -> bytes:
+    """Run and return stdout. Raises NftablesError, also for a non-zero exit or more than `limit` bytes."""
+    output = bytearray()
+
+    def take(piece: bytes) -> None:
+        output.extend(piece[: limit + 1 - len(output)])
+
+    finished = await run_tool(command, timeout=timeout, take=take)
+    if finished.code:
+        raise NftablesError(f"`{' '.join(command)}` failed: {finished.complaint}")
+    if len(output) > limit:
+        raise NftablesError(f"`{' '.join(command)}` printed more than {limit} bytes")
+    return bytes(output)
+
+
+class Lines:
+    """Cuts pieces into whole lines and hands each batch over; holds back at most one unfinished line."""
+
+    def __init__(self, take: Callable[[list[bytes]], object]) -> None:
+        self._take = take
+        self._rest = b""
+
+    def __call__(self, piece: bytes) -> None:
+        """Take the next piece."""
+        *lines, self._rest = (self._rest + piece).split(b"\n")
+        self._take(lines)
+
+
+async def _talk(process: Process, stdin: bytes, take: Callable[[bytes], object]) -> str:
+    assert process.stdin and process.stdout and process.stderr  # noqa: PT018 - three pipes were asked for
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_write(process.stdin, stdin))
+        complaint = group.create_task(_read_start(process.stderr))
+        while piece := await process.stdout.read(_CHUNK):
+            take(piece)
+    return complaint.result()
+
+
+async def _write(stream: asyncio.StreamWriter, data: bytes) -> None:
+    # a tool that ends early says why by its exit code and stderr
+    with suppress(BrokenPipeError, ConnectionResetError):
+        stream.write(data)
+        await stream.drain()
+        stream.close()
+        await stream.wait_closed()
+
+
+async def _read_start(stream: asyncio.StreamReader) -> str:
+    start = bytearray()
+    while piece := await stream.read(_CHUNK):
+        start += piece[: _MAX_ERROR - len(start)]
+    return start.decode(errors="replace").strip()
