@@ -25,7 +25,7 @@ from marchproxy.nlb.state.table import Entry, RoutingTable
 from marchproxy.nlb.state.verdicts import LISTENER, Answer, Answers, Subject
 
 _log = get_logger(__name__)
-_FORMAT = 1
+_FORMAT = 2
 # What forwarding rests on is saved before it is applied; this is for the rest, such as the routing table.
 _DEBOUNCE_SECONDS = 0.2
 
@@ -138,16 +138,22 @@ def _parse_member(item: Mapping[str, Any], now: Moment) -> Member:
 
 def _dump_entry(entry: Entry) -> dict[str, Any]:
     return {
-        "route": json_format.MessageToDict(route_to_pb(entry.route)),
-        "sources": sorted(entry.sources),
+        "announced": [
+            {"source": source, "route": json_format.MessageToDict(route_to_pb(route))}
+            for source, route in entry.announced
+        ],
         "created_at": entry.created_at.isoformat(),
     }
 
 
 def _parse_entry(item: Mapping[str, Any]) -> Entry:
-    pb = json_format.ParseDict(item["route"], types_pb2.Route())
-    sources = frozenset(str(source) for source in item["sources"])
-    return Entry(route_from_pb(pb), sources, datetime.fromisoformat(item["created_at"]))
+    announced = tuple(
+        (str(each["source"]), route_from_pb(json_format.ParseDict(each["route"], types_pb2.Route())))
+        for each in item["announced"]
+    )
+    if not announced:
+        raise ValueError("a route that nobody announced")
+    return Entry(announced, datetime.fromisoformat(item["created_at"]))
 
 
 def _dump_verdict(verdict: Verdict) -> dict[str, Any]:

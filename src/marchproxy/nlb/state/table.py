@@ -1,6 +1,10 @@
-"""Routing table: the routes that operators and modules announced, and who stands for each."""
+"""Routing table: the routes that operators and modules announced, and who stands for each.
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+A module serves its routes as it runs them, whatever a document once said, and two versions of a module may run different
+ones. So every source has its own say, the newest one counts, and only what one source says has to be free of clashes.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -16,11 +20,38 @@ MAX_ROUTES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One route and the sources that announced it."""
+    """One route as each source announced it, the newest announcement last."""
 
-    route: Route
-    sources: frozenset[str]
+    announced: tuple[tuple[str, Route], ...]
     created_at: datetime
+
+    @property
+    def route(self) -> Route:
+        """The route as it was announced last."""
+        return self.announced[-1][1]
+
+    @property
+    def sources(self) -> frozenset[str]:
+        """Everybody who stands for it."""
+        return frozenset(source for source, _ in self.announced)
+
+    def announced_by(self, source: str) -> Route | None:
+        """The route as this source announced it."""
+        return dict(self.announced).get(source)
+
+    def with_announcement(self, source: str, route: Route) -> "Entry":
+        """The entry after an announcement; one that repeats what the source said before changes nothing."""
+        if self.announced_by(source) == route:
+            return self
+        return replace(self, announced=(*self._others(source), (source, route)))
+
+    def without(self, source: str) -> "Entry | None":
+        """The entry without a source; None when nobody stands for it any more."""
+        others = self._others(source)
+        return replace(self, announced=others) if others else None
+
+    def _others(self, source: str) -> tuple[tuple[str, Route], ...]:
+        return tuple(pair for pair in self.announced if pair[0] != source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +75,38 @@ class TableUpdate:
 
 
 def check_update(table: RoutingTable, update: TableUpdate) -> tuple[Problem, ...]:
-    """Every fault that the update would bring: of its routes, and between them and those that stay."""
+    """Every fault that the update would bring: of its routes, and between them and those that its source keeps."""
     if len(update.routes) > MAX_ROUTES:
         return (Problem("routes", f"more than {MAX_ROUTES} routes"),)
     given = {route.route_id for route in update.routes}
-    staying = [route for route in _without(table, update).routes() if route.route_id not in given]
+    kept = () if update.replace_all else table.entries.values()
+    staying = [
+        route
+        for entry in kept
+        if (route := entry.announced_by(update.source)) is not None and route.route_id not in given
+    ]
     # those that stay come first, so that a clash is blamed on the newcomer
     together = (*staying, *update.routes)
     # pools belong to the modules: the NLB cannot know them, so every name counts as known
     pools = [BackendPool(name) for name in {ref.pool for route in together for ref in route.backends}]
     faults = list(_renumbered(check_routes(together, pools), len(staying)))
-    faults += _operators_routes(table, update)
-    if len(together) > MAX_ROUTES:
+    if len(_without(table, update).entries.keys() | given) > MAX_ROUTES:
         faults.append(Problem("routes", f"the table would hold more than {MAX_ROUTES} routes"))
     return tuple(faults)
 
 
 def apply_update(table: RoutingTable, update: TableUpdate, now: datetime) -> tuple[RoutingTable, int]:
     """The table after a sound update, and how many routes were added, replaced or removed."""
-    entries = dict(_without(table, update).entries)
+    given = {route.route_id for route in update.routes}
+    entries = {key: entry for key, entry in table.entries.items() if key in given}
     for route in update.routes:
-        old = table.entries.get(route.route_id)
-        sources = (old.sources if old else frozenset()) | {update.source}
-        entries[route.route_id] = Entry(route, sources, old.created_at if old else now)
+        old = entries.get(route.route_id)
+        entries[route.route_id] = (
+            Entry(((update.source, route),), now)
+            if old is None
+            else old.with_announcement(update.source, route)
+        )
+    entries = {**_without(table, update).entries, **entries}
     touched = {
         key for key in {*entries, *table.entries} if _route(entries, key) != _route(table.entries, key)
     }
@@ -80,13 +120,9 @@ def delete_route(table: RoutingTable, route_id: RouteId, source: str) -> Routing
         raise Refused(RefusalCode.NOT_FOUND, f'no route "{route_id}"')
     if source != OPERATOR and source not in entry.sources:
         raise Refused(RefusalCode.PERMISSION_DENIED, f'route "{route_id}" was not announced by "{source}"')
-    entries = dict(table.entries)
-    remaining = entry.sources - {source}
-    if source == OPERATOR or not remaining:
-        del entries[route_id]
-    else:
-        entries[route_id] = replace(entry, sources=remaining)
-    return RoutingTable(entries)
+    remaining = None if source == OPERATOR else entry.without(source)
+    entries = {key: kept for key, kept in table.entries.items() if key != route_id}
+    return RoutingTable(entries if remaining is None else {**entries, route_id: remaining})
 
 
 def forget_sources(table: RoutingTable, sources: Iterable[str]) -> RoutingTable:
@@ -100,24 +136,8 @@ def _without(table: RoutingTable, update: TableUpdate) -> RoutingTable:
     """The table without what the update's source withdraws by not naming it any more."""
     if not update.replace_all:
         return table
-    kept = {
-        key: replace(entry, sources=entry.sources - {update.source})
-        for key, entry in table.entries.items()
-        if entry.sources != {update.source}
-    }
-    return RoutingTable(kept)
-
-
-def _operators_routes(table: RoutingTable, update: TableUpdate) -> Sequence[Problem]:
-    if update.source == OPERATOR:
-        return ()
-    return [
-        Problem(
-            f"routes[{index}].id", f'"{route.route_id}" is an operator\'s route and differs from this one'
-        )
-        for index, route in enumerate(update.routes)
-        if (old := table.entries.get(route.route_id)) and OPERATOR in old.sources and old.route != route
-    ]
+    kept = {key: entry.without(update.source) for key, entry in table.entries.items()}
+    return RoutingTable({key: entry for key, entry in kept.items() if entry is not None})
 
 
 def _route(entries: Mapping[RouteId, Entry], key: RouteId) -> Route | None:

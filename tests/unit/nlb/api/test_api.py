@@ -105,10 +105,11 @@ async def test_a_registration_with_a_route_that_clashes_changes_nothing(nlb, a):
     clash = types_pb2.Route(
         route_id="other", protocol=types_pb2.PROTOCOL_HTTP, destination_pattern="shop.example"
     )
-    request = nlb_pb2.RegisterModuleRequest(instance=a.message(), initial_routes=[clash])
+    twin = types_pb2.Route(route_id="twin", protocol=clash.protocol, destination_pattern="shop.example")
+    request = nlb_pb2.RegisterModuleRequest(instance=a.message(), initial_routes=[clash, twin])
     answer = await nlb.stub.RegisterModule(request)
     assert not answer.success
-    assert list(answer.error.details) == ["initial_routes[0].priority"]
+    assert list(answer.error.details) == ["initial_routes[1].priority"]
     assert (await nlb.stub.ListModules(nlb_pb2.ListModulesRequest())).total_modules == 0
 
 

@@ -37,7 +37,7 @@ SHOP = Route(RouteId("shop"), RouteMatch(("shop.example",)), (BackendRef(PoolNam
 ANSWER = Answer(Verdict(can_handle=True, priority=3, reason="yes"), "r", SHOP)
 SAVED = Saved(
     members=(Member(ALB, "r", NOW.wall, NOW),),
-    table=RoutingTable({SHOP.route_id: Entry(SHOP, frozenset({"", "alb-1"}), NOW.wall)}),
+    table=RoutingTable({SHOP.route_id: Entry((("", SHOP), ("alb-1", SHOP)), NOW.wall)}),
     answers={
         (ALB.instance_id, Subject(LISTENER, "web")): ANSWER,
         (ALB.instance_id, Subject(ROUTE, "shop")): ANSWER,

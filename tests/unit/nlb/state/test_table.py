@@ -67,14 +67,23 @@ def test_a_replaced_route_keeps_its_age_and_an_equal_one_counts_as_no_change():
 @pytest.mark.parametrize(
     ("update", "paths"),
     [
-        (TableUpdate("x", (route("new"), route("other", "/a"))), ["routes[1].priority"]),
+        (TableUpdate("alb-1", (route("new"), route("other", "/a"))), ["routes[1].priority"]),
+        (TableUpdate("x", (route("new"), route("other", "/a"))), []),
         (TableUpdate("x", (route("new"), route("new"))), ["routes[1].id"]),
         (TableUpdate("x", (route("bad", "no-slash"),)), ["routes[0].path"]),
         (TableUpdate("x", (route("a", "/elsewhere"),)), []),
         (TableUpdate("alb-1", (route("other", "/a"),), replace_all=True), []),
         (TableUpdate("x", (route("pooled", backends=(BackendRef(PoolName("theirs")),)),)), []),
     ],
-    ids=["clash with one that stays", "twice", "malformed", "replaces", "the other goes", "pools are theirs"],
+    ids=[
+        "clash with one that stays",
+        "another source may differ",
+        "twice",
+        "malformed",
+        "replaces",
+        "the other goes",
+        "pools are theirs",
+    ],
 )
 def test_faults_are_blamed_on_the_newcomer(update, paths):
     assert [problem.path for problem in check_update(table(A), update)] == paths
@@ -87,11 +96,15 @@ def test_every_fault_of_every_route_is_reported():
     assert sorted(paths) == ["routes[0].path", "routes[1].path", "routes[2].timeout"]
 
 
-def test_a_module_cannot_change_an_operators_route_but_may_repeat_it():
-    known = table(TableUpdate(OPERATOR, (route("a"),)))
-    other = TableUpdate("alb-1", (replace(route("a"), priority=9),))
-    assert [problem.path for problem in check_update(known, other)] == ["routes[0].id"]
-    assert check_update(known, TableUpdate("alb-1", (route("a"),))) == ()
+def test_the_newest_announcement_counts_and_the_others_are_kept():
+    said_once, runs = route("a"), replace(route("a"), priority=9)
+    known = table(TableUpdate(OPERATOR, (said_once,)), TableUpdate("alb-1", (runs,)))
+    entry = known.entries[RouteId("a")]
+    assert entry.route == runs
+    assert entry.sources == {OPERATOR, "alb-1"}
+    again, changed = apply_update(known, TableUpdate(OPERATOR, (said_once,), replace_all=True), LATER)
+    assert (again.entries[RouteId("a")].route, changed) == (runs, 0)  # a repetition is not news
+    assert forget_sources(known, ["alb-1"]).entries[RouteId("a")].route == said_once
 
 
 @pytest.mark.parametrize(
