@@ -15,7 +15,7 @@ from bench.support.numbers import paired_ratio
 from bench.support.peers import backend, envoy_http, haproxy_http
 from bench.support.ports import free_ports
 from bench.support.processes import cpu_seconds, family, wait_for_http
-from bench.support.report import Report
+from bench.support.report import Report, load_note
 from bench.support.stage import run
 from bench.support.wrk import Run, run_wrk
 
@@ -48,7 +48,7 @@ def _measure(directory: Path, quick: bool) -> Report:  # noqa: FBT001 - the sign
             for name, path in paths.items():
                 rounds[name].append(_one_run(path, seconds=2 if quick else 4))
     figures = _figures(rounds)
-    return Report("http", _table(paths, figures), _ratios(rounds), figures)
+    return Report("http", _table(paths, figures), _ratios(rounds), figures, load_note())
 
 
 def _start(stack: ExitStack, directory: Path) -> dict[str, _Path]:
@@ -120,4 +120,4 @@ def _table(paths: Mapping[str, _Path], figures: Mapping[str, float]) -> Table:
 
 
 if __name__ == "__main__":
-    run("http", __doc__ or "", _measure)
+    run("http", __doc__ or "", _measure, needs=("haproxy", "wrk"))
