@@ -3,12 +3,15 @@
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from marchproxy import __version__
 from marchproxy.cli.look.subject import Subject
+
+if TYPE_CHECKING:
+    from marchproxy.cli.change import Change
 
 _HELP = """One load balancer for TCP, HTTP, databases, LLM inference and live video.
 
@@ -29,13 +32,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-RUN, LOOK = "Run", "Look"
+RUN, LOOK, CHANGE = "Run", "Look", "Change"
+
+change = typer.Typer(help="Change a running system, until its file is loaded again.", no_args_is_help=True)
+app.add_typer(change, name="set", rich_help_panel=CHANGE)
 
 File = Annotated[Path, typer.Argument(help="The YAML file; docs/configuration.md describes every key.")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="The YAML file.", envvar="MARCHPROXY_FILE")]
 Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON document on stdout.")]
 Leash = Annotated[int | None, typer.Option("--leash", hidden=True, help="End with this parent process.")]
 Nlb = Annotated[str, typer.Option("--nlb", envvar="MARCHPROXY_NLB", help="The NLB's gRPC address.")]
+OnRoute = Annotated[
+    str, typer.Option("--route", help="Only this route. Default: every route that knows the version.")
+]
 DEFAULT_NLB = "127.0.0.1:50050"
 
 
@@ -175,6 +184,73 @@ def explain(
     except NotAQuestion as error:
         raise typer.BadParameter(str(error)) from error
     if not run_client(lambda: find(nlb, question, as_json=as_json)):
+        raise typer.Exit(1)
+
+
+@change.command("weight")
+def set_weight(
+    version: Annotated[str, typer.Argument(help="A version of the backend pools, such as v2.")],
+    percent: Annotated[
+        int, typer.Argument(min=0, max=100, help="Its share; the others keep their proportions.")
+    ],
+    route: OnRoute = "",
+    nlb: Nlb = DEFAULT_NLB,
+) -> None:
+    """Give a version of the backends its share of the traffic."""
+    from marchproxy.cli.change import set_weight as weight
+
+    _change(nlb, weight(version, percent, route))
+
+
+@change.command("limit")
+def set_limit(
+    route: Annotated[str, typer.Argument(help="The route.")],
+    rate: Annotated[int, typer.Argument(min=0, help="Requests per second; 0 turns the limit off.")],
+    burst: Annotated[
+        int, typer.Option("--burst", min=0, help="Requests at once. Default: one second's worth.")
+    ] = 0,
+    nlb: Nlb = DEFAULT_NLB,
+) -> None:
+    """Limit how many requests a route takes; the others get 429."""
+    from marchproxy.cli.change import set_limit as limit
+
+    _change(nlb, limit(route, rate, burst))
+
+
+@app.command(rich_help_panel=CHANGE)
+def rollback(
+    version: Annotated[
+        str, typer.Argument(help="Which version; default: the one before the last shift.")
+    ] = "",
+    route: OnRoute = "",
+    nlb: Nlb = DEFAULT_NLB,
+) -> None:
+    """Give all traffic back to an earlier version, and end a promotion."""
+    from marchproxy.cli.change import roll_back
+
+    _change(nlb, roll_back(version, route))
+
+
+@app.command(rich_help_panel=CHANGE)
+def promote(
+    version: Annotated[str, typer.Argument(help="A version of the backend pools, such as v2.")],
+    step: Annotated[
+        int, typer.Option("--step", min=0, max=100, help="Points at a time, watched; 0: everything at once.")
+    ] = 0,
+    route: OnRoute = "",
+    nlb: Nlb = DEFAULT_NLB,
+) -> None:
+    """Give a version all traffic: at once, or in steps for as long as its errors and latency allow."""
+    from marchproxy.cli.change import promote as promotion
+
+    _change(nlb, promotion(version, route, step=step))
+
+
+def _change(nlb: str, wanted: "Change") -> None:
+    from marchproxy.cli.change import change_all
+    from marchproxy.cli.running import run_client
+
+    if not run_client(lambda: change_all(nlb, wanted)):
         raise typer.Exit(1)
 
 
