@@ -66,15 +66,11 @@ class RoutingApi(Api):
     ) -> module_pb2.GetRoutesResponse:
         """The routes that run now."""
         self._parts.expect(request.instance_id)
+        routes, query = self._parts.core.desired.routes, query_from_pb(request.query)
         try:
-            page = select_rows(self._parts.core.desired.routes, query_from_pb(request.query), ROUTE_FIELDS)
+            return self._parts.routes.answer(routes, query, lambda: select_rows(routes, query, ROUTE_FIELDS))
         except InvalidValue as error:
             raise invalid(str(error)) from error
-        return module_pb2.GetRoutesResponse(
-            routes=self._parts.routes.of(page.rows, self._parts.core.desired.routes),
-            total_routes=page.total_items,
-            pagination=page_to_pb(page),
-        )
 
     async def UpdateRoutes(
         self, request: module_pb2.UpdateRoutesRequest, _: Context
