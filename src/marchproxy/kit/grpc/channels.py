@@ -40,12 +40,17 @@ class ChannelLimit(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ChannelOptions:
-    """Limits of a pool. `keepalive` and `keepalive_timeout` in seconds; a server must allow pings that often."""
+    """Limits of a pool, times in seconds.
+
+    keepalive, keepalive_timeout: a server must allow pings that often.
+    longest_reconnect: between two attempts to reach a peer that is away; it may be back for as long before it is seen.
+    """
 
     max_channels: int = 256
     max_message_bytes: int = 16 * 1024 * 1024
     keepalive: float = 20.0
     keepalive_timeout: float = 10.0
+    longest_reconnect: float = 2.0
 
 
 @dataclass(slots=True)
@@ -178,5 +183,5 @@ def _channel_arguments(options: ChannelOptions) -> list[tuple[str, int]]:
         # the defaults (1 s growing to 120 s) would keep a peer that is back unreachable for minutes
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 2000),
+        ("grpc.max_reconnect_backoff_ms", max(100, int(options.longest_reconnect * 1000))),
     ]

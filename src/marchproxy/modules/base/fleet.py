@@ -5,13 +5,26 @@ from collections.abc import Iterable
 
 from marchproxy.contract.convert import MODULE_TYPES
 from marchproxy.contract.pb import nlb_pb2, nlb_pb2_grpc, types_pb2
-from marchproxy.kit.grpc import ChannelPool
+from marchproxy.kit.breaker import BreakerLimits
+from marchproxy.kit.clock import Clock
+from marchproxy.kit.grpc import ChannelOptions, ChannelPool, ChannelTls
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.module import ModuleType
 from marchproxy.modules.base.registrar import CALL_ERRORS, Registrar
 
 _ASK_SECONDS = 2.0
 _log = get_logger(__name__)
+
+
+def pool_of_nlbs(heartbeat_interval: float, tls: ChannelTls | None, clock: Clock) -> ChannelPool:
+    """Channels to NLBs: one that is back after a restart hears of us before it counts three missed heartbeats."""
+    soon = heartbeat_interval / 2
+    return ChannelPool(
+        clock=clock,
+        tls=tls,
+        breaker_limits=BreakerLimits(open_seconds=min(BreakerLimits().open_seconds, soon)),
+        options=ChannelOptions(longest_reconnect=min(ChannelOptions().longest_reconnect, soon)),
+    )
 
 
 class NlbFleet:

@@ -70,7 +70,7 @@ class Registrar:
         self._clock = clock
         self._interval = interval
         self._on_advice = on_advice
-        self._backoff = Backoff(initial=0.2, maximum=max(0.2, min(interval, 5.0)))
+        self._backoff = Backoff(initial=min(0.2, interval / 2), maximum=min(interval / 2, 5.0))
         self._routes_changed = asyncio.Event()
         self._registration_id = ""
         self._reported = ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from marchproxy.contract.document import checksum, encode
 from marchproxy.contract.pb import module_pb2_grpc
 from marchproxy.kit.clock import Clock, SystemClock
-from marchproxy.kit.grpc import CallMetrics, ChannelPool, GrpcServer, Registration
+from marchproxy.kit.grpc import CallMetrics, GrpcServer, Registration
 from marchproxy.kit.http import HttpEndpoint
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.metrics import new_registry
@@ -23,7 +23,7 @@ from marchproxy.modules.base.core import Identity, ModuleCore
 from marchproxy.modules.base.deployment import Deployment
 from marchproxy.modules.base.engine import Engine
 from marchproxy.modules.base.exposition import ModuleCollector
-from marchproxy.modules.base.fleet import NlbFleet
+from marchproxy.modules.base.fleet import NlbFleet, pool_of_nlbs
 from marchproxy.modules.base.keeper import Keeper
 from marchproxy.modules.base.launcher import Command, ProcessLauncher
 from marchproxy.modules.base.registrar import Advice, Registrar
@@ -74,7 +74,7 @@ class ModuleServer:
         self._origin = origin
         self._signals = signals
         self._clock = clock or SystemClock()
-        self._pool = ChannelPool(clock=self._clock, tls=settings.nlb_tls)
+        self._pool = pool_of_nlbs(settings.heartbeat_interval, settings.nlb_tls, self._clock)
         self._keeper = Keeper(settings.own_state_dir() / _STATE_FILE)
         self._advised: set[str] = set()
         self._told: tuple[Route, ...] = ()
