@@ -16,7 +16,7 @@ import httpx
 import psutil
 import yaml
 
-from marchproxy.contract.pb import module_pb2, module_pb2_grpc, nlb_pb2, nlb_pb2_grpc, types_pb2
+from marchproxy.contract.pb import module_pb2_grpc, nlb_pb2, nlb_pb2_grpc, types_pb2
 from tests.real.support.ports import free_port
 from tests.real.support.process import Started, kill_left, naming, start
 
