@@ -1,6 +1,7 @@
 """bench.control: what the calls of an ALB cost, mutations up to Envoy's acknowledgement, and the memory they leave."""
 
 import asyncio
+import gc
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -119,9 +120,11 @@ async def _play(few: Service, many: Service, bare: str, bare_pid: int, *, quick:
             _Timed("reload", small.reload, 3, before=lambda: rewrite(few, _FEW)),
             _Timed(f"reload{_MANY_SUFFIX}", large.reload, 1, before=lambda: rewrite(many, _MANY)),
         ]
+        gc.disable()  # collecting between rounds: the pauses of the client are not what is measured
         for timed in plan:
             await milliseconds(timed.call, 3, before=timed.before)
         for _ in range(3 if quick else 9):
+            gc.collect()
             await asyncio.sleep(_SETTLE_SECONDS)
             for name, client, pid in (("get_status", small, few.process.pid), ("bare_grpc", plain, bare_pid)):
                 measured = await load(client.get_status, pid, concurrency=_CONCURRENCY, seconds=1.5)
