@@ -1,5 +1,6 @@
 """The demo's configuration: one listener, one ALB, one route, two versions of a backend; on free ports."""
 
+import random
 import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from marchproxy.kit.settings import HostPort
 
 HOST = "127.0.0.1"
 ROUTE = "shop"
+# below those that the kernel gives to outgoing connections, of which the demo makes many
+_PORTS = range(18_000, 32_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +64,17 @@ def _addresses(backends: tuple[BackendSpec, ...], version: str) -> str:
 
 def _free_ports(count: int) -> list[int]:
     with ExitStack() as stack:  # all held at the same time, so that they differ
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [int(each.getsockname()[1]) for each in sockets]
+        held: list[int] = []
+        for port in random.sample(_PORTS, len(_PORTS)):
+            probe = stack.enter_context(socket.socket())
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            held.append(port)
+            if len(held) == count:
+                return held
+    raise OSError(f"fewer than {count} ports are free between {_PORTS.start} and {_PORTS.stop}")
 
 
 _TEMPLATE = """\

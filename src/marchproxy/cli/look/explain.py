@@ -109,7 +109,7 @@ def _module_lines(module: InModule) -> list[str]:
         healthy = [e.address for e in pool.endpoints if health(e.health_status) in {"healthy", "unknown"}]
         lines.append(
             f"pool {pool.name} ({pool.version}) gets {shares.get(pool.name, 0)} %; healthy: "
-            f"{len(healthy)} of {len(pool.endpoints)} endpoints ({', '.join(healthy) or 'none'})"
+            f"{len(healthy)} of {len(pool.endpoints)} endpoints ({', '.join(healthy) or 'none: every one is tried'})"
         )
     lines += [_limit_line(limit) for limit in module.limits]
     return lines

@@ -78,10 +78,10 @@ def read_question(url: str, method: str, headers: Sequence[str]) -> Question:
     if not port:
         raise NotAQuestion(f"{url}: which port? write tcp://{parts.hostname}:PORT")
     fields = _read_headers(headers)
-    host = fields.pop("host", parts.hostname)
+    asked = fields.pop("host", None)
     return Question(
         scheme=parts.scheme,
-        host=_without_port(host),
+        host=parts.hostname if asked is None else _without_port(asked),
         port=port,
         path=parts.path or "/",
         method=method.upper(),

@@ -73,17 +73,25 @@ class System:
                 reload = Reload(client, await self._takers(client))
                 refusals = await reload.check(loaded.state)
                 if not refusals:
-                    refusals = await reload.apply(loaded.state, self._loaded.state)
+                    refusals = await self._apply(reload, loaded, text)
         except CallFailed as error:
             refusals = [Refusal("nlb", (str(error),))]
         if refusals:
             lines = [f"{refusal.who}: {reason}" for refusal in refusals for reason in refusal.reasons]
             self._say("refused", "\n".join(["everything stays as it was", *lines]), Tone.BAD)
             return
-        self._accept(loaded, text)
+        self._accept(loaded)
 
-    def _accept(self, loaded: Loaded, text: bytes) -> None:
-        write_atomically(self._folders.running_file, text)
+    async def _apply(self, reload: Reload, loaded: Loaded, text: bytes) -> list[Refusal]:
+        """Put it in force. The parts' copy comes first: one that is told to read it again must not go back."""
+        file = self._folders.running_file
+        before = file.read_bytes()
+        write_atomically(file, text)
+        return await reload.apply(
+            loaded.state, self._loaded.state, retreat=lambda: write_atomically(file, before)
+        )
+
+    def _accept(self, loaded: Loaded) -> None:
         before, now = self._loaded.document, loaded.document
         self._loaded = loaded
         self._say("reloaded", f"{self._file} is in force everywhere", Tone.GOOD)

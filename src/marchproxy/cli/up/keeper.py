@@ -5,7 +5,6 @@ import os
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from marchproxy.cli.up.child import Child
 from marchproxy.cli.up.log import PartLog
@@ -19,15 +18,11 @@ _POLL = 0.05
 _LOG_POLL = 0.2
 
 
-@dataclass(frozen=True, slots=True)
 class PartFailed(Exception):
     """A part did not come up the first time; `why` is its own words where it had any."""
 
-    part: str
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.part} did not start: {self.why}"
+    def __init__(self, part: str, why: str) -> None:
+        super().__init__(f"{part} did not start: {why}")
 
 
 class Keeper:

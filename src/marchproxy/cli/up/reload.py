@@ -1,6 +1,6 @@
 """Reload: a changed file is put in force everywhere, or nowhere."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from marchproxy.cli.client import CallFailed, Client
@@ -47,14 +47,17 @@ class Reload:
         answers = [await self._offer(taker, config, validate_only=True) for taker in self._takers]
         return [refusal for refusal in answers if refusal is not None]
 
-    async def apply(self, state: DesiredState, before: DesiredState) -> list[Refusal]:
-        """Put it in force everywhere; when somebody fails, put `before` back where it was replaced already."""
+    async def apply(
+        self, state: DesiredState, before: DesiredState, *, retreat: Callable[[], None] = lambda: None
+    ) -> list[Refusal]:
+        """Put it in force everywhere; when somebody fails, call `retreat` and put `before` back where it was."""
         config, done = _config(state), list[Taker]()
         for taker in self._takers:
             refusal = await self._offer(taker, config, validate_only=False)
             if refusal is None:
                 done.append(taker)
                 continue
+            retreat()
             back = [await self._offer(one, _config(before), validate_only=False) for one in (*done, taker)]
             return [refusal, *(failed for failed in back if failed is not None)]
         return []

@@ -1,0 +1,236 @@
+"""`marchproxy up` and the commands that look at what it runs, as people use them."""
+
+import asyncio
+import json
+import re
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.real.support.backends import serving
+from tests.real.support.ports import free_port
+from tests.real.support.process import Started, kill_left, naming, start
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "first-light.yaml"
+MARCHPROXY = (sys.executable, "-m", "marchproxy")
+
+
+class Up:
+    """The example on free ports, and the command that runs it."""
+
+    def __init__(self, folder: Path, ports: Mapping[str, int]) -> None:
+        self.folder, self.ports = folder, ports
+        self.file, self.state = folder / "up.yaml", folder / "s"
+        self.process: Started | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports['8000']}"
+
+    @property
+    def nlb(self) -> str:
+        return f"127.0.0.1:{self.ports['50050']}"
+
+    async def launch(self) -> Started:
+        command = (*MARCHPROXY, "up", str(self.file), "--state-dir", str(self.state))
+        self.process = await start(command, self.folder / "up.log")
+        return self.process
+
+    async def says(self, words: str, within: float = 20.0, times: int = 1) -> None:
+        """Wait for a status line."""
+        assert self.process is not None
+        deadline = time.monotonic() + within
+        while self.process.log.read_text().count(words) < times:
+            assert self.process.running, self.process.log.read_text()
+            assert time.monotonic() < deadline, f"no {words!r} in\n{self.process.log.read_text()}"
+            await asyncio.sleep(0.05)
+
+    def edit(self, old: str, new: str) -> None:
+        text = self.file.read_text()
+        assert old in text
+        self.file.write_text(text.replace(old, new))
+
+    def part(self, kind: str) -> psutil.Process:
+        (found,) = [p for p in naming(self.state) if p.cmdline()[2:4] == ["marchproxy", kind]]
+        return found
+
+    async def get(self) -> httpx.Response:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            return await client.get(self.url)
+
+    async def serves(self) -> bool:
+        with suppress(httpx.TransportError):
+            return (await self.get()).status_code == 200
+        return False
+
+
+@asynccontextmanager
+async def example(folder: Path, backend: str = "127.0.0.1:1") -> AsyncIterator[Up]:
+    ports: dict[str, int] = {}
+
+    def free(match: re.Match[str]) -> str:
+        return f":{ports.setdefault(match[1], free_port())}"
+
+    up = Up(folder, ports)
+    text = re.sub(r":(\d{4,5})\b", free, EXAMPLE.read_text())
+    up.file.write_text(re.sub(r"endpoints: \[.*\]", f'endpoints: ["{backend}"]', text))
+    try:
+        yield up
+    finally:
+        if up.process is not None:
+            await up.process.end()
+        kill_left(up.state)
+
+
+async def run(*arguments: str) -> tuple[int, str, str]:
+    process = await asyncio.create_subprocess_exec(
+        *MARCHPROXY,
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(30):
+        out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_a_day_in_the_life(tmp_path):
+    async with serving("blue") as (blue,), example(tmp_path, blue.address) as up:
+        process = await up.launch()
+        await up.says("ready:  curl http://")
+        assert await up.serves()
+
+        await look_around(up)
+
+        # a good change is in force everywhere; the sections of processes wait for the next start
+        up.edit("path: /  ", "path: /new  ")
+        process.send(signal.SIGHUP)
+        await up.says("is in force everywhere")
+        assert (await up.get()).status_code == 404
+        up.edit("path: /new", "path: /")
+        process.send(signal.SIGHUP)
+        await up.says("is in force everywhere", times=2)
+        assert await up.serves()
+
+        # a bad one is nowhere, and is told with its line; one that only a module refuses, with who it was
+        up.edit("path: /  ", "pth: /  ")
+        process.send(signal.SIGHUP)
+        await up.says('routes[0].pth: unknown key; did you mean "path"?')
+        up.edit("pth: /  ", "sources: [10.0.0.0/8]  ")
+        process.send(signal.SIGHUP)
+        await up.says("alb-1: routes[0].sources")
+        assert await up.serves()
+
+        # what dies is back, with the file that is in force, not with the bad one
+        up.part("alb").kill()
+        await up.says("alb-1       died      killed by SIGKILL; starting it again")
+        await up.says("alb-1       ready", times=2)
+        up.part("nlb").kill()
+        await up.says("nlb-1       ready", times=2)
+        assert await up.serves()
+
+        process.send(signal.SIGINT)
+        assert await process.ended(20) == 0
+        assert naming(up.state) == []
+        words = process.log.read_text()
+        assert words.index("alb-1       stopped") < words.index("nlb-1       stopping")
+
+
+async def look_around(up: Up) -> None:
+    """The commands that look at it and change it."""
+    code, out, _ = await run("get", "modules", "--nlb", up.nlb, "--json")
+    assert code == 0
+    assert [module["instance_id"] for module in json.loads(out)["modules"]] == ["alb-1"]
+    for subject in ("routes", "listeners", "stats", "backends"):
+        code, out, _ = await run("get", subject, "--nlb", up.nlb)
+        assert code == 0
+        assert {"routes": "shop", "listeners": "web", "stats": "alb-1", "backends": "shop-v2"}[subject] in out
+    code, out, _ = await run("explain", f"{up.url}/cart", "--nlb", up.nlb, "--json")
+    assert code == 0
+    explained = json.loads(out)
+    assert explained["nlb"]["listener"] == "web"
+    assert explained["module"]["route"]["route_id"] == "shop"
+    code, out, _ = await run("explain", "tcp://127.0.0.1:1", "--nlb", up.nlb)
+    assert code == 1
+    assert "no listener accepts" in out
+    code, out, _ = await run("set", "weight", "v2", "30", "--nlb", up.nlb)
+    assert (code, out) == (0, 'alb-1: version "v2" has 30 %\n')
+    code, _, err = await run("set", "limit", "nowhere", "5", "--nlb", up.nlb)
+    assert code == 1
+    assert 'no route "nowhere"' in err
+    code, out, _ = await run("rollback", "--nlb", up.nlb)
+    assert code == 0
+    assert "rolled back" in out
+
+
+async def test_a_port_in_use_is_told_and_nothing_is_left(tmp_path):
+    async with example(tmp_path) as up:
+        taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", up.ports["50050"])
+        async with taken:
+            process = await up.launch()
+            assert await process.ended(30) == 1
+        words = process.log.read_text()
+        assert "nlb-1 did not start: nlb.grpc: cannot listen on" in words
+        assert "already in use" in words
+        assert "Traceback" not in words
+        assert naming(up.state) == []
+
+
+async def test_a_missing_envoy_is_told(tmp_path):
+    async with example(tmp_path) as up:
+        up.edit("envoy: {admin", "envoy: {binary: /nowhere/envoy, admin")
+        process = await up.launch()
+        assert await process.ended(30) == 1
+        assert "/nowhere/envoy" in process.log.read_text()
+        assert "Traceback" not in process.log.read_text()
+
+
+async def test_an_up_that_is_killed_leaves_nothing(tmp_path):
+    async with example(tmp_path) as up:
+        process = await up.launch()
+        await up.says("ready:  curl")
+        process.send(signal.SIGKILL)
+        await process.ended(5)
+        async with asyncio.timeout(20):
+            while naming(up.state):
+                await asyncio.sleep(0.1)
+
+
+async def test_two_of_us_do_not_share_a_state_folder(tmp_path):
+    async with example(tmp_path) as up:
+        await up.launch()
+        await up.says("ready:  curl")
+        code, _, err = await run("up", str(up.file), "--state-dir", str(up.state))
+        assert code == 1
+        assert "another `marchproxy up` runs with" in err
+        assert await up.serves() is False  # the backend is not there; but somebody answers
+        assert (await up.get()).status_code == 503
+
+
+async def test_a_second_ctrl_c_kills(tmp_path):
+    async with serving("blue") as (blue,), example(tmp_path, blue.address) as up:
+        process = await up.launch()
+        await up.says("ready:  curl")
+        up.part("alb").suspend()  # it will not stop by itself
+        process.send(signal.SIGINT)
+        await up.says("stopping")
+        process.send(signal.SIGINT)
+        assert await process.ended(15) == 130
+        assert naming(up.state) == []
+
+
+@pytest.mark.parametrize("service", ["nlb", "alb"])
+async def test_a_service_stays_small(tmp_path, service):
+    async with example(tmp_path) as up:
+        await up.launch()
+        await up.says("ready:  curl")
+        assert up.part(service).memory_info().rss < 90e6

@@ -1,0 +1,124 @@
+from pathlib import Path
+
+import pytest
+
+from marchproxy.cli.file import load_file
+from marchproxy.kit.settings import HostPort, SettingsError
+
+GOOD = """\
+nlb: {grpc: "0.0.0.0:7000"}
+modules:
+  - {id: alb-1, type: alb}
+listeners:
+  - {name: web, address: "127.0.0.1:8000"}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "f.yaml"
+    file.write_text(text)
+    return file
+
+
+def problems(folder: Path, text: str, environ=None) -> list[tuple[int | None, str, str]]:
+    with pytest.raises(SettingsError) as caught:
+        load_file(write(folder, text), environ or {})
+    return [(problem.line, problem.path, problem.message) for problem in caught.value.problems]
+
+
+def test_a_module_without_nlbs_registers_with_the_files_own(tmp_path):
+    loaded = load_file(write(tmp_path, GOOD), {})
+    assert loaded.document.modules[0].nlbs == (HostPort("127.0.0.1", 7000),)
+    assert loaded.state.listeners[0].name == "web"
+    assert loaded.warnings == ()
+
+
+def test_a_module_keeps_the_nlbs_it_names(tmp_path):
+    text = GOOD.replace("type: alb}", 'type: alb, nlbs: ["10.0.0.1:7000"]}')
+    assert load_file(write(tmp_path, text), {}).document.modules[0].nlbs == (HostPort("10.0.0.1", 7000),)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            GOOD.replace("- {id: alb-1, type: alb}", "- {id: alb-1, type: alb}\n  - {id: alb-1, type: alb}"),
+            [(4, "modules[1].id", '"alb-1" is already the id of modules[0].id (line 3)')],
+        ),
+        (
+            GOOD.replace("id: alb-1", "id: nlb-1"),
+            [(3, "modules[0].id", '"nlb-1" is already the id of nlb.id (line 1, by default)')],
+        ),
+        (
+            GOOD.replace("type: alb}", 'type: alb, grpc: "127.0.0.1:7000"}'),
+            [(3, "modules[0].grpc", "127.0.0.1:7000 is already taken by nlb.grpc (line 1)")],
+        ),
+        (  # a listener on every address takes the port of any
+            GOOD.replace("127.0.0.1:8000", "0.0.0.0:10000"),
+            [(5, "listeners[0].address", "0.0.0.0:10000 is already taken by modules[0].traffic (line 3, by default)")],
+        ),
+        (GOOD.replace("name: web", "nam: web"), [
+            (5, "listeners[0].name", "required, but not given"),
+            (5, "listeners[0].nam", 'unknown key; did you mean "name"?'),
+        ]),
+        (GOOD.replace("nlb:", "nlp:"), [
+            (1, "nlp", 'unknown key; did you mean "nlb"?'),
+        ]),
+        (  # faults of the state and of the file, together and in order
+            GOOD.replace("type: alb}", 'type: alb, grpc: "127.0.0.1:7000"}')
+            + "routes:\n  - {id: r, backends: [nope]}\n",
+            [
+                (3, "modules[0].grpc", "127.0.0.1:7000 is already taken by nlb.grpc (line 1)"),
+                (7, "routes[0].backends[0].pool", 'no pool "nope"; there are none'),
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_every_error_has_its_line(tmp_path, text, expected):
+    found = problems(tmp_path, text)
+    assert [item for item in expected if item in found] == expected
+    others = [path for _, path, _ in found if path not in {path for _, path, _ in expected}]
+    # a second ALB or a clash of defaults may bring more of the same kind, but nothing else
+    assert all(path.startswith("modules[1]") for path in others)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD.replace("127.0.0.1:8000", "127.0.0.2:10000"),  # another address of the loopback
+        GOOD.replace('"0.0.0.0:7000"', '"127.0.0.1:0"').replace("type: alb}", 'type: alb, grpc: "127.0.0.1:0"}'),
+        GOOD.replace('address: "127.0.0.1:8000"', 'protocol: udp, address: "127.0.0.1:10000"'),
+    ],
+)  # fmt: skip
+def test_ports_that_do_not_clash(tmp_path, text):
+    load_file(write(tmp_path, text), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (GOOD.replace('nlb: {grpc: "0.0.0.0:7000"}\n', ""), 3, "no section `nlb`"),
+        (GOOD.replace("name: web", "name: web, module: dblb"), 5, "no dblb among `modules`"),
+    ],
+)
+def test_warnings(tmp_path, text, line, words):
+    (warning,) = load_file(write(tmp_path, text), {}).warnings
+    assert warning.line == line
+    assert words in warning.message
+
+
+def test_the_environment_lies_over_the_file(tmp_path):
+    environ = {"MARCHPROXY_NLB__GRPC": "127.0.0.1:7777", "MARCHPROXY_NLB": "127.0.0.1:1"}
+    loaded = load_file(write(tmp_path, GOOD), environ)
+    assert loaded.document.nlb is not None
+    assert loaded.document.nlb.grpc == HostPort("127.0.0.1", 7777)
+
+
+def test_an_unknown_variable_is_named(tmp_path):
+    (found,) = problems(tmp_path, GOOD, {"MARCHPROXY_NLB__GPRC": "x:1"})
+    assert 'did you mean "MARCHPROXY_NLB__GRPC"' in found[2]
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(SettingsError, match=r"nowhere\.yaml: cannot be read: No such file"):
+        load_file(tmp_path / "nowhere.yaml", {})

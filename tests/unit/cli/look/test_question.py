@@ -1,0 +1,58 @@
+import pytest
+
+from marchproxy.cli.look.question import NotAQuestion, Question, read_question
+from marchproxy.contract.pb import types_pb2
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "expected"),
+    [
+        ("http://10.0.0.1:8000/a/b?q=1", [], Question("http", "10.0.0.1", 8000, "/a/b")),
+        ("http://shop.example", [], Question("http", "shop.example", 80, "/")),
+        ("https://shop.example/x", [], Question("https", "shop.example", 443, "/x")),
+        ("tcp://10.0.0.1:5432", [], Question("tcp", "10.0.0.1", 5432, "/")),
+        ("http://[::1]:8000/", [], Question("http", "::1", 8000, "/")),
+        (
+            "http://10.0.0.1:8000/",
+            ["Host: shop.example:8000", "X-Beta:  yes "],
+            Question("http", "shop.example", 8000, "/", "GET", {"x-beta": "yes"}),
+        ),
+    ],
+)
+def test_reads(url, headers, expected):
+    assert read_question(url, "get", headers) == expected
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "words"),
+    [
+        ("shop.example/x", [], "write http://host:port/path"),
+        ("ftp://shop.example/", [], "write http://host:port/path"),
+        ("tcp://10.0.0.1", [], "which port?"),
+        ("http://10.0.0.1:99999/", [], "out of range"),
+        ("http://10.0.0.1/", ["no colon"], 'write "name: value"'),
+    ],
+)
+def test_refuses(url, headers, words):
+    with pytest.raises(NotAQuestion, match=words):
+        read_question(url, "GET", headers)
+
+
+def test_a_request_as_messages():
+    question = read_question("http://10.0.0.1:8000/a", "post", ["Host: shop.example", "X-Beta: yes"])
+    to_nlb = question.for_nlb()
+    assert to_nlb.dry_run
+    assert dict(to_nlb.context) == {"method": "POST"}
+    assert to_nlb.route.destination_port == 8000
+    assert to_nlb.route.destination_pattern == "shop.example"
+    assert dict(to_nlb.route.headers) == {"x-beta": "yes"}
+    to_module = question.for_module(types_pb2.PROTOCOL_HTTP)
+    # the path is taken as it is: one that begins with ~ is no regular expression
+    assert to_module.route.path_match == types_pb2.PATH_MATCH_KIND_EXACT
+    assert list(to_module.route.methods) == ["POST"]
+
+
+def test_a_connection_asks_for_no_protocol_of_the_nlb_and_the_listeners_of_the_module():
+    question = read_question("tcp://10.0.0.1:8000", "GET", [])
+    assert question.for_nlb().route.protocol == types_pb2.PROTOCOL_UNSPECIFIED
+    assert question.for_module(types_pb2.PROTOCOL_HTTP).route.protocol == types_pb2.PROTOCOL_HTTP

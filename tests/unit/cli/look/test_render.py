@@ -1,0 +1,118 @@
+"""Messages in, words out."""
+
+from rich.console import Console
+
+from marchproxy.cli.look import sheets
+from marchproxy.cli.look.explain import Explanation, InModule, as_json_data, explanation_text
+from marchproxy.cli.look.question import Question
+from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
+
+ROUTE = types_pb2.Route(
+    route_id="shop",
+    path_pattern="/",
+    headers={"x-[beta]": "[red]yes[/]"},
+    backends=[types_pb2.BackendRef(pool="v1", weight=95), types_pb2.BackendRef(pool="v2", weight=5)],
+)
+
+
+def printed(what: object) -> str:
+    console = Console(width=200, highlight=False)
+    with console.capture() as capture:
+        console.print(what)
+    return capture.get()
+
+
+def test_routes_show_shares_and_who_serves_and_leave_markup_alone():
+    entries = [
+        nlb_pb2.RoutingEntry(route=ROUTE, target_instance_id="alb-1"),
+        nlb_pb2.RoutingEntry(
+            route=types_pb2.Route(route_id="lonely", backends=[types_pb2.BackendRef(pool="only")])
+        ),
+    ]
+    text = printed(sheets.routes(nlb_pb2.GetRoutingTableResponse(entries=entries)).rendered())
+    for words in ("v1 95 %", "v2 5 %", "alb-1", "x-[beta]: [red]yes[/]", "only 100 %", "nobody"):
+        assert words in text
+
+
+def test_stats_put_routes_below_their_instance():
+    answer = module_pb2.GetStatsResponse(
+        stats=types_pb2.ModuleStats(total_requests=10, failed_requests=1, active_connections=4),
+        routes={"shop": types_pb2.ModuleStats(total_requests=10, p99_latency_ms=1.234)},
+    )
+    lines = printed(sheets.stats({"alb-1": answer}).rendered()).splitlines()
+    instance = next(number for number, line in enumerate(lines) if "alb-1" in line)
+    assert lines[instance].split() == ["alb-1", "10", "1", "0.00", "0.00", "0.00", "4"]
+    assert lines[instance + 1].split()[:2] == ["shop", "10"]
+    assert "1.23" in lines[instance + 1]
+
+
+def test_modules_tell_how_long_ago_they_were_heard_of():
+    module = types_pb2.ModuleInstance(
+        instance_id="alb-1",
+        module_type=types_pb2.MODULE_TYPE_ALB,
+        health_status=types_pb2.HEALTH_STATUS_HEALTHY,
+        traffic_endpoints=[types_pb2.TrafficEndpoint(address="127.0.0.1:1", proxy_protocol=True)],
+    )
+    module.last_heartbeat.FromSeconds(100)
+    text = printed(sheets.modules(nlb_pb2.ListModulesResponse(modules=[module]), now=107.0).rendered())
+    assert "7 s ago" in text
+    assert "127.0.0.1:1 (PROXY v2)" in text
+    assert "healthy" in text
+
+
+def test_empty_lists_say_so():
+    assert "no module has registered" in printed(
+        sheets.modules(nlb_pb2.ListModulesResponse(), now=0.0).rendered()
+    )
+
+
+def explanation(*, can_handle: bool = True) -> Explanation:
+    nlb = nlb_pb2.RouteRequestResponse(
+        routed=True, target_instance_id="alb-1", version="v1", trace=["one", "two"]
+    )
+    if not can_handle:
+        verdict = module_pb2.CanHandleResponse(can_handle=False, reason="no route for GET /x")
+        return Explanation(Question("http", "h", 80, "/x"), nlb, InModule(verdict))
+    pool = types_pb2.BackendPool(
+        name="v1",
+        version="v1",
+        endpoints=[
+            types_pb2.BackendEndpoint(address="10.0.0.1:1", health_status=types_pb2.HEALTH_STATUS_HEALTHY),
+            types_pb2.BackendEndpoint(address="10.0.0.2:1", health_status=types_pb2.HEALTH_STATUS_UNHEALTHY),
+        ],
+    )
+    limit = types_pb2.RateLimit(limit_id="l", target="*", requests_per_minute=30)
+    verdict = module_pb2.CanHandleResponse(can_handle=True, reason="it matches")
+    return Explanation(Question("http", "h", 80), nlb, InModule(verdict, ROUTE, (pool,), (limit,)))
+
+
+def test_an_explanation_has_every_step():
+    text = printed(explanation_text(explanation()))
+    for words in (
+        "GET http://h:80/",
+        "one",
+        "two",
+        "takes it: it matches",
+        "pool v1 (v1) gets 95 %; healthy: 1 of 2 endpoints (10.0.0.1:1)",
+        "limit l on *: 30 a minute; beyond it: 429",
+        '→ alb-1, route "shop"',
+    ):
+        assert words in text
+
+
+def test_an_explanation_says_why_not():
+    refused = explanation(can_handle=False)
+    assert not refused.served
+    text = printed(explanation_text(refused))
+    assert "does not take it: no route for GET /x" in text
+    assert "404" in text
+    nowhere = Explanation(Question("tcp", "h", 1), nlb_pb2.RouteRequestResponse(trace=["no listener"]))
+    assert not nowhere.served
+    assert "goes nowhere" in printed(explanation_text(nowhere))
+
+
+def test_an_explanation_for_programs_keeps_the_contracts_names():
+    data = as_json_data(explanation())
+    assert data["served"] is True
+    assert data["nlb"]["target_instance_id"] == "alb-1"
+    assert [pool["name"] for pool in data["module"]["pools"]] == ["v1"]

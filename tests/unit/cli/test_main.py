@@ -1,0 +1,99 @@
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from marchproxy import __version__
+from marchproxy.cli.main import app
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "first-light.yaml"
+run = CliRunner().invoke
+
+
+def test_version():
+    result = run(app, ["--version"])
+    assert result.exit_code == 0
+    assert result.stdout == f"marchproxy {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [[], ["demo"], ["up"], ["nlb"], ["alb"], ["validate"], ["get"], ["explain"], ["set", "weight"], ["promote"]],
+)  # fmt: skip
+def test_help_is_there_and_hides_the_leash(command):
+    result = run(app, [*command, "--help"])
+    assert result.exit_code == 0
+    assert "Usage" in result.stdout
+    assert "--leash" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["nonsense"],
+        ["nlb"],
+        ["get", "weather"],
+        ["explain", "shop.example"],
+        ["alb", "--config", "x", "--replica", "1"],
+        ["set", "weight", "v2", "101"],
+        ["set", "weight", "v2", "--", "-1"],
+    ],
+)
+def test_misuse_is_exit_code_2(command):
+    assert run(app, command).exit_code == 2
+
+
+def test_validate_the_example():
+    result = run(app, ["validate", str(EXAMPLE)])
+    assert result.exit_code == 0
+    assert "is sound" in result.stdout
+    assert json.loads(run(app, ["validate", str(EXAMPLE), "--json"]).stdout) == {
+        "valid": True,
+        "errors": [],
+        "warnings": [],
+    }
+
+
+def test_validate_tells_every_error_with_its_line(tmp_path):
+    file = tmp_path / "bad.yaml"
+    file.write_text("nlb: {}\nroutes:\n  - id: a\n    pat: /\n  - id: b\n    timeout: soon\n")
+    result = run(app, ["validate", str(file)])
+    assert result.exit_code == 1
+    assert f"{file}:4: routes[0].pat: unknown key" in result.stderr
+    assert f"{file}:6: routes[1].timeout" in result.stderr
+    data = json.loads(run(app, ["validate", str(file), "--json"]).stdout)
+    assert [(error["line"], error["path"]) for error in data["errors"]] == [
+        (4, "routes[0].pat"),
+        (6, "routes[1].timeout"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["get", "modules"], ["explain", "http://127.0.0.1:1/"], ["rollback"], ["set", "limit", "shop", "5"]],
+)
+def test_an_nlb_that_is_not_there_is_one_clear_line(command):
+    result = run(app, [*command, "--nlb", "127.0.0.1:1"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("nobody answers at 127.0.0.1:1, the address of the NLB: is it running")
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "command", "words"),
+    [
+        ("modules: []", ["nlb", "--config"], "no section `nlb`"),
+        ("nlb: {}", ["alb", "--config"], "no module of type alb"),
+        ("nlb: {grpc: here}", ["nlb", "--config"], "nlb.grpc: must be"),
+        ("{}", ["up"], "nothing to run"),
+    ],
+)
+def test_a_file_that_does_not_serve_is_one_clear_line(tmp_path, text, command, words):
+    file = tmp_path / "f.yaml"
+    file.write_text(text)
+    options = ["--state-dir", str(tmp_path / "state")] if command == ["up"] else []
+    result = run(app, [*command, str(file), *options])
+    assert result.exit_code == 1
+    assert words in result.stderr
+    assert "Traceback" not in result.output

@@ -1,0 +1,38 @@
+from pathlib import Path
+
+from marchproxy.cli.file import FileDocument
+from marchproxy.cli.up.parts import Folders, environment, open_ports, parts_of
+from marchproxy.kit.settings import HostPort
+from marchproxy.modules.alb.settings import AlbSettings
+from marchproxy.nlb.settings import NlbSettings
+
+FOLDERS = Folders(Path("/state"))
+DOCUMENT = FileDocument(
+    nlb=NlbSettings(metrics=HostPort("0.0.0.0", 9091), drain_seconds=3),
+    modules=(
+        AlbSettings(id="a"),
+        AlbSettings(id="b", state_dir=Path("/own"), health=HostPort("127.0.0.1", 0)),
+    ),
+)
+
+
+def test_the_nlb_comes_first_and_every_part_reads_the_running_copy():
+    nlb, first, second = parts_of(DOCUMENT, FOLDERS)
+    assert nlb.command[1:] == ("-m", "marchproxy", "nlb", "--config", "/state/running.yaml")
+    assert nlb.health == HostPort("127.0.0.1", 9091)  # nobody dials 0.0.0.0
+    assert nlb.stop_seconds > 3
+    assert first.command[-2:] == ("--id", "a")
+    assert second.log == Path("/state/logs/b.log")
+
+
+def test_state_goes_below_ours_unless_the_file_says_otherwise():
+    environ = environment(DOCUMENT, FOLDERS, {"PATH": "/bin", "MODULE_ID": "x", "NLB_ENDPOINTS": "y:1"})
+    assert environ == {
+        "PATH": "/bin",
+        "MARCHPROXY_NLB__STATE_DIR": "/state",
+        "MARCHPROXY_MODULES__0__STATE_DIR": "/state",
+    }
+
+
+def test_only_addresses_that_others_must_know_are_chosen_here():
+    assert dict(open_ports(DOCUMENT)) == {"MARCHPROXY_MODULES__1__HEALTH": HostPort("127.0.0.1", 0)}

@@ -1,0 +1,82 @@
+"""Everywhere or nowhere: against a client that plays the NLB and two modules."""
+
+import pytest
+
+from marchproxy.cli.client import CallFailed
+from marchproxy.cli.up.reload import Refusal, Reload, Taker
+from marchproxy.contract.document import checksum, encode
+from marchproxy.contract.pb import module_pb2, nlb_pb2
+from marchproxy.model.listener import Listener
+from marchproxy.model.state import DesiredState
+
+OLD = DesiredState()
+NEW = DesiredState(listeners=(Listener("web", "127.0.0.1", 8000),))
+TAKERS = [
+    Taker("alb-1", "a:1", is_nlb=False),
+    Taker("alb-2", "a:2", is_nlb=False),
+    Taker("nlb-1", "n:1", is_nlb=True),
+]
+
+
+class System:
+    """Notes who was offered what; `against` refuses the new document, when it is checked or only when applied."""
+
+    def __init__(self, against: str = "", *, silent: bool = False, only_when_applied: bool = False) -> None:
+        self.against, self.silent, self.only_when_applied = against, silent, only_when_applied
+        self.running: dict[str, str] = {}
+        self.order: list[str] = []
+
+    async def nlb(self, invoke, *, timeout):
+        return self._answer("n:1", await invoke(_Stub(), timeout), nlb_pb2.UpdateNLBConfigResponse)
+
+    async def module(self, address, invoke, *, timeout):
+        return self._answer(address, await invoke(_Stub(), timeout), module_pb2.UpdateConfigResponse)
+
+    def _answer(self, address, request, response):
+        is_new = request.config.checksum == checksum(encode(NEW))
+        refuses = (
+            address == self.against and is_new and not (self.only_when_applied and request.validate_only)
+        )
+        if refuses and self.silent:
+            raise CallFailed(f"nobody answers at {address}")
+        if refuses:
+            return response(validation_errors=["routes[0].path: no"])
+        if not request.validate_only:
+            self.running[address] = request.config.checksum
+            self.order.append(address)
+        return response(success=True)
+
+
+class _Stub:
+    async def UpdateNLBConfig(self, request, *, timeout):  # noqa: N802 - gRPC names it
+        return request
+
+    UpdateConfig = UpdateNLBConfig
+
+
+async def test_a_document_that_everybody_takes_is_applied_modules_first():
+    system = System()
+    reload = Reload(system, TAKERS)
+    assert await reload.check(NEW) == []
+    assert system.running == {}  # checking changes nothing
+    assert await reload.apply(NEW, OLD) == []
+    assert system.order == ["a:1", "a:2", "n:1"]
+
+
+@pytest.mark.parametrize(("address", "name"), [("a:2", "alb-2"), ("n:1", "nlb-1")])
+async def test_a_refusal_names_who_and_why(address, name):
+    assert await Reload(System(address), TAKERS).check(NEW) == [Refusal(name, ("routes[0].path: no",))]
+
+
+async def test_silence_is_a_refusal():
+    (refusal,) = await Reload(System("a:1", silent=True), TAKERS).check(NEW)
+    assert refusal == Refusal("alb-1", ("nobody answers at a:1",))
+
+
+async def test_a_failure_on_the_way_puts_the_old_document_back():
+    system = System("n:1", only_when_applied=True)
+    reload = Reload(system, TAKERS)
+    assert await reload.check(NEW) == []
+    assert [refusal.who for refusal in await reload.apply(NEW, OLD)] == ["nlb-1"]
+    assert set(system.running.values()) == {checksum(encode(OLD))}
+    assert set(system.running) == {"a:1", "a:2", "n:1"}
