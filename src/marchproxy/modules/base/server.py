@@ -197,15 +197,23 @@ class ModuleServer:
                 _log.error("reload refused; everything stays as it was", reason=refused.message)
 
     async def _on_advice(self, advice: Advice) -> None:
-        """An NLB runs another configuration: read ours again, once for each that is asked for."""
-        if (
-            advice.wanted_checksum in self._advised
-            or advice.wanted_checksum == self._parts.core.running.checksum
-        ):
+        """An NLB runs another configuration: look whether ours has changed too, once for each that is asked for.
+
+        Where it has not, there is nothing newer to run, and what was told over gRPC stays.
+        """
+        running = self._parts.core.running
+        if advice.wanted_checksum in self._advised or advice.wanted_checksum == running.checksum:
             return
         self._advised = {advice.wanted_checksum}
-        _log.info("the NLB runs another configuration", nlb=advice.nlb, checksum=advice.wanted_checksum[:12])
-        self._signals.reload.set()
+        try:
+            _, document = self._read()
+        except Refused as refused:
+            _log.warning("our own configuration cannot be read", reason=refused.message)
+            return
+        changed = document != running.origin
+        _log.info("the NLB runs another configuration", nlb=advice.nlb, ours_has_changed=changed)
+        if changed:
+            self._signals.reload.set()
 
     @asynccontextmanager
     async def _endpoints(self, parts: Parts) -> AsyncIterator[GrpcServer]:

@@ -158,6 +158,17 @@ async def test_an_nlb_that_runs_another_document_makes_it_read_again(tmp_path: P
         assert nlb.names()[-1] == "UnregisterModule"
 
 
+async def test_an_nlb_with_another_document_does_not_undo_what_was_told_here(tmp_path: Path) -> None:
+    async with serving(NlbDouble()) as nlb:
+        process = Process(tmp_path, nlbs=[nlb.address], heartbeat_interval=0.05)
+        async with process.running() as stub:
+            assert (await stub.DeleteRoute(pb.DeleteRouteRequest(route_id="api"))).success
+            told = process.engine.applied[-1]
+            nlb.reload_to = TOLD_CHECKSUM
+            await nlb.until("Heartbeat", nlb.names().count("Heartbeat") + 3)
+            assert process.engine.applied[-1] == told
+
+
 async def test_limits_and_shifts_that_keep_the_routes_are_no_news_to_the_nlb(tmp_path: Path) -> None:
     async with serving(NlbDouble()) as nlb:
         process = Process(tmp_path, nlbs=[nlb.address], heartbeat_interval=0.05)
