@@ -3,7 +3,7 @@
 # benchmarks talk to. Does nothing when they are all there.
 set -euo pipefail
 case "${1:-}" in
-    test) packages=(curl wrk nghttp2-client iproute2 procps) ;;
+    test) packages=(curl wrk nghttp2-client iproute2 nftables conntrack procps) ;;
     bench) packages=(curl wrk nghttp2-client iproute2 procps haproxy) ;;
     *) echo "usage: $0 test|bench" >&2; exit 2 ;;
 esac

@@ -74,8 +74,8 @@ class NftablesEngine:
             raise NftablesRefused("; ".join(problems))
         async with self._lock:
             await self._check_forwarding(plan)
-            wanted = compile_plan(plan, mark_bit=self._settings.mark_bit)
-            await self._enforce(wanted)
+            keep = await self._list_families() if self._in_force is None else tuple(self._in_force)
+            await self._enforce(compile_plan(plan, mark_bit=self._settings.mark_bit, keep=keep))
             self._plan, self._live = plan, None
 
     async def counters(self) -> Counters:
@@ -126,7 +126,11 @@ class NftablesEngine:
         return len(chosen)
 
     async def remove(self) -> None:
-        """Delete our tables and nothing else. Established connections stay. Raises NftablesError."""
+        """Delete our tables and nothing else. Raises NftablesError.
+
+        Without them the kernel no longer translates, so connections through this engine end, unless other programs keep
+        NAT rules. To let them end by themselves, apply an empty plan first and wait.
+        """
         async with self._lock:
             await self._load(replace_all({}).change)
             self._plan, self._in_force, self._live = Plan(), {}, None
@@ -171,6 +175,17 @@ class NftablesEngine:
         finished = await run_tool(command, timeout=self._settings.deadline, stdin=document)
         if finished.code:
             raise NftablesRefused(finished.complaint or f"nft ended with code {finished.code}")
+
+    async def _list_families(self) -> tuple[Family, ...]:
+        # once per start: the names of tables, not what is in them
+        command = self._host.command(self._settings.nft, "-j", "list", "tables")
+        output = await read_output(command, timeout=self._settings.deadline)
+        try:
+            tables = [item["table"] for item in json.loads(output)["nftables"] if "table" in item]
+            present = {table["family"] for table in tables if table["name"] == TABLE}
+        except (ValueError, KeyError, TypeError) as error:
+            raise NftablesError(f"nft printed tables that cannot be read: {error!r}") from error
+        return tuple(family for family in Family if family.value in present)
 
     async def _check_forwarding(self, plan: Plan) -> None:
         remote = {

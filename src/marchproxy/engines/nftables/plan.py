@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 MAX_WEIGHT = 65_535
 MAX_BACKENDS = 4_096
+MAX_LIMIT = 1_000_000
 
 
 class Protocol(Enum):
@@ -179,10 +180,10 @@ def _cidr_problems(cidr: str, version: int) -> Iterator[str]:
 
 
 def _limit_problems(limits: ConnectionLimits) -> Iterator[str]:
-    # upper bounds are the kernel's own; it refuses what overflows
     for word, value in (("rate", limits.rate), ("burst", limits.burst), ("concurrent", limits.concurrent)):
-        if value is not None and value < 1:
-            yield f"limit {word} {value} is less than 1"
+        # the kernel takes larger ones without a word and then counts wrongly (nft_limit.c rounds to nanoseconds)
+        if value is not None and not 1 <= value <= MAX_LIMIT:
+            yield f"limit {word} {value} is not in 1..{MAX_LIMIT}"
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:

@@ -4,13 +4,14 @@ Tables `ip marchproxy` and `ip6 marchproxy` are ours whole; no command names ano
 one NAT rule cannot carry both kinds of address.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from marchproxy.engines.nftables import expressions as x
 from marchproxy.engines.nftables.expressions import Family, Json
 from marchproxy.engines.nftables.fragment import (
     MAX_SOURCES,
+    Fragment,
     Key,
     Rule,
     SourceSet,
@@ -47,14 +48,18 @@ class Transition:
     sweep: tuple[Json, ...] = ()
 
 
-def compile_plan(plan: Plan, *, mark_bit: int) -> Ruleset:
-    """The tables of a plan without problems. A family without frontends has no table."""
-    grouped: dict[Family, list[int]] = {}
-    for index, frontend in enumerate(plan.frontends):
-        grouped.setdefault(Family.of(frontend.version), []).append(index)
+def compile_plan(plan: Plan, *, mark_bit: int, keep: Collection[Family] = ()) -> Ruleset:
+    """The tables of a plan without problems: one per family that has frontends, and those to `keep`.
+
+    A table that was in force is to be kept: with the last NAT chain of a namespace the kernel stops translating, and
+    established connections would break.
+    """
+    fragments_of: dict[Family, list[Fragment]] = {family: [] for family in keep}
+    for frontend in plan.frontends:
+        fragment = compile_frontend(frontend, mark_bit)
+        fragments_of.setdefault(Family.of(frontend.version), []).append(fragment)
     tables = {}
-    for family, indices in grouped.items():
-        fragments = [compile_frontend(plan.frontends[index], mark_bit) for index in indices]
+    for family, fragments in fragments_of.items():
         tables[family] = Table(
             family,
             mark_bit,
