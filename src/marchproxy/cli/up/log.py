@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,8 @@ _SHOWN = {"warning", "error", "critical"}
 _LARGEST = 16 * 1024 * 1024
 _PIECE = 256 * 1024
 _LONGEST_LINE = 600
+# information that gRPC's core writes to stderr by itself: "I1121 04:56:14.985016   27533 fork_posix.cc:71] …"
+_CHATTER = re.compile(r"I\d{4} \d\d:\d\d:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,8 @@ def read_line(line: str) -> Remark | None:
     try:
         event = json.loads(line)
     except ValueError:
-        return Remark("error", line.strip()[:_LONGEST_LINE], plain=True) if line.strip() else None
+        chatter = not line.strip() or _CHATTER.match(line)
+        return None if chatter else Remark("error", line.strip()[:_LONGEST_LINE], plain=True)
     if not isinstance(event, dict) or event.get("level") not in _SHOWN:
         return None
     fields = {key: value for key, value in event.items() if key not in _KNOWN}

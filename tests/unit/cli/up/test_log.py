@@ -23,6 +23,11 @@ from marchproxy.cli.up.log import PartLog, Remark, read_line
         ),
         ("nlb.grpc: in use", Remark("error", "nlb.grpc: in use", plain=True)),
         ("[1, 2]", None),
+        ("I1121 04:56:14.985016   27533 fork_posix.cc:71] Other threads are calling", None),
+        (
+            "E1121 04:56:14.985016 1 x.cc:1] bad",
+            Remark("error", "E1121 04:56:14.985016 1 x.cc:1] bad", plain=True),
+        ),
     ],
 )
 def test_what_a_line_says(line, remark):
