@@ -1,11 +1,13 @@
 """Process: runs one short-lived tool (nft, conntrack, ip) under a deadline and hands its output over in pieces."""
 
 import asyncio
+import os
 import signal
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import BinaryIO
 
 _CHUNK = 1 << 18
 _MAX_ERROR = 64 << 10
@@ -32,13 +34,14 @@ async def run_tool(
     then it has been killed.
     """
     try:
-        process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+        with _as_file(stdin) as source:
+            process = await asyncio.create_subprocess_exec(*command, stdin=source, stdout=PIPE, stderr=PIPE)
     except OSError as error:
         raise NftablesError(f"{command[0]} cannot be run: {error}") from error
     name = " ".join(command)
     try:
         async with asyncio.timeout(timeout):
-            complaint = await _talk(process, stdin, take)
+            complaint = await _listen(process, take)
             code = await process.wait()
     except TimeoutError as error:
         raise NftablesError(f"`{name}` was killed: it had not ended after {timeout:g} s") from error
@@ -80,23 +83,22 @@ class Lines:
         self._take(lines)
 
 
-async def _talk(process: Process, stdin: bytes, take: Callable[[bytes], object]) -> str:
-    assert process.stdin and process.stdout and process.stderr  # noqa: PT018 - three pipes were asked for
+@contextmanager
+def _as_file(data: bytes) -> Iterator[BinaryIO]:
+    # nft opens /dev/stdin by its name, which works for a file and a pipe, and not for the socket that uvloop would give it
+    with os.fdopen(os.memfd_create("stdin"), "w+b") as file:
+        file.write(data)
+        file.seek(0)
+        yield file
+
+
+async def _listen(process: Process, take: Callable[[bytes], object]) -> str:
+    assert process.stdout and process.stderr  # noqa: PT018 - both pipes were asked for
     async with asyncio.TaskGroup() as group:
-        group.create_task(_write(process.stdin, stdin))
         complaint = group.create_task(_read_start(process.stderr))
         while piece := await process.stdout.read(_CHUNK):
             take(piece)
     return complaint.result()
-
-
-async def _write(stream: asyncio.StreamWriter, data: bytes) -> None:
-    # a tool that ends early says why by its exit code and stderr
-    with suppress(BrokenPipeError, ConnectionResetError):
-        stream.write(data)
-        await stream.drain()
-        stream.close()
-        await stream.wait_closed()
 
 
 async def _read_start(stream: asyncio.StreamReader) -> str:

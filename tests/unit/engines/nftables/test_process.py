@@ -5,6 +5,7 @@ import sys
 
 import psutil
 import pytest
+import uvloop
 
 from marchproxy.engines.nftables.process import Finished, Lines, NftablesError, read_output, run_tool
 
@@ -15,6 +16,13 @@ async def test_input_output_and_exit_code():
     finished = await run_tool([sys.executable, "-c", script], timeout=10, stdin=b"words", take=heard.extend)
     assert finished == Finished(3, "why")
     assert heard == b"WORDS\n"
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_tool_may_open_its_input_by_name(run):
+    heard = bytearray()
+    finished = run(run_tool(["cat", "/dev/stdin"], timeout=10, stdin=b"words", take=heard.extend))
+    assert (finished, heard) == (Finished(0, ""), b"words")
 
 
 async def test_a_tool_that_does_not_read_its_input():
