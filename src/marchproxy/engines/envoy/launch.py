@@ -162,7 +162,9 @@ class Launcher:
             lines = [
                 f"Envoy's admin address {self._settings.admin} is in use; change the setting `envoy.admin`"
             ]
-        return EnvoyStartError("\n".join([*lines, tail or f"(nothing in {self.log.path})"]))
+        binary = self._settings.binary
+        doubt = f"; is {binary}, from the setting `envoy.binary`, an Envoy?" if binary else ""
+        return EnvoyStartError("\n".join([*lines, tail or f"(nothing in {self.log.path}{doubt})"]))
 
     def _arguments(self) -> list[str]:
         settings, directory = self._settings, self.directory
