@@ -35,12 +35,12 @@ class Part:
         self.metrics = ports["metrics"]
         self.log = system.directory / f"{name}.log"
         self.folder = system.directory / name
-        self._command = [sys.executable, "-m", "marchproxy", *command, "--config", str(system.file)]
+        self.command = [sys.executable, "-m", "marchproxy", *command, "--config", str(system.file)]
         self.process: Started | None = None
 
     async def launch(self) -> Started:
         """Start it and wait for nothing."""
-        self.process = await start(self._command, self.log)
+        self.process = await start(self.command, self.log)
         return self.process
 
     async def start(self) -> None:
