@@ -123,12 +123,14 @@ async def _play(few: Service, many: Service, bare: str, bare_pid: int, *, quick:
         gc.disable()  # collecting between rounds: the pauses of the client are not what is measured
         for timed in plan:
             await milliseconds(timed.call, 3, before=timed.before)
+        sides = [("get_status", small, few.process.pid), ("bare_grpc", plain, bare_pid)]
         for _ in range(3 if quick else 9):
             gc.collect()
             await asyncio.sleep(_SETTLE_SECONDS)
-            for name, client, pid in (("get_status", small, few.process.pid), ("bare_grpc", plain, bare_pid)):
+            for name, client, pid in sides:
                 measured = await load(client.get_status, pid, concurrency=_CONCURRENCY, seconds=1.5)
                 rounds.loads[name].append(measured)
+            sides.reverse()  # neither is always the first
             for timed in plan:
                 times = await milliseconds(timed.call, timed.count, before=timed.before)
                 rounds.times[timed.name].append(times)
