@@ -41,7 +41,8 @@ Ruleset = Mapping[Family, Table]
 class Transition:
     """`change` is one transaction and takes effect whole. `sweep` then deletes what nothing points to any more.
 
-    Two transactions, because kernels before 6.5 may call a chain busy whose last reference goes in the same one.
+    Two transactions, because a kernel may call a chain busy whose last reference goes in the same one
+    (kubernetes/kubernetes#122604).
     """
 
     change: tuple[Json, ...]
