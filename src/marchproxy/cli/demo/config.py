@@ -112,12 +112,10 @@ routes:
 pools:
   - name: shop-v1
     version: v1
-    balance: round_robin
     endpoints: [{v1}]
     health_check: &check {{path: /healthz, interval: 500ms, timeout: 400ms, unhealthy_threshold: 2, healthy_threshold: 1}}
   - name: shop-v2
     version: v2
-    balance: round_robin
     endpoints: [{v2}]
     health_check: *check
 """

@@ -16,6 +16,8 @@ from marchproxy.modules.alb.resources import Builder, ListenerSpec
 from marchproxy.modules.alb.settings import AlbSettings
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
 
+_LONGEST_SOCKET = 107  # unix(7)
+
 
 async def serve(
     settings: AlbSettings, origin: Origin, signals: Signals, *, clock: Clock | None = None
@@ -27,8 +29,8 @@ async def serve(
     clock = clock or SystemClock()
     settings = _with_ports(settings)
     run_dir = settings.own_state_dir()
-    _make_directory(run_dir)
     socket, store = run_dir / "ads.sock", run_dir / "snapshot.bin"
+    _make_directory(run_dir, socket)
     ads = AdsServer()
     async with serve_unix(ads, socket):
         envoy = EnvoyProcess(
@@ -64,7 +66,10 @@ def endpoints(settings: AlbSettings) -> tuple[TrafficEndpoint, ...]:
     )
 
 
-def _make_directory(directory: Path) -> None:
+def _make_directory(directory: Path, socket: Path) -> None:
+    if len(bytes(socket)) > _LONGEST_SOCKET:
+        reason = f"{socket} is longer than the {_LONGEST_SOCKET} bytes that a Unix socket may have; choose a shorter path"
+        raise SettingsError([Problem("state_dir", reason)])
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:

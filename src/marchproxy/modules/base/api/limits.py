@@ -50,10 +50,10 @@ class LimitsApi(Api):
     async def ApplyRateLimit(
         self, request: module_pb2.ApplyRateLimitRequest, _: Context
     ) -> module_pb2.ApplyRateLimitResponse:
-        """The short form: set the limit of a route, whatever its id is."""
+        """The short form: the limit of a route, which takes the route's id, in place of any other limit on it."""
         self._parts.expect(request.instance_id)
         limit = RateLimit(
-            limit_id=LimitId(f"{request.route_id}.limit"),
+            limit_id=LimitId(request.route_id),
             target=request.route_id,
             per_second=request.requests_per_second,
             burst=request.burst_size,

@@ -71,7 +71,7 @@ async def test_apply_replaces_whatever_the_route_had(rig: Rig) -> None:
     assert (await rig.stub.ApplyRateLimit(request)).success
     (kept,) = rig.core.desired.rate_limits
     assert (kept.limit_id, kept.target, kept.per_second, kept.burst, kept.enabled) == (
-        "shop.limit",
+        "shop",
         "shop",
         3,
         6,
