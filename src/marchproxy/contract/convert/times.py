@@ -63,4 +63,4 @@ def unix_from_pb(pb: Timestamp, path: str) -> float:
     faults = Faults()
     read_moment(pb, path, faults)
     faults.raise_any()
-    return pb.seconds + pb.nanos / _NANOS
+    return (pb.seconds * _NANOS + pb.nanos) / _NANOS
