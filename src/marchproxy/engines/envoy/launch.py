@@ -128,7 +128,7 @@ class Launcher:
         handle = ProcessHandle.open(pid)
         if handle is None:
             os.waitpid(pid, 0)
-            raise EnvoyStartError(f"{binary} ended at once\n{self.log.tail()}".rstrip())
+            raise self.explain_failure("ended at once")
         try:
             self.directory.write_record(PidRecord(pid, handle.start_ticks, self.fingerprint()))
         except OSError as error:
