@@ -11,6 +11,8 @@ from marchproxy.wire.detect import Detected, Verdict
 class Timer(Enum):
     """What a connection may be waiting for, up to a limit."""
 
+    __hash__ = object.__hash__  # members are singletons; Enum's own hash is a Python call per timer
+
     SILENCE = "silence"
     DETECTION = "detection"
     IDLE = "idle"
