@@ -41,7 +41,9 @@ from marchproxy.wire.detect import Detected, NeedMore, Protocol, Unknown, silent
 class Phase(Enum):
     """Where a connection is in its life."""
 
-    __hash__ = object.__hash__  # members are singletons; Enum's own hash is a Python call per look into the table
+    __hash__ = (
+        object.__hash__
+    )  # members are singletons; Enum's own hash is a Python call per look into the table
 
     DETECTING = "detecting"
     CHOOSING = "choosing"
