@@ -49,6 +49,19 @@ def choose_port(address: HostPort) -> HostPort:
         return HostPort(address.host, probe.getsockname()[1])
 
 
+def own_address() -> str:
+    """Return an IPv4 address that other hosts may reach this one by: of the first interface that is up; else 127.0.0.1."""
+    import psutil  # noqa: PLC0415 - only who listens on every address asks
+
+    states = psutil.net_if_stats()
+    for name, addresses in psutil.net_if_addrs().items():
+        for found in addresses:
+            usable = found.family is socket.AF_INET and not found.address.startswith("127.")
+            if usable and name in states and states[name].isup:
+                return str(found.address)
+    return "127.0.0.1"
+
+
 def unix_path(address: str) -> Path:
     """Return the path of a `unix:/path` address. Raises ValueError on anything else."""
     path = address.removeprefix("unix:")

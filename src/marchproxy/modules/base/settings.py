@@ -1,6 +1,5 @@
 """Settings that every module has."""
 
-import socket
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +7,7 @@ from pydantic import Field
 
 from marchproxy.kit.files import default_state_dir
 from marchproxy.kit.grpc import ChannelTls, TlsSettings
+from marchproxy.kit.listening import own_address
 from marchproxy.kit.settings import HostPort, Seconds, Section
 
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
@@ -54,7 +54,7 @@ class ModuleSettings(Section):
         """The address that others use for one we listen on; `port` where the system chose it."""
         host = self.advertise or listening.host
         if host in _EVERY_ADDRESS:
-            host = socket.gethostbyname(socket.gethostname())
+            host = own_address()
         return HostPort(host, listening.port if port is None else port)
 
     def own_state_dir(self) -> Path:
