@@ -89,6 +89,11 @@ class EnvoyProcess:
         """Its admin API; the same object over restarts."""
         return self._admin
 
+    @property
+    def state(self) -> EnvoyState:
+        """What it is doing now; `status` tells more."""
+        return self._known.state
+
     def status(self) -> EnvoyStatus:
         """Return what is known now."""
         age = timedelta(seconds=self._clock.monotonic() - self._known.since)

@@ -88,12 +88,12 @@ class AlbEngine:
 
     def health(self) -> EngineHealth:
         """The state of the Envoy process, and how many endpoints were healthy at the last look."""
-        status = self._envoy.status()
-        if self._draining or status.state is EnvoyState.DRAINING:
+        state = self._envoy.state
+        if self._draining or state is EnvoyState.DRAINING:
             return EngineHealth(HealthStatus.STOPPING, "draining", {"envoy": "draining"})
-        if status.state is not EnvoyState.RUNNING:
-            words = f"Envoy is {status.state.value}"
-            starting = status.state is EnvoyState.STARTING and status.restarts == 0
+        if state is not EnvoyState.RUNNING:
+            words = f"Envoy is {state.value}"
+            starting = state is EnvoyState.STARTING and self._envoy.status().restarts == 0
             return EngineHealth(
                 HealthStatus.STARTING if starting else HealthStatus.UNHEALTHY, words, {"envoy": words}
             )

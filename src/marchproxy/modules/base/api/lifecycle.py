@@ -9,6 +9,8 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.modules.base.api import reports
 from marchproxy.modules.base.api.parts import Api
+from marchproxy.modules.base.engine import EngineHealth
+from marchproxy.modules.base.running import Running
 
 _RELOAD_SECONDS = 10.0
 _log = get_logger(__name__)
@@ -24,7 +26,15 @@ class LifecycleApi(Api):
         parts = self._parts
         parts.expect(request.instance_id)
         health = reports.health(parts)
-        running = parts.core.running
+        running, seen = parts.core.running, parts.sampler.last
+        answer = parts.status.recall(health, running, seen)
+        if answer is None:
+            answer = self._status(health, running)
+            parts.status.answer, parts.status.rests_on = answer, (health, running, seen)
+        return answer
+
+    def _status(self, health: EngineHealth, running: Running) -> module_pb2.GetStatusResponse:
+        parts = self._parts
         details = {
             **health.checks,
             "routes": str(len(running.desired.routes)),
@@ -36,7 +46,7 @@ class LifecycleApi(Api):
             instance=instance_to_pb(reports.instance(parts, health)),
             status=HEALTH.to_pb(health.status),
             message=health.message,
-            last_updated=moment_to_pb(parts.clock.now()),
+            last_updated=moment_to_pb(parts.status.held_since(health.status, parts.clock.now())),
             details=details,
         )
 

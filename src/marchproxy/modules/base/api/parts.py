@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from operator import is_
 from typing import Any, TypeVar
 
 from marchproxy.contract.convert import page_to_pb, route_to_pb
@@ -10,6 +12,7 @@ from marchproxy.contract.errors import error_to_pb, refusal_of
 from marchproxy.contract.pb import module_pb2, types_pb2
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.grpc import not_found
+from marchproxy.model.module import HealthStatus
 from marchproxy.model.problem import InvalidValue, Refused
 from marchproxy.model.query import Page, Query
 from marchproxy.model.route import Route
@@ -64,6 +67,27 @@ class RouteMessages:
 
 
 @dataclass(slots=True)
+class StatusMemory:
+    """The last answer to GetStatus, good for as long as what it rests on is the same; and since when the status holds."""
+
+    rests_on: tuple[object, ...] = ()
+    answer: module_pb2.GetStatusResponse | None = None
+    status: HealthStatus | None = None
+    since: datetime | None = None
+
+    def recall(self, *rests_on: object) -> module_pb2.GetStatusResponse | None:
+        """The answer, if it rests on these very objects; they are frozen, so identity is enough."""
+        same = len(rests_on) == len(self.rests_on) and all(map(is_, rests_on, self.rests_on))
+        return self.answer if same else None
+
+    def held_since(self, status: HealthStatus, now: datetime) -> datetime:
+        """When the status became what it is."""
+        if self.since is None or status is not self.status:
+            self.status, self.since = status, now
+        return self.since
+
+
+@dataclass(slots=True)
 class Parts:
     """One running module."""
 
@@ -76,6 +100,7 @@ class Parts:
     launcher: ProcessLauncher | None = None
     scaling: ScalingLimits = field(default_factory=ScalingLimits)
     routes: RouteMessages = field(default_factory=RouteMessages)
+    status: StatusMemory = field(default_factory=StatusMemory)
 
     def expect(self, instance_id: str) -> None:
         """Refuse a call that is meant for another instance; an empty id is meant for whoever gets it."""

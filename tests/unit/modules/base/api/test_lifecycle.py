@@ -1,6 +1,7 @@
 """Status, reload, shutdown, scale, instances over the wire."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from marchproxy.contract.pb import module_pb2 as pb
 from marchproxy.contract.pb import types_pb2
 from marchproxy.model.module import HealthStatus
 from marchproxy.model.problem import Problem, RefusalCode, Refused
+from marchproxy.modules.base.engine import EngineHealth
 from marchproxy.modules.base.observation import Observation
 from tests.unit.modules.base.api.rig import Rig
 from tests.unit.modules.doubles import CHECKSUM
@@ -37,6 +39,28 @@ async def test_status_asks_nobody(rig: Rig) -> None:
     looks = rig.engine.looks
     answer = await rig.stub.GetStatus(pb.GetStatusRequest())
     assert (answer.status, rig.engine.looks) == (types_pb2.HEALTH_STATUS_UNHEALTHY, looks)
+
+
+async def test_a_remembered_status_is_never_stale(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    healths = {state: EngineHealth(state, state.value, {}) for state in HealthStatus}
+    monkeypatch.setattr(rig.engine, "health", lambda: healths[rig.engine.state], raising=False)
+
+    async def ask() -> pb.GetStatusResponse:
+        return await rig.stub.GetStatus(pb.GetStatusRequest())
+
+    first = await ask()
+    assert await ask() == first
+    await rig.core.change(lambda state: replace(state, rate_limits=()))
+    assert (await ask()).details["rate_limits"] == "0"
+    rig.engine.seen = Observation(active_connections=9)
+    await rig.parts.sampler.look()
+    assert (await ask()).instance.current_connections == 9
+    assert (await ask()).last_updated == first.last_updated  # the status itself has not changed
+    rig.clock.advance(1)
+    rig.engine.state = HealthStatus.DEGRADED
+    worse = await ask()
+    assert (worse.status, worse.message) == (types_pb2.HEALTH_STATUS_DEGRADED, "degraded")
+    assert worse.last_updated != first.last_updated
 
 
 async def test_reload(rig: Rig) -> None:
