@@ -3,6 +3,7 @@
 Scalars follow YAML 1.2 where 1.1 surprises: `on`, `no`, `22:22` and dates stay text. Specification: yaml.org/spec/1.2.2
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ MAX_BYTES = 16 * 1024 * 1024
 MAX_NODES = 500_000  # aliases are expanded: a few lines of YAML can mean billions of nodes
 MAX_DEPTH = 64
 
+_TEXT = "tag:yaml.org,2002:str"
+_EXPONENT = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+")  # a number in 1.2, often text in 1.1
 _MERGE = "tag:yaml.org,2002:merge"
 _COLLECTIONS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 _TEXT_IN_YAML_1_2 = {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:value"}
@@ -130,6 +133,9 @@ class _Reader:
 
     def _scalar(self, node: yaml.Node, path: KeyPath) -> object:
         text = str(node.value)
+        plain = isinstance(node, yaml.ScalarNode) and not node.style
+        if plain and node.tag == _TEXT and _EXPONENT.fullmatch(text):
+            return float(text)
         if node.tag in _TEXT_IN_YAML_1_2:
             return text
         if node.tag.endswith(":bool") and text.lower() not in {"true", "false"}:
