@@ -31,6 +31,7 @@ from marchproxy.model.rules import (
     is_network,
     known,
 )
+from marchproxy.model.scaling import ScalingConfig
 from marchproxy.model.state import DesiredState
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "check_listeners",
     "check_pools",
     "check_routes",
+    "check_scaling",
     "check_state",
     "check_version_weights",
 ]
@@ -56,6 +58,7 @@ def check_state(state: DesiredState) -> tuple[Problem, ...]:
         *check_routes(state.routes, state.pools),
         *check_pools(state.pools),
         *check_limits(state.rate_limits, state.routes),
+        *check_scaling(state.scaling),
         *_unknown_listeners(state),
     )
 
@@ -124,6 +127,13 @@ def check_limit(limit: RateLimit, route_ids: Container[str], path: str) -> Itera
         )
     if limit.burst and not limit.per_second:
         yield Problem(f"{path}.burst_size", "goes with requests_per_second, which is not set")
+
+
+def check_scaling(configs: Sequence[ScalingConfig]) -> Iterator[Problem]:
+    """Faults of the numbers of instances."""
+    yield from duplicates("scaling", "module", configs, lambda config: config.module_type)
+    for index, config in enumerate(configs):
+        yield from config.faults(f"scaling[{index}]")
 
 
 def check_listeners(listeners: Sequence[Listener]) -> Iterator[Problem]:

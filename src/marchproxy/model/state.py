@@ -7,16 +7,18 @@ from marchproxy.model.limit import RateLimit
 from marchproxy.model.listener import Listener
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.route import PoolName, Route, RouteId
+from marchproxy.model.scaling import ScalingConfig
 
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """Listeners, routes, backend pools and rate limits. Check it with `marchproxy.model.checks.check_state`."""
+    """Listeners, routes, backend pools, rate limits and scaling. Check it with `marchproxy.model.checks.check_state`."""
 
     listeners: tuple[Listener, ...] = ()
     routes: tuple[Route, ...] = ()
     pools: tuple[BackendPool, ...] = ()
     rate_limits: tuple[RateLimit, ...] = ()
+    scaling: tuple[ScalingConfig, ...] = ()
 
     def routes_by_id(self) -> Mapping[RouteId, Route]:
         """The routes by id."""

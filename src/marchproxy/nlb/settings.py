@@ -44,6 +44,10 @@ class NlbSettings(Section):
     """After so many missed heartbeats an instance is forgotten."""
     drain_seconds: Seconds = 30.0
     """How long open connections may go on when the NLB stops or an instance leaves gracefully."""
+    scaling_interval: Positive = 30.0
+    """How often the number of instances is decided on."""
+    scaling_window: Seconds = 300.0
+    """Instances are removed only when so long none of them was needed."""
     tls: TlsSettings | None = None
     """TLS of the gRPC server. Default: none."""
     module_tls: ChannelTls | None = None

@@ -11,6 +11,7 @@ from marchproxy.contract.document.schema import (
     RateLimitDocument,
     RetryDocument,
     RouteDocument,
+    ScalingDocument,
     StateDocument,
 )
 from marchproxy.kit.settings import HostPort
@@ -30,6 +31,7 @@ from marchproxy.model.route import (
     RouteMatch,
     VersionWeight,
 )
+from marchproxy.model.scaling import ScalingConfig, ScalingLimits
 from marchproxy.model.state import DesiredState
 
 
@@ -40,6 +42,7 @@ def to_model(document: StateDocument) -> DesiredState:
         routes=tuple(_route(item) for item in document.routes),
         pools=tuple(_pool(item) for item in document.pools),
         rate_limits=tuple(_limit(item) for item in document.rate_limits),
+        scaling=tuple(_scaling(item) for item in document.scaling),
     )
 
 
@@ -50,6 +53,7 @@ def from_model(state: DesiredState) -> StateDocument:
         routes=tuple(_route_document(item) for item in state.routes),
         pools=tuple(_pool_document(item) for item in state.pools),
         rate_limits=tuple(_limit_document(item) for item in state.rate_limits),
+        scaling=tuple(_scaling_document(item) for item in state.scaling),
     )
 
 
@@ -201,4 +205,39 @@ def _limit_document(item: RateLimit) -> RateLimitDocument:
         burst_size=item.burst,
         enabled=item.enabled,
         metadata=dict(item.metadata),
+    )
+
+
+def _scaling(item: ScalingDocument) -> ScalingConfig:
+    return ScalingConfig(
+        module_type=item.module,
+        limits=ScalingLimits(item.min_instances, item.max_instances),
+        cpu_percent=item.target_cpu_percent,
+        memory_percent=item.target_memory_percent,
+        memory_limit_mb=item.memory_limit_mb,
+        connections=item.target_connections,
+        latency_ms=item.target_latency_ms + 0.0,
+        max_error_percent=item.max_error_percent,
+        up_threshold=item.scale_up_threshold,
+        down_threshold=item.scale_down_threshold,
+        cooldown=item.cooldown,
+        enabled=item.enabled,
+    )
+
+
+def _scaling_document(item: ScalingConfig) -> ScalingDocument:
+    return ScalingDocument(
+        module=item.module_type,
+        min_instances=item.limits.minimum,
+        max_instances=item.limits.maximum,
+        target_cpu_percent=item.cpu_percent,
+        target_memory_percent=item.memory_percent,
+        memory_limit_mb=item.memory_limit_mb,
+        target_connections=item.connections,
+        target_latency_ms=item.latency_ms,
+        max_error_percent=item.max_error_percent,
+        scale_up_threshold=item.up_threshold,
+        scale_down_threshold=item.down_threshold,
+        cooldown=item.cooldown,
+        enabled=item.enabled,
     )

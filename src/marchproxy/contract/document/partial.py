@@ -18,6 +18,7 @@ _STAND_INS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "routes": ("id", {"priority": -(2**31)}),  # overlaps nothing
     "pools": ("name", {}),
     "rate_limits": ("id", {"target": ""}),
+    "scaling": ("module", {}),
 }
 _ITEM = re.compile(r"(?P<section>\w+)\[(?P<index>\d+)\]")
 

@@ -13,6 +13,7 @@ from marchproxy.model.listener import Listener
 from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.model.pool import BackendPool, BalancePolicy, Endpoint, HealthCheck
 from marchproxy.model.route import HeaderKind, PathKind, Route
+from marchproxy.model.scaling import ScalingConfig
 
 # the defaults are the model's, written down once
 _LISTENER = Listener("", "", 0)
@@ -20,6 +21,7 @@ _ROUTE = Route(route_id="")  # type: ignore[arg-type]
 _POOL = BackendPool(name="")  # type: ignore[arg-type]
 _ENDPOINT = Endpoint("")
 _CHECK = HealthCheck()
+_SCALING = ScalingConfig(ModuleType.ALB)
 _LIMIT = RateLimit(limit_id="", target="")  # type: ignore[arg-type]
 
 
@@ -174,6 +176,24 @@ class RateLimitDocument(Section):
     metadata: Labels = Field(default_factory=dict)
 
 
+class ScalingDocument(Section):
+    """One of `scaling`: the number of instances of a module type."""
+
+    module: ModuleType
+    min_instances: int = _SCALING.limits.minimum
+    max_instances: int = _SCALING.limits.maximum
+    target_cpu_percent: int = _SCALING.cpu_percent
+    target_memory_percent: int = _SCALING.memory_percent
+    memory_limit_mb: int = _SCALING.memory_limit_mb
+    target_connections: int = _SCALING.connections
+    target_latency_ms: float = _SCALING.latency_ms
+    max_error_percent: int = _SCALING.max_error_percent
+    scale_up_threshold: int = _SCALING.up_threshold
+    scale_down_threshold: int = _SCALING.down_threshold
+    cooldown: Duration = _SCALING.cooldown
+    enabled: bool = _SCALING.enabled
+
+
 class StateDocument(Section):
     """The whole desired state. A model of a file that holds more, such as process settings, derives from it."""
 
@@ -181,3 +201,4 @@ class StateDocument(Section):
     routes: tuple[RouteDocument, ...] = ()
     pools: tuple[PoolDocument, ...] = ()
     rate_limits: tuple[RateLimitDocument, ...] = ()
+    scaling: tuple[ScalingDocument, ...] = ()

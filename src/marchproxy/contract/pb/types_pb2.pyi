@@ -1257,14 +1257,17 @@ class ScalingConfig(_message.Message):
     SCALE_DOWN_THRESHOLD_FIELD_NUMBER: _builtins.int
     COOLDOWN_SECONDS_FIELD_NUMBER: _builtins.int
     AUTO_SCALING_ENABLED_FIELD_NUMBER: _builtins.int
+    TARGET_LATENCY_MS_FIELD_NUMBER: _builtins.int
+    MAX_ERROR_PERCENT_FIELD_NUMBER: _builtins.int
+    MEMORY_LIMIT_MB_FIELD_NUMBER: _builtins.int
     min_instances: _builtins.int
     """Never fewer."""
     max_instances: _builtins.int
     """Never more."""
     target_cpu_percent: _builtins.int
-    """Processor use to aim at, percent of one instance's allowance; 0: not considered."""
+    """Processor use to aim at, percent of one core per instance; 0: not considered."""
     target_memory_percent: _builtins.int
-    """Memory use to aim at, percent of one instance's allowance; 0: not considered."""
+    """Memory use to aim at, percent of memory_limit_mb; 0: not considered."""
     target_connections: _builtins.int
     """Connections per instance to aim at; 0: not considered."""
     scale_up_threshold: _builtins.int
@@ -1275,6 +1278,12 @@ class ScalingConfig(_message.Message):
     """Seconds between two changes."""
     auto_scaling_enabled: _builtins.bool
     """false: the number changes by request only."""
+    target_latency_ms: _builtins.float
+    """Mean response time to aim at, milliseconds; 0: not considered."""
+    max_error_percent: _builtins.int
+    """Percent of requests that may fail before an instance is added; 0: not considered."""
+    memory_limit_mb: _builtins.int
+    """What one instance may use, MiB; target_memory_percent is a share of it."""
     def __init__(
         self,
         *,
@@ -1287,10 +1296,13 @@ class ScalingConfig(_message.Message):
         scale_down_threshold: _builtins.int = ...,
         cooldown_seconds: _builtins.int = ...,
         auto_scaling_enabled: _builtins.bool = ...,
+        target_latency_ms: _builtins.float = ...,
+        max_error_percent: _builtins.int = ...,
+        memory_limit_mb: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_scaling_enabled", b"auto_scaling_enabled", "cooldown_seconds", b"cooldown_seconds", "max_instances", b"max_instances", "min_instances", b"min_instances", "scale_down_threshold", b"scale_down_threshold", "scale_up_threshold", b"scale_up_threshold", "target_connections", b"target_connections", "target_cpu_percent", b"target_cpu_percent", "target_memory_percent", b"target_memory_percent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_scaling_enabled", b"auto_scaling_enabled", "cooldown_seconds", b"cooldown_seconds", "max_error_percent", b"max_error_percent", "max_instances", b"max_instances", "memory_limit_mb", b"memory_limit_mb", "min_instances", b"min_instances", "scale_down_threshold", b"scale_down_threshold", "scale_up_threshold", b"scale_up_threshold", "target_connections", b"target_connections", "target_cpu_percent", b"target_cpu_percent", "target_latency_ms", b"target_latency_ms", "target_memory_percent", b"target_memory_percent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
