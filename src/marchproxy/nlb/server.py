@@ -29,6 +29,7 @@ from marchproxy.kit.tasks import every
 from marchproxy.model.state import DesiredState
 from marchproxy.nlb.api import Desk, NlbApi
 from marchproxy.nlb.dataplane.envoy import EnvoyDataPlane
+from marchproxy.nlb.service.autoscaler import Autoscaler
 from marchproxy.nlb.service.core import Core, Surroundings
 from marchproxy.nlb.service.gauges import NlbGauges, render_traffic
 from marchproxy.nlb.service.leaving import Doorkeeper
@@ -158,6 +159,7 @@ def _furnish(tools: _Tools, desired: DesiredState) -> tuple[Desk, Saver]:
         modules=tools.modules,
         observer=observer,
         doorkeeper=Doorkeeper(core, observer, clock),
+        autoscaler=Autoscaler(core, tools.modules, tools.gauges, window=settings.scaling_window),
         gauges=tools.gauges,
         started_at=clock.now(),
     )
@@ -195,6 +197,9 @@ async def _working(desk: Desk, saver: Saver, clock: Clock) -> AsyncIterator[None
             group.create_task(core.asker.run(), name="ask"),
             group.create_task(saver.run(), name="save"),
             group.create_task(every(tick, core.tick, clock=clock, name="tick"), name="tick"),
+            group.create_task(
+                every(desk.settings.scaling_interval, desk.autoscaler.look, clock=clock, name="scale")
+            ),
             group.create_task(every(SAMPLE_SECONDS, desk.observer.sample, clock=clock, name="sample")),
         ]
         try:

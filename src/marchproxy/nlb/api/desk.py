@@ -15,6 +15,7 @@ from marchproxy.model.module import InstanceId, ModuleType
 from marchproxy.model.problem import InvalidValue, Refused
 from marchproxy.nlb.dataplane.plane import DataPlane
 from marchproxy.nlb.service.asker import Modules
+from marchproxy.nlb.service.autoscaler import Autoscaler
 from marchproxy.nlb.service.core import Core
 from marchproxy.nlb.service.gauges import NlbGauges
 from marchproxy.nlb.service.leaving import Doorkeeper
@@ -33,6 +34,7 @@ class Desk:
     modules: Modules
     observer: Observer
     doorkeeper: Doorkeeper
+    autoscaler: Autoscaler
     gauges: NlbGauges
     started_at: datetime
 

@@ -2,23 +2,23 @@
 
 from collections.abc import Mapping
 
+from marchproxy.contract.convert.scaling import scaling_from_pb
 from marchproxy.contract.pb import nlb_pb2
 from marchproxy.kit.grpc.calls import Context
 from marchproxy.kit.grpc.status import invalid, not_found
 from marchproxy.model.module import HealthStatus, InstanceId, ModuleType
 from marchproxy.model.pool import BalancePolicy
-from marchproxy.model.problem import RefusalCode, Refused
+from marchproxy.model.problem import InvalidValue, RefusalCode, Refused
+from marchproxy.model.scaling import MOST_INSTANCES
 from marchproxy.nlb.api.desk import Desk, module_type
 from marchproxy.nlb.rules.load import Load, balance_score, favour_idle, measure
-from marchproxy.nlb.service.asker import ModuleSilent
+from marchproxy.nlb.rules.scaling import counted
 from marchproxy.nlb.state.member import Member
 from marchproxy.nlb.state.world import Rebalance
 
 _REBALANCE_SECONDS = 60.0
 _BALANCED = 0.9
 _APPLY_SECONDS = 10.0
-_SCALE_SECONDS = 20.0
-_MOST_INSTANCES = 1000
 
 
 class LoadApi:
@@ -79,41 +79,27 @@ class LoadApi:
     ) -> nlb_pb2.TriggerScalingResponse:
         """Ask an instance of the type to have its launcher run more or fewer."""
         kind = self._kind(request)
-        members = [
-            m for m in self._desk.core.world.registry.members.values() if m.instance.module_type is kind
-        ]
-        current = len(members)
+        scaler = self._desk.autoscaler
+        current = len(counted(self._desk.core.world.registry.members.values(), kind))
         try:
             target = _target(request, current)
-            accepted = await self._scale(kind, members, target)
-        except Refused as refused:
+            if request.HasField("config"):
+                scaler.override(scaling_from_pb(request.config, kind))
+            if config := scaler.config(kind):
+                target = config.limits.clamp(target)
+            scaled = await scaler.request(kind, target)
+        except (Refused, InvalidValue) as refused:
             return nlb_pb2.TriggerScalingResponse(
                 success=False, current_instances=current, scaling_action="none", **self._desk.refusal(refused)
             )
-        running, desired, message = accepted
+        way = "scale_up" if scaled.desired > scaled.current else "scale_down"
         return nlb_pb2.TriggerScalingResponse(
             success=True,
-            message=message,
-            current_instances=running,
-            target_instances=desired,
-            scaling_action="scale_up" if desired > running else "scale_down" if desired < running else "none",
+            message=scaled.message,
+            current_instances=scaled.current,
+            target_instances=scaled.desired,
+            scaling_action=way if scaled.desired != scaled.current else "none",
         )
-
-    async def _scale(self, kind: ModuleType, members: list[Member], target: int) -> tuple[int, int, str]:
-        asked = [m for m in members if m.effective.health.takes_traffic]
-        if not asked:
-            message = f"no healthy {kind.value} instance is registered that could be asked to scale"
-            raise Refused(RefusalCode.UNAVAILABLE, message)
-        instance = asked[0].instance
-        try:
-            accepted, message, running, desired = await self._desk.modules.scale(
-                instance.address, target, timeout=_SCALE_SECONDS
-            )
-        except ModuleSilent as error:
-            raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
-        if not accepted:
-            raise Refused(RefusalCode.UNAVAILABLE, f"{instance.instance_id} refused: {message}")
-        return running, desired, message
 
     async def _loads(self, kind: ModuleType | None) -> list[Load]:
         members = [
@@ -173,11 +159,8 @@ def _target(request: nlb_pb2.TriggerScalingRequest, current: int) -> int:
         case other:
             message = f'scaling_action: "{other}" is not scale_up, scale_down or set'
             raise Refused(RefusalCode.INVALID_ARGUMENT, message)
-    if request.HasField("config"):
-        target = max(target, request.config.min_instances)
-        target = min(target, request.config.max_instances or target)
-    if not 0 <= target <= _MOST_INSTANCES:
-        message = f"target_instances: {target} is not between 0 and {_MOST_INSTANCES}"
+    if not 0 <= target <= MOST_INSTANCES:
+        message = f"target_instances: {target} is not between 0 and {MOST_INSTANCES}"
         raise Refused(RefusalCode.INVALID_ARGUMENT, message)
     return target
 

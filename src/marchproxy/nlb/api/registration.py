@@ -96,12 +96,17 @@ class RegistrationApi:
         desk.observer.heard(beat.instance_id, beat.stats)
         wanted, running = desk.core.checksum, member.instance.config_checksum
         stale = bool(wanted and running and wanted != running)
+        instances = desk.autoscaler.wanted(member.instance.module_type)
+        instructions = {"config_checksum": wanted} if wanted else {}
+        if instances is not None:
+            instructions["instances"] = str(instances)
         return nlb_pb2.HeartbeatResponse(
             acknowledged=True,
             message="runs another configuration than this NLB" if stale else "",
             server_time=desk.now(),
             should_reload=stale,
-            instructions={"config_checksum": wanted} if wanted else {},
+            should_scale=instances is not None,
+            instructions=instructions,
         )
 
     async def ListModules(

@@ -80,6 +80,7 @@ class StatusApi:
                 "id": self._desk.settings.id,
                 "data_plane": self._desk.plane.name,
                 **self._plan_checks(),
+                **self._desk.autoscaler.facts(),
             },
             listeners=[
                 listener_to_pb(plan.listener, data_plane=self._desk.plane.name)

@@ -3,7 +3,7 @@
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from marchproxy.nlb.dataplane.plane import TrafficCounts
@@ -37,6 +37,19 @@ class NlbGauges:
             registry=registry,
         )
 
+        self._scaling = Counter(
+            "marchproxy_nlb_scaling_decisions",
+            "Decisions on the number of instances, by module type and way.",
+            ("type", "decision"),
+            registry=registry,
+        )
+        self._scaling_wanted = Gauge(
+            "marchproxy_nlb_scaling_wanted",
+            "Instances that the last decision asks for, by module type.",
+            ("type",),
+            registry=registry,
+        )
+
     def applied(self, result: str, seconds: float) -> None:
         """Count a plan that was given to the data plane."""
         self._applies.labels(result).inc()
@@ -45,6 +58,11 @@ class NlbGauges:
     def decided(self, listener: str, *, routed: bool) -> None:
         """Count an answer to RouteRequest. `listener` is one that exists, or empty."""
         self._decisions.labels(listener, str(routed).lower()).inc()
+
+    def scaled(self, module_type: str, way: str, wanted: int) -> None:
+        """Count a decision on the number of instances."""
+        self._scaling.labels(module_type, way).inc()
+        self._scaling_wanted.labels(module_type).set(wanted)
 
     def watch(self, registry: Callable[[], Registry]) -> None:
         """Read the members from there whenever metrics are scraped."""

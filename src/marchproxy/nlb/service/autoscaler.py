@@ -1,0 +1,182 @@
+"""Autoscaler: decides on the number of instances of each type, has their launchers act, and remembers why."""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from marchproxy.kit.logs import get_logger
+from marchproxy.model.autoscaling import Decision, Kind, ScalingState, step
+from marchproxy.model.module import ModuleType
+from marchproxy.model.problem import InvalidValue, RefusalCode, Refused
+from marchproxy.model.scaling import ScalingConfig
+from marchproxy.nlb.rules.scaling import counted, observe, to_ask
+from marchproxy.nlb.service.asker import Modules, ModuleSilent
+from marchproxy.nlb.service.core import Core
+from marchproxy.nlb.service.gauges import NlbGauges
+from marchproxy.nlb.state.member import Member, Stats
+
+_log = get_logger(__name__)
+SCALE_SECONDS = 20.0
+_MOST_ENTRIES = 100
+_MOST_ASKED = 3  # of one decision: launchers that refuse must not use up the round
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One decision, and what came of it; `manual`: asked for over TriggerScaling."""
+
+    at: datetime
+    decision: Decision
+    outcome: str = ""
+    manual: bool = False
+
+    def __str__(self) -> str:
+        who = "by request, " if self.manual else ""
+        return f"{who}{self.decision}" + (f" ({self.outcome})" if self.outcome else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """What a launcher answered: how many instances there are, and will be, in all."""
+
+    message: str
+    current: int
+    desired: int
+
+
+class Autoscaler:
+    """Acts on one type at a time by one change at a time; types do not wait for one another."""
+
+    def __init__(self, core: Core, modules: Modules, gauges: NlbGauges, *, window: float) -> None:
+        """`window` in seconds: how long nobody must have been needed before instances are removed."""
+        self._core = core
+        self._modules = modules
+        self._gauges = gauges
+        self._window = window
+        self._states: dict[ModuleType, ScalingState] = {}
+        self._entries: dict[ModuleType, deque[Entry]] = defaultdict(lambda: deque(maxlen=_MOST_ENTRIES))
+        self._busy: dict[ModuleType, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._before: dict[str, Stats] = {}
+        self._refused: dict[str, str] = {}
+        self._overrides: dict[ModuleType, ScalingConfig] = {}
+        self._checksum = core.checksum
+
+    def config(self, kind: ModuleType) -> ScalingConfig | None:
+        """What is in force for a type: the last request's bounds and targets, else the configuration's."""
+        if self._checksum != self._core.checksum:  # a new configuration ends what was asked for under the old
+            self._checksum = self._core.checksum
+            self._overrides.clear()
+        wanted = {config.module_type: config for config in self._core.world.desired.scaling}
+        return self._overrides.get(kind) or wanted.get(kind)
+
+    def override(self, config: ScalingConfig) -> None:
+        """Use this for its type until another configuration comes. Raises InvalidValue."""
+        if problems := tuple(config.faults("config")):
+            raise InvalidValue(problems)
+        self.config(config.module_type)
+        self._overrides[config.module_type] = config
+
+    def entries(self, kind: ModuleType) -> tuple[Entry, ...]:
+        """The last decisions about a type, the newest last."""
+        return tuple(self._entries[kind]) if kind in self._entries else ()
+
+    def facts(self) -> Mapping[str, str]:
+        """The last decision about each type."""
+        return {
+            f"scaling {kind.value}": str(entries[-1]) for kind, entries in self._entries.items() if entries
+        }
+
+    def wanted(self, kind: ModuleType) -> int | None:
+        """How many instances the last decision asked for; None when there are as many, or nobody asked."""
+        entries = self.entries(kind)
+        if not entries or entries[-1].decision.kind is Kind.HOLD:
+            return None
+        to = entries[-1].decision.to
+        return None if to == len(self._members(kind)) else to
+
+    async def look(self) -> None:
+        """Decide once for each type, and act."""
+        members = self._core.world.registry.members.values()
+        self._refused = {
+            member.registration_id: self._refused[member.registration_id]
+            for member in members
+            if member.registration_id in self._refused
+        }
+        configs = [config for kind in ModuleType if (config := self.config(kind))]
+        self._states = {c.module_type: self._states.get(c.module_type, ScalingState()) for c in configs}
+        async with asyncio.TaskGroup() as group:
+            for config in configs:
+                group.create_task(self._decide(config), name=f"scale {config.module_type.value}")
+        self._before = {member.registration_id: member.stats for member in members}
+
+    async def request(self, kind: ModuleType, target: int) -> Scaled:
+        """Have a launcher go to `target` instances now, whatever the load says. Raises Refused."""
+        async with self._busy[kind]:
+            current = len(self._members(kind))
+            way = Kind.UP if target > current else Kind.DOWN if target < current else Kind.HOLD
+            decision = Decision(way, current, target, f"{target} asked for")
+            try:
+                scaled = await self._act(kind, target)
+            except Refused as refused:
+                self._record(kind, decision, str(refused), manual=True)
+                raise
+            self._record(kind, decision, scaled.message, manual=True)
+            state = self._states.get(kind, ScalingState())
+            self._states[kind] = replace(state, changed_at=self._core.now().monotonic)
+            return scaled
+
+    async def _decide(self, config: ScalingConfig) -> None:
+        kind = config.module_type
+        async with self._busy[kind]:
+            before = self._states.get(kind, ScalingState())
+            seen = observe(self._members(kind), self._before)
+            now = self._core.now().monotonic
+            after, decision = step(before, seen, config, now, window=self._window)
+            outcome = ""
+            if decision.kind is not Kind.HOLD:
+                try:
+                    outcome = (await self._act(kind, decision.to)).message
+                except Refused as refused:
+                    outcome = refused.message
+                    after = replace(after, changed_at=before.changed_at)  # nothing changed: no cooldown
+            self._states[kind] = after
+            self._record(kind, decision, outcome)
+
+    async def _act(self, kind: ModuleType, target: int) -> Scaled:
+        """Ask one launcher after another until one agrees. Raises Refused.
+
+        One that does not answer may be at work all the same, so nobody else is asked in its place.
+        """
+        members = self._members(kind)
+        reasons = []
+        for member, count in to_ask(members, target, self._refused)[:_MOST_ASKED]:
+            instance = member.instance
+            try:
+                accepted, message, running, desired = await self._modules.scale(
+                    instance.address, count, timeout=SCALE_SECONDS
+                )
+            except ModuleSilent as error:
+                raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
+            if accepted:
+                self._refused.pop(member.registration_id, None)
+                others = target - count
+                return Scaled(f"{instance.instance_id}: {message}", running + others, desired + others)
+            self._refused[member.registration_id] = message
+            reasons.append(f"{instance.instance_id} refused: {message}")
+        message = (
+            "; ".join(reasons)
+            or f"no healthy {kind.value} instance is registered that could be asked to scale"
+        )
+        raise Refused(RefusalCode.UNAVAILABLE, message)
+
+    def _members(self, kind: ModuleType) -> list[Member]:
+        return counted(self._core.world.registry.members.values(), kind)
+
+    def _record(self, kind: ModuleType, decision: Decision, outcome: str, *, manual: bool = False) -> None:
+        entry = Entry(self._core.now().wall, decision, outcome, manual)
+        self._entries[kind].append(entry)
+        self._gauges.scaled(kind.value, decision.kind.value, decision.to)
+        write = _log.debug if decision.kind is Kind.HOLD else _log.info
+        write("scaling decided", type=kind.value, decision=str(entry))
