@@ -75,14 +75,24 @@ class Part:
 class System:
     """`nlb` and `albs`, with a channel to each. Traffic enters at `port`."""
 
-    def __init__(self, directory: Path, state: Mapping[str, Any], versions: Mapping[str, str]) -> None:
-        """`versions`: the version of each ALB by its id."""
+    def __init__(
+        self,
+        directory: Path,
+        state: Mapping[str, Any],
+        versions: Mapping[str, str],
+        nlb_settings: Mapping[str, Any],
+    ) -> None:
+        """`versions`: the version of each ALB by its id; `nlb_settings`: more for the section `nlb`."""
         self.directory = directory
         self.file = directory / "system.yaml"
         self.port = free_port()
         self._state = state
         nlb = {name: free_port() for name in ("grpc", "metrics", "admin")}
-        self._document = {"nlb": _nlb_section(directory, nlb), "modules": [], **self.state()}
+        self._document = {
+            "nlb": {**_nlb_section(directory, nlb), **nlb_settings},
+            "modules": [],
+            **self.state(),
+        }
         self.nlb = Part(self, "nlb", ["nlb"], {**nlb, "health": nlb["metrics"]})
         self.albs: dict[str, Part] = {}
         for name, version in versions.items():
@@ -167,10 +177,13 @@ class System:
 
 @asynccontextmanager
 async def running(
-    directory: Path, state: Mapping[str, Any], versions: Mapping[str, str] | None = None
+    directory: Path,
+    state: Mapping[str, Any],
+    versions: Mapping[str, str] | None = None,
+    nlb_settings: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[System]:
     """A started system for the length of the block."""
-    system = System(directory, state, versions or {"alb-1": "v1"})
+    system = System(directory, state, versions or {"alb-1": "v1"}, nlb_settings or {})
     try:
         await system.start()
         yield system

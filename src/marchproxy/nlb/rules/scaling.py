@@ -1,12 +1,22 @@
 """Scaling: what the members of a type say of its load, and whom to ask for how many."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from marchproxy.model.autoscaling import Observation
 from marchproxy.model.module import HealthStatus, InstanceId, ModuleType
 from marchproxy.nlb.state.member import Member, Standing, Stats
 
 _ENDING = {HealthStatus.STOPPING, HealthStatus.STOPPED}
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Whom to ask for how many instances, and how many there are beside those it launches."""
+
+    member: Member
+    count: int
+    others: int
 
 
 def counted(members: Iterable[Member], kind: ModuleType) -> list[Member]:
@@ -46,8 +56,8 @@ def _error_percent(before: Stats, now: Stats) -> float | None:
     return None if requests <= 0 or failed < 0 else 100 * failed / requests
 
 
-def to_ask(members: Sequence[Member], target: int, refused: Mapping[str, str]) -> list[tuple[Member, int]]:
-    """Healthy members in the order to ask, each with the number its launcher must run for `target` in all.
+def to_ask(members: Sequence[Member], target: int, refused: Mapping[str, str]) -> list[Asking]:
+    """Healthy members in the order to ask, for as many instances as make `target` in all.
 
     A launcher counts itself and its replicas, which are named after it: "alb-1.2". Those that refused come last; for
     fewer instances, those with the most replicas come first.
@@ -62,9 +72,10 @@ def to_ask(members: Sequence[Member], target: int, refused: Mapping[str, str]) -
     asked = []
     for member in sorted(members, key=place):
         size = sizes[member.registration_id]
-        count = max(1, target - (len(members) - size))
+        others = len(members) - size
+        count = max(1, target - others)
         if member.effective.health.takes_traffic and (count != size or target == len(members)):
-            asked.append((member, count))
+            asked.append(Asking(member, count, others))
     return asked
 
 

@@ -151,23 +151,23 @@ class Autoscaler:
         """
         members = self._members(kind)
         reasons = []
-        for member, count in to_ask(members, target, self._refused)[:_MOST_ASKED]:
-            instance = member.instance
+        for asking in to_ask(members, target, self._refused)[:_MOST_ASKED]:
+            instance, registration = asking.member.instance, asking.member.registration_id
             try:
                 accepted, message, running, desired = await self._modules.scale(
-                    instance.address, count, timeout=SCALE_SECONDS
+                    instance.address, asking.count, timeout=SCALE_SECONDS
                 )
             except ModuleSilent as error:
                 raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
             if accepted:
-                self._refused.pop(member.registration_id, None)
-                others = target - count
-                return Scaled(f"{instance.instance_id}: {message}", running + others, desired + others)
-            self._refused[member.registration_id] = message
+                self._refused.pop(registration, None)
+                words = f"{instance.instance_id}: {message}"
+                return Scaled(words, running + asking.others, desired + asking.others)
+            self._refused[registration] = message
             reasons.append(f"{instance.instance_id} refused: {message}")
         message = (
             "; ".join(reasons)
-            or f"no healthy {kind.value} instance is registered that could be asked to scale"
+            or f"no healthy {kind.value} instance is registered that could get from {len(members)} to {target}"
         )
         raise Refused(RefusalCode.UNAVAILABLE, message)
 
