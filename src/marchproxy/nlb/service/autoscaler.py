@@ -117,14 +117,8 @@ class Autoscaler:
             current = len(self._members(kind))
             way = Kind.UP if target > current else Kind.DOWN if target < current else Kind.HOLD
             decision = Decision(way, current, target, f"{target} asked for")
-            try:
-                scaled = await self._act(kind, target)
-            except Refused as refused:
-                self._record(kind, decision, str(refused), manual=True)
-                raise
-            self._record(kind, decision, scaled.message, manual=True)
-            state = self._states.get(kind, ScalingState())
-            self._states[kind] = replace(state, changed_at=self._core.now().monotonic)
+            scaled = await self._carry_out(kind, decision, manual=True)
+            self._states[kind] = self._changed(self._states.get(kind, ScalingState()))
             return scaled
 
     async def _decide(self, config: ScalingConfig) -> None:
@@ -134,15 +128,36 @@ class Autoscaler:
             seen = observe(self._members(kind), self._before)
             now = self._core.now().monotonic
             after, decision = step(before, seen, config, now, window=self._window)
-            outcome = ""
-            if decision.kind is not Kind.HOLD:
-                try:
-                    outcome = (await self._act(kind, decision.to)).message
-                except Refused as refused:
-                    outcome = refused.message
-                    after = replace(after, changed_at=before.changed_at)  # nothing changed: no cooldown
-            self._states[kind] = after
-            self._record(kind, decision, outcome)
+            if decision.kind is Kind.HOLD:
+                self._record(kind, Entry(self._core.now().wall, decision))
+                self._states[kind] = after
+                return
+            try:
+                await self._carry_out(kind, decision, manual=False)
+            except Refused:  # recorded with its reason; nothing changed, so no cooldown either
+                self._states[kind] = replace(after, changed_at=before.changed_at)
+            else:
+                self._states[kind] = self._changed(after)
+
+    async def _carry_out(self, kind: ModuleType, decision: Decision, *, manual: bool) -> Scaled:
+        """Act on a decision, which is visible from the beginning. Raises Refused."""
+        entry = Entry(self._core.now().wall, decision, "under way", manual)
+        self._record(kind, entry)
+        outcome = "abandoned"
+        try:
+            scaled = await self._act(kind, decision.to)
+            outcome = scaled.message
+        except Refused as refused:
+            outcome = f"failed: {refused.message}"
+            raise
+        finally:
+            self._entries[kind][-1] = replace(entry, outcome=outcome)
+            _log.info("scaling carried out", type=kind.value, way=decision.kind.value, outcome=outcome)
+        return scaled
+
+    def _changed(self, state: ScalingState) -> ScalingState:
+        """A change may have taken a while: the cooldown begins at its end."""
+        return replace(state, changed_at=self._core.now().monotonic)
 
     async def _act(self, kind: ModuleType, target: int) -> Scaled:
         """Ask one launcher after another until one agrees. Raises Refused.
@@ -174,8 +189,8 @@ class Autoscaler:
     def _members(self, kind: ModuleType) -> list[Member]:
         return counted(self._core.world.registry.members.values(), kind)
 
-    def _record(self, kind: ModuleType, decision: Decision, outcome: str, *, manual: bool = False) -> None:
-        entry = Entry(self._core.now().wall, decision, outcome, manual)
+    def _record(self, kind: ModuleType, entry: Entry) -> None:
+        decision = entry.decision
         self._entries[kind].append(entry)
         self._gauges.scaled(kind.value, decision.kind.value, decision.to)
         write = _log.debug if decision.kind is Kind.HOLD else _log.info
