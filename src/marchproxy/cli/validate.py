@@ -97,4 +97,8 @@ def _contents(loaded: Loaded) -> list[tuple[str, str]]:
         ("pool", f"{pool.name} ({pool.version}): {len(pool.endpoints)} endpoints") for pool in state.pools
     ]
     rows += [("limit", f"{limit.limit_id} on {limit.target}") for limit in state.rate_limits]
+    rows += [
+        ("scaling", f"{item.module_type.value}: {item.limits.minimum} to {item.limits.maximum} instances")
+        for item in state.scaling
+    ]
     return rows

@@ -473,6 +473,30 @@ async def test_scaling_goes_to_an_instance_of_the_type(nlb, a):
     assert odd.error.code == types_pb2.STATUS_CODE_INVALID_ARGUMENT
 
 
+async def test_a_scaling_request_honours_its_bounds_and_is_told_to_the_modules(nlb, a):
+    await join(nlb, a)
+    assert not (await a.beat(nlb.stub)).should_scale
+
+    async def scale(**config):
+        return await nlb.stub.TriggerScaling(
+            nlb_pb2.TriggerScalingRequest(
+                instance_id="a",
+                scaling_action="set",
+                target_instances=9,
+                config=types_pb2.ScalingConfig(**config),
+            )
+        )
+
+    wrong = await scale(min_instances=5, max_instances=2)
+    assert (wrong.success, wrong.error.code) == (False, types_pb2.STATUS_CODE_INVALID_ARGUMENT)
+    up = await scale(min_instances=1, max_instances=3)
+    assert (up.success, up.target_instances, a.service.scaled_to) == (True, 3, 3)
+    beat = await a.beat(nlb.stub)
+    assert (beat.should_scale, beat.instructions["instances"]) == (True, "3")
+    status = await nlb.stub.GetNLBStatus(nlb_pb2.GetNLBStatusRequest())
+    assert status.details["scaling alb"].startswith("by request, up 1 → 3")
+
+
 async def test_metrics_are_kept_filtered_and_streamed(nlb, a):
     await join(nlb, a)
     nlb.plane.connections = {"a": 4}
