@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -80,7 +81,7 @@ class System:
         directory: Path,
         state: Mapping[str, Any],
         versions: Mapping[str, str],
-        nlb_settings: Mapping[str, Any],
+        nlb_settings: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """`versions`: the version of each ALB by its id; `nlb_settings`: more for the section `nlb`."""
         self.directory = directory
