@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: help demo test check unit real format proto clean
+.PHONY: help demo test check real kernel format proto clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+.*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /  make \1\t/'
 
@@ -30,6 +30,10 @@ check: $(VENV)/.dev ## the fast gate: format, lint, types, floors, contract, uni
 real: $(VENV)/.dev ## the real tests: true servers and clients (installs them, as root)
 	scripts/install-servers.sh test
 	$(PY) -m pytest tests/real $(ARGS)
+
+kernel: $(VENV)/.dev ## the nftables engine in network namespaces (root); not part of `make test` yet, see docs/architecture.md
+	scripts/install-servers.sh kernel
+	$(PY) -m pytest tests/kernel $(ARGS)
 
 test: $(VENV)/.dev ## everything: unit tests, then the real ones
 	$(PY) -m pytest tests/unit -n 2

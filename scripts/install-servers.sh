@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Usage: install-servers.sh test|bench   apt-get install the servers and clients that the real tests or the
+# Usage: install-servers.sh test|kernel|bench   apt-get install the servers and clients that the real tests or the
 # benchmarks talk to. Does nothing when they are all there.
 set -euo pipefail
 case "${1:-}" in
-    test) packages=(curl wrk nghttp2-client iproute2 nftables conntrack procps) ;;
+    test) packages=(curl wrk nghttp2-client iproute2 procps) ;;
+    kernel) packages=(iproute2 nftables conntrack procps) ;;
     bench) packages=(curl wrk nghttp2-client iproute2 procps haproxy) ;;
-    *) echo "usage: $0 test|bench" >&2; exit 2 ;;
+    *) echo "usage: $0 test|kernel|bench" >&2; exit 2 ;;
 esac
 missing=()
 for package in "${packages[@]}"; do

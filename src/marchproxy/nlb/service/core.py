@@ -191,6 +191,7 @@ class Core:
             except PlaneUnavailable as error:
                 raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
             self._take(desired)
+        await self._around.saver.save()  # who was told "done" finds it done after a crash, too
         _log.info("configuration in force", checksum=self.checksum, listeners=len(desired.listeners))
 
     async def rebalance(self, rebalance: Rebalance, *, timeout: float) -> None:

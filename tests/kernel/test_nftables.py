@@ -25,7 +25,7 @@ from marchproxy.engines.nftables import (
     Policy,
     Protocol,
 )
-from tests.real.nft_rig import (
+from tests.kernel.nft_rig import (
     CLIENT,
     CLIENT6,
     LB,
