@@ -9,9 +9,7 @@ from typing import assert_never
 
 from envoy.config.cluster.v3 import cluster_pb2, outlier_detection_pb2
 from envoy.config.core.v3 import (
-    address_pb2,
     base_pb2,
-    config_source_pb2,
     extension_pb2,
     health_check_pb2,
     proxy_protocol_pb2,
@@ -27,9 +25,10 @@ from envoy.extensions.load_balancing_policies.round_robin.v3 import round_robin_
 from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
 from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
 from envoy.type.v3 import hash_policy_pb2
-from google.protobuf import any_pb2, duration_pb2, struct_pb2, wrappers_pb2
+from google.protobuf import struct_pb2, wrappers_pb2
 from google.protobuf.message import Message
 
+from marchproxy.engines.envoy.messages import duration, over_ads, pack, socket_address
 from marchproxy.engines.envoy.xds.resource import Resource
 from marchproxy.engines.envoy.xds.snapshot import Draft
 from marchproxy.kit.settings.types import HostPort
@@ -49,10 +48,6 @@ _NO_LIMIT = 1_000_000  # of connections to instances: the listener is where they
 _HEALTHY = health_check_pb2.HealthStatus.Value("HEALTHY")
 _DRAINING = health_check_pb2.HealthStatus.Value("DRAINING")
 _PROXY_MATCH = "envoy.transport_socket_match"
-_ADS = config_source_pb2.ConfigSource(
-    ads=config_source_pb2.AggregatedConfigSource(),
-    resource_api_version=config_source_pb2.ApiVersion.Value("V3"),
-)
 
 
 def cluster_name(listener: str) -> str:
@@ -82,19 +77,19 @@ def build_listener(listener: Listener, *, shared_port: bool) -> listener_pb2.Lis
     proxy = tcp_proxy_pb2.TcpProxy(
         stat_prefix=listener.name,
         cluster=cluster_name(listener.name),
-        idle_timeout=_seconds(listener.idle_timeout),
+        idle_timeout=duration(listener.idle_timeout),
         max_connect_attempts=wrappers_pb2.UInt32Value(value=CONNECT_ATTEMPTS),
     )
-    proxy.backoff_options.base_interval.CopyFrom(_seconds(_RETRY_PAUSE))
+    proxy.backoff_options.base_interval.CopyFrom(duration(_RETRY_PAUSE))
     if listener.balance is BalancePolicy.SOURCE_HASH:
         proxy.hash_policy.append(hash_policy_pb2.HashPolicy(source_ip=hash_policy_pb2.HashPolicy.SourceIp()))
     tcp_filter = listener_components_pb2.Filter(
-        name="envoy.filters.network.tcp_proxy", typed_config=_any(proxy)
+        name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy)
     )
     return listener_pb2.Listener(
         name=listener.name,
         stat_prefix=listener.name,
-        address=_socket_address(listener.host, listener.port),
+        address=socket_address(listener.host, listener.port),
         filter_chains=[listener_components_pb2.FilterChain(filters=[tcp_filter])],
         enable_reuse_port=wrappers_pb2.BoolValue(value=shared_port),
     )
@@ -106,8 +101,8 @@ def build_cluster(listener: Listener) -> cluster_pb2.Cluster:
     cluster = cluster_pb2.Cluster(
         name=name,
         type=cluster_pb2.Cluster.EDS,
-        eds_cluster_config=cluster_pb2.Cluster.EdsClusterConfig(eds_config=_ADS),
-        connect_timeout=_seconds(CONNECT_SECONDS),
+        eds_cluster_config=cluster_pb2.Cluster.EdsClusterConfig(eds_config=over_ads()),
+        connect_timeout=duration(CONNECT_SECONDS),
         load_balancing_policy=_load_balancing(listener.balance),
         outlier_detection=_ejection(),
         transport_socket_matches=[_proxy_protocol()],
@@ -115,7 +110,7 @@ def build_cluster(listener: Listener) -> cluster_pb2.Cluster:
     # without a healthy instance a connection is refused rather than sent to one that must not get any
     cluster.common_lb_config.healthy_panic_threshold.value = 0
     # by default Envoy holds back changes of weight and health for up to a second, and with them an ejection
-    cluster.common_lb_config.update_merge_window.CopyFrom(_seconds(0))
+    cluster.common_lb_config.update_merge_window.CopyFrom(duration(0))
     limits = cluster.circuit_breakers.thresholds.add()
     for limit in (limits.max_connections, limits.max_pending_requests, limits.max_requests):
         limit.value = _NO_LIMIT
@@ -162,7 +157,7 @@ def _endpoints(
         seen.add(target.endpoint.address)
         endpoint = endpoint_components_pb2.LbEndpoint(
             endpoint=endpoint_components_pb2.Endpoint(
-                hostname=target.instance_id, address=_socket_address(ip, where.port)
+                hostname=target.instance_id, address=socket_address(ip, where.port)
             ),
             health_status=_HEALTHY if target.weight else _DRAINING,
         )
@@ -196,7 +191,7 @@ def _load_balancing(policy: BalancePolicy) -> cluster_pb2.LoadBalancingPolicy:
         case _:
             assert_never(policy)
     extension = extension_pb2.TypedExtensionConfig(
-        name=f"marchproxy.{policy.value}", typed_config=_any(config)
+        name=f"marchproxy.{policy.value}", typed_config=pack(config)
     )
     return cluster_pb2.LoadBalancingPolicy(
         policies=[cluster_pb2.LoadBalancingPolicy.Policy(typed_extension_config=extension)]
@@ -217,9 +212,9 @@ def _ejection() -> outlier_detection_pb2.OutlierDetection:
         enforcing_consecutive_gateway_failure=_uint(0),
         enforcing_success_rate=_uint(0),
         enforcing_local_origin_success_rate=_uint(0),
-        interval=_seconds(0.25),
-        base_ejection_time=_seconds(_EJECTION_SECONDS),
-        max_ejection_time=_seconds(_LONGEST_EJECTION_SECONDS),
+        interval=duration(0.25),
+        base_ejection_time=duration(_EJECTION_SECONDS),
+        max_ejection_time=duration(_LONGEST_EJECTION_SECONDS),
         max_ejection_percent=_uint(99),
     )
 
@@ -229,30 +224,16 @@ def _proxy_protocol() -> cluster_pb2.Cluster.TransportSocketMatch:
     config = upstream_proxy_protocol_pb2.ProxyProtocolUpstreamTransport(
         config=proxy_protocol_pb2.ProxyProtocolConfig(version="V2"),
         transport_socket=base_pb2.TransportSocket(
-            name="envoy.transport_sockets.raw_buffer", typed_config=_any(raw_buffer_pb2.RawBuffer())
+            name="envoy.transport_sockets.raw_buffer", typed_config=pack(raw_buffer_pb2.RawBuffer())
         ),
     )
     return cluster_pb2.Cluster.TransportSocketMatch(
         name="proxy-protocol-v2",
         match=struct_pb2.Struct(fields={"proxy_protocol": struct_pb2.Value(bool_value=True)}),
         transport_socket=base_pb2.TransportSocket(
-            name="envoy.transport_sockets.upstream_proxy_protocol", typed_config=_any(config)
+            name="envoy.transport_sockets.upstream_proxy_protocol", typed_config=pack(config)
         ),
     )
-
-
-def _socket_address(host: str, port: int) -> address_pb2.Address:
-    return address_pb2.Address(socket_address=address_pb2.SocketAddress(address=host, port_value=port))
-
-
-def _any(message: Message) -> any_pb2.Any:
-    packed = any_pb2.Any()
-    packed.Pack(message, deterministic=True)
-    return packed
-
-
-def _seconds(seconds: float) -> duration_pb2.Duration:
-    return duration_pb2.Duration(seconds=int(seconds), nanos=round(seconds % 1 * 1e9))
 
 
 def _uint(value: int) -> wrappers_pb2.UInt32Value:

@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
-from envoy.config.core.v3 import address_pb2, config_source_pb2, health_check_pb2, protocol_pb2
+from envoy.config.core.v3 import health_check_pb2, protocol_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.v3 import percent_pb2, range_pb2
-from google.protobuf import any_pb2, wrappers_pb2
+from google.protobuf import wrappers_pb2
 
+from marchproxy.engines.envoy.messages import duration, over_ads, pack, socket_address
 from marchproxy.model.module import Protocol
 from marchproxy.model.pool import BackendPool, BalancePolicy, Endpoint, HealthCheck
-from marchproxy.modules.alb.resources.durations import duration
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _UNLIMITED = 2**31 - 1
@@ -51,13 +51,7 @@ def build_cluster(pool: BackendPool) -> Any:
     )
     if _resolved(pool):
         cluster.type = cluster_pb2.Cluster.EDS
-        cluster.eds_cluster_config.CopyFrom(
-            cluster_pb2.Cluster.EdsClusterConfig(
-                eds_config=config_source_pb2.ConfigSource(
-                    ads=config_source_pb2.AggregatedConfigSource(), resource_api_version="V3"
-                )
-            )
-        )
+        cluster.eds_cluster_config.CopyFrom(cluster_pb2.Cluster.EdsClusterConfig(eds_config=over_ads()))
     else:
         cluster.type = cluster_pb2.Cluster.STRICT_DNS
         cluster.respect_dns_ttl = True
@@ -87,16 +81,12 @@ def _assignment(pool: BackendPool) -> Any:
 
 def _endpoint(endpoint: Endpoint, check: HealthCheck | None) -> Any:
     host, port = split_address(endpoint.address)
-    target = endpoint_components_pb2.Endpoint(address=_socket_address(host, port))
+    target = endpoint_components_pb2.Endpoint(address=socket_address(host, port))
     if check is not None and check.port:
         target.health_check_config.port_value = check.port
     return endpoint_components_pb2.LbEndpoint(
         endpoint=target, load_balancing_weight=wrappers_pb2.UInt32Value(value=endpoint.weight)
     )
-
-
-def _socket_address(host: str, port: int) -> Any:
-    return address_pb2.Address(socket_address=address_pb2.SocketAddress(address=host, port_value=port))
 
 
 def split_address(address: str) -> tuple[str, int]:
@@ -163,6 +153,4 @@ def _http2_options() -> Any:
             http2_protocol_options=protocol_pb2.Http2ProtocolOptions()
         )
     )
-    packed = any_pb2.Any()
-    packed.Pack(options)
-    return packed
+    return pack(options)

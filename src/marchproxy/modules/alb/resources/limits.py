@@ -16,8 +16,8 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.type.v3 import percent_pb2, token_bucket_pb2
 from google.protobuf import any_pb2, wrappers_pb2
 
+from marchproxy.engines.envoy.messages import duration, pack
 from marchproxy.model.limit import RateLimit
-from marchproxy.modules.alb.resources.durations import duration
 
 
 class Scope(Enum):
@@ -47,7 +47,7 @@ def limit_filters() -> Iterator[Any]:
         for unit in _UNITS:
             yield hcm_pb2.HttpFilter(
                 name=filter_name(scope, unit.name),
-                typed_config=_pack(local_rate_limit_pb2.LocalRateLimit(stat_prefix=f"limit_{scope.value}")),
+                typed_config=pack(local_rate_limit_pb2.LocalRateLimit(stat_prefix=f"limit_{scope.value}")),
                 disabled=True,
             )
 
@@ -58,7 +58,7 @@ def limit_configs(limit: RateLimit, scope: Scope) -> dict[str, any_pb2.Any]:
         return {}
     rates = (limit.per_second, limit.per_minute, limit.per_hour)
     return {
-        filter_name(scope, unit.name): _pack(_local_limit(limit, scope, unit, rate))
+        filter_name(scope, unit.name): pack(_local_limit(limit, scope, unit, rate))
         for unit, rate in zip(_UNITS, rates, strict=True)
         if rate
     }
@@ -89,9 +89,3 @@ def _local_limit(limit: RateLimit, scope: Scope, unit: _Unit, rate: int) -> Any:
 def _seconds_per_token(unit: _Unit, rate: int) -> int:
     """After how many whole seconds one more request fits (RFC 9110, section 10.2.3)."""
     return max(1, -(-unit.seconds // rate))
-
-
-def _pack(message: Any) -> any_pb2.Any:
-    packed = any_pb2.Any()
-    packed.Pack(message, deterministic=True)
-    return packed

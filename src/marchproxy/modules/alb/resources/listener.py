@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from envoy.config.core.v3 import address_pb2, config_source_pb2
+from envoy.config.core.v3 import address_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
-from google.protobuf import any_pb2, wrappers_pb2
+from google.protobuf import wrappers_pb2
 
-from marchproxy.modules.alb.resources.durations import duration
+from marchproxy.engines.envoy.messages import duration, over_ads, pack, socket_address
 from marchproxy.modules.alb.resources.limits import limit_filters
 
 #: Prefix of the HTTP connection managers' statistics.
@@ -42,15 +42,13 @@ def build_listener(spec: ListenerSpec, route_configuration: str, *, shared_port:
         filters=[
             listener_components_pb2.Filter(
                 name="envoy.filters.network.http_connection_manager",
-                typed_config=_pack(_connection_manager(route_configuration)),
+                typed_config=pack(_connection_manager(route_configuration)),
             )
         ]
     )
     listener = listener_pb2.Listener(
         name=spec.name,
-        address=address_pb2.Address(
-            socket_address=address_pb2.SocketAddress(address=spec.host, port_value=spec.port)
-        ),
+        address=socket_address(spec.host, spec.port),
         filter_chains=[chain],
         enable_reuse_port=wrappers_pb2.BoolValue(value=shared_port),
     )
@@ -66,7 +64,7 @@ def build_listener(spec: ListenerSpec, route_configuration: str, *, shared_port:
 def _proxy_protocol() -> Any:
     config = proxy_protocol_pb2.ProxyProtocol(disallowed_versions=["V1"], stat_prefix=STAT_PREFIX)
     return listener_components_pb2.ListenerFilter(
-        name="envoy.filters.listener.proxy_protocol", typed_config=_pack(config)
+        name="envoy.filters.listener.proxy_protocol", typed_config=pack(config)
     )
 
 
@@ -76,13 +74,11 @@ def _connection_manager(route_configuration: str) -> Any:
         codec_type=hcm_pb2.HttpConnectionManager.AUTO,
         rds=hcm_pb2.Rds(
             route_config_name=route_configuration,
-            config_source=config_source_pb2.ConfigSource(
-                ads=config_source_pb2.AggregatedConfigSource(), resource_api_version="V3"
-            ),
+            config_source=over_ads(),
         ),
         http_filters=[
             *limit_filters(),
-            hcm_pb2.HttpFilter(name="envoy.filters.http.router", typed_config=_pack(router_pb2.Router())),
+            hcm_pb2.HttpFilter(name="envoy.filters.http.router", typed_config=pack(router_pb2.Router())),
         ],
         upgrade_configs=[hcm_pb2.HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
         use_remote_address=wrappers_pb2.BoolValue(value=True),
@@ -102,9 +98,3 @@ def _cidrs(networks: Sequence[str]) -> list[Any]:
         )
         for network in parsed
     ]
-
-
-def _pack(message: Any) -> any_pb2.Any:
-    packed = any_pb2.Any()
-    packed.Pack(message, deterministic=True)
-    return packed

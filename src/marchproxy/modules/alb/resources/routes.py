@@ -14,6 +14,7 @@ from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
 from envoy.type.matcher.v3 import regex_pb2, string_pb2
 from google.protobuf import any_pb2, wrappers_pb2
 
+from marchproxy.engines.envoy.messages import duration
 from marchproxy.model.limit import EVERYTHING, RateLimit
 from marchproxy.model.matching import in_order
 from marchproxy.model.route import (
@@ -26,7 +27,6 @@ from marchproxy.model.route import (
     Route,
 )
 from marchproxy.modules.alb.resources.clusters import cluster_name
-from marchproxy.modules.alb.resources.durations import duration
 from marchproxy.modules.alb.resources.limits import Scope, limit_configs
 
 _RETRY_ON = {
