@@ -63,6 +63,7 @@ def _listener(item: ListenerDocument) -> Listener:
         balance=item.balance,
         version_weights=tuple(VersionWeight(Version(v), w) for v, w in sorted(item.version_weights.items())),
         idle_timeout=item.idle_timeout,
+        data_plane=item.data_plane,
     )
 
 
@@ -75,6 +76,7 @@ def _listener_document(item: Listener) -> ListenerDocument:
         balance=item.balance,
         version_weights={share.version: share.weight for share in item.version_weights},
         idle_timeout=item.idle_timeout,
+        data_plane=item.data_plane,
     )
 
 
