@@ -148,7 +148,8 @@ def check_listeners(listeners: Sequence[Listener]) -> Iterator[Problem]:
 def _check_data_plane(listener: Listener, path: str) -> Iterator[Problem]:
     if listener.data_plane is DataPlaneKind.ENVOY and listener.over_udp:
         yield Problem(
-            f"{path}.data_plane", f'"{listener.protocol.value}" travels over UDP, which only the kernel forwards'
+            f"{path}.data_plane",
+            f'"{listener.protocol.value}" travels over UDP, which only the kernel forwards',
         )
     if listener.data_plane is DataPlaneKind.KERNEL:
         yield from kernel_limits(listener, path)

@@ -19,7 +19,8 @@ def kernel_limits(listener: Listener, path: str = "") -> Iterator[Problem]:
         yield Problem(f"{path}.idle_timeout", "the kernel has no idle timeout by listener; leave it out")
     if _is_loopback(listener.host):
         yield Problem(
-            f"{path}.address", f"the kernel does not forward what comes to a loopback address ({listener.host})"
+            f"{path}.address",
+            f"the kernel does not forward what comes to a loopback address ({listener.host})",
         )
 
 

@@ -152,10 +152,16 @@ def _target_or_reason(instance: ModuleInstance, listener: Listener, verdict: Ver
         return f"cannot handle it: {verdict.reason or 'no reason given'}"
     if instance.traffic_weight <= 0:
         return "has traffic weight 0"
+    return _placed_or_reason(instance, listener)
+
+
+def _placed_or_reason(instance: ModuleInstance, listener: Listener) -> Target | str:
     target = target_for(instance, listener, weight=instance.traffic_weight)
     if target is None:
         plain = "plain " if listener.kernel_only else ""
         return f"offers no {plain}{listener.protocol.value} endpoint"
     if listener.kernel_only and is_loopback(target.endpoint):
-        return f"listens on {target.endpoint.address}, a loopback address, where the kernel cannot send clients"
+        return (
+            f"listens on {target.endpoint.address}, a loopback address, where the kernel cannot send clients"
+        )
     return target

@@ -4,13 +4,13 @@ from marchproxy.contract.convert.enums import BALANCE, MODULE_TYPES, PROTOCOLS
 from marchproxy.contract.convert.faults import Faults, read_one
 from marchproxy.contract.convert.times import read_seconds, seconds_to_pb
 from marchproxy.contract.pb import nlb_pb2
-from marchproxy.model.listener import DataPlaneKind, Listener
+from marchproxy.model.listener import Listener
 from marchproxy.model.module import Version
 from marchproxy.model.route import VersionWeight
 
 
 def listener_to_pb(listener: Listener, *, data_plane: str = "") -> nlb_pb2.Listener:
-    """The message; `data_plane` names what forwards its bytes, where that is known: else what is wished for."""
+    """The message; `data_plane` names what forwards its bytes."""
     return nlb_pb2.Listener(
         name=listener.name,
         address=listener.address,
@@ -18,7 +18,7 @@ def listener_to_pb(listener: Listener, *, data_plane: str = "") -> nlb_pb2.Liste
         module_type=MODULE_TYPES.to_pb(listener.module_type),
         balance=BALANCE.to_pb(listener.balance),
         version_weights={item.version: item.weight for item in listener.version_weights},
-        data_plane=data_plane or listener.data_plane.value,
+        data_plane=data_plane,
         idle_timeout=seconds_to_pb(listener.idle_timeout),
     )
 
@@ -29,7 +29,10 @@ def listener_from_pb(pb: nlb_pb2.Listener, path: str = "listener") -> Listener:
 
 
 def read_listener(pb: nlb_pb2.Listener, path: str, faults: Faults) -> Listener:
-    """The listener as far as it can be read; what is left out has the model's default."""
+    """The listener as far as it can be read; what is left out has the model's default.
+
+    `data_plane` tells what is, not what is wished for, so it is not read.
+    """
     host, _, port = pb.address.rpartition(":")
     if not host or not (port.isascii() and port.isdigit() and len(port) <= 5):
         faults.add(f"{path}.address", f'"{pb.address}" is not host:port')
@@ -48,13 +51,4 @@ def read_listener(pb: nlb_pb2.Listener, path: str, faults: Faults) -> Listener:
         idle_timeout=read_seconds(pb.idle_timeout, f"{path}.idle_timeout", faults)
         if pb.HasField("idle_timeout")
         else default.idle_timeout,
-        data_plane=_read_data_plane(pb.data_plane, f"{path}.data_plane", faults),
     )
-
-
-def _read_data_plane(word: str, path: str, faults: Faults) -> DataPlaneKind:
-    try:
-        return DataPlaneKind(word or DataPlaneKind.AUTO.value)
-    except ValueError:
-        faults.add(path, f'"{word}" is none of {", ".join(kind.value for kind in DataPlaneKind)}')
-        return DataPlaneKind.AUTO

@@ -65,7 +65,10 @@ class PlaneUnavailable(Exception):
 class DataPlane(Protocol):
     """Something that forwards connections."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
 
     def check(self, listeners: Sequence[Listener]) -> tuple[Problem, ...]:
         """What this data plane cannot forward; paths as in the document (`listeners[0].protocol`)."""
