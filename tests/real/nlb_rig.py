@@ -40,19 +40,24 @@ class NlbProcess:
     metrics_port: int = field(default_factory=free_port)
     admin_port: int = field(default_factory=free_port)
     heartbeat: float = 1.0
+    host: str = "127.0.0.1"
+    within: tuple[str, ...] = ()  # a command that runs the rest of its line elsewhere
+    more: dict = field(default_factory=dict)
     process: asyncio.subprocess.Process | None = None
 
     async def start(self, *, expect_ready: bool = True) -> str:
         """Start it; return its first line on stdout ("ready", or nothing when it failed)."""
         settings = {
-            "grpc": f"127.0.0.1:{self.grpc_port}",
+            "grpc": f"{self.host}:{self.grpc_port}",
             "metrics": f"127.0.0.1:{self.metrics_port}",
             "envoy": {"admin": f"127.0.0.1:{self.admin_port}"},
             "state_dir": str(self.directory),
             "heartbeat_interval": self.heartbeat,
             "drain_seconds": 1,
+            **self.more,
         }
         self.process = await asyncio.create_subprocess_exec(
+            *self.within,
             sys.executable,
             "-m",
             "tests.real.nlb_rig",

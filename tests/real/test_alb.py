@@ -24,10 +24,10 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from marchproxy.contract.pb import module_pb2 as pb
 from marchproxy.contract.pb import types_pb2
+from tests.ports import free_port
 from tests.real.support.alb import Alb, pool, route
 from tests.real.support.backends import serving
 from tests.real.support.load import ask, load
-from tests.real.support.ports import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

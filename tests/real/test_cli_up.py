@@ -14,8 +14,8 @@ import httpx
 import psutil
 import pytest
 
+from tests.ports import free_port
 from tests.real.support.backends import serving
-from tests.real.support.ports import free_port
 from tests.real.support.process import Started, kill_left, naming, start
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "first-light.yaml"

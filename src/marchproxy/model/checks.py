@@ -3,8 +3,9 @@
 import re
 from collections.abc import Container, Hashable, Iterator, Sequence
 
+from marchproxy.model.kernel import kernel_limits
 from marchproxy.model.limit import EVERYTHING, RateLimit
-from marchproxy.model.listener import Listener
+from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import Protocol
 from marchproxy.model.overlap import ambiguous_pairs
 from marchproxy.model.pool import BackendPool, HealthCheck
@@ -151,6 +152,17 @@ def check_listeners(listeners: Sequence[Listener]) -> Iterator[Problem]:
             )
         yield from check_version_weights(listener.version_weights, f"{path}.version_weights")
         yield from check_duration(listener.idle_timeout, f"{path}.idle_timeout")
+        yield from _check_data_plane(listener, path)
+
+
+def _check_data_plane(listener: Listener, path: str) -> Iterator[Problem]:
+    if listener.data_plane is DataPlaneKind.ENVOY and listener.over_udp:
+        yield Problem(
+            f"{path}.data_plane",
+            f'"{listener.protocol.value}" travels over UDP, which only the kernel forwards',
+        )
+    if listener.data_plane is DataPlaneKind.KERNEL:
+        yield from kernel_limits(listener, path)
 
 
 def check_version_weights(weights: Sequence[VersionWeight], path: str) -> Iterator[Problem]:

@@ -1,10 +1,22 @@
 """Listeners: the ports that the NLB opens to clients."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.model.pool import BalancePolicy
 from marchproxy.model.route import VersionWeight
+
+
+class DataPlaneKind(Enum):
+    """What forwards a listener's connections; AUTO leaves it to the NLB (docs/adr/0008)."""
+
+    AUTO = "auto"
+    KERNEL = "kernel"
+    ENVOY = "envoy"
+
+
+_OVER_UDP = frozenset({Protocol.UDP, Protocol.HTTP3})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +35,25 @@ class Listener:
     balance: BalancePolicy = BalancePolicy.LEAST_CONNECTIONS
     version_weights: tuple[VersionWeight, ...] = ()
     idle_timeout: float = 3600.0
+    data_plane: DataPlaneKind = DataPlaneKind.AUTO
 
     @property
     def address(self) -> str:
         """Host and port as one text; an IPv6 host stands in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def over_udp(self) -> bool:
+        """Whether its clients send datagrams."""
+        return self.protocol in _OVER_UDP
+
+    @property
+    def kernel_only(self) -> bool:
+        """Whether nothing but the kernel may carry it: as configured, or because only the kernel forwards UDP."""
+        return self.data_plane is DataPlaneKind.KERNEL or (
+            self.data_plane is DataPlaneKind.AUTO and self.over_udp
+        )
+
+
+#: The idle timeout of a listener that gives none.
+DEFAULT_IDLE_TIMEOUT = Listener("", "", 0).idle_timeout

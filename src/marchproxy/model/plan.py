@@ -1,5 +1,6 @@
 """Plan: what the NLB forwards where. Compiled when something changes, never per connection."""
 
+import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -26,12 +27,16 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An instance that takes traffic, and where; `weight` is its share within its version."""
+    """An instance that takes traffic, and where; `weight` is its share within its version.
+
+    `plain` is where the kernel may send the client's own packets: an endpoint that expects no PROXY protocol.
+    """
 
     instance_id: InstanceId
     version: Version
     endpoint: TrafficEndpoint
     weight: int
+    plain: TrafficEndpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +84,37 @@ def compile_plan(
 
 def endpoint_for(instance: ModuleInstance, protocol: Protocol) -> TrafficEndpoint | None:
     """The instance's endpoint for a listener's protocol; one that carries the client's address is preferred."""
-    family = HTTP_FAMILY if protocol in HTTP_FAMILY else frozenset({protocol})
-    fitting = [endpoint for endpoint in instance.traffic_endpoints if endpoint.protocol in family]
+    fitting = _fitting(instance, protocol)
     return max(fitting, key=lambda endpoint: endpoint.proxy_protocol, default=None)
+
+
+def plain_endpoint_for(instance: ModuleInstance, protocol: Protocol) -> TrafficEndpoint | None:
+    """The instance's endpoint for clients' own packets; one that is no loopback address is preferred."""
+    plain = [endpoint for endpoint in _fitting(instance, protocol) if not endpoint.proxy_protocol]
+    return min(plain, key=is_loopback, default=None)
+
+
+def target_for(instance: ModuleInstance, listener: Listener, *, weight: int) -> Target | None:
+    """The instance as a target of the listener, on any data plane that may carry it; None when there is no endpoint."""
+    plain = plain_endpoint_for(instance, listener.protocol)
+    endpoint = plain if listener.kernel_only else endpoint_for(instance, listener.protocol)
+    if endpoint is None:
+        return None
+    return Target(instance.instance_id, instance.version, endpoint, weight, plain)
+
+
+def is_loopback(endpoint: TrafficEndpoint) -> bool:
+    """Whether the address, as it is written, is one of the loopback interface."""
+    host = endpoint.address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _fitting(instance: ModuleInstance, protocol: Protocol) -> list[TrafficEndpoint]:
+    family = HTTP_FAMILY if protocol in HTTP_FAMILY else frozenset({protocol})
+    return [endpoint for endpoint in instance.traffic_endpoints if endpoint.protocol in family]
 
 
 def _plan_listener(
@@ -119,7 +152,16 @@ def _target_or_reason(instance: ModuleInstance, listener: Listener, verdict: Ver
         return f"cannot handle it: {verdict.reason or 'no reason given'}"
     if instance.traffic_weight <= 0:
         return "has traffic weight 0"
-    endpoint = endpoint_for(instance, listener.protocol)
-    if endpoint is None:
-        return f"offers no {listener.protocol.value} endpoint"
-    return Target(instance.instance_id, instance.version, endpoint, instance.traffic_weight)
+    return _placed_or_reason(instance, listener)
+
+
+def _placed_or_reason(instance: ModuleInstance, listener: Listener) -> Target | str:
+    target = target_for(instance, listener, weight=instance.traffic_weight)
+    if target is None:
+        plain = "plain " if listener.kernel_only else ""
+        return f"offers no {plain}{listener.protocol.value} endpoint"
+    if listener.kernel_only and is_loopback(target.endpoint):
+        return (
+            f"listens on {target.endpoint.address}, a loopback address, where the kernel cannot send clients"
+        )
+    return target

@@ -28,7 +28,7 @@ from marchproxy.kit.metrics import new_registry
 from marchproxy.kit.tasks import every
 from marchproxy.model.state import DesiredState
 from marchproxy.nlb.api import Desk, NlbApi
-from marchproxy.nlb.dataplane.envoy import EnvoyDataPlane
+from marchproxy.nlb.dataplane.planes import HostPlanes
 from marchproxy.nlb.service.autoscaler import Autoscaler
 from marchproxy.nlb.service.core import Core, Surroundings
 from marchproxy.nlb.service.gauges import NlbGauges, render_traffic
@@ -94,7 +94,8 @@ async def running(settings: NlbSettings, desired: DesiredState, clock: Clock) ->
     settings.directory().mkdir(parents=True, exist_ok=True)
     prometheus = new_registry()
     pool = ChannelPool(clock=clock, tls=settings.module_tls, options=ChannelOptions(max_channels=MAX_MEMBERS))
-    plane = EnvoyDataPlane(settings, clock=clock)
+    plane = HostPlanes(settings, clock=clock)
+    await plane.probe()
     tools = _Tools(settings, plane, GrpcModules(pool), NlbGauges(prometheus), clock)
     desk, saver = _furnish(tools, desired)
     desk.core.check(desk.core.world.desired)
@@ -106,7 +107,7 @@ async def running(settings: NlbSettings, desired: DesiredState, clock: Clock) ->
             _working(desk, saver, clock),
         ):
             await desk.core.applier.apply_wanted()
-            await plane.process.wait_ready(_READY_SECONDS)
+            await plane.envoy.process.wait_ready(_READY_SECONDS)
             async with _answering(desk, prometheus) as grpc_port:
                 readiness.announced = True
                 yield Nlb(desk, Ports(grpc_port, metrics_port))
@@ -120,7 +121,7 @@ async def running(settings: NlbSettings, desired: DesiredState, clock: Clock) ->
 @dataclass(frozen=True, slots=True)
 class _Tools:
     settings: NlbSettings
-    plane: EnvoyDataPlane
+    plane: HostPlanes
     modules: GrpcModules
     gauges: NlbGauges
     clock: Clock
@@ -129,11 +130,11 @@ class _Tools:
 @dataclass(slots=True)
 class _Readiness:
     desk: Desk
-    plane: EnvoyDataPlane
+    plane: HostPlanes
     announced: bool = False
 
     def __call__(self) -> tuple[bool, Mapping[str, object]]:
-        state = self.plane.process.status().state
+        state = self.plane.envoy.process.status().state
         checks = {
             "serving": self.announced,
             "envoy": state.value,

@@ -23,6 +23,13 @@ class NlbEnvoy(EnvoySection):
     """Worker threads. Load balancing state is per worker, so few workers balance better; none: one for each core."""
 
 
+class NlbKernel(Section):
+    """The kernel's forwarding (nftables)."""
+
+    keep_source: bool = False
+    """Modules on other hosts see clients' addresses. Only where their answers to clients come back through this host."""
+
+
 class NlbSettings(Section):
     """One NLB process."""
 
@@ -36,6 +43,8 @@ class NlbSettings(Section):
     """What must survive a restart, in a folder named like the NLB; none: under the system's state folder."""
     envoy: NlbEnvoy = NlbEnvoy()
     """The Envoy that moves the bytes."""
+    kernel: NlbKernel = NlbKernel()
+    """How the kernel forwards, for the listeners that it carries."""
     heartbeat_interval: Positive = 10.0
     """How often modules are expected to report; modules and NLBs of one system must agree on it."""
     missed_unhealthy: int = Field(default=3, ge=1, le=1000)

@@ -15,7 +15,7 @@ import yaml
 
 from marchproxy.contract.pb import module_pb2 as pb
 from marchproxy.contract.pb import module_pb2_grpc, types_pb2
-from tests.real.support.ports import free_port
+from tests.ports import free_port
 from tests.real.support.process import Started, kill_left, naming, start
 
 

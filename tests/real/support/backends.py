@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-from tests.real.support.ports import free_port
+from tests.ports import free_port
 
 
 @dataclass

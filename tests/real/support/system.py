@@ -18,7 +18,7 @@ import psutil
 import yaml
 
 from marchproxy.contract.pb import module_pb2_grpc, nlb_pb2, nlb_pb2_grpc, types_pb2
-from tests.real.support.ports import free_port
+from tests.ports import free_port
 from tests.real.support.process import Started, kill_left, naming, start
 
 DRAIN_SECONDS = 3

@@ -71,7 +71,7 @@ def test_who_takes_no_traffic_and_why(candidate, verdict, reason):
 @pytest.mark.parametrize("health", [HealthStatus.HEALTHY, HealthStatus.DEGRADED])
 def test_who_takes_traffic_and_where(health):
     plan = compiled(instance(health=health, traffic_weight=40))
-    assert plan.versions[0].targets == (Target("a", "v1", PROXY, 40),)
+    assert plan.versions[0].targets == (Target("a", "v1", PROXY, 40, HTTP),)
     assert plan.skipped == ()
 
 

@@ -58,6 +58,9 @@ class PlaneDouble:
     def check(self, listeners):
         return ()
 
+    def choices(self):
+        return {}
+
     async def apply(self, forwarding):
         if self.away:
             raise PlaneUnavailable("the double is away")

@@ -60,7 +60,7 @@ def listeners(answer: nlb_pb2.GetNLBStatusResponse) -> Sheet:
             _name(types_pb2.BalancePolicy.Name(item.balance), "BALANCE_POLICY_"),
             ", ".join(f"{version} {weight} %" for version, weight in sorted(item.version_weights.items()))
             or "by instance",
-            item.data_plane,
+            answer.details.get(f"data plane of {item.name}", item.data_plane),
             answer.details.get(f"listener {item.name}", ""),
         )
         for item in answer.listeners

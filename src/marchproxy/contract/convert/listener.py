@@ -29,7 +29,10 @@ def listener_from_pb(pb: nlb_pb2.Listener, path: str = "listener") -> Listener:
 
 
 def read_listener(pb: nlb_pb2.Listener, path: str, faults: Faults) -> Listener:
-    """The listener as far as it can be read; what is left out has the model's default."""
+    """The listener as far as it can be read; what is left out has the model's default.
+
+    `data_plane` tells what is, not what is wished for, so it is not read.
+    """
     host, _, port = pb.address.rpartition(":")
     if not host or not (port.isascii() and port.isdigit() and len(port) <= 5):
         faults.add(f"{path}.address", f'"{pb.address}" is not host:port')

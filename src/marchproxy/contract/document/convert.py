@@ -67,6 +67,7 @@ def _listener(item: ListenerDocument) -> Listener:
         balance=item.balance,
         version_weights=tuple(VersionWeight(Version(v), w) for v, w in sorted(item.version_weights.items())),
         idle_timeout=item.idle_timeout,
+        data_plane=item.data_plane,
     )
 
 
@@ -79,6 +80,7 @@ def _listener_document(item: Listener) -> ListenerDocument:
         balance=item.balance,
         version_weights={share.version: share.weight for share in item.version_weights},
         idle_timeout=item.idle_timeout,
+        data_plane=item.data_plane,
     )
 
 

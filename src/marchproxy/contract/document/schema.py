@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from marchproxy.kit.settings import HostPort, Seconds, Section
 from marchproxy.model.limit import RateLimit
-from marchproxy.model.listener import Listener
+from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.model.pool import BackendPool, BalancePolicy, Endpoint, HealthCheck
 from marchproxy.model.route import HeaderKind, PathKind, Route
@@ -48,6 +48,7 @@ class ListenerDocument(Section):
     balance: BalancePolicy = _LISTENER.balance
     version_weights: dict[str, int] = Field(default_factory=dict)
     idle_timeout: Duration = _LISTENER.idle_timeout
+    data_plane: DataPlaneKind = _LISTENER.data_plane
 
 
 class PathDocument(Section):

@@ -136,6 +136,7 @@ class RoutingApi:
             routes=core.world.table.routes(),
             connections=await self._desk.observer.connections(),
             verdicts=core.verdicts(ROUTE),
+            planes=self._desk.plane.choices(),
         )
         rolls = (random.random(), random.random())  # noqa: S311 - spreads load only
         decision = decide(question, known, Draw(self._turn, rolls, question.source))

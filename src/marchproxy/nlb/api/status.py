@@ -81,13 +81,21 @@ class StatusApi:
                 "data_plane": self._desk.plane.name,
                 **self._plan_checks(),
                 **self._desk.autoscaler.facts(),
+                **{
+                    f"data plane of {name}": f"{choice.plane.value}: {choice.reason}"
+                    for name, choice in self._desk.plane.choices().items()
+                },
             },
             listeners=[
-                listener_to_pb(plan.listener, data_plane=self._desk.plane.name)
+                listener_to_pb(plan.listener, data_plane=self._plane_of(plan.listener.name))
                 for plan in core.applier.forwarding.plan.listeners
             ],
             config_checksum=core.checksum,
         )
+
+    def _plane_of(self, listener: str) -> str:
+        choice = self._desk.plane.choices().get(listener)
+        return choice.plane.value if choice else self._desk.plane.name
 
     def _plan_checks(self) -> Mapping[str, str]:
         applier = self._desk.core.applier

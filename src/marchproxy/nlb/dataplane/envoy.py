@@ -20,11 +20,12 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.listening import BindError, check_free
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings.types import HostPort
-from marchproxy.model.listener import Listener
-from marchproxy.model.module import InstanceId, Protocol
+from marchproxy.model.listener import DataPlaneKind, Listener
+from marchproxy.model.module import InstanceId
 from marchproxy.model.problem import Problem
 from marchproxy.nlb.dataplane.names import resolve
 from marchproxy.nlb.dataplane.plane import (
+    Choice,
     ConnectionCounts,
     Forwarding,
     PlaneRefused,
@@ -37,7 +38,6 @@ from marchproxy.nlb.settings import NlbSettings
 _log = get_logger(__name__)
 _PUBLISH_SECONDS = 5.0
 _SNAPSHOT = "snapshot.json"
-_UNREACHABLE_BY_TCP = frozenset({Protocol.UDP, Protocol.HTTP3})
 _LISTENER_STATS = r"^listener\..*\.downstream_cx_(active|total)$"
 
 
@@ -82,10 +82,10 @@ class EnvoyDataPlane:
         return tuple(
             Problem(
                 f"listeners[{index}].protocol",
-                f'"{listener.protocol.value}" travels over UDP, which this NLB does not forward; use a TCP protocol',
+                f'"{listener.protocol.value}" travels over UDP, which Envoy does not forward here; use a TCP protocol',
             )
             for index, listener in enumerate(listeners)
-            if listener.protocol in _UNREACHABLE_BY_TCP
+            if listener.over_udp
         )
 
     async def apply(self, forwarding: Forwarding) -> None:
@@ -103,6 +103,14 @@ class EnvoyDataPlane:
         self._held = wanted
         self._counts.expire()
         self._applied = True
+
+    def addresses(self) -> frozenset[HostPort]:
+        """Where it listens, from before this process too."""
+        return frozenset(self._held.values())
+
+    def choices(self) -> Mapping[str, Choice]:
+        """Everything it was given."""
+        return {name: Choice(DataPlaneKind.ENVOY, "") for name in self._held}
 
     async def counts(self, *, max_age: float = 1.0) -> TrafficCounts:
         """What Envoy counts; at most `max_age` seconds old. Raises PlaneUnavailable."""

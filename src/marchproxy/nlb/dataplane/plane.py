@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from marchproxy.model.listener import Listener
+from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import InstanceId, ModuleInstance
-from marchproxy.model.plan import ForwardingPlan, ListenerPlan, Target, endpoint_for
+from marchproxy.model.plan import ForwardingPlan, ListenerPlan, Target, target_for
 from marchproxy.model.problem import Problem
 
 
@@ -46,6 +46,14 @@ class TrafficCounts:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which data plane carries a listener, never AUTO, and why."""
+
+    plane: DataPlaneKind
+    reason: str
+
+
 class PlaneRefused(Exception):
     """The data plane cannot carry this out; it goes on with what it had. The message is for the plan's author."""
 
@@ -57,7 +65,10 @@ class PlaneUnavailable(Exception):
 class DataPlane(Protocol):
     """Something that forwards connections."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
 
     def check(self, listeners: Sequence[Listener]) -> tuple[Problem, ...]:
         """What this data plane cannot forward; paths as in the document (`listeners[0].protocol`)."""
@@ -65,6 +76,10 @@ class DataPlane(Protocol):
 
     async def apply(self, forwarding: Forwarding) -> None:
         """Return when it is in force. Raises PlaneRefused, PlaneUnavailable; then everything is as before."""
+        ...
+
+    def choices(self) -> Mapping[str, Choice]:
+        """What carries each listener that is in force, by the listener's name."""
         ...
 
     async def counts(self, *, max_age: float = 1.0) -> TrafficCounts:
@@ -88,7 +103,6 @@ def _parked(listener: ListenerPlan, by_id: Mapping[InstanceId, ModuleInstance]) 
     found = []
     for skipped in listener.skipped:
         instance = by_id[skipped.instance_id]
-        endpoint = endpoint_for(instance, listener.listener.protocol)
-        if endpoint is not None:
-            found.append(Target(instance.instance_id, instance.version, endpoint, 0))
+        if (target := target_for(instance, listener.listener, weight=0)) is not None:
+            found.append(target)
     return tuple(found)

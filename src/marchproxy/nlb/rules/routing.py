@@ -2,15 +2,17 @@
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from marchproxy.model.balance import Candidate, Draw, pick_instance
+from marchproxy.model.listener import DataPlaneKind
 from marchproxy.model.matching import Request, find_route
 from marchproxy.model.module import HTTP_FAMILY, InstanceId, ModuleType, Protocol, Version
 from marchproxy.model.plan import ForwardingPlan, ListenerPlan, Target, Verdict, VersionTargets
 from marchproxy.model.pool import BalancePolicy
 from marchproxy.model.problem import RefusalCode
 from marchproxy.model.route import Route, RouteId
+from marchproxy.nlb.dataplane.plane import Choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +29,16 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What a decision rests on. `connections` are open ones by instance; `verdicts` concern routes of the table."""
+    """What a decision rests on. `connections` are open ones by instance; `verdicts` concern routes of the table.
+
+    `planes`: what carries each listener, by name.
+    """
 
     plan: ForwardingPlan
     routes: Sequence[Route] = ()
     connections: Mapping[InstanceId, int] = field(default_factory=dict)
     verdicts: Mapping[tuple[InstanceId, str], Verdict] = field(default_factory=dict)
+    planes: Mapping[str, Choice] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ def decide(question: Question, known: Knowledge, draw: Draw) -> Decision:
         reason = f"no {kind} instance takes connections: {reasons or 'none is registered'}"
         return trace.refuse(RefusalCode.UNAVAILABLE, reason, found)
     version = _pick_version(found, draw, trace)
-    target = _pick_target(found, version, known.connections, draw, trace)
+    target = _pick_target(_as_carried(found, version, known.planes, trace), known.connections, draw, trace)
     if route is not None:
         _say_verdict(route, target, known.verdicts, trace)
     return Decision(
@@ -183,14 +189,26 @@ def _pick_version(plan: ListenerPlan, draw: Draw, trace: _Trace) -> VersionTarge
     return version
 
 
+def _as_carried(
+    plan: ListenerPlan, version: VersionTargets, planes: Mapping[str, Choice], trace: _Trace
+) -> ListenerPlan:
+    """The listener with this version alone, and its instances' endpoints as the data plane that carries it uses them."""
+    targets = version.targets
+    choice = planes.get(plan.listener.name)
+    if choice is not None:
+        trace.say(f"the {choice.plane.value} data plane carries it: {choice.reason}")
+        if choice.plane is DataPlaneKind.KERNEL:
+            targets = tuple(replace(target, endpoint=target.plain or target.endpoint) for target in targets)
+    return replace(plan, versions=(replace(version, targets=targets),))
+
+
 def _pick_target(
     plan: ListenerPlan,
-    version: VersionTargets,
     connections: Mapping[InstanceId, int],
     draw: Draw,
     trace: _Trace,
 ) -> Target:
-    by_id = {target.instance_id: target for target in version.targets}
+    by_id = {target.instance_id: target for version in plan.versions for target in version.targets}
     candidates = [Candidate(key, connections.get(key, 0), target.weight) for key, target in by_id.items()]
     chosen = pick_instance(plan.listener.balance, candidates, draw)
     if chosen is None:

@@ -14,7 +14,7 @@ import pytest
 from marchproxy.contract.document import checksum, decode, encode
 from marchproxy.contract.pb import module_pb2 as pb
 from marchproxy.contract.pb import module_pb2_grpc
-from marchproxy.kit.listening import PortInUse, choose_port
+from marchproxy.kit.listening import PortInUse
 from marchproxy.kit.settings import HostPort, Problem, SettingsError
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.state import DesiredState
@@ -22,6 +22,7 @@ from marchproxy.modules.base.keeper import Keeper
 from marchproxy.modules.base.running import Running
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
 from marchproxy.modules.base.settings import ModuleSettings
+from tests.ports import free_port
 from tests.unit.modules.base.nlb_double import NlbDouble, serving
 from tests.unit.modules.doubles import CHECKSUM, DOCUMENT, STATE, EngineDouble
 
@@ -35,7 +36,7 @@ class Process:
     """One run of a module with its own folder."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        own = {name: str(choose_port(HostPort("127.0.0.1", 0))) for name in ("grpc", "health", "metrics")}
+        own = {name: f"127.0.0.1:{free_port()}" for name in ("grpc", "health", "metrics")}
         self.settings = ModuleSettings(
             id="alb-1", type="alb", state_dir=folder, drain_seconds=0, **{**own, **settings}
         )

@@ -1,0 +1,31 @@
+"""Kernel: what a listener asks for that the kernel's forwarding cannot do. Instances are judged apart (`plan`)."""
+
+import ipaddress
+from collections.abc import Iterator
+
+from marchproxy.model.listener import DEFAULT_IDLE_TIMEOUT, Listener
+from marchproxy.model.pool import BalancePolicy
+from marchproxy.model.problem import Problem
+
+
+def kernel_limits(listener: Listener, path: str = "") -> Iterator[Problem]:
+    """Everything that keeps the kernel from carrying it as it is written; `path` is the listener's in the document."""
+    if listener.balance is BalancePolicy.LEAST_CONNECTIONS:
+        yield Problem(
+            f"{path}.balance",
+            "the kernel cannot choose by open connections; use random, round_robin or source_hash",
+        )
+    if listener.idle_timeout not in {0.0, DEFAULT_IDLE_TIMEOUT}:
+        yield Problem(f"{path}.idle_timeout", "the kernel has no idle timeout by listener; leave it out")
+    if _is_loopback(listener.host):
+        yield Problem(
+            f"{path}.address",
+            f"the kernel does not forward what comes to a loopback address ({listener.host})",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False  # no IP address at all, which is told elsewhere
