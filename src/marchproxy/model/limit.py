@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import NewType
 
 LimitId = NewType("LimitId", str)
@@ -10,11 +11,32 @@ LimitId = NewType("LimitId", str)
 EVERYTHING = "*"
 
 
+class LimitScope(Enum):
+    """What a limit counts. The value is the word before the colon of a target; ROUTE and EVERYTHING have none.
+
+    EVERYTHING and ROUTE are kept by the modules, in requests; the others by the NLB, in new connections, or new flows
+    over UDP. LISTENER and MODULE count everybody together; SOURCE the clients of a CIDR together; CLIENT each client
+    address of a CIDR by itself.
+    """
+
+    EVERYTHING = "*"
+    ROUTE = ""
+    LISTENER = "listener"
+    MODULE = "module"
+    SOURCE = "source"
+    CLIENT = "client"
+
+
+#: The scopes that the NLB's data planes keep.
+NLB_SCOPES = frozenset({LimitScope.LISTENER, LimitScope.MODULE, LimitScope.SOURCE, LimitScope.CLIENT})
+
+
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """A limit on `target`: a route id, or `*`. Each rate is requests per that time, 0: none; all given ones hold.
+    """A limit on `target`. Each rate is requests per that time, 0: none; all given ones hold.
 
-    `burst` is the size of the per-second bucket (0: as large as the rate).
+    `target`: a route id, `*`, `listener:NAME`, `module:TYPE`, `source:CIDR` or `client:CIDR` (an address alone is
+    itself; see LimitScope). `burst` is the size of the per-second bucket (0: as large as the rate).
     """
 
     limit_id: LimitId
@@ -25,3 +47,16 @@ class RateLimit:
     burst: int = 0
     enabled: bool = True
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    @property
+    def scope(self) -> LimitScope:
+        """What the target is. A word before a colon that is no scope makes it a route id."""
+        if self.target == EVERYTHING:
+            return LimitScope.EVERYTHING
+        word = self.target.partition(":")[0] if ":" in self.target else ""
+        return next((scope for scope in NLB_SCOPES if scope.value == word), LimitScope.ROUTE)
+
+    @property
+    def subject(self) -> str:
+        """The target without the word of its scope: a name, a type or a CIDR."""
+        return self.target.partition(":")[2] if self.scope in NLB_SCOPES else self.target

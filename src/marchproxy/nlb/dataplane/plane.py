@@ -4,46 +4,77 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from marchproxy.model.limit import LimitId, RateLimit
 from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import InstanceId, ModuleInstance
 from marchproxy.model.plan import ForwardingPlan, ListenerPlan, Target, target_for
 from marchproxy.model.problem import Problem
+from marchproxy.model.route import Route
 
 
 @dataclass(frozen=True, slots=True)
 class Forwarding:
-    """What to forward. `parked`, by listener: instances that get no new connection but may finish those they have."""
+    """What to forward. `parked`, by listener: instances that get no new connection but may finish those they have.
+
+    `limits` are those that the NLB keeps, enabled ones only. `routes` tell listeners of one address apart by request.
+    """
 
     plan: ForwardingPlan = ForwardingPlan()
     parked: Mapping[str, tuple[Target, ...]] = field(default_factory=dict, hash=False)
+    limits: tuple[RateLimit, ...] = ()
+    routes: tuple[Route, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionCounts:
-    """Connections: open now, ever opened, and attempts to connect that failed."""
+    """Connections: open now, ever opened, attempts to connect that failed, and those refused by a limit or a rule.
+
+    `received` from clients and `sent` to them, in bytes.
+    """
 
     active: int = 0
     total: int = 0
     failed: int = 0
+    denied: int = 0
+    received: int = 0
+    sent: int = 0
+
+    def __add__(self, other: "ConnectionCounts") -> "ConnectionCounts":
+        return ConnectionCounts(
+            self.active + other.active,
+            self.total + other.total,
+            self.failed + other.failed,
+            self.denied + other.denied,
+            self.received + other.received,
+            self.sent + other.sent,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LimitCounts:
+    """New connections that a rate limit let pass, and those it refused."""
+
+    allowed: int = 0
+    denied: int = 0
+
+    def __add__(self, other: "LimitCounts") -> "LimitCounts":
+        return LimitCounts(self.allowed + other.allowed, self.denied + other.denied)
 
 
 @dataclass(frozen=True, slots=True)
 class TrafficCounts:
-    """What a data plane carries: by listener name, and by (listener name, instance)."""
+    """What a data plane carries: by listener name, by (listener name, instance), and by rate limit."""
 
     listeners: Mapping[str, ConnectionCounts] = field(default_factory=dict)
     endpoints: Mapping[tuple[str, InstanceId], ConnectionCounts] = field(default_factory=dict)
+    limits: Mapping[LimitId, LimitCounts] = field(default_factory=dict)
 
     def of_instance(self, instance_id: InstanceId) -> ConnectionCounts | None:
         """The sums over all listeners; None when no listener has the instance behind it."""
         found = [counts for (_, instance), counts in self.endpoints.items() if instance == instance_id]
         if not found:
             return None
-        return ConnectionCounts(
-            sum(counts.active for counts in found),
-            sum(counts.total for counts in found),
-            sum(counts.failed for counts in found),
-        )
+        return sum(found, start=ConnectionCounts())
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from marchproxy.nlb.dataplane.plane import (
     ConnectionCounts,
     DataPlane,
     Forwarding,
+    LimitCounts,
     PlaneRefused,
     PlaneUnavailable,
     TrafficCounts,
@@ -35,6 +36,7 @@ from marchproxy.nlb.settings import NlbSettings
 
 _log = get_logger(__name__)
 _Key = TypeVar("_Key")
+_Counts = TypeVar("_Counts", ConnectionCounts, LimitCounts)
 
 
 class KernelPlane(DataPlane, Protocol):
@@ -121,7 +123,9 @@ class Planes:
         first = await self._kernel.counts(max_age=max_age)
         second = await self._envoy.counts(max_age=max_age)
         return TrafficCounts(
-            _summed(first.listeners, second.listeners), _summed(first.endpoints, second.endpoints)
+            _summed(first.listeners, second.listeners),
+            _summed(first.endpoints, second.endpoints),
+            _summed(first.limits, second.limits),
         )
 
     async def health(self) -> Mapping[str, str]:
@@ -235,27 +239,22 @@ def _joined(kernel: Forwarding, moving: Forwarding) -> Forwarding:
     if not extra:
         return kernel
     plan = ForwardingPlan((*kernel.plan.listeners, *extra))
-    return Forwarding(plan, {**moving.parked, **kernel.parked})
+    return replace(kernel, plan=plan, parked={**moving.parked, **kernel.parked})
 
 
 def _of(plans: Iterable[ListenerPlan], forwarding: Forwarding) -> Forwarding:
     kept = tuple(plans)
     names = {plan.listener.name for plan in kept}
     parked = {name: targets for name, targets in forwarding.parked.items() if name in names}
-    return Forwarding(ForwardingPlan(kept), parked)
+    return replace(forwarding, plan=ForwardingPlan(kept), parked=parked)
 
 
 def _index(path: str) -> int:
     return int(path.partition("[")[2].partition("]")[0])
 
 
-def _summed(
-    first: Mapping[_Key, ConnectionCounts], second: Mapping[_Key, ConnectionCounts]
-) -> dict[_Key, ConnectionCounts]:
+def _summed(first: Mapping[_Key, _Counts], second: Mapping[_Key, _Counts]) -> dict[_Key, _Counts]:
     found = {**first, **second}
     for key in first.keys() & second.keys():
-        one, other = first[key], second[key]
-        found[key] = ConnectionCounts(
-            one.active + other.active, one.total + other.total, one.failed + other.failed
-        )
+        found[key] = first[key] + second[key]
     return found

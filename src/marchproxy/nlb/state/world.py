@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from marchproxy.model.limit import NLB_SCOPES
 from marchproxy.model.module import InstanceId, ModuleInstance
 from marchproxy.model.plan import Verdict, compile_plan
+from marchproxy.model.sharing import Sharing, share
 from marchproxy.model.state import DesiredState
 from marchproxy.nlb.dataplane.plane import Forwarding, park
 from marchproxy.nlb.state.registry import Registry
@@ -33,7 +35,15 @@ def forward(world: World, verdicts: Mapping[tuple[InstanceId, str], Verdict]) ->
     """What the data planes should carry; `verdicts` by instance and listener name."""
     instances = [_weighted(instance, world.rebalance) for instance in world.registry.instances()]
     plan = compile_plan(world.desired.listeners, instances, verdicts)
-    return Forwarding(plan, park(plan, instances))
+    limits = tuple(
+        limit for limit in world.desired.rate_limits if limit.enabled and limit.scope in NLB_SCOPES
+    )
+    routes = (
+        world.table.routes()
+        if any(port.sharing is Sharing.REQUEST for port in share(world.desired.listeners))
+        else ()
+    )
+    return Forwarding(plan, park(plan, instances), limits, tuple(routes))
 
 
 def _weighted(instance: ModuleInstance, rebalance: Rebalance) -> ModuleInstance:
