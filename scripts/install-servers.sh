@@ -3,7 +3,12 @@
 # benchmarks talk to. Does nothing when they are all there.
 set -euo pipefail
 case "${1:-}" in
-    test) packages=(curl wrk nghttp2-client iproute2 procps) ;;
+    test)
+        packages=(curl wrk nghttp2-client iproute2 procps)
+        # one port, seven protocols: servers that are started by the tests, and a client of each
+        packages+=(postgresql-15 postgresql-client-15 mariadb-server-core mariadb-client-core redis-server redis-tools)
+        packages+=(ffmpeg openssl)
+        ;;
     kernel) packages=(iproute2 nftables conntrack procps) ;;
     bench) packages=(curl wrk nghttp2-client iproute2 procps haproxy) ;;
     *) echo "usage: $0 test|kernel|bench" >&2; exit 2 ;;
@@ -19,7 +24,10 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 echo "installing ${missing[*]}" >&2
 # a package's own service must not start: the tests start every server themselves
-printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d
-trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy"
+    trap 'rm -f "$policy"' EXIT
+fi
 apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
