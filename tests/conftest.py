@@ -1,6 +1,23 @@
-"""What every test run understands: `--update-golden` rewrites the golden files for a person to read the difference."""
+"""What every test run understands: `--update-golden` rewrites the golden files for a person to read the difference.
+
+Generated inputs are the same in every run, so that a run is judged by what changed and not by luck; `make fuzz` looks for
+new ones (`--hypothesis-profile=fuzz`). What it finds becomes an `@example` or a table's row.
+"""
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# no deadline for one example: a busy machine is no failure
+settings.register_profile("check", derandomize=True, database=None, deadline=None, print_blob=True)
+settings.register_profile(
+    "fuzz",
+    max_examples=3_000,
+    database=None,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("check")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
