@@ -10,7 +10,7 @@ case "${1:-}" in
         packages+=(ffmpeg openssl)
         ;;
     kernel) packages=(iproute2 nftables conntrack procps) ;;
-    bench) packages=(curl wrk nghttp2-client iproute2 procps haproxy) ;;
+    bench) packages=(curl wrk nghttp2-client iproute2 procps haproxy nginx libnginx-mod-stream nftables conntrack) ;;
     *) echo "usage: $0 test|kernel|bench" >&2; exit 2 ;;
 esac
 missing=()

@@ -1,7 +1,7 @@
 """Real MarchProxy processes, started with the commands and the file that a user would write."""
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from bench.support.netns import inside
 from bench.support.ports import free_ports
 from bench.support.processes import child, python, wait_for_http
 
@@ -48,18 +49,26 @@ def running_alb(name: str, state: Mapping[str, Any], directory: Path, *, nlb: st
     }
     section, file = {"modules": [entry]}, directory / f"{name}.yaml"
     _write(file, {**section, **state})
-    with _serving(name, "alb", file, health) as process:
+    command = python("marchproxy", "alb", "--config", file)
+    with _serving(name, command, file, f"127.0.0.1:{health}") as process:
         yield Service(process, f"127.0.0.1:{grpc}", file, section, traffic)
 
 
 @contextmanager
-def running_nlb(name: str, state: Mapping[str, Any], directory: Path) -> Iterator[Service]:
-    """An NLB that serves, with one Envoy worker. Raises NotReady."""
+def running_nlb(
+    name: str, state: Mapping[str, Any], directory: Path, *, namespace: str = "", host: str = "127.0.0.1"
+) -> Iterator[Service]:
+    """An NLB that serves, with one Envoy worker. Raises NotReady.
+
+    `host` is where its gRPC is reached; in a network namespace of that name if one is given, and if so it sends packets
+    on to modules that see clients' addresses.
+    """
     grpc, metrics, admin = free_ports(3)
     entry = {
         "id": name,
-        "grpc": f"127.0.0.1:{grpc}",
-        "metrics": f"127.0.0.1:{metrics}",
+        "grpc": f"{host}:{grpc}",
+        "metrics": f"{host}:{metrics}",
+        "kernel": {"keep_source": bool(namespace)},
         "state_dir": str(directory / "state" / name),
         "envoy": {"admin": f"127.0.0.1:{admin}", "concurrency": 1},
         "drain_seconds": 1,
@@ -67,14 +76,17 @@ def running_nlb(name: str, state: Mapping[str, Any], directory: Path) -> Iterato
     }
     section, file = {"nlb": entry}, directory / f"{name}.yaml"
     _write(file, {**section, **state})
-    with _serving(name, "nlb", file, metrics) as process:
-        yield Service(process, f"127.0.0.1:{grpc}", file, section)
+    command = [*(inside(namespace) if namespace else ()), *python("marchproxy", "nlb", "--config", file)]
+    with _serving(name, command, file, f"{host}:{metrics}") as process:
+        yield Service(process, f"{host}:{grpc}", file, section)
 
 
 @contextmanager
-def _serving(name: str, command: str, file: Path, health: int) -> Iterator[subprocess.Popen[bytes]]:
-    with child(name, python("marchproxy", command, "--config", file), file.parent) as process:
-        wait_for_http(f"http://127.0.0.1:{health}/readyz", process, file.with_name(f"{name}.log"))
+def _serving(
+    name: str, command: Sequence[str | Path], file: Path, health: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    with child(name, command, file.parent) as process:
+        wait_for_http(f"http://{health}/readyz", process, file.with_name(f"{name}.log"))
         yield process
 
 

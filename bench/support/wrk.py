@@ -1,6 +1,7 @@
 """wrk (github.com/wg/wrk): the client of the HTTP benchmarks."""
 
 import re
+import signal
 import subprocess
 from dataclasses import dataclass
 
@@ -13,20 +14,39 @@ class Run:
 
     requests: int
     per_second: float
+    p50_ms: float
     p99_ms: float
 
 
-def run_wrk(url: str, *, connections: int, seconds: int) -> Run:
-    """Keep `connections` busy for `seconds`, from one thread. Raises RuntimeError when any request failed."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", url]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30)
-    text = done.stdout
+def run_wrk(url: str, *, connections: int, seconds: float, close: bool = False) -> Run:
+    """Keep `connections` busy for `seconds`, from one thread; `close`: each request on a connection of its own.
+
+    Raises RuntimeError when any request failed.
+    """
+    header = ["-H", "Connection: close"] if close else []
+    # its own clock knows whole seconds only; interrupted, it reports what it has
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{int(seconds) + 60}s", "--latency", *header, url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+        text, _ = process.communicate(timeout=30)
+    return parse(text)
+
+
+def parse(text: str) -> Run:
+    """What wrk printed. Raises RuntimeError when requests failed, or when it is something else."""
     if "Non-2xx" in text or "Socket errors" in text:
-        raise RuntimeError(f"requests to {url} failed:\n{text}")
-    p99, unit = _found(r"99%\s+([\d.]+)(us|ms|s|m)", text)
+        raise RuntimeError(f"requests failed:\n{text}")
     (requests,) = _found(r"(\d+) requests in", text)
     (rate,) = _found(r"Requests/sec:\s+([\d.]+)", text)
-    return Run(int(requests), float(rate), float(p99) * _MILLISECONDS[unit])
+    return Run(int(requests), float(rate), _latency(50, text), _latency(99, text))
+
+
+def _latency(percent: int, text: str) -> float:
+    number, unit = _found(rf"\b{percent}%\s+([\d.]+)(us|ms|s|m)", text)
+    return float(number) * _MILLISECONDS[unit]
 
 
 def _found(pattern: str, text: str) -> tuple[str, ...]:
