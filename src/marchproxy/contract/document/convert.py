@@ -13,10 +13,11 @@ from marchproxy.contract.document.schema import (
     RouteDocument,
     ScalingDocument,
     StateDocument,
+    TlsDocument,
 )
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.limit import LimitId, RateLimit
-from marchproxy.model.listener import Listener
+from marchproxy.model.listener import Listener, TlsTermination
 from marchproxy.model.module import Version
 from marchproxy.model.pool import BackendPool, Endpoint, HealthCheck
 from marchproxy.model.route import (
@@ -58,6 +59,7 @@ def from_model(state: DesiredState) -> StateDocument:
 
 
 def _listener(item: ListenerDocument) -> Listener:
+    tls = item.tls
     return Listener(
         name=item.name,
         host=item.address.host,
@@ -68,10 +70,20 @@ def _listener(item: ListenerDocument) -> Listener:
         version_weights=tuple(VersionWeight(Version(v), w) for v, w in sorted(item.version_weights.items())),
         idle_timeout=item.idle_timeout,
         data_plane=item.data_plane,
+        server_names=item.server_names,
+        alpn=item.alpn,
+        tls=None if tls is None else TlsTermination(tls.certificate, tls.key, tls.client_ca, tls.alpn),
+        allow=item.allow,
+        deny=item.deny,
+        max_connections=item.max_connections,
+        max_connections_per_source=item.max_connections_per_source,
+        proxy_protocol=item.proxy_protocol,
+        trusted_proxies=item.trusted_proxies,
     )
 
 
 def _listener_document(item: Listener) -> ListenerDocument:
+    tls = item.tls
     return ListenerDocument(
         name=item.name,
         address=HostPort(item.host, item.port),
@@ -81,6 +93,17 @@ def _listener_document(item: Listener) -> ListenerDocument:
         version_weights={share.version: share.weight for share in item.version_weights},
         idle_timeout=item.idle_timeout,
         data_plane=item.data_plane,
+        server_names=item.server_names,
+        alpn=item.alpn,
+        tls=None
+        if tls is None
+        else TlsDocument(certificate=tls.certificate, key=tls.key, client_ca=tls.client_ca, alpn=tls.alpn),
+        allow=item.allow,
+        deny=item.deny,
+        max_connections=item.max_connections,
+        max_connections_per_source=item.max_connections_per_source,
+        proxy_protocol=item.proxy_protocol,
+        trusted_proxies=item.trusted_proxies,
     )
 
 

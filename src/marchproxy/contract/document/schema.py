@@ -38,6 +38,15 @@ Duration = Annotated[Seconds, AfterValidator(_without_sign_of_zero)]
 Labels = dict[str, str]
 
 
+class TlsDocument(Section):
+    """`tls` of a listener: TLS that ends at the NLB."""
+
+    certificate: str
+    key: str
+    client_ca: str = ""
+    alpn: tuple[str, ...] = ()
+
+
 class ListenerDocument(Section):
     """One of `listeners`: a port of the NLB."""
 
@@ -49,6 +58,15 @@ class ListenerDocument(Section):
     version_weights: dict[str, int] = Field(default_factory=dict)
     idle_timeout: Duration = _LISTENER.idle_timeout
     data_plane: DataPlaneKind = _LISTENER.data_plane
+    server_names: tuple[str, ...] = ()
+    alpn: tuple[str, ...] = ()
+    tls: TlsDocument | None = None
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    max_connections: int = _LISTENER.max_connections
+    max_connections_per_source: int = _LISTENER.max_connections_per_source
+    proxy_protocol: bool = _LISTENER.proxy_protocol
+    trusted_proxies: tuple[str, ...] = ()
 
 
 class PathDocument(Section):

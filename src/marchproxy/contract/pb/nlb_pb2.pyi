@@ -1395,6 +1395,17 @@ class Listener(_message.Message):
     VERSION_WEIGHTS_FIELD_NUMBER: _builtins.int
     DATA_PLANE_FIELD_NUMBER: _builtins.int
     IDLE_TIMEOUT_FIELD_NUMBER: _builtins.int
+    WANTED_DATA_PLANE_FIELD_NUMBER: _builtins.int
+    SERVER_NAMES_FIELD_NUMBER: _builtins.int
+    ALPN_FIELD_NUMBER: _builtins.int
+    TLS_FIELD_NUMBER: _builtins.int
+    ALLOW_FIELD_NUMBER: _builtins.int
+    DENY_FIELD_NUMBER: _builtins.int
+    MAX_CONNECTIONS_FIELD_NUMBER: _builtins.int
+    MAX_CONNECTIONS_PER_SOURCE_FIELD_NUMBER: _builtins.int
+    PROXY_PROTOCOL_FIELD_NUMBER: _builtins.int
+    TRUSTED_PROXIES_FIELD_NUMBER: _builtins.int
+    SHARING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique name; Route.listeners refers to it."""
     address: _builtins.str
@@ -1407,6 +1418,16 @@ class Listener(_message.Message):
     """How an instance is chosen."""
     data_plane: _builtins.str
     """What forwards its bytes: "envoy", "kernel" or "detect"."""
+    wanted_data_plane: _builtins.str
+    """What was asked for: "auto", "envoy", "kernel" or "detect"; empty: "auto"."""
+    max_connections: _builtins.int
+    """Connections open at once, at its address; 0: no limit."""
+    max_connections_per_source: _builtins.int
+    """Connections open at once from one IPv4 address or IPv6 /64; 0: no limit."""
+    proxy_protocol: _builtins.bool
+    """Every connection must begin with a PROXY protocol header, version 1 or 2, whose address is then the client's."""
+    sharing: _builtins.str
+    """In an answer: what tells it from other listeners at its address: "alone", "hello", "request" or "bytes"."""
     @_builtins.property
     def version_weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Percent (0..100) of each version."""
@@ -1414,6 +1435,30 @@ class Listener(_message.Message):
     @_builtins.property
     def idle_timeout(self) -> _duration_pb2.Duration:
         """Longest silence on a connection; 0: no limit."""
+
+    @_builtins.property
+    def server_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Server names of the client's TLS hello, exact or "*.example.com"; none: any."""
+
+    @_builtins.property
+    def alpn(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """ALPN protocols of the client's TLS hello, one of which it must offer; none: any."""
+
+    @_builtins.property
+    def tls(self) -> Global___TlsTermination:
+        """Set: TLS ends here."""
+
+    @_builtins.property
+    def allow(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """CIDRs of the clients that may connect; none: all."""
+
+    @_builtins.property
+    def deny(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """CIDRs of the clients that may not; goes before allow."""
+
+    @_builtins.property
+    def trusted_proxies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """CIDRs of those that may connect with such a header; none: anyone."""
 
     def __init__(
         self,
@@ -1426,14 +1471,61 @@ class Listener(_message.Message):
         version_weights: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         data_plane: _builtins.str = ...,
         idle_timeout: _duration_pb2.Duration | None = ...,
+        wanted_data_plane: _builtins.str = ...,
+        server_names: _abc.Iterable[_builtins.str] | None = ...,
+        alpn: _abc.Iterable[_builtins.str] | None = ...,
+        tls: Global___TlsTermination | None = ...,
+        allow: _abc.Iterable[_builtins.str] | None = ...,
+        deny: _abc.Iterable[_builtins.str] | None = ...,
+        max_connections: _builtins.int = ...,
+        max_connections_per_source: _builtins.int = ...,
+        proxy_protocol: _builtins.bool = ...,
+        trusted_proxies: _abc.Iterable[_builtins.str] | None = ...,
+        sharing: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["idle_timeout", b"idle_timeout"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["idle_timeout", b"idle_timeout", "tls", b"tls"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "balance", b"balance", "data_plane", b"data_plane", "idle_timeout", b"idle_timeout", "module_type", b"module_type", "name", b"name", "protocol", b"protocol", "version_weights", b"version_weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "allow", b"allow", "alpn", b"alpn", "balance", b"balance", "data_plane", b"data_plane", "deny", b"deny", "idle_timeout", b"idle_timeout", "max_connections", b"max_connections", "max_connections_per_source", b"max_connections_per_source", "module_type", b"module_type", "name", b"name", "protocol", b"protocol", "proxy_protocol", b"proxy_protocol", "server_names", b"server_names", "sharing", b"sharing", "tls", b"tls", "trusted_proxies", b"trusted_proxies", "version_weights", b"version_weights", "wanted_data_plane", b"wanted_data_plane"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Listener: _TypeAlias = Listener  # noqa: Y015
+
+@_typing.final
+class TlsTermination(_message.Message):
+    """TLS that ends at the router. Files are its own, in PEM."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    CLIENT_CA_FIELD_NUMBER: _builtins.int
+    ALPN_FIELD_NUMBER: _builtins.int
+    certificate: _builtins.str
+    """Path of the certificate and what it is signed with."""
+    key: _builtins.str
+    """Path of the certificate's key."""
+    client_ca: _builtins.str
+    """Path of the certificates that sign clients'; empty: clients show none."""
+    @_builtins.property
+    def alpn(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """ALPN protocols offered, the preferred one first; none: what the listener's protocol goes by."""
+
+    def __init__(
+        self,
+        *,
+        certificate: _builtins.str = ...,
+        key: _builtins.str = ...,
+        client_ca: _builtins.str = ...,
+        alpn: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alpn", b"alpn", "certificate", b"certificate", "client_ca", b"client_ca", "key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TlsTermination: _TypeAlias = TlsTermination  # noqa: Y015
 
 @_typing.final
 class GetNLBStatusRequest(_message.Message):
@@ -1514,6 +1606,7 @@ class GetNLBStatusResponse(_message.Message):
     DETAILS_FIELD_NUMBER: _builtins.int
     LISTENERS_FIELD_NUMBER: _builtins.int
     CONFIG_CHECKSUM_FIELD_NUMBER: _builtins.int
+    RATE_LIMITS_FIELD_NUMBER: _builtins.int
     status: _types_pb2.HealthStatus.ValueType
     """How it is."""
     version: _builtins.str
@@ -1546,6 +1639,10 @@ class GetNLBStatusResponse(_message.Message):
     def listeners(self) -> _containers.RepeatedCompositeFieldContainer[Global___Listener]:
         """The ports it accepts traffic on."""
 
+    @_builtins.property
+    def rate_limits(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.RateLimit]:
+        """The rate limits that it keeps itself, those of the modules left out."""
+
     def __init__(
         self,
         *,
@@ -1560,10 +1657,11 @@ class GetNLBStatusResponse(_message.Message):
         details: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         listeners: _abc.Iterable[Global___Listener] | None = ...,
         config_checksum: _builtins.str = ...,
+        rate_limits: _abc.Iterable[_types_pb2.RateLimit] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_connections", b"active_connections", "config_checksum", b"config_checksum", "details", b"details", "listeners", b"listeners", "modules", b"modules", "modules_by_type", b"modules_by_type", "registered_modules", b"registered_modules", "started_at", b"started_at", "status", b"status", "total_requests", b"total_requests", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_connections", b"active_connections", "config_checksum", b"config_checksum", "details", b"details", "listeners", b"listeners", "modules", b"modules", "modules_by_type", b"modules_by_type", "rate_limits", b"rate_limits", "registered_modules", b"registered_modules", "started_at", b"started_at", "status", b"status", "total_requests", b"total_requests", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -94,6 +94,13 @@ def test_a_listener_needs_host_and_port(address):
     assert problems_of(convert.listener_from_pb, pb) == [f'listener.address: "{address}" is not host:port']
 
 
+def test_a_listener_wishes_for_a_known_data_plane():
+    pb = nlb_pb2.Listener(name="web", address="127.0.0.1:80", wanted_data_plane="magic")
+    assert problems_of(convert.listener_from_pb, pb) == [
+        'listener.wanted_data_plane: unknown data plane "magic"; known: auto, kernel, envoy, detect'
+    ]
+
+
 def test_a_listener_says_what_forwards_it():
     pb = nlb_pb2.Listener(name="web", address="[::1]:80")
     listener = convert.listener_from_pb(pb)

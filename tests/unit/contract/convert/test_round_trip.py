@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from marchproxy.contract import convert
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 from marchproxy.model.limit import RateLimit
-from marchproxy.model.listener import Listener
+from marchproxy.model.listener import DataPlaneKind, Listener, TlsTermination
 from marchproxy.model.module import HealthStatus, ModuleInstance, ModuleType, Protocol, TrafficEndpoint
 from marchproxy.model.plan import Verdict
 from marchproxy.model.pool import BackendPool, BalancePolicy, Endpoint, HealthCheck
@@ -148,6 +148,16 @@ listeners = st.builds(
         lambda shares: tuple(VersionWeight(version, share) for version, share in sorted(shares.items()))
     ),
     idle_timeout=seconds,
+    data_plane=st.sampled_from(DataPlaneKind),
+    server_names=tuples(text),
+    alpn=tuples(text),
+    tls=st.none() | st.builds(TlsTermination, text, text, text, tuples(text)),
+    allow=tuples(text),
+    deny=tuples(text),
+    max_connections=count,
+    max_connections_per_source=count,
+    proxy_protocol=st.booleans(),
+    trusted_proxies=tuples(text),
 )
 verdicts = st.builds(Verdict, can_handle=st.booleans(), priority=count, reason=text)
 rollouts = st.builds(

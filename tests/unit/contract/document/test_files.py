@@ -15,6 +15,7 @@ from marchproxy.contract.document.schema import (
     RateLimitDocument,
     RetryDocument,
     RouteDocument,
+    TlsDocument,
 )
 from marchproxy.kit.settings import Section, SettingsError
 from marchproxy.model.route import RETRY_CONDITIONS
@@ -134,6 +135,7 @@ def test_an_unreadable_file_is_named(tmp_path):
     ("heading", "models"),
     [
         ("listeners", [ListenerDocument]),
+        ("tls", [TlsDocument]),
         ("routes", [RouteDocument, BackendDocument, HeaderDocument]),
         ("retry", [RetryDocument]),
         ("pools", [PoolDocument, EndpointDocument]),
