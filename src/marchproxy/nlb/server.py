@@ -31,6 +31,7 @@ from marchproxy.nlb.api import Desk, NlbApi
 from marchproxy.nlb.dataplane.planes import HostPlanes
 from marchproxy.nlb.service.autoscaler import Autoscaler
 from marchproxy.nlb.service.core import Core, Surroundings
+from marchproxy.nlb.service.failings import marker
 from marchproxy.nlb.service.gauges import NlbGauges, render_traffic
 from marchproxy.nlb.service.leaving import Doorkeeper
 from marchproxy.nlb.service.memory import Saver, load
@@ -151,6 +152,7 @@ def _furnish(tools: _Tools, desired: DesiredState) -> tuple[Desk, Saver]:
     around = Surroundings(tools.plane, tools.modules, saver, tools.gauges, clock, patience)
     core = Core(around, load(path, Moment(clock.monotonic(), clock.now())), desired)
     saver.take = core.saved
+    tools.modules.failings.tell = marker(core)
     observer = Observer(tools.plane, core, clock)
     tools.gauges.watch(lambda: core.world.registry)
     desk = Desk(
@@ -163,6 +165,7 @@ def _furnish(tools: _Tools, desired: DesiredState) -> tuple[Desk, Saver]:
         autoscaler=Autoscaler(core, tools.modules, tools.gauges, window=settings.scaling_window),
         gauges=tools.gauges,
         started_at=clock.now(),
+        failings=tools.modules.failings,
     )
     return desk, saver
 

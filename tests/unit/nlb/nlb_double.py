@@ -25,6 +25,7 @@ from marchproxy.nlb.dataplane.plane import (
 )
 from marchproxy.nlb.service.autoscaler import Autoscaler
 from marchproxy.nlb.service.core import Core, Surroundings
+from marchproxy.nlb.service.failings import marker
 from marchproxy.nlb.service.gauges import NlbGauges
 from marchproxy.nlb.service.leaving import Doorkeeper
 from marchproxy.nlb.service.memory import Saved, Saver
@@ -106,6 +107,7 @@ class Nlb:
         around = Surroundings(plane, modules, saver, gauges, clock, Patience())
         self.core = Core(around, Saved(), DESIRED)
         saver.take = self.core.saved
+        modules.failings.tell = marker(self.core)
         self.plane, self.clock = plane, clock
         observer = Observer(plane, self.core, clock)
         self.observer = observer
@@ -119,6 +121,7 @@ class Nlb:
             autoscaler=Autoscaler(self.core, modules, gauges, window=settings.scaling_window),
             gauges=gauges,
             started_at=Moment(clock.monotonic(), clock.now()).wall,
+            failings=modules.failings,
         )
         self.stub: NLBServiceStub
 

@@ -1,6 +1,6 @@
 """Desk: what every part of the API works with, and how refusals become answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from marchproxy.nlb.dataplane.plane import DataPlane
 from marchproxy.nlb.service.asker import Modules
 from marchproxy.nlb.service.autoscaler import Autoscaler
 from marchproxy.nlb.service.core import Core
+from marchproxy.nlb.service.failings import Failings
 from marchproxy.nlb.service.gauges import NlbGauges
 from marchproxy.nlb.service.leaving import Doorkeeper
 from marchproxy.nlb.service.observer import Observer
@@ -37,6 +38,7 @@ class Desk:
     autoscaler: Autoscaler
     gauges: NlbGauges
     started_at: datetime
+    failings: Failings = field(default_factory=Failings)
 
     def now(self) -> Timestamp:
         """The time as the contract writes it."""

@@ -152,6 +152,7 @@ class RegistrationApi:
             details={
                 "standing": member.standing.value,
                 "registered_at": member.registered_at.isoformat(),
+                **_failings(self._desk, member),
                 **_traffic(self._desk, instance_id),
             },
         )
@@ -183,6 +184,20 @@ def _read_beat(request: nlb_pb2.HeartbeatRequest) -> Beat:
         connections=max(0, request.current_connections or stats.active_connections),
         config_checksum=request.config_checksum,
     )
+
+
+def _failings(desk: Desk, member: Member) -> Mapping[str, str]:
+    """What went wrong with it, as the NLB saw it."""
+    record = desk.failings.of(member.instance.address)
+    found = {f"trouble.{trouble.value}": words for trouble, words in member.troubles.items()}
+    found["calls_failed"], found["calls_refused"] = str(record.failed), str(record.refused)
+    if record.reason:
+        found["last_call_failure"] = record.reason
+    counts = desk.observer.last.of_instance(member.instance.instance_id)
+    found["connects_failed"] = str(counts.failed if counts else 0)
+    if reason := desk.core.watch.finding.reprieved.get(member.instance.instance_id):
+        found["silence"] = reason
+    return found
 
 
 def _traffic(desk: Desk, instance_id: InstanceId) -> Mapping[str, str]:

@@ -66,7 +66,8 @@ class StatusApi:
         core, counts = self._desk.core, await self._desk.observer.counts()
         members = core.world.registry.members.values()
         fault, starving = core.applier.fault, self._starving()
-        status = HealthStatus.DEGRADED if fault or starving else HealthStatus.HEALTHY
+        cut_off = core.watch.finding.cut_off
+        status = HealthStatus.DEGRADED if fault or starving or cut_off else HealthStatus.HEALTHY
         return nlb_pb2.GetNLBStatusResponse(
             status=HEALTH.to_pb(status),
             version=marchproxy.__version__,
@@ -80,6 +81,7 @@ class StatusApi:
                 "id": self._desk.settings.id,
                 "data_plane": self._desk.plane.name,
                 **self._plan_checks(),
+                **core.watch.facts(),
                 **self._desk.autoscaler.facts(),
                 **{
                     f"data plane of {name}": f"{choice.plane.value}: {choice.reason}"

@@ -22,7 +22,15 @@ _RETRY = Backoff(initial=0.1, maximum=5.0)
 
 
 class ModuleSilent(Exception):
-    """A module did not answer; the message says why."""
+    """A module did not answer; the message says why.
+
+    `sent`: the call may have reached it. `refused`: its host said that nobody listens there.
+    """
+
+    def __init__(self, message: str, *, sent: bool = True, refused: bool = False) -> None:
+        self.sent = sent
+        self.refused = refused
+        super().__init__(message)
 
 
 class Modules(Protocol):

@@ -18,8 +18,9 @@ from marchproxy.nlb.service.applier import Applier
 from marchproxy.nlb.service.asker import Asker, Modules
 from marchproxy.nlb.service.gauges import NlbGauges
 from marchproxy.nlb.service.memory import Saved, Saver
+from marchproxy.nlb.service.watch import Watch
 from marchproxy.nlb.state import registry as registering
-from marchproxy.nlb.state.member import Member, Moment
+from marchproxy.nlb.state.member import Member, Moment, Trouble
 from marchproxy.nlb.state.registry import Beat, Change, Changed, Patience
 from marchproxy.nlb.state.table import (
     OPERATOR,
@@ -73,6 +74,8 @@ class Core:
             clock=around.clock,
             gauges=around.gauges,
         )
+        self._left: list[str] = []
+        self.watch = Watch(around.modules, lambda: self.world.registry, around.patience, clock=around.clock)
         self.asker = Asker(around.modules, self._to_ask, self._answered, clock=around.clock)
         if resumed:
             self._set(saved.desired, saved.table)
@@ -132,14 +135,26 @@ class Core:
         if registry is not self.world.registry:
             table = forget_sources(self.world.table, [instance_id])
             removed = Changed(instance_id, Change.REMOVED, "unregistered")
+            self._left.append(member.instance.address)
             self._commit(replace(self.world, registry=registry, table=table), (removed,))
+
+    def note_trouble(self, instance_id: InstanceId, trouble: Trouble, reason: str) -> None:
+        """Remember what is wrong with a member; an empty reason: nothing any more."""
+        registry, changes = registering.note_trouble(self.world.registry, instance_id, trouble, reason)
+        if changes:
+            self._commit(replace(self.world, registry=registry), changes)
+        else:
+            self.world = replace(self.world, registry=registry)
 
     async def tick(self) -> None:
         """Time has passed: act on missed heartbeats, and end a rebalance that is over."""
-        now = self.now()
-        registry, changes = registering.tick(self.world.registry, now, self._around.patience)
+        now = self.now()  # before the probes: whoever is overdue by then has been weighed
+        finding = await self.watch.look()
+        registry, changes = registering.tick(
+            self.world.registry, now, self._around.patience, finding.reprieved.keys()
+        )
         gone = [changed.instance_id for changed in changes if changed.change is Change.REMOVED]
-        addresses = [self.world.registry.members[key].instance.address for key in gone]
+        self._left += [self.world.registry.members[key].instance.address for key in gone]
         rebalance = self.world.rebalance
         if rebalance.weights and now.monotonic >= rebalance.until:
             rebalance = Rebalance()
@@ -147,8 +162,15 @@ class Core:
         if changes or rebalance is not self.world.rebalance:
             table = forget_sources(self.world.table, gone)
             self._commit(replace(self.world, registry=registry, table=table, rebalance=rebalance), changes)
-        for address in addresses:
-            await self._around.modules.forget(address)
+        await self._forget_addresses()
+
+    async def _forget_addresses(self) -> None:
+        """Close what is open to addresses that nobody has any more."""
+        left, self._left = self._left, []
+        used = {member.instance.address for member in self.world.registry.members.values()} if left else set()
+        for address in left:
+            if address not in used:
+                await self._around.modules.forget(address)
 
     def update_routing(self, update: TableUpdate, *, validate_only: bool = False) -> int:
         """Change the table; return how many routes changed. Raises InvalidValue with every fault."""

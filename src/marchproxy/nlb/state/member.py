@@ -17,6 +17,13 @@ class Standing(Enum):
     LEAVING = "leaving"  # unregistered: open connections may end
 
 
+class Trouble(Enum):
+    """What the NLB has seen go wrong with a member, whatever the member says of itself."""
+
+    CALLS = "calls"  # its ModuleService does not answer
+    CONNECTS = "connects"  # its traffic endpoint does not
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """One point in time, on both clocks: `monotonic` in seconds, for timers; `wall` for people."""
@@ -57,12 +64,15 @@ class Member:
     standing: Standing = Standing.ACTIVE
     stats: Stats = Stats()
     requests_per_second: float = 0.0
+    troubles: Mapping[Trouble, str] = field(default_factory=dict, hash=False)
 
     @property
     def effective(self) -> ModuleInstance:
-        """The instance with the health that the NLB acts on."""
+        """The instance with the health that the NLB acts on; one with troubles is degraded at best."""
         match self.standing:
             case Standing.ACTIVE | Standing.PROVISIONAL:
+                if self.troubles and self.instance.health is HealthStatus.HEALTHY:
+                    return replace(self.instance, health=HealthStatus.DEGRADED)
                 return self.instance
             case Standing.MISSING:
                 return replace(self.instance, health=HealthStatus.UNHEALTHY)

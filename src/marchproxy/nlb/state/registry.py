@@ -1,13 +1,13 @@
 """Registry: who is registered. Steps are pure: a registry and an event in, a registry and an answer out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from marchproxy.model.module import HealthStatus, InstanceId, ModuleInstance
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.nlb.rules.admission import check_instance
-from marchproxy.nlb.state.member import Member, Moment, Standing, Stats
+from marchproxy.nlb.state.member import Member, Moment, Standing, Stats, Trouble
 
 MAX_MEMBERS = 1000
 
@@ -53,6 +53,8 @@ class Change(Enum):
     MISSING = "missed its heartbeats"
     RETURNED = "is heard again"
     REMOVED = "removed"
+    TROUBLED = "is in trouble"
+    RECOVERED = "recovered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +143,37 @@ def remove(registry: Registry, instance_id: InstanceId, registration_id: str) ->
     return Registry({key: value for key, value in registry.members.items() if key != instance_id})
 
 
-def tick(registry: Registry, now: Moment, patience: Patience) -> tuple[Registry, tuple[Changed, ...]]:
-    """Time has passed: members that were silent for too long lose their traffic, then their place."""
+def note_trouble(
+    registry: Registry, instance_id: InstanceId, trouble: Trouble, reason: str
+) -> tuple[Registry, tuple[Changed, ...]]:
+    """Remember what is wrong with a member; an empty reason: nothing any more. An unknown member changes nothing."""
+    member = registry.members.get(instance_id)
+    if member is None or (not reason and trouble not in member.troubles):
+        return registry, ()
+    others = {kind: words for kind, words in member.troubles.items() if kind is not trouble}
+    changed = _with(registry, replace(member, troubles=others | ({trouble: reason} if reason else {})))
+    if reason and trouble in member.troubles:
+        return changed, ()  # only the words are new
+    change = Change.TROUBLED if reason else Change.RECOVERED
+    return changed, (Changed(instance_id, change, reason or trouble.value),)
+
+
+def silence(member: Member, now: Moment, patience: Patience) -> float:
+    """For how many heartbeat intervals a member has not been heard."""
+    return (now.monotonic - member.last_heard.monotonic) / patience.interval
+
+
+def tick(
+    registry: Registry, now: Moment, patience: Patience, reprieved: Collection[InstanceId] = ()
+) -> tuple[Registry, tuple[Changed, ...]]:
+    """Time has passed: members that were silent for too long lose their traffic, then their place; not the reprieved."""
     kept: dict[InstanceId, Member] = {}
     changes: list[Changed] = []
     for key, member in registry.members.items():
-        missed = int((now.monotonic - member.last_heard.monotonic) / patience.interval)
+        missed = int(silence(member, now, patience))
         detail = f"{missed} heartbeats missed"
-        if member.standing is Standing.LEAVING:
-            kept[key] = member  # its drain has a deadline of its own
+        if member.standing is Standing.LEAVING or key in reprieved:
+            kept[key] = member  # a drain has a deadline of its own
         elif missed >= patience.missed_removed:
             changes.append(Changed(key, Change.REMOVED, detail))
         elif missed >= patience.missed_unhealthy and member.standing is not Standing.MISSING:

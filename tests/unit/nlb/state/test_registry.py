@@ -14,15 +14,17 @@ from marchproxy.model.module import (
     TrafficEndpoint,
 )
 from marchproxy.model.problem import RefusalCode, Refused
-from marchproxy.nlb.state.member import Member, Moment, Standing, Stats
+from marchproxy.nlb.state.member import Member, Moment, Standing, Stats, Trouble
 from marchproxy.nlb.state.registry import (
     MAX_MEMBERS,
     Beat,
     Change,
+    Changed,
     Patience,
     Registry,
     heartbeat,
     leave,
+    note_trouble,
     register,
     remove,
     restore,
@@ -229,3 +231,46 @@ def test_a_restored_registry_keeps_everybody_in_the_plan_until_the_timer_ends():
     assert only(registry).effective.health is HealthStatus.HEALTHY
     assert tick(registry, at(1029), PATIENCE)[0] is registry
     assert only(tick(registry, at(1030), PATIENCE)[0]).standing is Standing.MISSING
+
+
+def test_the_reprieved_keep_traffic_and_place_however_silent():
+    registry, changes = tick(registered(), at(500), PATIENCE, {ALB.instance_id})
+    assert changes == ()
+    assert only(registry).standing is Standing.ACTIVE
+    assert tick(registry, at(501), PATIENCE)[1] == (
+        Changed(ALB.instance_id, Change.REMOVED, "50 heartbeats missed"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("own", "seen"),
+    [
+        (HealthStatus.HEALTHY, HealthStatus.DEGRADED),
+        (HealthStatus.UNHEALTHY, HealthStatus.UNHEALTHY),
+        (HealthStatus.STARTING, HealthStatus.STARTING),
+    ],
+)
+def test_trouble_makes_a_healthy_member_degraded_and_no_other_better(own, seen):
+    registry, changes = note_trouble(
+        registered(replace(ALB, health=own)), ALB.instance_id, Trouble.CALLS, "silent"
+    )
+    assert [changed.change for changed in changes] == [Change.TROUBLED]
+    assert only(registry).effective.health is seen
+    registry, _ = heartbeat(registry, beat(health=own), at(1))
+    assert only(registry).effective.health is seen  # what it says of itself does not end it
+
+
+def test_troubles_come_and_go_one_by_one():
+    registry = registered()
+    for trouble in Trouble:
+        registry, changes = note_trouble(registry, ALB.instance_id, trouble, "bad")
+        assert [changed.change for changed in changes] == [Change.TROUBLED]
+    registry, changes = note_trouble(registry, ALB.instance_id, Trouble.CALLS, "worse")
+    assert (only(registry).troubles[Trouble.CALLS], changes) == ("worse", ())
+    registry, changes = note_trouble(registry, ALB.instance_id, Trouble.CALLS, "")
+    assert [changed.change for changed in changes] == [Change.RECOVERED]
+    assert note_trouble(registry, ALB.instance_id, Trouble.CALLS, "") == (registry, ())
+    assert only(registry).effective.health is HealthStatus.DEGRADED
+    registry, _ = note_trouble(registry, ALB.instance_id, Trouble.CONNECTS, "")
+    assert only(registry).effective.health is HealthStatus.HEALTHY
+    assert note_trouble(registry, InstanceId("gone"), Trouble.CALLS, "bad") == (registry, ())
