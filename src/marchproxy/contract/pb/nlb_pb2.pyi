@@ -1528,6 +1528,58 @@ class TlsTermination(_message.Message):
 Global___TlsTermination: _TypeAlias = TlsTermination  # noqa: Y015
 
 @_typing.final
+class ScalingDecision(_message.Message):
+    """What the autoscaler decided once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODULE_TYPE_FIELD_NUMBER: _builtins.int
+    DECIDED_AT_FIELD_NUMBER: _builtins.int
+    WAY_FIELD_NUMBER: _builtins.int
+    CURRENT_INSTANCES_FIELD_NUMBER: _builtins.int
+    WANTED_INSTANCES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    MANUAL_FIELD_NUMBER: _builtins.int
+    module_type: _types_pb2.ModuleType.ValueType
+    """About which type."""
+    way: _builtins.str
+    """"up", "down" or "hold"."""
+    current_instances: _builtins.int
+    """Instances there were."""
+    wanted_instances: _builtins.int
+    """Instances there should be."""
+    reason: _builtins.str
+    """Which numbers led to it."""
+    outcome: _builtins.str
+    """What the launcher made of it; empty: nobody was asked."""
+    manual: _builtins.bool
+    """It was asked for with TriggerScaling."""
+    @_builtins.property
+    def decided_at(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        module_type: _types_pb2.ModuleType.ValueType = ...,
+        decided_at: _timestamp_pb2.Timestamp | None = ...,
+        way: _builtins.str = ...,
+        current_instances: _builtins.int = ...,
+        wanted_instances: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+        manual: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decided_at", b"decided_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_instances", b"current_instances", "decided_at", b"decided_at", "manual", b"manual", "module_type", b"module_type", "outcome", b"outcome", "reason", b"reason", "wanted_instances", b"wanted_instances", "way", b"way"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScalingDecision: _TypeAlias = ScalingDecision  # noqa: Y015
+
+@_typing.final
 class GetNLBStatusRequest(_message.Message):
     """Asks for GetNLBStatus."""
 
@@ -1607,6 +1659,7 @@ class GetNLBStatusResponse(_message.Message):
     LISTENERS_FIELD_NUMBER: _builtins.int
     CONFIG_CHECKSUM_FIELD_NUMBER: _builtins.int
     RATE_LIMITS_FIELD_NUMBER: _builtins.int
+    SCALING_FIELD_NUMBER: _builtins.int
     status: _types_pb2.HealthStatus.ValueType
     """How it is."""
     version: _builtins.str
@@ -1643,6 +1696,10 @@ class GetNLBStatusResponse(_message.Message):
     def rate_limits(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.RateLimit]:
         """The rate limits that it keeps itself, those of the modules left out."""
 
+    @_builtins.property
+    def scaling(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScalingDecision]:
+        """The last decisions of the autoscaler, oldest first; of decisions in a row that changed nothing the last one."""
+
     def __init__(
         self,
         *,
@@ -1658,10 +1715,11 @@ class GetNLBStatusResponse(_message.Message):
         listeners: _abc.Iterable[Global___Listener] | None = ...,
         config_checksum: _builtins.str = ...,
         rate_limits: _abc.Iterable[_types_pb2.RateLimit] | None = ...,
+        scaling: _abc.Iterable[Global___ScalingDecision] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_connections", b"active_connections", "config_checksum", b"config_checksum", "details", b"details", "listeners", b"listeners", "modules", b"modules", "modules_by_type", b"modules_by_type", "rate_limits", b"rate_limits", "registered_modules", b"registered_modules", "started_at", b"started_at", "status", b"status", "total_requests", b"total_requests", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_connections", b"active_connections", "config_checksum", b"config_checksum", "details", b"details", "listeners", b"listeners", "modules", b"modules", "modules_by_type", b"modules_by_type", "rate_limits", b"rate_limits", "registered_modules", b"registered_modules", "scaling", b"scaling", "started_at", b"started_at", "status", b"status", "total_requests", b"total_requests", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1807,7 +1865,9 @@ class RebalanceLoadRequest(_message.Message):
     TARGET_INSTANCES_FIELD_NUMBER: _builtins.int
     STRATEGY_FIELD_NUMBER: _builtins.int
     force: _builtins.bool
-    """Even when the load is balanced already."""
+    """Even when the load is balanced already, and also close the connections that an instance has too many; those that
+    have been silent for longest first. Clients connect again, and land by the new weights.
+    """
     strategy: _builtins.str
     """"least_connections", "round_robin", "random" or "source_hash"; empty: the listener's own."""
     @_builtins.property
@@ -1875,11 +1935,53 @@ class RebalanceLoadResponse(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ConnectionsClosedEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ConnectionsLeftEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     SUCCESS_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     PREVIOUS_DISTRIBUTION_FIELD_NUMBER: _builtins.int
     NEW_DISTRIBUTION_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    CONNECTIONS_CLOSED_FIELD_NUMBER: _builtins.int
+    CONNECTIONS_LEFT_FIELD_NUMBER: _builtins.int
     success: _builtins.bool
     """The change took effect."""
     message: _builtins.str
@@ -1896,6 +1998,14 @@ class RebalanceLoadResponse(_message.Message):
     def error(self) -> _types_pb2.Error:
         """Why not; set only when success is false."""
 
+    @_builtins.property
+    def connections_closed(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """With force: connections that were closed, by instance_id."""
+
+    @_builtins.property
+    def connections_left(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """With force: connections that an instance has too many and that its data plane could not close, by instance_id."""
+
     def __init__(
         self,
         *,
@@ -1904,10 +2014,12 @@ class RebalanceLoadResponse(_message.Message):
         previous_distribution: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         new_distribution: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         error: _types_pb2.Error | None = ...,
+        connections_closed: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        connections_left: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "message", b"message", "new_distribution", b"new_distribution", "previous_distribution", b"previous_distribution", "success", b"success"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connections_closed", b"connections_closed", "connections_left", b"connections_left", "error", b"error", "message", b"message", "new_distribution", b"new_distribution", "previous_distribution", b"previous_distribution", "success", b"success"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
