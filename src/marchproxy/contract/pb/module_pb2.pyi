@@ -1366,6 +1366,7 @@ class PromoteVersionRequest(_message.Message):
     PROMOTION_RATE_FIELD_NUMBER: _builtins.int
     ROUTE_ID_FIELD_NUMBER: _builtins.int
     ANALYSIS_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
     instance_id: _builtins.str
     """Which instance; empty: the one that answers."""
     version: _builtins.str
@@ -1380,6 +1381,10 @@ class PromoteVersionRequest(_message.Message):
     def analysis(self) -> _types_pb2.RolloutAnalysis:
         """What each step must satisfy; unset: the module's defaults."""
 
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The shares of the steps, percent, ascending, e.g. 5, 25, 50, 100; then promotion_rate is left empty."""
+
     def __init__(
         self,
         *,
@@ -1389,10 +1394,11 @@ class PromoteVersionRequest(_message.Message):
         promotion_rate: _builtins.int = ...,
         route_id: _builtins.str = ...,
         analysis: _types_pb2.RolloutAnalysis | None = ...,
+        steps: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["analysis", b"analysis"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["analysis", b"analysis", "immediate", b"immediate", "instance_id", b"instance_id", "promotion_rate", b"promotion_rate", "route_id", b"route_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["analysis", b"analysis", "immediate", b"immediate", "instance_id", b"instance_id", "promotion_rate", b"promotion_rate", "route_id", b"route_id", "steps", b"steps", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

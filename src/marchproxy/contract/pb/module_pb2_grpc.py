@@ -27,7 +27,8 @@ if _version_not_supported:
 
 class ModuleServiceStub:
     """One module instance, as seen by an NLB, an operator or a program. Every instance_id may be left empty; one that
-    is not the answering instance's gives NOT_FOUND.
+    is not the answering instance's gives NOT_FOUND. An NLB answers SetTrafficWeight, GetActiveVersion, Rollback and
+    PromoteVersion as well, for the versions of the modules behind it: there route_id is the name of a listener.
     """
 
     def __init__(self, channel):
@@ -165,7 +166,8 @@ class ModuleServiceStub:
 
 class ModuleServiceServicer:
     """One module instance, as seen by an NLB, an operator or a program. Every instance_id may be left empty; one that
-    is not the answering instance's gives NOT_FOUND.
+    is not the answering instance's gives NOT_FOUND. An NLB answers SetTrafficWeight, GetActiveVersion, Rollback and
+    PromoteVersion as well, for the versions of the modules behind it: there route_id is the name of a listener.
     """
 
     def GetStatus(self, request, context):
@@ -481,7 +483,8 @@ def add_ModuleServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class ModuleService:
     """One module instance, as seen by an NLB, an operator or a program. Every instance_id may be left empty; one that
-    is not the answering instance's gives NOT_FOUND.
+    is not the answering instance's gives NOT_FOUND. An NLB answers SetTrafficWeight, GetActiveVersion, Rollback and
+    PromoteVersion as well, for the versions of the modules behind it: there route_id is the name of a listener.
     """
 
     @staticmethod

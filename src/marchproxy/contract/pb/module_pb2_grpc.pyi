@@ -28,7 +28,8 @@ GRPC_VERSION: str
 
 class ModuleServiceStub:
     """One module instance, as seen by an NLB, an operator or a program. Every instance_id may be left empty; one that
-    is not the answering instance's gives NOT_FOUND.
+    is not the answering instance's gives NOT_FOUND. An NLB answers SetTrafficWeight, GetActiveVersion, Rollback and
+    PromoteVersion as well, for the versions of the modules behind it: there route_id is the name of a listener.
     """
 
     @_typing.overload
@@ -89,7 +90,8 @@ class ModuleServiceStub:
 @_typing.type_check_only
 class ModuleServiceAsyncStub(ModuleServiceStub):
     """One module instance, as seen by an NLB, an operator or a program. Every instance_id may be left empty; one that
-    is not the answering instance's gives NOT_FOUND.
+    is not the answering instance's gives NOT_FOUND. An NLB answers SetTrafficWeight, GetActiveVersion, Rollback and
+    PromoteVersion as well, for the versions of the modules behind it: there route_id is the name of a listener.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -146,7 +148,8 @@ class ModuleServiceAsyncStub(ModuleServiceStub):
 
 class ModuleServiceServicer(metaclass=_abc_1.ABCMeta):
     """One module instance, as seen by an NLB, an operator or a program. Every instance_id may be left empty; one that
-    is not the answering instance's gives NOT_FOUND.
+    is not the answering instance's gives NOT_FOUND. An NLB answers SetTrafficWeight, GetActiveVersion, Rollback and
+    PromoteVersion as well, for the versions of the modules behind it: there route_id is the name of a listener.
     """
 
     @_abc_1.abstractmethod

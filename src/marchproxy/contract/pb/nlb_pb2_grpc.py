@@ -274,7 +274,7 @@ class NLBServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RebalanceLoad(self, request, context):
-        """Spreads new connections anew; open connections stay where they are.
+        """Spreads new connections anew; with force, also closes open ones of instances that have too many.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -72,7 +72,7 @@ class NLBServiceStub:
     GetNLBConfig: _grpc.UnaryUnaryMultiCallable[_nlb_pb2.GetNLBConfigRequest, _nlb_pb2.GetNLBConfigResponse]
     """The configuration documents in force."""
     RebalanceLoad: _grpc.UnaryUnaryMultiCallable[_nlb_pb2.RebalanceLoadRequest, _nlb_pb2.RebalanceLoadResponse]
-    """Spreads new connections anew; open connections stay where they are."""
+    """Spreads new connections anew; with force, also closes open ones of instances that have too many."""
     GetLoadDistribution: _grpc.UnaryUnaryMultiCallable[_nlb_pb2.GetLoadDistributionRequest, _nlb_pb2.GetLoadDistributionResponse]
     """How load is spread over the instances."""
     TriggerScaling: _grpc.UnaryUnaryMultiCallable[_nlb_pb2.TriggerScalingRequest, _nlb_pb2.TriggerScalingResponse]
@@ -122,7 +122,7 @@ class NLBServiceAsyncStub(NLBServiceStub):
     GetNLBConfig: _aio.UnaryUnaryMultiCallable[_nlb_pb2.GetNLBConfigRequest, _nlb_pb2.GetNLBConfigResponse]  # type: ignore[assignment]
     """The configuration documents in force."""
     RebalanceLoad: _aio.UnaryUnaryMultiCallable[_nlb_pb2.RebalanceLoadRequest, _nlb_pb2.RebalanceLoadResponse]  # type: ignore[assignment]
-    """Spreads new connections anew; open connections stay where they are."""
+    """Spreads new connections anew; with force, also closes open ones of instances that have too many."""
     GetLoadDistribution: _aio.UnaryUnaryMultiCallable[_nlb_pb2.GetLoadDistributionRequest, _nlb_pb2.GetLoadDistributionResponse]  # type: ignore[assignment]
     """How load is spread over the instances."""
     TriggerScaling: _aio.UnaryUnaryMultiCallable[_nlb_pb2.TriggerScalingRequest, _nlb_pb2.TriggerScalingResponse]  # type: ignore[assignment]
@@ -283,7 +283,7 @@ class NLBServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _nlb_pb2.RebalanceLoadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_nlb_pb2.RebalanceLoadResponse, _abc.Awaitable[_nlb_pb2.RebalanceLoadResponse]]:
-        """Spreads new connections anew; open connections stay where they are."""
+        """Spreads new connections anew; with force, also closes open ones of instances that have too many."""
 
     @_abc_1.abstractmethod
     def GetLoadDistribution(

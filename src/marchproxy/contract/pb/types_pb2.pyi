@@ -1371,6 +1371,7 @@ class RolloutAnalysis(_message.Message):
     MAX_ERROR_PERCENT_FIELD_NUMBER: _builtins.int
     MAX_P99_LATENCY_MS_FIELD_NUMBER: _builtins.int
     MAX_ERROR_INCREASE_PERCENT_FIELD_NUMBER: _builtins.int
+    MAX_P99_FACTOR_FIELD_NUMBER: _builtins.int
     min_requests: _builtins.int
     """Requests the new version must have served in an interval; with fewer the rollout waits."""
     max_error_percent: _builtins.float
@@ -1378,7 +1379,11 @@ class RolloutAnalysis(_message.Message):
     max_p99_latency_ms: _builtins.float
     """99th percentile of the new version's response time, milliseconds."""
     max_error_increase_percent: _builtins.float
-    """Percentage points by which its failures may exceed those of the version it replaces, in the same interval."""
+    """Percentage points by which its failures may exceed those of the version it replaces, in the same interval; acted
+    on when the difference is more than chance.
+    """
+    max_p99_factor: _builtins.float
+    """How many times the 99th percentile of the version it replaces its own may be; 0: any."""
     @_builtins.property
     def interval(self) -> _duration_pb2.Duration:
         """Time between two decisions."""
@@ -1391,14 +1396,101 @@ class RolloutAnalysis(_message.Message):
         max_error_percent: _builtins.float = ...,
         max_p99_latency_ms: _builtins.float = ...,
         max_error_increase_percent: _builtins.float = ...,
+        max_p99_factor: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval", "max_error_increase_percent", b"max_error_increase_percent", "max_error_percent", b"max_error_percent", "max_p99_latency_ms", b"max_p99_latency_ms", "min_requests", b"min_requests"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval", "max_error_increase_percent", b"max_error_increase_percent", "max_error_percent", b"max_error_percent", "max_p99_factor", b"max_p99_factor", "max_p99_latency_ms", b"max_p99_latency_ms", "min_requests", b"min_requests"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RolloutAnalysis: _TypeAlias = RolloutAnalysis  # noqa: Y015
+
+@_typing.final
+class RolloutSample(_message.Message):
+    """What a version did in an interval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    P99_LATENCY_MS_FIELD_NUMBER: _builtins.int
+    requests: _builtins.int
+    """Requests, or connections where the protocol has no requests that are counted."""
+    failures: _builtins.int
+    """Of these, failed, connections that could not be made included."""
+    p99_latency_ms: _builtins.float
+    """99th percentile of the response time, milliseconds."""
+    def __init__(
+        self,
+        *,
+        requests: _builtins.int = ...,
+        failures: _builtins.int = ...,
+        p99_latency_ms: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "p99_latency_ms", b"p99_latency_ms", "requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RolloutSample: _TypeAlias = RolloutSample  # noqa: Y015
+
+@_typing.final
+class RolloutDecision(_message.Message):
+    """One decision of a rollout, with what it rests on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AT_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    PERCENT_BEFORE_FIELD_NUMBER: _builtins.int
+    PERCENT_AFTER_FIELD_NUMBER: _builtins.int
+    CANARY_FIELD_NUMBER: _builtins.int
+    BASELINE_FIELD_NUMBER: _builtins.int
+    P_VALUE_FIELD_NUMBER: _builtins.int
+    verdict: _builtins.str
+    """"advanced", "held" or "rolled_back"."""
+    reason: _builtins.str
+    """Why, in one sentence."""
+    percent_before: _builtins.int
+    """Percent (0..100) that the version had."""
+    percent_after: _builtins.int
+    """Percent (0..100) that it has since."""
+    p_value: _builtins.float
+    """How likely so many more failures are if both are equally good (0..1)."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When it was made."""
+
+    @_builtins.property
+    def canary(self) -> Global___RolloutSample:
+        """What the version did."""
+
+    @_builtins.property
+    def baseline(self) -> Global___RolloutSample:
+        """What the others did in the same interval."""
+
+    def __init__(
+        self,
+        *,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        verdict: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        percent_before: _builtins.int = ...,
+        percent_after: _builtins.int = ...,
+        canary: Global___RolloutSample | None = ...,
+        baseline: Global___RolloutSample | None = ...,
+        p_value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "baseline", b"baseline", "canary", b"canary"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "baseline", b"baseline", "canary", b"canary", "p_value", b"p_value", "percent_after", b"percent_after", "percent_before", b"percent_before", "reason", b"reason", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RolloutDecision: _TypeAlias = RolloutDecision  # noqa: Y015
 
 @_typing.final
 class RolloutStatus(_message.Message):
@@ -1412,6 +1504,7 @@ class RolloutStatus(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     ROUTE_ID_FIELD_NUMBER: _builtins.int
+    DECISIONS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The version being rolled out."""
     phase: _builtins.str
@@ -1421,10 +1514,14 @@ class RolloutStatus(_message.Message):
     reason: _builtins.str
     """Why it stands there."""
     route_id: _builtins.str
-    """The route it concerns; empty: the whole module type."""
+    """The route it concerns (of an NLB: the listener); empty: all of them."""
     @_builtins.property
     def updated_at(self) -> _timestamp_pb2.Timestamp:
         """When it came there."""
+
+    @_builtins.property
+    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___RolloutDecision]:
+        """The last decisions, the oldest first; of several holds for one reason the last stands for all."""
 
     def __init__(
         self,
@@ -1435,10 +1532,11 @@ class RolloutStatus(_message.Message):
         reason: _builtins.str = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
         route_id: _builtins.str = ...,
+        decisions: _abc.Iterable[Global___RolloutDecision] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["percent", b"percent", "phase", b"phase", "reason", b"reason", "route_id", b"route_id", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decisions", b"decisions", "percent", b"percent", "phase", b"phase", "reason", b"reason", "route_id", b"route_id", "updated_at", b"updated_at", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
