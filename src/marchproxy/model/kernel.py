@@ -17,11 +17,29 @@ def kernel_limits(listener: Listener, path: str = "") -> Iterator[Problem]:
         )
     if listener.idle_timeout not in {0.0, DEFAULT_IDLE_TIMEOUT}:
         yield Problem(f"{path}.idle_timeout", "the kernel has no idle timeout by listener; leave it out")
+    yield from _needs_bytes(listener, path)
+    if listener.max_connections:
+        yield Problem(
+            f"{path}.max_connections",
+            "the kernel counts connections by source only; use max_connections_per_source, or data_plane envoy",
+        )
     if _is_loopback(listener.host):
         yield Problem(
             f"{path}.address",
             f"the kernel does not forward what comes to a loopback address ({listener.host})",
         )
+
+
+def _needs_bytes(listener: Listener, path: str) -> Iterator[Problem]:
+    asked = {
+        "server_names": listener.server_names,
+        "alpn": listener.alpn,
+        "tls": listener.tls,
+        "proxy_protocol": listener.proxy_protocol,
+    }
+    for key, value in asked.items():
+        if value:
+            yield Problem(f"{path}.{key}", "the kernel does not look into connections; use data_plane envoy")
 
 
 def _is_loopback(host: str) -> bool:

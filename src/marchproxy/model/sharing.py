@@ -1,6 +1,10 @@
-"""Sharing: listeners at one address, and what tells their clients apart."""
+"""Sharing: listeners at one address, and what tells their clients apart.
 
-from collections.abc import Hashable, Iterable, Sequence
+Whether a group makes sense is `marchproxy.model.checks`' to say; what is decided here holds for any.
+"""
+
+import ipaddress
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -14,11 +18,37 @@ class Sharing(Enum):
     ALONE = "alone"
     """There is one."""
     HELLO = "hello"
-    """The client's TLS hello: server names or ALPN. One listener without either takes all others, TLS or not."""
+    """The client's TLS hello (see `model.hello`). One listener may take all others, TLS or not."""
     REQUEST = "request"
     """Each HTTP request: the routing table says which module type takes it; the first listener takes what no route does."""
     BYTES = "bytes"
-    """The first bytes: each listener has a protocol of its own; one of protocol tcp takes what no other recognises."""
+    """The first bytes: each listener has a speech of its own; of those that speak TLS, the hello tells which."""
+
+
+class Speech(Enum):
+    """What a client's first bytes can be recognised as; the value is for people."""
+
+    TLS = "TLS"
+    HTTP = "HTTP"
+    POSTGRES = "PostgreSQL"
+    MYSQL = "MySQL"
+    MONGODB = "MongoDB"
+    REDIS = "Redis"
+    RTMP = "RTMP"
+    ANYTHING = "anything"
+    """Whatever nobody else at the address recognises."""
+
+
+_TLS_PROTOCOLS = frozenset({Protocol.HTTPS, Protocol.RTMPS})
+_SPEECHES: Mapping[Protocol, Speech] = {
+    **dict.fromkeys(HTTP_FAMILY, Speech.HTTP),
+    Protocol.POSTGRES: Speech.POSTGRES,
+    Protocol.MYSQL: Speech.MYSQL,
+    Protocol.MONGODB: Speech.MONGODB,
+    Protocol.REDIS: Speech.REDIS,
+    Protocol.RTMP: Speech.RTMP,
+    Protocol.TCP: Speech.ANYTHING,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,29 +70,54 @@ class Port:
 
 
 def share(listeners: Iterable[Listener]) -> tuple[Port, ...]:
-    """Group listeners by what they bind, in the document's order. Whether a group makes sense is `model.checks`' to say."""
+    """Group listeners by what they bind, in the document's order."""
     groups: dict[Hashable, list[Listener]] = {}
     for listener in listeners:
         groups.setdefault(socket_of(listener), []).append(listener)
-    return tuple(Port(tuple(group), _sharing(group)) for group in groups.values())
+    return tuple(Port(tuple(group), sharing_of(group)) for group in groups.values())
 
 
 def socket_of(listener: Listener) -> Hashable:
     """What a listener binds; TCP and UDP ports are different ones."""
-    return (listener.over_udp, listener.host, listener.port)
+    try:
+        host = str(ipaddress.ip_address(listener.host))
+    except ValueError:
+        host = listener.host  # told as a fault elsewhere
+    return (listener.over_udp, host, listener.port)
 
 
-def _sharing(group: Sequence[Listener]) -> Sharing:
+def sharing_of(group: Sequence[Listener]) -> Sharing:
+    """What tells the listeners of a group apart: the first that can."""
     if len(group) == 1:
         return Sharing.ALONE
-    if all(listener.protocol in HTTP_FAMILY for listener in group):
+    unnamed = [listener for listener in group if not names_hello(listener)]
+    if len(unnamed) == len(group) and all(shows_requests(listener) for listener in group):
         return Sharing.REQUEST
-    if all(_says_hello(listener) for listener in group):
+    if not unnamed or (len(unnamed) == 1 and len(group) > 1 and _takes_others(unnamed[0])):
         return Sharing.HELLO
     return Sharing.BYTES
 
 
-def _says_hello(listener: Listener) -> bool:
-    """Whether Envoy can tell its clients by their hello: it names some, or it is the one that takes the others."""
-    named = bool(listener.server_names or listener.alpn)
-    return named or listener.protocol in {Protocol.TCP, Protocol.HTTPS}
+def names_hello(listener: Listener) -> bool:
+    """Whether it says which TLS hellos it takes."""
+    return bool(listener.server_names or listener.alpn)
+
+
+def speech_of(listener: Listener) -> Speech | None:
+    """What its clients' first bytes are; None when they cannot be told from others."""
+    if listener.over_udp:
+        return None
+    if listener.tls is not None or names_hello(listener) or listener.protocol in _TLS_PROTOCOLS:
+        return Speech.TLS
+    return _SPEECHES.get(listener.protocol)
+
+
+def shows_requests(listener: Listener) -> bool:
+    """Whether the NLB can read the HTTP requests in it."""
+    return listener.protocol in HTTP_FAMILY or (
+        listener.protocol is Protocol.HTTPS and listener.tls is not None
+    )
+
+
+def _takes_others(listener: Listener) -> bool:
+    return speech_of(listener) in {Speech.TLS, Speech.ANYTHING}
