@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: help demo test check real kernel format proto clean
+.PHONY: help demo test check real kernel fuzz format proto clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+.*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /  make \1\t/'
 
@@ -18,14 +18,14 @@ $(VENV)/.dev: pyproject.toml constraints.txt scripts/setup-venv.sh
 demo: $(VENV)/.runtime ## watch HTTP go through NLB and ALB, with a canary, a dead backend and a rate limit
 	@$(VENV)/bin/marchproxy demo $(ARGS)
 
-check: $(VENV)/.dev ## the fast gate: format, lint, types, floors, contract, unit tests
+check: $(VENV)/.dev ## the fast gate: format, lint, types, floors, contract, unit tests, a little fuzz
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	PYTHON=$(PY) scripts/validate-proto.sh
 	PYTHON=$(PY) scripts/gen-proto.sh --check
-	$(PY) -m pytest tests/unit -n 2
+	$(PY) -m pytest tests/unit tests/fuzz -n 2
 
 real: $(VENV)/.dev ## the real tests: true servers and clients (installs them, as root)
 	scripts/install-servers.sh test
@@ -35,8 +35,11 @@ kernel: $(VENV)/.dev ## the nftables engine in network namespaces (root); not pa
 	scripts/install-servers.sh kernel
 	$(PY) -m pytest tests/kernel $(ARGS)
 
+fuzz: $(VENV)/.dev ## new inputs for every decoder and for the plan compiler, 30 times as many as in the fast gate
+	$(PY) -m pytest tests/fuzz -n 2 --timeout 1200 --hypothesis-profile=fuzz $(ARGS)
+
 test: $(VENV)/.dev ## everything: unit tests, then the real ones
-	$(PY) -m pytest tests/unit -n 2
+	$(PY) -m pytest tests/unit tests/fuzz -n 2
 	$(MAKE) real
 
 bench-%: $(VENV)/.dev ## one benchmark, e.g. make bench-http ARGS=--quick (installs the peers, as root)

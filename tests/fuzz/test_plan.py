@@ -1,0 +1,121 @@
+"""The plan compiler and what the data planes make of its plans, for any listeners, instances and verdicts."""
+
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marchproxy.engines.envoy.xds.snapshot import check
+from marchproxy.engines.nftables import EndpointId
+from marchproxy.engines.nftables.plan import find_problems
+from marchproxy.model.checks import check_listeners
+from marchproxy.model.kernel import kernel_limits
+from marchproxy.model.plan import compile_plan
+from marchproxy.model.sharing import Sharing, share, socket_of
+from marchproxy.nlb.dataplane.choosing import Ground
+from marchproxy.nlb.dataplane.frontends import LARGEST_WEIGHT, build_kernel, whole_weights
+from marchproxy.nlb.dataplane.plane import Forwarding, park
+from marchproxy.nlb.dataplane.resources import build_draft
+from tests.fuzz.worlds import listeners, worlds
+
+RESOLVED = {host: host for host in ("127.0.0.1", "10.0.0.1", "10.0.0.2", "0.0.0.0", "::1", "fd00::1")}
+GROUNDS = st.builds(
+    Ground,
+    st.just(""),
+    st.sampled_from([frozenset(), frozenset({"10.0.0.1", "fd00::1"})]),
+    st.just(frozenset({4, 6})),
+    st.booleans(),
+    st.just(RESOLVED),
+)
+
+
+PLAIN = {
+    "server_names": st.just(()),
+    "alpn": st.just(()),
+    "tls": st.none(),
+    "max_connections": st.just(0),
+}
+
+
+def only(world, carries):
+    """The forwarding of the ports that are sound and that the plane may carry."""
+    wanted, known, verdicts = world
+    ports = [port for port in share(wanted) if carries(port) and not any(check_listeners(port.listeners))]
+    plan = compile_plan([one for port in ports for one in port.listeners], known, verdicts)
+    return Forwarding(plan, park(plan, known))
+
+
+@given(worlds())
+def test_every_target_may_take_traffic_and_nobody_is_forgotten(world):
+    wanted, known, verdicts = world
+    plan = compile_plan(wanted, known, verdicts)
+    assert [item.listener for item in plan.listeners] == wanted
+    by_id = {instance.instance_id: instance for instance in known}
+    for item in plan.listeners:
+        targets = [(version, target) for version in item.versions for target in version.targets]
+        for version, target in targets:
+            instance = by_id[target.instance_id]
+            assert instance.health.takes_traffic
+            assert instance.module_type is item.listener.module_type
+            assert verdicts[instance.instance_id, item.listener.name].can_handle
+            assert instance.version == target.version == version.version
+            assert target.endpoint in instance.traffic_endpoints
+            assert target.weight == instance.traffic_weight > 0
+            assert version.weight > 0
+        names = [target.instance_id for _, target in targets] + [one.instance_id for one in item.skipped]
+        assert sorted(names) == sorted(
+            instance.instance_id for instance in known if instance.module_type is item.listener.module_type
+        )
+        assert all(one.reason for one in item.skipped)
+
+
+@given(worlds(), st.randoms(use_true_random=False))
+def test_the_order_of_instances_does_not_matter(world, dice):
+    wanted, known, verdicts = world
+    shuffled = dice.sample(known, len(known))
+    assert compile_plan(wanted, shuffled, verdicts) == compile_plan(wanted, known, verdicts)
+
+
+@given(worlds())
+def test_whole_weights_are_the_shares(world):
+    for item in compile_plan(*world).listeners:
+        whole = whole_weights(item)
+        assert all(1 <= weight <= LARGEST_WEIGHT for weight in whole.values())
+        for version in item.versions:
+            instances = sum(target.weight for target in version.targets)
+            for target in version.targets:
+                wanted = Fraction(
+                    version.weight * target.weight, instances * sum(v.weight for v in item.versions)
+                )
+                given_ = Fraction(whole[target.instance_id], sum(whole.values()))
+                assert abs(wanted - given_) <= Fraction(len(whole), LARGEST_WEIGHT)
+
+
+@given(worlds(**PLAIN), GROUNDS)
+def test_the_kernel_is_given_what_it_can_compile(world, ground):
+    forwarding = only(
+        world, lambda port: port.sharing is Sharing.ALONE and not any(kernel_limits(port.first))
+    )
+    kernel = build_kernel(forwarding, ground)
+    assert find_problems(kernel.plan) == ()
+    assert set(kernel.instances.values()) <= {instance.instance_id for instance in world[1]}
+    placed = {EndpointId(f.name, b.address, b.port) for f in kernel.plan.frontends for b in f.backends}
+    assert placed == kernel.instances.keys()
+
+
+@given(worlds())
+def test_envoy_is_given_a_consistent_draft(world):
+    forwarding = only(world, lambda port: port.sharing is not Sharing.BYTES and not port.first.over_udp)
+    check(build_draft(forwarding, RESOLVED, workers=1))
+
+
+@given(listeners())
+def test_sharing_is_a_partition(wanted):
+    ports = share(wanted)
+    assert sorted(one.name for port in ports for one in port.listeners) == [one.name for one in wanted]
+    assert len({socket_of(port.first) for port in ports}) == len(ports)
+    for port in ports:
+        assert {socket_of(one) for one in port.listeners} == {socket_of(port.first)}
+        assert list(port.listeners) == sorted(port.listeners, key=wanted.index)
+        assert (port.sharing is Sharing.ALONE) == (len(port.listeners) == 1)
+    assert list(ports) == sorted(ports, key=lambda port: wanted.index(port.first))
