@@ -4,6 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,15 @@ class Series:
     def latest(self) -> Frame | None:
         """The newest frame, or None."""
         return self._frames[-1] if self._frames else None
+
+    def newest(self, names: Collection[str] = (), *, frames: int = 1) -> tuple[Point, ...]:
+        """The newest point of each name and labels within the last `frames`; `names` empty: all of them."""
+        found: dict[tuple[str, tuple[tuple[str, str], ...]], Point] = {}
+        for frame in islice(reversed(self._frames), frames):
+            for point in frame.points:
+                if not names or point.name in names:
+                    found.setdefault((point.name, point.labels), point)
+        return tuple(found.values())
 
     def between(
         self, start: float | None = None, end: float | None = None, names: Collection[str] = ()

@@ -31,12 +31,13 @@ from marchproxy.nlb.api import Desk, NlbApi
 from marchproxy.nlb.dataplane.planes import HostPlanes
 from marchproxy.nlb.service.autoscaler import Autoscaler
 from marchproxy.nlb.service.core import Core, Surroundings
-from marchproxy.nlb.service.failings import marker
-from marchproxy.nlb.service.gauges import NlbGauges, render_traffic
+from marchproxy.nlb.service.failings import Failings, marker
+from marchproxy.nlb.service.gauges import NlbGauges
 from marchproxy.nlb.service.leaving import Doorkeeper
 from marchproxy.nlb.service.memory import Saver, load
 from marchproxy.nlb.service.modules import GrpcModules
 from marchproxy.nlb.service.observer import SAMPLE_SECONDS, Observer
+from marchproxy.nlb.service.traffic import render_traffic
 from marchproxy.nlb.settings import NlbSettings
 from marchproxy.nlb.state.member import Moment
 from marchproxy.nlb.state.registry import MAX_MEMBERS, Patience
@@ -97,7 +98,9 @@ async def running(settings: NlbSettings, desired: DesiredState, clock: Clock) ->
     pool = ChannelPool(clock=clock, tls=settings.module_tls, options=ChannelOptions(max_channels=MAX_MEMBERS))
     plane = HostPlanes(settings, clock=clock)
     await plane.probe()
-    tools = _Tools(settings, plane, GrpcModules(pool), NlbGauges(prometheus), clock)
+    gauges = NlbGauges(prometheus)
+    modules = GrpcModules(pool, Failings(count=gauges.call_failed))
+    tools = _Tools(settings, plane, modules, gauges, clock)
     desk, saver = _furnish(tools, desired)
     desk.core.check(desk.core.world.desired)
     readiness = _Readiness(desk, plane)
@@ -173,7 +176,7 @@ def _furnish(tools: _Tools, desired: DesiredState) -> tuple[Desk, Saver]:
 @asynccontextmanager
 async def _operations(desk: Desk, prometheus: CollectorRegistry, readiness: _Readiness) -> AsyncIterator[int]:
     async def traffic() -> bytes:
-        return render_traffic(await desk.observer.counts())
+        return render_traffic(await desk.observer.counts(), desk.plane.choices())
 
     endpoint = HttpEndpoint(
         desk.settings.metrics,

@@ -81,3 +81,15 @@ def test_between_agrees_with_a_scan(moments, capacity, start, end):
     ordered = [max(moments[: index + 1]) for index in range(len(moments))][-capacity:]
     expected = [at for at in ordered if (start is None or at >= start) and (end is None or at <= end)]
     assert times(recorded(*moments, capacity=capacity, points=(CPU,)), start, end) == expected
+
+
+def test_newest_is_the_last_point_of_each_name_and_labels():
+    series = Series(10)
+    old, new = Point("cpu", 1.0), Point("cpu", 2.0)
+    series.record(Frame(1.0, (Point("gone", 9.0),)))
+    series.record(Frame(2.0, (old, MEMORY)))
+    series.record(Frame(3.0, (new,)))
+    assert series.newest() == (new,)
+    assert series.newest(frames=2) == (new, MEMORY)
+    assert series.newest(["memory"], frames=9) == (MEMORY,)
+    assert Series(10).newest() == ()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from statistics import fmean
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -86,11 +86,11 @@ class MeasuringApi:
             raise invalid(f"interval_seconds: not between 0 and {_LONGEST_INTERVAL}")
         observer, names = self._desk.observer, frozenset(request.metric_names)
         while True:
-            await observer.sample()
+            own = await observer.newest(names)
             at = self._desk.core.now().wall.timestamp()
             modules = observer.newest_of_modules(names) if request.include_modules else {}
             yield nlb_pb2.StreamNLBMetricsResponse(
-                metrics=points_to_pb((at, point) for point in observer.newest(names)),
+                metrics=points_to_pb((at, point) for point in own),
                 module_metrics={
                     key: self._module(key, [(at, point) for point in points])
                     for key, points in modules.items()
@@ -128,16 +128,23 @@ def _time(pb: Timestamp, path: str) -> float:
 
 
 def _aggregated(points: Iterable[tuple[float, Point]]) -> list[tuple[float, Point]]:
-    """One value per name: the newest sum over all labels for counters (`…_total`), the mean for everything else."""
+    """One value per name, at the time of its newest point.
+
+    Of counters the sum over all labels of their newest values; of what may be added up, such as open connections, the
+    mean over time of the sums over all labels; of everything else the plain mean.
+    """
     by_name: dict[str, list[tuple[float, Point]]] = defaultdict(list)
     for at, point in points:
         by_name[point.name].append((at, point))
-    found = []
-    for name, values in by_name.items():
-        if name.endswith("_total") or name.startswith("total_"):
-            newest = {point.labels: point.value for _, point in values}
-            value = sum(newest.values())
-        else:
-            value = fmean(point.value for _, point in values)
-        found.append((values[-1][0], Point(name, value)))
-    return found
+    return [(values[-1][0], Point(name, _one(name, values))) for name, values in by_name.items()]
+
+
+def _one(name: str, values: Sequence[tuple[float, Point]]) -> float:
+    if name.endswith("_total") or name.startswith("total_"):
+        return sum({point.labels: point.value for _, point in values}.values())
+    if name.endswith("_active") or name.startswith("active_"):
+        sums: dict[float, float] = defaultdict(float)
+        for at, point in values:
+            sums[at] += point.value
+        return fmean(sums.values())
+    return fmean(point.value for _, point in values)

@@ -150,6 +150,7 @@ class Core:
         """Time has passed: act on missed heartbeats, and end a rebalance that is over."""
         now = self.now()  # before the probes: whoever is overdue by then has been weighed
         finding = await self.watch.look()
+        self._around.gauges.cut_off(yes=finding.cut_off)
         registry, changes = registering.tick(
             self.world.registry, now, self._around.patience, finding.reprieved.keys()
         )

@@ -11,10 +11,20 @@ _MOST_ADDRESSES = 2 * MAX_MEMBERS
 
 
 class Failings:
-    """Who calls modules reports here. `tell` gets an address and its trouble, or an empty text when it is over."""
+    """Who calls modules reports here.
 
-    def __init__(self, tell: Callable[[str, str], None] | None = None) -> None:
+    `tell` gets an address and its trouble, or an empty text when it is over; `count` is called with every failing, as
+    "failed" or "refused".
+    """
+
+    def __init__(
+        self,
+        tell: Callable[[str, str], None] | None = None,
+        *,
+        count: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.tell = tell
+        self._count = count
         self._records: dict[str, Record] = {}
 
     def of(self, address: str) -> Record:
@@ -28,10 +38,12 @@ class Failings:
 
     def refused(self, address: str, reason: str) -> None:
         """A call was answered with no."""
+        self._count("refused")
         self._note(address, refused(self.of(address), reason))
 
     def failed(self, address: str, reason: str) -> None:
         """A call brought no usable answer."""
+        self._count("failed")
         self._note(address, failed(self.of(address), reason))
 
     def forget(self, address: str) -> None:

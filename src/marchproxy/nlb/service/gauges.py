@@ -1,15 +1,14 @@
-"""Gauges: the NLB's Prometheus metrics. Label values are bounded: listeners, types, states, a capped number of instances."""
+"""Gauges: the NLB's own Prometheus metrics. Label values are bounded: listeners, types, states. See also `traffic`."""
 
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from marchproxy.nlb.dataplane.plane import TrafficCounts
+from marchproxy.nlb.state.member import Trouble
 from marchproxy.nlb.state.registry import Registry
 
-_MOST_INSTANCES = 200
 _APPLY_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -50,6 +49,30 @@ class NlbGauges:
             registry=registry,
         )
 
+        self._calls = Counter(
+            "marchproxy_nlb_module_calls",
+            "Calls to modules that were refused, or brought no answer.",
+            ("result",),
+            registry=registry,
+        )
+        self._drained = Counter(
+            "marchproxy_nlb_drained_connections",
+            "Connections of instances that left, by how they ended: in time, or still open at the deadline.",
+            ("result",),
+            registry=registry,
+        )
+        self._shed = Counter(
+            "marchproxy_nlb_shed_connections",
+            "Connections that a forced rebalance closed, or could not close.",
+            ("result",),
+            registry=registry,
+        )
+        self._cut_off = Gauge(
+            "marchproxy_nlb_cut_off",
+            "1 while no module is heard and none answers, so that the last plan stays.",
+            registry=registry,
+        )
+
     def applied(self, result: str, seconds: float) -> None:
         """Count a plan that was given to the data plane."""
         self._applies.labels(result).inc()
@@ -64,16 +87,27 @@ class NlbGauges:
         self._scaling.labels(module_type, way).inc()
         self._scaling_wanted.labels(module_type).set(wanted)
 
+    def call_failed(self, result: str) -> None:
+        """Count a call to a module: "refused", or "failed"."""
+        self._calls.labels(result).inc()
+
+    def drained(self, *, ended: int, left: int) -> None:
+        """Count the connections of an instance that has left."""
+        self._drained.labels("ended").inc(ended)
+        self._drained.labels("left").inc(left)
+
+    def shed(self, *, closed: int, left: int) -> None:
+        """Count the connections that were to be closed for balance."""
+        self._shed.labels("closed").inc(closed)
+        self._shed.labels("left").inc(left)
+
+    def cut_off(self, *, yes: bool) -> None:
+        """Tell whether the NLB takes itself for cut off."""
+        self._cut_off.set(yes)
+
     def watch(self, registry: Callable[[], Registry]) -> None:
         """Read the members from there whenever metrics are scraped."""
         self._registry.register(_Members(registry))
-
-
-def render_traffic(counts: TrafficCounts) -> bytes:
-    """Connections in the Prometheus text format. Apart from the registry, because the data plane has to be asked first."""
-    registry = CollectorRegistry()
-    registry.register(_Traffic(counts))
-    return generate_latest(registry)
 
 
 class _Members:
@@ -93,25 +127,11 @@ class _Members:
         for labels, count in tally.items():
             modules.add_metric(labels, count)
         yield modules
-
-
-class _Traffic:
-    def __init__(self, counts: TrafficCounts) -> None:
-        self._counts = counts
-
-    def collect(self) -> Iterator[Metric]:
-        counts = self._counts
-        open_now = GaugeMetricFamily(
-            "marchproxy_nlb_connections", "Open connections, by listener.", labels=("listener",)
+        troubled = GaugeMetricFamily(
+            "marchproxy_nlb_modules_in_trouble",
+            "Registered instances that the NLB has trouble with, by what does not answer.",
+            labels=("trouble",),
         )
-        for name, listener in counts.listeners.items():
-            open_now.add_metric((name,), listener.active)
-        yield open_now
-        by_instance = GaugeMetricFamily(
-            "marchproxy_nlb_instance_connections",
-            f"Open connections, by listener and instance; at most {_MOST_INSTANCES} pairs.",
-            labels=("listener", "instance"),
-        )
-        for (name, instance), endpoint in list(counts.endpoints.items())[:_MOST_INSTANCES]:
-            by_instance.add_metric((name, instance), endpoint.active)
-        yield by_instance
+        for trouble in Trouble:
+            troubled.add_metric((trouble.value,), sum(trouble in member.troubles for member in members))
+        yield troubled

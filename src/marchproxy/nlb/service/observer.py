@@ -1,5 +1,6 @@
 """Observer: live counts of the data plane, and the recent past of the NLB and its modules, in bounded memory."""
 
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -9,14 +10,19 @@ from marchproxy.model.module import InstanceId
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.series import Frame, Point, Series
 from marchproxy.nlb.dataplane.plane import DataPlane, PlaneUnavailable, TrafficCounts
+from marchproxy.nlb.rules.connects import trouble
 from marchproxy.nlb.service.core import Core
-from marchproxy.nlb.state.member import Stats
+from marchproxy.nlb.state.member import Member, Stats, Trouble
 
 _log = get_logger(__name__)
 SAMPLE_SECONDS = 5.0
 _OWN_FRAMES = 720  # an hour
 _MODULE_FRAMES = 360
 _MOST_POINTS = 200  # of one report: what a module may make us keep
+_MOST_GONE = 100
+_GONE_SECONDS = 3600.0
+_TROUBLE_SECONDS = 60.0
+_LATEST_FRAMES = 8
 
 _STAT_POINTS = (
     "total_requests",
@@ -44,11 +50,23 @@ class Window:
     names: Collection[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A member that left, as it last was, and when (monotonic seconds)."""
+
+    member: Member
+    at: float
+
+
 class Observer:
     """Asks the data plane, and keeps what it and the modules said."""
 
     def __init__(self, plane: DataPlane, core: Core, clock: Clock) -> None:
         self.last = TrafficCounts()
+        self._sampled = TrafficCounts()
+        self._failing: dict[InstanceId, float] = {}
+        self._members: Mapping[InstanceId, Member] = {}
+        self._gone: deque[Gone] = deque(maxlen=_MOST_GONE)
         self._plane = plane
         self._core = core
         self._clock = clock
@@ -73,11 +91,26 @@ class Observer:
         return found
 
     async def sample(self) -> None:
-        """Record a frame of the NLB's own metrics, and forget the modules that are gone."""
-        frame = Frame(self._clock.now().timestamp(), tuple(self._points(await self.counts())))
-        self._own.record(frame)
+        """Record a frame of the NLB's own metrics, look for endpoints that fail, and let go of modules that are gone."""
+        counts = await self.counts()
+        self._own.record(Frame(self._clock.now().timestamp(), tuple(self._points(counts))))
+        self._note_troubles(counts)
+        self._sampled = counts
         members = self._core.world.registry.members
+        now = self._clock.monotonic()
+        self._gone.extend(Gone(self._members[key], now) for key in self._members.keys() - members.keys())
+        self._members = members
         self._modules = {key: series for key, series in self._modules.items() if key in members}
+
+    def gone(self) -> list[Member]:
+        """Members that left within the last hour, as they last were; so many are remembered, and none twice."""
+        now, members = self._clock.monotonic(), self._core.world.registry.members
+        recent = {
+            gone.member.instance.instance_id: gone.member
+            for gone in self._gone
+            if now - gone.at < _GONE_SECONDS
+        }
+        return [member for key, member in recent.items() if key not in members]
 
     def heard(self, instance_id: InstanceId, stats: Stats) -> None:
         """Record the stats of a heartbeat."""
@@ -104,32 +137,51 @@ class Observer:
         series = self._modules.get(instance_id)
         return list(series.between(window.start, window.end, window.names)) if series else []
 
-    def newest(self, names: Collection[str] = ()) -> tuple[Point, ...]:
-        """The NLB's own points of the last sample."""
-        return _newest(self._own, names)
+    async def newest(self, names: Collection[str] = ()) -> tuple[Point, ...]:
+        """The NLB's own points as they are now; nothing is recorded."""
+        points = self._points(await self.counts())
+        return tuple(point for point in points if not names or point.name in names)
 
     def newest_of_modules(self, names: Collection[str] = ()) -> Mapping[InstanceId, tuple[Point, ...]]:
-        """The points that each module last reported."""
-        return {key: _newest(series, names) for key, series in self._modules.items()}
+        """What each module last said under each name: heartbeats and reports may name different things."""
+        return {key: series.newest(names, frames=_LATEST_FRAMES) for key, series in self._modules.items()}
 
     def _series(self, instance_id: InstanceId) -> Series:
         return self._modules.setdefault(instance_id, Series(_MODULE_FRAMES))
+
+    def _note_troubles(self, counts: TrafficCounts) -> None:
+        """Mark the instances whose endpoints the data plane cannot reach; without news a mark wears off."""
+        now = self._clock.monotonic()
+        for key in tuple(self._core.world.registry.members):
+            after = counts.of_instance(key)
+            before = self._sampled.of_instance(key)
+            reason = trouble(before, after) if before and after else None
+            if reason:
+                self._failing[key] = now
+            elif reason is None and now - self._failing.get(key, now) >= _TROUBLE_SECONDS:
+                reason = ""
+            if reason is not None:
+                self._core.note_trouble(key, Trouble.CONNECTS, reason)
+        members = self._core.world.registry.members
+        self._failing = {key: at for key, at in self._failing.items() if key in members}
 
     def _points(self, counts: TrafficCounts) -> Iterator[Point]:
         for name, listener in counts.listeners.items():
             labels = (("listener", name),)
             yield Point("connections_active", listener.active, labels)
             yield Point("connections_total", listener.total, labels)
+            yield Point("connections_failed_total", listener.failed, labels)
+            yield Point("connections_denied_total", listener.denied, labels)
+            yield Point("bytes_received_total", listener.received, labels)
+            yield Point("bytes_sent_total", listener.sent, labels)
         for (name, instance), endpoint in counts.endpoints.items():
             pair = (("instance", str(instance)), ("listener", name))
             yield Point("instance_connections_active", endpoint.active, pair)
             yield Point("instance_connections_total", endpoint.total, pair)
             yield Point("instance_connect_failures_total", endpoint.failed, pair)
+        for limit, passed in counts.limits.items():
+            label = (("limit", str(limit)),)
+            yield Point("limit_allowed_total", passed.allowed, label)
+            yield Point("limit_denied_total", passed.denied, label)
         yield Point("modules_registered", len(self._core.world.registry.members))
         yield Point("routes", len(self._core.world.table.entries))
-
-
-def _newest(series: Series, names: Collection[str]) -> tuple[Point, ...]:
-    frame = series.latest()
-    points = frame.points if frame else ()
-    return tuple(point for point in points if not names or point.name in names)
