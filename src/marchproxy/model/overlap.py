@@ -5,12 +5,12 @@ general; they count as overlapping, and different priorities settle it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TypeAlias
 
 from marchproxy.model.pattern import literal_prefix
-from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, Route, RouteMatch
+from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, PathMatch, Route, RouteMatch
 
 #: What tells routes apart: two that have different values of one trait never take the same request.
 _Traits: TypeAlias = Mapping[object, object]
@@ -24,7 +24,7 @@ def ambiguous_pairs(routes: Sequence[Route]) -> Iterator[tuple[Route, Route]]:
     """
     groups: dict[object, dict[str, Route]] = defaultdict(dict)
     for route in routes:
-        for host in route.match.hosts or ("*",):
+        for host in _hosts(route):
             groups[_tie_key(route, host)][route.route_id] = route
     told: set[str] = set()
     for group in groups.values():
@@ -35,18 +35,41 @@ def ambiguous_pairs(routes: Sequence[Route]) -> Iterator[tuple[Route, Route]]:
                     yield first, second
 
 
+def near(routes: Iterable[Route]) -> Callable[[Route], bool]:
+    """A quick test for one route among thousands: False says that it ties with none of `routes`."""
+    priorities: set[int] = set()
+    paths: set[object] = set()
+    hosts: set[str] = set()
+    for route in routes:
+        priorities.add(route.priority)
+        paths.add(_path_key(route.match.path))
+        hosts.update(_hosts(route))
+
+    def is_near(route: Route) -> bool:
+        return (
+            route.priority in priorities
+            and _path_key(route.match.path) in paths
+            and any(host in hosts for host in _hosts(route))
+        )
+
+    return is_near
+
+
 def _tie_key(route: Route, host: str) -> object:
     """Routes with different keys are told apart by specificity (`marchproxy.model.matching.rank`)."""
     match = route.match
-    path = (
-        match.path.kind
-        if match.path.kind is PathKind.REGEX
-        else (
-            match.path.kind,
-            match.path.value.rstrip("/") if match.path.kind is PathKind.PREFIX else match.path.value,
-        )
-    )
-    return (route.protocol, route.priority, host.lower(), path, bool(match.methods), len(match.headers))
+    path = _path_key(match.path)
+    return (route.protocol, route.priority, host, path, bool(match.methods), len(match.headers))
+
+
+def _path_key(path: PathMatch) -> object:
+    if path.kind is PathKind.REGEX:
+        return path.kind
+    return (path.kind, path.value.rstrip("/") if path.kind is PathKind.PREFIX else path.value)
+
+
+def _hosts(route: Route) -> tuple[str, ...]:
+    return tuple([host.lower() for host in route.match.hosts]) or ("*",)
 
 
 def _ties(group: Sequence[Route]) -> Iterator[tuple[Route, Route]]:

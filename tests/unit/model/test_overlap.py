@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marchproxy.model.module import Protocol
-from marchproxy.model.overlap import ambiguous_pairs
+from marchproxy.model.overlap import ambiguous_pairs, near
 from marchproxy.model.pattern import literal_prefix
 from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, PathMatch, Route, RouteMatch
 
@@ -76,6 +76,19 @@ def test_pairs(routes, ambiguous):
     first, second = named(routes)
     assert list(ambiguous_pairs([first, second])) == [(first, second)] * ambiguous
     assert list(ambiguous_pairs([second, first])) == [(second, first)] * ambiguous
+
+
+@pytest.mark.parametrize(("first", "second"), OVERLAP)
+def test_whatever_overlaps_is_near(first, second):
+    assert near([first])(second)
+    assert near([second, route(path="/elsewhere")])(first)
+
+
+@pytest.mark.parametrize(
+    "other", [route(priority=1), route(hosts=("a",)), route(path="/b"), route(kind=EXACT)]
+)
+def test_what_differs_in_priority_host_or_path_is_not_near(other):
+    assert not near([route()])(other)
 
 
 def test_each_route_is_told_once_with_the_first_it_ties_with():

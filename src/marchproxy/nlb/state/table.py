@@ -4,11 +4,12 @@ A module serves its routes as it runs them, whatever a document once said, and t
 ones. So every source has its own say, the newest one counts, and only what one source says has to be free of clashes.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from marchproxy.model.checks import check_routes
+from marchproxy.model.overlap import near
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem, RefusalCode, Refused
 from marchproxy.model.route import Route, RouteId
@@ -37,7 +38,7 @@ class Entry:
 
     def announced_by(self, source: str) -> Route | None:
         """The route as this source announced it."""
-        return dict(self.announced).get(source)
+        return next((route for name, route in self.announced if name == source), None)
 
     def with_announcement(self, source: str, route: Route) -> "Entry":
         """The entry after an announcement; one that repeats what the source said before changes nothing."""
@@ -48,10 +49,12 @@ class Entry:
     def without(self, source: str) -> "Entry | None":
         """The entry without a source; None when nobody stands for it any more."""
         others = self._others(source)
+        if len(others) == len(self.announced):
+            return self
         return replace(self, announced=others) if others else None
 
     def _others(self, source: str) -> tuple[tuple[str, Route], ...]:
-        return tuple(pair for pair in self.announced if pair[0] != source)
+        return tuple([pair for pair in self.announced if pair[0] != source])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,38 +82,32 @@ def check_update(table: RoutingTable, update: TableUpdate) -> tuple[Problem, ...
     if len(update.routes) > MAX_ROUTES:
         return (Problem("routes", f"more than {MAX_ROUTES} routes"),)
     given = {route.route_id for route in update.routes}
-    kept = () if update.replace_all else table.entries.values()
-    staying = [
-        route
-        for entry in kept
-        if (route := entry.announced_by(update.source)) is not None and route.route_id not in given
-    ]
+    staying = () if update.replace_all else tuple(_rivals(table, update, given))
     # those that stay come first, so that a clash is blamed on the newcomer
     together = (*staying, *update.routes)
     # pools belong to the modules: the NLB cannot know them, so every name counts as known
     pools = [BackendPool(name) for name in {ref.pool for route in together for ref in route.backends}]
     faults = list(_renumbered(check_routes(together, pools), len(staying)))
-    if len(_without(table, update).entries.keys() | given) > MAX_ROUTES:
+    left = _without(table, update).entries
+    if len(left) + sum(route_id not in left for route_id in given) > MAX_ROUTES:
         faults.append(Problem("routes", f"the table would hold more than {MAX_ROUTES} routes"))
     return tuple(faults)
 
 
 def apply_update(table: RoutingTable, update: TableUpdate, now: datetime) -> tuple[RoutingTable, int]:
     """The table after a sound update, and how many routes were added, replaced or removed."""
-    given = {route.route_id for route in update.routes}
-    entries = {key: entry for key, entry in table.entries.items() if key in given}
+    named: dict[RouteId, Entry] = {}
     for route in update.routes:
-        old = entries.get(route.route_id)
-        entries[route.route_id] = (
+        old = named.get(route.route_id) or table.entries.get(route.route_id)
+        named[route.route_id] = (
             Entry(((update.source, route),), now)
             if old is None
             else old.with_announcement(update.source, route)
         )
-    entries = {**_without(table, update).entries, **entries}
-    touched = {
-        key for key in {*entries, *table.entries} if _route(entries, key) != _route(table.entries, key)
-    }
-    return RoutingTable(entries), len(touched)
+    entries = {**_without(table, update).entries, **named}
+    # of thousands of entries nearly all are the same objects; only the others are compared
+    touched = {key for key, entry in table.entries.items() if entries.get(key) is not entry} | named.keys()
+    return RoutingTable(entries), sum(_route(entries, key) != _route(table.entries, key) for key in touched)
 
 
 def delete_route(table: RoutingTable, route_id: RouteId, source: str) -> RoutingTable:
@@ -138,6 +135,16 @@ def _without(table: RoutingTable, update: TableUpdate) -> RoutingTable:
         return table
     kept = {key: entry.without(update.source) for key, entry in table.entries.items()}
     return RoutingTable({key: entry for key, entry in kept.items() if entry is not None})
+
+
+def _rivals(table: RoutingTable, update: TableUpdate, given: Container[RouteId]) -> Iterator[Route]:
+    """What the source keeps that a route of the update might clash with; all else was checked when it came."""
+    is_near = near(update.routes)
+    for route_id, entry in table.entries.items():
+        if route_id not in given:
+            route = entry.announced_by(update.source)
+            if route is not None and is_near(route):
+                yield route
 
 
 def _route(entries: Mapping[RouteId, Entry], key: RouteId) -> Route | None:
