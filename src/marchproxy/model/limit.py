@@ -1,5 +1,6 @@
 """Rate limits: how many requests a target may take."""
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -60,3 +61,13 @@ class RateLimit:
     def subject(self) -> str:
         """The target without the word of its scope: a name, a type or a CIDR."""
         return self.target.partition(":")[2] if self.scope in NLB_SCOPES else self.target
+
+    @property
+    def network(self) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+        """The clients that SOURCE and CLIENT count; None for other scopes, and for what is no CIDR."""
+        if self.scope not in {LimitScope.SOURCE, LimitScope.CLIENT}:
+            return None
+        try:
+            return ipaddress.ip_network(self.subject, strict=False)
+        except ValueError:
+            return None

@@ -93,6 +93,19 @@ def known(names: frozenset[str]) -> str:
     return f"; known: {', '.join(sorted(names)[:8])}{', …' if len(names) > 8 else ''}"
 
 
+def check_networks(networks: Sequence[str], path: str) -> Iterator[Problem]:
+    """Faults of a list of CIDRs; bits beyond the prefix are allowed, and an address alone is itself."""
+    for number, network in enumerate(networks):
+        if not is_network(network):
+            yield Problem(f"{path}[{number}]", f'"{network}" is not an IP network such as 10.0.0.0/8')
+
+
+def check_count(count: int, path: str, *, most: int = 2**31 - 1) -> Iterator[Problem]:
+    """Faults of a number of things, of which 0 means no limit."""
+    if not 0 <= count <= most:
+        yield Problem(path, f"{count} is not between 0 and {most}")
+
+
 def ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """The address, or None when it is none."""
     try:
@@ -102,7 +115,7 @@ def ip_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
 
 
 def is_network(text: str) -> bool:
-    """Whether this is a CIDR; bits beyond the prefix are allowed."""
+    """Whether this is a CIDR or an address; bits beyond the prefix are allowed."""
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError:

@@ -69,4 +69,4 @@ class LimitsApi(Api):
 
 def _limit_faults(state: DesiredState) -> Iterable[Problem]:
     """The only thing that a change of limits can break."""
-    return check_limits(state.rate_limits, state.routes)
+    return check_limits(state.rate_limits, state.routes, state.listeners)

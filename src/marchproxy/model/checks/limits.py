@@ -1,0 +1,88 @@
+"""Checks of rate limits: their rates, and what they count."""
+
+from collections.abc import Container, Hashable, Iterator, Sequence
+
+from marchproxy.model.limit import LimitScope, RateLimit
+from marchproxy.model.listener import Listener
+from marchproxy.model.module import ModuleType
+from marchproxy.model.planes import able_planes
+from marchproxy.model.problem import Problem
+from marchproxy.model.route import Route
+from marchproxy.model.rules import check_name, duplicates, known
+from marchproxy.model.sharing import share
+
+_TYPES = frozenset(kind.value for kind in ModuleType)
+
+
+def check_limits(
+    limits: Sequence[RateLimit], routes: Sequence[Route], listeners: Sequence[Listener]
+) -> Iterator[Problem]:
+    """Faults of the rate limits, given the routes and listeners they may name."""
+    yield from duplicates("rate_limits", "id", limits, lambda limit: limit.limit_id)
+    yield from duplicates("rate_limits", "target", limits, _target)
+    route_ids = frozenset(str(route.route_id) for route in routes)
+    names = frozenset(listener.name for listener in listeners)
+    for index, limit in enumerate(limits):
+        path = f"rate_limits[{index}]"
+        yield from check_limit(limit, route_ids, path)
+        if limit.scope is LimitScope.LISTENER and limit.subject not in names:
+            yield Problem(f"{path}.target", f'no listener "{limit.subject}"{known(names)}')
+        if limit.scope is LimitScope.CLIENT and limit.enabled:
+            yield from _check_planes(listeners, f"{path}.target")
+
+
+def check_limit(limit: RateLimit, route_ids: Container[str], path: str) -> Iterator[Problem]:
+    """Faults of one rate limit; whether a listener that it names is there is `check_limits`' to say."""
+    yield from check_name(limit.limit_id, f"{path}.id")
+    yield from _check_target(limit, route_ids, f"{path}.target")
+    rates = {
+        "requests_per_second": limit.per_second,
+        "requests_per_minute": limit.per_minute,
+        "requests_per_hour": limit.per_hour,
+        "burst_size": limit.burst,
+    }
+    for name, rate in rates.items():
+        if not 0 <= rate <= 2**32 - 1:
+            yield Problem(f"{path}.{name}", f"{rate} is not between 0 and {2**32 - 1}")
+    if not any((limit.per_second, limit.per_minute, limit.per_hour)):
+        yield Problem(
+            path, "gives no rate: set requests_per_second, requests_per_minute or requests_per_hour"
+        )
+    if limit.burst and not limit.per_second:
+        yield Problem(f"{path}.burst_size", "goes with requests_per_second, which is not set")
+
+
+def _check_target(limit: RateLimit, route_ids: Container[str], path: str) -> Iterator[Problem]:
+    match limit.scope:
+        case LimitScope.ROUTE if limit.target not in route_ids:
+            yield Problem(
+                path,
+                f'no route "{limit.target}"; name a route id, "*" for every route, '
+                "listener:NAME, module:TYPE, source:CIDR or client:CIDR",
+            )
+        case LimitScope.MODULE if limit.subject not in _TYPES:
+            yield Problem(path, f'no module type "{limit.subject}"{known(_TYPES)}')
+        case LimitScope.SOURCE | LimitScope.CLIENT if limit.network is None:
+            yield Problem(path, f'"{limit.subject}" is not an IP network such as 10.0.0.0/8')
+        case _:
+            return
+
+
+def _check_planes(listeners: Sequence[Listener], path: str) -> Iterator[Problem]:
+    """A limit on each client holds at every port, so no port may be left to a data plane that cannot count so."""
+    unable = [
+        port.first.name
+        for port in share(listeners)
+        if able_planes(port) and not able_planes(port, per_client=True)
+    ]
+    if unable:
+        names = ", ".join(f'"{name}"' for name in unable[:4]) + (", …" if len(unable) > 4 else "")
+        yield Problem(
+            path,
+            f"Envoy carries {names} and cannot count each client by itself; "
+            "limit source:CIDR, or let the kernel or the detect data plane carry them",
+        )
+
+
+def _target(limit: RateLimit) -> Hashable:
+    return (limit.scope, limit.network or limit.subject)

@@ -1,0 +1,95 @@
+"""Checks of routes: each condition by itself, the pools they name, and pairs that one request may match."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from marchproxy.model.overlap import ambiguous_pairs
+from marchproxy.model.pool import BackendPool
+from marchproxy.model.problem import Problem
+from marchproxy.model.route import RETRY_CONDITIONS, HeaderKind, PathKind, PathMatch, Route, RouteMatch
+from marchproxy.model.rules import (
+    HOST,
+    check_duration,
+    check_name,
+    check_networks,
+    check_regex,
+    check_shares,
+    duplicates,
+    known,
+)
+
+_METHOD = re.compile(r"[A-Z]+")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+
+
+def check_routes(routes: Sequence[Route], pools: Sequence[BackendPool]) -> Iterator[Problem]:
+    """Faults of the routes, given the pools they may name."""
+    yield from duplicates("routes", "id", routes, lambda route: route.route_id)
+    pool_names = frozenset(str(pool.name) for pool in pools)
+    for index, route in enumerate(routes):
+        yield from _check_route(route, f"routes[{index}]", pool_names)
+    index_of = {route.route_id: index for index, route in enumerate(routes)}
+    for first, second in ambiguous_pairs(routes):
+        yield Problem(
+            f"routes[{index_of[second.route_id]}].priority",
+            f'"{second.route_id}" overlaps "{first.route_id}" and both have priority {first.priority}; '
+            "give one of them a higher priority or a narrower match",
+        )
+
+
+def _check_route(route: Route, path: str, pool_names: frozenset[str]) -> Iterator[Problem]:
+    yield from check_name(route.route_id, f"{path}.id")
+    yield from _check_match(route.match, path)
+    if not -(2**31) <= route.priority < 2**31:
+        yield Problem(f"{path}.priority", f"{route.priority} is not between {-(2**31)} and {2**31 - 1}")
+    yield from check_duration(route.timeout, f"{path}.timeout")
+    yield from check_duration(route.idle_timeout, f"{path}.idle_timeout")
+    for name, port in (("source_port", route.source_port), ("destination_port", route.destination_port)):
+        if not 0 <= port <= 65535:
+            yield Problem(f"{path}.{name}", f"{port} is not between 0 and 65535")
+    yield from check_networks(route.sources, f"{path}.sources")
+    yield from _check_retry(route, f"{path}.retry")
+    for number, backend in enumerate(route.backends):
+        if backend.pool not in pool_names:
+            yield Problem(f"{path}.backends[{number}].pool", f'no pool "{backend.pool}"{known(pool_names)}')
+    yield from duplicates(f"{path}.backends", "pool", route.backends, lambda backend: backend.pool)
+    shares = [
+        (f"{path}.backends[{number}].weight", backend.weight) for number, backend in enumerate(route.backends)
+    ]
+    yield from check_shares(shares, f"{path}.backends")
+
+
+def _check_match(match: RouteMatch, path: str) -> Iterator[Problem]:
+    yield from _check_path(match.path, f"{path}.path")
+    for number, host in enumerate(match.hosts):
+        if not HOST.fullmatch(host):
+            yield Problem(f"{path}.hosts[{number}]", f'"{host}" is neither a host name nor *.a.host.name')
+    for number, method in enumerate(match.methods):
+        if not _METHOD.fullmatch(method):
+            yield Problem(f"{path}.methods[{number}]", f'"{method}" is not a method in upper case')
+    for number, header in enumerate(match.headers):
+        where = f"{path}.headers[{number}]"
+        if not _TOKEN.fullmatch(header.name):
+            yield Problem(f"{where}.name", f'"{header.name}" is not a header name')
+        if header.kind is HeaderKind.REGEX:
+            yield from check_regex(header.value, f"{where}.regex")
+        if header.kind is HeaderKind.PRESENT and header.value:
+            yield Problem(f"{where}.present", "compares no value")
+
+
+def _check_path(match: PathMatch, path: str) -> Iterator[Problem]:
+    if match.kind is PathKind.REGEX:
+        yield from check_regex(match.value, path)
+    elif not match.value.startswith("/"):
+        yield Problem(path, f'"{match.value}" does not begin with /')
+    elif set(match.value) & set("?#"):
+        yield Problem(path, f'"{match.value}": a path ends before its query string')
+
+
+def _check_retry(route: Route, path: str) -> Iterator[Problem]:
+    if not 0 <= route.retry.attempts <= 10:
+        yield Problem(f"{path}.attempts", f"{route.retry.attempts} is not between 0 and 10")
+    yield from check_duration(route.retry.per_try_timeout, f"{path}.per_try_timeout")
+    for number, condition in enumerate(route.retry.on):
+        if condition not in RETRY_CONDITIONS:
+            yield Problem(f"{path}.on[{number}]", f'unknown condition "{condition}"{known(RETRY_CONDITIONS)}')

@@ -1,0 +1,39 @@
+"""Checks of a whole state: each section, then names that lead nowhere."""
+
+from collections.abc import Iterator, Sequence
+
+from marchproxy.model.checks.limits import check_limits
+from marchproxy.model.checks.listeners import check_listeners
+from marchproxy.model.checks.pools import check_pools
+from marchproxy.model.checks.routes import check_routes
+from marchproxy.model.problem import Problem
+from marchproxy.model.rules import duplicates, known
+from marchproxy.model.scaling import ScalingConfig
+from marchproxy.model.state import DesiredState
+
+
+def check_state(state: DesiredState) -> tuple[Problem, ...]:
+    """Every fault of the state: each value by itself, then names that clash or lead nowhere."""
+    return (
+        *check_listeners(state.listeners),
+        *check_routes(state.routes, state.pools),
+        *check_pools(state.pools),
+        *check_limits(state.rate_limits, state.routes, state.listeners),
+        *check_scaling(state.scaling),
+        *_unknown_listeners(state),
+    )
+
+
+def check_scaling(configs: Sequence[ScalingConfig]) -> Iterator[Problem]:
+    """Faults of the numbers of instances."""
+    yield from duplicates("scaling", "module", configs, lambda config: config.module_type)
+    for index, config in enumerate(configs):
+        yield from config.faults(f"scaling[{index}]")
+
+
+def _unknown_listeners(state: DesiredState) -> Iterator[Problem]:
+    names = frozenset(listener.name for listener in state.listeners)
+    for index, route in enumerate(state.routes):
+        for number, name in enumerate(route.listeners):
+            if name not in names:
+                yield Problem(f"routes[{index}].listeners[{number}]", f'no listener "{name}"{known(names)}')

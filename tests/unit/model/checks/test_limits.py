@@ -1,0 +1,82 @@
+"""What a rate limit may count."""
+
+import pytest
+
+from marchproxy.model.checks import check_limits
+from marchproxy.model.limit import LimitScope, RateLimit
+from marchproxy.model.listener import DataPlaneKind, Listener
+from marchproxy.model.module import Protocol
+from marchproxy.model.route import Route
+
+ROUTES = (Route("shop"),)
+RAW = Listener("raw", "0.0.0.0", 1, Protocol.TCP)
+ENVOY = Listener("web", "0.0.0.0", 80, data_plane=DataPlaneKind.ENVOY)
+HTTP = (Listener("a", "0.0.0.0", 81), Listener("b", "0.0.0.0", 81))
+
+
+def limits(*targets, **more):
+    return [
+        RateLimit(f"l{number}", target, **{"per_second": 1, **more}) for number, target in enumerate(targets)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "scope", "subject", "network"),
+    [
+        ("*", LimitScope.EVERYTHING, "*", None),
+        ("shop", LimitScope.ROUTE, "shop", None),
+        ("other:shop", LimitScope.ROUTE, "other:shop", None),
+        ("listener:web", LimitScope.LISTENER, "web", None),
+        ("module:alb", LimitScope.MODULE, "alb", None),
+        ("source:10.1.2.3/8", LimitScope.SOURCE, "10.1.2.3/8", "10.0.0.0/8"),
+        ("client:2001:db8::/32", LimitScope.CLIENT, "2001:db8::/32", "2001:db8::/32"),
+        ("client:192.0.2.1", LimitScope.CLIENT, "192.0.2.1", "192.0.2.1/32"),
+        ("client:here", LimitScope.CLIENT, "here", None),
+    ],
+)
+def test_a_target_says_what_is_counted(target, scope, subject, network):
+    (limit,) = limits(target)
+    assert (limit.scope, limit.subject) == (scope, subject)
+    assert (limit.network and str(limit.network)) == network
+
+
+@pytest.mark.parametrize(
+    ("targets", "listeners"),
+    [
+        (("*", "shop", "listener:web", "module:alb", "source:::/0", "source:10.0.0.1"), (ENVOY, RAW)),
+        (("client:0.0.0.0/0", "client:10.0.0.0/8"), (RAW,)),
+        (("source:10.0.0.0/8", "client:10.0.0.0/8"), ()),
+    ],
+)
+def test_sound_limits(targets, listeners):
+    assert list(check_limits(limits(*targets), ROUTES, listeners)) == []
+
+
+@pytest.mark.parametrize(
+    ("targets", "path", "message"),
+    [
+        (("shp",), "[0].target", 'no route "shp"; name a route id, "*" for every route, listener:NAME, module:'),
+        (("other:shop",), "[0].target", 'no route "other:shop"'),
+        (("listener:wbe",), "[0].target", 'no listener "wbe"; known: raw, web'),
+        (("module:albs",), "[0].target", 'no module type "albs"; known: ailb, alb, dblb, nlb, rtmp'),
+        (("source:10.0.0.0/33",), "[0].target", '"10.0.0.0/33" is not an IP network such as 10.0.0.0/8'),
+        (("source:",), "[0].target", '"" is not an IP network'),
+        (("source:10.1.0.0/8", "source:10.2.0.0/8"), "[1].target", "the same as rate_limits[0].target"),
+        (("source:::1", "source:0::1/128"), "[1].target", "the same as rate_limits[0].target"),
+        (("client:10.0.0.0/8",), "[0].target", 'Envoy carries "web" and cannot count each client by itself'),
+    ],
+)  # fmt: skip
+def test_each_fault_is_told_once_at_its_path(targets, path, message):
+    (problem,) = check_limits(limits(*targets), ROUTES, (ENVOY, RAW))
+    assert problem.path == f"rate_limits{path}"
+    assert message in problem.message
+
+
+def test_a_limit_that_is_off_asks_nothing_of_a_data_plane():
+    assert list(check_limits(limits("client:10.0.0.0/8", enabled=False), ROUTES, (ENVOY,))) == []
+
+
+def test_a_port_that_nobody_can_carry_is_told_where_it_stands():
+    assert list(check_limits(limits("client:10.0.0.0/8"), ROUTES, HTTP)) != []  # by request: Envoy's
+    nobody = [Listener(name, "0.0.0.0", 81, data_plane=DataPlaneKind.KERNEL) for name in "ab"]
+    assert list(check_limits(limits("client:10.0.0.0/8"), ROUTES, nobody)) == []

@@ -1,0 +1,118 @@
+"""Listeners at one address: what tells them apart, and what cannot."""
+
+from dataclasses import replace
+
+import pytest
+
+from marchproxy.model.checks import check_listeners
+from marchproxy.model.listener import DataPlaneKind, Listener, TlsTermination
+from marchproxy.model.module import ModuleType, Protocol
+from marchproxy.model.planes import able_planes
+from marchproxy.model.sharing import Sharing, share
+
+TLS = TlsTermination("/c.pem", "/k.pem")
+
+
+def at(*listeners):
+    """These listeners at one address, named a, b, c, …"""
+    return [replace(listener, name=name) for name, listener in zip("abcdefghij", listeners, strict=False)]
+
+
+def on(protocol, *names, **more):
+    return Listener("", "0.0.0.0", 443, Protocol(protocol), server_names=names, **more)
+
+
+WEB = on("http")
+LLM = on("http", module_type=ModuleType.AILB)
+SEVEN = tuple(on(word) for word in ("http", "https", "postgres", "mysql", "mongodb", "redis", "rtmp"))
+ENVOY, DETECT, KERNEL = DataPlaneKind.ENVOY, DataPlaneKind.DETECT, DataPlaneKind.KERNEL
+
+SOUND = [
+    ((WEB,), Sharing.ALONE, (ENVOY, DETECT)),
+    ((WEB, LLM), Sharing.REQUEST, (ENVOY,)),
+    ((replace(WEB, tls=TLS), on("https", tls=TLS, module_type=ModuleType.AILB)), Sharing.REQUEST, (ENVOY,)),
+    ((on("https", "a"), on("https", "b")), Sharing.HELLO, (ENVOY, DETECT)),
+    ((on("https", "a"), on("https", "*.a"), on("https")), Sharing.HELLO, (ENVOY, DETECT)),
+    ((on("https", "a", alpn=("h2",)), on("https", "a")), Sharing.HELLO, (ENVOY, DETECT)),
+    ((on("https", "a", tls=TLS), on("tcp")), Sharing.HELLO, (ENVOY,)),
+    ((on("https", "a", tls=TLS), on("https", tls=TLS)), Sharing.HELLO, (ENVOY,)),
+    ((on("http", "a", tls=TLS), on("http", "b", tls=TLS)), Sharing.HELLO, (ENVOY,)),
+    (SEVEN, Sharing.BYTES, (DETECT,)),
+    ((*SEVEN, on("tcp"), on("rtmps", "live.example")), Sharing.BYTES, (DETECT,)),
+    ((on("https"), on("tcp")), Sharing.BYTES, (DETECT,)),
+    ((on("https", "a"), WEB), Sharing.BYTES, (DETECT,)),
+    (tuple(replace(listener, data_plane=DETECT) for listener in SEVEN), Sharing.BYTES, (DETECT,)),
+    (tuple(replace(on("https", name), data_plane=DETECT) for name in "ab"), Sharing.HELLO, (DETECT,)),
+]
+
+
+@pytest.mark.parametrize(("group", "sharing", "planes"), SOUND)
+def test_sound_groups_and_who_carries_them(group, sharing, planes):
+    listeners = at(*group)
+    assert list(check_listeners(listeners)) == []
+    (port,) = share(listeners)
+    assert (port.listeners, port.sharing) == (tuple(listeners), sharing)
+    assert able_planes(port) == planes
+
+
+def test_tcp_and_udp_ports_are_different_ones_and_addresses_are_compared_as_such():
+    listeners = at(on("udp"), on("tcp"), replace(WEB, host="::1"), replace(LLM, host="0:0::1"))
+    assert [len(port.listeners) for port in share(listeners)] == [1, 1, 2]
+    assert list(check_listeners(listeners)) == []
+
+
+FAULTS = [
+    ((WEB, WEB), ["[1].module"], "the same as listeners[0].module; at one address it tells HTTP listeners apart"),
+    ((WEB, LLM, LLM), ["[2].module"], "the same as listeners[1].module"),
+    ((WEB, replace(LLM, idle_timeout=5.0)), ["[1].idle_timeout"], "differs from listeners[0].idle_timeout"),
+    ((WEB, replace(LLM, tls=TLS)), ["[1].tls"], "differs from listeners[0].tls, at the same address"),
+    ((WEB, replace(LLM, deny=("10.0.0.0/8",))), ["[1].deny"], "differs from"),
+    ((WEB, replace(LLM, data_plane=ENVOY)), ["[1].data_plane"], "differs from"),
+    (
+        (on("https", "a"), on("https", "b", allow=("::1",), max_connections=3, proxy_protocol=True)),
+        ["[1].proxy_protocol", "[1].allow", "[1].max_connections"],
+        "differs from",
+    ),
+    ((on("https", "a", "b"), on("https", "c", "B")), ["[1].server_names"], "takes TLS hellos that listeners[0] takes"),
+    ((on("https", alpn=("h2",)), on("https", alpn=("x", "h2"))), ["[1].alpn"], "no name and alpn may be in both"),
+    ((on("https"), on("https")), ["[1].address"], "takes TLS hellos that listeners[0] takes"),
+    ((on("udp"), on("udp")), ["[1].address"], "over UDP nothing tells their clients apart"),
+    ((on("tcp"), on("tcp")), ["[1].protocol"], "takes everything else, which listeners[0] takes already"),
+    ((on("redis"), on("redis")), ["[1].protocol"], "takes Redis, which listeners[0] takes already"),
+    ((on("redis"), WEB, on("grpc")), ["[2].protocol"], "takes HTTP, which listeners[1] takes already"),
+    ((on("redis"), on("hls")), ["[1].protocol"], "clients of hls cannot be told from others"),
+    ((on("redis"), on("https"), on("rtmps")), ["[2].address"], "takes TLS hellos that listeners[1] takes"),
+    ((on("redis"), on("https", tls=TLS)), ["[1].tls"], "the detect data plane does not end TLS"),
+    (
+        tuple(replace(listener, data_plane=ENVOY) for listener in SEVEN),
+        ["[0].data_plane"],
+        "only detect tells listeners apart by their first bytes, as at 0.0.0.0:443",
+    ),
+    (
+        tuple(replace(listener, data_plane=DETECT) for listener in (WEB, LLM)),
+        ["[0].data_plane"],
+        "only envoy tells listeners apart by HTTP request",
+    ),
+    (
+        tuple(replace(on("https", name), data_plane=KERNEL) for name in "ab"),
+        ["[0].data_plane"],
+        "only envoy or detect tells listeners apart by their TLS hello",
+    ),
+    (
+        tuple(replace(listener, max_connections_per_source=1) for listener in (WEB, LLM)),
+        ["[0].max_connections_per_source", "[1].max_connections_per_source"],
+        "Envoy cannot count connections by source",
+    ),
+    (
+        (on("https", "a", max_connections_per_source=1), on("tcp", tls=TLS, max_connections_per_source=1)),
+        ["[0].data_plane"],
+        "no data plane can do all of it: envoy: Envoy cannot",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("group", "paths", "message"), FAULTS)
+def test_each_fault_is_told_once_at_its_path(group, paths, message):
+    problems = list(check_listeners(at(*group)))
+    assert [problem.path for problem in problems] == [f"listeners{path}" for path in paths]
+    assert message in problems[0].message
