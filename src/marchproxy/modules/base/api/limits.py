@@ -6,7 +6,7 @@ from marchproxy.contract.convert import limit_from_pb, limit_to_pb
 from marchproxy.contract.pb import module_pb2
 from marchproxy.kit.grpc.calls import Context
 from marchproxy.model.checks import check_limits
-from marchproxy.model.limit import LimitId, RateLimit
+from marchproxy.model.limit import NLB_SCOPES, LimitId, RateLimit
 from marchproxy.model.problem import Problem
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.base.api.parts import Api
@@ -15,15 +15,17 @@ from marchproxy.modules.base.rules.changes import limit_route, put_limit, remove
 
 
 class LimitsApi(Api):
-    """Rate limits on routes, or on everything."""
+    """Rate limits on routes, or on everything that the module serves."""
 
     async def GetRateLimits(
         self, request: module_pb2.GetRateLimitsRequest, _: Context
     ) -> module_pb2.GetRateLimitsResponse:
-        """The limits that hold now; `target` empty: all of them."""
+        """The limits that hold here now; `target` empty: all of them. Those that the NLB keeps are its own to tell."""
         self._parts.expect(request.instance_id)
         limits = [
-            limit for limit in self._parts.core.desired.rate_limits if request.target in {"", limit.target}
+            limit
+            for limit in self._parts.core.desired.rate_limits
+            if request.target in {"", limit.target} and limit.scope not in NLB_SCOPES
         ]
         return module_pb2.GetRateLimitsResponse(
             limits=[limit_to_pb(limit) for limit in limits], total_limits=len(limits)

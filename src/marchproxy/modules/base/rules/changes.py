@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from marchproxy.model.limit import LimitId, RateLimit
+from marchproxy.model.limit import NLB_SCOPES, LimitId, RateLimit
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import PoolName, Route, RouteId
@@ -39,7 +39,11 @@ def delete_route(state: DesiredState, route_id: RouteId) -> DesiredState:
 
 
 def put_limit(state: DesiredState, limit: RateLimit) -> DesiredState:
-    """Add a rate limit, or replace the one with its id. A target has one limit: a second id for it is refused."""
+    """Add a rate limit, or replace the one with its id. A target has one limit: a second id for it is refused.
+
+    So is what the NLB keeps: a module would hold it for itself alone.
+    """
+    _refuse_of_nlb("limit.target", limit.target, [limit, *_with_id(state, limit.limit_id)])
     for other in state.rate_limits:
         if other.target == limit.target and other.limit_id != limit.limit_id:
             raise Refused(
@@ -63,7 +67,8 @@ def limit_route(state: DesiredState, limit: RateLimit) -> DesiredState:
 
 
 def remove_limit(state: DesiredState, limit_id: LimitId) -> DesiredState:
-    """Remove a rate limit. Raises Refused when there is none with this id."""
+    """Remove a rate limit. Raises Refused when there is none with this id, or when the NLB keeps it."""
+    _refuse_of_nlb("limit_id", limit_id, _with_id(state, limit_id))
     kept = tuple(limit for limit in state.rate_limits if limit.limit_id != limit_id)
     if len(kept) == len(state.rate_limits):
         raise Refused(RefusalCode.NOT_FOUND, f'limit_id: no rate limit "{limit_id}"')
@@ -78,6 +83,17 @@ def put_pools(state: DesiredState, pools: Sequence[BackendPool], *, replace_all:
         _refuse_used_pools(state.routes, {pool.name for pool in state.pools} - kept)
         return replace(state, pools=tuple(pools))
     return replace(state, pools=_merge(state.pools, pools, lambda pool: pool.name))
+
+
+def _with_id(state: DesiredState, limit_id: LimitId) -> list[RateLimit]:
+    return [limit for limit in state.rate_limits if limit.limit_id == limit_id]
+
+
+def _refuse_of_nlb(path: str, name: str, limits: Iterable[RateLimit]) -> None:
+    if any(limit.scope in NLB_SCOPES for limit in limits):
+        raise Refused(
+            RefusalCode.INVALID_ARGUMENT, f'{path}: "{name}" is kept by the NLB: change it in the document'
+        )
 
 
 def _merge(present: Sequence[T], new: Sequence[T], key: Callable[[T], Hashable]) -> tuple[T, ...]:

@@ -45,6 +45,7 @@ async def test_on_everything(rig: Rig) -> None:
     ("given", "code", "words"),
     [
         (limit(target="nowhere", requests_per_second=1), types_pb2.STATUS_CODE_INVALID_ARGUMENT, 'no route "nowhere"'),
+        (limit(target="client:10.0.0.0/8", requests_per_second=1), types_pb2.STATUS_CODE_INVALID_ARGUMENT, "is kept by the NLB"),
         (limit(), types_pb2.STATUS_CODE_INVALID_ARGUMENT, "gives no rate"),
         (limit(requests_per_second=-1), types_pb2.STATUS_CODE_INVALID_ARGUMENT, "-1 is not between 0 and"),
         (limit(requests_per_second=2**32), types_pb2.STATUS_CODE_INVALID_ARGUMENT, "is not between 0 and"),

@@ -1,6 +1,7 @@
 """Each mutation as a function from state to state."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,10 @@ STATE = DesiredState(
     pools=(WEB, SPARE),
     rate_limits=(limit("la", "a"), limit("lb", "b"), limit("all", "*")),
 )
+WITH_ONE_OF_THE_NLB = replace(STATE, rate_limits=(*STATE.rate_limits, limit("web", "listener:web")))
+
+
+KEPT_BY_NLB = "is kept by the NLB: change it in the document"
 
 
 def ids(state: DesiredState) -> tuple[list[str], list[str], list[str]]:
@@ -83,6 +88,11 @@ def test_a_replaced_item_keeps_its_place_and_the_others_their_identity() -> None
         (lambda s: delete_route(s, RouteId("x")), RefusalCode.NOT_FOUND, 'route_id: no route "x"'),
         (lambda s: remove_limit(s, LimitId("x")), RefusalCode.NOT_FOUND, 'limit_id: no rate limit "x"'),
         (lambda s: put_limit(s, limit("second", "a")), RefusalCode.ALREADY_EXISTS, 'already has the limit "la"'),
+        (lambda s: put_limit(s, limit("n", "source:10.0.0.0/8")), RefusalCode.INVALID_ARGUMENT, KEPT_BY_NLB),
+        (lambda s: limit_route(s, limit("n", "module:alb")), RefusalCode.INVALID_ARGUMENT, KEPT_BY_NLB),
+        # neither may it be taken over under its id, or removed
+        (lambda _: put_limit(WITH_ONE_OF_THE_NLB, limit("web", "a")), RefusalCode.INVALID_ARGUMENT, KEPT_BY_NLB),
+        (lambda _: remove_limit(WITH_ONE_OF_THE_NLB, LimitId("web")), RefusalCode.INVALID_ARGUMENT, KEPT_BY_NLB),
         # the id belongs to another route's limit, which must not vanish
         (lambda s: limit_route(s, limit("lb", "a")), RefusalCode.ALREADY_EXISTS, 'limit "lb" is on "b"'),
     ],
