@@ -1,15 +1,20 @@
 """Rollouts: what one must keep to, and where it stands."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import pairwise
 
 from marchproxy.contract.convert.faults import Faults, read_one
-from marchproxy.contract.convert.times import moment_to_pb, read_seconds
+from marchproxy.contract.convert.times import moment_to_pb, read_moment, read_seconds
 from marchproxy.contract.pb import module_pb2, types_pb2
+from marchproxy.model.judging import RolloutLimits, Sample
 from marchproxy.model.module import Version
-from marchproxy.model.rollout import Phase, Rollout, RolloutLimits
+from marchproxy.model.rollout import Decision, Phase, Rollout, Verdict
 
 _PHASES = {phase.value: phase for phase in Phase}
+_VERDICTS = {verdict.value: verdict for verdict in Verdict}
+_MOST_STEPS = 100
+_NEVER = datetime.fromtimestamp(0, UTC)
 
 
 def rollout_limits_from_pb(
@@ -25,6 +30,8 @@ def rollout_limits_from_pb(
         if not 1 <= pb.promotion_rate <= 100:
             faults.add("promotion_rate", f"{pb.promotion_rate} is not between 1 and 100")
         limits = replace(limits, step_percent=pb.promotion_rate)
+    if pb.steps:
+        limits = replace(limits, steps=_read_steps(pb, faults))
     if pb.HasField("analysis"):
         limits = _read_analysis(pb.analysis, limits, faults)
     faults.raise_any()
@@ -40,6 +47,7 @@ def rollout_to_pb(rollout: Rollout, updated_at: datetime | None = None) -> types
         reason=rollout.reason,
         updated_at=None if updated_at is None else moment_to_pb(updated_at),
         route_id=rollout.target,
+        decisions=[_decision_to_pb(decision) for decision in rollout.decisions],
     )
 
 
@@ -52,7 +60,56 @@ def _read_rollout(pb: types_pb2.RolloutStatus, path: str, faults: Faults) -> Rol
     if pb.phase not in _PHASES:
         faults.add(f"{path}.phase", f'unknown phase "{pb.phase}"; known: {", ".join(_PHASES)}')
     phase = _PHASES.get(pb.phase, Phase.RAMPING)
-    return Rollout(Version(pb.version), pb.percent, pb.route_id, phase, pb.reason)
+    decisions = tuple(
+        _read_decision(decision, f"{path}.decisions[{index}]", faults)
+        for index, decision in enumerate(pb.decisions)
+    )
+    return Rollout(Version(pb.version), pb.percent, pb.route_id, phase, pb.reason, decisions)
+
+
+def _decision_to_pb(decision: Decision) -> types_pb2.RolloutDecision:
+    return types_pb2.RolloutDecision(
+        at=moment_to_pb(decision.at),
+        verdict=decision.verdict.value,
+        reason=decision.reason,
+        percent_before=decision.before,
+        percent_after=decision.after,
+        canary=_sample_to_pb(decision.canary),
+        baseline=_sample_to_pb(decision.baseline),
+        p_value=decision.p_value,
+    )
+
+
+def _read_decision(pb: types_pb2.RolloutDecision, path: str, faults: Faults) -> Decision:
+    if pb.verdict not in _VERDICTS:
+        faults.add(f"{path}.verdict", f'unknown verdict "{pb.verdict}"; known: {", ".join(_VERDICTS)}')
+    return Decision(
+        at=read_moment(pb.at, f"{path}.at", faults) or _NEVER,
+        verdict=_VERDICTS.get(pb.verdict, Verdict.HELD),
+        reason=pb.reason,
+        before=pb.percent_before,
+        after=pb.percent_after,
+        canary=Sample(pb.canary.requests, pb.canary.failures, pb.canary.p99_latency_ms),
+        baseline=Sample(pb.baseline.requests, pb.baseline.failures, pb.baseline.p99_latency_ms),
+        p_value=pb.p_value,
+    )
+
+
+def _sample_to_pb(sample: Sample) -> types_pb2.RolloutSample:
+    return types_pb2.RolloutSample(
+        requests=sample.requests, failures=sample.failures, p99_latency_ms=sample.p99_latency_ms
+    )
+
+
+def _read_steps(pb: module_pb2.PromoteVersionRequest, faults: Faults) -> tuple[int, ...]:
+    steps = tuple(pb.steps)
+    if pb.promotion_rate:
+        faults.add("steps", "and promotion_rate exclude each other")
+    if len(steps) > _MOST_STEPS or not all(1 <= share <= 100 for share in steps):
+        faults.add("steps", f"are at most {_MOST_STEPS} shares between 1 and 100")
+    elif any(later <= earlier for earlier, later in pairwise(steps)):
+        faults.add("steps", "must rise")
+    return steps
 
 
 def _read_analysis(pb: types_pb2.RolloutAnalysis, defaults: RolloutLimits, faults: Faults) -> RolloutLimits:
@@ -63,8 +120,9 @@ def _read_analysis(pb: types_pb2.RolloutAnalysis, defaults: RolloutLimits, fault
     for name, percent in percents.items():
         if not 0 <= percent <= 100:
             faults.add(f"analysis.{name}", f"{percent} is not between 0 and 100")
-    if not 0 <= pb.max_p99_latency_ms < float("inf"):
-        faults.add("analysis.max_p99_latency_ms", f"{pb.max_p99_latency_ms} is not 0 or more")
+    for name in ("max_p99_latency_ms", "max_p99_factor"):
+        if not 0 <= (value := getattr(pb, name)) < float("inf"):
+            faults.add(f"analysis.{name}", f"{value} is not 0 or more")
     if pb.min_requests < 0:
         faults.add("analysis.min_requests", f"{pb.min_requests} is negative")
     return replace(
@@ -74,4 +132,5 @@ def _read_analysis(pb: types_pb2.RolloutAnalysis, defaults: RolloutLimits, fault
         max_error_percent=pb.max_error_percent,
         max_error_increase_percent=pb.max_error_increase_percent,
         max_p99_latency_ms=pb.max_p99_latency_ms,
+        max_p99_factor=pb.max_p99_factor,
     )

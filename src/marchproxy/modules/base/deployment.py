@@ -4,9 +4,11 @@ from dataclasses import dataclass, replace
 
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
+from marchproxy.model.judging import RolloutLimits, Sample
 from marchproxy.model.module import Version
 from marchproxy.model.problem import Problem, RefusalCode, Refused
-from marchproxy.model.rollout import Phase, Rollout, RolloutLimits, Sample, SetWeight, step
+from marchproxy.model.ramp import Ramp, Shift
+from marchproxy.model.rollout import Phase, Prolong, Rollout, SetWeight, Window, begin, hold, step
 from marchproxy.model.route import BackendRef
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.base.core import Decide, ModuleCore
@@ -17,16 +19,20 @@ from marchproxy.modules.base.rules.versions import (
     set_backend_weights,
     set_version_weight,
 )
-from marchproxy.modules.base.running import Ramp, Shift
 from marchproxy.modules.base.sampler import Sampler
 
 _log = get_logger(__name__)
 
 
+_EARLY_AGE = 1.0  # seconds: a look for gross failure may be so old
+
+
 @dataclass(frozen=True, slots=True)
-class _Window:
-    opened_at: float
+class _OpenWindow:
+    """What had been counted at its beginning, and when it is over, in monotonic seconds."""
+
     seen: Observation
+    over_at: float
 
 
 class Deployment:
@@ -36,7 +42,7 @@ class Deployment:
         self._core = core
         self._sampler = sampler
         self._clock = clock
-        self._windows: dict[str, _Window] = {}
+        self._windows: dict[str, _OpenWindow] = {}
 
     def split(self, target: str = "") -> Split:
         """How traffic is split now. Raises Refused for an unknown route."""
@@ -74,13 +80,13 @@ class Deployment:
 
         Raises Refused.
         """
-        share = min(100, max(self.split(target).share(version), 0) + limits.step_percent)
-        await self._shift(target, lambda state: set_version_weight(state, version, share, target))
-        phase = Phase.PROMOTED if share == 100 else Phase.RAMPING
-        rollout = Rollout(version, share, target, phase, reason=f"started at {share} %")
+        rollout, first = begin(
+            version, self.split(target).share(version), limits, self._clock.now(), target=target
+        )
+        await self._shift(target, lambda state: set_version_weight(state, version, first.percent, target))
         ramp = Ramp(rollout, limits, self._clock.now())
         self._core.note(lambda running: running.with_ramp(ramp))
-        await self._open_window(target)
+        await self._open_window(ramp)
         return ramp
 
     async def advance(self) -> None:
@@ -92,31 +98,37 @@ class Deployment:
     async def _advance(self, ramp: Ramp) -> None:
         target = ramp.rollout.target
         if target not in self._windows:
-            await self._open_window(target)  # a promotion that an earlier process began
-        window = self._windows[target]
-        if self._clock.monotonic() < window.opened_at + ramp.limits.interval:
-            return
-        seen = await self._sampler.look()
-        canary, baseline = _samples(self._core.desired, ramp.rollout, window.seen, seen)
-        rollout, commands = step(ramp.rollout, canary, baseline, ramp.limits)
+            await self._open_window(ramp)  # a promotion that an earlier process began
+        opened = self._windows[target]
+        over = self._clock.monotonic() >= opened.over_at
+        seen = await (self._sampler.look() if over else self._sampler.recent(_EARLY_AGE))
+        canary, baseline = _samples(self._core.desired, ramp.rollout, opened.seen, seen)
+        window = Window(canary, baseline, over)
+        rollout, commands = step(ramp.rollout, window, ramp.limits, self._clock.now())
         for command in commands:
-            rollout = await self._carry_out(command, ramp.rollout, rollout)
-        if commands:
-            await self._open_window(target)  # else the window goes on until there is enough evidence
+            match command:
+                case SetWeight():
+                    rollout = await self._carry_out(command, ramp, rollout, window)
+                case Prolong():
+                    over_at = self._clock.monotonic() + ramp.limits.interval
+                    self._windows[target] = replace(opened, over_at=over_at)
         if rollout == ramp.rollout:
             return  # it still waits for evidence, and has said so
         after = Ramp(rollout, ramp.limits, self._clock.now())
         self._core.note(lambda running: running.with_ramp(after))
         _log.info("rollout", version=rollout.version, target=target or "*", reason=rollout.reason)
 
-    async def _carry_out(self, command: SetWeight, before: Rollout, after: Rollout) -> Rollout:
+    async def _carry_out(self, command: SetWeight, ramp: Ramp, after: Rollout, window: Window) -> Rollout:
+        before = ramp.rollout
         target, version = before.target, before.version
         try:
             await self._shift(
                 target, lambda state: set_version_weight(state, version, command.percent, target)
             )
         except Refused as refused:
-            return replace(before, reason=f"held at {before.percent} %: {refused.message}")
+            # the window stays open, so that the next beat decides again
+            return hold(before, window, refused.message, self._clock.now())
+        await self._open_window(ramp)
         return after
 
     async def _shift(self, target: str, decide: Decide) -> None:
@@ -133,9 +145,11 @@ class Deployment:
         shift = shifts.get(target) or shifts.get("")
         return shift.baseline if shift else Version("")
 
-    async def _open_window(self, target: str) -> None:
+    async def _open_window(self, ramp: Ramp) -> None:
         # a look of its own: what happened since the sampler's last one belongs to the time before
-        self._windows[target] = _Window(self._clock.monotonic(), await self._sampler.look())
+        seen = await self._sampler.look()
+        over_at = self._clock.monotonic() + ramp.limits.interval
+        self._windows[ramp.rollout.target] = _OpenWindow(seen, over_at)
 
 
 def _share_faults(state: DesiredState) -> list[Problem]:

@@ -4,17 +4,15 @@ import asyncio
 import json
 import threading
 import time
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from marchproxy.contract.document import checksum, decode, encode
+from marchproxy.contract.document.progress import dump_ramps, dump_shifts, parse_ramps, parse_shifts
 from marchproxy.kit.files import write_atomically
 from marchproxy.kit.logs import get_logger
-from marchproxy.model.module import Version
-from marchproxy.model.rollout import Phase, Rollout, RolloutLimits
-from marchproxy.modules.base.running import Ramp, Running, Shift
+from marchproxy.modules.base.running import Running
 
 _FORMAT = 1
 _REST = 9  # times as long as writing took: encoding holds the GIL, and may have a tenth of it
@@ -83,11 +81,8 @@ def _dump(running: Running) -> bytes:
         "origin": running.origin,
         "modified": running.modified,
         "updated_at": running.updated_at.isoformat() if running.updated_at else None,
-        "shifts": {
-            target: {"baseline": shift.baseline, "started_at": shift.started_at.isoformat()}
-            for target, shift in running.shifts.items()
-        },
-        "ramps": [_dump_ramp(ramp) for ramp in running.ramps.values()],
+        "shifts": dump_shifts(running.shifts),
+        "ramps": dump_ramps(running.ramps),
     }
     return json.dumps(content).encode()
 
@@ -99,35 +94,12 @@ def _parse(data: bytes) -> Running:
     document = content["document"].encode()
     if checksum(document) != content["document_checksum"]:
         raise ValueError("its checksum is wrong")
-    ramps = [_parse_ramp(item) for item in content["ramps"]]
     return Running(
         desired=decode(document),
         checksum=content["checksum"],
         origin=content["origin"],
         modified=content["modified"],
         updated_at=datetime.fromisoformat(content["updated_at"]) if content["updated_at"] else None,
-        shifts={
-            target: Shift(Version(item["baseline"]), datetime.fromisoformat(item["started_at"]))
-            for target, item in content["shifts"].items()
-        },
-        ramps={ramp.rollout.target: ramp for ramp in ramps},
-    )
-
-
-def _dump_ramp(ramp: Ramp) -> dict[str, Any]:
-    return {
-        "rollout": {**asdict(ramp.rollout), "phase": ramp.rollout.phase.value},
-        "limits": asdict(ramp.limits),
-        "updated_at": ramp.updated_at.isoformat(),
-    }
-
-
-def _parse_ramp(item: dict[str, Any]) -> Ramp:
-    rollout = item["rollout"]
-    return Ramp(
-        rollout=Rollout(
-            **{**rollout, "version": Version(rollout["version"]), "phase": Phase(rollout["phase"])}
-        ),
-        limits=RolloutLimits(**item["limits"]),
-        updated_at=datetime.fromisoformat(item["updated_at"]),
+        shifts=parse_shifts(content["shifts"]),
+        ramps=parse_ramps(content["ramps"]),
     )

@@ -3,26 +3,8 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from marchproxy.model.module import Version
-from marchproxy.model.rollout import Rollout, RolloutLimits
+from marchproxy.model.ramp import Ramp, Shift
 from marchproxy.model.state import DesiredState
-
-
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """A traffic shift between versions: what served everything before it, and since when it goes on."""
-
-    baseline: Version
-    started_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Ramp:
-    """A gradual promotion: the rollout as it stands since `updated_at`, and the limits it keeps to."""
-
-    rollout: Rollout
-    limits: RolloutLimits
-    updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from marchproxy.contract import convert
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
+from marchproxy.model.judging import RolloutLimits
 from marchproxy.model.module import HealthStatus, ModuleType, Version
 from marchproxy.model.pool import BackendPool, Endpoint, HealthCheck
 from marchproxy.model.problem import InvalidValue
 from marchproxy.model.query import Page
-from marchproxy.model.rollout import Phase, Rollout, RolloutLimits
+from marchproxy.model.rollout import Phase, Rollout
 from marchproxy.model.series import Point
 
 
@@ -148,6 +149,7 @@ def test_a_page():
     [
         ({}, RolloutLimits()),
         ({"promotion_rate": 25}, RolloutLimits(step_percent=25)),
+        ({"steps": [5, 25, 50, 100]}, RolloutLimits(steps=(5, 25, 50, 100))),
         (
             {"analysis": types_pb2.RolloutAnalysis(min_requests=5, interval=Duration(seconds=2))},
             RolloutLimits(
@@ -173,6 +175,7 @@ def test_every_problem_of_rollout_limits():
         max_error_percent=101,
         max_error_increase_percent=float("nan"),
         max_p99_latency_ms=float("inf"),
+        max_p99_factor=-1,
     )
     request = module_pb2.PromoteVersionRequest(promotion_rate=-3, analysis=analysis)
     paths = [text.partition(":")[0] for text in problems_of(convert.rollout_limits_from_pb, request)]
@@ -181,9 +184,26 @@ def test_every_problem_of_rollout_limits():
         "analysis.max_error_percent",
         "analysis.max_error_increase_percent",
         "analysis.max_p99_latency_ms",
+        "analysis.max_p99_factor",
         "analysis.min_requests",
         "analysis.interval",
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"steps": [5], "promotion_rate": 5}, "steps: and promotion_rate exclude each other"),
+        ({"steps": [0, 5]}, "steps: are at most 100 shares between 1 and 100"),
+        ({"steps": [50, 101]}, "steps: are at most 100 shares between 1 and 100"),
+        ({"steps": [5] * 101}, "steps: are at most 100 shares between 1 and 100"),
+        ({"steps": [5, 5]}, "steps: must rise"),
+        ({"steps": [50, 25]}, "steps: must rise"),
+    ],
+)
+def test_steps_that_make_no_rollout(fields, problem):
+    request = module_pb2.PromoteVersionRequest(**fields)
+    assert problems_of(convert.rollout_limits_from_pb, request) == [problem]
 
 
 def test_a_rollout_says_when_it_came_there():

@@ -9,13 +9,15 @@ from hypothesis import strategies as st
 
 from marchproxy.contract import convert
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
+from marchproxy.model.judging import Sample
 from marchproxy.model.limit import RateLimit
 from marchproxy.model.listener import DataPlaneKind, Listener, TlsTermination
 from marchproxy.model.module import HealthStatus, ModuleInstance, ModuleType, Protocol, TrafficEndpoint
 from marchproxy.model.plan import Verdict
 from marchproxy.model.pool import BackendPool, BalancePolicy, Endpoint, HealthCheck
 from marchproxy.model.query import Filter, Query
-from marchproxy.model.rollout import Phase, Rollout
+from marchproxy.model.rollout import Decision, Phase, Rollout
+from marchproxy.model.rollout import Verdict as Ruling
 from marchproxy.model.route import (
     RETRY_CONDITIONS,
     BackendRef,
@@ -160,8 +162,26 @@ listeners = st.builds(
     trusted_proxies=tuples(text),
 )
 verdicts = st.builds(Verdict, can_handle=st.booleans(), priority=count, reason=text)
+samples = st.builds(Sample, requests=count, failures=count, p99_latency_ms=st.floats(0, 1e6))
+decisions = st.builds(
+    Decision,
+    at=st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 - hypothesis wants them bare
+    verdict=st.sampled_from(Ruling),
+    reason=text,
+    before=weight,
+    after=weight,
+    canary=samples,
+    baseline=samples,
+    p_value=st.floats(0, 1),
+)
 rollouts = st.builds(
-    Rollout, version=text, percent=weight, target=text, phase=st.sampled_from(Phase), reason=text
+    Rollout,
+    version=text,
+    percent=weight,
+    target=text,
+    phase=st.sampled_from(Phase),
+    reason=text,
+    decisions=tuples(decisions),
 )
 queries = st.builds(
     Query,

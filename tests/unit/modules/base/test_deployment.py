@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from marchproxy.kit.clock import VirtualClock
+from marchproxy.model.judging import RolloutLimits
 from marchproxy.model.module import Version
 from marchproxy.model.problem import RefusalCode, Refused
-from marchproxy.model.rollout import Phase, RolloutLimits
+from marchproxy.model.rollout import Phase
 from marchproxy.model.route import BackendRef, PoolName
 from marchproxy.modules.base.core import ModuleCore
 from marchproxy.modules.base.deployment import Deployment
@@ -143,8 +144,8 @@ async def test_without_traffic_it_holds_and_says_so_once(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("green", "blue", "p99", "why"),
     [
-        ((100, 6), (100, 6), 1, "6.00 % errors, the limit is 5.00 %"),
-        ((100, 2), (100, 0), 1, "2.00 % errors against 0.00 % of the baseline"),
+        ((100, 20), (100, 20), 1, "20.00 % errors, the limit is 5.00 %"),
+        ((200, 6), (3800, 0), 1, "3.00 % errors against 0.00 % of the baseline (p = 1.5e-08)"),
         ((100, 0), (100, 0), 101, "p99 is 101.0 ms, the limit is 100.0 ms"),
     ],
 )
@@ -156,6 +157,28 @@ async def test_a_faulty_canary_is_rolled_back(
     phase, reason = bench.ramp()
     assert (bench.share(), phase) == (0, Phase.ROLLED_BACK)
     assert why in reason
+
+
+async def test_a_difference_that_may_be_chance_is_watched_for_longer(bench: Bench) -> None:
+    await bench.deployment.promote_gradually(V2, LIMITS, "shop")
+    await bench.window(green=(200, 6), blue=(200, 0))
+    phase, reason = bench.ramp()
+    assert (bench.share(), phase) == (40, Phase.RAMPING)
+    assert "it may be chance" in reason
+    bench.clock.advance(LIMITS.interval / 2)
+    await bench.deployment.advance()
+    assert bench.ramp() == (phase, reason)  # another interval, not the next beat
+    await bench.window(green=(200, 6), blue=(200, 0))  # the evidence adds up
+    assert (bench.share(), bench.ramp()[0]) == (0, Phase.ROLLED_BACK)
+
+
+async def test_gross_failure_ends_it_before_the_window_does(bench: Bench) -> None:
+    await bench.deployment.promote_gradually(V2, LIMITS, "shop")
+    bench.engine.count(blue=Traffic(100), green=Traffic(12, 11))
+    bench.clock.advance(2.0)
+    await bench.deployment.advance()
+    assert (bench.share(), bench.ramp()[0]) == (0, Phase.ROLLED_BACK)
+    assert "11 of the first 12 requests failed" in bench.ramp()[1]
 
 
 async def test_what_was_counted_before_the_window_does_not_count(bench: Bench) -> None:

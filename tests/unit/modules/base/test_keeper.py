@@ -10,14 +10,24 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from marchproxy.model.judging import RolloutLimits, Sample
 from marchproxy.model.module import Version
-from marchproxy.model.rollout import Phase, Rollout, RolloutLimits
+from marchproxy.model.ramp import Ramp, Shift
+from marchproxy.model.rollout import Decision, Phase, Rollout, Verdict
 from marchproxy.modules.base.keeper import Keeper
-from marchproxy.modules.base.running import Ramp, Running, Shift
+from marchproxy.modules.base.running import Running
 from tests.unit.modules.doubles import STATE
 
 NOW = datetime(2030, 1, 1, 12, 30, 0, 125, tzinfo=UTC)
-RAMP = Ramp(Rollout(Version("v2"), 30, "shop", Phase.ROLLED_BACK, "why"), RolloutLimits(step_percent=7), NOW)
+DECISIONS = (
+    Decision(NOW, Verdict.ADVANCED, "started", 0, 30),
+    Decision(NOW, Verdict.ROLLED_BACK, "why", 30, 0, Sample(200, 6, 1.5), Sample(600, 0, 0.5), 0.0002),
+)
+RAMP = Ramp(
+    Rollout(Version("v2"), 30, "shop", Phase.ROLLED_BACK, "why", DECISIONS),
+    RolloutLimits(step_percent=7, steps=(5, 30)),
+    NOW,
+)
 FULL = (
     Running(STATE, "c" * 64, modified=True, updated_at=NOW)
     .with_shift("shop", Shift(Version("v1"), NOW))

@@ -2,9 +2,11 @@
 
 from datetime import UTC, datetime
 
+from marchproxy.model.judging import RolloutLimits
 from marchproxy.model.module import Version
-from marchproxy.model.rollout import Rollout, RolloutLimits
-from marchproxy.modules.base.running import Ramp, Running, Shift
+from marchproxy.model.ramp import Ramp, Shift
+from marchproxy.model.rollout import Rollout
+from marchproxy.modules.base.running import Running
 from tests.unit.modules.doubles import STATE
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -94,10 +94,7 @@ class VersionsApi(Api):
             return f'version "{version}" has 100 %'
         limits = rollout_limits_from_pb(request)
         ramp = await deployment.promote_gradually(version, limits, request.route_id)
-        return (
-            f'version "{version}" has {ramp.rollout.percent} % now; {limits.step_percent} % more every '
-            f"{limits.interval:g} s as long as it keeps to its limits"
-        )
+        return f'version "{version}" has {ramp.rollout.percent} % now; {limits.in_words}'
 
 
 def _expect_version(version: str, field: str) -> None:

@@ -101,6 +101,10 @@ async def test_promote_step_by_step(rig: Rig) -> None:
         30,
         "shop",
     )
+    ((verdict, before, after),) = [
+        (item.verdict, item.percent_before, item.percent_after) for item in rollout.decisions
+    ]
+    assert (verdict, before, after) == ("advanced", 0, 30)
     assert (found.active_version, found.config.canary_percent) == ("v1", 30)
     other = await rig.stub.GetActiveVersion(pb.GetActiveVersionRequest(route_id="api"))
     assert not other.rollouts
