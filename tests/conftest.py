@@ -7,6 +7,8 @@ new ones (`--hypothesis-profile=fuzz`). What it finds becomes an `@example` or a
 import pytest
 from hypothesis import HealthCheck, settings
 
+import marchproxy  # noqa: F401 - before grpc is: it switches off fork handlers that crash children
+
 # no deadline for one example: a busy machine is no failure
 settings.register_profile("check", derandomize=True, database=None, deadline=None, print_blob=True)
 settings.register_profile(
