@@ -80,10 +80,8 @@ class Listener:
 
     @property
     def kernel_only(self) -> bool:
-        """Whether nothing but the kernel may carry it: as configured, or because only the kernel forwards UDP."""
-        return self.data_plane is DataPlaneKind.KERNEL or (
-            self.data_plane is DataPlaneKind.AUTO and self.over_udp
-        )
+        """Whether nothing but the kernel may carry it."""
+        return self.data_plane is DataPlaneKind.KERNEL
 
 
 #: The idle timeout of a listener that gives none.

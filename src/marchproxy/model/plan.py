@@ -94,10 +94,16 @@ def plain_endpoint_for(instance: ModuleInstance, protocol: Protocol) -> TrafficE
     return min(plain, key=is_loopback, default=None)
 
 
+def spoken_to(listener: Listener) -> Protocol:
+    """What the module behind a listener is spoken to: what is left when TLS has ended here."""
+    inside = {Protocol.HTTPS: Protocol.HTTP, Protocol.RTMPS: Protocol.RTMP}
+    return listener.protocol if listener.tls is None else inside.get(listener.protocol, listener.protocol)
+
+
 def target_for(instance: ModuleInstance, listener: Listener, *, weight: int) -> Target | None:
     """The instance as a target of the listener, on any data plane that may carry it; None when there is no endpoint."""
-    plain = plain_endpoint_for(instance, listener.protocol)
-    endpoint = plain if listener.kernel_only else endpoint_for(instance, listener.protocol)
+    plain = plain_endpoint_for(instance, spoken_to(listener))
+    endpoint = plain if _wants_plain(listener) else endpoint_for(instance, spoken_to(listener))
     if endpoint is None:
         return None
     return Target(instance.instance_id, instance.version, endpoint, weight, plain)
@@ -110,6 +116,12 @@ def is_loopback(endpoint: TrafficEndpoint) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _wants_plain(listener: Listener) -> bool:
+    return (
+        listener.kernel_only or listener.over_udp
+    )  # PROXY protocol goes ahead of a stream, not of datagrams
 
 
 def _fitting(instance: ModuleInstance, protocol: Protocol) -> list[TrafficEndpoint]:
@@ -158,8 +170,8 @@ def _target_or_reason(instance: ModuleInstance, listener: Listener, verdict: Ver
 def _placed_or_reason(instance: ModuleInstance, listener: Listener) -> Target | str:
     target = target_for(instance, listener, weight=instance.traffic_weight)
     if target is None:
-        plain = "plain " if listener.kernel_only else ""
-        return f"offers no {plain}{listener.protocol.value} endpoint"
+        plain = "plain " if _wants_plain(listener) else ""
+        return f"offers no {plain}{spoken_to(listener).value} endpoint"
     if listener.kernel_only and is_loopback(target.endpoint):
         return (
             f"listens on {target.endpoint.address}, a loopback address, where the kernel cannot send clients"

@@ -30,6 +30,15 @@ class NlbKernel(Section):
     """Modules on other hosts see clients' addresses. Only where their answers to clients come back through this host."""
 
 
+class NlbConnectionLog(Section):
+    """A line of JSON for each connection through Envoy, when it ends."""
+
+    path: Path
+    """The file that lines are added to; its folder must exist."""
+    sample_percent: Annotated[float, Field(ge=0, le=100)] = 100.0
+    """Of how many connections, drawn at random."""
+
+
 class NlbSettings(Section):
     """One NLB process."""
 
@@ -45,6 +54,8 @@ class NlbSettings(Section):
     """The Envoy that moves the bytes."""
     kernel: NlbKernel = NlbKernel()
     """How the kernel forwards, for the listeners that it carries."""
+    connection_log: NlbConnectionLog | None = None
+    """Log connections. Default: none are logged."""
     heartbeat_interval: Positive = 10.0
     """How often modules are expected to report; modules and NLBs of one system must agree on it."""
     missed_unhealthy: int = Field(default=3, ge=1, le=1000)

@@ -1,16 +1,14 @@
-"""The Envoy data plane: one supervised Envoy that forwards TCP, fed by our own ADS server over a Unix socket.
+"""The Envoy data plane: one supervised Envoy, fed by our own ADS server over a Unix socket.
 
 Envoy outlives an NLB that crashes. The next one adopts it, with the snapshot it last acknowledged, so that nothing it
 forwards is interrupted; nothing is published before the caller's first `apply`.
 """
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from marchproxy.engines.envoy.admin import AdminError, EnvoyAdmin
+from marchproxy.engines.envoy.admin import AdminError
 from marchproxy.engines.envoy.bootstrap import BootstrapSpec, render
 from marchproxy.engines.envoy.process import EnvoyProcess, EnvoySettings, EnvoyState
 from marchproxy.engines.envoy.xds.publish import Publisher, PublishTimeout, SnapshotRejected, load
@@ -23,26 +21,28 @@ from marchproxy.kit.settings.types import HostPort
 from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import InstanceId
 from marchproxy.model.problem import Problem
+from marchproxy.model.sharing import share
+from marchproxy.nlb.dataplane.envoy_counts import CountsCache
+from marchproxy.nlb.dataplane.envoy_files import TlsFiles, UnusableFile
+from marchproxy.nlb.dataplane.envoy_limits import refused
 from marchproxy.nlb.dataplane.names import resolve
 from marchproxy.nlb.dataplane.plane import (
     Choice,
-    ConnectionCounts,
     Forwarding,
     PlaneRefused,
     PlaneUnavailable,
     TrafficCounts,
 )
-from marchproxy.nlb.dataplane.resources import build_draft, cluster_name
+from marchproxy.nlb.dataplane.resources import ConnectionLog, Surroundings, build_draft
 from marchproxy.nlb.settings import NlbSettings
 
 _log = get_logger(__name__)
 _PUBLISH_SECONDS = 5.0
 _SNAPSHOT = "snapshot.json"
-_LISTENER_STATS = r"^listener\..*\.downstream_cx_(active|total)$"
 
 
 class EnvoyDataPlane:
-    """Forwards TCP through one Envoy. Use it inside `running`."""
+    """Forwards TCP, UDP and HTTP through one Envoy. Use it inside `running`."""
 
     name = "envoy"
 
@@ -52,8 +52,11 @@ class EnvoyDataPlane:
         self._process = _process(settings, self._directory, clock)
         self._ads = AdsServer()
         self._publisher = Publisher(self._ads, settings.id, store=self._directory / _SNAPSHOT)
-        self._counts = _CountsCache(self._process.admin)
+        self._counts = CountsCache(self._process.admin)
+        self._files = TlsFiles()
+        self._log = _connection_log(settings)
         self._held: Mapping[str, HostPort] = {}
+        self._forwarding = Forwarding()
         self._applied = False
 
     @property
@@ -78,43 +81,43 @@ class EnvoyDataPlane:
                 raise
 
     def check(self, listeners: Sequence[Listener]) -> tuple[Problem, ...]:
-        """What it cannot forward: anything over UDP."""
-        return tuple(
-            Problem(
-                f"listeners[{index}].protocol",
-                f'"{listener.protocol.value}" travels over UDP, which Envoy does not forward here; use a TCP protocol',
-            )
-            for index, listener in enumerate(listeners)
-            if listener.over_udp
-        )
+        """Certificates that cannot be used now; what it cannot forward at all is `model.planes`' to say."""
+        return tuple(self._files.problems(listeners))
 
     async def apply(self, forwarding: Forwarding) -> None:
         """Publish the plan and return when Envoy has acknowledged all of it. Raises PlaneRefused, PlaneUnavailable."""
-        wanted = _addresses(forwarding)
+        wanted = _sockets(forwarding)
         self._check_new(wanted)
-        ip_addresses = await resolve(_hosts(forwarding))
+        if reason := refused(forwarding):
+            raise PlaneRefused(reason)
         try:
-            snapshot = check(build_draft(forwarding, ip_addresses, workers=self._workers))
+            snapshot = check(build_draft(forwarding, await self._surroundings(forwarding)))
             await self._publisher.publish(snapshot, timeout=_PUBLISH_SECONDS, retry=True)
-        except (SnapshotRejected, InconsistentSnapshot) as error:
+        except (SnapshotRejected, InconsistentSnapshot, UnusableFile) as error:
             raise PlaneRefused(f"Envoy refused it: {error}") from error
         except PublishTimeout as error:
             raise PlaneUnavailable(f"Envoy did not acknowledge it: {error}") from error
         self._held = wanted
-        self._counts.expire()
+        self._forwarding = forwarding
+        await self._counts.begin(forwarding)
         self._applied = True
 
     def addresses(self) -> frozenset[HostPort]:
-        """Where it listens, from before this process too."""
+        """Where it listens over TCP, from before this process too."""
         return frozenset(self._held.values())
 
     def choices(self) -> Mapping[str, Choice]:
         """Everything it was given."""
-        return {name: Choice(DataPlaneKind.ENVOY, "") for name in self._held}
+        names = [plan.listener.name for plan in self._forwarding.plan.listeners]
+        return {name: Choice(DataPlaneKind.ENVOY, "") for name in names}
 
     async def counts(self, *, max_age: float = 1.0) -> TrafficCounts:
         """What Envoy counts; at most `max_age` seconds old. Raises PlaneUnavailable."""
-        return await self._counts.read(list(self._held), max_age)
+        return await self._counts.read(self._forwarding, max_age)
+
+    async def shed(self, instance_id: InstanceId, count: int, *, listener: str = "") -> int:  # noqa: ARG002 - as the others
+        """None: Envoy does not say which connection is which."""
+        return 0
 
     async def health(self) -> Mapping[str, str]:
         """Facts about Envoy. Raises PlaneUnavailable unless it is ready and connected to us."""
@@ -144,8 +147,15 @@ class EnvoyDataPlane:
         if (last := load(self._directory / _SNAPSHOT)) is not None:
             self._publisher.resume(last)
         bound = await self._process.admin.listeners()
-        self._held = {listener.name: listener.addresses[0] for listener in bound if listener.addresses}
+        over_tcp = (listener for listener in bound if not listener.name.startswith("udp."))
+        self._held = {listener.name: listener.addresses[0] for listener in over_tcp if listener.addresses}
         _log.info("Envoy adopted", pid=self._process.status().pid, listeners=sorted(self._held))
+
+    async def _surroundings(self, forwarding: Forwarding) -> Surroundings:
+        listeners = [plan.listener for plan in forwarding.plan.listeners]
+        return Surroundings(
+            await resolve(_hosts(forwarding)), self._files.material(listeners), self._log, self._workers
+        )
 
     def _check_new(self, wanted: Mapping[str, HostPort]) -> None:
         # Envoy itself would share a port with another process where both ask the kernel for that
@@ -156,52 +166,6 @@ class EnvoyDataPlane:
                     check_free(address, f'listener "{name}"')
                 except BindError as error:
                     raise PlaneRefused(str(error)) from error
-
-
-class _CountsCache:
-    """Asks Envoy no more often than it must, however many ask us."""
-
-    def __init__(self, admin: EnvoyAdmin) -> None:
-        self._admin = admin
-        self._lock = asyncio.Lock()
-        self._known = TrafficCounts()
-        self._read_at = float("-inf")
-
-    def expire(self) -> None:
-        """What is known is about other listeners."""
-        self._read_at = float("-inf")
-
-    async def read(self, listeners: Sequence[str], max_age: float) -> TrafficCounts:
-        async with self._lock:
-            if time.monotonic() - self._read_at > max_age:
-                try:
-                    self._known = await read_counts(self._admin, listeners)
-                except AdminError as error:
-                    raise PlaneUnavailable(str(error)) from error
-                self._read_at = time.monotonic()
-            return self._known
-
-
-async def read_counts(admin: EnvoyAdmin, listeners: Sequence[str]) -> TrafficCounts:
-    """What Envoy counts for these listeners and the endpoints behind them. Raises AdminError."""
-    stats = await admin.stats(_LISTENER_STATS)
-    clusters = {cluster.name: cluster for cluster in await admin.clusters(r"^listener\.")}
-    endpoints: dict[tuple[str, InstanceId], ConnectionCounts] = {}
-    for name in listeners:
-        if (cluster := clusters.get(cluster_name(name))) is not None:
-            for host in cluster.hosts:
-                counts = host.counts
-                endpoints[name, InstanceId(host.hostname)] = ConnectionCounts(
-                    counts.cx_active, counts.cx_total, counts.cx_connect_fail
-                )
-    by_listener = {
-        name: ConnectionCounts(
-            stats.gauge(f"listener.{name}.downstream_cx_active"),
-            stats.counter(f"listener.{name}.downstream_cx_total"),
-        )
-        for name in listeners
-    }
-    return TrafficCounts(by_listener, endpoints)
 
 
 def _process(settings: NlbSettings, directory: Path, clock: Clock) -> EnvoyProcess:
@@ -224,12 +188,19 @@ def _ads_socket(directory: Path) -> Path:
     return directory / "ads.sock"
 
 
-def _addresses(forwarding: Forwarding) -> dict[str, HostPort]:
-    listeners = (plan.listener for plan in forwarding.plan.listeners)
-    return {listener.name: HostPort(listener.host, listener.port) for listener in listeners}
+def _sockets(forwarding: Forwarding) -> dict[str, HostPort]:
+    """The TCP addresses to listen on, by the name of the first listener there."""
+    ports = share(plan.listener for plan in forwarding.plan.listeners)
+    firsts = (port.first for port in ports if not port.first.over_udp)
+    return {listener.name: HostPort(listener.host, listener.port) for listener in firsts}
 
 
 def _hosts(forwarding: Forwarding) -> set[str]:
     targets = [target for plan in forwarding.plan.listeners for v in plan.versions for target in v.targets]
     targets += [target for parked in forwarding.parked.values() for target in parked]
     return {HostPort.parse(target.endpoint.address).host for target in targets}
+
+
+def _connection_log(settings: NlbSettings) -> ConnectionLog | None:
+    log = settings.connection_log
+    return None if log is None else ConnectionLog(log.path, log.sample_percent)

@@ -1,32 +1,13 @@
-"""What the Envoy data plane knows without an Envoy: what it cannot forward, names, and counts by instance."""
+"""What the Envoy data plane knows without an Envoy: names, and counts by instance."""
 
 import pytest
 
 from marchproxy.kit.clock import SystemClock
-from marchproxy.model.listener import Listener
-from marchproxy.model.module import InstanceId, Protocol
+from marchproxy.model.module import InstanceId
 from marchproxy.nlb.dataplane.envoy import EnvoyDataPlane
 from marchproxy.nlb.dataplane.names import resolve
 from marchproxy.nlb.dataplane.plane import ConnectionCounts, TrafficCounts
 from marchproxy.nlb.settings import NlbSettings
-
-
-@pytest.mark.parametrize(
-    ("protocol", "paths"),
-    [
-        (Protocol.TCP, []),
-        (Protocol.HTTP, []),
-        (Protocol.UDP, ["listeners[0].protocol"]),
-        (Protocol.HTTP3, ["listeners[0].protocol"]),
-    ],
-)
-async def test_what_travels_over_udp_is_refused(protocol, paths, tmp_path):
-    plane = EnvoyDataPlane(NlbSettings(state_dir=tmp_path), clock=SystemClock())
-    try:
-        problems = plane.check([Listener("web", "127.0.0.1", 8000, protocol)])
-        assert [problem.path for problem in problems] == paths
-    finally:
-        await plane.process.admin.close()
 
 
 def test_a_state_directory_too_deep_for_a_socket_is_refused(tmp_path):

@@ -1,31 +1,20 @@
-"""Routes as Envoy's route configuration: one virtual host per host pattern, its routes in the order of `matching`.
+"""Routes as Envoy's route configuration: what a request must look like, and which pools answer it.
 
-A virtual host repeats the routes of the broader patterns that cover it, because Envoy looks in one virtual host only.
 https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/route/v3/route_components.proto
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from envoy.config.route.v3 import route_components_pb2 as route_pb2
 from envoy.config.route.v3 import route_pb2 as configuration_pb2
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
-from envoy.type.matcher.v3 import regex_pb2, string_pb2
 from google.protobuf import any_pb2, wrappers_pb2
 
+from marchproxy.engines.envoy.matching import route_match, virtual_hosts
 from marchproxy.engines.envoy.messages import duration
 from marchproxy.model.limit import EVERYTHING, RateLimit
-from marchproxy.model.matching import in_order
-from marchproxy.model.route import (
-    BackendRef,
-    HeaderKind,
-    HeaderMatch,
-    PathKind,
-    PathMatch,
-    RetryPolicy,
-    Route,
-)
+from marchproxy.model.route import BackendRef, RetryPolicy, Route, RouteId
 from marchproxy.modules.alb.resources.clusters import cluster_name
 from marchproxy.modules.alb.resources.limits import Scope, limit_configs
 
@@ -54,20 +43,15 @@ class RouteTable:
         by_target = {limit.target: limit for limit in limits}
         messages = self._messages(routes, by_target)
         configuration = configuration_pb2.RouteConfiguration(name=name, ignore_port_in_host_matching=True)
-        for pattern in sorted({host.lower() for route in routes for host in route.match.hosts or ("*",)}):
-            configuration.virtual_hosts.add(
-                name=pattern,
-                domains=[pattern],
-                routes=[messages[route.route_id] for route in in_order(routes, pattern)],
-            )
+        configuration.virtual_hosts.extend(virtual_hosts(routes, messages))
         if (everything := by_target.get(EVERYTHING)) is not None:
             _set_all(configuration.typed_per_filter_config, limit_configs(everything, Scope.EVERYTHING))
         return configuration
 
-    def _messages(self, routes: Iterable[Route], limits: Mapping[str, RateLimit]) -> dict[str, Any]:
+    def _messages(self, routes: Iterable[Route], limits: Mapping[str, RateLimit]) -> dict[RouteId, Any]:
         # values are frozen and a change keeps what it does not touch, so identity tells what is new
         kept: dict[tuple[int, int], tuple[Route, RateLimit | None, Any]] = {}
-        messages: dict[str, Any] = {}
+        messages: dict[RouteId, Any] = {}
         for route in routes:
             limit = limits.get(route.route_id)
             key = (id(route), id(limit))
@@ -82,7 +66,7 @@ def build_route(route: Route, limit: RateLimit | None = None) -> Any:
     message = route_pb2.Route(
         name=route.route_id,
         stat_prefix=route.route_id,
-        match=_match(route),
+        match=route_match(route.match),
         route=route_pb2.RouteAction(
             timeout=duration(route.timeout),
             idle_timeout=duration(route.idle_timeout),
@@ -110,51 +94,6 @@ def _set_backends(action: Any, backends: Sequence[BackendRef]) -> None:
         action.weighted_clusters.clusters.add(
             name=cluster_name(backend.pool), weight=wrappers_pb2.UInt32Value(value=backend.weight)
         )
-
-
-def _match(route: Route) -> Any:
-    match = route.match
-    message = route_pb2.RouteMatch(headers=[_header(header) for header in match.headers])
-    if match.methods:
-        methods = "|".join(re.escape(method) for method in match.methods)
-        message.headers.add(name=":method", string_match=_regex_string(methods))
-    _set_path(message, match.path)
-    return message
-
-
-def _set_path(message: Any, path: PathMatch) -> None:
-    match path.kind:
-        case PathKind.EXACT:
-            message.path = path.value
-        case PathKind.REGEX:
-            message.safe_regex.regex = path.value
-        case PathKind.PREFIX:
-            prefix = path.value.rstrip("/")
-            if prefix:
-                message.path_separated_prefix = prefix
-            else:
-                message.prefix = "/"
-
-
-def _header(header: HeaderMatch) -> Any:
-    message = route_pb2.HeaderMatcher(name=header.name, invert_match=header.invert)
-    match header.kind:
-        case HeaderKind.PRESENT:
-            message.present_match = True
-        case HeaderKind.EXACT:
-            message.string_match.exact = header.value
-        case HeaderKind.PREFIX:
-            message.string_match.prefix = header.value
-        case HeaderKind.REGEX:
-            message.string_match.CopyFrom(_regex_string(header.value))
-    if header.kind is not HeaderKind.PRESENT and header.invert:
-        # "is not X" holds for a request without the header
-        message.treat_missing_header_as_empty = True
-    return message
-
-
-def _regex_string(pattern: str) -> Any:
-    return string_pb2.StringMatcher(safe_regex=regex_pb2.RegexMatcher(regex=pattern))
 
 
 def _retry(policy: RetryPolicy) -> Any | None:

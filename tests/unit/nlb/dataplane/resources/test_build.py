@@ -22,9 +22,9 @@ from marchproxy.model.plan import Verdict, compile_plan
 from marchproxy.model.pool import BalancePolicy
 from marchproxy.model.route import VersionWeight
 from marchproxy.nlb.dataplane.plane import Forwarding, park
-from marchproxy.nlb.dataplane.resources import build_draft
+from marchproxy.nlb.dataplane.resources import Surroundings, build_draft
 
-GOLDEN = Path(__file__).parents[3] / "golden" / "nlb"
+GOLDEN = Path(__file__).parents[4] / "golden" / "nlb"
 WEB = Listener("web", "0.0.0.0", 8000)
 CANARY = replace(WEB, version_weights=(VersionWeight(Version("v1"), 95), VersionWeight(Version("v2"), 5)))
 
@@ -63,13 +63,12 @@ CASES = {
 }
 
 
-def addresses(what: Forwarding) -> dict[str, str]:
-    return {f"10.0.0.{number}": f"10.0.0.{number}" for number in range(1, 10)}
+AROUND = Surroundings({f"10.0.0.{number}": f"10.0.0.{number}" for number in range(1, 10)})
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_golden(name: str, update_golden: bool) -> None:
-    draft = build_draft(CASES[name], addresses(CASES[name]), workers=1)
+    draft = build_draft(CASES[name], AROUND)
     check(draft)
     built = {
         f"{resource.type.name} {resource.name}": json_format.MessageToDict(resource.body)
@@ -81,8 +80,8 @@ def test_golden(name: str, update_golden: bool) -> None:
     assert json.loads(golden.read_text()) == built, "if the difference is meant, run with --update-golden"
 
 
-def versions(what: Forwarding, known: dict[str, str] | None = None) -> dict[str, str]:
-    draft = build_draft(what, known or addresses(what), workers=1)
+def versions(what: Forwarding) -> dict[str, str]:
+    draft = build_draft(what, AROUND)
     return {resource.type.name: resource.version for resource in draft.resources}
 
 
@@ -97,13 +96,15 @@ def test_a_canary_step_changes_endpoints_alone():
 
 def test_one_address_is_listed_once_and_an_unresolved_name_not_at_all():
     twin = replace(instance(2), traffic_endpoints=instance(1).traffic_endpoints)
-    draft = build_draft(forwarding(WEB, instance(1), twin, instance(3)), {"10.0.0.1": "10.0.0.1"}, workers=1)
+    draft = build_draft(
+        forwarding(WEB, instance(1), twin, instance(3)), Surroundings({"10.0.0.1": "10.0.0.1"})
+    )
     (endpoints,) = (resource for resource in draft.resources if resource.type.name == "ENDPOINT")
     (locality,) = json_format.MessageToDict(endpoints.body)["endpoints"]
     assert [host["endpoint"]["hostname"] for host in locality["lbEndpoints"]] == ["alb-1"]
 
 
 def test_several_workers_have_a_socket_each():
-    shared = build_draft(CASES["canary"], addresses(CASES["canary"]), workers=2).resources
+    shared = build_draft(CASES["canary"], replace(AROUND, workers=2)).resources
     (listener,) = (resource for resource in shared if resource.type.name == "LISTENER")
     assert json_format.MessageToDict(listener.body)["enableReusePort"] is True

@@ -1,0 +1,75 @@
+"""Matching: routes as Envoy's route matches and virtual hosts, in the order of `marchproxy.model.matching`.
+
+https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/route/v3/route_components.proto
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from envoy.config.route.v3 import route_components_pb2 as route_pb2
+from envoy.type.matcher.v3 import regex_pb2, string_pb2
+
+from marchproxy.model.matching import in_order
+from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, PathMatch, Route, RouteId, RouteMatch
+
+
+def virtual_hosts(
+    routes: Sequence[Route],
+    messages: Mapping[RouteId, route_pb2.Route],
+    *,
+    rest: route_pb2.Route | None = None,
+) -> Iterator[route_pb2.VirtualHost]:
+    """One virtual host per host pattern, its routes in order; `rest` takes what none of them does, of any host.
+
+    A virtual host repeats the routes of the broader patterns that cover it, because Envoy looks in one virtual host only.
+    """
+    patterns = {host.lower() for route in routes for host in route.match.hosts or ("*",)}
+    last = [] if rest is None else [rest]
+    for pattern in sorted(patterns | ({"*"} if last else set())):
+        found = [messages[route.route_id] for route in in_order(routes, pattern)]
+        yield route_pb2.VirtualHost(name=pattern, domains=[pattern], routes=found + last)
+
+
+def route_match(match: RouteMatch) -> route_pb2.RouteMatch:
+    """What a request must look like, except for its host."""
+    message = route_pb2.RouteMatch(headers=[_header(header) for header in match.headers])
+    if match.methods:
+        methods = "|".join(re.escape(method) for method in match.methods)
+        message.headers.add(name=":method", string_match=_regex_string(methods))
+    _set_path(message, match.path)
+    return message
+
+
+def _set_path(message: route_pb2.RouteMatch, path: PathMatch) -> None:
+    match path.kind:
+        case PathKind.EXACT:
+            message.path = path.value
+        case PathKind.REGEX:
+            message.safe_regex.regex = path.value
+        case PathKind.PREFIX:
+            prefix = path.value.rstrip("/")
+            if prefix:
+                message.path_separated_prefix = prefix
+            else:
+                message.prefix = "/"
+
+
+def _header(header: HeaderMatch) -> route_pb2.HeaderMatcher:
+    message = route_pb2.HeaderMatcher(name=header.name, invert_match=header.invert)
+    match header.kind:
+        case HeaderKind.PRESENT:
+            message.present_match = True
+        case HeaderKind.EXACT:
+            message.string_match.exact = header.value
+        case HeaderKind.PREFIX:
+            message.string_match.prefix = header.value
+        case HeaderKind.REGEX:
+            message.string_match.CopyFrom(_regex_string(header.value))
+    if header.kind is not HeaderKind.PRESENT and header.invert:
+        # "is not X" holds for a request without the header
+        message.treat_missing_header_as_empty = True
+    return message
+
+
+def _regex_string(pattern: str) -> string_pb2.StringMatcher:
+    return string_pb2.StringMatcher(safe_regex=regex_pb2.RegexMatcher(regex=pattern))

@@ -1,0 +1,72 @@
+"""Connection log: one JSON line for each connection that ended, written by Envoy, for a share of them.
+
+https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/observability/access_log/usage
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.core.v3 import substitution_format_string_pb2
+from envoy.extensions.access_loggers.file.v3 import file_pb2
+from envoy.type.v3 import percent_pb2
+from google.protobuf import struct_pb2
+
+from marchproxy.engines.envoy.messages import pack
+
+#: Changing it in Envoy's admin API changes the share until the next restart.
+RUNTIME_KEY = "marchproxy.connection_log"
+_PER_MILLION = 10_000  # of a percent
+_FIELDS = {
+    "time": "%START_TIME%",
+    "client": "%DOWNSTREAM_REMOTE_ADDRESS%",
+    "peer": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
+    "server_name": "%REQUESTED_SERVER_NAME%",
+    "instance": "%UPSTREAM_HOST_NAME%",
+    "endpoint": "%UPSTREAM_HOST%",
+    "received": "%BYTES_RECEIVED%",
+    "sent": "%BYTES_SENT%",
+    "duration_ms": "%DURATION%",
+    "flags": "%RESPONSE_FLAGS%",
+}
+_OF_REQUESTS = {
+    "method": "%REQ(:METHOD)%",
+    "host": "%REQ(:AUTHORITY)%",
+    "path": "%PATH(NQ)%",
+    "status": "%RESPONSE_CODE%",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLog:
+    """Where lines go, and of how many connections: `percent` of them, to a ten-thousandth."""
+
+    path: Path
+    percent: float = 100.0
+
+
+def access_logs(
+    log: ConnectionLog | None, listener: str, *, requests: bool = False
+) -> list[accesslog_pb2.AccessLog]:
+    """The log of one listener, or none. `requests`: a line is an HTTP request."""
+    if log is None:
+        return []
+    line = struct_pb2.Struct()
+    line.update({"listener": listener, **_FIELDS, **(_OF_REQUESTS if requests else {})})
+    config = file_pb2.FileAccessLog(
+        path=str(log.path),
+        log_format=substitution_format_string_pb2.SubstitutionFormatString(
+            json_format=line, omit_empty_values=True
+        ),
+    )
+    share = percent_pb2.FractionalPercent(
+        numerator=round(log.percent * _PER_MILLION), denominator=percent_pb2.FractionalPercent.MILLION
+    )
+    sampled = accesslog_pb2.AccessLogFilter(
+        runtime_filter=accesslog_pb2.RuntimeFilter(
+            runtime_key=RUNTIME_KEY, percent_sampled=share, use_independent_randomness=True
+        )
+    )
+    return [
+        accesslog_pb2.AccessLog(name="envoy.access_loggers.file", filter=sampled, typed_config=pack(config))
+    ]

@@ -1,0 +1,88 @@
+"""Listener: a port, what is read before a connection's filter chain is chosen, and the chains.
+
+https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/listener/v3/listener.proto
+"""
+
+from collections.abc import Iterator, Sequence
+
+from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
+from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_pb2
+from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
+from google.protobuf import wrappers_pb2
+from google.protobuf.message import Message
+
+from marchproxy.engines.envoy.messages import duration, pack, socket_address
+from marchproxy.model.module import Protocol
+from marchproxy.model.sharing import Port, Sharing
+from marchproxy.nlb.dataplane.resources.chains import Admission, Chain
+from marchproxy.nlb.dataplane.resources.connection_log import ConnectionLog
+from marchproxy.nlb.dataplane.resources.http import http_chain
+from marchproxy.nlb.dataplane.resources.naming import port_name
+from marchproxy.nlb.dataplane.resources.selection import chain_matcher
+from marchproxy.nlb.dataplane.resources.tcp import denied_chain, tcp_chain
+
+#: How long a client may take to show its PROXY protocol header and its TLS hello; then it is closed.
+HELLO_SECONDS = 5.0
+#: After so long without a whole hello a client is taken for one that waits for the server to speak first.
+SILENCE_SECONDS = 1.0
+
+
+def build_listener(
+    port: Port, admissions: Sequence[Admission], log: ConnectionLog | None, *, shared_port: bool
+) -> listener_pb2.Listener:
+    """A TCP port with one filter chain for each kind of client. `shared_port`: every worker has a socket of its own.
+
+    With one worker the port is not shared, so that no other process can slip onto it.
+    """
+    name = port_name(port)
+    chains = [_build_chain(port, chain, log) for each in admissions for chain in each.chains.values()]
+    listener = listener_pb2.Listener(
+        name=name,
+        stat_prefix=name,
+        address=socket_address(port.first.host, port.first.port),
+        filter_chains=chains,
+        listener_filters=list(_listener_filters(port)),
+        enable_reuse_port=wrappers_pb2.BoolValue(value=shared_port),
+    )
+    matcher = chain_matcher(admissions, port.first.trusted_proxies)
+    if matcher is not None:
+        listener.filter_chain_matcher.CopyFrom(matcher)
+    if listener.listener_filters:
+        patient = _may_stay_silent(port)
+        listener.listener_filters_timeout.CopyFrom(duration(SILENCE_SECONDS if patient else HELLO_SECONDS))
+        listener.continue_on_listener_filters_timeout = patient
+    return listener
+
+
+def _build_chain(port: Port, chain: Chain, log: ConnectionLog | None) -> listener_components_pb2.FilterChain:
+    if chain.denied:
+        return denied_chain(chain, log)
+    if port.sharing is Sharing.REQUEST:
+        return http_chain(port, chain, log)
+    return tcp_chain(chain, log)
+
+
+def _listener_filters(port: Port) -> Iterator[listener_components_pb2.ListenerFilter]:
+    if port.first.proxy_protocol:
+        yield _listener_filter(
+            "proxy_protocol", proxy_protocol_pb2.ProxyProtocol(stat_prefix=port_name(port))
+        )
+    if any(listener.server_names or listener.alpn for listener in port.listeners):
+        yield _listener_filter("tls_inspector", tls_inspector_pb2.TlsInspector())
+
+
+def _may_stay_silent(port: Port) -> bool:
+    """Whether a client that says no hello has a listener to go to: one that takes whatever comes, by its protocol.
+
+    Not with PROXY protocol: Envoy would go on without the header as well, and take the proxy for the client.
+    """
+    return not port.first.proxy_protocol and any(
+        listener.protocol is Protocol.TCP and not (listener.server_names or listener.alpn or listener.tls)
+        for listener in port.listeners
+    )
+
+
+def _listener_filter(name: str, config: Message) -> listener_components_pb2.ListenerFilter:
+    return listener_components_pb2.ListenerFilter(
+        name=f"envoy.filters.listener.{name}", typed_config=pack(config)
+    )
