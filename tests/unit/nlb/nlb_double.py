@@ -55,6 +55,7 @@ class PlaneDouble:
         self.refusal = ""
         self.away = False
         self.connections: dict[str, int] = {}
+        self.closable = 1000  # at once
 
     def check(self, listeners):
         return ()
@@ -78,6 +79,11 @@ class PlaneDouble:
         if self.away:
             raise PlaneUnavailable("the double is away")
         return {"state": "running"}
+
+    async def shed(self, instance_id, count, *, listener=""):
+        closed = min(count, self.closable)
+        self.connections[instance_id] -= closed
+        return closed
 
     def takers(self) -> list[str]:
         (plan,) = self.applied[-1].plan.listeners

@@ -1,6 +1,6 @@
 """RebalanceLoad, GetLoadDistribution, TriggerScaling."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from marchproxy.contract.convert.scaling import scaling_from_pb
 from marchproxy.contract.pb import nlb_pb2
@@ -11,7 +11,7 @@ from marchproxy.model.pool import BalancePolicy
 from marchproxy.model.problem import InvalidValue, RefusalCode, Refused
 from marchproxy.model.scaling import MOST_INSTANCES
 from marchproxy.nlb.api.desk import Desk, module_type
-from marchproxy.nlb.rules.load import Load, balance_score, favour_idle, measure
+from marchproxy.nlb.rules.load import Load, alike, excess, favour_idle, measure, spread
 from marchproxy.nlb.rules.scaling import counted
 from marchproxy.nlb.state.member import Member
 from marchproxy.nlb.state.world import Rebalance
@@ -30,33 +30,45 @@ class LoadApi:
     async def GetLoadDistribution(
         self, request: nlb_pb2.GetLoadDistributionRequest, _: Context
     ) -> nlb_pb2.GetLoadDistributionResponse:
-        """The load of each instance now, and how evenly connections are spread."""
+        """The load of each instance now, and how evenly connections are spread; those that are gone do not count for that."""
         kind = module_type(request.module_type_filter, "module_type_filter")
         loads = await self._loads(kind)
+        shown = list(loads)
+        if request.include_historical:
+            gone = self._desk.observer.gone()
+            shown += measure([m for m in gone if kind in {None, m.instance.module_type}], {})
         return nlb_pb2.GetLoadDistributionResponse(
-            distribution={load.member.instance.instance_id: _info(load) for load in loads},
-            balance_score=balance_score([_per_weight(load) for load in loads]),
+            distribution={load.member.instance.instance_id: _info(load) for load in shown},
+            balance_score=spread(self._alike(loads)),
             measured_at=self._desk.now(),
         )
 
     async def RebalanceLoad(
         self, request: nlb_pb2.RebalanceLoadRequest, _: Context
     ) -> nlb_pb2.RebalanceLoadResponse:
-        """For a minute, weigh instances so that new connections favour the less loaded; open ones stay."""
+        """For a minute, new connections favour the less loaded; force: the connections an instance has too many are closed."""
         core = self._desk.core
-        chosen = [self._desk.member(instance_id) for instance_id in request.target_instances]
-        loads = [load for load in await self._loads(None) if not chosen or load.member in chosen]
-        before: dict[str, int] = {
-            load.member.instance.instance_id: _weight(load.member, core.world.rebalance) for load in loads
+        chosen = {self._desk.member(name).instance.instance_id for name in request.target_instances}
+        groups = self._alike(
+            [
+                load
+                for load in await self._loads(None)
+                if not chosen or load.member.instance.instance_id in chosen
+            ]
+        )
+        before = {
+            str(load.member.instance.instance_id): _weight(load.member, core.world.rebalance)
+            for group in groups
+            for load in group
         }
         try:
             self._check_strategy(request.strategy)
-            if not request.force and balance_score([_per_weight(load) for load in loads]) >= _BALANCED:
+            if not request.force and spread(groups) >= _BALANCED:
                 message = "the load is balanced already; nothing was changed"
                 return nlb_pb2.RebalanceLoadResponse(
                     success=True, message=message, previous_distribution=before, new_distribution=before
                 )
-            weights = self._new_weights(loads)
+            weights = _new_weights(groups)
             until = core.now().monotonic + _REBALANCE_SECONDS
             merged = {**core.world.rebalance.weights, **weights}
             await core.rebalance(Rebalance(merged, until), timeout=_APPLY_SECONDS)
@@ -67,11 +79,14 @@ class LoadApi:
                 new_distribution=before,
                 **self._desk.refusal(refused),
             )
+        closed, left = await self._shed(groups) if request.force else ({}, {})
         return nlb_pb2.RebalanceLoadResponse(
             success=True,
-            message=f"new connections favour the less loaded for {_REBALANCE_SECONDS:g} s; open ones stay",
+            message=_told(request.force, closed, left),
             previous_distribution=before,
             new_distribution=before | _by_text(weights),
+            connections_closed=closed,
+            connections_left=left,
         )
 
     async def TriggerScaling(
@@ -135,16 +150,43 @@ class LoadApi:
                 f"strategy: listener {', '.join(other)} has another one; change its `balance` in the configuration",
             )
 
-    def _new_weights(self, loads: list[Load]) -> dict[InstanceId, int]:
-        """Weights by type: instances of different types do not stand in for one another."""
-        weights: dict[InstanceId, int] = {}
-        for kind in {load.member.instance.module_type for load in loads}:
-            alike = [load for load in loads if load.member.instance.module_type is kind]
-            connections = {load.member.instance.instance_id: load.connections for load in alike}
-            weights |= favour_idle([load.member.instance for load in alike], connections)
-        if not weights:
-            raise Refused(RefusalCode.UNAVAILABLE, "no instance has a weight that could be changed")
-        return weights
+    def _alike(self, loads: Sequence[Load]) -> list[list[Load]]:
+        return alike(loads, self._desk.core.world.desired.listeners)
+
+    async def _shed(self, groups: Sequence[Sequence[Load]]) -> tuple[dict[str, int], dict[str, int]]:
+        """Close what instances have too many: how many were closed, and how many could not be, by instance."""
+        closed, left = {}, {}
+        for group in groups:
+            for instance_id, count in excess(group).items():
+                done = await self._desk.plane.shed(instance_id, count)
+                closed[str(instance_id)], left[str(instance_id)] = done, count - done
+        self._desk.gauges.shed(closed=sum(closed.values()), left=sum(left.values()))
+        return _positive(closed), _positive(left)
+
+
+def _new_weights(groups: Sequence[Sequence[Load]]) -> dict[InstanceId, int]:
+    """Weights group by group: instances of different types do not stand in for one another. Raises Refused."""
+    weights: dict[InstanceId, int] = {}
+    for group in groups:
+        connections = {load.member.instance.instance_id: load.connections for load in group}
+        weights |= favour_idle([load.member.instance for load in group], connections)
+    if not weights:
+        raise Refused(RefusalCode.UNAVAILABLE, "no instance has a weight that could be changed")
+    return weights
+
+
+def _told(force: bool, closed: Mapping[str, int], left: Mapping[str, int]) -> str:  # noqa: FBT001 - as in the request
+    if not force:
+        return f"new connections favour the less loaded for {_REBALANCE_SECONDS:g} s; open ones stay"
+    rest = f", {sum(left.values())} could not be closed" if left else ""
+    return (
+        f"new connections favour the less loaded for {_REBALANCE_SECONDS:g} s; "
+        f"{sum(closed.values())} connections too many were closed{rest}"
+    )
+
+
+def _positive(counts: Mapping[str, int]) -> dict[str, int]:
+    return {key: count for key, count in counts.items() if count > 0}
 
 
 def _target(request: nlb_pb2.TriggerScalingRequest, current: int) -> int:
@@ -171,11 +213,6 @@ def _by_text(weights: Mapping[InstanceId, int]) -> dict[str, int]:
 
 def _weight(member: Member, rebalance: Rebalance) -> int:
     return rebalance.weights.get(member.instance.instance_id, member.instance.traffic_weight)
-
-
-def _per_weight(load: Load) -> float:
-    """Connections for each hundredth of weight: even when every instance has its share."""
-    return load.connections * 100 / max(load.member.instance.traffic_weight, 1)
 
 
 def _info(load: Load) -> nlb_pb2.LoadInfo:

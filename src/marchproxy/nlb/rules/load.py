@@ -1,10 +1,12 @@
 """Load: how busy each instance is, how evenly it is spread, and weights that favour the idle. Pure."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 
-from marchproxy.model.module import InstanceId, ModuleInstance
+from marchproxy.model.listener import Listener
+from marchproxy.model.module import InstanceId, ModuleInstance, ModuleType
 from marchproxy.nlb.state.member import Member
 
 #: A rebalanced weight is at most this many times, and at least this fraction of, the configured one.
@@ -33,6 +35,43 @@ def balance_score(counts: Sequence[float]) -> float:
     if len(counts) < 2 or not any(counts):
         return 1.0
     return max(0.0, 1.0 - pstdev(counts) / fmean(counts))
+
+
+def alike(loads: Sequence[Load], listeners: Sequence[Listener]) -> list[list[Load]]:
+    """Loads in groups that stand in for one another: of one type, and of one version where versions have shares."""
+    split = {listener.module_type for listener in listeners if listener.version_weights}
+    groups: dict[tuple[ModuleType, str], list[Load]] = {}
+    for load in loads:
+        instance = load.member.instance
+        version = instance.version if instance.module_type in split else ""
+        groups.setdefault((instance.module_type, version), []).append(load)
+    return list(groups.values())
+
+
+def spread(groups: Sequence[Sequence[Load]]) -> float:
+    """The balance score of the group that is spread worst, by connections for each configured weight."""
+    return min(
+        (
+            balance_score(
+                [load.connections * 100 / max(load.member.instance.traffic_weight, 1) for load in group]
+            )
+            for group in groups
+        ),
+        default=1.0,
+    )
+
+
+def excess(group: Sequence[Load]) -> dict[InstanceId, int]:
+    """Connections that instances have beyond their share by weight, rounded up; an instance of weight 0 has no share."""
+    taking = [load for load in group if load.member.instance.traffic_weight > 0]
+    weights = sum(load.member.instance.traffic_weight for load in taking)
+    total = sum(load.connections for load in taking)
+    found = {}
+    for load in taking:
+        share = math.ceil(total * load.member.instance.traffic_weight / weights)
+        if load.connections > share:
+            found[load.member.instance.instance_id] = load.connections - share
+    return found
 
 
 def favour_idle(

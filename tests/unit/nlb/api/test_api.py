@@ -421,27 +421,58 @@ async def test_health_deep_and_of_modules(nlb, a):
     assert (await check()).status == HEALTHY
 
 
-async def test_load_distribution_and_rebalance(nlb, a, b):
-    await join(nlb, a, b)
-    nlb.plane.connections = {"a": 29, "b": 9}
+async def test_load_distribution_and_rebalance(nlb, a):
+    async with modules(TinyModule("c")) as (c,):
+        await join(nlb, a, c)
+    nlb.plane.connections = {"a": 29, "c": 9}
     load = await nlb.stub.GetLoadDistribution(nlb_pb2.GetLoadDistributionRequest())
-    assert {key: info.active_connections for key, info in load.distribution.items()} == {"a": 29, "b": 9}
+    assert {key: info.active_connections for key, info in load.distribution.items()} == {"a": 29, "c": 9}
     assert load.balance_score == pytest.approx(0.474, abs=0.01)
     answer = await nlb.stub.RebalanceLoad(nlb_pb2.RebalanceLoadRequest())
     assert answer.success, answer
-    assert dict(answer.previous_distribution) == {"a": 100, "b": 100}
-    assert dict(answer.new_distribution) == {"a": 33, "b": 100}
+    assert dict(answer.previous_distribution) == {"a": 100, "c": 100}
+    assert dict(answer.new_distribution) == {"a": 33, "c": 100}
+    assert nlb.plane.connections == {"a": 29, "c": 9}  # not without force
     weights = {
         target.instance_id: target.weight
         for version in nlb.plane.applied[-1].plan.listeners[0].versions
         for target in version.targets
     }
-    assert weights == {"a": 33, "b": 100}
+    assert weights == {"a": 33, "c": 100}
     nlb.clock.ahead += 61
-    await a.beat(nlb.stub)
-    await b.beat(nlb.stub)
     await nlb.core.tick()
     assert nlb.core.world.rebalance.weights == {}
+
+
+@pytest.mark.parametrize(
+    ("closable", "closed", "left"), [(1000, {"a": 10}, {}), (4, {"a": 4}, {"a": 6}), (0, {}, {"a": 10})]
+)
+async def test_a_forced_rebalance_closes_what_is_too_much_and_tells(nlb, a, closable, closed, left):
+    async with modules(TinyModule("c")) as (c,):
+        await join(nlb, a, c)
+        nlb.plane.connections, nlb.plane.closable = {"a": 30, "c": 10}, closable
+        answer = await nlb.stub.RebalanceLoad(nlb_pb2.RebalanceLoadRequest(force=True))
+    assert answer.success, answer
+    assert (dict(answer.connections_closed), dict(answer.connections_left)) == (closed, left)
+
+
+async def test_versions_with_shares_are_balanced_by_themselves(nlb, a, b):
+    await join(nlb, a, b)
+    nlb.plane.connections = {"a": 95, "b": 5}
+    load = await nlb.stub.GetLoadDistribution(nlb_pb2.GetLoadDistributionRequest())
+    assert load.balance_score == 1.0
+    answer = await nlb.stub.RebalanceLoad(nlb_pb2.RebalanceLoadRequest(force=True))
+    assert (dict(answer.connections_closed), nlb.plane.connections) == ({}, {"a": 95, "b": 5})
+
+
+async def test_the_distribution_of_the_past_is_shown_on_request(nlb, a, b):
+    await join(nlb, a, b)
+    await nlb.observer.sample()
+    await nlb.stub.UnregisterModule(nlb_pb2.UnregisterModuleRequest(instance_id="a"))
+    await nlb.observer.sample()
+    for historical, names in ((False, {"b"}), (True, {"a", "b"})):
+        request = nlb_pb2.GetLoadDistributionRequest(include_historical=historical)
+        assert set((await nlb.stub.GetLoadDistribution(request)).distribution) == names
 
 
 @pytest.mark.parametrize(

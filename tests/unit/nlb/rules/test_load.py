@@ -4,15 +4,17 @@ from datetime import UTC, datetime
 
 import pytest
 
+from marchproxy.model.listener import Listener
 from marchproxy.model.module import InstanceId, ModuleInstance, ModuleType
-from marchproxy.nlb.rules.load import balance_score, favour_idle, measure
+from marchproxy.model.route import VersionWeight
+from marchproxy.nlb.rules.load import alike, balance_score, excess, favour_idle, measure, spread
 from marchproxy.nlb.state.member import Member, Moment, Stats
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-def instance(name: str, weight: int = 100, **more) -> ModuleInstance:
-    return ModuleInstance(InstanceId(name), ModuleType.ALB, "h:1", traffic_weight=weight, **more)
+def instance(name: str, traffic_weight: int = 100, **more) -> ModuleInstance:
+    return ModuleInstance(InstanceId(name), ModuleType.ALB, "h:1", traffic_weight=traffic_weight, **more)
 
 
 def member(name: str, cpu: float = 0, **more) -> Member:
@@ -64,3 +66,32 @@ def test_favour_idle(instances, connections, weights):
     assert found.keys() == weights.keys()
     most = max(found.values(), default=1)
     assert {key: round(100 * weight / most) for key, weight in found.items()} == weights
+
+
+@pytest.mark.parametrize(
+    ("weights", "counts", "closed"),
+    [
+        ({"a": 100, "b": 100}, {"a": 30, "b": 10}, {"a": 10}),
+        ({"a": 100, "b": 100}, {"a": 3, "b": 2}, {}),  # nobody has half a connection
+        ({"a": 50, "b": 100}, {"a": 20, "b": 40}, {}),
+        ({"a": 50, "b": 100}, {"a": 40, "b": 20}, {"a": 20}),
+        ({"a": 0, "b": 100}, {"a": 40, "b": 20}, {}),  # on its way out: its own drain sees to it
+        ({"a": 100, "b": 100, "c": 100}, {"a": 9, "b": 9}, {"a": 3, "b": 3}),
+        ({}, {}, {}),
+    ],
+)
+def test_excess(weights, counts, closed):
+    loads = measure([member(name, traffic_weight=weight) for name, weight in weights.items()], counts)
+    assert excess(loads) == closed
+
+
+def test_only_what_stands_in_for_one_another_is_compared():
+    members = [member("a", version="v1"), member("b", version="v1"), member("c", version="v2")]
+    loads = measure(members, {"a": 4, "b": 4, "c": 1})
+    web = Listener("web", "h", 1)
+    canary = Listener("web", "h", 1, version_weights=(VersionWeight("v1", 90), VersionWeight("v2", 10)))
+    assert [len(group) for group in alike(loads, [web])] == [3]
+    assert [len(group) for group in alike(loads, [canary])] == [2, 1]
+    assert spread(alike(loads, [canary])) == 1.0
+    assert spread(alike(loads, [web])) == pytest.approx(0.529, abs=0.001)
+    assert spread([]) == 1.0
