@@ -33,13 +33,13 @@ _PORT_REFUSALS = (
     "downstream_cx_overflow",
     "downstream_cx_overload_reject",
     "downstream_global_cx_overflow",
-    "ssl.connection_error",
-    "ssl.fail_verify_no_cert",
-    "ssl.fail_verify_error",
 )
+_HEADER_REFUSALS = ("not_found_disallowed", "versions.v1.error", "versions.v2.error")
+_HANDSHAKE_REFUSALS = ("ssl.connection_error", "ssl.fail_verify_no_cert", "ssl.fail_verify_error")
 _STATS = (
     r"^(listener\.(tcp|udp)\.[^/]*"
-    r"\.(downstream_cx_active|downstream_cx_total|" + "|".join(_PORT_REFUSALS) + r")"
+    r"\.(downstream_cx_active|downstream_cx_total|" + "|".join((*_PORT_REFUSALS, *_HANDSHAKE_REFUSALS)) + r")"
+    r"|proxy_proto\..*\.(" + "|".join(_HEADER_REFUSALS) + r")"
     r"|(tcp|http)\..*\.downstream_cx_(total|[rt]x_bytes_total)"
     r"|http\..*\.downstream_cx_active"
     r"|udp\..*\.downstream_sess_(active|total|no_route|[rt]x_bytes)"
@@ -123,8 +123,9 @@ def count(forwarding: Forwarding, stats: EnvoyStats, clusters: Iterable[ClusterS
             cluster = by_name.get(cluster_name(listener.name))
             for host in cluster.hosts if cluster else ():
                 seen = host.counts
+                opened = max(0, seen.cx_total - seen.cx_connect_fail)  # Envoy's total is of attempts
                 endpoints[listener.name, InstanceId(host.hostname)] = ConnectionCounts(
-                    seen.cx_active, seen.cx_total, seen.cx_connect_fail
+                    seen.cx_active, opened, seen.cx_connect_fail
                 )
         listeners.update(_of_listeners(counted, stats, endpoints))
         for limit, counts in _of_limits(counted.chains, stats):
@@ -136,13 +137,12 @@ def _of_listeners(
     counted: CountedPort, stats: EnvoyStats, endpoints: dict[tuple[str, InstanceId], ConnectionCounts]
 ) -> Iterator[tuple[str, ConnectionCounts]]:
     port = counted.port
-    prefix = f"listener.{port_name(port)}"
-    refused = sum(stats.counter(f"{prefix}.{name}") for name in _PORT_REFUSALS)
+    turned_away = _turned_away(port, stats)
     for admission in counted.admissions:
         listener, chains = admission.listener, tuple(admission.chains.values())
         counts = sum((_of_chain(port, chain, stats) for chain in chains), start=ConnectionCounts())
         if listener is port.first:
-            counts += ConnectionCounts(total=refused, denied=refused)
+            counts += turned_away
         active = _open(counted, listener.name, stats, endpoints)
         yield listener.name, counts + ConnectionCounts(active=active)
     if port.sharing is Sharing.REQUEST:
@@ -151,6 +151,15 @@ def _of_listeners(
             own = (counts for (name, _), counts in endpoints.items() if name == listener.name)
             passed = sum(own, start=ConnectionCounts())
             yield listener.name, ConnectionCounts(passed.active, passed.total)
+
+
+def _turned_away(port: Port, stats: EnvoyStats) -> ConnectionCounts:
+    """Whom no chain took; and whose handshake failed, who are among those of a chain."""
+    name = port_name(port)
+    before = sum(stats.counter(f"listener.{name}.{word}") for word in _PORT_REFUSALS)
+    before += sum(stats.counter(f"proxy_proto.{name}.{word}") for word in _HEADER_REFUSALS)
+    within = sum(stats.counter(f"listener.{name}.{word}") for word in _HANDSHAKE_REFUSALS)
+    return ConnectionCounts(total=before, denied=before + within)
 
 
 def _open(
