@@ -1,11 +1,40 @@
 """Weights: how a traffic shift changes the shares of a route's backends. Shares are whole percent and add up to 100."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from marchproxy.model.module import Version
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import BackendRef, PoolName
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How traffic is split between versions, largest share first; shares add up to 100 (or there are none)."""
+
+    shares: tuple[tuple[Version, int], ...] = ()
+
+    @property
+    def active(self) -> Version:
+        """The version with the largest share; empty when there is none."""
+        return self.shares[0][0] if self.shares else Version("")
+
+    @property
+    def canary(self) -> Version:
+        """The version with the next share; empty when one version has everything."""
+        return self.shares[1][0] if len(self.shares) > 1 else Version("")
+
+    def share(self, version: Version) -> int:
+        """A version's share in percent; 0 for an unknown one."""
+        return dict(self.shares).get(version, 0)
+
+    @staticmethod
+    def of(weights: Mapping[Version, int]) -> "Split":
+        """The split in whole percent that relative weights make; none where all of them are 0."""
+        if not any(weights.values()):
+            return Split()
+        percents = zip(weights, split(100, list(weights.values())), strict=True)
+        return Split(tuple(sorted(percents, key=lambda pair: -pair[1])))
 
 
 def shift_to_version(

@@ -18,7 +18,12 @@ from marchproxy.contract.convert.pool import (
     pools_from_pb,
 )
 from marchproxy.contract.convert.query import page_to_pb, query_from_pb, query_to_pb
-from marchproxy.contract.convert.rollout import rollout_from_pb, rollout_limits_from_pb, rollout_to_pb
+from marchproxy.contract.convert.rollout import (
+    blue_green_to_pb,
+    rollout_from_pb,
+    rollout_limits_from_pb,
+    rollout_to_pb,
+)
 from marchproxy.contract.convert.route import route_from_pb, route_to_pb, routes_from_pb
 from marchproxy.contract.convert.scaling import scaling_from_pb, scaling_to_pb
 from marchproxy.contract.convert.times import moment_to_pb, seconds_to_pb, unix_from_pb, unix_to_pb
@@ -30,6 +35,7 @@ __all__ = [
     "PATH_KINDS",
     "PROTOCOLS",
     "EnumCodec",
+    "blue_green_to_pb",
     "health_check_from_pb",
     "health_check_to_pb",
     "instance_from_pb",

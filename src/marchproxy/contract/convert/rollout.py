@@ -10,6 +10,7 @@ from marchproxy.contract.pb import module_pb2, types_pb2
 from marchproxy.model.judging import RolloutLimits, Sample
 from marchproxy.model.module import Version
 from marchproxy.model.rollout import Decision, Phase, Rollout, Verdict
+from marchproxy.model.weights import Split
 
 _PHASES = {phase.value: phase for phase in Phase}
 _VERDICTS = {verdict.value: verdict for verdict in Verdict}
@@ -36,6 +37,21 @@ def rollout_limits_from_pb(
         limits = _read_analysis(pb.analysis, limits, faults)
     faults.raise_any()
     return limits
+
+
+def blue_green_to_pb(split: Split, started_at: datetime | None = None) -> types_pb2.BlueGreenConfig:
+    """The split between versions: blue is the one that serves most, green the next."""
+    canary = split.share(split.canary)
+    return types_pb2.BlueGreenConfig(
+        blue_version=split.active,
+        green_version=split.canary,
+        blue_weight=split.share(split.active),
+        green_weight=canary,
+        active_version=split.active,
+        canary_enabled=0 < canary < 100,
+        canary_percent=canary,
+        deployment_started=None if started_at is None else moment_to_pb(started_at),
+    )
 
 
 def rollout_to_pb(rollout: Rollout, updated_at: datetime | None = None) -> types_pb2.RolloutStatus:

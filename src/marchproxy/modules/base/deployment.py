@@ -11,10 +11,10 @@ from marchproxy.model.ramp import Ramp, Shift
 from marchproxy.model.rollout import Phase, Prolong, Rollout, SetWeight, Window, begin, hold, step
 from marchproxy.model.route import BackendRef
 from marchproxy.model.state import DesiredState
+from marchproxy.model.weights import Split
 from marchproxy.modules.base.core import Decide, ModuleCore
 from marchproxy.modules.base.observation import Observation, Traffic
 from marchproxy.modules.base.rules.versions import (
-    Split,
     current_split,
     set_backend_weights,
     set_version_weight,
@@ -141,8 +141,7 @@ class Deployment:
             self._core.note(lambda running: running.with_shift(target, shift))
 
     def _baseline(self, target: str) -> Version:
-        shifts = self._core.running.shifts
-        shift = shifts.get(target) or shifts.get("")
+        shift = self._core.running.shift_of(target)
         return shift.baseline if shift else Version("")
 
     async def _open_window(self, ramp: Ramp) -> None:

@@ -35,6 +35,10 @@ class Running:
         """After the document that was loaded turned out to be the module's own configuration."""
         return replace(self, origin=self.checksum)
 
+    def shift_of(self, target: str) -> Shift | None:
+        """The traffic shift on a route, or the one on all routes."""
+        return self.shifts.get(target) or self.shifts.get("")
+
     def with_shift(self, target: str, shift: Shift) -> "Running":
         """With a traffic shift on a route (`target` empty: all routes) noted."""
         return replace(self, shifts={**self.shifts, target: shift})

@@ -6,8 +6,6 @@ from marchproxy.model.module import HealthStatus, InstanceId, ModuleInstance, Mo
 from marchproxy.modules.base.api.parts import Parts
 from marchproxy.modules.base.engine import EngineHealth
 from marchproxy.modules.base.observation import Traffic, counted_since
-from marchproxy.modules.base.rules.versions import Split
-from marchproxy.modules.base.running import Running
 
 
 def health(parts: Parts) -> EngineHealth:
@@ -80,22 +78,6 @@ def traffic_stats(traffic: Traffic, parts: Parts) -> types_pb2.ModuleStats:
         p95_latency_ms=latency.p95,
         p99_latency_ms=latency.p99,
         since=unix_to_pb(parts.sampler.baseline.at),
-    )
-
-
-def blue_green(split: Split, running: Running, target: str = "") -> types_pb2.BlueGreenConfig:
-    """The split between versions: blue is the one that serves most, green the next."""
-    shift = running.shifts.get(target) or running.shifts.get("")
-    canary = split.share(split.canary)
-    return types_pb2.BlueGreenConfig(
-        blue_version=split.active,
-        green_version=split.canary,
-        blue_weight=split.share(split.active),
-        green_weight=canary,
-        active_version=split.active,
-        canary_enabled=0 < canary < 100,
-        canary_percent=canary,
-        deployment_started=None if shift is None else moment_to_pb(shift.started_at),
     )
 
 

@@ -1,13 +1,13 @@
 """SetTrafficWeight, GetActiveVersion, Rollback, PromoteVersion."""
 
-from marchproxy.contract.convert import rollout_limits_from_pb, rollout_to_pb
-from marchproxy.contract.pb import module_pb2
+from marchproxy.contract.convert import blue_green_to_pb, rollout_limits_from_pb, rollout_to_pb
+from marchproxy.contract.pb import module_pb2, types_pb2
 from marchproxy.kit.grpc import not_found
 from marchproxy.kit.grpc.calls import Context
 from marchproxy.model.module import Version
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import BackendRef, PoolName
-from marchproxy.modules.base.api import reports
+from marchproxy.model.weights import Split
 from marchproxy.modules.base.api.parts import Api
 
 
@@ -22,10 +22,7 @@ class VersionsApi(Api):
         answer = await self._parts.answer(module_pb2.SetTrafficWeightResponse, self._set(request))
         if answer.success:
             target = request.route_id
-            config = reports.blue_green(
-                self._parts.deployment.split(target), self._parts.core.running, target
-            )
-            answer.current_config.CopyFrom(config)
+            answer.current_config.CopyFrom(self._blue_green(self._parts.deployment.split(target), target))
         return answer
 
     async def GetActiveVersion(
@@ -40,7 +37,7 @@ class VersionsApi(Api):
         running = self._parts.core.running
         return module_pb2.GetActiveVersionResponse(
             active_version=split.active,
-            config=reports.blue_green(split, running, request.route_id),
+            config=self._blue_green(split, request.route_id),
             version_weights=dict(split.shares),
             rollouts=[
                 rollout_to_pb(ramp.rollout, ramp.updated_at)
@@ -75,6 +72,10 @@ class VersionsApi(Api):
         if answer.success:
             answer.promoted_version = request.version
         return answer
+
+    def _blue_green(self, split: Split, target: str) -> types_pb2.BlueGreenConfig:
+        shift = self._parts.core.running.shift_of(target)
+        return blue_green_to_pb(split, shift.started_at if shift else None)
 
     async def _set(self, request: module_pb2.SetTrafficWeightRequest) -> str:
         deployment, target = self._parts.deployment, request.route_id

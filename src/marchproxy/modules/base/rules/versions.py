@@ -1,34 +1,13 @@
 """Versions: blue/green over the backend pools of a module's routes. Shares are percent."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from marchproxy.model.module import Version
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import BackendRef, PoolName, Route
 from marchproxy.model.state import DesiredState
-from marchproxy.model.weights import shift_to_version, split, version_shares
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """How traffic is split between versions, largest share first; shares add up to 100 (or there are none)."""
-
-    shares: tuple[tuple[Version, int], ...] = ()
-
-    @property
-    def active(self) -> Version:
-        """The version with the largest share; empty when there is none."""
-        return self.shares[0][0] if self.shares else Version("")
-
-    @property
-    def canary(self) -> Version:
-        """The version with the next share; empty when one version has everything."""
-        return self.shares[1][0] if len(self.shares) > 1 else Version("")
-
-    def share(self, version: Version) -> int:
-        """A version's share in percent; 0 for an unknown one."""
-        return dict(self.shares).get(version, 0)
+from marchproxy.model.weights import Split, shift_to_version, version_shares
 
 
 def current_split(state: DesiredState, route_id: str = "") -> Split:
@@ -43,8 +22,7 @@ def current_split(state: DesiredState, route_id: str = "") -> Split:
     for route in several:
         for version, share in version_shares(route.backends, versions).items():
             totals[version] = totals.get(version, 0) + share
-    percents = zip(totals, split(100, list(totals.values())), strict=True) if any(totals.values()) else ()
-    return Split(tuple(sorted(percents, key=lambda pair: -pair[1])))
+    return Split.of(totals)
 
 
 def set_version_weight(

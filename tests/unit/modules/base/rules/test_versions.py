@@ -7,8 +7,8 @@ from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import BackendRef, PoolName, Route, RouteId
 from marchproxy.model.state import DesiredState
+from marchproxy.model.weights import Split
 from marchproxy.modules.base.rules.versions import (
-    Split,
     current_split,
     set_backend_weights,
     set_version_weight,
