@@ -40,7 +40,8 @@ def build_draft(forwarding: Forwarding, around: Surroundings) -> Draft:
     messages: list[Message] = []
     for port in share(plan.listener for plan in plans.values()):
         admissions = admit(port, forwarding.limits)
-        if any(chain.denied for each in admissions for chain in each.chains.values()):
+        denying = any(chain.denied for each in admissions for chain in each.chains.values())
+        if denying and not port.first.over_udp:
             messages.append(build_nobody())
         messages += _behind(port, plans, forwarding, around)
         messages += _in_front(port, admissions, forwarding, around)

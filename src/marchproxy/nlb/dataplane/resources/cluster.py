@@ -32,6 +32,9 @@ _EJECTION_SECONDS, _LONGEST_EJECTION_SECONDS = 0.5, 5.0
 _NO_LIMIT = 1_000_000  # of connections to instances: the listener is where they are limited
 #: A UDP session is a socket of this process, and anybody can make one with a forged address.
 _UDP_SESSIONS = 20_000
+_LEFT_SECONDS = 2.0
+#: Where a cluster says which listener it stands behind.
+LOG_METADATA = "marchproxy"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -64,6 +67,7 @@ def build_cluster(listener: Listener, *, http: bool = False) -> cluster_pb2.Clus
         cluster.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(_as_downstream())
         # a connection tells one client's address; so no other client's requests may go over it
         cluster.connection_pool_per_downstream_connection = True
+        cluster.metadata.filter_metadata[LOG_METADATA].update({"listener": listener.name})
     return cluster
 
 
@@ -144,10 +148,14 @@ def _as_downstream() -> Message:
     options = http_protocol_options_pb2.HttpProtocolOptions
     return pack(
         options(
+            # Envoy does not close it when the client goes, and nobody else can use it
+            common_http_protocol_options=protocol_pb2.HttpProtocolOptions(
+                idle_timeout=duration(_LEFT_SECONDS)
+            ),
             use_downstream_protocol_config=options.UseDownstreamHttpConfig(
                 http_protocol_options=protocol_pb2.Http1ProtocolOptions(enable_trailers=True),
                 http2_protocol_options=protocol_pb2.Http2ProtocolOptions(),
-            )
+            ),
         )
     )
 

@@ -29,7 +29,9 @@ _FIELDS = {
     "duration_ms": "%DURATION%",
     "flags": "%RESPONSE_FLAGS%",
 }
+# which listener of a port it was is known when a request is routed
 _OF_REQUESTS = {
+    "listener": "%CLUSTER_METADATA(marchproxy:listener)%",
     "method": "%REQ(:METHOD)%",
     "host": "%REQ(:AUTHORITY)%",
     "path": "%PATH(NQ)%",

@@ -18,6 +18,7 @@ from marchproxy.engines.envoy.messages import pack
 from marchproxy.model.hello import ANY, claims
 from marchproxy.model.sharing import names_hello
 from marchproxy.nlb.dataplane.resources.chains import Admission
+from marchproxy.nlb.dataplane.resources.naming import NOBODY
 from marchproxy.nlb.dataplane.resources.sources import Network, network
 
 _Matcher: TypeAlias = matcher_pb2.Matcher
@@ -81,7 +82,8 @@ def _by_hello(admissions: Sequence[Admission]) -> _Matcher:
         then = _on_match(admission)
         for name, protocol in claims(admission.listener):
             table.setdefault(name, {}).setdefault(protocol, then)
-    rest = table.get(ANY, {}).get(ANY)
+    # Envoy would go on with the next best name; a chain that is not there ends the search
+    rest = table.get(ANY, {}).get(ANY, _to(NOBODY))
     found = _by_alpn(table.pop(ANY, {}), rest)
     branches = {name: _by_alpn(claimed, rest) for name, claimed in sorted(table.items())}
     wild = sorted((name for name in branches if name.startswith("*.")), key=lambda name: (-len(name), name))
@@ -104,7 +106,7 @@ def _by_hello(admissions: Sequence[Admission]) -> _Matcher:
     return found.matcher if found.HasField("matcher") else _Matcher(on_no_match=found)
 
 
-def _by_alpn(claimed: Mapping[str, _OnMatch], rest: _OnMatch | None) -> _OnMatch:
+def _by_alpn(claimed: Mapping[str, _OnMatch], rest: _OnMatch) -> _OnMatch:
     """Of the protocols that are claimed, the one that the client names first."""
     fallback = claimed.get(ANY, rest)
     protocols = {protocol: then for protocol, then in sorted(claimed.items()) if protocol != ANY}
@@ -114,9 +116,7 @@ def _by_alpn(claimed: Mapping[str, _OnMatch], rest: _OnMatch | None) -> _OnMatch
         matcher.matcher_list.matchers.append(
             _FieldMatcher(predicate=_first_of(protocol, rivals), on_match=then)
         )
-    if not protocols and fallback is not None:
-        return fallback
-    return _otherwise(matcher, fallback)
+    return _otherwise(matcher, fallback) if protocols else fallback
 
 
 def _first_of(protocol: str, rivals: Sequence[str]) -> _Predicate:
@@ -146,9 +146,8 @@ def _compared(what: Message, **how: Any) -> _Predicate:
     return predicate
 
 
-def _otherwise(matcher: _Matcher, then: _OnMatch | None) -> _OnMatch:
-    if then is not None:
-        matcher.on_no_match.CopyFrom(then)
+def _otherwise(matcher: _Matcher, then: _OnMatch) -> _OnMatch:
+    matcher.on_no_match.CopyFrom(then)
     return _OnMatch(matcher=matcher)
 
 

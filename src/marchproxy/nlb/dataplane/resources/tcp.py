@@ -17,6 +17,7 @@ from marchproxy.nlb.dataplane.resources.tls import transport_socket
 CONNECT_ATTEMPTS = 3
 _RETRY_PAUSE = 0.02
 _HANDSHAKE_SECONDS = 10.0
+_EARLY_BYTES = 16_384  # what a client may have sent when its handshake is done: a TLS record
 
 
 def denied_chain(chain: Chain, log: ConnectionLog | None) -> listener_components_pb2.FilterChain:
@@ -40,6 +41,10 @@ def tcp_chain(chain: Chain, log: ConnectionLog | None) -> listener_components_pb
     proxy.backoff_options.base_interval.CopyFrom(duration(_RETRY_PAUSE))
     if listener.balance is BalancePolicy.SOURCE_HASH:
         proxy.hash_policy.append(hash_policy_pb2.HashPolicy(source_ip=hash_policy_pb2.HashPolicy.SourceIp()))
+    if listener.tls is not None:
+        # a module sees nobody who has not shown a certificate where one is asked for
+        proxy.upstream_connect_mode = tcp_proxy_pb2.ON_DOWNSTREAM_TLS_HANDSHAKE
+        proxy.max_early_data_bytes.value = _EARLY_BYTES
     message = listener_components_pb2.FilterChain(
         name=chain.name, filters=[*limit_filters(chain), network_filter("tcp_proxy", proxy)]
     )

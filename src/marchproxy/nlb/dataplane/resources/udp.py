@@ -63,6 +63,7 @@ def session_seconds(listener: Listener) -> float:
 def _routes(admission: Admission) -> matcher_pb2.Matcher:
     sources = admission.sources
     found = {
+        # a cluster that is not there: a datagram for it makes no session, and is counted
         treatment: _to(NOBODY if chain.denied else cluster_name(admission.listener.name))
         for treatment, chain in admission.chains.items()
     }

@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from envoy.config.listener.v3 import listener_pb2
 from google.protobuf import json_format
 
 from marchproxy.engines.envoy.xds.snapshot import check
-from marchproxy.model.listener import Listener
+from marchproxy.model.limit import LimitId, RateLimit
+from marchproxy.model.listener import Listener, TlsTermination
 from marchproxy.model.module import (
     HealthStatus,
     InstanceId,
@@ -18,11 +20,12 @@ from marchproxy.model.module import (
     TrafficEndpoint,
     Version,
 )
-from marchproxy.model.plan import Verdict, compile_plan
+from marchproxy.model.plan import Verdict, compile_plan, spoken_to
 from marchproxy.model.pool import BalancePolicy
-from marchproxy.model.route import VersionWeight
+from marchproxy.model.route import HeaderMatch, PathKind, PathMatch, Route, RouteId, RouteMatch, VersionWeight
 from marchproxy.nlb.dataplane.plane import Forwarding, park
-from marchproxy.nlb.dataplane.resources import Surroundings, build_draft
+from marchproxy.nlb.dataplane.resources import ConnectionLog, Surroundings, build_draft
+from marchproxy.nlb.dataplane.resources.tls import Material
 
 GOLDEN = Path(__file__).parents[4] / "golden" / "nlb"
 WEB = Listener("web", "0.0.0.0", 8000)
@@ -48,6 +51,31 @@ def forwarding(listener: Listener, *instances: ModuleInstance) -> Forwarding:
     return Forwarding(plan, park(plan, instances))
 
 
+def sharing(*listeners: Listener, limits=(), routes=()) -> Forwarding:
+    """Each listener with an instance of its module type that has an endpoint of its protocol."""
+    members = []
+    for number, one in enumerate(listeners, start=1):
+        address, proxied = f"10.0.0.{number}:7000", not one.over_udp
+        endpoint = TrafficEndpoint(one.name, spoken_to(one), address, proxied)
+        members.append(replace(instance(number), module_type=one.module_type, traffic_endpoints=(endpoint,)))
+    verdicts = {(i.instance_id, one.name): Verdict(True) for i in members for one in listeners}
+    return Forwarding(compile_plan(listeners, members, verdicts), {}, limits, routes)
+
+
+def limit(name: str, target: str, **rates: int) -> RateLimit:
+    return RateLimit(LimitId(name), target, **rates)
+
+
+TCP = replace(WEB, name="raw", protocol=Protocol.TCP)
+TLS = replace(WEB, name="one", protocol=Protocol.HTTPS, server_names=("one.example", "*.one.example"))
+ENDED = TlsTermination("/etc/one.crt", "/etc/one.key")
+AI = replace(WEB, name="ai", module_type=ModuleType.AILB)
+DNS = Listener("dns", "0.0.0.0", 53, Protocol.UDP)
+TO_AI = Route(
+    RouteId("chat"),
+    RouteMatch(("ai.example",), PathMatch(PathKind.PREFIX, "/v1"), headers=(HeaderMatch("x-model"),)),
+    module_type=ModuleType.AILB,
+)
 CASES = {
     "nobody": forwarding(WEB),
     "canary": forwarding(CANARY, instance(1), instance(2), instance(3, "v2")),
@@ -60,15 +88,46 @@ CASES = {
     "random": forwarding(replace(WEB, balance=BalancePolicy.RANDOM), instance(1)),
     "source-hash": forwarding(replace(WEB, balance=BalancePolicy.SOURCE_HASH), instance(1)),
     "ipv6-no-idle-timeout": forwarding(Listener("six", "::1", 8000, idle_timeout=0.0), instance(1)),
-}
+    "allow-and-deny": sharing(replace(TCP, allow=("10.0.0.0/8", "fd00::/8"), deny=("10.1.0.0/16", "192.0.2.1"))),
+    "deny": sharing(replace(TCP, deny=("10.1.0.0/16",))),
+    "max-connections": sharing(replace(TCP, max_connections=100)),
+    "limits": sharing(
+        TCP,
+        replace(WEB, port=8001),
+        limits=(
+            limit("of-raw", "listener:raw", per_second=10, burst=50, per_hour=1000),
+            limit("of-module", "module:alb", per_minute=100),
+            limit("of-office", "source:10.0.0.0/8", per_second=5),
+            limit("of-desk", "source:10.1.0.0/16", per_second=1),
+        ),
+    ),
+    "hello": sharing(
+        TLS,
+        replace(TLS, name="h2", server_names=("two.example",), alpn=("h2",)),
+        replace(TLS, name="h1", server_names=("two.example",), alpn=("http/1.1",)),
+        replace(TCP, name="rest"),
+    ),
+    "hello-alone": sharing(replace(TLS, server_names=(), alpn=("h2",))),
+    "proxy-protocol": sharing(replace(TCP, proxy_protocol=True, trusted_proxies=("10.0.0.1",), deny=("10.9.0.0/16",))),
+    "tls": sharing(replace(TLS, tls=replace(ENDED, client_ca="/etc/ca.crt"))),
+    "tls-without-alpn": sharing(replace(TLS, server_names=(), protocol=Protocol.RTMPS, tls=ENDED)),
+    "request": sharing(WEB, AI, routes=(TO_AI,), limits=(limit("of-office", "source:10.0.0.0/8", per_second=5),)),
+    "udp": sharing(replace(DNS, balance=BalancePolicy.SOURCE_HASH, max_connections=100)),
+    "udp-networks": sharing(replace(DNS, allow=("10.0.0.0/8",), deny=("10.1.0.0/16",), idle_timeout=5.0)),
+}  # fmt: skip
+LOGGED = ("tls", "request", "udp-networks")
 
 
-AROUND = Surroundings({f"10.0.0.{number}": f"10.0.0.{number}" for number in range(1, 10)})
+AROUND = Surroundings(
+    {f"10.0.0.{number}": f"10.0.0.{number}" for number in range(1, 10)},
+    {"one": Material(b"crt", b"key", b"ca")},
+)
+LOG = ConnectionLog(Path("/var/log/connections.json"), percent=2.5)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_golden(name: str, update_golden: bool) -> None:
-    draft = build_draft(CASES[name], AROUND)
+    draft = build_draft(CASES[name], replace(AROUND, log=LOG) if name in LOGGED else AROUND)
     check(draft)
     built = {
         f"{resource.type.name} {resource.name}": json_format.MessageToDict(resource.body)
@@ -108,3 +167,47 @@ def test_several_workers_have_a_socket_each():
     shared = build_draft(CASES["canary"], replace(AROUND, workers=2)).resources
     (listener,) = (resource for resource in shared if resource.type.name == "LISTENER")
     assert json_format.MessageToDict(listener.body)["enableReusePort"] is True
+
+
+def pieces(what: Forwarding) -> dict[str, bytes]:
+    """A listener's chains, and what else there is of it but for the way from a connection to its chain.
+
+    Envoy ends the connections of a chain that changed, and all of a listener of which anything else did.
+    """
+    (resource,) = (r for r in build_draft(what, AROUND).resources if r.type.name == "LISTENER")
+    message = listener_pb2.Listener.FromString(resource.body.value)
+    found = {chain.name: chain.SerializeToString(deterministic=True) for chain in message.filter_chains}
+    message.ClearField("filter_chains")
+    message.ClearField("filter_chain_matcher")
+    return found | {"everything": message.SerializeToString(deterministic=True)}
+
+
+@pytest.mark.parametrize(
+    ("change", "touched"),
+    [
+        ({"deny": ("10.1.0.0/16", "10.2.0.0/16")}, set()),
+        ({"deny": ()}, {"raw/denied"}),
+        ({"allow": ("10.0.0.0/8",)}, set()),
+        ({"version_weights": (VersionWeight(Version("v1"), 100),)}, set()),
+        ({"max_connections": 5}, {"raw"}),
+        ({"idle_timeout": 5.0}, {"raw"}),
+        ({"server_names": ("a.example",)}, {"everything"}),
+    ],
+)
+def test_which_changes_end_open_connections(change, touched):
+    before = replace(TCP, deny=("10.1.0.0/16",))
+    old, new = pieces(sharing(before)), pieces(sharing(replace(before, **change)))
+    assert {name for name in old if old[name] != new.get(name)} == touched
+
+
+def test_a_renewed_certificate_is_a_change_of_its_secret_alone():
+    renewed = replace(AROUND, material={"one": Material(b"crt2", b"key2", b"ca")})
+    old, new = (
+        {(r.type.name, r.name): r.version for r in build_draft(CASES["tls"], around).resources}
+        for around in (AROUND, renewed)
+    )
+    assert {key for key in old if old[key] != new[key]} == {("SECRET", "certificate.one")}
+
+
+def test_keys_are_not_printed():
+    assert "key" not in repr(AROUND)
