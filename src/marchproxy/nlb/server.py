@@ -29,10 +29,11 @@ from marchproxy.kit.tasks import every
 from marchproxy.model.state import DesiredState
 from marchproxy.nlb.api import Desk, NlbApi
 from marchproxy.nlb.dataplane.planes import HostPlanes
-from marchproxy.nlb.service.autoscaler import Autoscaler
+from marchproxy.nlb.service.autoscaler import Autoscaler, Means
 from marchproxy.nlb.service.core import Core, Surroundings
 from marchproxy.nlb.service.failings import Failings, marker
 from marchproxy.nlb.service.gauges import NlbGauges
+from marchproxy.nlb.service.journal import Journal
 from marchproxy.nlb.service.leaving import Doorkeeper
 from marchproxy.nlb.service.memory import Saver, load
 from marchproxy.nlb.service.modules import GrpcModules
@@ -165,12 +166,20 @@ def _furnish(tools: _Tools, desired: DesiredState) -> tuple[Desk, Saver]:
         modules=tools.modules,
         observer=observer,
         doorkeeper=Doorkeeper(core, observer, clock),
-        autoscaler=Autoscaler(core, tools.modules, tools.gauges, window=settings.scaling_window),
+        autoscaler=_autoscaler(tools, core, observer),
         gauges=tools.gauges,
         started_at=clock.now(),
         failings=tools.modules.failings,
     )
     return desk, saver
+
+
+def _autoscaler(tools: _Tools, core: Core, observer: Observer) -> Autoscaler:
+    settings = tools.settings
+    means = Means(
+        tools.modules, tools.gauges, Journal(settings.directory() / "scaling.json"), lambda: observer.last
+    )
+    return Autoscaler(core, means, window=settings.scaling_window, drain=settings.drain_seconds)
 
 
 @asynccontextmanager

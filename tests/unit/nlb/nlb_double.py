@@ -23,7 +23,7 @@ from marchproxy.nlb.dataplane.plane import (
     PlaneUnavailable,
     TrafficCounts,
 )
-from marchproxy.nlb.service.autoscaler import Autoscaler
+from marchproxy.nlb.service.autoscaler import Autoscaler, Means
 from marchproxy.nlb.service.core import Core, Surroundings
 from marchproxy.nlb.service.failings import marker
 from marchproxy.nlb.service.gauges import NlbGauges
@@ -124,7 +124,7 @@ class Nlb:
             modules=modules,
             observer=observer,
             doorkeeper=Doorkeeper(self.core, observer, clock),
-            autoscaler=Autoscaler(self.core, modules, gauges, window=settings.scaling_window),
+            autoscaler=Autoscaler(self.core, Means(modules, gauges), window=settings.scaling_window),
             gauges=gauges,
             started_at=Moment(clock.monotonic(), clock.now()).wall,
             failings=modules.failings,

@@ -1,10 +1,12 @@
 """Scaling: what the members of a type say of its load, and whom to ask for how many."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from marchproxy.model.autoscaling import Observation
 from marchproxy.model.module import HealthStatus, InstanceId, ModuleType
+from marchproxy.nlb.dataplane.plane import ConnectionCounts, TrafficCounts
+from marchproxy.nlb.rules.connects import failed_percent
 from marchproxy.nlb.state.member import Member, Standing, Stats
 
 _ENDING = {HealthStatus.STOPPING, HealthStatus.STOPPED}
@@ -28,25 +30,61 @@ def counted(members: Iterable[Member], kind: ModuleType) -> list[Member]:
     ]
 
 
-def observe(members: Iterable[Member], before: Mapping[str, Stats]) -> list[Observation]:
-    """What each member reported; errors are those since its stats in `before`, by registration."""
-    return [_observe(member, before.get(member.registration_id)) for member in members]
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """What the data plane saw go wrong since the last look, in percent of what was attempted.
+
+    `connects` by instance; `unserved`: connections to the type's listeners, and RouteRequests, that led to nobody.
+    """
+
+    connects: Mapping[InstanceId, float] = field(default_factory=dict)
+    unserved: float = 0.0
 
 
-def _observe(member: Member, before: Stats | None) -> Observation:
+def failures(before: TrafficCounts, now: TrafficCounts, listeners: Collection[str]) -> Failures:
+    """The failures of the instances behind these listeners, and of the listeners themselves, between two counts."""
+    connects: dict[InstanceId, float] = {}
+    for (name, instance), counts in now.endpoints.items():
+        percent = failed_percent(before.endpoints.get((name, instance), ConnectionCounts()), counts)
+        if name in listeners and percent:
+            connects[instance] = max(percent, connects.get(instance, 0.0))
+    nothing = ConnectionCounts()
+    old = sum((before.listeners.get(name, nothing) for name in listeners), nothing)
+    new = sum((now.listeners.get(name, nothing) for name in listeners), nothing)
+    return Failures(connects, failed_percent(old, new) or 0.0)
+
+
+def observe(
+    members: Iterable[Member], before: Mapping[str, Stats], seen: Failures | None = None
+) -> list[Observation]:
+    """What each member reported since its stats in `before`, by registration; errors are the worst of all sources."""
+    worst = seen or Failures()
+    return [_observe(member, before.get(member.registration_id), worst) for member in members]
+
+
+def _observe(member: Member, before: Stats | None, worst: Failures) -> Observation:
     heard = member.standing is Standing.ACTIVE and member.last_heard.wall > member.registered_at
     ready = member.effective.health.takes_traffic
+    told = None if before is None or not heard else _error_percent(before, member.stats)
+    errors = max(told or 0.0, worst.connects.get(member.instance.instance_id, 0.0), worst.unserved)
+    error_percent = errors if errors or told is not None else None
     if not heard:
-        return Observation(ready=ready)
+        return Observation(ready=ready, error_percent=error_percent)
     stats = member.stats
     return Observation(
         ready=ready,
         cpu_percent=stats.cpu_usage_percent,
         memory_mb=stats.memory_usage_mb,
         connections=float(member.instance.current_connections),
-        latency_ms=stats.avg_latency_ms,
-        error_percent=None if before is None else _error_percent(before, stats),
+        latency_ms=_latency(before, stats),
+        error_percent=error_percent,
     )
+
+
+def _latency(before: Stats | None, now: Stats) -> float:
+    """The module's own mean over its last window; where nothing was asked since the last look, that is an old one."""
+    idle = before is not None and now.total_requests == before.total_requests
+    return 0.0 if idle else now.avg_latency_ms
 
 
 def _error_percent(before: Stats, now: Stats) -> float | None:

@@ -1,40 +1,26 @@
 """Autoscaler: decides on the number of instances of each type, has their launchers act, and remembers why."""
 
 import asyncio
-from collections import defaultdict, deque
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.autoscaling import Decision, Kind, ScalingState, step
 from marchproxy.model.module import ModuleType
 from marchproxy.model.problem import InvalidValue, RefusalCode, Refused
 from marchproxy.model.scaling import ScalingConfig
-from marchproxy.nlb.rules.scaling import counted, observe, to_ask
+from marchproxy.nlb.dataplane.plane import TrafficCounts
+from marchproxy.nlb.rules.scaling import Failures, counted, failures, observe, to_ask
 from marchproxy.nlb.service.asker import Modules, ModuleSilent
 from marchproxy.nlb.service.core import Core
 from marchproxy.nlb.service.gauges import NlbGauges
+from marchproxy.nlb.service.journal import Entry, Journal
 from marchproxy.nlb.state.member import Member, Stats
 
 _log = get_logger(__name__)
 SCALE_SECONDS = 20.0
-_MOST_ENTRIES = 100
 _MOST_ASKED = 3  # of one decision: launchers that refuse must not use up the round
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One decision, and what came of it; `manual`: asked for over TriggerScaling."""
-
-    at: datetime
-    decision: Decision
-    outcome: str = ""
-    manual: bool = False
-
-    def __str__(self) -> str:
-        who = "by request, " if self.manual else ""
-        return f"{who}{self.decision}" + (f" ({self.outcome})" if self.outcome else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +32,32 @@ class Scaled:
     desired: int
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What an autoscaler works with. `traffic` is what the data plane last counted."""
+
+    modules: Modules
+    gauges: NlbGauges
+    journal: Journal = field(default_factory=Journal)
+    traffic: Callable[[], TrafficCounts] = TrafficCounts
+
+
 class Autoscaler:
     """Acts on one type at a time by one change at a time; types do not wait for one another."""
 
-    def __init__(self, core: Core, modules: Modules, gauges: NlbGauges, *, window: float) -> None:
-        """`window` in seconds: how long nobody must have been needed before instances are removed."""
+    def __init__(self, core: Core, means: Means, *, window: float, drain: float = 0.0) -> None:
+        """`window` in seconds: how long nobody must have been needed before instances are removed.
+
+        `drain` in seconds: how long a launcher may wait for connections of the instances that it removes.
+        """
         self._core = core
-        self._modules = modules
-        self._gauges = gauges
+        self._means = means
         self._window = window
+        self._drain = drain
         self._states: dict[ModuleType, ScalingState] = {}
-        self._entries: dict[ModuleType, deque[Entry]] = defaultdict(lambda: deque(maxlen=_MOST_ENTRIES))
         self._busy: dict[ModuleType, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._before: dict[str, Stats] = {}
+        self._counted = TrafficCounts()
         self._refused: dict[str, str] = {}
         self._overrides: dict[ModuleType, ScalingConfig] = {}
         self._checksum = core.checksum
@@ -78,14 +77,21 @@ class Autoscaler:
         self.config(config.module_type)
         self._overrides[config.module_type] = config
 
+    @property
+    def journal(self) -> Journal:
+        """Every decision."""
+        return self._means.journal
+
     def entries(self, kind: ModuleType) -> tuple[Entry, ...]:
         """The last decisions about a type, the newest last."""
-        return tuple(self._entries[kind]) if kind in self._entries else ()
+        return self.journal.of(kind)
 
     def facts(self) -> Mapping[str, str]:
         """The last decision about each type."""
         return {
-            f"scaling {kind.value}": str(entries[-1]) for kind, entries in self._entries.items() if entries
+            f"scaling {kind.value}": str(entries[-1])
+            for kind in ModuleType
+            if (entries := self.entries(kind))
         }
 
     def wanted(self, kind: ModuleType) -> int | None:
@@ -105,11 +111,15 @@ class Autoscaler:
             if member.registration_id in self._refused
         }
         configs = [config for kind in ModuleType if (config := self.config(kind))]
+        traffic = self._means.traffic()
         self._states = {c.module_type: self._states.get(c.module_type, ScalingState()) for c in configs}
         async with asyncio.TaskGroup() as group:
             for config in configs:
-                group.create_task(self._decide(config), name=f"scale {config.module_type.value}")
+                seen = self._failures(config.module_type, traffic)
+                group.create_task(self._decide(config, seen), name=f"scale {config.module_type.value}")
         self._before = {member.registration_id: member.stats for member in members}
+        self._counted = traffic
+        await self.journal.save()
 
     async def request(self, kind: ModuleType, target: int) -> Scaled:
         """Have a launcher go to `target` instances now, whatever the load says. Raises Refused."""
@@ -119,13 +129,19 @@ class Autoscaler:
             decision = Decision(way, current, target, f"{target} asked for")
             scaled = await self._carry_out(kind, decision, manual=True)
             self._states[kind] = self._changed(self._states.get(kind, ScalingState()))
+            await self.journal.save()
             return scaled
 
-    async def _decide(self, config: ScalingConfig) -> None:
+    def _failures(self, kind: ModuleType, traffic: TrafficCounts) -> Failures:
+        listeners = self._core.world.desired.listeners
+        names = [listener.name for listener in listeners if listener.module_type is kind]
+        return failures(self._counted, traffic, names)
+
+    async def _decide(self, config: ScalingConfig, worst: Failures) -> None:
         kind = config.module_type
         async with self._busy[kind]:
             before = self._states.get(kind, ScalingState())
-            seen = observe(self._members(kind), self._before)
+            seen = observe(self._members(kind), self._before, worst)
             now = self._core.now().monotonic
             after, decision = step(before, seen, config, now, window=self._window)
             if decision.kind is Kind.HOLD:
@@ -141,7 +157,7 @@ class Autoscaler:
 
     async def _carry_out(self, kind: ModuleType, decision: Decision, *, manual: bool) -> Scaled:
         """Act on a decision, which is visible from the beginning. Raises Refused."""
-        entry = Entry(self._core.now().wall, decision, "under way", manual)
+        entry = Entry(self._core.now().wall, decision, manual=manual).begun()
         self._record(kind, entry)
         outcome = "abandoned"
         try:
@@ -151,7 +167,7 @@ class Autoscaler:
             outcome = f"failed: {refused.message}"
             raise
         finally:
-            self._entries[kind][-1] = replace(entry, outcome=outcome)
+            self.journal.conclude(kind, replace(entry, outcome=outcome))
             _log.info("scaling carried out", type=kind.value, way=decision.kind.value, outcome=outcome)
         return scaled
 
@@ -162,18 +178,24 @@ class Autoscaler:
     async def _act(self, kind: ModuleType, target: int) -> Scaled:
         """Ask one launcher after another until one agrees. Raises Refused.
 
-        One that does not answer may be at work all the same, so nobody else is asked in its place.
+        One that does not answer may be at work all the same, so nobody else is asked in its place, and what it does
+        counts as a change. One that the call never reached is passed over like one that refuses.
         """
         members = self._members(kind)
         reasons = []
+        # an answer to "fewer" comes when the instances that go have drained
+        timeout = SCALE_SECONDS + (self._drain if target < len(members) else 0.0)
         for asking in to_ask(members, target, self._refused)[:_MOST_ASKED]:
             instance, registration = asking.member.instance, asking.member.registration_id
             try:
-                accepted, message, running, desired = await self._modules.scale(
-                    instance.address, asking.count, timeout=SCALE_SECONDS
+                accepted, message, running, desired = await self._means.modules.scale(
+                    instance.address, asking.count, timeout=timeout
                 )
             except ModuleSilent as error:
-                raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
+                if error.sent:
+                    return Scaled(f"no answer yet, it may be at work: {error}", len(members), target)
+                reasons.append(f"{instance.instance_id} was not reached: {error}")
+                continue
             if accepted:
                 self._refused.pop(registration, None)
                 words = f"{instance.instance_id}: {message}"
@@ -191,7 +213,7 @@ class Autoscaler:
 
     def _record(self, kind: ModuleType, entry: Entry) -> None:
         decision = entry.decision
-        self._entries[kind].append(entry)
-        self._gauges.scaled(kind.value, decision.kind.value, decision.to)
+        self.journal.add(kind, entry)
+        self._means.gauges.scaled(kind.value, decision.kind.value, decision.to)
         write = _log.debug if decision.kind is Kind.HOLD else _log.info
         write("scaling decided", type=kind.value, decision=str(entry))

@@ -1,26 +1,33 @@
 """The autoscaler over a virtual clock, with launchers that do as they are told."""
 
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from marchproxy.kit.clock import VirtualClock
 from marchproxy.kit.tasks import every
-from marchproxy.model.autoscaling import Kind
-from marchproxy.model.module import HealthStatus, ModuleInstance, ModuleType
+from marchproxy.model.autoscaling import Decision, Kind
+from marchproxy.model.listener import Listener
+from marchproxy.model.module import HealthStatus, InstanceId, ModuleInstance, ModuleType
 from marchproxy.model.problem import InvalidValue, Refused
 from marchproxy.model.scaling import ScalingConfig, ScalingLimits
 from marchproxy.model.state import DesiredState
+from marchproxy.nlb.dataplane.plane import ConnectionCounts, TrafficCounts
 from marchproxy.nlb.service.asker import ModuleSilent
-from marchproxy.nlb.service.autoscaler import SCALE_SECONDS, Autoscaler
+from marchproxy.nlb.service.autoscaler import SCALE_SECONDS, Autoscaler, Means
 from marchproxy.nlb.service.core import Core, Surroundings
 from marchproxy.nlb.service.gauges import NlbGauges
+from marchproxy.nlb.service.journal import MOST_ENTRIES, Entry, Journal
 from marchproxy.nlb.service.memory import Saved, Saver
 from marchproxy.nlb.state.registry import Beat, Patience
 from tests.unit.nlb.nlb_double import PlaneDouble
 
 CONFIG = ScalingConfig(ModuleType.ALB, ScalingLimits(1, 4), connections=10, cooldown=60.0)
+WEB = Listener("web", "127.0.0.1", 8000)
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 class Launchers:
@@ -29,12 +36,13 @@ class Launchers:
     def __init__(self):
         self.asked = []
         self.answers = {}
+        self.timeouts = []
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def scale(self, address, count, *, timeout):
         self.asked.append((address, count))
-        assert timeout == SCALE_SECONDS
+        self.timeouts.append(timeout)
         await self.gate.wait()
         match self.answers.get(address):
             case None:
@@ -55,8 +63,11 @@ class Rig:
         self.prometheus = CollectorRegistry()
         gauges = NlbGauges(self.prometheus)
         around = Surroundings(PlaneDouble(), self.modules, Saver(path), gauges, self.clock, Patience())
-        self.core = Core(around, Saved(), DesiredState(scaling=configs or (CONFIG,)))
-        self.scaler = Autoscaler(self.core, self.modules, gauges, window=90.0)
+        self.core = Core(around, Saved(), DesiredState(listeners=(WEB,), scaling=configs or (CONFIG,)))
+        self.traffic = TrafficCounts()
+        self.journal = Journal()  # none on disk: a thread knows no virtual time
+        means = Means(self.modules, gauges, self.journal, lambda: self.traffic)
+        self.scaler = Autoscaler(self.core, means, window=90.0, drain=5.0)
 
     def join(self, name):
         instance = ModuleInstance(name, ModuleType.ALB, f"{name}:1", health=HealthStatus.HEALTHY)
@@ -167,8 +178,86 @@ async def test_requests_are_recorded_and_their_bounds_hold_until_the_next_config
         await rig.scaler.request(ModuleType.ALB, 2)
 
 
-async def test_the_log_of_decisions_is_bounded(rig):
+async def test_one_that_was_not_reached_is_passed_over(rig):
+    for name in ("a", "b"):
+        rig.join(name)
+    rig.modules.answers = {"a:1": ModuleSilent("connection refused", sent=False, refused=True)}
+    rig.beat(a=15, b=15)
+    await rig.scaler.look()
+    assert rig.modules.asked == [("a:1", 2), ("b:1", 2)]
+    assert rig.last.outcome == "b: done"
+
+
+async def test_what_may_be_at_work_counts_as_a_change(rig):
     rig.join("a")
-    for _ in range(150):
+    rig.modules.answers = {"a:1": ModuleSilent("a:1: DEADLINE_EXCEEDED")}
+    rig.beat(a=25)
+    await rig.scaler.look()
+    rig.beat(a=25)
+    await rig.scaler.look()
+    assert "cooldown" in rig.last.decision.reason
+    assert len(rig.modules.asked) == 1
+
+
+async def test_fewer_instances_may_take_their_drain(rig):
+    for name in ("a", "a.2"):
+        rig.join(name)
+    await rig.scaler.request(ModuleType.ALB, 1)
+    await rig.scaler.request(ModuleType.ALB, 3)
+    assert rig.modules.timeouts == [SCALE_SECONDS + 5.0, SCALE_SECONDS]
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        TrafficCounts({}, {("web", InstanceId("a")): ConnectionCounts(total=10, failed=2)}),
+        TrafficCounts({"web": ConnectionCounts(total=10, failed=2)}),
+    ],
+    ids=["connects to an instance", "connections that reached nobody"],
+)
+async def test_failures_that_the_data_plane_sees_bring_an_instance(tmp_path, counts):
+    rig = Rig(tmp_path / "registry.json", replace(CONFIG, max_error_percent=10))
+    rig.join("a")
+    rig.beat(a=1)
+    await rig.scaler.look()
+    assert rig.modules.asked == []
+    rig.traffic = counts
+    rig.beat(a=1)
+    await rig.scaler.look()
+    assert rig.last.decision.reason == "errors 20.0 % of 10 % allowed"
+    assert rig.modules.asked == [("a:1", 2)]
+
+
+async def test_of_decisions_that_change_nothing_the_last_is_kept(rig):
+    rig.join("a")
+    for _ in range(3):
+        rig.clock.advance(30)
         await rig.scaler.look()
-    assert len(rig.scaler.entries(ModuleType.ALB)) == 100
+    assert [entry.at for entry in rig.scaler.entries(ModuleType.ALB)] == [rig.clock.now()]
+
+
+def test_the_journal_is_bounded():
+    journal = Journal()
+    for number in range(MOST_ENTRIES + 50):
+        journal.add(ModuleType.ALB, Entry(NOW, Decision(Kind.UP, number, number + 1, "load")))
+    assert [journal.of(ModuleType.ALB)[index].decision.from_ for index in (0, -1)] == [50, 149]
+
+
+async def test_the_journal_outlives_a_restart(tmp_path):
+    journal = Journal(tmp_path / "scaling.json")
+    done = Entry(NOW, Decision(Kind.UP, 1, 3, "load"), "a: done", manual=True)
+    journal.add(ModuleType.ALB, done)
+    journal.add(ModuleType.ALB, Entry(NOW, Decision(Kind.DOWN, 3, 2, "no load")).begun())
+    journal.add(ModuleType.RTMP, Entry(NOW, Decision(Kind.HOLD, 1, 1, "steady")))
+    await journal.save()
+    again = Journal(tmp_path / "scaling.json")
+    assert again.of(ModuleType.ALB)[0] == done
+    assert again.of(ModuleType.ALB)[1].outcome == "abandoned: the NLB was restarted"
+    assert again.of(ModuleType.RTMP) == journal.of(ModuleType.RTMP)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"format": 9}', '{"format": 1, "entries": [{}]}'])
+def test_a_damaged_journal_is_left_behind(tmp_path, content):
+    path = tmp_path / "scaling.json"
+    path.write_text(content)
+    assert Journal(path).all() == []
