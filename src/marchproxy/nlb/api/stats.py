@@ -1,10 +1,13 @@
 """Stats and members as messages."""
 
+from marchproxy.contract.convert.enums import MODULE_TYPES
 from marchproxy.contract.convert.faults import Faults
 from marchproxy.contract.convert.instance import instance_to_pb
 from marchproxy.contract.convert.times import moment_to_pb, read_moment
-from marchproxy.contract.pb import types_pb2
+from marchproxy.contract.pb import nlb_pb2, types_pb2
+from marchproxy.model.module import ModuleType
 from marchproxy.model.problem import InvalidValue, Problem
+from marchproxy.nlb.service.journal import Entry
 from marchproxy.nlb.state.member import Member, Stats
 
 _MOST_CUSTOM = 64  # entries of custom_stats that are kept
@@ -59,6 +62,21 @@ def member_to_pb(member: Member) -> types_pb2.ModuleInstance:
     pb.registration_id = member.registration_id
     pb.last_heartbeat.CopyFrom(moment_to_pb(member.last_heard.wall))
     return pb
+
+
+def decision_to_pb(kind: ModuleType, entry: Entry) -> nlb_pb2.ScalingDecision:
+    """What the autoscaler decided about a type."""
+    decision = entry.decision
+    return nlb_pb2.ScalingDecision(
+        module_type=MODULE_TYPES.to_pb(kind),
+        decided_at=moment_to_pb(entry.at),
+        way=decision.kind.value,
+        current_instances=decision.from_,
+        wanted_instances=decision.to,
+        reason=decision.reason,
+        outcome=entry.outcome,
+        manual=entry.manual,
+    )
 
 
 def require(present: bool, path: str) -> None:  # noqa: FBT001 - a condition, not an option

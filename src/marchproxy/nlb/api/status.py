@@ -12,7 +12,7 @@ from marchproxy.contract.pb import nlb_pb2
 from marchproxy.kit.grpc.calls import Context
 from marchproxy.model.module import HealthStatus, InstanceId
 from marchproxy.nlb.api.desk import Desk
-from marchproxy.nlb.api.stats import member_to_pb
+from marchproxy.nlb.api.stats import decision_to_pb, member_to_pb
 from marchproxy.nlb.dataplane.plane import PlaneUnavailable
 from marchproxy.nlb.service.asker import ModuleSilent
 from marchproxy.nlb.state.member import Member
@@ -93,6 +93,7 @@ class StatusApi:
                 for plan in core.applier.forwarding.plan.listeners
             ],
             config_checksum=core.checksum,
+            scaling=[decision_to_pb(kind, entry) for kind, entry in self._desk.autoscaler.journal.all()],
         )
 
     def _plane_of(self, listener: str) -> str:

@@ -1,7 +1,7 @@
 """Autoscaler: decides on the number of instances of each type, has their launchers act, and remembers why."""
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -58,6 +58,7 @@ class Autoscaler:
         self._busy: dict[ModuleType, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._before: dict[str, Stats] = {}
         self._counted = TrafficCounts()
+        self._answered: Counter[tuple[str, bool]] = Counter()
         self._refused: dict[str, str] = {}
         self._overrides: dict[ModuleType, ScalingConfig] = {}
         self._checksum = core.checksum
@@ -119,6 +120,7 @@ class Autoscaler:
                 group.create_task(self._decide(config, seen), name=f"scale {config.module_type.value}")
         self._before = {member.registration_id: member.stats for member in members}
         self._counted = traffic
+        self._answered = self._means.gauges.answers.copy()
         await self.journal.save()
 
     async def request(self, kind: ModuleType, target: int) -> Scaled:
@@ -135,7 +137,11 @@ class Autoscaler:
     def _failures(self, kind: ModuleType, traffic: TrafficCounts) -> Failures:
         listeners = self._core.world.desired.listeners
         names = [listener.name for listener in listeners if listener.module_type is kind]
-        return failures(self._counted, traffic, names)
+        seen = failures(self._counted, traffic, names)
+        answers = self._means.gauges.answers - self._answered
+        nowhere = sum(answers[name, False] for name in names)
+        asked = nowhere + sum(answers[name, True] for name in names)
+        return replace(seen, unserved=max(seen.unserved, 100 * nowhere / asked)) if nowhere else seen
 
     async def _decide(self, config: ScalingConfig, worst: Failures) -> None:
         kind = config.module_type

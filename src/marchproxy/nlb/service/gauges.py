@@ -13,9 +13,10 @@ _APPLY_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 
 
 class NlbGauges:
-    """Metrics of one NLB, in the registry given."""
+    """Metrics of one NLB, in the registry given. `answers`: RouteRequests by listener, and whether they led anywhere."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.answers: Tally[tuple[str, bool]] = Tally()
         self._registry = registry
         self._applies = Counter(
             "marchproxy_nlb_plan_applies",
@@ -80,6 +81,7 @@ class NlbGauges:
 
     def decided(self, listener: str, *, routed: bool) -> None:
         """Count an answer to RouteRequest. `listener` is one that exists, or empty."""
+        self.answers[listener, routed] += 1
         self._decisions.labels(listener, str(routed).lower()).inc()
 
     def scaled(self, module_type: str, way: str, wanted: int) -> None:

@@ -526,6 +526,8 @@ async def test_a_scaling_request_honours_its_bounds_and_is_told_to_the_modules(n
     assert (beat.should_scale, beat.instructions["instances"]) == (True, "3")
     status = await nlb.stub.GetNLBStatus(nlb_pb2.GetNLBStatusRequest())
     assert status.details["scaling alb"].startswith("by request, up 1 → 3")
+    (decision,) = status.scaling
+    assert (decision.way, decision.wanted_instances, decision.manual) == ("up", 3, True)
 
 
 async def test_metrics_are_kept_filtered_and_streamed(nlb, a):

@@ -61,7 +61,7 @@ class Rig:
         self.clock = VirtualClock()
         self.modules = Launchers()
         self.prometheus = CollectorRegistry()
-        gauges = NlbGauges(self.prometheus)
+        gauges = self.gauges = NlbGauges(self.prometheus)
         around = Surroundings(PlaneDouble(), self.modules, Saver(path), gauges, self.clock, Patience())
         self.core = Core(around, Saved(), DesiredState(listeners=(WEB,), scaling=configs or (CONFIG,)))
         self.traffic = TrafficCounts()
@@ -226,6 +226,16 @@ async def test_failures_that_the_data_plane_sees_bring_an_instance(tmp_path, cou
     await rig.scaler.look()
     assert rig.last.decision.reason == "errors 20.0 % of 10 % allowed"
     assert rig.modules.asked == [("a:1", 2)]
+
+
+async def test_questions_that_led_nowhere_bring_an_instance(tmp_path):
+    rig = Rig(tmp_path / "registry.json", replace(CONFIG, max_error_percent=10))
+    rig.join("a")
+    for routed in (True, True, True, False):
+        rig.gauges.decided("web", routed=routed)
+    rig.beat(a=1)
+    await rig.scaler.look()
+    assert rig.last.decision.reason == "errors 25.0 % of 10 % allowed"
 
 
 async def test_of_decisions_that_change_nothing_the_last_is_kept(rig):
