@@ -61,8 +61,10 @@ class Applier:
         """Hold the data plane and get a function that applies a forwarding of one's own.
 
         The function raises PlaneRefused and PlaneUnavailable; commit what the forwarding came from inside the block.
+        Even the same forwarding is applied again: files that it names, such as certificates, may be others now.
         """
         async with self._turn:
+            self._fresh = True
             yield self._apply
 
     async def apply_wanted(self) -> None:
