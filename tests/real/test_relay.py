@@ -18,21 +18,20 @@ import uvloop
 
 from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.listening import PortInUse
-from marchproxy.kit.settings import HostPort
+from marchproxy.model.listener import Listener
 from marchproxy.model.module import InstanceId, TrafficEndpoint, Version
 from marchproxy.model.module import Protocol as Served
-from marchproxy.model.plan import Target
-from marchproxy.nlb.dataplane.relay import Outcome, RelayLimits, RelayListener
-from marchproxy.wire.detect import ALL, Protocol
+from marchproxy.model.plan import ForwardingPlan, ListenerPlan, Target, VersionTargets
+from marchproxy.model.pool import BalancePolicy
+from marchproxy.nlb.dataplane.plane import Forwarding
+from marchproxy.nlb.dataplane.relay import Carrier, RelayLimits
 from tests.nlb_module import free_port
 from tests.unit.wire.detect.crafted import FIRSTS
 
-HEAD = b"SSH-2.0-test\r\n"
+HEAD = b"PING\r\n"  # an inline command of Redis
 MB = 1 << 20
 CLIENTS = {}
-LIMITS = RelayLimits(
-    detection_seconds=1.0, silence_seconds=0.2, connect_seconds=1.0, idle_seconds=30.0, linger_seconds=5.0
-)
+LIMITS = RelayLimits(detection_seconds=1.0, silence_seconds=0.2, connect_seconds=1.0, linger_seconds=5.0)
 
 
 def on_uvloop(test):
@@ -45,9 +44,9 @@ def on_uvloop(test):
     return run
 
 
-def target(port, name="a", *, proxy=False):
+def target(port, name="a", *, proxy=False, weight=100):
     endpoint = TrafficEndpoint("traffic", Served.TCP, f"127.0.0.1:{port}", proxy)
-    return Target(InstanceId(name), Version("v1"), endpoint, 100)
+    return Target(InstanceId(name), Version("v1"), endpoint, weight)
 
 
 @asynccontextmanager
@@ -66,25 +65,56 @@ async def serving(handle):
         server.close()
 
 
+def plan_of(*targets, name="redis", protocol=Served.REDIS, port=0, **more):
+    """A listener in front of these targets; of several, the first that is left has the next connection."""
+    listener = Listener(name, "127.0.0.1", port, protocol, balance=BalancePolicy.LEAST_CONNECTIONS, **more)
+    return ListenerPlan(listener, (VersionTargets(Version("v1"), 100, targets),) if targets else ())
+
+
+class Relay:
+    """A carrier with one port, which the tests talk to."""
+
+    def __init__(self, group, limits):
+        self.carrier = Carrier(group, limits, SystemClock())
+        self.port = free_port()
+
+    async def apply(self, *plans, limits=()):
+        placed = [replace(plan, listener=replace(plan.listener, port=self.port)) for plan in plans]
+        await self.carrier.apply(Forwarding(ForwardingPlan(tuple(placed)), limits=limits), drain_seconds=0.5)
+
+    def counts(self, name="redis"):
+        return self.carrier.counts().listeners[name]
+
+    def of(self, instance, name="redis"):
+        return self.carrier.counts().endpoints[name, instance]
+
+    def outcomes(self):
+        found = Counter()
+        for (_, outcome), count in self.carrier.counts().closes.items():
+            found[outcome] += count
+        return dict(found)
+
+    @property
+    def links(self):
+        return [link for listener in self.carrier._listeners() for link in listener.links]
+
+
 @asynccontextmanager
-async def relaying(*targets, choose=None, limits=LIMITS, enabled=ALL):
-    address = HostPort("127.0.0.1", 0)
-    listener = RelayListener(
-        address, choose or (lambda _detected, _peer: targets), limits, SystemClock(), enabled=enabled
-    )
+async def relaying(*targets, plans=(), limits=LIMITS, rates=(), **more):
     async with asyncio.TaskGroup() as group:
-        await listener.start(group)
+        relay = Relay(group, limits)
+        await relay.apply(*(plans or [plan_of(*targets, **more)]), limits=rates)
         try:
-            yield listener
+            yield relay
         finally:
-            await listener.stop(0)
-            for writer in CLIENTS.pop(listener, ()):
+            await relay.carrier.stop(0)
+            for writer in CLIENTS.pop(relay, ()):
                 writer.transport.abort()
 
 
-async def connect(listener, first=b""):
-    reader, writer = await asyncio.open_connection("127.0.0.1", listener.address.port, limit=MB)
-    CLIENTS.setdefault(listener, []).append(writer)
+async def connect(relay, first=b""):
+    reader, writer = await asyncio.open_connection("127.0.0.1", relay.port, limit=MB)
+    CLIENTS.setdefault(relay, []).append(writer)
     writer.write(first)
     return reader, writer
 
@@ -133,20 +163,19 @@ async def test_100_mb_both_ways_at_once():
             await writer.drain()
         writer.write_eof()
 
-    async with serving(echo) as port, relaying(target(port)) as listener:
-        reader, writer = await connect(listener, HEAD)
+    async with serving(echo) as port, relaying(target(port)) as relay:
+        reader, writer = await connect(relay, HEAD)
         async with asyncio.TaskGroup() as group:
             group.create_task(send(writer))
             while data := await reader.read(MB):
                 received.update(data)
         writer.close()
         assert received.digest() == sent.digest()
-        await until(lambda: not listener.counts().active)
-        counts = listener.counts()
-    size = rounds * MB + len(HEAD)
-    assert counts.outcomes == {Outcome.FINISHED: 1}
-    for traffic in (counts.protocols[Protocol.SSH], counts.targets["a"]):
-        assert (traffic.from_client, traffic.from_target, traffic.connections) == (size, size, 1)
+        await until(lambda: not relay.links)
+        size = rounds * MB + len(HEAD)
+        assert relay.outcomes() == {"finished": 1}
+        for counts in (relay.counts(), relay.of("a")):
+            assert (counts.received, counts.sent, counts.total, counts.active) == (size, size, 1, 0)
 
 
 @on_uvloop
@@ -156,8 +185,8 @@ async def test_half_close_by_the_client():
         await asyncio.sleep(0.1)
         writer.write(b"%d bytes" % size)
 
-    async with serving(count_then_answer) as port, relaying(target(port)) as listener:
-        reader, writer = await connect(listener, HEAD + b"x" * 1000)
+    async with serving(count_then_answer) as port, relaying(target(port)) as relay:
+        reader, writer = await connect(relay, HEAD + b"x" * 1000)
         writer.write_eof()
         assert await closed_by_peer(reader) == b"%d bytes" % (len(HEAD) + 1000)
 
@@ -171,19 +200,19 @@ async def test_half_close_by_the_target():
         writer.write_eof()
         rest.set_result(await reader.read())
 
-    async with serving(greet_then_listen) as port, relaying(target(port)) as listener:
-        reader, writer = await connect(listener, HEAD)
+    async with serving(greet_then_listen) as port, relaying(target(port)) as relay:
+        reader, writer = await connect(relay, HEAD)
         assert await reader.read() == b"greeting"
         writer.write(b"still talking")
         writer.write_eof()
         assert await asyncio.wait_for(rest, 5) == HEAD + b"still talking"
-        await until(lambda: listener.counts().outcomes == {Outcome.FINISHED: 1})
+        await until(lambda: relay.outcomes() == {"finished": 1})
 
 
 @on_uvloop
 async def test_byte_by_byte_arrives_whole():
-    async with serving(echo) as port, relaying(target(port)) as listener:
-        reader, writer = await connect(listener)
+    async with serving(echo) as port, relaying(target(port)) as relay:
+        reader, writer = await connect(relay)
         for byte in FIRSTS["redis-cli"]:
             writer.write(bytes((byte,)))
             await asyncio.sleep(0.002)
@@ -202,11 +231,11 @@ async def test_slow_reader_holds_the_sender_back():
             writer.write(block)
             await writer.drain()
 
-    async with serving(pour) as port, relaying(target(port)) as listener:
-        reader, writer = await connect(listener, HEAD)
+    async with serving(pour) as port, relaying(target(port)) as relay:
+        reader, writer = await connect(relay, HEAD)
         await reader.readexactly(1)
         seen = -1
-        while seen != (seen := listener.counts().targets["a"].from_target):
+        while seen != (seen := relay.of("a").sent):
             await asyncio.sleep(0.3)
         # two kernel buffers, a stream's limit here, and no more than the high-water mark and one read in the relay
         assert seen < 24 * MB
@@ -222,8 +251,8 @@ async def test_a_thousand_at_once():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8192)), hard))
 
-    async def talk(listener, number):
-        reader, writer = await connect(listener, HEAD)
+    async def talk(relay, number):
+        reader, writer = await connect(relay, HEAD)
         await reader.readexactly(len(HEAD))
         everyone.append(number)
         await counted.wait()
@@ -234,15 +263,15 @@ async def test_a_thousand_at_once():
         writer.close()
 
     everyone, counted = [], asyncio.Event()
-    async with serving(echo) as port, relaying(target(port)) as listener:
+    async with serving(echo) as port, relaying(target(port)) as relay:
         async with asyncio.TaskGroup() as group:
             for number in range(1000):
-                group.create_task(talk(listener, number))
+                group.create_task(talk(relay, number))
             await until(lambda: len(everyone) == 1000, 30)
-            assert listener.counts().active == 1000
+            assert relay.counts().active == 1000
             counted.set()
-        await until(lambda: not listener.counts().active)
-        assert listener.counts().outcomes == {Outcome.FINISHED: 1000}
+        await until(lambda: not relay.links)
+        assert relay.outcomes() == {"finished": 1000}
 
 
 # -- who gets it
@@ -254,50 +283,48 @@ async def test_one_port_many_protocols():
 
     def receive_for(protocol):
         async def receive(reader, writer):
-            if protocol is Protocol.MYSQL:
+            if protocol is Served.MYSQL:
                 writer.write(b"greeting")
             arrived.put_nowait((protocol, await reader.read()))
 
         return receive
 
+    expected = {
+        "curl-http1": Served.HTTP,
+        "h2load-h2c": Served.HTTP,
+        "openssl-sni-alpn": Served.HTTPS,
+        "psql-ssl": Served.POSTGRES,
+        "pymongo": Served.MONGODB,
+        "redis-cli": Served.REDIS,
+        "ffmpeg-rtmp": Served.RTMP,
+        "ssh": Served.TCP,
+    }
     async with contextlib.AsyncExitStack() as stack:
-        ports = {p: await stack.enter_async_context(serving(receive_for(p))) for p in Protocol}
-
-        def choose(detected, _peer):
-            return [target(ports[detected.protocol], detected.protocol.value)]
-
-        listener = await stack.enter_async_context(relaying(choose=choose))
-        expected = {
-            "curl-http1": Protocol.HTTP1,
-            "h2load-h2c": Protocol.HTTP2,
-            "openssl-sni-alpn": Protocol.TLS,
-            "psql-ssl": Protocol.POSTGRES,
-            "pymongo": Protocol.MONGODB,
-            "redis-cli": Protocol.REDIS,
-            "ffmpeg-rtmp": Protocol.RTMP,
-            "ssh": Protocol.SSH,
-        }
+        plans = []
+        for protocol in (*dict.fromkeys(expected.values()), Served.MYSQL):
+            port = await stack.enter_async_context(serving(receive_for(protocol)))
+            plans.append(plan_of(target(port), name=protocol.value, protocol=protocol))
+        relay = await stack.enter_async_context(relaying(plans=plans))
         for name, protocol in expected.items():
-            _, writer = await connect(listener, FIRSTS[name])
+            _, writer = await connect(relay, FIRSTS[name])
             writer.write_eof()
             assert await asyncio.wait_for(arrived.get(), 5) == (protocol, FIRSTS[name])
             writer.close()
-        reader, writer = await connect(listener)
+        reader, writer = await connect(relay)
         assert await asyncio.wait_for(reader.readexactly(8), 2) == b"greeting"
         writer.write(b"login")
         writer.write_eof()
-        assert await asyncio.wait_for(arrived.get(), 5) == (Protocol.MYSQL, b"login")
+        assert await asyncio.wait_for(arrived.get(), 5) == (Served.MYSQL, b"login")
         writer.close()
-        await until(lambda: not listener.counts().active)
-        assert {p: t.connections for p, t in listener.counts().protocols.items()} == dict.fromkeys(
-            Protocol, 1
-        )
+        await until(lambda: not relay.links)
+        totals = {plan.listener.name: relay.counts(plan.listener.name).total for plan in plans}
+        assert totals == dict.fromkeys(totals, 1) | {"http": 2}
 
 
 @on_uvloop
 async def test_proxy_header_comes_first():
-    async with serving(echo) as port, relaying(target(port, proxy=True)) as listener:
-        reader, writer = await connect(listener, HEAD)
+    async with serving(echo) as port, relaying(target(port, proxy=True)) as relay:
+        reader, writer = await connect(relay, HEAD)
         client_port = writer.get_extra_info("sockname")[1]
         header = await reader.readexactly(28)
         assert header[:16] == bytes.fromhex("0d0a0d0a000d0a515549540a2111000c")
@@ -305,7 +332,7 @@ async def test_proxy_header_comes_first():
             b"\x7f\0\0\1",
             b"\x7f\0\0\1",
             client_port,
-            listener.address.port,
+            relay.port,
         )
         assert await reader.readexactly(len(HEAD)) == HEAD
         writer.close()
@@ -313,32 +340,26 @@ async def test_proxy_header_comes_first():
 
 @on_uvloop
 async def test_refused_target_then_the_next():
-    async with serving(echo) as port, relaying(target(free_port(), "dead"), target(port)) as listener:
-        reader, writer = await connect(listener, HEAD)
+    async with (
+        serving(echo) as port,
+        relaying(target(free_port(), "dead", weight=1000), target(port)) as relay,
+    ):
+        reader, writer = await connect(relay, HEAD)
         assert await reader.readexactly(len(HEAD)) == HEAD
-        targets = listener.counts().targets
-        assert (targets["dead"].failed, targets["dead"].connections, targets["a"].active) == (1, 0, 1)
+        dead = relay.of("dead")
+        assert (dead.failed, dead.total, dead.active, relay.of("a").active) == (1, 0, 0, 1)
         writer.close()
 
 
-@pytest.mark.parametrize(
-    ("choose", "failed"),
-    [
-        (lambda _detected, _peer: (), 0),
-        (lambda _detected, _peer: [target(free_port(), "dead")] * 9, LIMITS.connect_attempts),
-        (lambda _detected, _peer: 1 / 0, 0),
-    ],
-    ids=["nobody", "all dead", "a faulty choice"],
-)
+@pytest.mark.parametrize("dead", [0, 1, 9])
 @on_uvloop
-async def test_nobody_takes_it(choose, failed):
-    async with relaying(choose=choose) as listener:
-        reader, _ = await connect(listener, HEAD)
+async def test_nobody_takes_it(dead):
+    async with relaying(*(target(free_port(), f"dead{number}") for number in range(dead))) as relay:
+        reader, _ = await connect(relay, HEAD)
         assert await closed_by_peer(reader) == b""
-        counts = listener.counts()
-        assert counts.outcomes == {Outcome.REFUSED: 1}
-        assert counts.protocols[Protocol.SSH].failed == 1
-        assert sum(traffic.failed for traffic in counts.targets.values()) == failed
+        assert relay.outcomes() == {"refused": 1}
+        failed = sum(counts.failed for counts in relay.carrier.counts().endpoints.values())
+        assert failed == min(dead, LIMITS.connect_attempts)
 
 
 @asynccontextmanager
@@ -361,25 +382,25 @@ async def test_silent_target_then_the_next():
     async with (
         deaf_port() as deaf,
         serving(echo) as port,
-        relaying(target(deaf, "deaf"), target(port), limits=limits) as listener,
+        relaying(target(deaf, "deaf", weight=1000), target(port), limits=limits) as relay,
     ):
-        reader, writer = await connect(listener, HEAD)
+        reader, writer = await connect(relay, HEAD)
         assert await asyncio.wait_for(reader.readexactly(len(HEAD)), 3) == HEAD
-        assert listener.counts().targets["deaf"].failed == 1
+        assert relay.of("deaf").failed == 1
         writer.close()
 
 
 @pytest.mark.parametrize("more", [0, MB])
 @on_uvloop
 async def test_client_gone_while_connecting(more):
-    async with deaf_port() as deaf, relaying(target(deaf)) as listener:
-        _, writer = await connect(listener, HEAD + bytes(more))
-        await until(lambda: Protocol.SSH in listener.counts().protocols)
+    async with deaf_port() as deaf, relaying(target(deaf)) as relay:
+        _, writer = await connect(relay, HEAD + bytes(more))
+        await until(lambda: relay.of("a").active)
         await asyncio.sleep(0.1)
         reset(writer)
-        await until(lambda: not listener.counts().active)
+        await until(lambda: not relay.links)
         # beyond the high-water mark the client is not read, so that its end shows when the attempt does
-        assert listener.counts().outcomes == {Outcome.REFUSED if more else Outcome.CLIENT_GONE: 1}
+        assert relay.outcomes() == {"refused" if more else "client_gone": 1}
 
 
 # -- bad ends, each of them counted
@@ -388,18 +409,18 @@ async def test_client_gone_while_connecting(more):
 @pytest.mark.parametrize("first", [b"\xff" * 64, b"hallo world\r\n", b"GET /" + b"a" * 20_000])
 @on_uvloop
 async def test_garbage_is_closed(first):
-    async with relaying() as listener:
-        reader, _ = await connect(listener, first)
+    async with relaying() as relay:
+        reader, _ = await connect(relay, first)
         started = time.monotonic()
         assert await closed_by_peer(reader) == b""
         assert time.monotonic() - started < 0.5
-        assert listener.counts().outcomes == {Outcome.UNKNOWN: 1}
+        assert relay.outcomes() == {"unknown": 1}
 
 
 @on_uvloop
 async def test_slow_loris_is_closed_at_the_limit():
-    async with relaying() as listener:
-        reader, writer = await connect(listener)
+    async with relaying() as relay:
+        reader, writer = await connect(relay)
         started = time.monotonic()
         with contextlib.suppress(ConnectionError):
             for byte in b"GET /" + b"a" * 100:
@@ -408,40 +429,40 @@ async def test_slow_loris_is_closed_at_the_limit():
                 writer.write(bytes((byte,)))
                 await asyncio.sleep(0.1)
         assert LIMITS.detection_seconds * 0.9 < time.monotonic() - started < LIMITS.detection_seconds + 0.5
-        assert listener.counts().outcomes == {Outcome.TIMEOUT: 1}
+        assert relay.outcomes() == {"timeout": 1}
 
 
 @on_uvloop
 async def test_silence_without_mysql_is_closed_at_the_limit():
-    async with relaying(enabled=ALL - {Protocol.MYSQL}) as listener:
-        reader, _ = await connect(listener)
+    async with relaying() as relay:
+        reader, _ = await connect(relay)
         assert await closed_by_peer(reader) == b""
-        assert listener.counts().outcomes == {Outcome.TIMEOUT: 1}
+        assert relay.outcomes() == {"timeout": 1}
 
 
-@pytest.mark.parametrize(("first", "outcome"), [(b"", Outcome.CLIENT_GONE), (b"GET / HT", Outcome.UNKNOWN)])
+@pytest.mark.parametrize(("first", "outcome"), [(b"", "client_gone"), (b"GET / HT", "unknown")])
 @on_uvloop
 async def test_client_that_ends_before_it_is_known(first, outcome):
-    async with relaying() as listener:
-        _, writer = await connect(listener, first)
+    async with relaying() as relay:
+        _, writer = await connect(relay, first)
         writer.close()
-        await until(lambda: listener.counts().outcomes == {outcome: 1})
-        await until(lambda: not listener.counts().active)
+        await until(lambda: relay.outcomes() == {outcome: 1})
+        await until(lambda: not relay.links)
 
 
 @on_uvloop
 async def test_idle_connection_is_closed_and_a_busy_one_is_not():
     async with (
         serving(echo) as port,
-        relaying(target(port), limits=replace(LIMITS, idle_seconds=0.6)) as listener,
+        relaying(target(port), idle_timeout=0.6) as relay,
     ):
-        idle_reader, _ = await connect(listener, HEAD)
-        reader, writer = await connect(listener, HEAD)
+        idle_reader, _ = await connect(relay, HEAD)
+        reader, writer = await connect(relay, HEAD)
         for _ in range(12):
             writer.write(b"x")
             await asyncio.sleep(0.1)
         assert await closed_by_peer(idle_reader) == HEAD
-        assert listener.counts().outcomes == {Outcome.IDLE: 1}
+        assert relay.outcomes() == {"idle": 1}
         assert await reader.readexactly(len(HEAD) + 12)
         writer.close()
 
@@ -458,12 +479,12 @@ async def test_reset_by_the_client_ends_the_target():
         finally:
             ended.set_result(None)
 
-    async with serving(watch) as port, relaying(target(port)) as listener:
-        reader, writer = await connect(listener, HEAD)
+    async with serving(watch) as port, relaying(target(port)) as relay:
+        reader, writer = await connect(relay, HEAD)
         await reader.readexactly(1)
         reset(writer)
         await asyncio.wait_for(ended, 5)
-        await until(lambda: listener.counts().outcomes == {Outcome.RESET: 1})
+        await until(lambda: relay.outcomes() == {"reset": 1})
 
 
 @on_uvloop
@@ -474,10 +495,10 @@ async def test_reset_by_the_target_ends_the_client_after_what_was_sent():
         await asyncio.sleep(0.1)
         reset(writer)
 
-    async with serving(answer_then_reset) as port, relaying(target(port)) as listener:
-        reader, _ = await connect(listener, HEAD)
+    async with serving(answer_then_reset) as port, relaying(target(port)) as relay:
+        reader, _ = await connect(relay, HEAD)
         assert await closed_by_peer(reader) == b"last words"
-        await until(lambda: listener.counts().outcomes == {Outcome.RESET: 1})
+        await until(lambda: relay.outcomes() == {"reset": 1})
 
 
 @on_uvloop
@@ -491,30 +512,33 @@ async def test_client_that_never_reads_its_end_is_aborted():
                     await writer.drain()
         reset(writer)
 
-    limits = replace(LIMITS, linger_seconds=0.3, idle_seconds=1.0)
-    async with serving(pour_then_reset) as port, relaying(target(port), limits=limits) as listener:
-        _, writer = await connect(listener, HEAD)
+    limits = replace(LIMITS, linger_seconds=0.3)
+    async with (
+        serving(pour_then_reset) as port,
+        relaying(target(port), limits=limits, idle_timeout=1.0) as relay,
+    ):
+        _, writer = await connect(relay, HEAD)
         writer.transport.pause_reading()
-        await until(lambda: listener.counts().targets)
-        await until(lambda: not listener.counts().active)
+        await until(lambda: relay.of("a").total)
+        await until(lambda: not relay.links)
         writer.close()
 
 
 @on_uvloop
 async def test_over_the_limit_of_connections():
     limits = replace(LIMITS, max_connections=2)
-    async with serving(echo) as port, relaying(target(port), limits=limits) as listener:
-        kept = [await connect(listener, HEAD) for _ in range(2)]
+    async with serving(echo) as port, relaying(target(port), limits=limits) as relay:
+        kept = [await connect(relay, HEAD) for _ in range(2)]
         for reader, _ in kept:
             await reader.readexactly(len(HEAD))
-        reader, _ = await connect(listener)
+        reader, _ = await connect(relay)
         assert await closed_by_peer(reader) == b""
-        counts = listener.counts()
-        assert (counts.accepted, counts.turned_away, counts.active) == (2, 1, 2)
+        counts = relay.counts()
+        assert (counts.total, counts.denied, counts.active) == (2, 1, 2)
         for _, writer in kept:
             writer.close()
-        await until(lambda: not listener.counts().active)
-        reader, writer = await connect(listener, HEAD)
+        await until(lambda: not relay.links)
+        reader, writer = await connect(relay, HEAD)
         assert await reader.readexactly(len(HEAD)) == HEAD
         writer.close()
 
@@ -524,45 +548,49 @@ async def test_over_the_limit_of_connections():
 
 @on_uvloop
 async def test_stop_waits_for_what_is_open():
-    async with serving(echo) as port, relaying(target(port)) as listener:
-        reader, writer = await connect(listener, HEAD)
+    async with serving(echo) as port, relaying(target(port)) as relay:
+        reader, writer = await connect(relay, HEAD)
         await reader.readexactly(len(HEAD))
         async with asyncio.TaskGroup() as group:
-            stopping = group.create_task(listener.stop(10))
+            stopping = group.create_task(relay.carrier.stop(10))
             await asyncio.sleep(0.1)
             with pytest.raises(ConnectionRefusedError):
-                await connect(listener)
+                await connect(relay)
             writer.write(b"still here")
             assert await reader.readexactly(10) == b"still here"
             assert not stopping.done()
             writer.close()
         assert stopping.result() == 0
-        assert listener.counts().outcomes == {Outcome.FINISHED: 1}
+        assert relay.outcomes() == {"finished": 1}
 
 
 @on_uvloop
 async def test_stop_ends_the_rest_at_the_deadline():
     async with serving(echo) as port, deaf_port() as deaf:
-        where = iter((port, deaf))
-        async with relaying(choose=lambda _detected, _peer: [target(next(where))]) as listener:
+        deaf_plan = plan_of(target(deaf), name="deaf", protocol=Served.HTTP)
+        async with relaying(plans=[plan_of(target(port)), deaf_plan]) as relay:
             clients = [
-                await connect(listener, HEAD),
-                await connect(listener, HEAD),
-                await connect(listener, b"GET"),
+                await connect(relay, HEAD),
+                await connect(relay, b"GET / HTTP/1.1\r\n\r\n"),
+                await connect(relay, b"GE"),
             ]
-            await until(lambda: listener.counts().active == 3 and listener.counts().targets)
-            started = time.monotonic()
-            assert await listener.stop(0.3) == 3
-            assert 0.25 < time.monotonic() - started < 1
+            await until(
+                lambda: len(relay.links) == 3 and relay.of("a").total and relay.of("a", "deaf").active
+            )
+            assert await relay.carrier.stop(0.3) == 3
             for reader, _ in clients:
                 await closed_by_peer(reader)
-            assert listener.counts().outcomes == Counter({Outcome.DROPPED: 3})
-            assert await listener.stop(0) == 0
+            assert relay.outcomes() == {"dropped": 3}
+            assert await relay.carrier.stop(0) == 0
 
 
 @on_uvloop
 async def test_port_in_use():
-    async with relaying() as listener, asyncio.TaskGroup() as group:
-        second = RelayListener(listener.address, lambda _detected, _peer: (), LIMITS, SystemClock())
+    async with relaying() as relay, asyncio.TaskGroup() as group:
+        second = Relay(group, LIMITS)
+        free, second.port = second.port, relay.port
         with pytest.raises(PortInUse):
-            await second.start(group)
+            await second.apply(plan_of())
+        second.port = free
+        await second.apply(plan_of())
+        await second.carrier.stop(0)

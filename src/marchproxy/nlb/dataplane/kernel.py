@@ -147,6 +147,10 @@ class KernelDataPlane:
             endpoints[endpoint.frontend, instance] = ConnectionCounts(live.get(endpoint, 0), total)
         return TrafficCounts(_by_listener(carried, endpoints), endpoints)
 
+    async def shed(self, instance_id: InstanceId, count: int, *, listener: str = "") -> int:  # noqa: ARG002 - the interface's
+        """None: the kernel's flows go on by themselves."""
+        return 0
+
     async def health(self) -> Mapping[str, str]:
         """Facts about the rules. Raises PlaneUnavailable when they cannot be read."""
         if not self._carried.plan.frontends:

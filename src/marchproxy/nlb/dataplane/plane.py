@@ -63,11 +63,15 @@ class LimitCounts:
 
 @dataclass(frozen=True, slots=True)
 class TrafficCounts:
-    """What a data plane carries: by listener name, by (listener name, instance), and by rate limit."""
+    """What a data plane carries: by listener name, by (listener name, instance), and by rate limit.
+
+    `closes`: how connections ended, by (listener name, outcome), as far as the plane tells outcomes apart.
+    """
 
     listeners: Mapping[str, ConnectionCounts] = field(default_factory=dict)
     endpoints: Mapping[tuple[str, InstanceId], ConnectionCounts] = field(default_factory=dict)
     limits: Mapping[LimitId, LimitCounts] = field(default_factory=dict)
+    closes: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     def of_instance(self, instance_id: InstanceId) -> ConnectionCounts | None:
         """The sums over all listeners; None when no listener has the instance behind it."""
@@ -119,6 +123,13 @@ class DataPlane(Protocol):
 
     async def health(self) -> Mapping[str, str]:
         """Facts by name. Raises PlaneUnavailable when it does not forward as it should."""
+        ...
+
+    async def shed(self, instance_id: InstanceId, count: int, *, listener: str = "") -> int:
+        """Politely close up to so many connections of an instance, the longest idle first; how many it could.
+
+        `listener`: only those of this one; empty: of all. A plane that cannot choose among connections closes none.
+        """
         ...
 
 

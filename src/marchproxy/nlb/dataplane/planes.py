@@ -1,15 +1,16 @@
-"""Planes: the kernel and Envoy as one data plane. Each listener is carried by one of them.
+"""Planes: the kernel, Envoy and the relay as one data plane. Each port is carried by one of them.
 
-A listener that moves is in both for a moment, never in neither; the kernel's rules come first on a packet's way, so what
-both have is the kernel's.
+A port that moves to or from the kernel is in both for a moment, never in neither; the kernel's rules come first on a
+packet's way, so what both have is the kernel's. Envoy and the relay both need the socket: one closes it, then the other
+opens it (docs/adr/0008).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.listening import BindError, PortInUse, check_free
@@ -17,17 +18,18 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings.types import HostPort
 from marchproxy.model.kernel import kernel_limits
 from marchproxy.model.listener import DataPlaneKind, Listener
-from marchproxy.model.plan import ForwardingPlan, ListenerPlan
+from marchproxy.model.module import InstanceId
 from marchproxy.model.problem import Problem
-from marchproxy.nlb.dataplane.choosing import Ground, choose_plane
+from marchproxy.model.sharing import share
+from marchproxy.nlb.dataplane.choosing import Ground, Situation, choose_plane
+from marchproxy.nlb.dataplane.detect import DetectDataPlane
+from marchproxy.nlb.dataplane.division import Parts, add_counts, divide, joined, leaving, without
 from marchproxy.nlb.dataplane.envoy import EnvoyDataPlane
 from marchproxy.nlb.dataplane.kernel import KernelDataPlane
 from marchproxy.nlb.dataplane.plane import (
     Choice,
-    ConnectionCounts,
     DataPlane,
     Forwarding,
-    LimitCounts,
     PlaneRefused,
     PlaneUnavailable,
     TrafficCounts,
@@ -35,8 +37,6 @@ from marchproxy.nlb.dataplane.plane import (
 from marchproxy.nlb.settings import NlbSettings
 
 _log = get_logger(__name__)
-_Key = TypeVar("_Key")
-_Counts = TypeVar("_Counts", ConnectionCounts, LimitCounts)
 
 
 class KernelPlane(DataPlane, Protocol):
@@ -55,29 +55,47 @@ class KernelPlane(DataPlane, Protocol):
         ...
 
 
+class SocketPlane(DataPlane, Protocol):
+    """A plane that listens."""
+
+    def addresses(self) -> frozenset[HostPort]:
+        """Where it listens over TCP now."""
+        ...
+
+
 class Planes:
-    """A DataPlane over two. `apply` calls come one at a time."""
+    """A DataPlane over three. `apply` calls come one at a time."""
 
     def __init__(
-        self, envoy: DataPlane, kernel: KernelPlane, *, check_port: Callable[[Listener], None] | None = None
+        self,
+        envoy: SocketPlane,
+        kernel: KernelPlane,
+        detect: SocketPlane,
+        *,
+        check_port: Callable[[Listener], None] | None = None,
     ) -> None:
         """`check_port` raises PlaneRefused when another program listens where the kernel is to take connections."""
         self._envoy = envoy
         self._kernel = kernel
+        self._detect = detect
         self._check_port = check_port or _check_port
         self._choices: Mapping[str, Choice] = {}
-        self._parts: tuple[Forwarding, Forwarding] | None = (
-            None  # before the first plan: what earlier runs left
-        )
+        self._parts: Parts | None = None  # before the first plan: what earlier runs left
 
     @property
     def name(self) -> str:
         """Those that carry something."""
-        in_kernel = self._parts is not None and self._parts[0].plan.listeners
-        return f"{self._envoy.name} and {self._kernel.name}" if in_kernel else self._envoy.name
+        parts = self._parts or Parts(Forwarding(), Forwarding(), Forwarding())
+        used = [self._envoy.name]
+        used += [
+            plane.name
+            for plane, part in ((self._kernel, parts.kernel), (self._detect, parts.detect))
+            if part.plan.listeners
+        ]
+        return " and ".join(used)
 
     def check(self, listeners: Sequence[Listener]) -> tuple[Problem, ...]:
-        """What neither can forward, and what only one could, which cannot be used here."""
+        """What none can forward, and what only one could, which cannot be used here."""
         limits = [
             limit
             for index, listener in enumerate(listeners)
@@ -98,42 +116,61 @@ class Planes:
         return self._choices
 
     async def apply(self, forwarding: Forwarding) -> None:
-        """Divide the plan and put both parts in force. Raises PlaneRefused, PlaneUnavailable; then all is as before."""
+        """Divide the plan and put all parts in force. Raises PlaneRefused, PlaneUnavailable; then all is as before."""
         ground = await self._survey(forwarding)
         choices = self._choose(ground, forwarding)
-        kernel, envoy = (
-            _part(forwarding, choices, kind) for kind in (DataPlaneKind.KERNEL, DataPlaneKind.ENVOY)
-        )
-        self._check_ports(kernel)
-        both = _joined(kernel, _leaving(self._parts[0], envoy)) if self._parts else kernel
+        parts = divide(forwarding, choices)
+        self._check_ports(parts.kernel)
+        moving = leaving(self._parts.kernel, parts) if self._parts else Forwarding()
+        both = joined(parts.kernel, moving)
         await self._kernel.apply(both, ground)
         try:
-            await self._envoy.apply(envoy)
-            if both != kernel:
-                await self._kernel.apply(kernel, ground)
+            await self._open(parts)
+            if both != parts.kernel:
+                await self._kernel.apply(parts.kernel, ground)
         except (PlaneRefused, PlaneUnavailable):
             await self._go_back(ground)
             raise
-        self._parts = (kernel, envoy)
+        self._parts = parts
         self._tell(choices)
         self._choices = choices
 
     async def counts(self, *, max_age: float = 1.0) -> TrafficCounts:
-        """What both carry. Raises PlaneUnavailable."""
-        first = await self._kernel.counts(max_age=max_age)
-        second = await self._envoy.counts(max_age=max_age)
-        return TrafficCounts(
-            _summed(first.listeners, second.listeners),
-            _summed(first.endpoints, second.endpoints),
-            _summed(first.limits, second.limits),
-        )
+        """What all carry. Raises PlaneUnavailable."""
+        total = TrafficCounts()
+        for plane in (self._kernel, self._envoy, self._detect):
+            total = add_counts(total, await plane.counts(max_age=max_age))
+        return total
 
     async def health(self) -> Mapping[str, str]:
-        """Facts about both. Raises PlaneUnavailable when one of them does not forward as it should."""
-        return {**await self._envoy.health(), **await self._kernel.health()}
+        """Facts about all. Raises PlaneUnavailable when one of them does not forward as it should."""
+        return {
+            **await self._envoy.health(),
+            **await self._kernel.health(),
+            **await self._detect.health(),
+        }
+
+    async def shed(self, instance_id: InstanceId, count: int, *, listener: str = "") -> int:
+        """Close up to so many connections of an instance, on the planes that can; return how many."""
+        closed = 0
+        for plane in (self._detect, self._envoy, self._kernel):
+            closed += await plane.shed(instance_id, count - closed, listener=listener)
+        return closed
+
+    async def _open(self, parts: Parts) -> None:
+        """Have Envoy and the relay listen. A port that moves between them is closed by one before the other opens it."""
+        envoy = without(parts.envoy, self._detect.addresses())
+        detect = without(parts.detect, self._envoy.addresses())
+        if detect != parts.detect:
+            await self._envoy.apply(envoy)
+        if envoy != parts.envoy:
+            await self._detect.apply(detect)
+        await self._detect.apply(parts.detect)  # first, because nobody has the port that it takes from Envoy
+        await self._envoy.apply(parts.envoy)
 
     def _check_ports(self, kernel: Forwarding) -> None:
-        known = {plan.listener.address for part in self._parts or () for plan in part.plan.listeners}
+        parts = (self._parts.kernel, self._parts.envoy, self._parts.detect) if self._parts else ()
+        known = {plan.listener.address for part in parts for plan in part.plan.listeners}
         for plan in kernel.plan.listeners:
             if plan.listener.address not in known and not plan.listener.over_udp:
                 self._check_port(plan.listener)
@@ -152,19 +189,22 @@ class Planes:
         return choices
 
     def _choose_on(self, ground: Ground, forwarding: Forwarding) -> Mapping[str, Choice]:
-        before = {name: choice.plane for name, choice in self._choices.items()}
-        return {
-            plan.listener.name: choose_plane(plan, ground, before=before.get(plan.listener.name))
-            for plan in forwarding.plan.listeners
-        }
+        plans = {plan.listener.name: plan for plan in forwarding.plan.listeners}
+        situation = Situation(ground, forwarding.limits)
+        choices = {}
+        for port in share(plan.listener for plan in plans.values()):
+            own = [plans[listener.name] for listener in port.listeners]
+            before = self._choices.get(port.first.name)
+            choice = choose_plane(port, own, situation, before=before.plane if before else None)
+            choices.update({listener.name: choice for listener in port.listeners})
+        return choices
 
     async def _go_back(self, ground: Ground) -> None:
         if self._parts is None:
             return
-        kernel, envoy = self._parts
         for name, again in (
-            (self._envoy.name, partial(self._envoy.apply, envoy)),
-            (self._kernel.name, partial(self._kernel.apply, kernel, ground)),
+            ("envoy and detect", partial(self._open, self._parts)),
+            (self._kernel.name, partial(self._kernel.apply, self._parts.kernel, ground)),
         ):
             try:
                 await again()
@@ -180,12 +220,13 @@ class Planes:
 
 
 class HostPlanes(Planes):
-    """The kernel of this host and an Envoy of our own. `probe` before anything else; forward inside `running`."""
+    """The kernel of this host, an Envoy and a relay of our own. `probe` before anything else; forward inside `running`."""
 
     def __init__(self, settings: NlbSettings, *, clock: Clock) -> None:
         self.envoy = EnvoyDataPlane(settings, clock=clock)
         self.kernel = KernelDataPlane(settings, clock=clock)
-        super().__init__(self.envoy, self.kernel, check_port=self._check_port_beside_envoy)
+        self.detect = DetectDataPlane(settings, clock=clock)
+        super().__init__(self.envoy, self.kernel, self.detect, check_port=self._check_port_beside_own)
 
     async def probe(self) -> None:
         """Find out whether the kernel can be used. It is told once, in the log."""
@@ -193,8 +234,8 @@ class HostPlanes(Planes):
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["HostPlanes"]:
-        """Run Envoy, and have the kernel. Raises as `EnvoyDataPlane.running`."""
-        async with self.kernel.running(), self.envoy.running():
+        """Run Envoy and the relay, and have the kernel. Raises as `EnvoyDataPlane.running`."""
+        async with self.kernel.running(), self.envoy.running(), self.detect.running():
             yield self
 
     async def drain(self, deadline_seconds: float) -> int:
@@ -202,10 +243,12 @@ class HostPlanes(Planes):
         async with asyncio.TaskGroup() as group:
             by_envoy = group.create_task(self.envoy.drain(deadline_seconds))
             by_kernel = group.create_task(self.kernel.drain(deadline_seconds))
-        return by_envoy.result() + by_kernel.result()
+            by_detect = group.create_task(self.detect.drain(deadline_seconds))
+        return by_envoy.result() + by_kernel.result() + by_detect.result()
 
-    def _check_port_beside_envoy(self, listener: Listener) -> None:
-        if HostPort(listener.host, listener.port) not in self.envoy.addresses():
+    def _check_port_beside_own(self, listener: Listener) -> None:
+        own = self.envoy.addresses() | self.detect.addresses()
+        if HostPort(listener.host, listener.port) not in own:
             _check_port(listener)
 
 
@@ -222,39 +265,5 @@ def _check_port(listener: Listener) -> None:
         return  # an address that is not this host's: the kernel takes its connections where they pass by
 
 
-def _part(forwarding: Forwarding, choices: Mapping[str, Choice], kind: DataPlaneKind) -> Forwarding:
-    plans = tuple(plan for plan in forwarding.plan.listeners if choices[plan.listener.name].plane is kind)
-    return _of(plans, forwarding)
-
-
-def _leaving(kernel: Forwarding, envoy: Forwarding) -> Forwarding:
-    """What the kernel carries and Envoy is to take over; by address, which is what clients know."""
-    wanted = {plan.listener.address for plan in envoy.plan.listeners}
-    return _of((plan for plan in kernel.plan.listeners if plan.listener.address in wanted), kernel)
-
-
-def _joined(kernel: Forwarding, moving: Forwarding) -> Forwarding:
-    names = {plan.listener.name for plan in kernel.plan.listeners}
-    extra = tuple(plan for plan in moving.plan.listeners if plan.listener.name not in names)
-    if not extra:
-        return kernel
-    plan = ForwardingPlan((*kernel.plan.listeners, *extra))
-    return replace(kernel, plan=plan, parked={**moving.parked, **kernel.parked})
-
-
-def _of(plans: Iterable[ListenerPlan], forwarding: Forwarding) -> Forwarding:
-    kept = tuple(plans)
-    names = {plan.listener.name for plan in kept}
-    parked = {name: targets for name, targets in forwarding.parked.items() if name in names}
-    return replace(forwarding, plan=ForwardingPlan(kept), parked=parked)
-
-
 def _index(path: str) -> int:
     return int(path.partition("[")[2].partition("]")[0])
-
-
-def _summed(first: Mapping[_Key, _Counts], second: Mapping[_Key, _Counts]) -> dict[_Key, _Counts]:
-    found = {**first, **second}
-    for key in first.keys() & second.keys():
-        found[key] = first[key] + second[key]
-    return found

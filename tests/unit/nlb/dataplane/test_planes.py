@@ -1,14 +1,19 @@
 """Which data plane carries a listener, the kernel's weights, and how a listener moves between two planes."""
 
+from itertools import permutations
+
 import pytest
 
 from marchproxy.engines.nftables import Backend, EndpointId, Policy, Protocol, find_problems
+from marchproxy.kit.settings.types import HostPort
 from marchproxy.model import module
-from marchproxy.model.listener import DataPlaneKind, Listener
+from marchproxy.model.limit import RateLimit
+from marchproxy.model.listener import DataPlaneKind, Listener, TlsTermination
 from marchproxy.model.module import TrafficEndpoint
 from marchproxy.model.plan import ForwardingPlan, ListenerPlan, Target, VersionTargets
 from marchproxy.model.pool import BalancePolicy
-from marchproxy.nlb.dataplane.choosing import Ground, choose_plane
+from marchproxy.model.sharing import share
+from marchproxy.nlb.dataplane.choosing import Ground, Situation, choose_plane
 from marchproxy.nlb.dataplane.frontends import build_kernel, whole_weights
 from marchproxy.nlb.dataplane.plane import (
     Choice,
@@ -20,7 +25,7 @@ from marchproxy.nlb.dataplane.plane import (
 )
 from marchproxy.nlb.dataplane.planes import Planes
 
-KERNEL, ENVOY = DataPlaneKind.KERNEL, DataPlaneKind.ENVOY
+KERNEL, ENVOY, DETECT = DataPlaneKind.KERNEL, DataPlaneKind.ENVOY, DataPlaneKind.DETECT
 HERE, THERE = "10.0.0.1", "10.0.0.2"
 HTTP = module.Protocol.HTTP
 GROUND = Ground(
@@ -51,6 +56,11 @@ def ground(**changes):
     return Ground(**(values | changes))
 
 
+def choose(plan, on, **more):
+    (port,) = share([plan.listener])
+    return choose_plane(port, [plan], Situation(on), **more)
+
+
 @pytest.mark.parametrize(
     ("plan", "on", "plane", "word"),
     [
@@ -73,11 +83,13 @@ def ground(**changes):
         (listening(target(), data_plane=ENVOY), GROUND, ENVOY, "as configured"),
         (listening(target(), data_plane=KERNEL), ground(keep_source=False), KERNEL, "as configured"),
         (listening(data_plane=KERNEL), GROUND, KERNEL, "as configured"),
-        (listening(target(), protocol=module.Protocol.UDP), GROUND, KERNEL, "UDP"),
+        (listening(target(), data_plane=DETECT), GROUND, DETECT, "as configured"),
+        (listening(target(), protocol=module.Protocol.UDP), ground(keep_source=False), KERNEL, "random"),
+        (listening(target(), protocol=module.Protocol.UDP), ground(obstacle="no nft"), ENVOY, "no nft"),
     ],
 )  # fmt: skip
 def test_what_carries_a_listener_and_why(plan, on, plane, word):
-    choice = choose_plane(plan, on)
+    choice = choose(plan, on)
     assert (choice.plane, word in choice.reason) == (plane, True), choice
 
 
@@ -86,16 +98,62 @@ def test_what_carries_a_listener_and_why(plan, on, plane, word):
     [
         (listening(target(), data_plane=KERNEL), ground(obstacle="no nft")),
         (listening(data_plane=KERNEL, balance=BalancePolicy.LEAST_CONNECTIONS), GROUND),
-        (listening(target(), protocol=module.Protocol.UDP), ground(obstacle="no nft")),
     ],
 )
 def test_what_only_the_kernel_may_carry_is_refused_where_it_cannot(plan, on):
     with pytest.raises(PlaneRefused, match='listener "web" needs the kernel'):
-        choose_plane(plan, on)
+        choose(plan, on)
+
+
+def port_of(*listeners, limits=()):
+    (port,) = share(listeners)
+    return choose_plane(port, [ListenerPlan(one, ()) for one in listeners], Situation(GROUND, limits))
+
+
+@pytest.mark.parametrize(
+    ("listeners", "limits", "plane", "word"),
+    [
+        (("http", "redis"), (), DETECT, "first bytes"),
+        (("http", "tcp"), (), DETECT, "first bytes"),
+        (("http", "grpc"), (), ENVOY, "each HTTP request"),
+        (("https:a.example", "https:b.example"), (), ENVOY, "TLS hello"),
+        (("https:a.example", "tcp"), (), ENVOY, "TLS hello"),
+        (("https:a.example", "https:b.example"), (RateLimit("r", "client:0.0.0.0/0", 1),), DETECT, "each client"),
+        (("tcp",), (RateLimit("r", "client:0.0.0.0/0", 1),), DETECT, "each client"),
+        (("tcp",), (RateLimit("r", "source:0.0.0.0/0", 1),), ENVOY, "open connections"),
+    ],
+)  # fmt: skip
+def test_what_carries_a_port_and_why(listeners, limits, plane, word):
+    made = []
+    for text in listeners:
+        protocol, _, name = text.partition(":")
+        names = (name,) if name else ()
+        made.append(Listener(text, "0.0.0.0", 8000, module.Protocol(protocol), server_names=names))
+    choice = port_of(*made, limits=limits)
+    assert (choice.plane, word in choice.reason) == (plane, True), choice
+
+
+@pytest.mark.parametrize(
+    ("listeners", "word"),
+    [
+        ((Listener("a", "0.0.0.0", 1, module.Protocol.UDP, data_plane=DETECT),), "UDP"),
+        ((Listener("a", "0.0.0.0", 1, data_plane=DETECT, tls=TlsTermination("c", "k")),), "TLS"),
+        (
+            (
+                Listener("a", "0.0.0.0", 1, data_plane=KERNEL),
+                Listener("b", "0.0.0.0", 1, module.Protocol.REDIS),
+            ),
+            "first bytes",
+        ),
+    ],
+)
+def test_what_nothing_can_carry(listeners, word):
+    with pytest.raises(PlaneRefused, match=word):
+        port_of(*listeners)
 
 
 def test_a_listener_whose_instances_are_all_away_stays_where_it_is():
-    assert choose_plane(listening(), GROUND, before=KERNEL).plane is KERNEL
+    assert choose(listening(), GROUND, before=KERNEL).plane is KERNEL
 
 
 @pytest.mark.parametrize(
@@ -146,13 +204,22 @@ class PlaneDouble:
         self.refuses = 0
         self.ground = GROUND
         self.claimed = ""
+        self.held = []
 
     async def apply(self, forwarding, ground=None):
         names = [plan.listener.name for plan in forwarding.plan.listeners]
         if self.refuses:
             self.refuses -= 1
             raise PlaneRefused(f"{self.name} will not")
-        self.log.append((self.name, names))
+        if names != self.held:
+            self.log.append((self.name, names))
+        self.held = names
+
+    def addresses(self):
+        return frozenset(HostPort("0.0.0.0", 8000) for _ in self.held)
+
+    async def shed(self, instance_id, count, *, listener=""):
+        return min(count, 2)
 
     def claim(self):
         return self.claimed
@@ -176,9 +243,9 @@ class PlaneDouble:
 @pytest.fixture
 def rig():
     log = []
-    envoy, kernel = PlaneDouble("envoy", log), PlaneDouble("kernel", log)
-    planes = Planes(envoy, kernel, check_port=lambda _: None)
-    return planes, envoy, kernel, log
+    envoy, kernel, detect = (PlaneDouble(name, log) for name in ("envoy", "kernel", "detect"))
+    planes = Planes(envoy, kernel, detect, check_port=lambda _: None)
+    return planes, {"envoy": envoy, "kernel": kernel, "detect": detect}, log
 
 
 def forwarding(plane):
@@ -189,12 +256,18 @@ def forwarding(plane):
     ("start", "end", "steps"),
     [
         (ENVOY, KERNEL, [("kernel", ["web"]), ("envoy", [])]),
-        (KERNEL, ENVOY, [("kernel", ["web"]), ("envoy", ["web"]), ("kernel", [])]),
-        (KERNEL, KERNEL, [("kernel", ["web"]), ("envoy", [])]),
+        (KERNEL, ENVOY, [("envoy", ["web"]), ("kernel", [])]),
+        (DETECT, KERNEL, [("kernel", ["web"]), ("detect", [])]),
+        (KERNEL, DETECT, [("detect", ["web"]), ("kernel", [])]),
+        # these two cannot both have the socket
+        (ENVOY, DETECT, [("envoy", []), ("detect", ["web"])]),
+        (DETECT, ENVOY, [("detect", []), ("envoy", ["web"])]),
+        (KERNEL, KERNEL, []),
+        (ENVOY, ENVOY, []),
     ],
 )
-async def test_a_listener_that_moves_is_never_in_neither(rig, start, end, steps):
-    planes, _, _, log = rig
+async def test_a_port_that_moves(rig, start, end, steps):
+    planes, _, log = rig
     await planes.apply(forwarding(start))
     log.clear()
     await planes.apply(forwarding(end))
@@ -202,52 +275,54 @@ async def test_a_listener_that_moves_is_never_in_neither(rig, start, end, steps)
     assert planes.choices() == {"web": Choice(end, "as configured")}
 
 
-@pytest.mark.parametrize(("start", "end"), [(ENVOY, KERNEL), (KERNEL, ENVOY)])
-@pytest.mark.parametrize("refusing", ["envoy", "kernel"])
-async def test_a_refusal_leaves_both_as_they_were(rig, start, end, refusing):
-    planes, envoy, kernel, log = rig
+@pytest.mark.parametrize(("start", "end"), list(permutations((ENVOY, KERNEL, DETECT), 2)))
+@pytest.mark.parametrize("refusing", ["start", "end"])
+async def test_a_refusal_leaves_all_as_they_were(rig, start, end, refusing):
+    planes, doubles, _ = rig
     await planes.apply(forwarding(start))
     before = planes.choices()
-    {"envoy": envoy, "kernel": kernel}[refusing].refuses = 1
+    refusing = {"start": start, "end": end}[refusing].value
+    doubles[refusing].refuses = 1
     with pytest.raises(PlaneRefused, match=refusing):
         await planes.apply(forwarding(end))
-    last = {"envoy": ["web"] if start is ENVOY else [], "kernel": ["web"] if start is KERNEL else []}
-    assert dict(log) == last
+    held = {name: double.held for name, double in doubles.items()}
+    assert held == {"envoy": [], "kernel": [], "detect": []} | {start.value: ["web"]}
     assert planes.choices() == before
 
 
 async def test_a_first_plan_that_fails_takes_nothing_from_an_adopted_envoy(rig):
-    planes, envoy, _, log = rig
-    envoy.refuses = 1
+    planes, doubles, log = rig
+    doubles["envoy"].refuses = 1
     with pytest.raises(PlaneRefused):
         await planes.apply(forwarding(KERNEL))
     assert log == [("kernel", ["web"])]
 
 
 async def test_auto_is_envoy_where_another_nlb_has_the_kernel(rig):
-    planes, _, kernel, _ = rig
-    kernel.claimed = "another has it"
+    planes, doubles, _ = rig
+    doubles["kernel"].claimed = "another has it"
     await planes.apply(forwarding(DataPlaneKind.AUTO))
     assert planes.choices() == {"web": Choice(ENVOY, "another has it")}
     with pytest.raises(PlaneRefused, match="another has it"):
         await planes.apply(forwarding(KERNEL))
 
 
-async def test_counts_and_health_are_those_of_both(rig):
-    planes, _, _, _ = rig
+async def test_counts_and_health_are_those_of_all(rig):
+    planes, _, _ = rig
     counts = await planes.counts()
-    assert counts.listeners == {"web": ConnectionCounts(2, 4, 6)}
-    assert set(counts.endpoints) == {("web", "envoy"), ("web", "kernel")}
-    assert await planes.health() == {"envoy": "fine", "kernel": "fine"}
+    assert counts.listeners == {"web": ConnectionCounts(3, 6, 9)}
+    assert set(counts.endpoints) == {("web", "envoy"), ("web", "kernel"), ("web", "detect")}
+    assert await planes.health() == {"envoy": "fine", "kernel": "fine", "detect": "fine"}
+    assert await planes.shed("a", 5) == 5
 
 
 async def test_a_survey_that_fails_changes_nothing(rig):
-    planes, _, kernel, log = rig
+    planes, doubles, log = rig
 
     async def away(_):
         raise PlaneUnavailable("ip does not answer")
 
-    kernel.survey = away
+    doubles["kernel"].survey = away
     with pytest.raises(PlaneUnavailable):
         await planes.apply(forwarding(KERNEL))
     assert log == []
@@ -256,8 +331,8 @@ async def test_a_survey_that_fails_changes_nothing(rig):
 @pytest.mark.parametrize(
     ("listener", "paths"),
     [
-        (Listener("dns", "0.0.0.0", 53, module.Protocol.UDP), ["listeners[0].balance"]),
-        (Listener("dns", "0.0.0.0", 53, module.Protocol.UDP, balance=BalancePolicy.RANDOM), []),
+        (Listener("dns", "0.0.0.0", 53, data_plane=KERNEL), ["listeners[0].balance"]),
+        (Listener("dns", "0.0.0.0", 53, module.Protocol.UDP), []),
         (Listener("web", "0.0.0.0", 80), []),
     ],
 )

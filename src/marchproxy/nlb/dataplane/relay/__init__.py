@@ -1,11 +1,12 @@
-"""Relay: listens on one port, tells the protocol from the client's first bytes, then relays untouched.
+"""Relay: listens on ports, tells protocols from clients' first bytes, then relays untouched.
 
-`session` decides what happens to a connection (pure); `link` carries it out on two transports; `listener` owns them all.
+`session` decides what happens to a connection (pure); `link` carries it out on two transports; `listener` owns those of
+a port. `switch` says whose a connection is, `lane` who may come and who takes it. `carrier` owns all ports.
 """
 
-from marchproxy.nlb.dataplane.relay.counts import RelayCounts, Traffic
+from marchproxy.nlb.dataplane.relay.carrier import Carrier
 from marchproxy.nlb.dataplane.relay.limits import RelayLimits
 from marchproxy.nlb.dataplane.relay.listener import RelayListener
 from marchproxy.nlb.dataplane.relay.messages import Outcome
 
-__all__ = ["Outcome", "RelayCounts", "RelayLimits", "RelayListener", "Traffic"]
+__all__ = ["Carrier", "Outcome", "RelayLimits", "RelayListener"]

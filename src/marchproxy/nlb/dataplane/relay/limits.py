@@ -10,21 +10,20 @@ class RelayLimits:
     """Times in seconds, sizes in bytes. The defaults suit a public port.
 
     `max_connections`: more are closed as they come, and counted. `detection_bytes` and `detection_seconds`: a client
-    that has not shown its protocol within both is closed. `silence_seconds`: after so long without a byte the client
-    waits for the server to speak first, which means MySQL where that is enabled; longer makes MySQL slow to connect,
-    shorter mistakes clients on slow links. `connect_seconds`: for each of at most `connect_attempts` targets.
-    `idle_seconds`: without a byte in either direction, 0 is forever; closed after up to a quarter more.
-    `linger_seconds`: for what is still to be written to a side after the other has closed. `high_water` and
-    `low_water`: a side stops reading while more than the one waits to be written to the other, until the other.
+    that has not shown its protocol within both is closed, unless a listener takes what is not recognised.
+    `silence_seconds`: after so long without a byte the client waits for the server to speak first, which means MySQL
+    where that is enabled; longer makes MySQL slow to connect, shorter mistakes clients on slow links.
+    `connect_seconds`: for each of at most `connect_attempts` targets. `linger_seconds`: for what is still to be
+    written to a side after the other has closed. `high_water` and `low_water`: a side stops reading while more than
+    the one waits to be written to the other, until the other.
     """
 
-    max_connections: int = 10_000
+    max_connections: int = 30_000
     detection_bytes: int = DEFAULT_LIMIT
     detection_seconds: float = 5.0
     silence_seconds: float = 0.3
-    connect_seconds: float = 3.0
+    connect_seconds: float = 1.0
     connect_attempts: int = 3
-    idle_seconds: float = 3600.0
     linger_seconds: float = 30.0
     high_water: int = 256 * 1024
     low_water: int = 64 * 1024

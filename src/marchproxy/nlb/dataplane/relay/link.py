@@ -1,17 +1,19 @@
 """Link: one connection in flight. Carries out what the session decides, on two transports."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import HostPort
+from marchproxy.model.module import InstanceId
 from marchproxy.model.plan import Target
-from marchproxy.nlb.dataplane.relay.counts import Ledger, Share
+from marchproxy.nlb.dataplane.relay.balancer import Seat
 from marchproxy.nlb.dataplane.relay.header import encode_header
+from marchproxy.nlb.dataplane.relay.lane import Lane
 from marchproxy.nlb.dataplane.relay.limits import RelayLimits
 from marchproxy.nlb.dataplane.relay.messages import (
     Abort,
@@ -26,6 +28,7 @@ from marchproxy.nlb.dataplane.relay.messages import (
     Event,
     FinishClient,
     FinishTarget,
+    Introduced,
     Join,
     Judged,
     Outcome,
@@ -33,31 +36,29 @@ from marchproxy.nlb.dataplane.relay.messages import (
     StopTimer,
     TimedOut,
     Timer,
+    TurnedAway,
 )
 from marchproxy.nlb.dataplane.relay.session import Phase, begin, step
 from marchproxy.nlb.dataplane.relay.side import Side, client_side, target_side
+from marchproxy.nlb.dataplane.relay.switch import Switch
 from marchproxy.nlb.dataplane.relay.waiting import WaitingRooms
-from marchproxy.wire.detect import Detected, Protocol, detect
+from marchproxy.wire.detect import Detected, detect
+from marchproxy.wire.proxy_protocol import MalformedHeader, parse
 
 _log = get_logger(__name__)
 #: The idle time is waited for in so many rounds, so that no read needs to look at the clock.
 IDLE_ROUNDS = 4
-
-Choice: TypeAlias = Callable[[Detected, HostPort], Sequence[Target]]
-"""Who may take a connection of this kind from this client, best first. Called once per connection, on the loop."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What all links of a listener have in common."""
 
-    enabled: frozenset[Protocol]
-    choose: Choice
+    switch: Switch
     limits: RelayLimits
     clock: Clock
     group: asyncio.TaskGroup
     rooms: "WaitingRooms[Timer, Link]"
-    ledger: Ledger
     links: "set[Link]"
     on_last: Callable[[], None]
 
@@ -67,35 +68,51 @@ class Link:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._session, self._first_commands = begin(shared.enabled)
+        self._session, self._first_commands = begin(shared.switch.opening)
         self.client = client_side(self, self)
+        self.lane: Lane | None = None
+        self.seat: Seat | None = None
+        self.quiet_since = 0.0
         self._target: Side | None = None
-        self._joined: Target | None = None
+        self._tried: tuple[InstanceId, ...] = ()
         self._dialing: asyncio.Task[None] | None = None
         self._early: list[bytes] = []
         self._peer = HostPort("", 0)
+        self._local: HostPort | None = None
         self._quiet_rounds = 0
-        self._seen = 0
+        self._seen = self._noticed = 0
 
-    def share(self) -> Share:
-        """What this connection adds to the counts now."""
-        detected = self._session.detected
-        return Share(
-            protocol=detected.protocol if detected else None,
-            target=self._joined.instance_id if self._joined else None,
-            from_client=self.client.moved,
-            from_target=self._target.moved if self._target else 0,
-        )
+    @property
+    def received(self) -> int:
+        """Bytes from the client, from the first one that is its own."""
+        return self.client.moved
+
+    @property
+    def sent(self) -> int:
+        """Bytes from the target."""
+        return self._target.moved if self._target else 0
+
+    @property
+    def relaying(self) -> bool:
+        """Whether a target has it."""
+        return self._session.phase is Phase.RELAYING
+
+    def look(self, now: float) -> None:
+        """Note whether anything moved since the last look."""
+        moved = self.received + self.sent
+        if moved != self._noticed:
+            self._noticed, self.quiet_since = moved, now
 
     # -- the sink of the client's side until there is a target
 
     def write(self, data: bytes, /) -> None:
-        """Keep what the client sends; while detecting, look at all of it."""
+        """Keep what the client sends; look at all of it as long as it is to tell something."""
         self._early.append(data)
-        if self._session.phase is Phase.DETECTING:
-            self._early = [b"".join(self._early)]  # one read, the usual case, is not copied
-            limit = self._shared.limits.detection_bytes
-            self.happened(Judged(detect(self._early[0], self._shared.enabled, limit=limit)))
+        phase = self._session.phase
+        if phase is Phase.INTRODUCING:
+            self._introduce()
+        elif phase is Phase.DETECTING:
+            self._detect()
         if self.client.moved > self._shared.limits.high_water and self.client.transport:
             self.client.transport.pause_reading()  # until it is joined
 
@@ -112,7 +129,7 @@ class Link:
             side.transport.set_write_buffer_limits(high=limits.high_water, low=limits.low_water)
         if side is self.client:
             self._accept(side)
-        elif self._session.phase is Phase.CONNECTING:
+        elif side is self._target and self._session.phase is Phase.CONNECTING:
             self.happened(Connected())
         else:
             side.close(flush=False)
@@ -132,6 +149,8 @@ class Link:
         """A wait is over; for IDLE, one round of it."""
         if timer is Timer.IDLE and not self._is_idle():
             self._carry_out(StartTimer(timer))
+        elif timer is Timer.CONNECT:
+            self._give_up_dialing("no answer in time")
         else:
             self.happened(TimedOut(timer))
 
@@ -139,28 +158,65 @@ class Link:
         """End it now."""
         self.happened(Dropped())
 
-    # -- carrying out
+    def shed(self) -> None:
+        """End it politely, after what waits to be written."""
+        self.happened(TurnedAway(Outcome.SHED))
+
+    # -- the beginning
 
     def _accept(self, client: Side) -> None:
         shared = self._shared
         peer = client.transport.get_extra_info("peername") if client.transport else None
         if len(shared.links) >= shared.limits.max_connections:
-            shared.ledger.turned_away += 1
+            shared.switch.first.tally.denied += 1
+            shared.switch.first.closes[Outcome.DENIED] += 1
             client.close(flush=False)
             return
-        shared.ledger.accepted += 1
         shared.links.add(self)
         if peer is None:  # gone between the handshake and now
             self._carry_out(Close(Outcome.CLIENT_GONE))
             return
         self._peer = HostPort(peer[0], peer[1])
-        for command in self._first_commands:
+        introduced = self._session.phase is Phase.INTRODUCING
+        welcome = shared.switch.trusts(peer[0]) and (introduced or shared.switch.lets_in(peer[0]))
+        for command in self._first_commands if welcome else (Close(Outcome.DENIED),):
             self._carry_out(command)
+
+    def _introduce(self) -> None:
+        data = b"".join(self._early)
+        try:
+            header = parse(data)
+        except MalformedHeader as error:
+            _log.debug("PROXY protocol header refused", peer=str(self._peer), reason=str(error))
+            self.happened(TurnedAway(Outcome.MALFORMED))
+            return
+        self._early = [data]
+        if header is None:
+            return
+        self.client.moved -= header.size
+        self._early = [data[header.size :]] if len(data) > header.size else []
+        if header.source and header.destination:
+            self._peer = HostPort(header.source.host, header.source.port)
+            self._local = HostPort(header.destination.host, header.destination.port)
+        if not self._shared.switch.lets_in(self._peer.host):
+            self.happened(TurnedAway(Outcome.DENIED))
+            return
+        self.happened(Introduced())
+        if self._early and self._session.phase is Phase.DETECTING:
+            self._detect()
+
+    def _detect(self) -> None:
+        if len(self._early) > 1:
+            self._early = [b"".join(self._early)]  # one read, the usual case, is not copied
+        limit = self._shared.limits.detection_bytes
+        self.happened(Judged(detect(self._early[0], self._session.opening.enabled, limit=limit)))
+
+    # -- carrying out
 
     def _carry_out(self, command: Command) -> None:
         match command:
             case StartTimer(timer):
-                self._shared.rooms.enter(timer, self, self._shared.clock.monotonic())
+                self._wait_for(timer)
             case StopTimer(timer):
                 self._shared.rooms.leave(timer, self)
             case Choose(detected):
@@ -181,45 +237,66 @@ class Link:
             case _:
                 assert_never(command)
 
-    def _choose(self, detected: Detected) -> None:
-        self._shared.ledger.detected(detected.protocol)
-        try:
-            targets = tuple(self._shared.choose(detected, self._peer))
-        except Exception:  # noqa: BLE001 - a fault in the choice costs this connection, not the listener; it is logged
-            _log.exception("no target could be chosen", protocol=detected.protocol.value)
-            targets = ()
-        self.happened(Chosen(targets[: self._shared.limits.connect_attempts]))
+    def _wait_for(self, timer: Timer) -> None:
+        seconds = self.lane.idle_seconds / IDLE_ROUNDS if timer is Timer.IDLE and self.lane else None
+        self._shared.rooms.enter(timer, self, self._shared.clock.monotonic(), seconds)
+
+    def _choose(self, detected: Detected | None) -> None:
+        now = self._shared.clock.monotonic()
+        if self.lane is None:
+            lane = self._shared.switch.lane_of(detected)
+            if lane is None or not lane.admit(self._peer.host, now):
+                self.happened(TurnedAway(Outcome.DENIED if lane else Outcome.UNKNOWN))
+                return
+            self.lane = lane
+        seat = self.lane.pick(self._peer.host, self._tried, now)
+        if seat is None:
+            self.happened(Chosen(None))
+            return
+        self.seat = seat
+        seat.load(1)
+        self.happened(Chosen(seat.target))
 
     async def _dial(self, target: Target, side: Side) -> None:
         try:
             address = _address(target.endpoint.address)
-            async with asyncio.timeout(self._shared.limits.connect_seconds):
-                loop = asyncio.get_running_loop()
-                await loop.create_connection(lambda: side, address.host, address.port)
+            loop = asyncio.get_running_loop()
+            await loop.create_connection(lambda: side, address.host, address.port)
         except (OSError, ValueError) as error:
-            _log.debug("target unreachable", instance=target.instance_id, reason=str(error))
-        else:
-            return
+            if side is self._target:
+                self._give_up_dialing(str(error))
         finally:
-            self._dialing = None
-            self._end_if_over()
-        if self._session.phase is Phase.CONNECTING:
-            self._shared.ledger.unreachable(target.instance_id)
-            self.happened(ConnectFailed())
+            if side is self._target:
+                self._dialing = None
+                self._end_if_over()
+
+    def _give_up_dialing(self, reason: str) -> None:
+        if self._session.phase is not Phase.CONNECTING or self.lane is None or self.seat is None:
+            return
+        _log.debug("target unreachable", instance=self.seat.target.instance_id, reason=reason)
+        if self._dialing is not None and self._dialing is not asyncio.current_task():
+            self._dialing.cancel()
+        seat, self.seat = self.seat, None
+        seat.load(-1)
+        self.lane.balancer.failed(seat, self._shared.clock.monotonic())
+        self._tried = (*self._tried, seat.target.instance_id)
+        self.happened(ConnectFailed())
 
     def _join(self, target: Target) -> None:
         client, other = self.client, self._target
-        if client.transport is None or other is None or other.transport is None:
+        if client.transport is None or other is None or other.transport is None or not self.lane:
             return  # its loss is on the way
-        first = [encode_header(self._peer, self._local())] if target.endpoint.proxy_protocol else []
+        if self.seat is not None:
+            self.lane.balancer.reached(self.seat)
+        first = [encode_header(self._peer, self._destination())] if target.endpoint.proxy_protocol else []
         client.sink, client.other = other.transport, other
         other.sink, other.other = client.transport, client
         client.transport.resume_reading()  # before the first write, which may pause it again
-        other.transport.writelines([*first, *self._early])
+        if first or self._early:
+            other.transport.writelines([*first, *self._early])
         self._early = []
-        self._joined = target
         self._seen = client.moved
-        self._shared.ledger.joined(target.instance_id)
+        self.quiet_since = self._shared.clock.monotonic()
 
     def _finish_target(self) -> None:
         if self._target is not None:
@@ -227,11 +304,12 @@ class Link:
 
     def _close(self, outcome: Outcome, *, flush: bool) -> None:
         self._shared.rooms.leave_all(self)
-        self._shared.ledger.closed(
-            outcome, self._session.detected.protocol if self._session.detected else None
-        )
+        lane = self.lane or self._shared.switch.first
+        lane.closes[outcome] += 1
+        if outcome is Outcome.DENIED and self.lane is None:
+            lane.tally.denied += 1
         self._early = []
-        if self._dialing is not None:
+        if self._dialing is not None and self._dialing is not asyncio.current_task():
             self._dialing.cancel()
         self._close_sides(flush=flush)
 
@@ -240,12 +318,14 @@ class Link:
         if self._target is not None:
             self._target.close(flush=flush)
 
-    def _local(self) -> HostPort:
-        name = self.client.transport.get_extra_info("sockname") if self.client.transport else ("", 0)
-        return HostPort(name[0], name[1])
+    def _destination(self) -> HostPort:
+        if self._local is None:
+            name = self.client.transport.get_extra_info("sockname") if self.client.transport else ("", 0)
+            self._local = HostPort(name[0], name[1])
+        return self._local
 
     def _is_idle(self) -> bool:
-        moved = self.client.moved + (self._target.moved if self._target else 0)
+        moved = self.received + self.sent
         self._quiet_rounds = self._quiet_rounds + 1 if moved == self._seen else 0
         self._seen = moved
         return self._quiet_rounds >= IDLE_ROUNDS
@@ -255,8 +335,13 @@ class Link:
         if self.client.transport or target_open or self._dialing or self not in self._shared.links:
             return
         self._shared.rooms.leave_all(self)
-        self._shared.ledger.ended(self.share())
         self._shared.links.discard(self)
+        if self.lane is not None:
+            self.lane.leave(self._peer.host, self.received, self.sent)
+        if self.seat is not None:
+            self.seat.load(-1)
+            self.seat.tally.received += self.received
+            self.seat.tally.sent += self.sent
         if not self._shared.links:
             self._shared.on_last()
 

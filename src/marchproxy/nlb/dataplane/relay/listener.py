@@ -2,65 +2,63 @@
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.listening import BindError, PortInUse
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import HostPort
 from marchproxy.kit.tasks import every
-from marchproxy.nlb.dataplane.relay.counts import Ledger, RelayCounts
+from marchproxy.model.module import InstanceId
+from marchproxy.nlb.dataplane.relay.lane import Lane
 from marchproxy.nlb.dataplane.relay.limits import RelayLimits
-from marchproxy.nlb.dataplane.relay.link import IDLE_ROUNDS, Choice, Link, Shared
+from marchproxy.nlb.dataplane.relay.link import Link, Shared
 from marchproxy.nlb.dataplane.relay.messages import Timer
 from marchproxy.nlb.dataplane.relay.side import Side
+from marchproxy.nlb.dataplane.relay.switch import Switch
 from marchproxy.nlb.dataplane.relay.waiting import WaitingRooms
-from marchproxy.wire.detect import ALL, Protocol
 
 _log = get_logger(__name__)
 _TICK_SECONDS = 0.05  # how late a timeout may be
+_LOOK_SECONDS = 2.0  # how exactly it is known since when a connection is quiet
 _ABORT_SECONDS = 5.0
 
 
 class RelayListener:
-    """Relays the connections of one port by what their first bytes say. Start it once, stop it once."""
+    """Relays the connections of one port as its switch says. Start it once, stop it once."""
 
-    def __init__(
-        self,
-        address: HostPort,
-        choose: Choice,
-        limits: RelayLimits,
-        clock: Clock,
-        *,
-        enabled: frozenset[Protocol] = ALL,
-    ) -> None:
+    def __init__(self, address: HostPort, switch: Switch, limits: RelayLimits, clock: Clock) -> None:
+        self.switch = switch
         self._address = address
-        self._choose = choose
         self._limits = limits
         self._clock = clock
-        self._enabled = enabled
-        self._ledger = Ledger()
         self._links: set[Link] = set()
         self._rooms: WaitingRooms[Timer, Link] = WaitingRooms(_waits(limits))
         self._empty = asyncio.Event()
         self._server: asyncio.Server | None = None
-        self._sweeper: asyncio.Task[None] | None = None
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     @property
     def address(self) -> HostPort:
         """Where it listens; after `start` with the real port in place of 0."""
         return self._address
 
-    async def start(self, group: asyncio.TaskGroup) -> None:
-        """Listen; `group` owns the tasks, so `stop` before it ends. Raises PortInUse, BindError."""
+    @property
+    def links(self) -> Iterable[Link]:
+        """The connections that are open."""
+        return self._links
+
+    async def start(self, group: asyncio.TaskGroup, *, shared_port: bool = False) -> None:
+        """Listen; `group` owns the tasks, so `stop` before it ends. Raises PortInUse, BindError.
+
+        `shared_port`: other processes of this user may listen there too (SO_REUSEPORT).
+        """
         shared = Shared(
-            enabled=self._enabled,
-            choose=self._choose,
+            switch=self.switch,
             limits=self._limits,
             clock=self._clock,
             group=group,
             rooms=self._rooms,
-            ledger=self._ledger,
             links=self._links,
             on_last=self._empty.set,
         )
@@ -68,17 +66,23 @@ class RelayListener:
         def accept() -> Side:
             return Link(shared).client
 
-        self._server = await self._listen(accept)
+        self._server = await self._listen(accept, shared_port=shared_port)
         self._address = HostPort(self._address.host, self._server.sockets[0].getsockname()[1])
-        self._sweeper = group.create_task(
-            every(_TICK_SECONDS, self._sweep, clock=self._clock, name="relay timeouts"), name="relay-sweep"
+        self._tasks = (
+            group.create_task(every(_TICK_SECONDS, self._sweep, clock=self._clock, name="relay timeouts")),
+            group.create_task(every(_LOOK_SECONDS, self._look, clock=self._clock, name="relay idleness")),
         )
+
+    def close(self) -> None:
+        """Listen no more; open connections go on."""
+        if self._server is not None:
+            self._server.close()
 
     async def stop(self, deadline_seconds: float) -> int:
         """Listen no more, wait for open connections to end, then end the rest; return how many those were."""
-        if self._server is None or self._sweeper is None:
+        if self._server is None:
             return 0
-        self._server.close()
+        self.close()
         await self._wait_empty(deadline_seconds)
         rest = tuple(self._links)
         for link in rest:
@@ -87,20 +91,34 @@ class RelayListener:
             _log.error(
                 "connections outlive their listener", address=str(self._address), count=len(self._links)
             )
-        self._sweeper.cancel()
-        await asyncio.wait([self._sweeper])
-        self._server = self._sweeper = None
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        self._server, self._tasks = None, ()
         return len(rest)
 
-    def counts(self) -> RelayCounts:
-        """What it carries now and has carried. O(open connections)."""
-        return self._ledger.read(link.share() for link in self._links)
+    def drop(self, lane: Lane) -> int:
+        """End the connections of a lane; return how many there were."""
+        links = [link for link in self._links if link.lane is lane]
+        for link in links:
+            link.drop()
+        return len(links)
 
-    async def _listen(self, accept: Callable[[], Side]) -> asyncio.Server:
+    def of_instance(self, instance_id: InstanceId) -> list[Link]:
+        """The connections that an instance has now."""
+        return [
+            link
+            for link in self._links
+            if link.relaying and link.seat is not None and link.seat.target.instance_id == instance_id
+        ]
+
+    async def _listen(self, accept: Callable[[], Side], *, shared_port: bool) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         host, port = self._address.host, self._address.port
         try:
-            return await loop.create_server(accept, host, port, backlog=self._limits.backlog)
+            return await loop.create_server(
+                accept, host, port, backlog=self._limits.backlog, reuse_port=shared_port or None
+            )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortInUse(self._address, "relay") from error
@@ -109,6 +127,11 @@ class RelayListener:
     async def _sweep(self) -> None:
         for timer, link in self._rooms.take_due(self._clock.monotonic()):
             link.timed_out(timer)
+
+    async def _look(self) -> None:
+        now = self._clock.monotonic()
+        for link in self._links:
+            link.look(now)
 
     async def _wait_empty(self, seconds: float) -> bool:
         self._empty.clear()
@@ -126,6 +149,7 @@ def _waits(limits: RelayLimits) -> dict[Timer, float]:
     return {
         Timer.SILENCE: limits.silence_seconds,
         Timer.DETECTION: limits.detection_seconds,
-        Timer.IDLE: limits.idle_seconds / IDLE_ROUNDS,
+        Timer.CONNECT: limits.connect_seconds,
+        Timer.IDLE: 0.0,  # each lane has its own
         Timer.LINGER: limits.linger_seconds,
     }

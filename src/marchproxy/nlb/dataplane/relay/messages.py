@@ -15,6 +15,7 @@ class Timer(Enum):
 
     SILENCE = "silence"
     DETECTION = "detection"
+    CONNECT = "connect"
     IDLE = "idle"
     LINGER = "linger"
 
@@ -24,12 +25,25 @@ class Outcome(Enum):
 
     FINISHED = "finished"
     UNKNOWN = "unknown"
+    """Its first bytes are no protocol of the port, or not whole."""
+    MALFORMED = "malformed"
+    """No PROXY protocol header where there must be one."""
     TIMEOUT = "timeout"
+    DENIED = "denied"
+    """By a rule about addresses or a limit."""
     REFUSED = "refused"
+    """No instance took it."""
     CLIENT_GONE = "client_gone"
     RESET = "reset"
     IDLE = "idle"
+    SHED = "shed"
+    """Closed so that another instance gets the next one."""
     DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class Introduced:
+    """The PROXY protocol header is there, whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +55,16 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Who may take the connection, in the order to try; nobody: it is refused."""
+    """Who may take the connection; nobody: it is refused."""
 
-    targets: tuple[Target, ...]
+    target: Target | None
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """The connection must end, for this reason."""
+
+    outcome: Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +110,10 @@ class Dropped:
 
 
 Event: TypeAlias = (
-    Judged
+    Introduced
+    | Judged
     | Chosen
+    | TurnedAway
     | Connected
     | ConnectFailed
     | ClientFinished
@@ -118,9 +141,12 @@ class StopTimer:
 
 @dataclass(frozen=True, slots=True)
 class Choose:
-    """Ask who may take the connection; Chosen is the answer."""
+    """Ask who may take the connection, the first time or once more; Chosen or TurnedAway is the answer.
 
-    detected: Detected
+    `detected` None: nothing that the port tells apart, or nothing was asked.
+    """
+
+    detected: Detected | None
 
 
 @dataclass(frozen=True, slots=True)

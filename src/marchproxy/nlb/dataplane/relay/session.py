@@ -1,13 +1,13 @@
 """Session: the life of one relayed connection as a table. No I/O, no clock.
 
-detecting → choosing → connecting → relaying → closed. An event that the table does not know in a phase changes nothing:
-it is the echo of something already dealt with.
+introducing → detecting → choosing → connecting → relaying → closed. An event that the table does not know in a phase
+changes nothing: it is the echo of something already dealt with.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from marchproxy.model.plan import Target
 from marchproxy.nlb.dataplane.relay.messages import (
@@ -25,6 +25,7 @@ from marchproxy.nlb.dataplane.relay.messages import (
     Event,
     FinishClient,
     FinishTarget,
+    Introduced,
     Join,
     Judged,
     Outcome,
@@ -34,6 +35,7 @@ from marchproxy.nlb.dataplane.relay.messages import (
     TargetLost,
     TimedOut,
     Timer,
+    TurnedAway,
 )
 from marchproxy.wire.detect import Detected, NeedMore, Protocol, Unknown, silent
 
@@ -45,6 +47,7 @@ class Phase(Enum):
         object.__hash__
     )  # members are singletons; Enum's own hash is a Python call per look into the table
 
+    INTRODUCING = "introducing"
     DETECTING = "detecting"
     CHOOSING = "choosing"
     CONNECTING = "connecting"
@@ -53,27 +56,42 @@ class Phase(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """The state of one connection. `targets` are those not yet given up; the first is the one in use."""
+class Opening:
+    """How a port's connections begin.
 
-    enabled: frozenset[Protocol]
+    `enabled`: the protocols that are told apart. `rest`: somebody takes what is none of them; with nothing enabled
+    nobody waits for bytes. `introduced`: a PROXY protocol header comes first. `attempts` to connect, at most.
+    """
+
+    enabled: frozenset[Protocol] = frozenset()
+    rest: bool = False
+    introduced: bool = False
+    attempts: int = 3
+
+
+class Session(NamedTuple):  # not a dataclass: it is replaced at every event, at half the cost
+    """The state of one connection. `failed` attempts to connect; `target` is the one in use."""
+
+    opening: Opening
     phase: Phase = Phase.DETECTING
     heard: bool = False
     detected: Detected | None = None
-    targets: tuple[Target, ...] = ()
+    target: Target | None = None
+    failed: int = 0
     client_finished: bool = False
     target_finished: bool = False
 
 
 Step: TypeAlias = tuple[Session, tuple[Command, ...]]
 
+_STOP_DETECTION = (StopTimer(Timer.SILENCE), StopTimer(Timer.DETECTION))
 
-def begin(enabled: frozenset[Protocol]) -> Step:
+
+def begin(opening: Opening) -> Step:
     """A connection that has just been accepted."""
-    timers = [StartTimer(Timer.DETECTION)]
-    if Protocol.MYSQL in enabled:
-        timers.append(StartTimer(Timer.SILENCE))
-    return Session(enabled), tuple(timers)
+    if opening.introduced:
+        return Session(opening, Phase.INTRODUCING), (StartTimer(Timer.DETECTION),)
+    return _open(Session(opening))
 
 
 def step(session: Session, event: Event) -> Step:
@@ -82,58 +100,94 @@ def step(session: Session, event: Event) -> Step:
     return decide(session, event) if decide else (session, ())
 
 
+def _open(session: Session) -> Step:
+    enabled, rest = session.opening.enabled, session.opening.rest
+    if not enabled:
+        return _choose(session, None)
+    timers = [StartTimer(Timer.DETECTION)]
+    if rest or Protocol.MYSQL in enabled:
+        timers.append(StartTimer(Timer.SILENCE))
+    return session._replace(phase=Phase.DETECTING), tuple(timers)
+
+
 def _close(session: Session, outcome: Outcome, *, flush: bool = False) -> Step:
     lingering = (StartTimer(Timer.LINGER),) if flush else ()
-    return replace(session, phase=Phase.CLOSED), (Close(outcome, flush), *lingering)
+    return session._replace(phase=Phase.CLOSED), (Close(outcome, flush), *lingering)
+
+
+def _introduced(session: Session, _: Introduced) -> Step:
+    opened, commands = _open(session)
+    return opened, (StopTimer(Timer.DETECTION), *commands)
+
+
+def _introduction_timed_out(session: Session, _: TimedOut) -> Step:
+    return _close(session, Outcome.TIMEOUT)
+
+
+def _introduction_cut_short(session: Session, _: ClientFinished) -> Step:
+    return _close(session, Outcome.MALFORMED)
 
 
 def _judge(session: Session, event: Judged) -> Step:
     match event.verdict:
         case NeedMore():
-            return replace(session, heard=True), () if session.heard else (StopTimer(Timer.SILENCE),)
+            return session._replace(heard=True), () if session.heard else (StopTimer(Timer.SILENCE),)
         case Detected() as detected:
             return _choose(session, detected)
         case Unknown():
-            return _close(session, Outcome.UNKNOWN)
+            return _give_up(session, Outcome.UNKNOWN)
 
 
-def _choose(session: Session, detected: Detected) -> Step:
-    commands = (StopTimer(Timer.SILENCE), StopTimer(Timer.DETECTION), Choose(detected))
-    return replace(session, phase=Phase.CHOOSING, detected=detected), commands
+def _give_up(session: Session, outcome: Outcome) -> Step:
+    """It is none of the protocols that are told apart."""
+    return _choose(session, None) if session.opening.rest else _close(session, outcome)
+
+
+def _choose(session: Session, detected: Detected | None) -> Step:
+    choosing = session._replace(phase=Phase.CHOOSING, detected=detected)
+    return choosing, (*_STOP_DETECTION, Choose(detected))
 
 
 def _detection_timed_out(session: Session, event: TimedOut) -> Step:
     match event.timer:
         case Timer.SILENCE if not session.heard:
-            return _judge(session, Judged(silent(session.enabled)))
+            return _judge(session, Judged(silent(session.opening.enabled)))
         case Timer.DETECTION:
-            return _close(session, Outcome.TIMEOUT)
+            return _give_up(session, Outcome.TIMEOUT)
         case _:
             return session, ()
 
 
 def _detection_cut_short(session: Session, _: ClientFinished) -> Step:
-    return _close(session, Outcome.UNKNOWN if session.heard else Outcome.CLIENT_GONE)
+    if not session.heard:
+        return _close(session, Outcome.CLIENT_GONE)
+    return _give_up(session._replace(client_finished=True), Outcome.UNKNOWN)
 
 
 def _connect(session: Session, event: Chosen) -> Step:
-    if not event.targets:
+    if event.target is None:
         return _close(session, Outcome.REFUSED)
-    return replace(session, phase=Phase.CONNECTING, targets=event.targets), (Connect(event.targets[0]),)
+    connecting = session._replace(phase=Phase.CONNECTING, target=event.target)
+    return connecting, (StartTimer(Timer.CONNECT), Connect(event.target))
 
 
 def _connect_next(session: Session, _: ConnectFailed) -> Step:
-    return _connect(session, Chosen(session.targets[1:]))
+    failed = session._replace(phase=Phase.CHOOSING, failed=session.failed + 1)
+    if failed.failed >= session.opening.attempts:
+        return _close(failed, Outcome.REFUSED)
+    return failed, (StopTimer(Timer.CONNECT), Choose(session.detected))
 
 
 def _join(session: Session, _: Connected) -> Step:
+    if session.target is None:
+        return session, ()
     ending = (FinishTarget(),) if session.client_finished else ()
-    commands = (Join(session.targets[0]), StartTimer(Timer.IDLE), *ending)
-    return replace(session, phase=Phase.RELAYING), commands
+    commands = (StopTimer(Timer.CONNECT), Join(session.target), StartTimer(Timer.IDLE), *ending)
+    return session._replace(phase=Phase.RELAYING), commands
 
 
 def _remember_client_finished(session: Session, _: ClientFinished) -> Step:
-    return replace(session, client_finished=True), ()
+    return session._replace(client_finished=True), ()
 
 
 def _finish_target(session: Session, _: ClientFinished) -> Step:
@@ -141,7 +195,7 @@ def _finish_target(session: Session, _: ClientFinished) -> Step:
         return session, ()
     if session.target_finished:
         return _close(session, Outcome.FINISHED, flush=True)
-    return replace(session, client_finished=True), (FinishTarget(),)
+    return session._replace(client_finished=True), (FinishTarget(),)
 
 
 def _finish_client(session: Session, _: TargetFinished) -> Step:
@@ -149,7 +203,7 @@ def _finish_client(session: Session, _: TargetFinished) -> Step:
         return session, ()
     if session.client_finished:
         return _close(session, Outcome.FINISHED, flush=True)
-    return replace(session, target_finished=True), (FinishClient(),)
+    return session._replace(target_finished=True), (FinishClient(),)
 
 
 def _idle(session: Session, event: TimedOut) -> Step:
@@ -168,6 +222,10 @@ def _target_reset(session: Session, _: TargetLost) -> Step:
     return _close(session, Outcome.RESET, flush=True)  # what the target had already sent is the client's
 
 
+def _turn_away(session: Session, event: TurnedAway) -> Step:
+    return _close(session, event.outcome, flush=session.phase is Phase.RELAYING)
+
+
 def _drop(session: Session, _: Dropped) -> Step:
     return _close(session, Outcome.DROPPED)
 
@@ -178,12 +236,20 @@ def _abort(session: Session, _: Dropped | TimedOut) -> Step:
 
 # a handler takes the event of its own row, which the key's type says and a Mapping's value type cannot
 _TABLE: Mapping[tuple[Phase, type[Event]], Callable[[Session, Any], Step]] = {
+    (Phase.INTRODUCING, Introduced): _introduced,
+    (Phase.INTRODUCING, TurnedAway): _turn_away,
+    (Phase.INTRODUCING, TimedOut): _introduction_timed_out,
+    (Phase.INTRODUCING, ClientFinished): _introduction_cut_short,
+    (Phase.INTRODUCING, ClientLost): _client_left,
+    (Phase.INTRODUCING, Dropped): _drop,
     (Phase.DETECTING, Judged): _judge,
+    (Phase.DETECTING, TurnedAway): _turn_away,
     (Phase.DETECTING, TimedOut): _detection_timed_out,
     (Phase.DETECTING, ClientFinished): _detection_cut_short,
     (Phase.DETECTING, ClientLost): _client_left,
     (Phase.DETECTING, Dropped): _drop,
     (Phase.CHOOSING, Chosen): _connect,
+    (Phase.CHOOSING, TurnedAway): _turn_away,
     (Phase.CONNECTING, Connected): _join,
     (Phase.CONNECTING, ConnectFailed): _connect_next,
     (Phase.CONNECTING, ClientFinished): _remember_client_finished,
@@ -193,6 +259,7 @@ _TABLE: Mapping[tuple[Phase, type[Event]], Callable[[Session, Any], Step]] = {
     (Phase.RELAYING, TargetFinished): _finish_client,
     (Phase.RELAYING, ClientLost): _client_reset,
     (Phase.RELAYING, TargetLost): _target_reset,
+    (Phase.RELAYING, TurnedAway): _turn_away,
     (Phase.RELAYING, TimedOut): _idle,
     (Phase.RELAYING, Dropped): _drop,
     (Phase.CLOSED, TimedOut): _abort,

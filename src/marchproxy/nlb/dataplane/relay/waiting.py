@@ -8,25 +8,30 @@ Who = TypeVar("Who")
 
 
 class WaitingRooms(Generic[Kind, Who]):
-    """One room per kind of wait. All waits of a kind are equally long, so a room stays in order by itself.
+    """Rooms by kind and length of wait. All waits of a room are equally long, so it stays in order by itself.
 
     Entering, leaving and finding those who are due each cost O(1). A wait of 0 seconds is never due.
     """
 
     def __init__(self, seconds: Mapping[Kind, float]) -> None:
+        """How long the waits of each kind are, unless `enter` says otherwise."""
         self._seconds = seconds
-        self._rooms: dict[Kind, dict[Who, float]] = {kind: {} for kind in seconds}
+        self._rooms: dict[tuple[Kind, float], dict[Who, float]] = {
+            (kind, length): {} for kind, length in seconds.items()
+        }
 
-    def enter(self, kind: Kind, who: Who, now: float) -> None:
+    def enter(self, kind: Kind, who: Who, now: float, seconds: float | None = None) -> None:
         """Begin to wait; whoever waits already begins anew."""
-        room = self._rooms[kind]
-        room.pop(who, None)
-        if self._seconds[kind] > 0:
-            room[who] = now + self._seconds[kind]
+        self.leave(kind, who)
+        length = self._seconds[kind] if seconds is None else seconds
+        if length > 0:
+            self._rooms.setdefault((kind, length), {})[who] = now + length
 
     def leave(self, kind: Kind, who: Who) -> None:
         """Wait no longer, if they did."""
-        self._rooms[kind].pop(who, None)
+        for (held, _), room in self._rooms.items():
+            if held is kind:
+                room.pop(who, None)
 
     def leave_all(self, who: Who) -> None:
         """Wait for nothing any more."""
@@ -36,11 +41,18 @@ class WaitingRooms(Generic[Kind, Who]):
     def take_due(self, now: float) -> list[tuple[Kind, Who]]:
         """Those whose time is up; they have left."""
         due = []
-        for kind, room in self._rooms.items():
+        empty = []
+        for key, room in self._rooms.items():
+            gone = []
             for who, deadline in room.items():
                 if deadline > now:
                     break
-                due.append((kind, who))
-        for kind, who in due:
-            del self._rooms[kind][who]
+                gone.append(who)
+            for who in gone:
+                del room[who]
+                due.append((key[0], who))
+            if not room and self._seconds[key[0]] != key[1]:
+                empty.append(key)
+        for key in empty:  # of a length that nobody may ask for again
+            del self._rooms[key]
         return due

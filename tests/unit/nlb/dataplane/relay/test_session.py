@@ -18,6 +18,7 @@ from marchproxy.nlb.dataplane.relay.messages import (
     Dropped,
     FinishClient,
     FinishTarget,
+    Introduced,
     Join,
     Judged,
     Outcome,
@@ -27,8 +28,9 @@ from marchproxy.nlb.dataplane.relay.messages import (
     TargetLost,
     TimedOut,
     Timer,
+    TurnedAway,
 )
-from marchproxy.nlb.dataplane.relay.session import Phase, begin, step
+from marchproxy.nlb.dataplane.relay.session import Opening, Phase, begin, step
 from marchproxy.wire.detect import ALL, Detected, NeedMore, Protocol, Unknown
 
 HTTP = Detected(Protocol.HTTP1)
@@ -43,15 +45,16 @@ def target(name):
 
 A, B = target("a"), target("b")
 TO_CHOICE = [Judged(HTTP)]
-TO_CONNECT = [*TO_CHOICE, Chosen((A, B))]
+TO_CONNECT = [*TO_CHOICE, Chosen(A)]
+WAIT_CONNECT, STOP_CONNECT = StartTimer(Timer.CONNECT), StopTimer(Timer.CONNECT)
 TO_RELAY = [*TO_CONNECT, Connected()]
 STOP_BOTH = [StopTimer(Timer.SILENCE), StopTimer(Timer.DETECTION)]
 LINGER = StartTimer(Timer.LINGER)
 
 
-def play(events, enabled=ALL):
+def play(events, enabled=ALL, **more):
     """The session after these events, and the commands that the last one gave."""
-    session, commands = begin(enabled)
+    session, commands = begin(Opening(enabled, attempts=2, **more))
     for event in events:
         session, commands = step(session, event)
     return session, list(commands)
@@ -85,24 +88,27 @@ def test_begin(enabled, commands):
         ([ClientLost()], [Close(Outcome.CLIENT_GONE)], Phase.CLOSED),
         ([Dropped()], [Close(Outcome.DROPPED)], Phase.CLOSED),
         # choosing and connecting
-        ([*TO_CHOICE, Chosen(())], [Close(Outcome.REFUSED)], Phase.CLOSED),
-        (TO_CONNECT, [Connect(A)], Phase.CONNECTING),
-        ([*TO_CONNECT, ConnectFailed()], [Connect(B)], Phase.CONNECTING),
-        ([*TO_CONNECT, ConnectFailed(), ConnectFailed()], [Close(Outcome.REFUSED)], Phase.CLOSED),
+        ([*TO_CHOICE, Chosen(None)], [Close(Outcome.REFUSED)], Phase.CLOSED),
+        ([*TO_CHOICE, TurnedAway(Outcome.DENIED)], [Close(Outcome.DENIED)], Phase.CLOSED),
+        (TO_CONNECT, [WAIT_CONNECT, Connect(A)], Phase.CONNECTING),
+        ([*TO_CONNECT, ConnectFailed()], [STOP_CONNECT, Choose(HTTP)], Phase.CHOOSING),
+        ([*TO_CONNECT, ConnectFailed(), Chosen(None)], [Close(Outcome.REFUSED)], Phase.CLOSED),
+        ([*TO_CONNECT, ConnectFailed(), Chosen(B)], [WAIT_CONNECT, Connect(B)], Phase.CONNECTING),
+        ([*TO_CONNECT, ConnectFailed(), Chosen(B), ConnectFailed()], [Close(Outcome.REFUSED)], Phase.CLOSED),
         ([*TO_CONNECT, ClientLost()], [Close(Outcome.CLIENT_GONE)], Phase.CLOSED),
         ([*TO_CONNECT, ClientFinished()], [], Phase.CONNECTING),
         ([*TO_CONNECT, TargetLost()], [], Phase.CONNECTING),
         ([*TO_CONNECT, Dropped()], [Close(Outcome.DROPPED)], Phase.CLOSED),
         # relaying
-        (TO_RELAY, [Join(A), StartTimer(Timer.IDLE)], Phase.RELAYING),
+        (TO_RELAY, [STOP_CONNECT, Join(A), StartTimer(Timer.IDLE)], Phase.RELAYING),
         (
-            [*TO_CONNECT, ConnectFailed(), Connected()],
-            [Join(B), StartTimer(Timer.IDLE)],
+            [*TO_CONNECT, ConnectFailed(), Chosen(B), Connected()],
+            [STOP_CONNECT, Join(B), StartTimer(Timer.IDLE)],
             Phase.RELAYING,
         ),
         (
             [*TO_CONNECT, ClientFinished(), Connected()],
-            [Join(A), StartTimer(Timer.IDLE), FinishTarget()],
+            [STOP_CONNECT, Join(A), StartTimer(Timer.IDLE), FinishTarget()],
             Phase.RELAYING,
         ),
         ([*TO_RELAY, ClientFinished()], [FinishTarget()], Phase.RELAYING),
@@ -125,6 +131,7 @@ def test_begin(enabled, commands):
         ([*TO_RELAY, TimedOut(Timer.DETECTION)], [], Phase.RELAYING),
         ([*TO_RELAY, ConnectFailed()], [], Phase.RELAYING),
         ([*TO_RELAY, Dropped()], [Close(Outcome.DROPPED)], Phase.CLOSED),
+        ([*TO_RELAY, TurnedAway(Outcome.SHED)], [Close(Outcome.SHED, flush=True), LINGER], Phase.CLOSED),
         # closed
         ([*TO_RELAY, TargetLost(), TimedOut(Timer.LINGER)], [Abort()], Phase.CLOSED),
         ([*TO_RELAY, TargetLost(), Dropped()], [Abort()], Phase.CLOSED),
@@ -141,12 +148,56 @@ def test_without_mysql_silence_is_unknown():
     assert play([TimedOut(Timer.SILENCE)], WITHOUT_MYSQL)[1] == [Close(Outcome.UNKNOWN)]
 
 
+@pytest.mark.parametrize(
+    ("events", "commands"),
+    [
+        ([], [StartTimer(Timer.DETECTION), StartTimer(Timer.SILENCE)]),
+        ([Judged(Unknown())], [*STOP_BOTH, Choose(None)]),
+        ([TimedOut(Timer.SILENCE)], [*STOP_BOTH, Choose(None)]),
+        ([Judged(NeedMore(9)), TimedOut(Timer.DETECTION)], [*STOP_BOTH, Choose(None)]),
+        ([Judged(NeedMore(9)), ClientFinished()], [*STOP_BOTH, Choose(None)]),
+        (
+            [Judged(NeedMore(9)), ClientFinished(), Chosen(A), Connected()],
+            [STOP_CONNECT, Join(A), StartTimer(Timer.IDLE), FinishTarget()],
+        ),
+        ([ClientFinished()], [Close(Outcome.CLIENT_GONE)]),
+    ],
+)
+def test_somebody_takes_the_rest(events, commands):
+    assert play(events, WITHOUT_MYSQL, rest=True)[1] == commands
+
+
+def test_with_nothing_to_tell_apart_nobody_waits():
+    assert play([], frozenset(), rest=True)[1] == [*STOP_BOTH, Choose(None)]
+
+
+@pytest.mark.parametrize(
+    ("events", "commands"),
+    [
+        ([], [StartTimer(Timer.DETECTION)]),
+        (
+            [Introduced()],
+            [StopTimer(Timer.DETECTION), StartTimer(Timer.DETECTION), StartTimer(Timer.SILENCE)],
+        ),
+        ([TurnedAway(Outcome.MALFORMED)], [Close(Outcome.MALFORMED)]),
+        ([TimedOut(Timer.DETECTION)], [Close(Outcome.TIMEOUT)]),
+        ([ClientFinished()], [Close(Outcome.MALFORMED)]),
+        ([ClientLost()], [Close(Outcome.CLIENT_GONE)]),
+        ([Dropped()], [Close(Outcome.DROPPED)]),
+    ],
+)
+def test_introduction(events, commands):
+    assert play(events, introduced=True)[1] == commands
+
+
 EVENTS = [
+    Introduced(),
     Judged(NeedMore(1)),
     Judged(HTTP),
     Judged(Unknown()),
-    Chosen(()),
-    Chosen((A, B)),
+    Chosen(None),
+    Chosen(A),
+    TurnedAway(Outcome.DENIED),
     Connected(),
     ConnectFailed(),
     ClientFinished(),
@@ -158,9 +209,9 @@ EVENTS = [
 ]
 
 
-@given(st.lists(st.sampled_from(EVENTS), max_size=30))
-def test_whatever_happens_it_closes_once_and_only_aborts_after(events):
-    session, _ = begin(ALL)
+@given(st.lists(st.sampled_from(EVENTS), max_size=30), st.booleans())
+def test_whatever_happens_it_closes_once_and_only_aborts_after(events, introduced):
+    session, _ = begin(Opening(ALL, introduced=introduced))
     closed = False
     for event in events:
         session, commands = step(session, event)

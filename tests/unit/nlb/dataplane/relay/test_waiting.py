@@ -36,3 +36,14 @@ def test_no_time_is_for_ever():
     rooms = WaitingRooms({"idle": 0.0})
     rooms.enter("idle", "a", 0.0)
     assert rooms.take_due(1e9) == []
+
+
+def test_waits_of_one_kind_and_several_lengths():
+    rooms = WaitingRooms({"idle": 0.0})
+    rooms.enter("idle", "a", 0.0, 5.0)
+    rooms.enter("idle", "b", 0.0, 1.0)
+    rooms.enter("idle", "c", 0.0, 1.0)
+    rooms.enter("idle", "c", 0.0, 5.0)
+    rooms.leave("idle", "a")
+    assert rooms.take_due(10.0) == [("idle", "c"), ("idle", "b")]
+    assert not rooms.take_due(99.0)

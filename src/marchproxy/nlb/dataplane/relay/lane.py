@@ -1,0 +1,68 @@
+"""Lane: one listener as its connections see it: who may come, who takes them, and the counts of both."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from random import Random
+
+from marchproxy.model.listener import Listener
+from marchproxy.model.module import InstanceId
+from marchproxy.model.plan import ListenerPlan, Target
+from marchproxy.nlb.dataplane.relay.addresses import Networks, source_of
+from marchproxy.nlb.dataplane.relay.balancer import Balancer, Seat
+from marchproxy.nlb.dataplane.relay.counts import Tally
+from marchproxy.nlb.dataplane.relay.limiter import Limiter
+from marchproxy.nlb.dataplane.relay.messages import Outcome
+
+
+class Lane:
+    """The live state of one listener. `idle_seconds`: its idle timeout, 0 is none."""
+
+    def __init__(self, plan: ListenerPlan, parked: Sequence[Target], limiter: Limiter) -> None:
+        self.tally = Tally()
+        self.closes: Counter[Outcome] = Counter()
+        self.balancer = Balancer(Random())  # noqa: S311 - spreads load, guards nothing
+        self._limiter = limiter
+        self._sources: Counter[str] = Counter()
+        self.update(plan, parked)
+
+    def update(self, plan: ListenerPlan, parked: Sequence[Target]) -> None:
+        """What holds for connections from now on; those that are open go on."""
+        self.listener: Listener = plan.listener
+        self.idle_seconds = plan.listener.idle_timeout
+        self._allow, self._deny = Networks(plan.listener.allow), Networks(plan.listener.deny)
+        self.balancer.update(plan.listener.balance, plan.versions, parked)
+
+    def allows(self, host: str) -> bool:
+        """Whether the rules about addresses let this client in."""
+        if self._deny and host in self._deny:
+            return False
+        return not self._allow or host in self._allow
+
+    def admit(self, host: str, now: float) -> bool:
+        """Let a client in, which `leave` ends, or count it as denied."""
+        listener, tally = self.listener, self.tally
+        crowded = 0 < listener.max_connections <= tally.active
+        most = listener.max_connections_per_source
+        if most and self._sources[source_of(host)] >= most:
+            crowded = True
+        if crowded or not self.allows(host) or not self._limiter.admit(listener, host, now):
+            tally.denied += 1
+            return False
+        tally.active += 1
+        tally.total += 1
+        self._sources[source_of(host)] += 1
+        return True
+
+    def leave(self, host: str, received: int, sent: int) -> None:
+        """A client that was let in is gone."""
+        self.tally.active -= 1
+        self.tally.received += received
+        self.tally.sent += sent
+        source = source_of(host)
+        self._sources[source] -= 1
+        if not self._sources[source]:
+            del self._sources[source]
+
+    def pick(self, host: str, tried: Collection[InstanceId], now: float) -> Seat | None:
+        """Who is to be tried next."""
+        return self.balancer.pick(host, tried, now)

@@ -1,0 +1,67 @@
+"""Switch: the lanes of one port, and which of them a connection belongs to."""
+
+from collections.abc import Mapping, Sequence
+
+from marchproxy.model.listener import Listener
+from marchproxy.model.plan import ListenerPlan, Target
+from marchproxy.nlb.dataplane.relay.addresses import Networks
+from marchproxy.nlb.dataplane.relay.lane import Lane
+from marchproxy.nlb.dataplane.relay.limiter import Limiter
+from marchproxy.nlb.dataplane.relay.session import Opening
+from marchproxy.nlb.dataplane.relay.sorting import expected, find_listener, find_rest
+from marchproxy.wire.detect import Detected
+
+
+class Switch:
+    """What a port's connections are judged by. Everything about the socket is the first listener's to say."""
+
+    def __init__(self, limiter: Limiter, *, attempts: int) -> None:
+        self._limiter = limiter
+        self._attempts = attempts
+        self._listeners: tuple[Listener, ...] = ()
+        self._trusted = Networks(())
+        self.lanes: dict[str, Lane] = {}
+        self.opening = Opening()
+
+    @property
+    def first(self) -> Lane:
+        """The lane to which everything counts that is not told apart yet."""
+        return self.lanes[self._listeners[0].name]
+
+    def update(
+        self, plans: Sequence[ListenerPlan], parked: Mapping[str, Sequence[Target]]
+    ) -> tuple[Lane, ...]:
+        """Judge new connections by these, at least one, in one step; return the lanes that are gone."""
+        before = self.lanes
+        self.lanes = {}
+        for plan in plans:
+            name = plan.listener.name
+            waiting = parked.get(name, ())
+            if (lane := before.get(name)) is None:
+                lane = Lane(plan, waiting, self._limiter)
+            else:
+                lane.update(plan, waiting)
+            self.lanes[name] = lane
+        self._listeners = tuple(plan.listener for plan in plans)
+        first = self._listeners[0]
+        self._trusted = Networks(first.trusted_proxies)
+        self.opening = Opening(
+            expected(self._listeners),
+            find_rest(self._listeners) is not None,
+            first.proxy_protocol,
+            self._attempts,
+        )
+        return tuple(lane for name, lane in before.items() if name not in self.lanes)
+
+    def trusts(self, peer: str) -> bool:
+        """Whether this peer may connect at all, before it says who its client is."""
+        return not self.opening.introduced or not self._trusted or peer in self._trusted
+
+    def lets_in(self, host: str) -> bool:
+        """Whether any of the lanes lets this client in by its address."""
+        return any(lane.allows(host) for lane in self.lanes.values())
+
+    def lane_of(self, detected: Detected | None) -> Lane | None:
+        """Whose connection it is; None: nobody's."""
+        listener = find_listener(self._listeners, detected)
+        return self.lanes[listener.name] if listener else None
