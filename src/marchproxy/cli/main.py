@@ -152,7 +152,7 @@ def get(
         bool, typer.Option("--watch", "-w", help="Again every two seconds, until Ctrl-C.")
     ] = False,
 ) -> None:
-    """List what a running system has: its modules, routes, listeners, traffic or backends."""
+    """List what a running system has: its modules, routes, listeners, scaling decisions, traffic or backends."""
     from marchproxy.cli.look.get import show
     from marchproxy.cli.running import run_client
 

@@ -1,4 +1,4 @@
-"""`marchproxy get`: modules, routes, listeners, stats, backends of a running system."""
+"""`marchproxy get`: modules, routes, listeners, scaling decisions, stats, backends of a running system."""
 
 import asyncio
 import time
@@ -43,6 +43,10 @@ async def look(client: Client, subject: Subject) -> Answer:
             status = nlb_pb2.GetNLBStatusRequest()
             found = await client.nlb(lambda stub, left: stub.GetNLBStatus(status, timeout=left))
             return Answer(sheets.listeners(found), as_data(found), {})
+        case Subject.scaling:
+            asked = nlb_pb2.GetNLBStatusRequest()
+            known = await client.nlb(lambda stub, left: stub.GetNLBStatus(asked, timeout=left))
+            return Answer(sheets.scaling(known), {"scaling": as_data(known)["scaling"]}, {})
         case Subject.stats:
             return await _from_modules(client, _stats, sheets.stats)
         case Subject.backends:

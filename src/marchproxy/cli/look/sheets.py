@@ -71,6 +71,24 @@ def listeners(answer: nlb_pb2.GetNLBStatusResponse) -> Sheet:
     return Sheet("Listeners", heads, rows, "the NLB opens no ports")
 
 
+def scaling(answer: nlb_pb2.GetNLBStatusResponse) -> Sheet:
+    """What the autoscaler decided, the newest last."""
+    rows = [
+        (
+            decision.decided_at.ToDatetime().strftime("%Y-%m-%d %H:%M:%S"),
+            _name(types_pb2.ModuleType.Name(decision.module_type), "MODULE_TYPE_"),
+            decision.way + (" by request" if decision.manual else ""),
+            str(decision.current_instances),
+            str(decision.wanted_instances),
+            decision.reason,
+            decision.outcome,
+        )
+        for decision in answer.scaling
+    ]
+    heads = columns("when (UTC)", "type", "way", "#from", "#to", "why", "outcome")
+    return Sheet("Scaling", heads, rows, "nothing has been decided; is there a section `scaling`?")
+
+
 def stats(answers: Mapping[str, module_pb2.GetStatsResponse]) -> Sheet:
     """Counts by instance, and below each by route."""
     rows = []

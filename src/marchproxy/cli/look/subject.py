@@ -9,5 +9,6 @@ class Subject(StrEnum):
     modules = "modules"
     routes = "routes"
     listeners = "listeners"
+    scaling = "scaling"
     stats = "stats"
     backends = "backends"

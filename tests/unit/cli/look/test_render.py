@@ -116,3 +116,20 @@ def test_an_explanation_for_programs_keeps_the_contracts_names():
     assert data["served"] is True
     assert data["nlb"]["target_instance_id"] == "alb-1"
     assert [pool["name"] for pool in data["module"]["pools"]] == ["v1"]
+
+
+def test_scaling_tells_who_wanted_what_and_why():
+    decision = nlb_pb2.ScalingDecision(
+        module_type=types_pb2.MODULE_TYPE_ALB,
+        way="up",
+        current_instances=1,
+        wanted_instances=3,
+        reason="connections 25.0 of 10",
+        outcome="alb-1: done",
+        manual=True,
+    )
+    decision.decided_at.FromSeconds(0)
+    text = printed(sheets.scaling(nlb_pb2.GetNLBStatusResponse(scaling=[decision])).rendered())
+    for words in ("1970-01-01 00:00:00", "alb", "up by request", "connections 25.0 of 10", "alb-1: done"):
+        assert words in text
+    assert "nothing has been decided" in printed(sheets.scaling(nlb_pb2.GetNLBStatusResponse()).rendered())
