@@ -284,7 +284,9 @@ class HeartbeatResponse(_message.Message):
     should_reload: _builtins.bool
     """The instance runs an old configuration and should fetch it."""
     should_scale: _builtins.bool
-    """More or fewer instances are wanted; instructions say how many."""
+    """More or fewer instances are wanted; instructions say how many. The router asks one launcher for them itself, with
+    Scale: this is for people, and for modules that are started by something the router cannot call.
+    """
     @_builtins.property
     def server_time(self) -> _timestamp_pb2.Timestamp:
         """The router's clock."""

@@ -5,6 +5,7 @@ with again at once; one that does not answer is asked again with growing pauses.
 """
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -74,6 +75,7 @@ class Registrar:
         self._routes_changed = asyncio.Event()
         self._registration_id = ""
         self._reported = ""
+        self._wanted = ""
 
     @property
     def registered(self) -> bool:
@@ -110,7 +112,7 @@ class Registrar:
             instance_id=self._reporter.registration().instance.instance_id,
             registration_id=self._registration_id,
             graceful=drain_seconds > 0,
-            drain_timeout_seconds=int(drain_seconds),
+            drain_timeout_seconds=math.ceil(drain_seconds),
         )
         self._registration_id = ""
         try:
@@ -135,9 +137,18 @@ class Registrar:
             self._registration_id = ""
             self._report(f"unknown there, registering again: {answer.message}")
             await self._register()
-        elif self._on_advice is not None and answer.should_reload:
+            return
+        self._note_scaling(answer)
+        if self._on_advice is not None and answer.should_reload:
             wanted = answer.instructions.get("config_checksum", "")
             await self._on_advice(Advice(self.nlb, should_reload=True, wanted_checksum=wanted))
+
+    def _note_scaling(self, answer: nlb_pb2.HeartbeatResponse) -> None:
+        """Every instance is told how many are wanted, but one launcher is asked for them: to act here as well would be twice."""
+        wanted = answer.instructions.get("instances", "") if answer.should_scale else ""
+        if wanted and wanted != self._wanted:
+            _log.info("the NLB wants another number of instances", nlb=self.nlb, instances=wanted)
+        self._wanted = wanted
 
     async def _send_routes(self) -> None:
         self._routes_changed.clear()
