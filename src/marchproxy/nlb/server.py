@@ -165,7 +165,7 @@ def _furnish(tools: _Tools, desired: DesiredState) -> tuple[Desk, Saver]:
         plane=tools.plane,
         modules=tools.modules,
         observer=observer,
-        doorkeeper=Doorkeeper(core, observer, clock),
+        doorkeeper=Doorkeeper(core, observer, clock, tools.gauges),
         autoscaler=_autoscaler(tools, core, observer),
         gauges=tools.gauges,
         started_at=clock.now(),

@@ -123,7 +123,7 @@ class Nlb:
             plane=plane,
             modules=modules,
             observer=observer,
-            doorkeeper=Doorkeeper(self.core, observer, clock),
+            doorkeeper=Doorkeeper(self.core, observer, clock, gauges),
             autoscaler=Autoscaler(self.core, Means(modules, gauges), window=settings.scaling_window),
             gauges=gauges,
             started_at=Moment(clock.monotonic(), clock.now()).wall,
