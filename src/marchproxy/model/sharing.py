@@ -10,6 +10,7 @@ from enum import Enum
 
 from marchproxy.model.listener import Listener
 from marchproxy.model.module import HTTP_FAMILY, Protocol
+from marchproxy.model.route import Route
 
 
 class Sharing(Enum):
@@ -39,9 +40,11 @@ class Speech(Enum):
     """Whatever nobody else at the address recognises."""
 
 
-_TLS_PROTOCOLS = frozenset({Protocol.HTTPS, Protocol.RTMPS})
-_SPEECHES: Mapping[Protocol, Speech] = {
+#: What a protocol's first bytes are in the clear; those that are TLS from the first byte on have TLS.
+SPEECHES: Mapping[Protocol, Speech] = {
     **dict.fromkeys(HTTP_FAMILY, Speech.HTTP),
+    Protocol.HTTPS: Speech.TLS,
+    Protocol.RTMPS: Speech.TLS,
     Protocol.POSTGRES: Speech.POSTGRES,
     Protocol.MYSQL: Speech.MYSQL,
     Protocol.MONGODB: Speech.MONGODB,
@@ -107,9 +110,9 @@ def speech_of(listener: Listener) -> Speech | None:
     """What its clients' first bytes are; None when they cannot be told from others."""
     if listener.over_udp:
         return None
-    if listener.tls is not None or names_hello(listener) or listener.protocol in _TLS_PROTOCOLS:
+    if listener.tls is not None or names_hello(listener):
         return Speech.TLS
-    return _SPEECHES.get(listener.protocol)
+    return SPEECHES.get(listener.protocol)
 
 
 def shows_requests(listener: Listener) -> bool:
@@ -117,6 +120,24 @@ def shows_requests(listener: Listener) -> bool:
     return listener.protocol in HTTP_FAMILY or (
         listener.protocol is Protocol.HTTPS and listener.tls is not None
     )
+
+
+def listener_for(port: Port, route: Route) -> Listener | None:
+    """The listener that a route sends requests to, where they tell listeners apart; None: it says nothing about them.
+
+    A route for some clients only says nothing: who they are is looked at by the module, not here.
+    """
+    if route.protocol not in HTTP_FAMILY or route.destination_port not in {0, port.first.port}:
+        return None
+    if route.sources or route.source_port:
+        return None
+    fitting = (
+        listener
+        for listener in port.listeners
+        if listener.module_type is route.module_type
+        and (not route.listeners or listener.name in route.listeners)
+    )
+    return next(fitting, None)
 
 
 def _takes_others(listener: Listener) -> bool:

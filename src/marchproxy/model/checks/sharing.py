@@ -1,14 +1,24 @@
 """Checks of listeners at one address: can their clients be told apart, and can a data plane do so?"""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from marchproxy.model.hello import claims
 from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.planes import PLANES, able_planes, plane_limits, wanted_planes
 from marchproxy.model.problem import Problem
-from marchproxy.model.sharing import Port, Sharing, Speech, sharing_of, socket_of, speech_of
+from marchproxy.model.route import Route
+from marchproxy.model.sharing import (
+    Port,
+    Sharing,
+    Speech,
+    listener_for,
+    share,
+    sharing_of,
+    socket_of,
+    speech_of,
+)
 
 # decided before the client has said anything, so there is one answer for an address
 _OF_THE_SOCKET = (
@@ -47,6 +57,22 @@ def check_sharing(listeners: Sequence[Listener]) -> Iterator[Problem]:
         yield from told_apart
         if not told_apart:
             yield from _check_planes(group, port)
+
+
+def check_choosing(listeners: Sequence[Listener], routes: Sequence[Route]) -> Iterator[Problem]:
+    """Faults of routes that are to tell listeners apart, by something that is not looked at for that."""
+    ports = [port for port in share(listeners) if port.sharing is Sharing.REQUEST]
+    for index, route in enumerate(routes):
+        anybody = replace(route, sources=(), source_port=0)
+        if route == anybody:
+            continue
+        port = next((port for port in ports if listener_for(port, anybody) is not None), None)
+        if port is not None:
+            yield Problem(
+                f"routes[{index}].{'sources' if route.sources else 'source_port'}",
+                f"the listeners at {port.address} are told apart by what a request says, not by its client; "
+                "remove it, or give the module a listener of its own",
+            )
 
 
 def _check_group(group: Sequence[_Placed], sharing: Sharing) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ from marchproxy.model.checks.limits import check_limits
 from marchproxy.model.checks.listeners import check_listeners
 from marchproxy.model.checks.pools import check_pools
 from marchproxy.model.checks.routes import check_routes
+from marchproxy.model.checks.sharing import check_choosing
 from marchproxy.model.problem import Problem
 from marchproxy.model.rules import duplicates, known
 from marchproxy.model.scaling import ScalingConfig
@@ -21,6 +22,7 @@ def check_state(state: DesiredState) -> tuple[Problem, ...]:
         *check_limits(state.rate_limits, state.routes, state.listeners),
         *check_scaling(state.scaling),
         *_unknown_listeners(state),
+        *check_choosing(state.listeners, state.routes),
     )
 
 

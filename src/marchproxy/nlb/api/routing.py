@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,14 +15,15 @@ from marchproxy.contract.pb import nlb_pb2
 from marchproxy.kit.grpc.calls import Context
 from marchproxy.kit.grpc.status import invalid
 from marchproxy.model.balance import Draw
-from marchproxy.model.matching import Request
 from marchproxy.model.module import InstanceId
-from marchproxy.model.plan import ForwardingPlan, Target
+from marchproxy.model.plan import ListenerPlan, Target
 from marchproxy.model.problem import InvalidValue, Problem, RefusalCode, Refused
 from marchproxy.model.query import Fields, select_rows
 from marchproxy.model.route import Route, RouteId
-from marchproxy.nlb.api.desk import Desk, module_type
-from marchproxy.nlb.rules.routing import Decision, Knowledge, Question, decide, serves
+from marchproxy.model.sharing import Port, share
+from marchproxy.nlb.api.desk import Desk
+from marchproxy.nlb.api.question import read_question
+from marchproxy.nlb.rules.routing import Decision, Knowledge, decide, serves
 from marchproxy.nlb.service.asker import ASK_SECONDS, ModuleSilent
 from marchproxy.nlb.state.member import Member
 from marchproxy.nlb.state.table import OPERATOR, Entry, TableUpdate, check_update
@@ -108,8 +109,9 @@ class RoutingApi:
         connections = await self._desk.observer.connections()
         try:
             protocol = PROTOCOLS.from_pb(request.protocol_filter, "protocol_filter")
+            ways = self._ways()
             rows = [
-                Row(entry, self._target(entry.route, connections), core.used.get(entry.route.route_id))
+                Row(entry, self._target(entry.route, ways, connections), core.used.get(entry.route.route_id))
                 for entry in entries
                 if protocol in {None, entry.route.protocol}
                 and (not wanted or wanted in (entry.route.match.hosts or ("*",)))
@@ -129,7 +131,7 @@ class RoutingApi:
         """Where a connection or request would go and why, from the plan that is in force."""
         if not request.HasField("route"):
             raise invalid("route: is missing")
-        question = _question(request)
+        question = read_question(request)
         core = self._desk.core
         known = Knowledge(
             plan=core.applier.forwarding.plan,
@@ -137,6 +139,7 @@ class RoutingApi:
             connections=await self._desk.observer.connections(),
             verdicts=core.verdicts(ROUTE),
             planes=self._desk.plane.choices(),
+            limits=core.applier.forwarding.limits,
         )
         rolls = (random.random(), random.random())  # noqa: S311 - spreads load only
         decision = decide(question, known, Draw(self._turn, rolls, question.source))
@@ -193,15 +196,24 @@ class RoutingApi:
             asked = {member.instance.instance_id: group.create_task(ask(member)) for member in members}
         return {key: task.result() for key, task in asked.items()}
 
-    def _target(self, route: Route, connections: Mapping[InstanceId, int]) -> Target | None:
+    def _ways(self) -> list[tuple[Port, ListenerPlan]]:
+        """Every listener's plan with its port."""
+        plans = self._desk.core.applier.forwarding.plan.listeners
+        port_of = {
+            item.name: port for port in share(plan.listener for plan in plans) for item in port.listeners
+        }
+        return [(port_of[plan.listener.name], plan) for plan in plans]
+
+    def _target(
+        self, route: Route, ways: Sequence[tuple[Port, ListenerPlan]], connections: Mapping[InstanceId, int]
+    ) -> Target | None:
         """The instance for the next connection; the least busy one stands for policies that draw lots."""
         verdicts = self._desk.core.verdicts(ROUTE)
-        plan: ForwardingPlan = self._desk.core.applier.forwarding.plan
         targets = [
             target
-            for listener in plan.listeners
-            if serves(route, listener)
-            for version in listener.versions
+            for port, plan in ways
+            if serves(route, plan.listener, port)
+            for version in plan.versions
             for target in version.targets
             if (verdict := verdicts.get((target.instance_id, route.route_id))) is None or verdict.can_handle
         ]
@@ -237,28 +249,3 @@ class RoutingApi:
         answer.target_address = target.endpoint.address
         answer.target_endpoint = target.endpoint.name
         return answer
-
-
-def _question(request: nlb_pb2.RouteRequestRequest) -> Question:
-    """The fields of the route hold what the request has, not patterns. Raises Misuse."""
-    pb, context = request.route, request.context
-    try:
-        protocol = PROTOCOLS.from_pb(pb.protocol, "route.protocol")
-    except InvalidValue as error:
-        raise invalid(str(error)) from error
-    host = pb.destination_pattern or context.get("sni", "")
-    asked = bool(host or pb.path_pattern or pb.headers or "method" in context)
-    http = Request(
-        host=host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() and ":" in host else host,
-        path=(pb.path_pattern or "/").split("?", 1)[0],
-        method=context.get("method", "GET").upper(),
-        headers={name.lower(): value for name, value in pb.headers.items()},
-    )
-    return Question(
-        listener=context.get("listener", ""),
-        port=pb.destination_port,
-        protocol=protocol,
-        module_type=module_type(pb.module_type, "route.module_type"),
-        source=context.get("source", "") or context.get("client", "") or pb.source_pattern,
-        request=http if asked else None,
-    )

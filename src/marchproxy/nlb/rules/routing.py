@@ -1,37 +1,29 @@
 """Routing: where a connection or request goes, and why. Pure; answers from the plan that the data planes carry."""
 
-import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from marchproxy.model.balance import Candidate, Draw, pick_instance
-from marchproxy.model.listener import DataPlaneKind
-from marchproxy.model.matching import Request, find_route
-from marchproxy.model.module import HTTP_FAMILY, InstanceId, ModuleType, Protocol, Version
-from marchproxy.model.plan import ForwardingPlan, ListenerPlan, Target, Verdict, VersionTargets
+from marchproxy.model.limit import RateLimit
+from marchproxy.model.listener import DataPlaneKind, Listener
+from marchproxy.model.matching import find_route
+from marchproxy.model.module import InstanceId, ModuleType, Version
+from marchproxy.model.plan import ForwardingPlan, ListenerPlan, Target, Verdict, VersionTargets, spoken_to
 from marchproxy.model.pool import BalancePolicy
 from marchproxy.model.problem import RefusalCode
 from marchproxy.model.route import Route, RouteId
+from marchproxy.model.sharing import Port, Sharing, share
 from marchproxy.nlb.dataplane.plane import Choice
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A connection, or a request on one. What is not known is empty, 0 or None."""
-
-    listener: str = ""
-    port: int = 0
-    protocol: Protocol | None = None
-    module_type: ModuleType | None = None
-    source: str = ""
-    request: Request | None = None
+from marchproxy.nlb.rules.arrival import find_arrivals
+from marchproxy.nlb.rules.clients import counting, covers, turned_away
+from marchproxy.nlb.rules.question import Question, same_family
 
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
     """What a decision rests on. `connections` are open ones by instance; `verdicts` concern routes of the table.
 
-    `planes`: what carries each listener, by name.
+    `planes`: what carries each listener, by name. `limits`: those that the NLB keeps.
     """
 
     plan: ForwardingPlan
@@ -39,6 +31,7 @@ class Knowledge:
     connections: Mapping[InstanceId, int] = field(default_factory=dict)
     verdicts: Mapping[tuple[InstanceId, str], Verdict] = field(default_factory=dict)
     planes: Mapping[str, Choice] = field(default_factory=dict)
+    limits: Sequence[RateLimit] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +73,16 @@ def decide(question: Question, known: Knowledge, draw: Draw) -> Decision:
     The route of the table is found for the record: at this layer it does not choose the instance, the module does.
     """
     trace = _Trace()
-    found = _find_listener(question, known.plan.listeners, trace)
+    ports = share(plan.listener for plan in known.plan.listeners)
+    found = _find_listener(question, known, ports, trace)
     if isinstance(found, Decision):
         return found
-    route = _find_route(question, found, known.routes, trace)
+    if reason := turned_away(found.listener, question.source):
+        return trace.refuse(RefusalCode.PERMISSION_DENIED, reason, found)
+    for limit in counting(known.limits, found.listener, question.source):
+        trace.say(_limit_in_words(limit))
+    port = next(port for port in ports if found.listener in port.listeners)
+    route = _find_route(question, found.listener, port, known.routes, trace)
     if not found.versions:
         reasons = "; ".join(f"{skipped.instance_id} {skipped.reason}" for skipped in found.skipped)
         kind = found.listener.module_type.value
@@ -104,65 +103,62 @@ def decide(question: Question, known: Knowledge, draw: Draw) -> Decision:
     )
 
 
-def serves(route: Route, plan: ListenerPlan) -> bool:
-    """Whether a route of the table concerns what arrives at a listener."""
-    listener = plan.listener
+def serves(route: Route, listener: Listener, port: Port) -> bool:
+    """Whether a route of the table concerns what arrives at a listener of this port."""
+    if port.sharing is Sharing.REQUEST and route.module_type is None and listener is not port.first:
+        return False
     return (
         (not route.listeners or listener.name in route.listeners)
         and route.destination_port in {0, listener.port}
         and route.module_type in {None, listener.module_type}
-        and _same_family(route.protocol, listener.protocol)
+        and same_family(route.protocol, spoken_to(listener))
     )
 
 
 def _find_listener(
-    question: Question, plans: Sequence[ListenerPlan], trace: _Trace
+    question: Question, known: Knowledge, ports: Sequence[Port], trace: _Trace
 ) -> ListenerPlan | Decision:
-    fitting = [plan for plan in plans if _accepts(plan, question)]
-    asked = _in_words(question)
-    if not fitting:
-        known = ", ".join(f"{p.listener.name} ({p.listener.address})" for p in plans) or "none"
-        return trace.refuse(RefusalCode.NOT_FOUND, f"no listener accepts {asked}; listeners: {known}")
-    if len(fitting) > 1:
-        names = ", ".join(plan.listener.name for plan in fitting)
-        reason = f"{asked} could arrive at several listeners ({names}); name one, or its port"
+    arrivals = find_arrivals(question, ports, known.routes)
+    asked = question.in_words()
+    if not arrivals:
+        listeners = ", ".join(_in_words(plan.listener) for plan in known.plan.listeners) or "none"
+        return trace.refuse(RefusalCode.NOT_FOUND, f"no listener accepts {asked}; listeners: {listeners}")
+    if len(arrivals) > 1:
+        names = ", ".join(arrival.listener.name for arrival in arrivals)
+        reason = f"{asked} could arrive at several listeners ({names}); name one, its port, or what the client says"
         return trace.refuse(RefusalCode.INVALID_ARGUMENT, reason)
-    listener = fitting[0].listener
+    listener, told_by = arrivals[0].listener, arrivals[0].told_by
     trace.say(
         f'listener "{listener.name}" at {listener.address} ({listener.protocol.value}) accepts {asked}; '
         f"behind it: {listener.module_type.value}"
     )
-    return fitting[0]
+    if told_by:
+        trace.say(f"it is told from others at the same address: {told_by}")
+    return next(plan for plan in known.plan.listeners if plan.listener is listener)
 
 
-def _accepts(plan: ListenerPlan, question: Question) -> bool:
-    listener = plan.listener
-    if question.listener:
-        return listener.name == question.listener
-    return (
-        question.port in {0, listener.port}
-        and (question.protocol is None or _same_family(question.protocol, listener.protocol))
-        and question.module_type in {None, listener.module_type}
-    )
+def _in_words(listener: Listener) -> str:
+    names = f", {'/'.join(listener.server_names)}" if listener.server_names else ""
+    offers = f", alpn {'/'.join(listener.alpn)}" if listener.alpn else ""
+    return f"{listener.name} ({listener.address}{names}{offers})"
 
 
-def _in_words(question: Question) -> str:
-    parts = [
-        f'a connection for listener "{question.listener}"' if question.listener else "a connection",
-        f"to port {question.port}" if question.port else "",
-        f"speaking {question.protocol.value}" if question.protocol else "",
-        f"from {question.source}" if question.source else "",
-    ]
-    return " ".join(part for part in parts if part)
+def _limit_in_words(limit: RateLimit) -> str:
+    rates = (("a second", limit.per_second), ("a minute", limit.per_minute), ("an hour", limit.per_hour))
+    words = ", ".join(f"{rate} {unit}" for unit, rate in rates if rate)
+    burst = f", {limit.burst} at once" if limit.burst else ""
+    return f'limit "{limit.limit_id}" on {limit.target}: {words}{burst}; connections beyond it are closed'
 
 
 def _find_route(
-    question: Question, plan: ListenerPlan, routes: Iterable[Route], trace: _Trace
+    question: Question, listener: Listener, port: Port, routes: Iterable[Route], trace: _Trace
 ) -> Route | None:
     if question.request is None:
         return None
     request = question.request
-    here = [route for route in routes if serves(route, plan) and _covers(route.sources, question.source)]
+    here = [
+        route for route in routes if serves(route, listener, port) and covers(route.sources, question.source)
+    ]
     route = find_route(here, request)
     asked = f"{request.method} {request.host}{request.path}"
     if route is None:
@@ -234,18 +230,3 @@ def _say_verdict(
     answer = "can" if verdict.can_handle else "can not"
     because = f": {verdict.reason}" if verdict.reason else ""
     trace.say(f'{target.instance_id} says it {answer} handle route "{route.route_id}"{because}')
-
-
-def _covers(networks: Sequence[str], source: str) -> bool:
-    """Whether a client is in one of the networks; an unknown client is in none of them, and anybody when there are none."""
-    if not networks:
-        return True
-    try:
-        address = ipaddress.ip_address(source)
-    except ValueError:
-        return False
-    return any(address in ipaddress.ip_network(network, strict=False) for network in networks)
-
-
-def _same_family(first: Protocol, second: Protocol) -> bool:
-    return first is second or {first, second} <= HTTP_FAMILY

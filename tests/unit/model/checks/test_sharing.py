@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 
 from marchproxy.model.checks import check_listeners
+from marchproxy.model.checks.sharing import check_choosing
 from marchproxy.model.listener import DataPlaneKind, Listener, TlsTermination
 from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.model.planes import able_planes
+from marchproxy.model.route import Route
 from marchproxy.model.sharing import Sharing, share
 
 TLS = TlsTermination("/c.pem", "/k.pem")
@@ -116,3 +118,22 @@ def test_each_fault_is_told_once_at_its_path(group, paths, message):
     problems = list(check_listeners(at(*group)))
     assert [problem.path for problem in problems] == [f"listeners{path}" for path in paths]
     assert message in problems[0].message
+
+
+ROUTE = Route("r", module_type=ModuleType.AILB)
+
+
+@pytest.mark.parametrize(
+    ("group", "route", "path"),
+    [
+        ((WEB, LLM), ROUTE, None),
+        ((WEB, LLM), replace(ROUTE, sources=("10.0.0.0/8",)), "routes[0].sources"),
+        ((WEB, LLM), replace(ROUTE, source_port=7), "routes[0].source_port"),
+        ((WEB, LLM), replace(ROUTE, sources=("10.0.0.0/8",), destination_port=1), None),
+        ((WEB, LLM), replace(ROUTE, sources=("10.0.0.0/8",), module_type=None), None),
+        ((WEB,), replace(ROUTE, sources=("10.0.0.0/8",)), None),
+    ],
+)
+def test_clients_do_not_tell_listeners_apart(group, route, path):
+    problems = list(check_choosing(at(*group), [route]))
+    assert [problem.path for problem in problems] == ([path] if path else [])

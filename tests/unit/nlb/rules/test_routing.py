@@ -1,8 +1,11 @@
 """Routing decisions and the words that explain them."""
 
+from dataclasses import replace
+
 import pytest
 
 from marchproxy.model.balance import Draw
+from marchproxy.model.limit import LimitId, RateLimit
 from marchproxy.model.listener import Listener
 from marchproxy.model.matching import Request
 from marchproxy.model.module import (
@@ -18,7 +21,9 @@ from marchproxy.model.plan import Verdict, compile_plan
 from marchproxy.model.pool import BalancePolicy
 from marchproxy.model.problem import RefusalCode
 from marchproxy.model.route import PathMatch, Route, RouteId, RouteMatch, VersionWeight
-from marchproxy.nlb.rules.routing import Knowledge, Question, decide
+from marchproxy.model.sharing import share
+from marchproxy.nlb.rules.question import Question
+from marchproxy.nlb.rules.routing import Knowledge, decide, serves
 
 WEB = Listener(
     "web",
@@ -133,6 +138,70 @@ def test_the_route_of_the_table(host, path, source, route):
     decision = decide(question, known(*ALBS, routes=TABLE), Draw())
     assert (decision.route.route_id if decision.route else None) == route
     assert decision.target is not None  # at this layer the module decides about routes
+
+
+LLM = Listener("llm", "0.0.0.0", 8000, module_type=ModuleType.AILB)
+GUARDED = Listener("guarded", "0.0.0.0", 9100, deny=("10.0.0.0/8",))
+AILB = replace(instance("c4", "v1"), instance_id=InstanceId("c4"), module_type=ModuleType.AILB)
+COMPLETIONS = Route(RouteId("v1"), RouteMatch((), PathMatch(value="/v1")), module_type=ModuleType.AILB)
+
+
+@pytest.mark.parametrize(
+    ("path", "taken_by", "step"),
+    [
+        (
+            "/v1/chat",
+            "c4",
+            'it is told from others at the same address: route "v1" sends the request to ailb',
+        ),
+        (
+            "/",
+            "a1",
+            "it is told from others at the same address: no route that names a module type matches; ",
+        ),
+    ],
+)
+def test_a_request_chooses_among_module_types(path, taken_by, step):
+    what = known(instance("a1", "v1"), AILB, listeners=(WEB, LLM), routes=(SHOP, COMPLETIONS))
+    decision = decide(Question(port=8000, request=Request("shop.example", path)), what, Draw())
+    assert decision.target
+    assert decision.target.instance_id == taken_by
+    assert decision.trace[1].startswith(step)
+
+
+@pytest.mark.parametrize(("source", "code"), [("10.1.2.3", RefusalCode.PERMISSION_DENIED), ("::1", None)])
+def test_a_client_that_may_not_connect_is_told_so(source, code):
+    decision = decide(Question("guarded", source=source), known(*ALBS, listeners=(GUARDED,)), Draw())
+    assert decision.code is code
+    if code:
+        assert decision.reason == 'listener "guarded" denies 10.1.2.3: it is in 10.0.0.0/8'
+        assert (decision.listener, decision.target) == ("guarded", None)
+
+
+def test_limits_that_count_it_are_told():
+    limits = (
+        RateLimit(LimitId("calm"), "listener:web", per_second=5, per_hour=100, burst=9),
+        RateLimit(LimitId("elsewhere"), "listener:plain", per_second=5),
+    )
+    trace = decide(Question("web"), known(*ALBS, limits=limits), Draw()).trace
+    assert [step for step in trace if step.startswith("limit")] == [
+        'limit "calm" on listener:web: 5 a second, 100 an hour, 9 at once; connections beyond it are closed'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("route", "served"),
+    [
+        (SHOP, ["web"]),  # without a module type it is the first listener's
+        (COMPLETIONS, ["llm"]),
+        (replace(SHOP, module_type=ModuleType.DBLB), []),
+        (replace(SHOP, listeners=("llm",), module_type=ModuleType.AILB), ["llm"]),
+        (replace(SHOP, destination_port=1), []),
+    ],
+)
+def test_which_listeners_a_route_concerns(route, served):
+    (port,) = share((WEB, LLM))
+    assert [listener.name for listener in (WEB, LLM) if serves(route, listener, port)] == served
 
 
 CHOSEN = (

@@ -16,10 +16,9 @@ from google.protobuf import wrappers_pb2
 from marchproxy.engines.envoy.matching import route_match, virtual_hosts
 from marchproxy.engines.envoy.messages import duration, over_ads, pack
 from marchproxy.model.listener import Listener
-from marchproxy.model.module import HTTP_FAMILY
 from marchproxy.model.pool import BalancePolicy
 from marchproxy.model.route import Route, RouteMatch
-from marchproxy.model.sharing import Port
+from marchproxy.model.sharing import Port, listener_for
 from marchproxy.nlb.dataplane.resources.chains import Chain
 from marchproxy.nlb.dataplane.resources.connection_log import ConnectionLog, access_logs
 from marchproxy.nlb.dataplane.resources.filters import limit_filters, network_filter
@@ -66,25 +65,12 @@ def http_chain(port: Port, chain: Chain, log: ConnectionLog | None) -> listener_
 
 def build_routes(port: Port, routes: Sequence[Route]) -> route_pb2.RouteConfiguration:
     """Which listener of the port takes a request: that of the winning route's module type, or the first one."""
-    chosen = [(route, listener) for route in routes if (listener := _listener_of(port, route)) is not None]
+    chosen = [(route, listener) for route in routes if (listener := listener_for(port, route)) is not None]
     messages = {route.route_id: _route(route.route_id, route.match, listener) for route, listener in chosen}
     rest = _route(_REST, RouteMatch(), port.first)
     configuration = route_pb2.RouteConfiguration(name=routes_name(port), ignore_port_in_host_matching=True)
     configuration.virtual_hosts.extend(virtual_hosts([route for route, _ in chosen], messages, rest=rest))
     return configuration
-
-
-def _listener_of(port: Port, route: Route) -> Listener | None:
-    """The listener that a route of the table sends requests to; None when it says nothing about this port."""
-    if route.protocol not in HTTP_FAMILY or route.destination_port not in {0, port.first.port}:
-        return None
-    fitting = (
-        listener
-        for listener in port.listeners
-        if listener.module_type is route.module_type
-        and (not route.listeners or listener.name in route.listeners)
-    )
-    return next(fitting, None)
 
 
 def _route(name: str, match: RouteMatch, listener: Listener) -> route_components_pb2.Route:
