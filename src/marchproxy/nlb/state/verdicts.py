@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from marchproxy.model.listener import Listener
 from marchproxy.model.module import InstanceId
-from marchproxy.model.plan import Verdict
+from marchproxy.model.plan import Verdict, spoken_to
 from marchproxy.model.route import Route, RouteId
 from marchproxy.nlb.state.member import Standing
 from marchproxy.nlb.state.world import World
@@ -45,10 +45,10 @@ LISTENER, ROUTE = "listener", "route"
 
 
 def about_listener(listener: Listener) -> Route:
-    """The route that stands for whatever arrives at a listener."""
+    """The route that stands for whatever a module gets from a listener."""
     return Route(
         RouteId(""),
-        protocol=listener.protocol,
+        protocol=spoken_to(listener),
         destination_port=listener.port,
         listeners=(listener.name,),
         module_type=listener.module_type,
