@@ -5,9 +5,12 @@ One process plays every part: a socket belongs to the namespace its thread was i
 
 import asyncio
 import ctypes
+import json
 import os
 import socket
+import struct
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -107,6 +110,53 @@ def close_sockets() -> None:
     """Close every socket that a test left open; a failed one leaves many."""
     while _made:
         _made.pop().close()
+
+
+@dataclass
+class Flood:
+    """Datagrams to a frontend, each a new flow, and what the kernel made of them."""
+
+    net: Net
+    sent: int = 0
+
+    def seen(self) -> tuple[int, int]:
+        """How many were translated, and how many came past the rules as they were."""
+        listed = json.loads(self.net.run(self.net.lb, "nft", "-j", "list", "counters"))["nftables"]
+        found = {item["counter"]["name"]: item["counter"]["packets"] for item in listed if "counter" in item}
+        return found["translated"], found["missed"]
+
+
+@contextmanager
+def flooding(net: Net, address: str, port: int) -> Iterator[Flood]:
+    """As many as one thread can send. They are dropped once counted, so that none becomes an established flow."""
+    net.nft(
+        "add table ip watch; add counter ip watch translated; add counter ip watch missed;"
+        "add chain ip watch after { type filter hook prerouting priority -50; };"
+        f"add rule ip watch after ip daddr {address} udp dport {port} counter name missed drop;"
+        "add rule ip watch after ct status dnat udp length 9 counter name translated drop"
+    )
+    with inside(net.client):
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+    raw.connect((address, 0))
+    flood, done = Flood(net), threading.Event()
+
+    def send() -> None:
+        while not done.is_set():
+            for source in range(1024, 65_536):
+                raw.send(struct.pack("!HHHHc", source, port, 9, 0, b"?"))
+                flood.sent += 1
+                if done.is_set():
+                    return
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        yield flood
+    finally:
+        done.set()
+        sender.join()
+        raw.close()
+        net.nft("delete table ip watch")
 
 
 @dataclass

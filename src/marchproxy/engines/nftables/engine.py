@@ -1,29 +1,30 @@
 """Engine: puts a plan in force with nft, reads counters and connections back.
 
-Owns the tables `ip marchproxy` and `ip6 marchproxy` of one network namespace. What is in force is kept in memory and
-never listed. Ending the program changes nothing: the kernel goes on forwarding until `remove`.
+Owns the tables of `names.TABLES` in one network namespace. What is in force is kept in memory and never listed. Ending the
+program changes nothing: the kernel goes on forwarding until `remove`.
 """
 
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from marchproxy.engines.nftables.conntrack import EndpointId, Index, count_live, stale_pairs
-from marchproxy.engines.nftables.counters import Counters, assign, parse_counters
+from marchproxy.engines.nftables.counters import Counters, Values, assign
 from marchproxy.engines.nftables.expressions import Family, Json
 from marchproxy.engines.nftables.host import Host, NftablesSettings
-from marchproxy.engines.nftables.names import TABLE
+from marchproxy.engines.nftables.names import TABLES
 from marchproxy.engines.nftables.plan import Plan, Protocol, find_problems
 from marchproxy.engines.nftables.probe import PROBE
 from marchproxy.engines.nftables.process import NftablesError, read_output, run_tool
 from marchproxy.engines.nftables.ruleset import (
+    InForce,
     Ruleset,
     Transition,
     compile_plan,
-    replace_all,
+    create,
+    drop,
     transition,
-    unswept,
 )
 from marchproxy.kit.clock import Clock, SystemClock
 from marchproxy.kit.logs import get_logger
@@ -50,7 +51,8 @@ class NftablesEngine:
         self._lock = asyncio.Lock()
         self._listing = asyncio.Lock()
         self._plan = Plan()
-        self._in_force: Ruleset | None = None  # None: not known, the next transaction replaces everything
+        self._in_force: InForce | None = None  # None: not known, the next plan replaces everything
+        self._table = TABLES[0]
         self._live: tuple[float, Mapping[EndpointId, int]] | None = None
 
     async def available(self) -> str | None:
@@ -59,13 +61,13 @@ class NftablesEngine:
             return obstacle
         probe = compile_plan(PROBE, mark_bit=self._settings.mark_bit)
         try:
-            await self._load(replace_all(probe).change, dry_run=True)
+            await self._check(create(probe, "marchproxy-probe"))
         except NftablesError as error:
             return f"the kernel or nft does not take the rules: {error}"
         return None
 
     async def apply(self, plan: Plan) -> None:
-        """Put the plan in force as one transaction. Established connections stay with their backends.
+        """Put the plan in force. Established connections stay with their backends, and no new one is lost on the way.
 
         Raises NftablesRefused, then the previous plan is in force as before; and NftablesError when nft did not answer:
         either plan may be in force, and the next `apply` replaces both.
@@ -74,21 +76,32 @@ class NftablesEngine:
             raise NftablesRefused("; ".join(problems))
         async with self._lock:
             await self._check_forwarding(plan)
-            keep = await self._list_families() if self._in_force is None else tuple(self._in_force)
+            known = self._in_force
+            keep = {family for family, _ in await self._list_tables()} if known is None else set(known)
             await self._enforce(compile_plan(plan, mark_bit=self._settings.mark_bit, keep=keep))
             self._plan, self._live = plan, None
+
+    async def tidy(self) -> None:
+        """Delete what the last changes left behind; nothing points to it. Raises NftablesError.
+
+        `apply` does so as well, for what earlier changes left.
+        """
+        async with self._lock:
+            while self._in_force and not all(table.tidy for table in self._in_force.values()):
+                wanted = {family: table.contents for family, table in self._in_force.items()}
+                await self._run(transition(self._in_force, wanted, self._table))
 
     async def counters(self) -> Counters:
         """Read our counters and nothing else. Raises NftablesError."""
         async with self._lock:
             plan = self._plan
-            values: dict[str, tuple[int, int]] = {}
+            values = Values()
             for family in {family for family, _ in _carried(plan)}:
-                listing = ("-j", "list", "counters", "table", family.value, TABLE)
+                listing = ("-j", "list", "counters", "table", family.value, self._table)
                 command = self._host.command(self._settings.nft, *listing)
                 output = await read_output(command, timeout=self._settings.deadline)
                 try:
-                    values.update(parse_counters(output))
+                    values.add_listing(output)
                 except (ValueError, KeyError, TypeError) as error:
                     raise NftablesError(f"nft printed counters that cannot be read: {error!r}") from error
         return assign(plan, values)
@@ -132,43 +145,64 @@ class NftablesEngine:
         NAT rules. To let them end by themselves, apply an empty plan first and wait.
         """
         async with self._lock:
-            await self._load(replace_all({}).change)
+            if present := await self._list_tables():
+                await self._load(drop(present))
             self._plan, self._in_force, self._live = Plan(), {}, None
 
     async def _enforce(self, wanted: Ruleset) -> None:
-        known = self._in_force
-        if known is not None:
+        if self._in_force is not None:
             try:
-                await self._step(known, transition(known, wanted), wanted)
+                await self._run(transition(self._in_force, wanted, self._table))
             except NftablesRefused as error:
                 # a bad plan is refused below as well; good ones help when somebody flushed our table
                 _log.warning("nftables refused a change; replacing our tables", error=str(error))
             else:
                 return
+        await self._replace(wanted)
+
+    async def _replace(self, wanted: Ruleset) -> None:
+        """Take the place of whatever our tables hold. The new rules are there before the old ones go."""
+        present = await self._list_tables()
+        taken = {name for _, name in present}
+        if not (free := [name for name in TABLES if name not in taken]):
+            # somebody was ended between the two transactions below; which of them is older cannot be told
+            free = [TABLES[-1]]
+            await self._load(drop([table for table in present if table[1] in free]))
+            present = [table for table in present if table[1] not in free]
+        known, self._table, before = self._in_force, free[0], self._table
         try:
-            await self._step(known, replace_all(wanted), wanted)
+            await self._run(create(wanted, self._table))
         except NftablesRefused:
-            self._in_force = known
+            self._in_force, self._table = known, before
             raise
+        in_force, self._in_force = self._in_force, None
+        if present:
+            await self._load(drop(present))
+        self._in_force = in_force
 
-    async def _step(self, known: Ruleset | None, step: Transition, wanted: Ruleset) -> None:
-        if step.change:
-            self._in_force = None  # holds when this is cancelled or nft is killed half-way
-            await self._load(step.change, dry_run=True)
-            await self._load(step.change)
-        self._in_force = wanted
-        if step.sweep and known is not None:
-            self._in_force = unswept(known, wanted)
-            try:
-                await self._load(step.sweep)
-            except NftablesRefused as error:
-                _log.warning(
-                    "nftables keeps what nothing uses any more; the next change tries again", error=str(error)
-                )
-            else:
-                self._in_force = wanted
+    async def _run(self, change: Transition) -> None:
+        """Raises NftablesRefused, then nothing has changed."""
+        if len(change.steps) > 1:
+            await self._check(
+                change
+            )  # the kernel takes each step whole or not at all, but a step does not undo another
+        before, self._in_force = (
+            self._in_force,
+            None,
+        )  # holds when this is cancelled or nft is killed half-way
+        try:
+            for step in change.steps:
+                await self._load(step)
+        except NftablesRefused:
+            self._in_force = before
+            raise
+        self._in_force = change.after
 
-    async def _load(self, commands: Sequence[Json], *, dry_run: bool = False) -> None:
+    async def _check(self, change: Transition) -> None:
+        await self._load([command for step in change.steps for command in step], dry_run=True)
+
+    async def _load(self, commands: Iterable[Json], *, dry_run: bool = False) -> None:
+        """One transaction, which the kernel takes whole or not at all. Raises NftablesRefused for the latter."""
         options = ["-j", *(["--check"] if dry_run else []), "-f", "-"]
         command = self._host.command(self._settings.nft, *options)
         document = json.dumps({"nftables": list(commands)}, separators=(",", ":")).encode()
@@ -176,16 +210,16 @@ class NftablesEngine:
         if finished.code:
             raise NftablesRefused(finished.complaint or f"nft ended with code {finished.code}")
 
-    async def _list_families(self) -> tuple[Family, ...]:
-        # once per start: the names of tables, not what is in them
+    async def _list_tables(self) -> Sequence[tuple[Family, str]]:
+        # the names of tables, not what is in them; once per start
         command = self._host.command(self._settings.nft, "-j", "list", "tables")
         output = await read_output(command, timeout=self._settings.deadline)
         try:
             tables = [item["table"] for item in json.loads(output)["nftables"] if "table" in item]
-            present = {table["family"] for table in tables if table["name"] == TABLE}
+            present = {(table["family"], table["name"]) for table in tables}
         except (ValueError, KeyError, TypeError) as error:
             raise NftablesError(f"nft printed tables that cannot be read: {error!r}") from error
-        return tuple(family for family in Family if family.value in present)
+        return [(family, name) for family in Family for name in TABLES if (family.value, name) in present]
 
     async def _check_forwarding(self, plan: Plan) -> None:
         remote = {

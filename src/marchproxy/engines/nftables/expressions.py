@@ -112,11 +112,6 @@ def add(kind: str, family: Family, table: str, **fields: Any) -> Json:
     return {"add": {kind: {"family": family.value, "table": table, **fields}}}
 
 
-def delete(kind: str, family: Family, table: str, **fields: Any) -> Json:
-    """The command that deletes a thing from a table."""
-    return {"delete": {kind: {"family": family.value, "table": table, **fields}}}
-
-
 def flush_chain(family: Family, table: str, name: str) -> Json:
     """The command that deletes a chain's rules."""
     return {"flush": {"chain": {"family": family.value, "table": table, "name": name}}}

@@ -55,17 +55,31 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionLimits:
-    """Limits per source: an IPv4 address or an IPv6 /64. None is no limit.
+class Rate:
+    """New connections per `period`; at most `burst` of them at once, 0: as many as in a period."""
 
-    `rate` new connections per `period`, with a bucket of `burst`; at most `concurrent` at once, counted from the
-    moment the limit comes into force.
+    count: int
+    period: Period
+    burst: int = 0
+
+    @property
+    def bucket(self) -> int:
+        """The most at once."""
+        return self.burst or self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How many new connections may come, over all frontends of one IP version that have it. All `rates` hold.
+
+    `network`: only clients of this CIDR; empty: everybody. `each`: every IPv4 address or IPv6 /64 by itself.
+    What is in a bucket stays over plans that have the limit with the same rates.
     """
 
-    rate: int | None = None
-    burst: int = 1
-    concurrent: int | None = None
-    period: Period = Period.SECOND
+    name: str
+    rates: tuple[Rate, ...]
+    network: str = ""
+    each: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,8 @@ class Frontend:
     """An address and port, and who takes its connections. An unspecified address is any address of this host.
 
     `deny` goes before `allow`; an empty `allow` allows everyone. Both are CIDRs and apply to new connections.
+    `concurrent` connections at once from an IPv4 address or an IPv6 /64, 0: no limit; counted from the moment it comes
+    into force.
     """
 
     name: str
@@ -81,9 +97,10 @@ class Frontend:
     port: int
     backends: tuple[Backend, ...] = ()
     policy: Policy = Policy.RANDOM
-    limits: ConnectionLimits = ConnectionLimits()
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    concurrent: int = 0
 
     @property
     def version(self) -> int:
@@ -115,6 +132,7 @@ def find_problems(plan: Plan) -> tuple[str, ...]:
 
 def _plan_problems(plan: Plan) -> Iterator[str]:
     names: set[str] = set()
+    limits: dict[str, Limit] = {}
     places: dict[tuple[Protocol, str, int], str] = {}
     for frontend in plan.frontends:
         own = list(_frontend_problems(frontend))
@@ -122,6 +140,9 @@ def _plan_problems(plan: Plan) -> Iterator[str]:
         if frontend.name in names:
             yield f"frontend {frontend.name!r}: the name is used twice"
         names.add(frontend.name)
+        for limit in frontend.limits:
+            if limits.setdefault(limit.name, limit) != limit:
+                yield f"frontend {frontend.name!r}: limit {limit.name!r} is another one elsewhere"
         if own:
             continue
         place = (frontend.protocol, str(ip_address(frontend.address)), frontend.port)
@@ -148,7 +169,10 @@ def _frontend_problems(frontend: Frontend) -> Iterator[str]:
         seen.add((backend.address, backend.port))
     for cidr in (*frontend.allow, *frontend.deny):
         yield from _cidr_problems(cidr, version)
-    yield from _limit_problems(frontend.limits)
+    if frontend.concurrent and not _is_limit(frontend.concurrent):
+        yield f"limit concurrent {frontend.concurrent} is not in 1..{MAX_LIMIT}"
+    for limit in frontend.limits:
+        yield from _limit_problems(limit, version)
 
 
 def _backend_problems(backend: Backend, version: int) -> Iterator[str]:
@@ -179,11 +203,18 @@ def _cidr_problems(cidr: str, version: int) -> Iterator[str]:
         yield f"{cidr!r} is IPv{network.version}, the frontend IPv{version}"
 
 
-def _limit_problems(limits: ConnectionLimits) -> Iterator[str]:
-    for word, value in (("rate", limits.rate), ("burst", limits.burst), ("concurrent", limits.concurrent)):
-        # the kernel takes larger ones without a word and then counts wrongly (nft_limit.c rounds to nanoseconds)
-        if value is not None and not 1 <= value <= MAX_LIMIT:
-            yield f"limit {word} {value} is not in 1..{MAX_LIMIT}"
+def _limit_problems(limit: Limit, version: int) -> Iterator[str]:
+    if limit.network:
+        yield from _cidr_problems(limit.network, version)
+    for rate in limit.rates:
+        for word, value in ((f"per {rate.period.value}", rate.count), ("burst", rate.bucket)):
+            if not _is_limit(value):
+                yield f"limit {limit.name!r}: {word} {value} is not in 1..{MAX_LIMIT}"
+
+
+def _is_limit(value: int) -> bool:
+    # the kernel takes larger ones without a word and then counts wrongly (nft_limit.c rounds to nanoseconds)
+    return 1 <= value <= MAX_LIMIT
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:

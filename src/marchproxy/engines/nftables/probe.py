@@ -1,8 +1,17 @@
 """Probe: a plan that needs everything this engine asks of nft and the kernel; only ever checked, never put in force."""
 
-from marchproxy.engines.nftables.plan import Backend, ConnectionLimits, Frontend, Plan, Policy, Protocol
+from marchproxy.engines.nftables.plan import (
+    Backend,
+    Frontend,
+    Limit,
+    Period,
+    Plan,
+    Policy,
+    Protocol,
+    Rate,
+)
 
-_LIMITS = ConnectionLimits(rate=1, burst=2, concurrent=1)
+_RATES = tuple(Rate(1, period, burst=2) for period in Period)
 
 
 def _frontends(version: int) -> tuple[Frontend, ...]:
@@ -15,6 +24,11 @@ def _frontends(version: int) -> tuple[Frontend, ...]:
         Backend(f"{prefix}2", 2, weight=2, keep_source=True),
         Backend(nowhere, 3, local=True),
     )
+    limits = (
+        Limit("everybody", _RATES),
+        Limit(f"network-{version}", _RATES, cidr),
+        Limit(f"clients-{version}", _RATES, cidr, each=True),
+    )
     balanced = [
         Frontend(
             f"{policy.value}-{version}",
@@ -23,9 +37,10 @@ def _frontends(version: int) -> tuple[Frontend, ...]:
             number,
             backends,
             policy,
-            _LIMITS,
             (cidr,),
             (cidr,),
+            limits,
+            concurrent=1,
         )
         for number, policy in enumerate(Policy, start=1)
     ]

@@ -1,56 +1,78 @@
-"""Ruleset: a plan as one table per address family, and the commands that lead from one ruleset to the next. Pure.
+"""Ruleset: a plan as the contents of one table per address family, and the transactions from one to the next. Pure.
 
-Tables `ip marchproxy` and `ip6 marchproxy` are ours whole; no command names another table. Separate families, because
-one NAT rule cannot carry both kinds of address.
+Two tables, `ip` and `ip6`, because one NAT rule cannot carry both kinds of address.
+
+A transaction takes effect whole, but not for a packet on its way through the rules: it goes on by the old rules and sees
+the new elements of sets and maps. An anonymous set of a rule that goes is empty for it, and where Linux keeps intervals in
+an array (7e43e0a1141d, "nft_set_rbtree: translate rbtree to array for binary search"), a new set of intervals is empty for
+everybody until a moment after the rules that ask it are in force. A lookup that finds nothing falls through, and a new
+connection is lost. So:
+
+- what replaces something has another name; what nothing points to any more is left whole until the next transaction;
+- the place of a frontend leads to a gate for good, and the gate's one rule, `goto`, needs no set;
+- an element is added once the gate it names is in force, and a gate leads to sets of intervals once they are there.
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from marchproxy.engines.nftables import expressions as x
 from marchproxy.engines.nftables.expressions import Family, Json
-from marchproxy.engines.nftables.fragment import (
-    MAX_SOURCES,
-    Fragment,
-    Key,
-    Rule,
-    SourceSet,
-    compile_frontend,
-)
-from marchproxy.engines.nftables.names import TABLE
+from marchproxy.engines.nftables.fragment import compile_frontend
 from marchproxy.engines.nftables.plan import Plan
 from marchproxy.engines.nftables.skeleton import skeleton
+from marchproxy.engines.nftables.thing import Element, Fragment, Kind, Thing
+
+Things = Mapping[str, Thing]
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What the table of one family shall hold beside its skeleton: things by name, elements by place.
+
+    `gates` are the chains that the gates lead to.
+    """
+
+    mark_bit: int
+    things: Things = field(default_factory=dict)
+    gates: Mapping[str, str] = field(default_factory=dict)
+    entries: Mapping[str, Element] = field(default_factory=dict)
+    accounting: Mapping[str, Element] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What our table of one family holds beside its skeleton."""
+    """What the table of one family holds: contents, and what they no longer need.
 
-    family: Family
-    mark_bit: int
-    chains: Mapping[str, tuple[Rule, ...]]
-    counters: frozenset[str]
-    sets: frozenset[SourceSet]
-    elements: Mapping[tuple[str, Key], str]
+    `unused` since the last transaction; the next one empties its chains. `emptied` by the last one; the next one deletes
+    it. Not all in one, because a kernel may call a chain busy whose last reference goes in the same transaction
+    (kubernetes/kubernetes#122604).
+    """
+
+    contents: Contents
+    unused: Things = field(default_factory=dict)
+    emptied: Things = field(default_factory=dict)
+
+    @property
+    def tidy(self) -> bool:
+        """Whether it holds nothing but what is needed."""
+        return not self.unused and not self.emptied
 
 
-Ruleset = Mapping[Family, Table]
+Ruleset = Mapping[Family, Contents]
+InForce = Mapping[Family, Table]
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """`change` is one transaction and takes effect whole. `sweep` then deletes what nothing points to any more.
+    """Transactions, one after the other, and what is in the kernel after the last. One is empty when nothing is to do."""
 
-    Two transactions, because a kernel may call a chain busy whose last reference goes in the same one
-    (kubernetes/kubernetes#122604).
-    """
-
-    change: tuple[Json, ...]
-    sweep: tuple[Json, ...] = ()
+    steps: tuple[tuple[Json, ...], ...]
+    after: InForce
 
 
 def compile_plan(plan: Plan, *, mark_bit: int, keep: Collection[Family] = ()) -> Ruleset:
-    """The tables of a plan without problems: one per family that has frontends, and those to `keep`.
+    """The contents for a plan without problems: of each family that has frontends, and of those to `keep`.
 
     A table that was in force is to be kept: with the last NAT chain of a namespace the kernel stops translating, and
     established connections would break.
@@ -59,122 +81,157 @@ def compile_plan(plan: Plan, *, mark_bit: int, keep: Collection[Family] = ()) ->
     for frontend in plan.frontends:
         fragment = compile_frontend(frontend, mark_bit)
         fragments_of.setdefault(Family.of(frontend.version), []).append(fragment)
-    tables = {}
-    for family, fragments in fragments_of.items():
-        tables[family] = Table(
-            family,
-            mark_bit,
-            chains={name: rules for fragment in fragments for name, rules in fragment.chains},
-            counters=frozenset(name for fragment in fragments for name in fragment.counters),
-            sets=frozenset(known for fragment in fragments for known in fragment.sets),
-            elements={(e.map, e.key): e.value for fragment in fragments for e in fragment.elements},
-        )
-    return tables
+    return {family: _contents(fragments, mark_bit) for family, fragments in fragments_of.items()}
 
 
-def replace_all(wanted: Ruleset) -> Transition:
-    """Whatever is in our tables now, `wanted` takes its place, in one transaction. Counters start at zero."""
-    commands: list[Json] = []
-    for family in Family:
-        commands += _drop(family)
-        if family in wanted:
-            commands += _create(wanted[family])
-    return Transition(tuple(commands))
+def create(wanted: Ruleset, table: str) -> Transition:
+    """Put the contents into a table of this name that does not exist yet. Counters start at zero."""
+    steps = _Steps()
+    for family, contents in wanted.items():
+        steps.create(_Commands(family, table), contents)
+    return Transition(steps.taken(), {family: Table(contents) for family, contents in wanted.items()})
 
 
-def transition(old: Ruleset, new: Ruleset) -> Transition:
-    """From `old`, which is in force, to `new`. Frontends that stay the same are not touched, nor are counters."""
-    change: list[Json] = []
-    sweep: list[Json] = []
-    for family in Family:
-        match old.get(family), new.get(family):
-            case None, None:
-                continue
-            case None, Table() as table:
-                change += [*_drop(family), *_create(table)]
-            case Table(), None:
-                change += _drop(family)
-            case Table() as before, Table() as after:
-                change += _change(before, after)
-                sweep += _sweep(before, after)
-    return Transition(tuple(change), tuple(sweep))
+def drop(tables: Collection[tuple[Family, str]]) -> tuple[Json, ...]:
+    """The transaction that deletes tables which exist."""
+    return tuple({"delete": {"table": {"family": family.value, "name": name}}} for family, name in tables)
 
 
-def unswept(old: Ruleset, new: Ruleset) -> Ruleset:
-    """What is in the kernel between `change` and `sweep`: `new`, and the empty remains of `old`."""
-    return {
-        family: _with_remains(old[family], table) if family in old else table for family, table in new.items()
-    }
+def transition(old: InForce, wanted: Ruleset, table: str) -> Transition:
+    """From `old`, which is in force in the tables of this name, to `wanted`. What stays the same is not touched.
+
+    Families of `old` are in `wanted` (see `compile_plan`).
+    """
+    steps = _Steps()
+    after: dict[Family, Table] = {}
+    for family, contents in wanted.items():
+        commands = _Commands(family, table)
+        if (before := old.get(family)) is None:
+            steps.create(commands, contents)
+            after[family] = Table(contents)
+        else:
+            steps.change(commands, before, contents)
+            after[family] = _age(before, contents)
+    return Transition(steps.taken(), after)
 
 
-def _with_remains(old: Table, new: Table) -> Table:
-    return Table(
-        new.family,
-        new.mark_bit,
-        {**dict.fromkeys(old.chains, ()), **new.chains},
-        old.counters | new.counters,
-        old.sets | new.sets,
-        new.elements,
+@dataclass(slots=True)
+class _Steps:
+    """Commands of a first transaction, and of a second one for what must come later."""
+
+    first: list[Json] = field(default_factory=list)
+    second: list[Json] = field(default_factory=list)
+
+    def create(self, commands: "_Commands", contents: Contents) -> None:
+        nothing = Table(Contents(contents.mark_bit))
+        self.first += commands.create(contents.mark_bit)
+        self.first += commands.declare(nothing, contents)
+        self.first += commands.lead(nothing, contents, contents.gates)
+        self.first += commands.add_elements({}, contents.accounting)
+        entries = self.second if _settles(nothing, contents) else self.first
+        entries += commands.add_elements({}, contents.entries)
+
+    def change(self, commands: "_Commands", before: Table, new: Contents) -> None:
+        old = before.contents
+        self.first += commands.delete_elements(old.entries, new.entries)
+        self.first += commands.delete_elements(old.accounting, new.accounting)
+        self.first += commands.sweep(before, new)
+        self.first += commands.declare(before, new)
+        self.first += commands.add_elements(old.accounting, new.accounting)
+        used = new.gates.keys() & old.gates.keys()
+        self.first += commands.lead(before, new, new.gates.keys() - used)
+        leading = self.second if _settles(before, new) else self.first
+        leading += commands.lead(before, new, used)
+        self.second += commands.add_elements(old.entries, new.entries)
+
+    def taken(self) -> tuple[tuple[Json, ...], ...]:
+        return tuple(tuple(step) for step in (self.first, self.second) if step)
+
+
+@dataclass(frozen=True, slots=True)
+class _Commands:
+    """The commands for one table."""
+
+    family: Family
+    table: str
+
+    def create(self, mark_bit: int) -> Iterator[Json]:
+        yield {"add": {"table": {"family": self.family.value, "name": self.table}}}
+        yield from skeleton(self.family, self.table, mark_bit)
+
+    def declare(self, before: Table, new: Contents) -> Iterator[Json]:
+        """What is new, with its rules. Nothing is named before it exists."""
+        fresh = _fresh(before, new)
+        for kind in reversed(Kind):
+            for thing in fresh:
+                if thing.kind is kind and thing.name not in before.emptied:
+                    yield self._command("add", kind.value, name=thing.name, **thing.fields)
+        for thing in fresh:
+            for rule in thing.rules:
+                yield self._command("add", "rule", chain=thing.name, expr=list(rule))
+
+    def lead(self, before: Table, new: Contents, gates: Collection[str]) -> Iterator[Json]:
+        """Those of the gates that shall lead elsewhere."""
+        for gate, target in new.gates.items():
+            if gate in gates and before.contents.gates.get(gate) != target:
+                if gate in before.contents.things or gate in before.unused:
+                    yield self._flush(gate)
+                yield self._command("add", "rule", chain=gate, expr=[x.goto(target)])
+
+    def add_elements(self, old: Mapping[str, Element], new: Mapping[str, Element]) -> Iterator[Json]:
+        for place, element in new.items():
+            if old.get(place) != element:
+                leads = x.goto(element.value) if element.map in {"frontends", "wildcards"} else element.value
+                yield self._command(
+                    "add", "element", name=element.map, elem=[[x.concat(*element.key), leads]]
+                )
+
+    def delete_elements(self, old: Mapping[str, Element], new: Mapping[str, Element]) -> Iterator[Json]:
+        for place, element in old.items():
+            if new.get(place) != element:
+                yield self._command("delete", "element", name=element.map, elem=[x.concat(*element.key)])
+
+    def sweep(self, before: Table, new: Contents) -> Iterator[Json]:
+        gone = [thing for name, thing in before.emptied.items() if name not in new.things]
+        for kind in Kind:
+            for thing in gone:
+                if thing.kind is kind:
+                    yield self._command("delete", kind.value, name=thing.name)
+        for name, thing in before.unused.items():
+            if name not in new.things and thing.kind is Kind.CHAIN:
+                yield self._flush(name)
+
+    def _flush(self, chain: str) -> Json:
+        return x.flush_chain(self.family, self.table, chain)
+
+    def _command(self, verb: str, kind: str, **fields: object) -> Json:
+        return {verb: {kind: {"family": self.family.value, "table": self.table, **fields}}}
+
+
+def _fresh(before: Table, new: Contents) -> list[Thing]:
+    return [
+        thing
+        for name, thing in new.things.items()
+        if name not in before.contents.things and name not in before.unused
+    ]
+
+
+def _settles(before: Table, new: Contents) -> bool:
+    return any(thing.settles for thing in _fresh(before, new))
+
+
+def _age(before: Table, new: Contents) -> Table:
+    def without(things: Things) -> Things:
+        return {name: thing for name, thing in things.items() if name not in new.things}
+
+    return Table(new, unused=without(before.contents.things), emptied=without(before.unused))
+
+
+def _contents(fragments: Collection[Fragment], mark_bit: int) -> Contents:
+    return Contents(
+        mark_bit,
+        things={thing.name: thing for fragment in fragments for thing in fragment.things},
+        gates={fragment.gate: fragment.target for fragment in fragments},
+        entries={fragment.entry.place: fragment.entry for fragment in fragments},
+        accounting={element.place: element for fragment in fragments for element in fragment.accounting},
     )
-
-
-def _drop(family: Family) -> list[Json]:
-    # deleting a table that is not there fails, so it is made sure of first
-    table = {"table": {"family": family.value, "name": TABLE}}
-    return [{"add": table}, {"delete": table}]
-
-
-def _create(table: Table) -> Iterator[Json]:
-    family = table.family
-    yield {"add": {"table": {"family": family.value, "name": TABLE}}}
-    yield from skeleton(family, table.mark_bit)
-    yield from _change(Table(family, table.mark_bit, {}, frozenset(), frozenset(), {}), table)
-
-
-def _change(old: Table, new: Table) -> Iterator[Json]:
-    # nothing is named before it exists, nothing is filled before it is emptied
-    yield from _declare(old, new)
-    for name, rules in old.chains.items():
-        if rules and new.chains.get(name) != rules:
-            yield x.flush_chain(new.family, TABLE, name)
-    for (map_name, key), value in old.elements.items():
-        if new.elements.get((map_name, key)) != value:
-            yield x.delete("element", new.family, TABLE, name=map_name, elem=[x.concat(*key)])
-    for name, rules in new.chains.items():
-        if old.chains.get(name) != rules:
-            yield from (_add(new.family, "rule", chain=name, expr=list(rule)) for rule in rules)
-    for (map_name, key), value in new.elements.items():
-        if old.elements.get((map_name, key)) != value:
-            yield _add(new.family, "element", name=map_name, elem=[_pair(map_name, key, value)])
-
-
-def _declare(old: Table, new: Table) -> Iterator[Json]:
-    for name in sorted(new.counters - old.counters):
-        yield _add(new.family, "counter", name=name)
-    for known in sorted(new.sets - old.sets, key=lambda one: one.name):
-        # nft marks the set dynamic by itself when a rule of the same transaction fills it; its JSON has no word for it
-        timeout = {"flags": ["timeout"], "timeout": known.timeout} if known.timeout else {}
-        kind = {"type": new.family.address_type, "size": MAX_SOURCES}
-        yield _add(new.family, "set", name=known.name, **kind, **timeout)
-    for name in new.chains:
-        if name not in old.chains:
-            yield _add(new.family, "chain", name=name)
-
-
-def _sweep(old: Table, new: Table) -> Iterator[Json]:
-    for name in old.chains:
-        if name not in new.chains:
-            yield x.delete("chain", new.family, TABLE, name=name)
-    for name in sorted(old.counters - new.counters):
-        yield x.delete("counter", new.family, TABLE, name=name)
-    for known in sorted(old.sets - new.sets, key=lambda one: one.name):
-        yield x.delete("set", new.family, TABLE, name=known.name)
-
-
-def _pair(map_name: str, key: Key, value: str) -> list[Json | str]:
-    is_verdict = map_name in {"frontends", "wildcards"}
-    return [x.concat(*key), x.goto(value) if is_verdict else value]
-
-
-def _add(family: Family, kind: str, **fields: object) -> Json:
-    return x.add(kind, family, TABLE, **fields)

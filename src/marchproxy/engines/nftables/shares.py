@@ -27,6 +27,14 @@ def intervals(weights: Mapping[str, int]) -> tuple[tuple[tuple[int, int], str], 
     )
 
 
+def slots(weights: Mapping[str, int]) -> tuple[str, ...]:
+    """Each name as often as its weight says, exactly; empty when that would be more than MAX_TURNS."""
+    shared = gcd(*weights.values())
+    if sum(weights.values()) // shared > max(MAX_TURNS, len(weights)):
+        return ()
+    return tuple(name for name, weight in weights.items() for _ in range(weight // shared))
+
+
 def turns(weights: Mapping[str, int]) -> tuple[str, ...]:
     """One round of smooth weighted round robin, as nginx does it: heavy names are spread, not sent in a row."""
     reduced = _scale(weights)
@@ -49,7 +57,7 @@ def ring(weights: Mapping[str, int]) -> tuple[str, ...]:
     walks = {name: _walk(name, size) for name in names}
     credit = dict.fromkeys(names, 0)
     heaviest = max(weights.values())
-    slots: list[str | None] = [None] * size
+    taken: list[str | None] = [None] * size
     left = size
     while left:
         for name in names:
@@ -57,9 +65,9 @@ def ring(weights: Mapping[str, int]) -> tuple[str, ...]:
             if credit[name] < heaviest or not left:
                 continue
             credit[name] -= heaviest
-            slots[next(slot for slot in walks[name] if slots[slot] is None)] = name
+            taken[next(slot for slot in walks[name] if taken[slot] is None)] = name
             left -= 1
-    return tuple(name for name in slots if name is not None)
+    return tuple(name for name in taken if name is not None)
 
 
 def _scale(weights: Mapping[str, int]) -> dict[str, int]:

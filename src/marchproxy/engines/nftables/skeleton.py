@@ -1,6 +1,6 @@
 """Skeleton: the part of our table that is the same for every plan. Pure.
 
-    prerouting, output    nat, dstnat     first packets → services → frontends by address, wildcards by port
+    prerouting, output    nat, dstnat     first packets → services → gates: frontends by address, wildcards by port
     postrouting           nat, srcnat     masquerades what an endpoint chain marked
     incoming, outgoing    filter, dstnat+10   bytes of translated connections, by the connection's tuple
 
@@ -13,14 +13,18 @@ from itertools import product
 
 from marchproxy.engines.nftables import expressions as x
 from marchproxy.engines.nftables.expressions import Family, Json
-from marchproxy.engines.nftables.fragment import Rule, accounting_map
-from marchproxy.engines.nftables.names import TABLE
+from marchproxy.engines.nftables.fragment import accounting_map
+from marchproxy.engines.nftables.thing import Rule
 
 _DSTNAT, _SRCNAT, _AFTER_DSTNAT = -100, 100, -90
 
 
-def skeleton(family: Family, mark_bit: int) -> Iterator[Json]:
+def skeleton(family: Family, table: str, mark_bit: int) -> Iterator[Json]:
     """The commands that fill an empty table with everything that does not depend on the plan."""
+
+    def add(kind: str, **fields: object) -> Json:
+        return x.add(kind, family, table, **fields)
+
     for name, kind, hook, priority in (
         ("prerouting", "nat", "prerouting", _DSTNAT),
         ("output", "nat", "output", _DSTNAT),
@@ -28,17 +32,17 @@ def skeleton(family: Family, mark_bit: int) -> Iterator[Json]:
         ("incoming", "filter", "prerouting", _AFTER_DSTNAT),
         ("outgoing", "filter", "output", _AFTER_DSTNAT),
     ):
-        yield _add(family, "chain", name=name, type=kind, hook=hook, prio=priority, policy="accept")
+        yield add("chain", name=name, type=kind, hook=hook, prio=priority, policy="accept")
     for name in ("services", "bytes-in", "bytes-out"):
-        yield _add(family, "chain", name=name)
+        yield add("chain", name=name)
     address, entry = [family.address_type], ["inet_proto", "inet_service"]
-    yield _add(family, "map", name="frontends", type=address + entry, map="verdict")
-    yield _add(family, "map", name="wildcards", type=entry, map="verdict")
+    yield add("map", name="frontends", type=address + entry, map="verdict")
+    yield add("map", name="wildcards", type=entry, map="verdict")
     for way, asked, answers in product(("in", "out"), (True, False), (True, False)):
         key = address * asked + entry + address * answers + ["inet_service"]
-        yield _add(family, "map", name=accounting_map(way, asked, answers), type=key, map="counter")
+        yield add("map", name=accounting_map(way, asked, answers), type=key, map="counter")
     for chain, rule in _fixed_rules(family, mark_bit):
-        yield _add(family, "rule", chain=chain, expr=list(rule))
+        yield add("rule", chain=chain, expr=list(rule))
 
 
 def _fixed_rules(family: Family, mark_bit: int) -> Iterator[tuple[str, Rule]]:
@@ -70,7 +74,3 @@ def _count_bytes(family: Family, way: str, protocol: str, *, asked: bool, answer
     counted = x.count_by(x.concat(*key), accounting_map(way, asked, answers))
     # nft knows the type of a connection's port only after the protocol is fixed
     return x.equal(x.L4PROTO, protocol), counted, x.RETURN
-
-
-def _add(family: Family, kind: str, **fields: object) -> Json:
-    return x.add(kind, family, TABLE, **fields)

@@ -1,7 +1,12 @@
-"""A kernel of a few lines: executes transactions as data and refuses what the real one refuses about references."""
+"""A kernel of a few lines: executes transactions as data and refuses what the real one refuses about references.
+
+It also refuses what a packet under way would stumble over: see `_check_safe`.
+"""
 
 import json
 from typing import Any
+
+KINDS = ("chain", "set", "map", "counter", "limit")
 
 
 class Refused(Exception):
@@ -21,15 +26,17 @@ class Kernel:
                 ((verb, what),) = command.items()
                 ((kind, body),) = what.items()
                 getattr(self, f"_{verb}")(kind, body)
-            for table in self.tables.values():
+            for family, table in self.tables.items():
                 _check_references(table)
+                if before := json.loads(saved).get(family):
+                    _check_safe(before, table)
         except Refused:
             self.tables = json.loads(saved)
             raise
 
     def _add(self, kind: str, body) -> None:
         if kind == "table":
-            self.tables.setdefault(body["family"], {k: {} for k in ("chain", "set", "map", "counter")})
+            self.tables.setdefault(body["family"], {k: {} for k in KINDS})
             return
         table = self._table(body)
         match kind:
@@ -93,7 +100,7 @@ def _named(table) -> set[str]:
 
 def _collect(node, found: set[str]) -> None:
     match node:
-        case {"target": str(name)} | {"counter": str(name)}:
+        case {"target": str(name)} | {"counter": str(name)} | {"limit": str(name)}:
             found.add(name)
         case dict():
             for value in node.values():
@@ -106,6 +113,48 @@ def _collect(node, found: set[str]) -> None:
 
 
 def _check_references(table) -> None:
-    known = {name for kind in ("chain", "set", "map", "counter") for name in table[kind]}
+    known = {name for kind in KINDS for name in table[kind]}
     if missing := _named(table) - known:
         raise Refused(f"no such things: {sorted(missing)}")
+
+
+def _check_safe(before, after) -> None:
+    """Refuse what changes under a packet that began before: it sees old rules, and elements as they are now."""
+    for name, chain in before["chain"].items():
+        rules = after["chain"].get(name, {"rules": []})["rules"]
+        if rules == chain["rules"] or name not in _reachable(before):
+            continue
+        if any("goto" not in statement for rule in chain["rules"] for statement in rule):
+            raise Refused(f"{name} was in use and is no mere gate")
+        for target in _targets(rules):
+            if _has_intervals(after["chain"][target]["rules"]) and target not in before["chain"]:
+                raise Refused(f"{name} leads to intervals that are not there yet")
+    for name, known in after["map"].items():
+        for key, value in known["elements"].items():
+            was = before["map"][name]["elements"].get(key)
+            if was == value or isinstance(value, str):
+                continue
+            if was is not None or not before["chain"].get(value["goto"]["target"], {"rules": []})["rules"]:
+                raise Refused(f"{name}: {key} leads where nothing was")
+
+
+def _reachable(table) -> set[str]:
+    found: set[str] = set()
+    elements = (value for known in table["map"].values() for value in known["elements"].values())
+    todo = [value["goto"]["target"] for value in elements if not isinstance(value, str)]
+    while todo:
+        if (name := todo.pop()) not in found:
+            found.add(name)
+            todo += _targets(table["chain"][name]["rules"])
+    return found
+
+
+def _targets(rules) -> set[str]:
+    found: set[str] = set()
+    _collect([statement for rule in rules for statement in rule if {"goto", "vmap"} & set(statement)], found)
+    return found
+
+
+def _has_intervals(rules) -> bool:
+    text = json.dumps(rules)
+    return '"range"' in text or '{"set": [{"prefix"' in text

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from marchproxy.engines.nftables import Backend, ConnectionLimits, Frontend, Plan, Protocol, find_problems
+from marchproxy.engines.nftables import Backend, Frontend, Limit, Period, Plan, Protocol, Rate, find_problems
 from marchproxy.engines.nftables.probe import PROBE
 
 GOOD = Frontend("web", Protocol.TCP, "10.0.0.1", 80, (Backend("10.1.0.1", 8080),))
@@ -12,6 +12,10 @@ GOOD = Frontend("web", Protocol.TCP, "10.0.0.1", 80, (Backend("10.1.0.1", 8080),
 
 def with_backend(backend: Backend) -> Frontend:
     return replace(GOOD, backends=(backend,))
+
+
+def limit(count: int, burst: int = 0, network: str = "") -> Limit:
+    return Limit("x", (Rate(count, Period.HOUR, burst),), network)
 
 
 @pytest.mark.parametrize(
@@ -23,9 +27,11 @@ def with_backend(backend: Backend) -> Frontend:
         (replace(GOOD, allow=("10.0.0.0/33",)), "not a CIDR"),
         (replace(GOOD, deny=("2001:db8::/32",)), "is IPv6, the frontend IPv4"),
         (replace(GOOD, backends=GOOD.backends * 2), "named twice"),
-        (replace(GOOD, limits=ConnectionLimits(rate=0)), "limit rate 0"),
-        (replace(GOOD, limits=ConnectionLimits(rate=1, burst=0)), "limit burst 0"),
-        (replace(GOOD, limits=ConnectionLimits(concurrent=1_000_001)), "limit concurrent 1000001"),
+        (replace(GOOD, limits=(limit(1_000_001, 1),)), "limit 'x': per hour 1000001"),
+        (replace(GOOD, limits=(limit(1, 1_000_001),)), "limit 'x': burst 1000001"),
+        (replace(GOOD, limits=(limit(-1, 1),)), "limit 'x': per hour -1"),
+        (replace(GOOD, limits=(limit(1, network="2001:db8::/32"),)), "is IPv6, the frontend IPv4"),
+        (replace(GOOD, concurrent=1_000_001), "limit concurrent 1000001"),
         (with_backend(Backend("nowhere", 1)), "not an IP address"),
         (with_backend(Backend("2001:db8::1", 1)), "IPv6 behind an IPv4 frontend"),
         (with_backend(Backend("10.1.0.1", 0)), "port is not in"),
@@ -50,15 +56,16 @@ def test_problems_name_frontend_and_fault(frontend: Frontend, problem: str):
     [
         (replace(GOOD, port=81), "the name is used twice"),
         (replace(GOOD, name="other"), "same protocol, address and port as 'web'"),
+        (replace(GOOD, name="other", port=81, limits=(limit(2),)), "limit 'x' is another one elsewhere"),
     ],
 )
 def test_frontends_that_collide(second: Frontend, problem: str):
-    (found,) = find_problems(Plan((GOOD, second)))
+    (found,) = find_problems(Plan((replace(GOOD, limits=(limit(1),)), second)))
     assert problem in found
 
 
 def test_every_problem_is_reported():
-    worse = replace(GOOD, port=0, allow=("x",), limits=ConnectionLimits(rate=0, burst=0))
+    worse = replace(GOOD, port=0, allow=("x",), limits=(limit(0, 1),), concurrent=-1)
     assert len(find_problems(Plan((worse,)))) == 4
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marchproxy.engines.nftables.shares import MAX_TURNS, RING, WIDE_RING, intervals, ring, turns
+from marchproxy.engines.nftables.shares import MAX_TURNS, RING, WIDE_RING, intervals, ring, slots, turns
 
 WEIGHTS = st.dictionaries(
     st.text("abcdef", min_size=1, max_size=3), st.integers(1, 65_535), min_size=1, max_size=12
@@ -15,6 +15,18 @@ WEIGHTS = st.dictionaries(
 
 def test_intervals_are_the_weights_side_by_side():
     assert intervals({"a": 3, "b": 1, "c": 2}) == (((0, 2), "a"), ((3, 3), "b"), ((4, 5), "c"))
+
+
+@pytest.mark.parametrize(
+    ("weights", "repeated"),
+    [
+        ({"a": 1}, "a"),
+        ({"a": 300, "b": 100}, "aaab"),
+        ({"a": MAX_TURNS, "b": 1}, ""),  # finer than slots can be
+    ],
+)
+def test_slots_are_exact_or_none(weights: dict[str, int], repeated: str):
+    assert "".join(slots(weights)) == repeated
 
 
 @pytest.mark.parametrize(
