@@ -25,6 +25,7 @@ from marchproxy.model.sharing import share
 from marchproxy.nlb.dataplane.envoy_counts import CountsCache
 from marchproxy.nlb.dataplane.envoy_files import TlsFiles, UnusableFile
 from marchproxy.nlb.dataplane.envoy_limits import refused
+from marchproxy.nlb.dataplane.envoy_shedding import shed
 from marchproxy.nlb.dataplane.names import resolve
 from marchproxy.nlb.dataplane.plane import (
     Choice,
@@ -116,8 +117,9 @@ class EnvoyDataPlane:
         return await self._counts.read(self._forwarding, max_age)
 
     async def shed(self, instance_id: InstanceId, count: int, *, listener: str = "") -> int:  # noqa: ARG002 - as the others
-        """None: Envoy does not say which connection is which."""
-        return 0
+        """Close connections to an instance, whichever listener they came through. What the kernel forbids is logged."""
+        pid = self._process.status().pid
+        return await shed(self._forwarding, pid, instance_id, count) if pid else 0
 
     async def health(self) -> Mapping[str, str]:
         """Facts about Envoy. Raises PlaneUnavailable unless it is ready and connected to us."""
