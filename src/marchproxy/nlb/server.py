@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from marchproxy.contract.pb.module_pb2_grpc import add_ModuleServiceServicer_to_server
 from marchproxy.contract.pb.nlb_pb2_grpc import add_NLBServiceServicer_to_server
 from marchproxy.engines.envoy.process import EnvoyState
 from marchproxy.kit.clock import Clock, SystemClock
@@ -27,7 +28,7 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.kit.metrics import new_registry
 from marchproxy.kit.tasks import every
 from marchproxy.model.state import DesiredState
-from marchproxy.nlb.api import Desk, NlbApi
+from marchproxy.nlb.api import Desk, NlbApi, VersionsApi
 from marchproxy.nlb.dataplane.planes import HostPlanes
 from marchproxy.nlb.service.autoscaler import Autoscaler, Means
 from marchproxy.nlb.service.core import Core, Surroundings
@@ -38,6 +39,7 @@ from marchproxy.nlb.service.leaving import Doorkeeper
 from marchproxy.nlb.service.memory import Saver, load
 from marchproxy.nlb.service.modules import GrpcModules
 from marchproxy.nlb.service.observer import SAMPLE_SECONDS, Observer
+from marchproxy.nlb.service.rollouts import BEAT_SECONDS, Rollouts
 from marchproxy.nlb.service.traffic import render_traffic
 from marchproxy.nlb.settings import NlbSettings
 from marchproxy.nlb.state.member import Moment
@@ -167,6 +169,7 @@ def _furnish(tools: _Tools, desired: DesiredState) -> tuple[Desk, Saver]:
         observer=observer,
         doorkeeper=Doorkeeper(core, observer, clock, tools.gauges),
         autoscaler=_autoscaler(tools, core, observer),
+        rollouts=Rollouts(core, tools.plane, observer),
         gauges=tools.gauges,
         started_at=clock.now(),
         failings=tools.modules.failings,
@@ -216,6 +219,7 @@ async def _working(desk: Desk, saver: Saver, clock: Clock) -> AsyncIterator[None
             group.create_task(
                 every(desk.settings.scaling_interval, desk.autoscaler.look, clock=clock, name="scale")
             ),
+            group.create_task(every(BEAT_SECONDS, desk.rollouts.advance, clock=clock, name="rollouts")),
             group.create_task(every(SAMPLE_SECONDS, desk.observer.sample, clock=clock, name="sample")),
         ]
         try:
@@ -235,7 +239,10 @@ async def _answering(desk: Desk, prometheus: CollectorRegistry) -> AsyncIterator
     settings = desk.settings
     server = GrpcServer(
         address=settings.grpc,
-        services=[Registration(add_NLBServiceServicer_to_server, NlbApi(desk))],
+        services=[
+            Registration(add_NLBServiceServicer_to_server, NlbApi(desk)),
+            Registration(add_ModuleServiceServicer_to_server, VersionsApi(desk)),
+        ],
         tls=settings.tls,
         # a graceful UnregisterModule may take the whole drain
         options=ServerOptions(default_deadline=settings.drain_seconds + 30.0),

@@ -7,6 +7,7 @@ from datetime import timedelta
 import grpc
 from prometheus_client import CollectorRegistry
 
+from marchproxy.contract.pb.module_pb2_grpc import ModuleServiceStub, add_ModuleServiceServicer_to_server
 from marchproxy.contract.pb.nlb_pb2_grpc import NLBServiceStub, add_NLBServiceServicer_to_server
 from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.grpc import ChannelPool, GrpcServer, Registration
@@ -15,7 +16,7 @@ from marchproxy.model.listener import Listener
 from marchproxy.model.module import Version
 from marchproxy.model.route import Route, RouteId, RouteMatch, VersionWeight
 from marchproxy.model.state import DesiredState
-from marchproxy.nlb.api import Desk, NlbApi
+from marchproxy.nlb.api import Desk, NlbApi, VersionsApi
 from marchproxy.nlb.dataplane.plane import (
     ConnectionCounts,
     Forwarding,
@@ -31,6 +32,7 @@ from marchproxy.nlb.service.leaving import Doorkeeper
 from marchproxy.nlb.service.memory import Saved, Saver
 from marchproxy.nlb.service.modules import GrpcModules
 from marchproxy.nlb.service.observer import Observer
+from marchproxy.nlb.service.rollouts import Rollouts
 from marchproxy.nlb.settings import NlbSettings
 from marchproxy.nlb.state.member import Moment
 from marchproxy.nlb.state.registry import Patience
@@ -125,11 +127,13 @@ class Nlb:
             observer=observer,
             doorkeeper=Doorkeeper(self.core, observer, clock, gauges),
             autoscaler=Autoscaler(self.core, Means(modules, gauges), window=settings.scaling_window),
+            rollouts=Rollouts(self.core, plane, observer),
             gauges=gauges,
             started_at=Moment(clock.monotonic(), clock.now()).wall,
             failings=modules.failings,
         )
         self.stub: NLBServiceStub
+        self.versions: ModuleServiceStub
 
     async def takes(self, *wanted: str) -> None:
         """Wait until exactly these instances take connections."""
@@ -146,7 +150,10 @@ async def running_nlb(tmp_path):
     nlb = Nlb(tmp_path / "registry.json", PlaneDouble(), clock, pool)
     server = GrpcServer(
         address=nlb.desk.settings.grpc,
-        services=[Registration(add_NLBServiceServicer_to_server, NlbApi(nlb.desk))],
+        services=[
+            Registration(add_NLBServiceServicer_to_server, NlbApi(nlb.desk)),
+            Registration(add_ModuleServiceServicer_to_server, VersionsApi(nlb.desk)),
+        ],
     )
     port = await server.start()
     try:
@@ -155,6 +162,7 @@ async def running_nlb(tmp_path):
             asyncio.TaskGroup() as group,
         ):
             nlb.stub = NLBServiceStub(channel)
+            nlb.versions = ModuleServiceStub(channel)
             loops = [group.create_task(nlb.core.applier.run()), group.create_task(nlb.core.asker.run())]
             await nlb.core.applier.apply_wanted()
             try:

@@ -112,8 +112,8 @@ class Deployment:
                 case Prolong():
                     over_at = self._clock.monotonic() + ramp.limits.interval
                     self._windows[target] = replace(opened, over_at=over_at)
-        if rollout == ramp.rollout:
-            return  # it still waits for evidence, and has said so
+        if rollout == ramp.rollout or not self._stands(ramp):
+            return  # it still waits for evidence, and has said so; or it was ended meanwhile
         after = Ramp(rollout, ramp.limits, self._clock.now())
         self._core.note(lambda running: running.with_ramp(after))
         _log.info("rollout", version=rollout.version, target=target or "*", reason=rollout.reason)
@@ -121,15 +121,22 @@ class Deployment:
     async def _carry_out(self, command: SetWeight, ramp: Ramp, after: Rollout, window: Window) -> Rollout:
         before = ramp.rollout
         target, version = before.target, before.version
+
+        def decide(state: DesiredState) -> DesiredState:
+            if not self._stands(ramp):
+                raise Refused(RefusalCode.NOT_FOUND, "it was ended by hand")
+            return set_version_weight(state, version, command.percent, target)
+
         try:
-            await self._shift(
-                target, lambda state: set_version_weight(state, version, command.percent, target)
-            )
+            await self._shift(target, decide)
         except Refused as refused:
             # the window stays open, so that the next beat decides again
             return hold(before, window, refused.message, self._clock.now())
         await self._open_window(ramp)
         return after
+
+    def _stands(self, ramp: Ramp) -> bool:
+        return self._core.running.ramps.get(ramp.rollout.target) is ramp
 
     async def _shift(self, target: str, decide: Decide) -> None:
         before = current_split(self._core.desired, target)

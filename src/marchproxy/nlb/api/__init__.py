@@ -1,4 +1,4 @@
-"""NLBService: the 21 RPCs of the router. Thin: messages in, the core's decisions, messages out."""
+"""NLBService: the 21 RPCs of the router, and ModuleService's four about versions. Thin: messages in, decisions, messages out."""
 
 from marchproxy.contract.pb import nlb_pb2_grpc
 from marchproxy.nlb.api.config import ConfigApi
@@ -8,8 +8,9 @@ from marchproxy.nlb.api.measuring import MeasuringApi
 from marchproxy.nlb.api.registration import RegistrationApi
 from marchproxy.nlb.api.routing import RoutingApi
 from marchproxy.nlb.api.status import StatusApi
+from marchproxy.nlb.api.versions import VersionsApi
 
-__all__ = ["Desk", "NlbApi"]
+__all__ = ["Desk", "NlbApi", "VersionsApi"]
 
 
 class NlbApi(

@@ -58,6 +58,10 @@ class ConfigApi:
             config_data=data,
             checksum=checksum(data),
             updated_at=updated_at,
+            metadata={
+                "document_checksum": core.checksum,
+                "modified": "true" if core.world.progress.modified else "false",
+            },
         )
         return nlb_pb2.GetNLBConfigResponse(configs=[config], last_updated=updated_at)
 

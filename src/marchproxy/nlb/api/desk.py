@@ -21,6 +21,7 @@ from marchproxy.nlb.service.failings import Failings
 from marchproxy.nlb.service.gauges import NlbGauges
 from marchproxy.nlb.service.leaving import Doorkeeper
 from marchproxy.nlb.service.observer import Observer
+from marchproxy.nlb.service.rollouts import Rollouts
 from marchproxy.nlb.settings import NlbSettings
 from marchproxy.nlb.state.member import Member
 
@@ -36,6 +37,7 @@ class Desk:
     observer: Observer
     doorkeeper: Doorkeeper
     autoscaler: Autoscaler
+    rollouts: Rollouts
     gauges: NlbGauges
     started_at: datetime
     failings: Failings = field(default_factory=Failings)

@@ -83,6 +83,8 @@ class StatusApi:
                 **self._plan_checks(),
                 **core.watch.facts(),
                 **self._desk.autoscaler.facts(),
+                **self._desk.rollouts.facts(),
+                "config_modified": "true" if core.world.progress.modified else "false",
                 **{
                     f"data plane of {name}": f"{choice.plane.value}: {choice.reason}"
                     for name, choice in self._desk.plane.choices().items()

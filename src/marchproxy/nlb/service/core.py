@@ -1,7 +1,7 @@
 """Core: the one owner of the NLB's state. Every change goes through it; decisions are made in `state` and `rules`."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -21,6 +21,7 @@ from marchproxy.nlb.service.memory import Saved, Saver
 from marchproxy.nlb.service.watch import Watch
 from marchproxy.nlb.state import registry as registering
 from marchproxy.nlb.state.member import Member, Moment, Trouble
+from marchproxy.nlb.state.progress import Progress
 from marchproxy.nlb.state.registry import Beat, Change, Changed, Patience
 from marchproxy.nlb.state.table import (
     OPERATOR,
@@ -78,7 +79,8 @@ class Core:
         self.watch = Watch(around.modules, lambda: self.world.registry, around.patience, clock=around.clock)
         self.asker = Asker(around.modules, self._to_ask, self._answered, clock=around.clock)
         if resumed:
-            self._set(saved.desired, saved.table)
+            self._set(saved.desired, saved.table, saved.progress)
+            self.checksum = saved.checksum or self.checksum
         else:
             self._take(desired)
 
@@ -97,7 +99,10 @@ class Core:
     def saved(self) -> Saved:
         """What must survive a restart."""
         members = tuple(self.world.registry.members.values())
-        return Saved(members, self.world.table, self.answers, self.world.desired, self._base)
+        world = self.world
+        return Saved(
+            members, world.table, self.answers, world.desired, self._base, self.checksum, world.progress
+        )
 
     def register(self, instance: ModuleInstance, routes: Sequence[Route]) -> Member:
         """Admit an instance with the routes it brings along. Raises Refused; then nothing is changed."""
@@ -207,15 +212,34 @@ class Core:
         """Replace listeners and routes; return when the data plane carries it. Raises InvalidValue, Refused."""
         self.check(desired)
         async with self.applier.exclusive() as apply:
-            try:
-                await apply(self._forwarding_of(replace(self.world, desired=desired)))
-            except PlaneRefused as error:
-                raise Refused(RefusalCode.INVALID_ARGUMENT, str(error)) from error
-            except PlaneUnavailable as error:
-                raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
+            await self._carry(apply, replace(self.world, desired=desired))
             self._take(desired)
         await self._around.saver.save()  # who was told "done" finds it done after a crash, too
         _log.info("configuration in force", checksum=self.checksum, listeners=len(desired.listeners))
+
+    async def reweigh(self, decide: Callable[[World], World]) -> None:
+        """Take over the listeners and the progress that `decide` makes of the world, as `configure` would. Raises Refused."""
+        async with self.applier.exclusive() as apply:
+            new = decide(self.world)
+            await self._carry(apply, new)
+            desired = replace(self.world.desired, listeners=new.desired.listeners)
+            modified = self.world.progress.modified or desired != self.world.desired
+            progress = replace(new.progress, modified=modified)
+            self._commit(replace(self.world, desired=desired, progress=progress))
+        await self._around.saver.save()
+
+    def note_progress(self, alter: Callable[[Progress], Progress]) -> None:
+        """Change the record of shifts and rollouts; what is forwarded stays."""
+        self.world = replace(self.world, progress=alter(self.world.progress))
+        self._around.saver.touch()
+
+    async def _carry(self, apply: Callable[[Forwarding], Awaitable[None]], world: World) -> None:
+        try:
+            await apply(self._forwarding_of(world))
+        except PlaneRefused as error:
+            raise Refused(RefusalCode.INVALID_ARGUMENT, str(error)) from error
+        except PlaneUnavailable as error:
+            raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
 
     async def rebalance(self, rebalance: Rebalance, *, timeout: float) -> None:
         """Replace weights for a while; return when the data plane carries it. Raises Refused."""
@@ -235,12 +259,12 @@ class Core:
 
     def _take(self, desired: DesiredState) -> None:
         table, _ = apply_update(self.world.table, _routes_of(desired), self.now().wall)
-        self._set(desired, table)
+        self._set(desired, table, Progress())
 
-    def _set(self, desired: DesiredState, table: RoutingTable) -> None:
+    def _set(self, desired: DesiredState, table: RoutingTable, progress: Progress) -> None:
         self.checksum = _checksum(desired)
         self.configured_at = self.now().wall
-        self._commit(replace(self.world, desired=desired, table=table))
+        self._commit(replace(self.world, desired=desired, table=table, progress=progress))
 
     def _commit(self, world: World, changes: Sequence[Changed] = ()) -> None:
         self.world = world

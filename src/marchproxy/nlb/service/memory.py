@@ -13,6 +13,7 @@ from google.protobuf import json_format
 from marchproxy.contract.convert.instance import instance_from_pb, instance_to_pb
 from marchproxy.contract.convert.route import route_from_pb, route_to_pb
 from marchproxy.contract.document import decode, encode
+from marchproxy.contract.document.progress import dump_ramps, dump_shifts, parse_ramps, parse_shifts
 from marchproxy.contract.pb import types_pb2
 from marchproxy.kit.files import write_atomically
 from marchproxy.kit.logs import get_logger
@@ -21,24 +22,30 @@ from marchproxy.model.plan import Verdict
 from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.nlb.state.member import Member, Moment
+from marchproxy.nlb.state.progress import Progress
 from marchproxy.nlb.state.table import Entry, RoutingTable
 from marchproxy.nlb.state.verdicts import LISTENER, Answer, Answers, Subject
 
 _log = get_logger(__name__)
-_FORMAT = 2
+_FORMAT = 3
 # What forwarding rests on is saved before it is applied; this is for the rest, such as the routing table.
 _DEBOUNCE_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """Members, table, answers about listeners, and the configuration with the checksum of the file it grew from."""
+    """Members, table, answers about listeners, and the configuration with the checksum of the file it grew from.
+
+    `checksum` is that of the document; `progress` what version RPCs did to it since.
+    """
 
     members: tuple[Member, ...] = ()
     table: RoutingTable = field(default_factory=RoutingTable)
     answers: Answers = field(default_factory=dict)
     desired: DesiredState = field(default_factory=DesiredState)
     base: str = ""
+    checksum: str = ""
+    progress: Progress = field(default_factory=Progress)
 
 
 class Saver:
@@ -79,6 +86,8 @@ def dump(saved: Saved) -> bytes:
     document = {
         "format": _FORMAT,
         "base": saved.base,
+        "checksum": saved.checksum,
+        "progress": _dump_progress(saved.progress),
         "desired": json.loads(encode(saved.desired)),
         "members": [_dump_member(member) for member in saved.members],
         "routes": [_dump_entry(entry) for entry in saved.table.entries.values()],
@@ -119,7 +128,21 @@ def parse(data: bytes, now: Moment) -> Saved:
         answers=_parse_answers(document["verdicts"]),
         desired=decode(json.dumps(document["desired"]).encode()),
         base=str(document["base"]),
+        checksum=str(document["checksum"]),
+        progress=_parse_progress(document["progress"]),
     )
+
+
+def _dump_progress(progress: Progress) -> dict[str, Any]:
+    return {
+        "modified": progress.modified,
+        "shifts": dump_shifts(progress.shifts),
+        "ramps": dump_ramps(progress.ramps),
+    }
+
+
+def _parse_progress(item: Mapping[str, Any]) -> Progress:
+    return Progress(bool(item["modified"]), parse_shifts(item["shifts"]), parse_ramps(item["ramps"]))
 
 
 def _dump_member(member: Member) -> dict[str, Any]:

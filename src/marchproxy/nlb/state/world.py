@@ -6,9 +6,11 @@ from dataclasses import dataclass, field, replace
 from marchproxy.model.limit import NLB_SCOPES
 from marchproxy.model.module import InstanceId, ModuleInstance
 from marchproxy.model.plan import Verdict, compile_plan
+from marchproxy.model.ramp import Ramp
 from marchproxy.model.sharing import Sharing, share
 from marchproxy.model.state import DesiredState
 from marchproxy.nlb.dataplane.plane import Forwarding, park
+from marchproxy.nlb.state.progress import Progress
 from marchproxy.nlb.state.registry import Registry
 from marchproxy.nlb.state.table import RoutingTable
 
@@ -29,6 +31,11 @@ class World:
     registry: Registry = field(default_factory=Registry)
     table: RoutingTable = field(default_factory=RoutingTable)
     rebalance: Rebalance = field(default_factory=Rebalance)
+    progress: Progress = field(default_factory=Progress)
+
+    def with_ramp(self, ramp: Ramp) -> "World":
+        """With a gradual promotion as it now stands."""
+        return replace(self, progress=self.progress.with_ramp(ramp))
 
 
 def forward(world: World, verdicts: Mapping[tuple[InstanceId, str], Verdict]) -> Forwarding:

@@ -1,0 +1,39 @@
+"""Progress: what version RPCs made of the configuration since it came into force."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from marchproxy.model.ramp import Ramp, Shift
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Shifts and gradual promotions by target: a listener's name, or empty for all of them.
+
+    `modified`: version weights are not those of the document any more.
+    """
+
+    modified: bool = False
+    shifts: Mapping[str, Shift] = field(default_factory=dict)
+    ramps: Mapping[str, Ramp] = field(default_factory=dict)
+
+    def shift_of(self, target: str) -> Shift | None:
+        """The traffic shift on a listener, or the one on all of them."""
+        return self.shifts.get(target) or self.shifts.get("")
+
+    def with_shift(self, target: str, shift: Shift) -> "Progress":
+        """With a traffic shift noted."""
+        return replace(self, shifts={**self.shifts, target: shift})
+
+    def with_ramp(self, ramp: Ramp) -> "Progress":
+        """With a gradual promotion as it now stands; one per target."""
+        return replace(self, ramps={**self.ramps, ramp.rollout.target: ramp})
+
+    def without_ramps(self, target: str) -> "Progress":
+        """With every gradual promotion ended that would move the same listener."""
+        kept = {key: ramp for key, ramp in self.ramps.items() if not _overlap(key, target)}
+        return replace(self, ramps=kept)
+
+
+def _overlap(one: str, other: str) -> bool:
+    return not one or not other or one == other
