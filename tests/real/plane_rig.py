@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -79,6 +80,11 @@ async def read_proxy(reader: asyncio.StreamReader) -> str:
     (port,) = struct.unpack("!H", body[2 * size : 2 * size + 2])
     host = ".".join(map(str, body[:4])) if size == 4 else body[:16].hex(":", 2)
     return f"{host}:{port}"
+
+
+def tcp(name: str = "raw", **more) -> Listener:
+    """A listener that forwards whatever comes."""
+    return Listener(name, "127.0.0.1", more.pop("port", None) or free_port(), Protocol.TCP, **more)
 
 
 class Plane:
@@ -176,6 +182,17 @@ async def talk(
         yield conversation
     finally:
         await conversation.close()
+
+
+def hello(name: str, alpn: tuple[str, ...] = ()) -> bytes:
+    """The first bytes of a TLS client that asks for a name and protocols."""
+    context = ssl.create_default_context()
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname=name).do_handshake()
+    return outgoing.read()
 
 
 async def greeting(port: int, *, source: str = "127.0.0.1", send: bytes = b"", **more) -> str:

@@ -1,5 +1,6 @@
-"""Certificates for tests: self-signed ones that openssl makes."""
+"""Certificates for tests: self-signed ones that openssl makes; and its client, which tells what it sees."""
 
+import asyncio
 import subprocess
 from pathlib import Path
 
@@ -23,3 +24,15 @@ def make_certificate(directory: Path, name: str) -> Path:
     files = ["-keyout", str(key), "-out", str(certificate)]
     subprocess.run([*made, *named, *files], check=True, capture_output=True, timeout=20)
     return certificate
+
+
+async def s_client(port: int, *options: str) -> str:
+    """What `openssl s_client` prints about a connection."""
+    command = ("openssl", "s_client", "-connect", f"127.0.0.1:{port}", *options)
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe
+    )
+    async with asyncio.timeout(20):
+        out, err = await process.communicate()
+    return (out + err).decode()

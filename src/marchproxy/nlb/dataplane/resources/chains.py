@@ -50,7 +50,7 @@ def admit(port: Port, limits: Sequence[RateLimit]) -> tuple[Admission, ...]:
 
 def _admit(listener: Listener, limits: Sequence[RateLimit]) -> Admission:
     sources = sort_sources(listener, limits)
-    own = [limit for limit in limits if _concerns(limit, listener)]
+    own = sorted((limit for limit in limits if _concerns(limit, listener)), key=_breadth)
     chains = {treatment: _chain(listener, treatment, own) for treatment in sources.treatments()}
     return Admission(listener, sources, chains)
 
@@ -60,12 +60,20 @@ def _concerns(limit: RateLimit, listener: Listener) -> bool:
     return subjects.get(limit.scope) == limit.subject
 
 
+def _breadth(limit: RateLimit) -> tuple[bool, int, str]:
+    """Sort key, the narrower first: networks by their length, a listener before all of a module."""
+    prefix = limit.network.prefixlen if limit.network is not None else 0
+    return (limit.scope is LimitScope.MODULE, -prefix, limit.limit_id)
+
+
 def _chain(listener: Listener, treatment: Treatment, own: Sequence[RateLimit]) -> Chain:
     if treatment.denied:
         return Chain(f"{listener.name}/denied", listener, denied=True)
     marks = "+".join(limit.limit_id for limit in treatment.limits)
     name = f"{listener.name}/{marks}" if marks else listener.name
-    return Chain(name, listener, buckets=tuple(_buckets((*own, *treatment.limits))))
+    # what the narrow limit refuses must not take tokens from the wide one
+    narrow = sorted(treatment.limits, key=_breadth)
+    return Chain(name, listener, buckets=tuple(_buckets((*narrow, *own))))
 
 
 def _buckets(limits: Iterable[RateLimit]) -> Iterable[Bucket]:

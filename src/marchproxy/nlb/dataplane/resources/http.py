@@ -25,7 +25,7 @@ from marchproxy.nlb.dataplane.resources.filters import limit_filters, network_fi
 from marchproxy.nlb.dataplane.resources.naming import cluster_name, routes_name
 from marchproxy.nlb.dataplane.resources.tcp import decrypt
 
-_HEADERS_SECONDS = 30.0
+_HEADERS_SECONDS = 10.0
 _REST = "rest"
 
 
