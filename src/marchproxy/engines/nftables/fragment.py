@@ -6,8 +6,8 @@ change and backends can drain under established connections, and why the counter
 """
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import collapse_addresses, ip_address, ip_network
 from typing import Any, assert_never
@@ -18,40 +18,41 @@ from marchproxy.engines.nftables.expressions import Family, Json
 from marchproxy.engines.nftables.limiting import limiting_rules, limiting_things
 from marchproxy.engines.nftables.plan import Backend, Frontend, Policy, Protocol
 from marchproxy.engines.nftables.shares import intervals, ring, slots, turns
-from marchproxy.engines.nftables.thing import Element, Fragment, Kind, Rule, Thing
+from marchproxy.engines.nftables.thing import Element, Fragment, Kind, Rule, Thing, by_place
 
 HASH_SEED = 0x4D61_7263
 """Fixed, so that a client finds its backend again on any host and after any restart."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """A backend of a frontend as things: those of one that drains, its chain, and where its bytes are counted."""
+
+    counters: Mapping[str, Thing]
+    chain: Thing
+    accounting: Mapping[str, Element]
 
 
 @lru_cache(maxsize=4_096)
 def compile_frontend(frontend: Frontend, mark_bit: int) -> Fragment:
     """The fragment of a frontend without problems. `mark_bit` tells postrouting which packets to masquerade."""
     prefix, gate = names.frontend_prefix(frontend.name), names.gate_chain(frontend)
+    things: dict[str, Thing] = {gate: Thing(Kind.CHAIN, gate)}
+    accounting: dict[str, Element] = {}
     weights: dict[str, int] = {}
-    endpoints: list[Thing] = []
+    bare = Frontend(frontend.name, frontend.protocol, frontend.address, frontend.port)
     for backend in frontend.backends:
-        chain, counters = _endpoint(frontend.name, frontend.protocol, _unweighted(backend), mark_bit)
-        endpoints += counters
+        endpoint = _endpoint(bare, _unweighted(backend), mark_bit)
+        things.update(endpoint.counters)
+        accounting.update(endpoint.accounting)
         if backend.weight:
-            endpoints.append(chain)
-            weights[chain.name] = backend.weight
-    rules = tuple(_frontend_rules(frontend, weights))
+            things[endpoint.chain.name] = endpoint.chain
+            weights[endpoint.chain.name] = backend.weight
     intervals = bool(frontend.deny or frontend.allow) or _in_intervals(frontend.policy, weights)
-    target = replace(_chain(f"{prefix}/entry", rules), settles=intervals)
-    return Fragment(
-        gate,
-        target.name,
-        _entry(frontend, gate),
-        (
-            Thing(Kind.CHAIN, gate),
-            *(Thing(Kind.COUNTER, names.counter(prefix, what)) for what in names.REFUSALS),
-            *limiting_things(frontend),
-            *endpoints,
-            target,
-        ),
-        tuple(_accounting(frontend)),
-    )
+    target = replace(_chain(f"{prefix}/entry", tuple(_frontend_rules(frontend, weights))), settles=intervals)
+    refusals = (Thing(Kind.COUNTER, names.counter(prefix, what)) for what in names.REFUSALS)
+    things.update((thing.name, thing) for thing in (*refusals, *limiting_things(frontend), target))
+    return Fragment(gate, target.name, by_place(_entry(frontend, gate)), things, accounting)
 
 
 def accounting_map(way: str, asked: bool, answers: bool) -> str:  # noqa: FBT001 - the two halves of a table's index
@@ -104,12 +105,13 @@ def _in_intervals(policy: Policy, weights: dict[str, int]) -> bool:
 
 
 @lru_cache(maxsize=16_384)
-def _endpoint(
-    frontend: str, protocol: Protocol, backend: Backend, mark_bit: int
-) -> tuple[Thing, tuple[Thing, ...]]:
-    prefix = names.endpoint_prefix(frontend, backend)
-    counters = tuple(Thing(Kind.COUNTER, names.counter(prefix, what)) for what in names.FLOWS)
-    return _chain(prefix, tuple(_endpoint_rules(prefix, protocol, backend, mark_bit))), counters
+def _endpoint(frontend: Frontend, backend: Backend, mark_bit: int) -> _Endpoint:
+    prefix = names.endpoint_prefix(frontend.name, backend)
+    counters = {
+        name: Thing(Kind.COUNTER, name) for name in (names.counter(prefix, what) for what in names.FLOWS)
+    }
+    rules = tuple(_endpoint_rules(prefix, frontend.protocol, backend, mark_bit))
+    return _Endpoint(counters, _chain(prefix, rules), by_place(*_accounting(frontend, backend, prefix)))
 
 
 def _endpoint_rules(prefix: str, protocol: Protocol, backend: Backend, mark_bit: int) -> Iterator[Rule]:
@@ -143,15 +145,13 @@ def _entry(frontend: Frontend, gate: str) -> Element:
     return Element("frontends", (address, frontend.protocol.value, frontend.port), gate)
 
 
-def _accounting(frontend: Frontend) -> Iterator[Element]:
+def _accounting(frontend: Frontend, backend: Backend, prefix: str) -> Iterator[Element]:
     """Bytes are found by the connection's own tuple: what the client asked for, who answers. `skeleton` looks them up."""
     asked = () if frontend.wildcard else (str(ip_address(frontend.address)),)
-    for backend in frontend.backends:
-        answers = () if backend.redirected else (str(ip_address(backend.address)),)
-        key = (*asked, frontend.protocol.value, frontend.port, *answers, backend.port)
-        prefix = names.endpoint_prefix(frontend.name, backend)
-        for way in ("in", "out"):
-            yield Element(accounting_map(way, bool(asked), bool(answers)), key, names.counter(prefix, way))
+    answers = () if backend.redirected else (str(ip_address(backend.address)),)
+    key = (*asked, frontend.protocol.value, frontend.port, *answers, backend.port)
+    for way in ("in", "out"):
+        yield Element(accounting_map(way, bool(asked), bool(answers)), key, names.counter(prefix, way))
 
 
 def _networks(cidrs: Iterable[str]) -> Json:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 MAX_WEIGHT = 65_535
@@ -217,6 +218,7 @@ def _is_limit(value: int) -> bool:
     return 1 <= value <= MAX_LIMIT
 
 
+@lru_cache(maxsize=16_384)
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
         return ip_address(text)

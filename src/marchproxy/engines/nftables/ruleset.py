@@ -13,8 +13,9 @@ connection is lost. So:
 - an element is added once the gate it names is in force, and a gate leads to sets of intervals once they are there.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from marchproxy.engines.nftables import expressions as x
 from marchproxy.engines.nftables.expressions import Family, Json
@@ -61,6 +62,7 @@ class Table:
 
 Ruleset = Mapping[Family, Contents]
 InForce = Mapping[Family, Table]
+_Part = TypeVar("_Part", Thing, Element)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,17 +181,22 @@ class _Commands:
                 yield self._command("add", "rule", chain=gate, expr=[x.goto(target)])
 
     def add_elements(self, old: Mapping[str, Element], new: Mapping[str, Element]) -> Iterator[Json]:
+        """The elements of a map in one command: thousands of commands cost nft much more."""
+        pairs: dict[str, list[object]] = {}
         for place, element in new.items():
             if old.get(place) != element:
                 leads = x.goto(element.value) if element.map in {"frontends", "wildcards"} else element.value
-                yield self._command(
-                    "add", "element", name=element.map, elem=[[x.concat(*element.key), leads]]
-                )
+                pairs.setdefault(element.map, []).append([x.concat(*element.key), leads])
+        for name, chosen in pairs.items():
+            yield self._command("add", "element", name=name, elem=chosen)
 
     def delete_elements(self, old: Mapping[str, Element], new: Mapping[str, Element]) -> Iterator[Json]:
+        keys: dict[str, list[object]] = {}
         for place, element in old.items():
             if new.get(place) != element:
-                yield self._command("delete", "element", name=element.map, elem=[x.concat(*element.key)])
+                keys.setdefault(element.map, []).append(x.concat(*element.key))
+        for name, chosen in keys.items():
+            yield self._command("delete", "element", name=name, elem=chosen)
 
     def sweep(self, before: Table, new: Contents) -> Iterator[Json]:
         gone = [thing for name, thing in before.emptied.items() if name not in new.things]
@@ -230,8 +237,15 @@ def _age(before: Table, new: Contents) -> Table:
 def _contents(fragments: Collection[Fragment], mark_bit: int) -> Contents:
     return Contents(
         mark_bit,
-        things={thing.name: thing for fragment in fragments for thing in fragment.things},
+        things=_merged(fragment.things for fragment in fragments),
         gates={fragment.gate: fragment.target for fragment in fragments},
-        entries={fragment.entry.place: fragment.entry for fragment in fragments},
-        accounting={element.place: element for fragment in fragments for element in fragment.accounting},
+        entries=_merged(fragment.entry for fragment in fragments),
+        accounting=_merged(fragment.accounting for fragment in fragments),
     )
+
+
+def _merged(parts: Iterable[Mapping[str, _Part]]) -> dict[str, _Part]:
+    merged: dict[str, _Part] = {}
+    for part in parts:
+        merged.update(part)
+    return merged

@@ -4,6 +4,7 @@ Things never change: what would be different has a different name. That is what 
 way (see `ruleset`). Only a gate, the chain at the place of a frontend, is given another chain to go to.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -44,21 +45,22 @@ class Element:
     key: Key
     value: str
 
-    @property
-    def place(self) -> str:
-        """Map and key as one text, which no other place has."""
-        return " ".join((self.map, *map(str, self.key)))
+
+def by_place(*elements: Element) -> Mapping[str, Element]:
+    """Elements by map and key as one text, which is cheaper to look up than they are."""
+    return {" ".join((element.map, *map(str, element.key))): element for element in elements}
 
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
     """Everything one frontend needs beside the skeleton of its table.
 
-    `entry` leads what is asked of the frontend to `gate`, and the gate's one rule to the chain `target`.
+    `entry` leads what is asked of the frontend to `gate`, and the gate's one rule to the chain `target`. Things are by name,
+    elements by place.
     """
 
     gate: str
     target: str
-    entry: Element
-    things: tuple[Thing, ...]
-    accounting: tuple[Element, ...]
+    entry: Mapping[str, Element]
+    things: Mapping[str, Thing]
+    accounting: Mapping[str, Element]
