@@ -19,7 +19,7 @@ from marchproxy.model.route import PathMatch, Route, RouteId, RouteMatch
 from marchproxy.model.state import DesiredState
 from marchproxy.nlb.service.memory import Saved
 from marchproxy.nlb.state.member import Member, Moment
-from marchproxy.nlb.state.verdicts import LISTENER, Answer, Subject, about_listener
+from marchproxy.nlb.state.verdicts import Answer, about_listener
 
 ROUTES, INSTANCES = 10_000, 500
 _KINDS = {
@@ -68,7 +68,7 @@ def remembered(state: DesiredState, now: float) -> Saved:
     moment = Moment(now, datetime.now(UTC))
     members = tuple(Member(one, f"r-{one.instance_id}", moment.wall, moment) for one in instances())
     answers = {
-        (member.instance.instance_id, Subject(LISTENER, listener.name)): Answer(
+        (member.instance.instance_id, listener.name): Answer(
             Verdict(can_handle=True), "", about_listener(listener)
         )
         for member in members

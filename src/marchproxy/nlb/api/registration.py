@@ -21,7 +21,6 @@ from marchproxy.nlb.api.stats import member_to_pb, stats_from_pb, stats_to_pb
 from marchproxy.nlb.rules.admission import check_instance
 from marchproxy.nlb.state.member import Member
 from marchproxy.nlb.state.registry import Beat
-from marchproxy.nlb.state.verdicts import ROUTE
 
 _FIELDS: Fields[Member] = {
     "instance_id": lambda member: member.instance.instance_id,
@@ -138,7 +137,7 @@ class RegistrationApi:
         member = self._desk.member(request.instance_id)
         instance_id = member.instance.instance_id
         core = self._desk.core
-        verdicts = core.verdicts(ROUTE)
+        verdicts = core.route_verdicts()
         routes = [
             route_to_pb(entry.route)
             for route_id, entry in core.world.table.entries.items()

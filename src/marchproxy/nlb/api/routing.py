@@ -27,7 +27,6 @@ from marchproxy.nlb.rules.routing import Decision, Knowledge, decide, serves
 from marchproxy.nlb.service.asker import ASK_SECONDS, ModuleSilent
 from marchproxy.nlb.state.member import Member
 from marchproxy.nlb.state.table import OPERATOR, Entry, TableUpdate, check_update
-from marchproxy.nlb.state.verdicts import ROUTE
 
 _MOST_ASKED_AT_ONCE = 16
 
@@ -137,7 +136,7 @@ class RoutingApi:
             plan=core.applier.forwarding.plan,
             routes=core.world.table.routes(),
             connections=await self._desk.observer.connections(),
-            verdicts=core.verdicts(ROUTE),
+            verdicts=core.route_verdicts(),
             planes=self._desk.plane.choices(),
             limits=core.applier.forwarding.limits,
         )
@@ -208,7 +207,7 @@ class RoutingApi:
         self, route: Route, ways: Sequence[tuple[Port, ListenerPlan]], connections: Mapping[InstanceId, int]
     ) -> Target | None:
         """The instance for the next connection; the least busy one stands for policies that draw lots."""
-        verdicts = self._desk.core.verdicts(ROUTE)
+        verdicts = self._desk.core.route_verdicts()
         targets = [
             target
             for port, plan in ways

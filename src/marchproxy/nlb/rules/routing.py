@@ -17,6 +17,7 @@ from marchproxy.nlb.dataplane.plane import Choice
 from marchproxy.nlb.rules.arrival import find_arrivals
 from marchproxy.nlb.rules.clients import counting, covers, turned_away
 from marchproxy.nlb.rules.question import Question, same_family
+from marchproxy.nlb.state.verdicts import Lookup
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Knowledge:
     plan: ForwardingPlan
     routes: Sequence[Route] = ()
     connections: Mapping[InstanceId, int] = field(default_factory=dict)
-    verdicts: Mapping[tuple[InstanceId, str], Verdict] = field(default_factory=dict)
+    verdicts: Lookup = field(default_factory=dict[tuple[InstanceId, str], Verdict])
     planes: Mapping[str, Choice] = field(default_factory=dict)
     limits: Sequence[RateLimit] = ()
 
@@ -221,9 +222,7 @@ def _pick_target(
     return target
 
 
-def _say_verdict(
-    route: Route, target: Target, verdicts: Mapping[tuple[InstanceId, str], Verdict], trace: _Trace
-) -> None:
+def _say_verdict(route: Route, target: Target, verdicts: Lookup, trace: _Trace) -> None:
     verdict = verdicts.get((target.instance_id, RouteId(route.route_id)))
     if verdict is None:
         return

@@ -13,7 +13,7 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.model.module import HealthStatus, InstanceId
 from marchproxy.model.plan import Verdict
 from marchproxy.model.route import Route
-from marchproxy.nlb.state.verdicts import Asking
+from marchproxy.nlb.state.verdicts import Asking, Subject
 
 _log = get_logger(__name__)
 ASK_SECONDS = 2.0
@@ -71,7 +71,12 @@ class Asker:
         self._wake = asyncio.Event()
         self._queues: dict[InstanceId, deque[Asking]] = {}
         self._interviews: dict[InstanceId, _Interview] = {}
-        self._under_way: set[Asking] = set()
+        self._under_way: dict[tuple[str, Subject], Asking] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether some question has no answer yet."""
+        return any(not interview.task.done() for interview in self._interviews.values())
 
     def wake(self) -> None:
         """An instance, a listener or a route changed: look again at what is wanted."""
@@ -87,7 +92,7 @@ class Asker:
                 for instance_id in self._interviews.keys() - wanted.keys():
                     self._interviews.pop(instance_id).task.cancel()
                 self._queues = {
-                    key: deque(asking for asking in askings if asking not in self._under_way)
+                    key: deque(asking for asking in askings if self._under_way.get(_key(asking)) != asking)
                     for key, askings in wanted.items()
                 }
                 for instance_id, askings in wanted.items():
@@ -114,11 +119,12 @@ class Asker:
     async def _lane(self, instance_id: InstanceId) -> None:
         while queue := self._queues.get(instance_id):
             asking = queue.popleft()
-            self._under_way.add(asking)
+            self._under_way[_key(asking)] = asking
             try:
                 self._record(asking, await self._insist(asking))
             finally:
-                self._under_way.discard(asking)
+                if self._under_way.get(_key(asking)) is asking:
+                    del self._under_way[_key(asking)]
 
     async def _insist(self, asking: Asking) -> Verdict:
         """Ask until there is an answer; ended by cancellation when the instance is gone."""
@@ -138,6 +144,10 @@ class Asker:
 class _Interview:
     registration_id: str
     task: asyncio.Task[None]
+
+
+def _key(asking: Asking) -> tuple[str, Subject]:
+    return asking.registration_id, asking.subject
 
 
 def _by_instance(wanted: Iterable[Asking]) -> dict[InstanceId, list[Asking]]:

@@ -1,7 +1,7 @@
 """Core: the one owner of the NLB's state. Every change goes through it; decisions are made in `state` and `rules`."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -32,7 +32,7 @@ from marchproxy.nlb.state.table import (
     delete_route,
     forget_sources,
 )
-from marchproxy.nlb.state.verdicts import LISTENER, Answer, Asking, Subject, is_live, to_ask, verdicts_of
+from marchproxy.nlb.state.verdicts import LISTENER, Answers, Asking, RouteVerdicts, same_questions, to_ask
 from marchproxy.nlb.state.world import Rebalance, World, forward
 
 _log = get_logger(__name__)
@@ -64,7 +64,7 @@ class Core:
         resumed = bool(self._base) and self._base == saved.base
         registry = registering.restore(saved.members, self.now())
         self.world = World(registry=registry, table=saved.table if resumed else RoutingTable())
-        self.answers: dict[tuple[InstanceId, Subject], Answer] = dict(saved.answers)
+        self.answers = Answers(dict(saved.answers))
         self.used: dict[RouteId, datetime] = {}
         self.checksum = ""
         self.configured_at: datetime = around.clock.now()
@@ -101,7 +101,13 @@ class Core:
         members = tuple(self.world.registry.members.values())
         world = self.world
         return Saved(
-            members, world.table, self.answers, world.desired, self._base, self.checksum, world.progress
+            members,
+            world.table,
+            self.answers.listeners,
+            world.desired,
+            self._base,
+            self.checksum,
+            world.progress,
         )
 
     def register(self, instance: ModuleInstance, routes: Sequence[Route]) -> Member:
@@ -120,12 +126,14 @@ class Core:
 
     def heartbeat(self, beat: Beat) -> Member:
         """Take in a heartbeat. Raises Refused when the sender has to register."""
+        before = self.member(beat.instance_id)
         registry, changes = registering.heartbeat(self.world.registry, beat, self.now())
-        if changes:
+        member = registry.members[beat.instance_id]
+        if changes or (before and before.instance.config_checksum != member.instance.config_checksum):
             self._commit(replace(self.world, registry=registry), changes)
         else:
             self.world = replace(self.world, registry=registry)  # only counts: nothing follows from them
-        return registry.members[beat.instance_id]
+        return member
 
     def begin_leaving(self, instance_id: InstanceId, registration_id: str) -> Member:
         """Take a member out of the plan, keeping it known. Raises Refused."""
@@ -267,32 +275,29 @@ class Core:
         self._commit(replace(self.world, desired=desired, table=table, progress=progress))
 
     def _commit(self, world: World, changes: Sequence[Changed] = ()) -> None:
-        self.world = world
-        self.answers = {key: answer for key, answer in self.answers.items() if is_live(key, world)}
-        self.used = {key: at for key, at in self.used.items() if key in world.table.entries}
+        before, self.world = self.world, world
         self.applier.wake()
-        self.asker.wake()
+        if self.asker.busy or not same_questions(before, world):
+            self.answers.forget_gone(world)
+            self.used = {key: at for key, at in self.used.items() if key in world.table.entries}
+            self.asker.wake()
         self._around.saver.touch()
         for changed in changes:
             _log.info("module " + changed.change.value, instance=changed.instance_id, detail=changed.detail)
 
     def _forwarding_of(self, world: World) -> Forwarding:
-        return forward(world, self.verdicts(LISTENER))
+        return forward(world, self.answers.about_listeners())
 
-    def verdicts(self, kind: str) -> Mapping[tuple[InstanceId, str], Verdict]:
-        """The verdicts about listeners, or routes, by instance and name."""
-        return verdicts_of(kind, self.answers)
+    def route_verdicts(self) -> RouteVerdicts:
+        """What instances say to routes, by instance and route id."""
+        return RouteVerdicts(self.answers, self.world.registry.members)
 
     def _to_ask(self) -> list[Asking]:
         return list(to_ask(self.world, self.answers))
 
     def _answered(self, asking: Asking, verdict: Verdict) -> None:
-        member = self.member(asking.instance_id)
-        key = (asking.instance_id, asking.subject)
-        if member is None or member.registration_id != asking.registration_id or not is_live(key, self.world):
-            return
-        self.answers[key] = Answer(verdict, asking.registration_id, asking.route)
-        if asking.subject.kind == LISTENER:
+        wanted = self.answers.record(asking, verdict, self.world)
+        if wanted and asking.subject.kind == LISTENER:
             self.applier.wake()
             self._around.saver.touch()
             _log.info(

@@ -24,7 +24,7 @@ from marchproxy.model.state import DesiredState
 from marchproxy.nlb.state.member import Member, Moment
 from marchproxy.nlb.state.progress import Progress
 from marchproxy.nlb.state.table import Entry, RoutingTable
-from marchproxy.nlb.state.verdicts import LISTENER, Answer, Answers, Subject
+from marchproxy.nlb.state.verdicts import Answer
 
 _log = get_logger(__name__)
 _FORMAT = 3
@@ -41,7 +41,7 @@ class Saved:
 
     members: tuple[Member, ...] = ()
     table: RoutingTable = field(default_factory=RoutingTable)
-    answers: Answers = field(default_factory=dict)
+    answers: Mapping[tuple[InstanceId, str], Answer] = field(default_factory=dict)
     desired: DesiredState = field(default_factory=DesiredState)
     base: str = ""
     checksum: str = ""
@@ -92,9 +92,8 @@ def dump(saved: Saved) -> bytes:
         "members": [_dump_member(member) for member in saved.members],
         "routes": [_dump_entry(entry) for entry in saved.table.entries.values()],
         "verdicts": [
-            {"instance": key, "listener": subject.name, **_dump_verdict(answer.verdict)}
-            for (key, subject), answer in saved.answers.items()
-            if subject.kind == LISTENER
+            {"instance": instance, "listener": listener, **_dump_verdict(answer.verdict)}
+            for (instance, listener), answer in saved.answers.items()
         ],
     }
     return json.dumps(document, indent=1).encode()
@@ -183,10 +182,10 @@ def _dump_verdict(verdict: Verdict) -> dict[str, Any]:
     return {"can_handle": verdict.can_handle, "priority": verdict.priority, "reason": verdict.reason}
 
 
-def _parse_answers(items: list[Mapping[str, Any]]) -> Answers:
+def _parse_answers(items: list[Mapping[str, Any]]) -> dict[tuple[InstanceId, str], Answer]:
     # the registration is left empty: these answers hold until the instance is asked again, which is at once
     return {
-        (InstanceId(item["instance"]), Subject(LISTENER, item["listener"])): Answer(
+        (InstanceId(item["instance"]), str(item["listener"])): Answer(
             Verdict(bool(item["can_handle"]), int(item["priority"]), str(item["reason"])),
             registration_id="",
             route=Route(RouteId("")),

@@ -19,7 +19,6 @@ from marchproxy.nlb.rules.versions import Fleet, concerned, current_split, not_r
 from marchproxy.nlb.service.core import Core
 from marchproxy.nlb.service.observer import Observer
 from marchproxy.nlb.state.member import Member
-from marchproxy.nlb.state.verdicts import LISTENER
 from marchproxy.nlb.state.world import World
 
 _log = get_logger(__name__)
@@ -209,4 +208,4 @@ class Rollouts:
         return tuple(self._core.world.registry.members.values())
 
     def _fleet(self) -> Fleet:
-        return Fleet(self._core.world.registry.instances(), self._core.verdicts(LISTENER))
+        return Fleet(self._core.world.registry.instances(), self._core.answers.about_listeners())

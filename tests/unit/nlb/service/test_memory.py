@@ -21,7 +21,7 @@ from marchproxy.model.state import DesiredState
 from marchproxy.nlb.service.memory import Saved, Saver, dump, load, parse
 from marchproxy.nlb.state.member import Member, Moment
 from marchproxy.nlb.state.table import Entry, RoutingTable
-from marchproxy.nlb.state.verdicts import LISTENER, ROUTE, Answer, Subject
+from marchproxy.nlb.state.verdicts import Answer
 
 NOW = Moment(7.0, datetime(2030, 1, 1, tzinfo=UTC))
 ALB = ModuleInstance(
@@ -38,10 +38,7 @@ ANSWER = Answer(Verdict(can_handle=True, priority=3, reason="yes"), "r", SHOP)
 SAVED = Saved(
     members=(Member(ALB, "r", NOW.wall, NOW),),
     table=RoutingTable({SHOP.route_id: Entry((("", SHOP), ("alb-1", SHOP)), NOW.wall)}),
-    answers={
-        (ALB.instance_id, Subject(LISTENER, "web")): ANSWER,
-        (ALB.instance_id, Subject(ROUTE, "shop")): ANSWER,
-    },
+    answers={(ALB.instance_id, "web"): ANSWER},
     desired=DesiredState(listeners=(Listener("web", "127.0.0.1", 8000),)),
     base="abc",
 )
@@ -56,7 +53,7 @@ def test_what_was_saved_comes_back():
         SAVED.base,
     )
     ((key, answer),) = back.answers.items()
-    assert key == (ALB.instance_id, Subject(LISTENER, "web"))
+    assert key == (ALB.instance_id, "web")
     assert answer.verdict == ANSWER.verdict
     assert answer.registration_id == ""  # so that it is asked again
 
