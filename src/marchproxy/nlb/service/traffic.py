@@ -37,6 +37,7 @@ class _Traffic:
         yield from self._listeners()
         yield from self._instances()
         yield from self._limits()
+        yield from self._closes()
         info = GaugeMetricFamily(
             "marchproxy_nlb_listener_data_plane",
             "Which data plane carries a listener; always 1.",
@@ -86,6 +87,16 @@ class _Traffic:
         yield _counter(
             "limit_denied", "New connections refused by a rate limit.", labels, series, lambda c: c.denied
         )
+
+    def _closes(self) -> Iterator[Metric]:
+        ends = CounterMetricFamily(
+            "marchproxy_nlb_closed_connections",
+            "How connections ended, where the data plane tells: finished, idle, unknown (no protocol of the port), …",
+            labels=("listener", "outcome"),
+        )
+        for labels, count in self._counts.closes.items():
+            ends.add_metric(labels, count)
+        yield ends
 
 
 def _capped(series: Mapping[_Labels, _Counts], most: int) -> dict[_Labels, _Counts]:

@@ -10,6 +10,7 @@ COUNTS = TrafficCounts(
     listeners={"web": ConnectionCounts(1, 2, 3, 4, 5, 6)},
     endpoints={("web", InstanceId("a")): ConnectionCounts(7, 8, 9)},
     limits={LimitId("per-ip"): LimitCounts(10, 11)},
+    closes={("web", "unknown"): 12},
 )
 
 
@@ -33,6 +34,7 @@ def test_everything_that_is_counted_has_a_series():
         'instance_connect_failures_total{instance="a",listener="web"}': 9,
         'limit_allowed_total{limit="per-ip"}': 10,
         'limit_denied_total{limit="per-ip"}': 11,
+        'closed_connections_total{listener="web",outcome="unknown"}': 12,
         'listener_data_plane{data_plane="kernel",listener="web"}': 1,
     }
 
