@@ -44,7 +44,7 @@ _STATS = (
     r"|http\..*\.downstream_cx_active"
     r"|udp\..*\.downstream_sess_(active|total|no_route|[rt]x_bytes)"
     r"|(local_rate_limit|connection_limit)\..*_?limited(_connections)?"
-    r"|cluster\.listener\..*\.upstream_cx_(active|overflow))$"
+    r"|cluster\.listener\..*\.upstream_cx_overflow)$"
 )
 
 
@@ -202,6 +202,7 @@ def _of_udp(chain: Chain, stats: EnvoyStats) -> ConnectionCounts:
         return ConnectionCounts(total=denied, denied=denied)
     return ConnectionCounts(
         total=stats.counter(f"{prefix}.downstream_sess_total"),
+        denied=stats.counter(f"cluster.{cluster_name(chain.listener.name)}.upstream_cx_overflow"),
         received=stats.counter(f"{prefix}.downstream_sess_rx_bytes"),
         sent=stats.counter(f"{prefix}.downstream_sess_tx_bytes"),
     )

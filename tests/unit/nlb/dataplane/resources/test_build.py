@@ -20,7 +20,7 @@ from marchproxy.model.module import (
     TrafficEndpoint,
     Version,
 )
-from marchproxy.model.plan import Verdict, compile_plan, spoken_to
+from marchproxy.model.plan import Target, Verdict, compile_plan, spoken_to
 from marchproxy.model.pool import BalancePolicy
 from marchproxy.model.route import HeaderMatch, PathKind, PathMatch, Route, RouteId, RouteMatch, VersionWeight
 from marchproxy.nlb.dataplane.plane import Forwarding, park
@@ -115,6 +115,16 @@ CASES = {
     "udp": sharing(replace(DNS, balance=BalancePolicy.SOURCE_HASH, max_connections=100)),
     "udp-networks": sharing(replace(DNS, allow=("10.0.0.0/8",), deny=("10.1.0.0/16",), idle_timeout=5.0)),
 }  # fmt: skip
+CASES["udp-drain"] = replace(
+    sharing(DNS),
+    parked={
+        "dns": (
+            Target(
+                InstanceId("old"), Version("v1"), TrafficEndpoint("dns", Protocol.UDP, "10.0.0.9:7000"), 0
+            ),
+        )
+    },
+)
 LOGGED = ("tls", "request", "udp-networks")
 
 
