@@ -1,5 +1,6 @@
 """Settings of an NLB process: the section `nlb` of a document."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,6 +31,17 @@ class NlbKernel(Section):
     """Modules on other hosts see clients' addresses. Only where their answers to clients come back through this host."""
 
 
+class NlbRelay(Section):
+    """The relay that tells protocols apart by their first bytes."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] | None = 1
+    """Processes. Least connections and turns are per process, so few balance better; none: one for each core."""
+
+    def count(self) -> int:
+        """How many processes that is."""
+        return self.workers or len(os.sched_getaffinity(0))
+
+
 class NlbConnectionLog(Section):
     """A line of JSON for each connection through Envoy, when it ends."""
 
@@ -54,6 +66,8 @@ class NlbSettings(Section):
     """The Envoy that moves the bytes."""
     kernel: NlbKernel = NlbKernel()
     """How the kernel forwards, for the listeners that it carries."""
+    relay: NlbRelay = NlbRelay()
+    """The relay's processes, for the listeners that it carries."""
     connection_log: NlbConnectionLog | None = None
     """Log connections. Default: none are logged."""
     heartbeat_interval: Positive = 10.0

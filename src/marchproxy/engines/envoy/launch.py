@@ -7,11 +7,9 @@ Run directory: `envoy.json` (bootstrap), `envoy.pid`, `envoy.lock` (held by the 
 import fcntl
 import hashlib
 import os
-import resource
-import signal
-from contextlib import suppress
 from pathlib import Path
 
+from marchproxy.engines.detached import spawn_detached
 from marchproxy.engines.envoy.binary import find_envoy
 from marchproxy.engines.envoy.handle import ProcessHandle, find_by_option
 from marchproxy.engines.envoy.logfile import EnvoyLog
@@ -122,7 +120,7 @@ class Launcher:
         try:
             self.directory.forget()
             write_atomically(self.directory.bootstrap, self._bootstrap)
-            pid = _spawn_detached([str(binary), *self._arguments()], self.directory.log)
+            pid = spawn_detached([str(binary), *self._arguments()], self.directory.log)
         except OSError as error:
             raise EnvoyStartError(f"{binary} cannot be started in {self.directory.path}: {error}") from error
         handle = ProcessHandle.open(pid)
@@ -179,24 +177,3 @@ class Launcher:
             "--disable-hot-restart",
             *settings.extra_args,
         ]
-
-
-def _spawn_detached(argv: list[str], log: Path) -> int:
-    # posix_spawn and not subprocess: Popen and asyncio's transports both hold on to a child that is to outlive us
-    pid = os.posix_spawn(
-        argv[0],
-        argv,
-        os.environ,
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-        ],
-        setsid=True,  # a Ctrl-C for the supervisor is not one for Envoy
-        setsigmask=(),
-        setsigdef=(signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
-    )
-    with suppress(OSError, ValueError):  # a bonus: every proxied connection takes two descriptors
-        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (hard, hard))
-    return pid

@@ -55,6 +55,10 @@ class Carrier:
         """Where it listens."""
         return frozenset(self._state.ports)
 
+    def connections(self) -> int:
+        """How many connections are open, also those that nobody has taken yet."""
+        return sum(listener.connections for listener in self._listeners())
+
     async def apply(self, forwarding: Forwarding, *, drain_seconds: float) -> None:
         """Listen where it is wanted and judge new connections by this. Raises BindError; then nothing is changed.
 

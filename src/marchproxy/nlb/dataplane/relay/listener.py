@@ -48,6 +48,11 @@ class RelayListener:
         """The connections that are open."""
         return self._links
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._links)
+
     async def start(self, group: asyncio.TaskGroup, *, shared_port: bool = False) -> None:
         """Listen; `group` owns the tasks, so `stop` before it ends. Raises PortInUse, BindError.
 
@@ -91,10 +96,11 @@ class RelayListener:
             _log.error(
                 "connections outlive their listener", address=str(self._address), count=len(self._links)
             )
-        for task in self._tasks:
+        tasks, self._tasks, self._server = self._tasks, (), None
+        for task in tasks:
             task.cancel()
-        await asyncio.wait(self._tasks)
-        self._server, self._tasks = None, ()
+        if tasks:  # none when another call, with another deadline, was faster
+            await asyncio.wait(tasks)
         return len(rest)
 
     def drop(self, lane: Lane) -> int:

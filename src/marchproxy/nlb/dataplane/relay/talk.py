@@ -1,0 +1,163 @@
+"""Talk: what an NLB asks its relay worker, and what that answers: JSON behind a length, over a Unix socket.
+
+One question at a time, each answered at once; whatever takes time goes on in the worker and shows in the counts.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from pydantic import TypeAdapter, ValidationError
+
+from marchproxy.kit.settings.types import HostPort
+from marchproxy.model.limit import LimitId
+from marchproxy.model.module import InstanceId
+from marchproxy.nlb.dataplane.plane import ConnectionCounts, Forwarding, LimitCounts, TrafficCounts
+
+#: Raised when the messages change, so that an NLB never talks to a worker that understands something else.
+VERSION = 1
+_PREFIX = 4
+LONGEST = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Carry this; connections of what is gone have `drain_seconds` to end. Answer: Done or Refused."""
+
+    forwarding: Forwarding
+    drain_seconds: float
+    kind: Literal["apply"] = "apply"
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Answer: Counted."""
+
+    kind: Literal["count"] = "count"
+
+
+@dataclass(frozen=True, slots=True)
+class Shed:
+    """Close up to `count` connections of an instance (see `Carrier.shed`). Answer: Closed."""
+
+    instance_id: InstanceId
+    count: int
+    listener: str = ""
+    kind: Literal["shed"] = "shed"
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Listen no more; connections have so many seconds to end. Answer: Done."""
+
+    seconds: float
+    kind: Literal["drain"] = "drain"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It is done."""
+
+    kind: Literal["done"] = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It cannot be done, and nothing has changed. `in_use`: somebody else has a port; that may pass."""
+
+    reason: str
+    in_use: bool = False
+    kind: Literal["refused"] = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """So many connections were closed."""
+
+    count: int
+    kind: Literal["closed"] = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the worker carries: `TrafficCounts` as lists, its ports, and all connections that are open."""
+
+    listeners: Mapping[str, ConnectionCounts] = field(default_factory=dict)
+    endpoints: tuple[tuple[str, InstanceId, ConnectionCounts], ...] = ()
+    limits: Mapping[LimitId, LimitCounts] = field(default_factory=dict)
+    closes: tuple[tuple[str, str, int], ...] = ()
+    addresses: tuple[HostPort, ...] = ()
+    open: int = 0
+    kind: Literal["counted"] = "counted"
+
+    def traffic(self) -> TrafficCounts:
+        """As the data plane tells it."""
+        return TrafficCounts(
+            self.listeners,
+            {(listener, instance): counts for listener, instance, counts in self.endpoints},
+            self.limits,
+            {(listener, outcome): count for listener, outcome, count in self.closes},
+        )
+
+
+Question: TypeAlias = Apply | Count | Shed | Drain
+Answer: TypeAlias = Done | Refused | Closed | Counted
+
+_QUESTION: TypeAdapter[Question] = TypeAdapter(Question)
+_ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
+
+
+class Garbled(Exception):
+    """The other side sent something else than a message."""
+
+
+def report(traffic: TrafficCounts, addresses: frozenset[HostPort], connections: int) -> Counted:
+    """Counts as a message."""
+    return Counted(
+        traffic.listeners,
+        tuple((listener, instance, counts) for (listener, instance), counts in traffic.endpoints.items()),
+        traffic.limits,
+        tuple((listener, outcome, count) for (listener, outcome), count in traffic.closes.items()),
+        tuple(sorted(addresses, key=str)),
+        connections,
+    )
+
+
+async def read_question(reader: asyncio.StreamReader) -> Question:
+    """The next question. Raises Garbled, EOFError at the end of the stream, OSError."""
+    body = await _read(reader)
+    try:
+        return _QUESTION.validate_json(body)
+    except ValidationError as error:
+        raise Garbled(str(error)) from error
+
+
+async def read_answer(reader: asyncio.StreamReader) -> Answer:
+    """The next answer. Raises as `read_question`."""
+    body = await _read(reader)
+    try:
+        return _ANSWER.validate_json(body)
+    except ValidationError as error:
+        raise Garbled(str(error)) from error
+
+
+def write_question(writer: asyncio.StreamWriter, question: Question) -> None:
+    """Send it."""
+    _write(writer, _QUESTION.dump_json(question))
+
+
+def write_answer(writer: asyncio.StreamWriter, answer: Answer) -> None:
+    """Send it."""
+    _write(writer, _ANSWER.dump_json(answer))
+
+
+def _write(writer: asyncio.StreamWriter, body: bytes) -> None:
+    writer.write(len(body).to_bytes(_PREFIX) + body)
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    size = int.from_bytes(await reader.readexactly(_PREFIX))
+    if size > LONGEST:
+        raise Garbled(f"a message of {size} bytes")
+    return await reader.readexactly(size)
