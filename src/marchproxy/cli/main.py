@@ -152,7 +152,7 @@ def get(
         bool, typer.Option("--watch", "-w", help="Again every two seconds, until Ctrl-C.")
     ] = False,
 ) -> None:
-    """List what a running system has: its modules, routes, listeners, scaling decisions, traffic or backends."""
+    """List what a running system has: its modules, routes, listeners, limits, scaling decisions, traffic, backends."""
     from marchproxy.cli.look.get import show
     from marchproxy.cli.running import run_client
 
@@ -162,12 +162,23 @@ def get(
 @app.command(rich_help_panel=LOOK)
 def explain(
     url: Annotated[
-        str, typer.Argument(help="http://host:port/path or tcp://host:port; the port picks the listener.")
+        str,
+        typer.Argument(
+            help="http://host:port/path, tcp://host:port, or another protocol such as mysql://host:port; "
+            "the port picks the listener, and what the client says, where several are there."
+        ),
     ],
     method: Annotated[str, typer.Option("--method", "-X", help="The request's method.")] = "GET",
     header: Annotated[
         list[str] | None, typer.Option("--header", "-H", help='A header, such as "Host: shop.example".')
     ] = None,
+    sni: Annotated[
+        str,
+        typer.Option("--sni", help="The server name in the TLS hello. Default: the host of an https URL."),
+    ] = "",
+    client: Annotated[
+        str, typer.Option("--client", help="The client's address, for `allow`, `deny` and limits.")
+    ] = "",
     nlb: Nlb = DEFAULT_NLB,
     as_json: Json = False,
 ) -> None:
@@ -180,7 +191,7 @@ def explain(
     from marchproxy.cli.running import run_client
 
     try:
-        question = read_question(url, method, header or ())
+        question = read_question(url, method, header or (), sni=sni, client=client)
     except NotAQuestion as error:
         raise typer.BadParameter(str(error)) from error
     if not run_client(lambda: find(nlb, question, as_json=as_json)):

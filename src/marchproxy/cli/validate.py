@@ -12,6 +12,16 @@ from rich.text import Text
 from marchproxy.cli.failing import FAILED
 from marchproxy.cli.file import Loaded, load_file
 from marchproxy.kit.settings import Problem, SettingsError
+from marchproxy.model.limit import NLB_SCOPES
+from marchproxy.model.listener import Listener
+from marchproxy.model.sharing import Sharing, share
+
+_TOLD_APART = {
+    Sharing.ALONE: "",
+    Sharing.HELLO: ", told from others by the TLS hello",
+    Sharing.REQUEST: ", told from others by each request",
+    Sharing.BYTES: ", told from others by the first bytes",
+}
 
 
 def run_validate(file: Path, *, as_json: bool) -> None:
@@ -82,8 +92,9 @@ def _contents(loaded: Loaded) -> list[tuple[str, str]]:
     rows = [("nlb", f"{document.nlb.id} at {document.nlb.grpc}")] if document.nlb else []
     rows += [("module", f"{module.id} ({module.type} {module.version})") for module in document.modules]
     rows += [
-        ("listener", f"{item.name} at {item.address} ({item.protocol.value} → {item.module_type.value})")
-        for item in state.listeners
+        ("listener", f"{_listener_in_words(item)}{_TOLD_APART[port.sharing]}")
+        for port in share(state.listeners)
+        for item in port.listeners
     ]
     rows += [
         (
@@ -96,9 +107,24 @@ def _contents(loaded: Loaded) -> list[tuple[str, str]]:
     rows += [
         ("pool", f"{pool.name} ({pool.version}): {len(pool.endpoints)} endpoints") for pool in state.pools
     ]
-    rows += [("limit", f"{limit.limit_id} on {limit.target}") for limit in state.rate_limits]
+    rows += [
+        (
+            "limit",
+            f"{limit.limit_id} on {limit.target}, kept by the {'NLB' if limit.scope in NLB_SCOPES else 'modules'}",
+        )
+        for limit in state.rate_limits
+    ]
     rows += [
         ("scaling", f"{item.module_type.value}: {item.limits.minimum} to {item.limits.maximum} instances")
         for item in state.scaling
     ]
     return rows
+
+
+def _listener_in_words(listener: Listener) -> str:
+    names = f" for {', '.join(listener.server_names)}" if listener.server_names else ""
+    tls = ", ends TLS" if listener.tls is not None else ""
+    return (
+        f"{listener.name} at {listener.address}{names} "
+        f"({listener.protocol.value} → {listener.module_type.value}){tls}"
+    )

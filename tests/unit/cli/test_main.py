@@ -55,6 +55,30 @@ def test_validate_the_example():
     }
 
 
+def test_validate_says_what_shares_an_address_and_who_keeps_a_limit(tmp_path):
+    file = tmp_path / "shared.yaml"
+    file.write_text(
+        "nlb: {}\n"
+        "listeners:\n"
+        "  - {name: web, address: '0.0.0.0:7000'}\n"
+        "  - {name: cache, address: '0.0.0.0:7000', protocol: redis, module: dblb}\n"
+        "  - {name: shop, address: '0.0.0.0:443', protocol: https, server_names: [shop.example]}\n"
+        "rate_limits:\n"
+        "  - {id: calm, target: 'listener:web', requests_per_second: 5}\n"
+        "  - {id: all, target: '*', requests_per_second: 5}\n"
+    )
+    result = run(app, ["validate", str(file)])
+    assert result.exit_code == 0, result.stderr
+    said = " ".join(result.stdout.split())  # the table is wrapped
+    for words in (
+        "cache at 0.0.0.0:7000 (redis → dblb), told from others by the first bytes",
+        "shop at 0.0.0.0:443 for shop.example (https → alb) ",
+        "calm on listener:web, kept by the NLB",
+        "all on *, kept by the modules",
+    ):
+        assert words in said
+
+
 def test_validate_tells_every_error_with_its_line(tmp_path):
     file = tmp_path / "bad.yaml"
     file.write_text("nlb: {}\nroutes:\n  - id: a\n    pat: /\n  - id: b\n    timeout: soon\n")

@@ -10,7 +10,7 @@ from rich.tree import Tree
 from marchproxy.cli.client import CallFailed, Client, connected
 from marchproxy.cli.look.get import as_data
 from marchproxy.cli.look.question import Question
-from marchproxy.cli.look.sheets import health, share
+from marchproxy.cli.look.sheets import health, rates, share
 from marchproxy.cli.screen import stdout
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 
@@ -60,8 +60,10 @@ async def find_out(client: Client, question: Question) -> Explanation:
     address = await _address_of(client, decision.target_instance_id)
     status = nlb_pb2.GetNLBStatusRequest()
     listeners = (await client.nlb(lambda stub, left: stub.GetNLBStatus(status, timeout=left))).listeners
-    protocol = next((item.protocol for item in listeners if item.name == decision.listener), 0)
-    asked = question.for_module(types_pb2.Protocol.ValueType(protocol))
+    spoken = next((_spoken(item) for item in listeners if item.name == decision.listener), None)
+    if spoken is None:
+        raise CallFailed(f'listener "{decision.listener}" went while the question was answered; ask again')
+    asked = question.for_module(spoken)
     verdict = await client.module(address, lambda stub, left: stub.CanHandle(asked, timeout=left))
     return Explanation(question, decision, await _inside(client, address, verdict))
 
@@ -116,12 +118,7 @@ def _module_lines(module: InModule) -> list[str]:
 
 
 def _limit_line(limit: types_pb2.RateLimit) -> str:
-    rates = {
-        "second": limit.requests_per_second,
-        "minute": limit.requests_per_minute,
-        "hour": limit.requests_per_hour,
-    }
-    text = ", ".join(f"{rate} a {unit}" for unit, rate in rates.items() if rate)
+    text = rates(limit)
     burst = f", {limit.burst_size} at once" if limit.burst_size else ""
     return f"limit {limit.limit_id} on {limit.target}: {text}{burst}; beyond it: 429"
 
@@ -133,7 +130,17 @@ def _conclusion(explanation: Explanation) -> Text:
         return Text(f"→ {explanation.nlb.target_instance_id}{route}", style="bold green")
     if module is None:
         return Text("✗ goes nowhere", style="bold red")
-    return Text(f"✗ answered with 404 by {explanation.nlb.target_instance_id}", style="bold red")
+    verb = "answered with 404" if explanation.question.is_request else "not taken"
+    return Text(f"✗ {verb} by {explanation.nlb.target_instance_id}", style="bold red")
+
+
+def _spoken(listener: nlb_pb2.Listener) -> types_pb2.Protocol.ValueType:
+    """What the module behind a listener gets: what is left where TLS ends."""
+    inside = {
+        types_pb2.PROTOCOL_HTTPS: types_pb2.PROTOCOL_HTTP,
+        types_pb2.PROTOCOL_RTMPS: types_pb2.PROTOCOL_RTMP,
+    }
+    return inside.get(listener.protocol, listener.protocol) if listener.HasField("tls") else listener.protocol
 
 
 async def _address_of(client: Client, instance_id: str) -> str:

@@ -1,4 +1,4 @@
-"""`marchproxy get`: modules, routes, listeners, scaling decisions, stats, backends of a running system."""
+"""`marchproxy get`: modules, routes, listeners, limits, scaling decisions, stats, backends of a running system."""
 
 import asyncio
 import time
@@ -29,28 +29,8 @@ class Answer:
 
 
 async def look(client: Client, subject: Subject) -> Answer:
-    """Ask the NLB, and for stats and backends every module. Raises CallFailed when the NLB does not answer."""
-    match subject:
-        case Subject.modules:
-            modules = nlb_pb2.ListModulesRequest()
-            listed = await client.nlb(lambda stub, left: stub.ListModules(modules, timeout=left))
-            return Answer(sheets.modules(listed, time.time()), as_data(listed), {})
-        case Subject.routes:
-            table = nlb_pb2.GetRoutingTableRequest()
-            entries = await client.nlb(lambda stub, left: stub.GetRoutingTable(table, timeout=left))
-            return Answer(sheets.routes(entries), as_data(entries), {})
-        case Subject.listeners:
-            status = nlb_pb2.GetNLBStatusRequest()
-            found = await client.nlb(lambda stub, left: stub.GetNLBStatus(status, timeout=left))
-            return Answer(sheets.listeners(found), as_data(found), {})
-        case Subject.scaling:
-            asked = nlb_pb2.GetNLBStatusRequest()
-            known = await client.nlb(lambda stub, left: stub.GetNLBStatus(asked, timeout=left))
-            return Answer(sheets.scaling(known), {"scaling": as_data(known)["scaling"]}, {})
-        case Subject.stats:
-            return await _from_modules(client, _stats, sheets.stats)
-        case Subject.backends:
-            return await _from_modules(client, _backends, sheets.backends)
+    """Ask the NLB, and for some subjects every module. Raises CallFailed when the NLB does not answer."""
+    return await _LOOKS[subject](client)
 
 
 async def show(nlb: str, subject: Subject, *, as_json: bool, every: float | None) -> None:
@@ -83,11 +63,50 @@ def _print(console: Console, answer: Answer, *, as_json: bool) -> None:
         console.print(f"[yellow]{instance} did not answer: {why}[/]")
 
 
+async def _modules(client: Client) -> Answer:
+    request = nlb_pb2.ListModulesRequest()
+    listed = await client.nlb(lambda stub, left: stub.ListModules(request, timeout=left))
+    return Answer(sheets.modules(listed, time.time()), as_data(listed), {})
+
+
+async def _routes(client: Client) -> Answer:
+    request = nlb_pb2.GetRoutingTableRequest()
+    table = await client.nlb(lambda stub, left: stub.GetRoutingTable(request, timeout=left))
+    return Answer(sheets.routes(table), as_data(table), {})
+
+
+async def _status(client: Client) -> nlb_pb2.GetNLBStatusResponse:
+    request = nlb_pb2.GetNLBStatusRequest()
+    return await client.nlb(lambda stub, left: stub.GetNLBStatus(request, timeout=left))
+
+
+async def _listeners(client: Client) -> Answer:
+    status = await _status(client)
+    return Answer(sheets.listeners(status), as_data(status), {})
+
+
+async def _scaling(client: Client) -> Answer:
+    status = await _status(client)
+    return Answer(sheets.scaling(status), {"scaling": as_data(status)["scaling"]}, {})
+
+
 async def _from_modules(
     client: Client,
     ask: Callable[[Client, str], Awaitable[M]],
     sheet: Callable[[Mapping[str, M]], Sheet],
 ) -> Answer:
+    found, silent = await _ask_all(client, ask)
+    data = {
+        "instances": {name: as_data(answer) for name, answer in found.items()},
+        "silent": silent,
+    }
+    return Answer(sheet(found), data, silent)
+
+
+async def _ask_all(
+    client: Client, ask: Callable[[Client, str], Awaitable[M]]
+) -> tuple[dict[str, M], dict[str, str]]:
+    """What each instance answers, and why others did not."""
     found: dict[str, M] = {}
     silent: dict[str, str] = {}
     for instance in await client.instances():
@@ -95,11 +114,23 @@ async def _from_modules(
             found[instance.instance_id] = await ask(client, instance.address)
         except CallFailed as error:
             silent[instance.instance_id] = str(error)
+    return found, silent
+
+
+async def _limits(client: Client) -> Answer:
+    status = await _status(client)
+    found, silent = await _ask_all(client, _rate_limits)
     data = {
-        "instances": {name: as_data(answer) for name, answer in found.items()},
+        "nlb": as_data(status)["rate_limits"],
+        "instances": {name: as_data(answer)["limits"] for name, answer in found.items()},
         "silent": silent,
     }
-    return Answer(sheet(found), data, silent)
+    return Answer(sheets.limits(status, found), data, silent)
+
+
+async def _rate_limits(client: Client, address: str) -> module_pb2.GetRateLimitsResponse:
+    request = module_pb2.GetRateLimitsRequest()
+    return await client.module(address, lambda stub, left: stub.GetRateLimits(request, timeout=left))
 
 
 async def _stats(client: Client, address: str) -> module_pb2.GetStatsResponse:
@@ -110,3 +141,14 @@ async def _stats(client: Client, address: str) -> module_pb2.GetStatsResponse:
 async def _backends(client: Client, address: str) -> module_pb2.GetBackendsResponse:
     request = module_pb2.GetBackendsRequest()
     return await client.module(address, lambda stub, left: stub.GetBackends(request, timeout=left))
+
+
+_LOOKS: Mapping[Subject, Callable[[Client], Awaitable[Answer]]] = {
+    Subject.modules: _modules,
+    Subject.routes: _routes,
+    Subject.listeners: _listeners,
+    Subject.limits: _limits,
+    Subject.scaling: _scaling,
+    Subject.stats: lambda client: _from_modules(client, _stats, sheets.stats),
+    Subject.backends: lambda client: _from_modules(client, _backends, sheets.backends),
+}

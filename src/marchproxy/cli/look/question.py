@@ -2,12 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 
 _PORTS = {"http": 80, "https": 443}
-_PROTOCOLS = {"http": types_pb2.PROTOCOL_HTTP, "https": types_pb2.PROTOCOL_HTTPS}
+_REQUESTS = {"http": types_pb2.PROTOCOL_HTTP, "https": types_pb2.PROTOCOL_HTTPS}
+# what a connection carries; of tcp that is not known, so the listener's protocol decides
+_CONNECTIONS = {
+    "tcp": types_pb2.PROTOCOL_UNSPECIFIED,
+    "udp": types_pb2.PROTOCOL_UDP,
+    "postgres": types_pb2.PROTOCOL_POSTGRES,
+    "postgresql": types_pb2.PROTOCOL_POSTGRES,
+    "mysql": types_pb2.PROTOCOL_MYSQL,
+    "mongodb": types_pb2.PROTOCOL_MONGODB,
+    "redis": types_pb2.PROTOCOL_REDIS,
+    "rtmp": types_pb2.PROTOCOL_RTMP,
+    "rtmps": types_pb2.PROTOCOL_RTMPS,
+}
 
 
 class NotAQuestion(ValueError):
@@ -16,7 +29,10 @@ class NotAQuestion(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request, or (`tcp`) a bare connection. `host` is the one asked for, `port` the one connected to."""
+    """A request, or a bare connection. `host` is the one asked for, `port` the one connected to.
+
+    `sni`: the server name in the client's TLS hello, where it is another. `client`: its address, where it matters.
+    """
 
     scheme: str
     host: str
@@ -24,40 +40,51 @@ class Question:
     path: str = "/"
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict)
+    sni: str = ""
+    client: str = ""
 
     @property
     def is_request(self) -> bool:
         """Whether there is a request to be matched, or only a connection."""
-        return self.scheme != "tcp"
+        return self.scheme in _REQUESTS
 
     def in_words(self) -> str:
         """The question on one line."""
+        told = "".join(
+            f" {word} {value}"
+            for word, value in (("with server name", self.sni), ("from", self.client))
+            if value
+        )
         if not self.is_request:
-            return f"a connection to {self.host}:{self.port}"
-        return f"{self.method} {self.scheme}://{self.host}:{self.port}{self.path}"
+            kind = "a connection" if self.scheme == "tcp" else f"a {self.scheme} connection"
+            return f"{kind} to {self.host}:{self.port}{told}"
+        return f"{self.method} {self.scheme}://{self.host}:{self.port}{self.path}{told}"
 
     def for_nlb(self) -> nlb_pb2.RouteRequestRequest:
         """RouteRequest, without any effect on counters. The port picks the listener."""
-        context = {"method": self.method} if self.is_request else {}
+        known = {
+            "method": self.method if self.is_request else "",
+            "sni": self.sni,
+            "client": self.client,
+        }
+        context = {key: value for key, value in known.items() if value}
         return nlb_pb2.RouteRequestRequest(route=self._route(), context=context, dry_run=True)
 
-    def for_module(self, listener: types_pb2.Protocol.ValueType) -> module_pb2.CanHandleRequest:
-        """CanHandle, with the listener's protocol where only the connection is known."""
+    def for_module(self, spoken: types_pb2.Protocol.ValueType) -> module_pb2.CanHandleRequest:
+        """CanHandle; `spoken` is what the module gets from the listener, such as HTTP where TLS has ended there."""
         route = self._route()
+        route.protocol = spoken
         if self.is_request:
             route.path_match = types_pb2.PATH_MATCH_KIND_EXACT
             route.methods.append(self.method)
-        else:
-            route.protocol = listener
         context = {"method": self.method, "explain": "true"}
         return module_pb2.CanHandleRequest(route=route, context=context)
 
     def _route(self) -> types_pb2.Route:
         if not self.is_request:
-            # what a connection carries is not known: the listener's protocol decides
-            return types_pb2.Route(destination_port=self.port)
+            return types_pb2.Route(protocol=_CONNECTIONS[self.scheme], destination_port=self.port)
         return types_pb2.Route(
-            protocol=_PROTOCOLS[self.scheme],
+            protocol=_REQUESTS[self.scheme],
             destination_pattern=self.host,
             destination_port=self.port,
             path_pattern=self.path,
@@ -65,18 +92,21 @@ class Question:
         )
 
 
-def read_question(url: str, method: str, headers: Sequence[str]) -> Question:
+def read_question(
+    url: str, method: str, headers: Sequence[str], *, sni: str = "", client: str = ""
+) -> Question:
     """From what was typed; a Host header names the host that is asked for. Raises NotAQuestion."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
         raise NotAQuestion(f"{url}: {error}") from error
-    if parts.scheme not in {*_PORTS, "tcp"} or not parts.hostname:
-        raise NotAQuestion(f"{url}: write http://host:port/path, https://… or tcp://host:port")
+    if parts.scheme not in {*_REQUESTS, *_CONNECTIONS} or not parts.hostname:
+        others = ", ".join(f"{scheme}://…" for scheme in _CONNECTIONS if scheme != "tcp")
+        raise NotAQuestion(f"{url}: write http://host:port/path, https://…, tcp://host:port, or {others}")
     port = port or _PORTS.get(parts.scheme, 0)
     if not port:
-        raise NotAQuestion(f"{url}: which port? write tcp://{parts.hostname}:PORT")
+        raise NotAQuestion(f"{url}: which port? write {parts.scheme}://{parts.hostname}:PORT")
     fields = _read_headers(headers)
     asked = fields.pop("host", None)
     return Question(
@@ -86,6 +116,8 @@ def read_question(url: str, method: str, headers: Sequence[str]) -> Question:
         path=parts.path or "/",
         method=method.upper(),
         headers=fields,
+        sni=sni or (parts.hostname if parts.scheme == "rtmps" and not _is_address(parts.hostname) else ""),
+        client=client,
     )
 
 
@@ -97,6 +129,14 @@ def _read_headers(headers: Sequence[str]) -> dict[str, str]:
             raise NotAQuestion(f'-H {header}: write "name: value"')
         fields[name.strip().lower()] = value.strip()
     return fields
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _without_port(host: str) -> str:

@@ -7,6 +7,8 @@ from rich.text import Text
 from marchproxy.cli.screen import Sheet, columns, health_text
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 
+_SHARED_BY = {"hello": "TLS hello", "request": "request", "bytes": "first bytes"}
+
 
 def modules(answer: nlb_pb2.ListModulesResponse, now: float) -> Sheet:
     """The registered instances; `now` in seconds since the epoch."""
@@ -54,21 +56,47 @@ def listeners(answer: nlb_pb2.GetNLBStatusResponse) -> Sheet:
     rows = [
         (
             item.name,
-            item.address,
+            "\n".join(_address(item)),
             _name(types_pb2.Protocol.Name(item.protocol), "PROTOCOL_"),
             _name(types_pb2.ModuleType.Name(item.module_type), "MODULE_TYPE_"),
             _name(types_pb2.BalancePolicy.Name(item.balance), "BALANCE_POLICY_"),
             ", ".join(f"{version} {weight} %" for version, weight in sorted(item.version_weights.items()))
             or "by instance",
+            "\n".join(_conditions_of(item)) or "-",
             answer.details.get(f"data plane of {item.name}", item.data_plane),
             answer.details.get(f"listener {item.name}", ""),
         )
         for item in answer.listeners
     ]
     heads = columns(
-        "listener", "address", "protocol", "module", "balance", "versions", "data plane", "served by"
+        "listener", "address", "protocol", "module", "balance", "versions", "takes", "data plane", "served by"
     )
     return Sheet("Listeners", heads, rows, "the NLB opens no ports")
+
+
+def limits(
+    answer: nlb_pb2.GetNLBStatusResponse, answers: Mapping[str, module_pb2.GetRateLimitsResponse]
+) -> Sheet:
+    """The rate limits that the NLB keeps, and those of each instance."""
+    rows = [
+        ("nlb", *_limit(item), answer.details.get(f"limit {item.limit_id}", ""))
+        for item in answer.rate_limits
+    ]
+    rows += [
+        (instance, *_limit(item), "") for instance, found in sorted(answers.items()) for item in found.limits
+    ]
+    heads = columns("kept by", "limit", "target", "rates", "at once", "counted")
+    return Sheet("Rate limits", heads, rows, "there are no rate limits")
+
+
+def rates(limit: types_pb2.RateLimit) -> str:
+    """A limit's rates in words."""
+    given = {
+        "a second": limit.requests_per_second,
+        "a minute": limit.requests_per_minute,
+        "an hour": limit.requests_per_hour,
+    }
+    return ", ".join(f"{rate} {unit}" for unit, rate in given.items() if rate)
 
 
 def scaling(answer: nlb_pb2.GetNLBStatusResponse) -> Sheet:
@@ -149,6 +177,37 @@ def _name(text: str, prefix: str) -> str:
 def _endpoint(endpoint: types_pb2.TrafficEndpoint) -> str:
     proxied = " (PROXY v2)" if endpoint.proxy_protocol else ""
     return f"{endpoint.address}{proxied}"
+
+
+def _address(listener: nlb_pb2.Listener) -> Iterable[str]:
+    yield listener.address
+    if listener.sharing not in {"", "alone"}:
+        yield f"shared by {_SHARED_BY.get(listener.sharing, listener.sharing)}"
+
+
+def _conditions_of(listener: nlb_pb2.Listener) -> Iterable[str]:
+    """What a listener asks of its clients, a line each."""
+    if listener.HasField("tls"):
+        yield "ends TLS, clients show certificates" if listener.tls.client_ca else "ends TLS"
+    for label, items in (
+        ("names", listener.server_names),
+        ("alpn", listener.alpn),
+        ("allows", listener.allow),
+        ("denies", listener.deny),
+    ):
+        if items:
+            yield f"{label} {', '.join(items)}"
+    if listener.max_connections:
+        yield f"{listener.max_connections} connections"
+    if listener.max_connections_per_source:
+        yield f"{listener.max_connections_per_source} connections per source"
+    if listener.proxy_protocol:
+        yield f"PROXY protocol from {', '.join(listener.trusted_proxies) or 'anybody'}"
+
+
+def _limit(limit: types_pb2.RateLimit) -> tuple[str, str, str, str]:
+    burst = str(limit.burst_size) if limit.burst_size else "-"
+    return (limit.limit_id, limit.target, rates(limit) if limit.enabled else f"{rates(limit)} (off)", burst)
 
 
 def _hosts(route: types_pb2.Route) -> Iterable[str]:

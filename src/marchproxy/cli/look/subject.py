@@ -9,6 +9,7 @@ class Subject(StrEnum):
     modules = "modules"
     routes = "routes"
     listeners = "listeners"
+    limits = "limits"
     scaling = "scaling"
     stats = "stats"
     backends = "backends"

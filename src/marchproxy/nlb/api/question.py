@@ -28,7 +28,7 @@ def read_question(request: nlb_pb2.RouteRequestRequest) -> Question:
         raise invalid(str(error)) from error
     sni, offered = context.get("sni", ""), _listed(context.get("alpn", ""))
     host = _without_port(pb.destination_pattern) or sni
-    asked = bool(host or pb.path_pattern or pb.headers or "method" in context)
+    asked = bool(pb.destination_pattern or pb.path_pattern or pb.headers or "method" in context)
     http = Request(
         host=host,
         path=(pb.path_pattern or "/").split("?", 1)[0],

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import marchproxy
 from marchproxy.contract.convert.enums import HEALTH
+from marchproxy.contract.convert.limit import limit_to_pb
 from marchproxy.contract.convert.listener import listener_to_pb
 from marchproxy.contract.convert.times import moment_to_pb
 from marchproxy.contract.pb import nlb_pb2
 from marchproxy.kit.grpc.calls import Context
+from marchproxy.model.limit import NLB_SCOPES, RateLimit
 from marchproxy.model.module import HealthStatus, InstanceId
+from marchproxy.model.sharing import share
 from marchproxy.nlb.api.desk import Desk
 from marchproxy.nlb.api.stats import decision_to_pb, member_to_pb
 from marchproxy.nlb.dataplane.plane import PlaneUnavailable
@@ -89,14 +92,28 @@ class StatusApi:
                     f"data plane of {name}": f"{choice.plane.value}: {choice.reason}"
                     for name, choice in self._desk.plane.choices().items()
                 },
+                **{
+                    f"limit {name}": f"{passed.allowed} let pass, {passed.denied} refused"
+                    for name, passed in counts.limits.items()
+                },
             },
-            listeners=[
-                listener_to_pb(plan.listener, data_plane=self._plane_of(plan.listener.name))
-                for plan in core.applier.forwarding.plan.listeners
-            ],
+            listeners=self._listeners(),
+            rate_limits=[limit_to_pb(limit) for limit in _kept_here(core.world.desired.rate_limits)],
             config_checksum=core.checksum,
             scaling=[decision_to_pb(kind, entry) for kind, entry in self._desk.autoscaler.journal.all()],
         )
+
+    def _listeners(self) -> list[nlb_pb2.Listener]:
+        ports = share(plan.listener for plan in self._desk.core.applier.forwarding.plan.listeners)
+        sharing = {listener.name: port.sharing for port in ports for listener in port.listeners}
+        return [
+            listener_to_pb(
+                plan.listener,
+                data_plane=self._plane_of(plan.listener.name),
+                sharing=sharing[plan.listener.name],
+            )
+            for plan in self._desk.core.applier.forwarding.plan.listeners
+        ]
 
     def _plane_of(self, listener: str) -> str:
         choice = self._desk.plane.choices().get(listener)
@@ -142,3 +159,7 @@ class StatusApi:
         async with asyncio.TaskGroup() as group:
             asked = {key: group.create_task(ask(member)) for key, member in members.items()}
         return {key: task.result() for key, task in asked.items()}
+
+
+def _kept_here(limits: Iterable[RateLimit]) -> Iterator[RateLimit]:
+    return (limit for limit in limits if limit.scope in NLB_SCOPES)

@@ -11,6 +11,9 @@ from marchproxy.contract.pb import types_pb2
         ("http://shop.example", [], Question("http", "shop.example", 80, "/")),
         ("https://shop.example/x", [], Question("https", "shop.example", 443, "/x")),
         ("tcp://10.0.0.1:5432", [], Question("tcp", "10.0.0.1", 5432, "/")),
+        ("postgresql://10.0.0.1:5432/db", [], Question("postgresql", "10.0.0.1", 5432, "/db")),
+        ("rtmps://live.example:443", [], Question("rtmps", "live.example", 443, "/", sni="live.example")),
+        ("rtmps://[::1]:443", [], Question("rtmps", "::1", 443, "/")),  # an address is no server name
         ("http://[::1]:8000/", [], Question("http", "::1", 8000, "/")),
         (
             "http://10.0.0.1:8000/",
@@ -29,6 +32,7 @@ def test_reads(url, headers, expected):
         ("shop.example/x", [], "write http://host:port/path"),
         ("ftp://shop.example/", [], "write http://host:port/path"),
         ("tcp://10.0.0.1", [], "which port?"),
+        ("redis://10.0.0.1", [], "write redis://10.0.0.1:PORT"),
         ("http://10.0.0.1:99999/", [], "out of range"),
         ("http://10.0.0.1/", ["no colon"], 'write "name: value"'),
     ],
@@ -50,6 +54,33 @@ def test_a_request_as_messages():
     # the path is taken as it is: one that begins with ~ is no regular expression
     assert to_module.route.path_match == types_pb2.PATH_MATCH_KIND_EXACT
     assert list(to_module.route.methods) == ["POST"]
+
+
+@pytest.mark.parametrize(
+    ("url", "protocol", "words"),
+    [
+        ("tcp://10.0.0.1:1", types_pb2.PROTOCOL_UNSPECIFIED, "a connection to 10.0.0.1:1"),
+        ("mysql://10.0.0.1:1", types_pb2.PROTOCOL_MYSQL, "a mysql connection to 10.0.0.1:1"),
+        ("udp://10.0.0.1:1", types_pb2.PROTOCOL_UDP, "a udp connection to 10.0.0.1:1"),
+        ("https://a:1/x", types_pb2.PROTOCOL_HTTPS, "GET https://a:1/x"),
+    ],
+)
+def test_the_scheme_is_the_protocol(url, protocol, words):
+    question = read_question(url, "get", [])
+    assert question.for_nlb().route.protocol == protocol
+    assert question.in_words() == words
+
+
+def test_what_else_is_known_goes_along():
+    question = read_question("https://10.0.0.1:1/x", "get", [], sni="shop.example", client="192.0.2.1")
+    known = {"method": "GET", "sni": "shop.example", "client": "192.0.2.1"}
+    assert dict(question.for_nlb().context) == known
+    assert question.in_words() == "GET https://10.0.0.1:1/x with server name shop.example from 192.0.2.1"
+
+
+def test_a_module_is_asked_for_what_it_gets():
+    question = read_question("https://shop.example/x", "get", [])
+    assert question.for_module(types_pb2.PROTOCOL_HTTP).route.protocol == types_pb2.PROTOCOL_HTTP
 
 
 def test_a_connection_asks_for_no_protocol_of_the_nlb_and_the_listeners_of_the_module():

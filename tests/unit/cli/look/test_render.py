@@ -60,6 +60,70 @@ def test_modules_tell_how_long_ago_they_were_heard_of():
     assert "healthy" in text
 
 
+def test_listeners_show_what_they_share_and_ask_for():
+    shop = nlb_pb2.Listener(
+        name="shop",
+        address="0.0.0.0:443",
+        sharing="hello",
+        data_plane="envoy",
+        server_names=["shop.example", "*.shop.example"],
+        alpn=["h2"],
+        tls=nlb_pb2.TlsTermination(certificate="/c", key="/k", client_ca="/ca"),
+        allow=["10.0.0.0/8"],
+        deny=["10.9.0.0/16"],
+        max_connections=1000,
+        max_connections_per_source=5,
+        proxy_protocol=True,
+    )
+    plain = nlb_pb2.Listener(name="plain", address="0.0.0.0:80", sharing="alone")
+    status = nlb_pb2.GetNLBStatusResponse(
+        listeners=[shop, plain], details={"data plane of shop": "envoy: as configured"}
+    )
+    text = printed(sheets.listeners(status).rendered())
+    for words in (
+        "shared by TLS hello",
+        "ends TLS, clients show certificates",
+        "names shop.example, *.shop.example",
+        "alpn h2",
+        "allows 10.0.0.0/8",
+        "denies 10.9.0.0/16",
+        "1000 connections",
+        "5 connections per source",
+        "PROXY protocol from anybody",
+        "envoy: as configured",
+    ):
+        assert words in text
+    (line,) = (line for line in text.splitlines() if "plain" in line)
+    assert "shared" not in line
+
+
+def test_limits_tell_who_keeps_them_and_what_they_did():
+    kept = types_pb2.RateLimit(
+        limit_id="calm", target="listener:web", requests_per_second=5, requests_per_hour=9, burst_size=7
+    )
+    kept.enabled = True
+    status = nlb_pb2.GetNLBStatusResponse(
+        rate_limits=[kept], details={"limit calm": "12 let pass, 3 refused"}
+    )
+    off = types_pb2.RateLimit(limit_id="off", target="shop", requests_per_minute=1)
+    found = {"alb-1": module_pb2.GetRateLimitsResponse(limits=[off])}
+    lines = printed(sheets.limits(status, found).rendered()).splitlines()
+    nlb = next(line for line in lines if "calm" in line)
+    for words in ("nlb", "listener:web", "5 a second, 9 an hour", "7", "12 let pass, 3 refused"):
+        assert words in nlb
+    module = next(line for line in lines if "alb-1" in line)
+    assert "1 a minute (off)" in module
+    assert "there are no rate limits" in printed(sheets.limits(nlb_pb2.GetNLBStatusResponse(), {}).rendered())
+
+
+def test_a_connection_that_is_not_taken_got_no_404():
+    verdict = module_pb2.CanHandleResponse(can_handle=False, reason="serves HTTP")
+    nlb = nlb_pb2.RouteRequestResponse(routed=True, target_instance_id="alb-1")
+    text = printed(explanation_text(Explanation(Question("redis", "h", 80), nlb, InModule(verdict))))
+    assert "not taken by alb-1" in text
+    assert "404" not in text
+
+
 def test_empty_lists_say_so():
     assert "no module has registered" in printed(
         sheets.modules(nlb_pb2.ListModulesResponse(), now=0.0).rendered()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from marchproxy.contract.document import StateDocument, load_document
+from marchproxy.contract.document import StateDocument, decode, load_document
 from marchproxy.contract.document.schema import (
     BackendDocument,
     EndpointDocument,
@@ -19,6 +19,7 @@ from marchproxy.contract.document.schema import (
 )
 from marchproxy.kit.settings import Section, SettingsError
 from marchproxy.model.route import RETRY_CONDITIONS
+from marchproxy.model.sharing import share
 
 ROOT = Path(__file__).parents[4]
 REFERENCE = (ROOT / "docs/configuration.md").read_text()
@@ -148,6 +149,19 @@ def test_the_reference_names_every_key(heading, models):
     (text,) = [part for part in section if part.startswith(f"{heading}\n")]
     documented = set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE)) - RETRY_CONDITIONS
     assert documented == {name for model in models for name in model.model_fields}
+
+
+EXAMPLES = re.findall(
+    r"```yaml\n(.*?)```",
+    REFERENCE.partition("### Several listeners at one address")[2].partition("\n## ")[0],
+    re.DOTALL,
+)
+
+
+@pytest.mark.parametrize(("text", "sharing"), [*zip(EXAMPLES, ["request", "hello", "bytes"], strict=True)])
+def test_the_examples_of_shared_addresses_are_what_they_say(text, sharing):
+    (port,) = share(decode(text.encode()).listeners)
+    assert port.sharing.value == sharing
 
 
 def test_the_reference_names_every_retry_condition():

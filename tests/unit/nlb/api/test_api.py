@@ -1,6 +1,7 @@
 """NLBService over real gRPC, with a tiny module that answers CanHandle and a data plane that remembers."""
 
 import asyncio
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -9,7 +10,10 @@ from marchproxy.contract.convert import listener_from_pb, route_to_pb
 from marchproxy.contract.document import checksum, encode
 from marchproxy.contract.pb import nlb_pb2, types_pb2
 from marchproxy.contract.pb.nlb_pb2 import DESCRIPTOR
-from marchproxy.model.listener import Listener
+from marchproxy.model.limit import LimitId, RateLimit
+from marchproxy.model.listener import Listener, TlsTermination
+from marchproxy.model.module import ModuleType
+from marchproxy.model.route import PathMatch, Route, RouteId, RouteMatch
 from marchproxy.model.state import DesiredState
 from tests.nlb_module import TinyModule, modules
 from tests.unit.nlb.nlb_double import DESIRED, SHOP, WEB, running_nlb
@@ -326,6 +330,48 @@ async def test_what_cannot_be_routed_says_why(nlb, a):
     assert not answer.routed
     assert answer.error.code == types_pb2.STATUS_CODE_UNAVAILABLE
     assert answer.message == "no alb instance takes connections: a cannot handle it: as told"
+
+
+GUARDED = replace(WEB, deny=("10.0.0.0/8",), max_connections=9, alpn=("h2",), tls=TlsTermination("/c", "/k"))
+OTHER_TYPE = replace(GUARDED, name="llm", module_type=ModuleType.AILB, alpn=())
+CALM = RateLimit(LimitId("calm"), "listener:web", per_second=5)
+TO_LLM = Route(RouteId("v1"), RouteMatch((), PathMatch(value="/v1")), module_type=ModuleType.AILB)
+
+
+async def test_a_client_that_may_not_connect_is_denied(nlb, a):
+    await join(nlb, a)
+    await nlb.core.configure(DesiredState((replace(WEB, deny=("10.0.0.0/8",)),), rate_limits=(CALM,)))
+    request = nlb_pb2.RouteRequestRequest(
+        route=types_pb2.Route(destination_port=8000), context={"client": "10.1.2.3"}
+    )
+    answer = await nlb.stub.RouteRequest(request)
+    assert (answer.routed, answer.listener) == (False, "web")
+    assert answer.error.code == types_pb2.STATUS_CODE_PERMISSION_DENIED
+    request.context["client"] = "192.0.2.1"
+    allowed = await nlb.stub.RouteRequest(request)
+    assert allowed.routed
+    assert any(step.startswith('limit "calm" on listener:web: 5 a second') for step in allowed.trace)
+
+
+async def test_the_table_tells_apart_who_serves_what_at_a_shared_address(nlb, a):
+    await join(nlb, a)
+    shared = (WEB, replace(WEB, name="llm", module_type=ModuleType.AILB, version_weights=()))
+    await nlb.core.configure(DesiredState(shared, routes=(SHOP, TO_LLM)))
+    table = await nlb.stub.GetRoutingTable(nlb_pb2.GetRoutingTableRequest())
+    served = {entry.route.route_id: entry.target_instance_id for entry in table.entries}
+    assert served == {"shop": "a", "v1": ""}  # nobody of the type has registered
+    request = nlb_pb2.RouteRequestRequest(route=types_pb2.Route(destination_port=8000, path_pattern="/v1/x"))
+    answer = await nlb.stub.RouteRequest(request)
+    assert (answer.listener, answer.target_module_type) == ("llm", types_pb2.MODULE_TYPE_AILB)
+
+
+async def test_the_status_has_what_listeners_ask_for_and_the_limits(nlb):
+    limits = (CALM, RateLimit(LimitId("all"), "*", per_second=5))
+    await nlb.core.configure(DesiredState((GUARDED, OTHER_TYPE), rate_limits=limits))
+    status = await nlb.stub.GetNLBStatus(nlb_pb2.GetNLBStatusRequest())
+    assert [listener_from_pb(item) for item in status.listeners] == [GUARDED, OTHER_TYPE]
+    assert [item.sharing for item in status.listeners] == ["hello", "hello"]
+    assert [item.limit_id for item in status.rate_limits] == ["calm"]
 
 
 async def test_validate_route_asks_every_healthy_instance(nlb, a, b):
