@@ -169,7 +169,7 @@ def _furnish(tools: _Tools, desired: DesiredState) -> tuple[Desk, Saver]:
         observer=observer,
         doorkeeper=Doorkeeper(core, observer, clock, tools.gauges),
         autoscaler=_autoscaler(tools, core, observer),
-        rollouts=Rollouts(core, tools.plane, observer),
+        rollouts=Rollouts(core, tools.plane, observer, lag=settings.heartbeat_interval),
         gauges=tools.gauges,
         started_at=clock.now(),
         failings=tools.modules.failings,

@@ -82,8 +82,9 @@ class System:
         state: Mapping[str, Any],
         versions: Mapping[str, str],
         nlb_settings: Mapping[str, Any] = MappingProxyType({}),
+        alb_settings: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """`versions`: the version of each ALB by its id; `nlb_settings`: more for the section `nlb`."""
+        """`versions`: the version of each ALB by its id; `…_settings`: more for its section."""
         self.directory = directory
         self.file = directory / "system.yaml"
         self.port = free_port()
@@ -98,7 +99,8 @@ class System:
         self.albs: dict[str, Part] = {}
         for name, version in versions.items():
             ports = {key: free_port() for key in ("grpc", "health", "metrics", "admin", "plain", "proxied")}
-            self._document["modules"].append(_alb_section(directory, name, version, ports))
+            section = {**_alb_section(directory, name, version, ports), **alb_settings}
+            self._document["modules"].append(section)
             self.albs[name] = Part(self, name, ["alb", "--id", name], ports)
         self.file.write_text(yaml.safe_dump(self._document))
         self._channels = contextlib.AsyncExitStack()
@@ -182,9 +184,10 @@ async def running(
     state: Mapping[str, Any],
     versions: Mapping[str, str] | None = None,
     nlb_settings: Mapping[str, Any] | None = None,
+    alb_settings: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[System]:
     """A started system for the length of the block."""
-    system = System(directory, state, versions or {"alb-1": "v1"}, nlb_settings or {})
+    system = System(directory, state, versions or {"alb-1": "v1"}, nlb_settings or {}, alb_settings or {})
     try:
         await system.start()
         yield system

@@ -127,7 +127,7 @@ class Nlb:
             observer=observer,
             doorkeeper=Doorkeeper(self.core, observer, clock, gauges),
             autoscaler=Autoscaler(self.core, Means(modules, gauges), window=settings.scaling_window),
-            rollouts=Rollouts(self.core, plane, observer),
+            rollouts=Rollouts(self.core, plane, observer, lag=1.0),
             gauges=gauges,
             started_at=Moment(clock.monotonic(), clock.now()).wall,
             failings=modules.failings,

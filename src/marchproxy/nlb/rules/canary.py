@@ -38,8 +38,12 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """The evidence of a window, and the counters' last readings, from which the next ones count on."""
+    """The evidence of a window, and the counters' last readings, from which the next ones count on.
 
+    A module's report may be of a moment before the window: it counts from its first report after `since`, monotonic.
+    """
+
+    since: float = 0.0
     versions: Mapping[Version, Evidence] = field(default_factory=dict)
     stats: Mapping[InstanceId, tuple[str, Stats]] = field(default_factory=dict)
     connections: Connections = field(default_factory=dict)
@@ -56,9 +60,9 @@ class Tally:
         return _sample(own, by_requests=by_requests), _sample(others, by_requests=by_requests)
 
 
-def open_tally(members: Iterable[Member], connections: Connections) -> Tally:
+def open_tally(connections: Connections, since: float) -> Tally:
     """Nothing yet; what was counted so far belongs to the time before."""
-    return Tally(stats=_stats(members), connections=dict(connections))
+    return Tally(since, connections=dict(connections))
 
 
 def add(
@@ -80,7 +84,8 @@ def add(
         listener, instance_id = key
         if listener in names and instance_id in of_version:
             count(of_version[instance_id], _connected(now, tally.connections.get(key, ConnectionCounts())))
-    return Tally(versions, {**tally.stats, **_stats(members)}, {**tally.connections, **connections})
+    stats = {**tally.stats, **_stats(members, tally.since)}
+    return Tally(tally.since, versions, stats, {**tally.connections, **connections})
 
 
 def all_heard(members: Iterable[Member], listeners: Iterable[Listener], since: float) -> bool:
@@ -93,22 +98,18 @@ def all_heard(members: Iterable[Member], listeners: Iterable[Listener], since: f
     )
 
 
-def _stats(members: Iterable[Member]) -> dict[InstanceId, tuple[str, Stats]]:
+def _stats(members: Iterable[Member], since: float) -> dict[InstanceId, tuple[str, Stats]]:
     return {
         member.instance.instance_id: (member.registration_id, member.stats)
         for member in members
-        if _has_reported(member)
+        if member.last_heard.wall > member.registered_at and member.last_heard.monotonic >= since
     }
-
-
-def _has_reported(member: Member) -> bool:
-    return member.last_heard.wall > member.registered_at
 
 
 def _reported(member: Member, tally: Tally) -> Evidence:
     registration, before = tally.stats.get(member.instance.instance_id, ("", Stats()))
-    if registration != member.registration_id or not _has_reported(member):
-        return Evidence()  # its first report may tell of days
+    if registration != member.registration_id or member.last_heard.wall <= member.registered_at:
+        return Evidence()
     now = member.stats
     requests = _since(now.total_requests, before.total_requests)
     failures = _since(now.failed_requests, before.failed_requests)

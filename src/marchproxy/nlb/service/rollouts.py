@@ -37,10 +37,12 @@ class _OpenWindow:
 class Rollouts:
     """Blue/green over the modules behind listeners. `target` is a listener's name, or empty for all of them."""
 
-    def __init__(self, core: Core, plane: DataPlane, observer: Observer) -> None:
+    def __init__(self, core: Core, plane: DataPlane, observer: Observer, *, lag: float) -> None:
+        """`lag` in seconds: so old may be what a heartbeat reports."""
         self._core = core
         self._plane = plane
         self._observer = observer
+        self._lag = lag
         self._windows: dict[str, _OpenWindow] = {}
         self._turn = asyncio.Lock()
 
@@ -116,7 +118,7 @@ class Rollouts:
             case (SetWeight(percent),):
                 await self._carry_out(percent, ramp, rollout, window)
             case (Prolong(),):
-                over_at = self._core.now().monotonic + ramp.limits.interval
+                over_at = self._core.now().monotonic + max(ramp.limits.interval, self._lag)
                 self._windows[target] = replace(opened, over_at=over_at)
                 self._note(ramp, rollout)
             case _:
@@ -192,8 +194,9 @@ class Rollouts:
         connections = await self._connections()
         if not connections and self._members():
             return  # the data plane did not answer; what it has counted so far must not look new later
-        over_at = self._core.now().monotonic + ramp.limits.interval
-        self._windows[target] = _OpenWindow(open_tally(self._members(), connections), over_at)
+        since = self._core.now().monotonic + self._lag
+        over_at = since + max(ramp.limits.interval, self._lag)  # at least two reports of each instance
+        self._windows[target] = _OpenWindow(open_tally(connections, since), over_at)
 
     async def _connections(self) -> Connections:
         return (await self._observer.counts(max_age=BEAT_SECONDS)).endpoints
