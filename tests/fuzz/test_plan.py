@@ -1,27 +1,29 @@
 """The plan compiler and what the data planes make of its plans, for any listeners, instances and verdicts."""
 
+from dataclasses import replace
 from fractions import Fraction
 
-from hypothesis import given
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from marchproxy.engines.envoy.xds.snapshot import check
 from marchproxy.engines.nftables import EndpointId
 from marchproxy.engines.nftables.plan import find_problems
-from marchproxy.model.checks import check_listeners
-from marchproxy.model.kernel import kernel_limits
-from marchproxy.model.plan import compile_plan
+from marchproxy.model.checks import check_limits, check_listeners, check_sharing
+from marchproxy.model.plan import ForwardingPlan, compile_plan
 from marchproxy.model.sharing import Sharing, share, socket_of
-from marchproxy.nlb.dataplane.choosing import Ground
+from marchproxy.nlb.dataplane.choosing import Ground, Situation, choose_plane
+from marchproxy.nlb.dataplane.division import divide
 from marchproxy.nlb.dataplane.frontends import LARGEST_WEIGHT, build_kernel, whole_weights
-from marchproxy.nlb.dataplane.plane import Forwarding, park
-from marchproxy.nlb.dataplane.resources import build_draft
-from tests.fuzz.worlds import listeners, worlds
+from marchproxy.nlb.dataplane.plane import Forwarding, PlaneRefused, park
+from marchproxy.nlb.dataplane.resources import Surroundings, build_draft
+from marchproxy.nlb.dataplane.resources.tls import Material
+from tests.fuzz.worlds import limits, listeners, routes, worlds
 
 RESOLVED = {host: host for host in ("127.0.0.1", "10.0.0.1", "10.0.0.2", "0.0.0.0", "::1", "fd00::1")}
 GROUNDS = st.builds(
     Ground,
-    st.just(""),
+    st.sampled_from(["", "", "no nft here"]),
     st.sampled_from([frozenset(), frozenset({"10.0.0.1", "fd00::1"})]),
     st.just(frozenset({4, 6})),
     st.booleans(),
@@ -29,20 +31,39 @@ GROUNDS = st.builds(
 )
 
 
-PLAIN = {
-    "server_names": st.just(()),
-    "alpn": st.just(()),
-    "tls": st.none(),
-    "max_connections": st.just(0),
-}
+MATERIAL = Material(b"a certificate", b"a key")
 
 
-def only(world, carries):
-    """The forwarding of the ports that are sound and that the plane may carry."""
-    wanted, known, verdicts = world
-    ports = [port for port in share(wanted) if carries(port) and not any(check_listeners(port.listeners))]
-    plan = compile_plan([one for port in ports for one in port.listeners], known, verdicts)
-    return Forwarding(plan, park(plan, known))
+def sound(ports, limits):
+    """The ports and limits that a document's checks let pass."""
+    kept = [
+        port
+        for port in ports
+        if not any(check_listeners(port.listeners)) and not any(check_sharing(port.listeners))
+    ]
+    listeners_ = [one for port in kept for one in port.listeners]
+    while (problem := next(check_limits(limits, (), listeners_), None)) is not None:
+        at = int(problem.path.partition("[")[2].partition("]")[0])
+        limits = [*limits[:at], *limits[at + 1 :]]
+    return kept, limits
+
+
+def carried(ports, forwarding, ground):
+    """The forwarding's part of each plane; a port that a plane says it cannot have is left out."""
+    plans = {plan.listener.name: plan for plan in forwarding.plan.listeners}
+    situation = Situation(ground, forwarding.limits)
+    choices = {}
+    for port in ports:
+        behind = [plans.pop(one.name) for one in port.listeners]
+        try:
+            choice = choose_plane(port, behind, situation)
+        except PlaneRefused as refusal:
+            event(f"refused: {str(refusal).partition(':')[2][:60]}")
+            continue
+        event(f"{choice.plane.value} {port.sharing.value}")
+        choices |= {one.name: choice for one in port.listeners}
+    placed = tuple(plan for plan in forwarding.plan.listeners if plan.listener.name in choices)
+    return divide(replace(forwarding, plan=ForwardingPlan(placed)), choices)
 
 
 @given(worlds())
@@ -91,22 +112,26 @@ def test_whole_weights_are_the_shares(world):
                 assert abs(wanted - given_) <= Fraction(len(whole), LARGEST_WEIGHT)
 
 
-@given(worlds(**PLAIN), GROUNDS)
-def test_the_kernel_is_given_what_it_can_compile(world, ground):
-    forwarding = only(
-        world, lambda port: port.sharing is Sharing.ALONE and not any(kernel_limits(port.first))
-    )
-    kernel = build_kernel(forwarding, ground)
+@given(worlds(), GROUNDS, limits(), routes())
+def test_what_the_checks_accept_the_data_planes_can_build(world, ground, wanted_limits, table):
+    wanted, known, verdicts = world
+    ports, kept = sound(share(wanted), wanted_limits)
+    plan = compile_plan([one for port in ports for one in port.listeners], known, verdicts)
+    parts = carried(ports, Forwarding(plan, park(plan, known), tuple(kept), tuple(table)), ground)
+
+    kernel = build_kernel(parts.kernel, ground)
     assert find_problems(kernel.plan) == ()
-    assert set(kernel.instances.values()) <= {instance.instance_id for instance in world[1]}
+    assert set(kernel.instances.values()) <= {instance.instance_id for instance in known}
     placed = {EndpointId(f.name, b.address, b.port) for f in kernel.plan.frontends for b in f.backends}
     assert placed == kernel.instances.keys()
 
-
-@given(worlds())
-def test_envoy_is_given_a_consistent_draft(world):
-    forwarding = only(world, lambda port: port.sharing is not Sharing.BYTES and not port.first.over_udp)
-    check(build_draft(forwarding, RESOLVED, workers=1))
+    material = dict.fromkeys((one.name for one in wanted), MATERIAL)
+    try:
+        draft = build_draft(parts.envoy, Surroundings(RESOLVED, material))
+    except PlaneRefused as refusal:
+        event(f"Envoy: {str(refusal)[:60]}")
+    else:
+        check(draft)
 
 
 @given(listeners())
