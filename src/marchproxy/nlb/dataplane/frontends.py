@@ -1,13 +1,27 @@
 """Frontends: a forwarding plan as the kernel engine's plan. Pure.
 
-Shares of versions and of instances within them become one whole-numbered weight for each backend.
+Shares of versions and of instances within them become one whole-numbered weight for each backend. Narrow limits come before
+wide ones: what a client is refused for itself takes nothing from others.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import gcd, lcm
+from typing import assert_never
 
-from marchproxy.engines.nftables import Backend, EndpointId, Frontend, Plan, Policy, Protocol
+from marchproxy.engines.nftables import (
+    Backend,
+    EndpointId,
+    Frontend,
+    Limit,
+    Period,
+    Plan,
+    Policy,
+    Protocol,
+    Rate,
+)
+from marchproxy.model.limit import LimitScope, RateLimit
+from marchproxy.model.listener import Listener
 from marchproxy.model.module import InstanceId
 from marchproxy.model.plan import ListenerPlan, Target
 from marchproxy.model.pool import BalancePolicy
@@ -21,6 +35,9 @@ _POLICIES = {
     BalancePolicy.ROUND_ROBIN: Policy.ROUND_ROBIN,
     BalancePolicy.SOURCE_HASH: Policy.SOURCE_HASH,
 }
+
+
+_NARROW_FIRST = (LimitScope.CLIENT, LimitScope.SOURCE, LimitScope.LISTENER, LimitScope.MODULE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +63,8 @@ def build_kernel(forwarding: Forwarding, ground: Ground) -> Kernel:
                 placed.setdefault(place, (target, weight))  # of two instances at one address the first has it
         name = plan.listener.name
         instances.update({EndpointId(name, p.address, p.port): t.instance_id for p, (t, _) in placed.items()})
-        frontends.append(_frontend(plan, {place: weight for place, (_, weight) in placed.items()}, ground))
+        weights = {place: weight for place, (_, weight) in placed.items()}
+        frontends.append(_frontend(plan.listener, weights, forwarding.limits, ground))
     return Kernel(Plan(tuple(frontends)), instances, tuple(left_out))
 
 
@@ -77,11 +95,16 @@ def _weighted(plan: ListenerPlan, parked: Iterable[Target]) -> Iterator[tuple[Ta
 
 
 def _fits(place: Place, plan: ListenerPlan) -> bool:
-    return not place.loopback and place.version == (6 if ":" in plan.listener.host else 4)
+    return not place.loopback and place.version == _version(plan.listener)
 
 
-def _frontend(plan: ListenerPlan, weights: Mapping[Place, int], ground: Ground) -> Frontend:
-    listener = plan.listener
+def _version(listener: Listener) -> int:
+    return 6 if ":" in listener.host else 4
+
+
+def _frontend(
+    listener: Listener, weights: Mapping[Place, int], limits: Iterable[RateLimit], ground: Ground
+) -> Frontend:
     backends = [
         Backend(
             place.address,
@@ -92,6 +115,10 @@ def _frontend(plan: ListenerPlan, weights: Mapping[Place, int], ground: Ground) 
         )
         for place, weight in weights.items()
     ]
+    concerned = sorted(
+        (limit for limit in limits if _concerns(limit, listener)),
+        key=lambda one: _NARROW_FIRST.index(one.scope),
+    )
     return Frontend(
         listener.name,
         Protocol.UDP if listener.over_udp else Protocol.TCP,
@@ -99,4 +126,36 @@ def _frontend(plan: ListenerPlan, weights: Mapping[Place, int], ground: Ground) 
         listener.port,
         tuple(backends),
         _POLICIES[listener.balance],
+        listener.allow,
+        listener.deny,
+        tuple(_limit(limit) for limit in concerned),
+        listener.max_connections_per_source,
+    )
+
+
+def _concerns(limit: RateLimit, listener: Listener) -> bool:
+    match limit.scope:
+        case LimitScope.LISTENER:
+            return limit.subject == listener.name
+        case LimitScope.MODULE:
+            return limit.subject == listener.module_type.value
+        case LimitScope.SOURCE | LimitScope.CLIENT:
+            return limit.network is not None and limit.network.version == _version(listener)
+        case LimitScope.EVERYTHING | LimitScope.ROUTE:
+            return False
+        case _:
+            assert_never(limit.scope)
+
+
+def _limit(limit: RateLimit) -> Limit:
+    rates = (
+        Rate(limit.per_second, Period.SECOND, limit.burst),
+        Rate(limit.per_minute, Period.MINUTE),
+        Rate(limit.per_hour, Period.HOUR),
+    )
+    return Limit(
+        limit.limit_id,
+        tuple(rate for rate in rates if rate.count),
+        str(limit.network or ""),
+        each=limit.scope is LimitScope.CLIENT,
     )

@@ -2,29 +2,41 @@
 
 Rules outlive an NLB that crashes; the next one replaces them in one transaction. Only a drain takes them away. One NLB of
 a network namespace can have the kernel: it holds an abstract Unix socket, which the kernel frees when the process ends.
+
+Once a second the endpoints are knocked at; one where nobody answers gets no new connections (`kernel_pulse`).
 """
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
-from marchproxy.engines.nftables import NftablesEngine, NftablesError, NftablesRefused, NftablesSettings
+from marchproxy.engines.nftables import (
+    EndpointId,
+    NftablesEngine,
+    NftablesError,
+    NftablesRefused,
+    NftablesSettings,
+)
 from marchproxy.engines.nftables.expressions import Family
 from marchproxy.engines.nftables.host import Host
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings.types import HostPort
+from marchproxy.kit.tasks import every
 from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import InstanceId
 from marchproxy.model.plan import Target
 from marchproxy.model.problem import Problem
 from marchproxy.nlb.dataplane.choosing import Ground
 from marchproxy.nlb.dataplane.frontends import Kernel, build_kernel
+from marchproxy.nlb.dataplane.kernel_counts import traffic_counts
+from marchproxy.nlb.dataplane.kernel_probe import knock
+from marchproxy.nlb.dataplane.kernel_pulse import Pulses, feel, left_out, places_of, without_dead
 from marchproxy.nlb.dataplane.names import resolve
 from marchproxy.nlb.dataplane.plane import (
     Choice,
-    ConnectionCounts,
     Forwarding,
     PlaneRefused,
     PlaneUnavailable,
@@ -35,6 +47,9 @@ from marchproxy.nlb.settings import NlbSettings
 _log = get_logger(__name__)
 _LOCK = "\0marchproxy-nftables"
 _POLL_SECONDS = 0.25
+_KNOCK_SECONDS = 1.0
+_DOUBT_SECONDS = 0.25
+"""An endpoint that did not answer is asked again so soon."""
 _ALL = {4: Family.IP, 6: Family.IP6}
 
 
@@ -54,6 +69,9 @@ class KernelDataPlane:
         self._lock: socket.socket | None = None
         self._forwarding = Forwarding()
         self._carried = Kernel()
+        self._pulses = Pulses()
+        self._silent: frozenset[EndpointId] = frozenset()
+        self._changing = asyncio.Lock()
 
     async def probe(self) -> str:
         """Why the kernel cannot be used here, or empty; also kept as `obstacle`."""
@@ -68,12 +86,21 @@ class KernelDataPlane:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["KernelDataPlane"]:
         """Be the one NLB that may use the kernel, from the first need on, until the end. Rules stay."""
-        try:
-            yield self
-        finally:
-            if self._lock is not None:
-                self._lock.close()
-                self._lock = None
+        failure: Exception | None = None
+        async with asyncio.TaskGroup() as group:
+            care = every(_KNOCK_SECONDS, self._take_care, clock=self._clock, name="kernel endpoints")
+            caring = group.create_task(care)
+            try:
+                yield self
+            except Exception as error:  # noqa: BLE001 - raised again below, outside the group, so that it is not wrapped
+                failure = error
+            finally:
+                caring.cancel()
+                if self._lock is not None:
+                    self._lock.close()
+                    self._lock = None
+        if failure is not None:
+            raise failure
 
     def claim(self) -> str:
         """Become the one that sets rules; why that cannot be, or empty."""
@@ -117,12 +144,14 @@ class KernelDataPlane:
         wanted = build_kernel(forwarding, ground or await self.survey(forwarding))
         for instance in wanted.left_out:
             _log.warning("instance is out of the kernel's reach", instance=instance)
-        with _told():
-            self._mark.parent.mkdir(parents=True, exist_ok=True)
-            self._mark.touch()  # before the rules: whoever finds rules must know that they are ours
-            await self._engine.apply(wanted.plan)
-        self._forwarding, self._carried = forwarding, wanted
-        await self._forget_stale()
+        async with self._changing:
+            with _told():
+                self._mark.parent.mkdir(parents=True, exist_ok=True)
+                self._mark.touch()  # before the rules: whoever finds rules must know that they are ours
+                await self._engine.apply(without_dead(wanted.plan, self._pulses.dead))
+            self._forwarding, self._carried = forwarding, wanted
+            self._silent = left_out(wanted.plan, self._pulses.dead)
+            await self._forget_stale()
 
     def present(self) -> bool:
         """Whether rules of ours are in the kernel, or may be."""
@@ -140,12 +169,8 @@ class KernelDataPlane:
             return TrafficCounts()
         with _told():
             live = await self._engine.active_connections()
-            ever = (await self._engine.counters()).endpoints
-        endpoints: dict[tuple[str, InstanceId], ConnectionCounts] = {}
-        for endpoint, instance in carried.instances.items():
-            total = ever[endpoint].connections if endpoint in ever else 0
-            endpoints[endpoint.frontend, instance] = ConnectionCounts(live.get(endpoint, 0), total)
-        return TrafficCounts(_by_listener(carried, endpoints), endpoints)
+            ever = await self._engine.counters()
+        return traffic_counts(carried, live, ever)
 
     async def shed(self, instance_id: InstanceId, count: int, *, listener: str = "") -> int:  # noqa: ARG002 - the interface's
         """None: the kernel's flows go on by themselves."""
@@ -157,21 +182,59 @@ class KernelDataPlane:
             return {"kernel": f"not available: {self.obstacle}" if self.obstacle else "unused"}
         with _told():
             await self._engine.counters()
-        return {"kernel": f"rules of {len(self._carried.plan.frontends)} listeners in force"}
+        facts = {"kernel": f"rules of {len(self._carried.plan.frontends)} listeners in force"}
+        if self._silent:
+            facts["kernel endpoints without answer"] = ", ".join(sorted(map(self._name, self._silent)))
+        return facts
 
     async def drain(self, deadline_seconds: float) -> int:
         """Refuse new connections, wait for open ones, remove the rules; return how many were still open."""
         if not self.present() or self.claim():
             return 0
-        try:
-            left = await self._run_dry(self._clock.monotonic() + deadline_seconds)
-            await self._engine.remove()
-        except NftablesError as error:
-            _log.error("rules stay in the kernel", reason=str(error))
-            return 0
+        async with self._changing:
+            try:
+                left = await self._run_dry(self._clock.monotonic() + deadline_seconds)
+                await self._engine.remove()
+            except NftablesError as error:
+                _log.error("rules stay in the kernel", reason=str(error))
+                return 0
+            self._forwarding, self._carried, self._silent = Forwarding(), Kernel(), frozenset()
         self._mark.unlink(missing_ok=True)
-        self._forwarding, self._carried = Forwarding(), Kernel()
         return left
+
+    async def _take_care(self) -> None:
+        """Leave out endpoints where nobody answers, and delete what changes left behind."""
+        if not self._carried.plan.frontends:
+            return
+        answered = await knock(places_of(self._carried.plan))
+        pulses = feel(self._pulses, answered)
+        if pulses.doubtful:
+            await self._clock.sleep(_DOUBT_SECONDS)
+            again = await knock([place for place, reached in answered.items() if not reached])
+            pulses = feel(pulses, {**answered, **again})
+        self._pulses = pulses
+        async with self._changing:
+            try:
+                await self._leave_out_silent()
+                await self._engine.tidy()
+            except NftablesError as error:
+                _log.warning("the kernel's rules were not brought up to date", reason=str(error))
+
+    async def _leave_out_silent(self) -> None:
+        plan = self._carried.plan
+        silent = left_out(plan, self._pulses.dead)
+        if not plan.frontends or silent == self._silent:
+            return
+        await self._engine.apply(without_dead(plan, self._pulses.dead))
+        for endpoint in silent - self._silent:
+            _log.warning("endpoint does not answer; no new connections", endpoint=self._name(endpoint))
+        for endpoint in self._silent - silent:
+            _log.info("endpoint answers again", endpoint=self._name(endpoint))
+        self._silent = silent
+
+    def _name(self, endpoint: EndpointId) -> str:
+        instance = self._carried.instances.get(endpoint, "?")
+        return f"{endpoint.frontend}: {instance} at {HostPort(endpoint.address, endpoint.port)}"
 
     async def _run_dry(self, deadline: float) -> int:
         frontends = [
@@ -201,15 +264,6 @@ def _told() -> Iterator[None]:
         raise PlaneRefused(f"the kernel's rules: {error}") from error
     except (NftablesError, OSError) as error:
         raise PlaneUnavailable(f"the kernel's rules: {error}") from error
-
-
-def _by_listener(
-    carried: Kernel, endpoints: Mapping[tuple[str, InstanceId], ConnectionCounts]
-) -> dict[str, ConnectionCounts]:
-    sums = {frontend.name: ConnectionCounts() for frontend in carried.plan.frontends}
-    for (name, _), counts in endpoints.items():
-        sums[name] = ConnectionCounts(sums[name].active + counts.active, sums[name].total + counts.total)
-    return sums
 
 
 def _hosts(forwarding: Forwarding) -> set[str]:
