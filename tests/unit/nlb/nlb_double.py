@@ -18,6 +18,7 @@ from marchproxy.model.route import Route, RouteId, RouteMatch, VersionWeight
 from marchproxy.model.state import DesiredState
 from marchproxy.nlb.api import Desk, NlbApi, VersionsApi
 from marchproxy.nlb.dataplane.plane import (
+    Choice,
     ConnectionCounts,
     Forwarding,
     PlaneRefused,
@@ -57,13 +58,15 @@ class PlaneDouble:
         self.refusal = ""
         self.away = False
         self.connections: dict[str, int] = {}
+        self.failures: dict[str, int] = {}
+        self.chosen: dict[str, Choice] = {}
         self.closable = 1000  # at once
 
     def check(self, listeners):
         return ()
 
     def choices(self):
-        return {}
+        return self.chosen
 
     async def apply(self, forwarding):
         if self.away:
@@ -73,7 +76,10 @@ class PlaneDouble:
         self.applied.append(forwarding)
 
     async def counts(self, *, max_age=1.0):
-        endpoints = {("web", key): ConnectionCounts(count, count) for key, count in self.connections.items()}
+        endpoints = {
+            ("web", key): ConnectionCounts(count, count, self.failures.get(key, 0))
+            for key, count in self.connections.items()
+        }
         total = sum(self.connections.values())
         return TrafficCounts({"web": ConnectionCounts(total, total)}, endpoints)
 

@@ -56,8 +56,12 @@ class Rollouts:
             await self._core.reweigh(lambda world: self._shifted(world, version, percent, target))
 
     async def roll_back(self, version: Version, target: str = "") -> tuple[Version, Version]:
-        """Give everything to `version`, or, when empty, to the one before the last shift; (from, to). Raises Refused."""
+        """Give everything to `version`, or, when empty, to the one before the last shift; (from, to). Raises Refused.
+
+        Without any name it is the last shift that is rolled back, on the listeners that it was about.
+        """
         async with self._turn:
+            target = target or ("" if version else self._core.world.progress.last_target())
             before = self.split(target)
             shift = self._core.world.progress.shift_of(target)
             wanted = version or (shift.baseline if shift else Version(""))

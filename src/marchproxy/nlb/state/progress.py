@@ -21,6 +21,10 @@ class Progress:
         """The traffic shift on a listener, or the one on all of them."""
         return self.shifts.get(target) or self.shifts.get("")
 
+    def last_target(self) -> str:
+        """What the shift that began last was about; empty: all listeners, or there was none."""
+        return max(self.shifts, key=lambda target: self.shifts[target].started_at, default="")
+
     def with_shift(self, target: str, shift: Shift) -> "Progress":
         """With a traffic shift noted."""
         return replace(self, shifts={**self.shifts, target: shift})

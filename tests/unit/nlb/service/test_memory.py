@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from marchproxy.model.judging import RolloutLimits
 from marchproxy.model.listener import Listener
 from marchproxy.model.module import (
     HealthStatus,
@@ -16,10 +17,14 @@ from marchproxy.model.module import (
     Version,
 )
 from marchproxy.model.plan import Verdict
+from marchproxy.model.ramp import Ramp, Shift
+from marchproxy.model.rollout import Decision, Rollout
+from marchproxy.model.rollout import Verdict as Ruling
 from marchproxy.model.route import BackendRef, PoolName, Route, RouteId, RouteMatch
 from marchproxy.model.state import DesiredState
 from marchproxy.nlb.service.memory import Saved, Saver, dump, load, parse
 from marchproxy.nlb.state.member import Member, Moment
+from marchproxy.nlb.state.progress import Progress
 from marchproxy.nlb.state.table import Entry, RoutingTable
 from marchproxy.nlb.state.verdicts import Answer
 
@@ -41,17 +46,26 @@ SAVED = Saved(
     answers={(ALB.instance_id, "web"): ANSWER},
     desired=DesiredState(listeners=(Listener("web", "127.0.0.1", 8000),)),
     base="abc",
+    checksum="def",
+    progress=Progress(
+        modified=True,
+        shifts={"web": Shift(Version("v1"), NOW.wall)},
+        ramps={
+            "web": Ramp(
+                Rollout(
+                    Version("v2"), 5, "web", decisions=(Decision(NOW.wall, Ruling.ADVANCED, "started", 0, 5),)
+                ),
+                RolloutLimits(steps=(5, 25)),
+                NOW.wall,
+            )
+        },
+    ),
 )
 
 
 def test_what_was_saved_comes_back():
     back = parse(dump(SAVED), NOW)
-    assert (back.members, back.table, back.desired, back.base) == (
-        SAVED.members,
-        SAVED.table,
-        SAVED.desired,
-        SAVED.base,
-    )
+    assert replace(back, answers={}) == replace(SAVED, answers={})
     ((key, answer),) = back.answers.items()
     assert key == (ALB.instance_id, "web")
     assert answer.verdict == ANSWER.verdict
