@@ -3,10 +3,12 @@
 Instances and hosts are judged apart; this is about what the document says.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import assert_never
 
+from marchproxy.model.keeping import limit_obstacles
 from marchproxy.model.kernel import kernel_limits
+from marchproxy.model.limit import RateLimit
 from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.problem import Problem
 from marchproxy.model.sharing import Port, Sharing
@@ -26,28 +28,23 @@ def wanted_planes(port: Port) -> tuple[DataPlaneKind, ...]:
     return tuple(kind for kind in PLANES[port.sharing] if wish in {DataPlaneKind.AUTO, kind})
 
 
-def able_planes(port: Port, *, per_client: bool = False) -> tuple[DataPlaneKind, ...]:
-    """Those of `wanted_planes` that do all that its listeners ask for; `per_client`: a limit counts single clients."""
+def able_planes(port: Port, limits: Sequence[RateLimit] = ()) -> tuple[DataPlaneKind, ...]:
+    """Those of `wanted_planes` that do all that its listeners ask for, and keep the limits (those that are on)."""
     return tuple(
         kind
         for kind in wanted_planes(port)
-        if not any(
-            limit
-            for listener in port.listeners
-            for limit in plane_limits(kind, listener, per_client=per_client)
-        )
+        if not any(limit for listener in port.listeners for limit in plane_limits(kind, listener))
+        and not any(limit_obstacles(kind, limits, port))
     )
 
 
-def plane_limits(
-    kind: DataPlaneKind, listener: Listener, path: str = "", *, per_client: bool = False
-) -> Iterator[Problem]:
+def plane_limits(kind: DataPlaneKind, listener: Listener, path: str = "") -> Iterator[Problem]:
     """Everything that keeps a data plane (not AUTO) from carrying it as it is written; `path` is the listener's."""
     match kind:
         case DataPlaneKind.KERNEL:
             yield from kernel_limits(listener, path)
         case DataPlaneKind.ENVOY:
-            yield from _envoy_limits(listener, path, per_client=per_client)
+            yield from _envoy_limits(listener, path)
         case DataPlaneKind.DETECT:
             yield from _detect_limits(listener, path)
         case DataPlaneKind.AUTO:
@@ -56,14 +53,12 @@ def plane_limits(
             assert_never(kind)
 
 
-def _envoy_limits(listener: Listener, path: str, *, per_client: bool) -> Iterator[Problem]:
+def _envoy_limits(listener: Listener, path: str) -> Iterator[Problem]:
     if listener.max_connections_per_source:
         yield Problem(
             f"{path}.max_connections_per_source",
             "Envoy cannot count connections by source; use data_plane kernel or detect",
         )
-    if per_client:
-        yield Problem(f"{path}.data_plane", "Envoy cannot count each client by itself")
 
 
 def _detect_limits(listener: Listener, path: str) -> Iterator[Problem]:

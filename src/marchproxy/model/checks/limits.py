@@ -1,15 +1,16 @@
 """Checks of rate limits: their rates, and what they count."""
 
-from collections.abc import Container, Hashable, Iterator, Sequence
+from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 
-from marchproxy.model.limit import LimitScope, RateLimit
+from marchproxy.model.keeping import limit_obstacles
+from marchproxy.model.limit import NLB_SCOPES, LimitScope, RateLimit
 from marchproxy.model.listener import Listener
 from marchproxy.model.module import ModuleType
 from marchproxy.model.planes import able_planes
 from marchproxy.model.problem import Problem
 from marchproxy.model.route import Route
 from marchproxy.model.rules import check_name, duplicates, known
-from marchproxy.model.sharing import share
+from marchproxy.model.sharing import Port, share
 
 _TYPES = frozenset(kind.value for kind in ModuleType)
 
@@ -22,13 +23,14 @@ def check_limits(
     yield from duplicates("rate_limits", "target", limits, _target)
     route_ids = frozenset(str(route.route_id) for route in routes)
     names = frozenset(listener.name for listener in listeners)
+    ports = share(listeners)
     for index, limit in enumerate(limits):
         path = f"rate_limits[{index}]"
         yield from check_limit(limit, route_ids, path)
         if limit.scope is LimitScope.LISTENER and limit.subject not in names:
             yield Problem(f"{path}.target", f'no listener "{limit.subject}"{known(names)}')
-        if limit.scope is LimitScope.CLIENT and limit.enabled:
-            yield from _check_planes(listeners, f"{path}.target")
+        if limit.scope in NLB_SCOPES and limit.enabled:
+            yield from _check_planes(limit, ports, f"{path}.target")
 
 
 def check_limit(limit: RateLimit, route_ids: Container[str], path: str) -> Iterator[Problem]:
@@ -68,20 +70,14 @@ def _check_target(limit: RateLimit, route_ids: Container[str], path: str) -> Ite
             return
 
 
-def _check_planes(listeners: Sequence[Listener], path: str) -> Iterator[Problem]:
-    """A limit on each client holds at every port, so no port may be left to a data plane that cannot count so."""
-    unable = [
-        port.first.name
-        for port in share(listeners)
-        if able_planes(port) and not able_planes(port, per_client=True)
-    ]
-    if unable:
-        names = ", ".join(f'"{name}"' for name in unable[:4]) + (", …" if len(unable) > 4 else "")
-        yield Problem(
-            path,
-            f"Envoy carries {names} and cannot count each client by itself; "
-            "limit source:CIDR, or let the kernel or the detect data plane carry them",
-        )
+def _check_planes(limit: RateLimit, ports: Iterable[Port], path: str) -> Iterator[Problem]:
+    """A limit holds at every port that it concerns, so none may be left to a data plane that cannot keep it."""
+    for port in ports:
+        able = able_planes(port)  # none: told where the listener stands
+        obstacles = [next(iter(limit_obstacles(kind, [limit], port)), "") for kind in able]
+        if obstacles and all(obstacles):
+            yield Problem(path, obstacles[0])
+            return  # once is enough: one remedy may serve all ports
 
 
 def _target(limit: RateLimit) -> Hashable:

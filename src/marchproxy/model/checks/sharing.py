@@ -63,9 +63,9 @@ def check_choosing(listeners: Sequence[Listener], routes: Sequence[Route]) -> It
     """Faults of routes that are to tell listeners apart, by something that is not looked at for that."""
     ports = [port for port in share(listeners) if port.sharing is Sharing.REQUEST]
     for index, route in enumerate(routes):
-        anybody = replace(route, sources=(), source_port=0)
-        if route == anybody:
+        if not route.sources and not route.source_port:
             continue
+        anybody = replace(route, sources=(), source_port=0)
         port = next((port for port in ports if listener_for(port, anybody) is not None), None)
         if port is not None:
             yield Problem(

@@ -1,17 +1,22 @@
 """What a rate limit may count."""
 
+from dataclasses import replace
+
 import pytest
 
 from marchproxy.model.checks import check_limits
 from marchproxy.model.limit import LimitScope, RateLimit
 from marchproxy.model.listener import DataPlaneKind, Listener
-from marchproxy.model.module import Protocol
+from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.model.route import Route
 
 ROUTES = (Route("shop"),)
 RAW = Listener("raw", "0.0.0.0", 1, Protocol.TCP)
 ENVOY = Listener("web", "0.0.0.0", 80, data_plane=DataPlaneKind.ENVOY)
-HTTP = (Listener("a", "0.0.0.0", 81), Listener("b", "0.0.0.0", 81))
+HTTP = (Listener("a", "::", 81), Listener("b", "::", 81, module_type=ModuleType.AILB))
+DNS = Listener("dns", "0.0.0.0", 53, Protocol.UDP, data_plane=DataPlaneKind.ENVOY)
+BOUNDED = replace(ENVOY, name="bounded", host="2001:db8::1", max_connections=9)
+MORE = (DNS, BOUNDED, *HTTP)
 
 
 def limits(*targets, **more):
@@ -44,6 +49,7 @@ def test_a_target_says_what_is_counted(target, scope, subject, network):
     ("targets", "listeners"),
     [
         (("*", "shop", "listener:web", "module:alb", "source:::/0", "source:10.0.0.1"), (ENVOY, RAW)),
+        (("listener:a", "source:::/0"), HTTP),
         (("client:0.0.0.0/0", "client:10.0.0.0/8"), (RAW,)),
         (("source:10.0.0.0/8", "client:10.0.0.0/8"), ()),
     ],
@@ -63,7 +69,6 @@ def test_sound_limits(targets, listeners):
         (("source:",), "[0].target", '"" is not an IP network'),
         (("source:10.1.0.0/8", "source:10.2.0.0/8"), "[1].target", "the same as rate_limits[0].target"),
         (("source:::1", "source:0::1/128"), "[1].target", "the same as rate_limits[0].target"),
-        (("client:10.0.0.0/8",), "[0].target", 'Envoy carries "web" and cannot count each client by itself'),
     ],
 )  # fmt: skip
 def test_each_fault_is_told_once_at_its_path(targets, path, message):
@@ -72,11 +77,28 @@ def test_each_fault_is_told_once_at_its_path(targets, path, message):
     assert message in problem.message
 
 
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("listener:dns", "Envoy does not limit UDP; use data_plane kernel"),
+        ("source:2001:db8::/32", "Envoy does not keep max_connections beside source: limits"),
+        ("listener:b", 'limit listener "a", or requests in the module'),
+        ("module:ailb", "connections to [::]:81 are not one module's alone"),
+        ("client:10.0.0.0/8", 'rate limit "l0" at listener "web": Envoy does not count each client; use'),
+    ],
+)  # fmt: skip
+def test_a_limit_that_no_data_plane_keeps_is_told_once(target, message):
+    (problem,) = check_limits(limits(target), ROUTES, (ENVOY, RAW, *MORE))
+    assert problem.path == "rate_limits[0].target"
+    assert message in problem.message
+
+
 def test_a_limit_that_is_off_asks_nothing_of_a_data_plane():
     assert list(check_limits(limits("client:10.0.0.0/8", enabled=False), ROUTES, (ENVOY,))) == []
 
 
 def test_a_port_that_nobody_can_carry_is_told_where_it_stands():
-    assert list(check_limits(limits("client:10.0.0.0/8"), ROUTES, HTTP)) != []  # by request: Envoy's
+    assert list(check_limits(limits("client:::/0"), ROUTES, HTTP)) != []  # by request: Envoy's
+    assert list(check_limits(limits("client:0.0.0.0/0"), ROUTES, HTTP)) == []  # who does not come there
     nobody = [Listener(name, "0.0.0.0", 81, data_plane=DataPlaneKind.KERNEL) for name in "ab"]
     assert list(check_limits(limits("client:10.0.0.0/8"), ROUTES, nobody)) == []
