@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marchproxy.contract.document import LARGEST_DOCUMENT, checksum, decode, encode
-from marchproxy.model.checks import check_state
+from marchproxy.model.checks import check_listeners, check_state
 from marchproxy.model.limit import RateLimit
-from marchproxy.model.listener import Listener
+from marchproxy.model.listener import DataPlaneKind, Listener, TlsTermination
 from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.model.pool import BackendPool, BalancePolicy, Endpoint, HealthCheck
 from marchproxy.model.problem import InvalidValue
@@ -59,14 +59,36 @@ def shares(draw, names):
     return list(zip(chosen, split(100, proportions), strict=True))
 
 
+NETWORKS = distinct(st.sampled_from(["10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "::ffff:0:0/96"]))
+ALPN = distinct(st.sampled_from(["h2", "http/1.1", "acme-tls/1", "x'y"]))
+TLS = st.builds(TlsTermination, st.just("/c.pem"), st.just("/k é.pem"), st.sampled_from(["", "/ca"]), ALPN)
+FEATURES = st.fixed_dictionaries(
+    {},
+    optional={
+        "server_names": distinct(st.sampled_from(["a.example", "*.B.example", "c"])),
+        "alpn": ALPN,
+        "tls": TLS,
+        "allow": NETWORKS,
+        "deny": NETWORKS,
+        "max_connections": st.integers(0, 2**31 - 1),
+        "max_connections_per_source": st.just(0) | st.integers(0, 2**31 - 1),
+        "proxy_protocol": st.booleans(),
+        "trusted_proxies": NETWORKS,
+        "data_plane": st.sampled_from(DataPlaneKind),
+    },
+)
+
+
 @st.composite
 def listeners(draw, name, port):
     versions = sorted(draw(shares(["v1", "v2", "v3.1"])))
-    return Listener(
+    plain = Listener(
         name, draw(st.sampled_from(["127.0.0.1", "0.0.0.0", "::1"])), port, draw(st.sampled_from(Protocol)),
         draw(st.sampled_from(ModuleType)), draw(st.sampled_from(BalancePolicy)),
         tuple(VersionWeight(version, weight) for version, weight in versions), draw(SECONDS),
     )  # fmt: skip
+    special = replace(plain, **draw(FEATURES))
+    return plain if any(check_listeners([special])) else special
 
 
 @st.composite

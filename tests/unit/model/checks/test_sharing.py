@@ -3,14 +3,17 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from marchproxy.model.checks import check_listeners
 from marchproxy.model.checks.sharing import check_choosing
+from marchproxy.model.hello import claims, find_by_hello
 from marchproxy.model.listener import DataPlaneKind, Listener, TlsTermination
 from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.model.planes import able_planes
 from marchproxy.model.route import Route
-from marchproxy.model.sharing import Sharing, share
+from marchproxy.model.sharing import Sharing, Speech, share, speech_of
 
 TLS = TlsTermination("/c.pem", "/k.pem")
 
@@ -137,3 +140,35 @@ ROUTE = Route("r", module_type=ModuleType.AILB)
 def test_clients_do_not_tell_listeners_apart(group, route, path):
     problems = list(check_choosing(at(*group), [route]))
     assert [problem.path for problem in problems] == ([path] if path else [])
+
+
+ANY = st.builds(
+    Listener,
+    st.just(""),
+    st.just("0.0.0.0"),
+    st.sampled_from([1, 2]),
+    st.sampled_from(Protocol),
+    st.sampled_from([ModuleType.ALB, ModuleType.AILB]),
+    server_names=st.sampled_from([(), ("a",), ("a", "b"), ("*.a",)]),
+    alpn=st.sampled_from([(), ("h2",), ("h2", "x")]),
+    tls=st.sampled_from([None, TLS]),
+    data_plane=st.sampled_from([DataPlaneKind.AUTO, *DataPlaneKind]),
+    max_connections_per_source=st.sampled_from([0, 0, 1]),
+)
+
+
+@given(st.lists(ANY, min_size=1, max_size=4))
+def test_what_is_sound_is_told_apart_and_carried(listeners):
+    listeners = at(*listeners)
+    if any(check_listeners(listeners)):
+        return
+    for port in share(listeners):
+        assert able_planes(port)
+        if port.sharing in {Sharing.HELLO, Sharing.BYTES}:
+            # every listener is somebody's: what it claims finds it, and only it
+            in_tls = [item for item in port.listeners if speech_of(item) is Speech.TLS]
+            for item in in_tls:
+                for name, protocol in claims(item):
+                    assert find_by_hello(in_tls, name.replace("*", "x"), [protocol]) is item
+            others = [speech_of(item) for item in port.listeners if item not in in_tls]
+            assert len(others) == len(set(others))
