@@ -12,14 +12,11 @@ import grpc
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 from marchproxy.contract.pb.module_pb2_grpc import ModuleServiceServicer, add_ModuleServiceServicer_to_server
 from marchproxy.contract.pb.nlb_pb2_grpc import NLBServiceStub
+from tests.ports import free_port
+
+__all__ = ["Service", "TinyModule", "free_port", "modules", "read_proxy_v2"]
 
 _SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Service(ModuleServiceServicer):
@@ -59,12 +56,13 @@ class TinyModule:
     traffic_port: int = 0
     registration_id: str = ""
     registrations: int = 0
+    server: grpc.aio.Server | None = None
     seen: Counter = field(default_factory=Counter)
     connections: set = field(default_factory=set)
 
     @asynccontextmanager
     async def running(self):
-        server = grpc.aio.server()
+        server = self.server = grpc.aio.server()
         add_ModuleServiceServicer_to_server(self.service, server)
         self.grpc_port = server.add_insecure_port("127.0.0.1:0")
         await server.start()

@@ -51,7 +51,9 @@ def failures(before: TrafficCounts, now: TrafficCounts, listeners: Collection[st
     nothing = ConnectionCounts()
     old = sum((before.listeners.get(name, nothing) for name in listeners), nothing)
     new = sum((now.listeners.get(name, nothing) for name in listeners), nothing)
-    return Failures(connects, failed_percent(old, new) or 0.0)
+    # those that reached nobody were accepted like all others
+    accepted, failed = new.total - old.total, new.failed - old.failed
+    return Failures(connects, 100 * failed / accepted if accepted >= failed > 0 else 0.0)
 
 
 def observe(

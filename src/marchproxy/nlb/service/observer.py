@@ -9,8 +9,8 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.model.module import InstanceId
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.series import Frame, Point, Series
-from marchproxy.nlb.dataplane.plane import DataPlane, PlaneUnavailable, TrafficCounts
-from marchproxy.nlb.rules.connects import trouble
+from marchproxy.nlb.dataplane.plane import ConnectionCounts, DataPlane, PlaneUnavailable, TrafficCounts
+from marchproxy.nlb.rules.connects import Record, begin, look
 from marchproxy.nlb.service.core import Core
 from marchproxy.nlb.state.member import Member, Stats, Trouble
 
@@ -21,7 +21,6 @@ _MODULE_FRAMES = 360
 _MOST_POINTS = 200  # of one report: what a module may make us keep
 _MOST_GONE = 100
 _GONE_SECONDS = 3600.0
-_TROUBLE_SECONDS = 60.0
 _LATEST_FRAMES = 8
 
 _STAT_POINTS = (
@@ -63,8 +62,8 @@ class Observer:
 
     def __init__(self, plane: DataPlane, core: Core, clock: Clock) -> None:
         self.last = TrafficCounts()
-        self._sampled = TrafficCounts()
-        self._failing: dict[InstanceId, float] = {}
+        self._connects: dict[InstanceId, Record] = {}
+        self._sampled = False
         self._members: Mapping[InstanceId, Member] = {}
         self._gone: deque[Gone] = deque(maxlen=_MOST_GONE)
         self._plane = plane
@@ -95,7 +94,6 @@ class Observer:
         counts = await self.counts()
         self._own.record(Frame(self._clock.now().timestamp(), tuple(self._points(counts))))
         self._note_troubles(counts)
-        self._sampled = counts
         members = self._core.world.registry.members
         now = self._clock.monotonic()
         self._gone.extend(Gone(self._members[key], now) for key in self._members.keys() - members.keys())
@@ -150,20 +148,16 @@ class Observer:
         return self._modules.setdefault(instance_id, Series(_MODULE_FRAMES))
 
     def _note_troubles(self, counts: TrafficCounts) -> None:
-        """Mark the instances whose endpoints the data plane cannot reach; without news a mark wears off."""
-        now = self._clock.monotonic()
+        """Mark the instances whose endpoints the data plane cannot reach."""
+        now, known = self._clock.monotonic(), self._connects
+        self._connects = {}
         for key in tuple(self._core.world.registry.members):
-            after = counts.of_instance(key)
-            before = self._sampled.of_instance(key)
-            reason = trouble(before, after) if before and after else None
-            if reason:
-                self._failing[key] = now
-            elif reason is None and now - self._failing.get(key, now) >= _TROUBLE_SECONDS:
-                reason = ""
-            if reason is not None:
-                self._core.note_trouble(key, Trouble.CONNECTS, reason)
-        members = self._core.world.registry.members
-        self._failing = {key: at for key, at in self._failing.items() if key in members}
+            if (seen := counts.of_instance(key)) is not None:
+                # a newcomer's counts begin with it; at our first look there may be those of a process before this one
+                record = known.get(key) or begin(ConnectionCounts() if self._sampled else seen, now)
+                self._connects[key], words = look(record, seen, now)
+                self._core.note_trouble(key, Trouble.CONNECTS, words)
+        self._sampled = True
 
     def _points(self, counts: TrafficCounts) -> Iterator[Point]:
         for name, listener in counts.listeners.items():

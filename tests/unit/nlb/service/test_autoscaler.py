@@ -210,7 +210,7 @@ async def test_fewer_instances_may_take_their_drain(rig):
 @pytest.mark.parametrize(
     "counts",
     [
-        TrafficCounts({}, {("web", InstanceId("a")): ConnectionCounts(total=10, failed=2)}),
+        TrafficCounts({}, {("web", InstanceId("a")): ConnectionCounts(total=8, failed=2)}),
         TrafficCounts({"web": ConnectionCounts(total=10, failed=2)}),
     ],
     ids=["connects to an instance", "connections that reached nobody"],
