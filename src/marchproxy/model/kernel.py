@@ -18,6 +18,7 @@ def kernel_limits(listener: Listener, path: str = "") -> Iterator[Problem]:
     if listener.idle_timeout not in {0.0, DEFAULT_IDLE_TIMEOUT}:
         yield Problem(f"{path}.idle_timeout", "the kernel has no idle timeout by listener; leave it out")
     yield from _needs_bytes(listener, path)
+    yield from _other_family(listener, path)
     if listener.max_connections:
         yield Problem(
             f"{path}.max_connections",
@@ -40,6 +41,21 @@ def _needs_bytes(listener: Listener, path: str) -> Iterator[Problem]:
     for key, value in asked.items():
         if value:
             yield Problem(f"{path}.{key}", "the kernel does not look into connections; use data_plane envoy")
+
+
+def _other_family(listener: Listener, path: str) -> Iterator[Problem]:
+    """Its rules are of one IP version; an `allow` of which nothing is left would let everybody in."""
+    version = _version(listener.host)
+    for key, networks in (("allow", listener.allow), ("deny", listener.deny)):
+        if any(_version(network) != version for network in networks):
+            yield Problem(
+                f"{path}.{key}",
+                f"at {listener.host} the kernel forwards IPv{version} and cannot compare it with other networks",
+            )
+
+
+def _version(address: str) -> int:
+    return 6 if ":" in address else 4
 
 
 def _is_loopback(host: str) -> bool:

@@ -74,6 +74,8 @@ FAULTS = [
     (replace(KERNEL, server_names=("a",)), "server_names", "the kernel does not look into"),
     (replace(KERNEL, alpn=("h2",)), "alpn", "the kernel does not look into"),
     (replace(KERNEL, proxy_protocol=True), "proxy_protocol", "the kernel does not look into"),
+    (replace(KERNEL, allow=("10.0.0.0/8", "fd00::/8")), "allow", "at 0.0.0.0 the kernel forwards IPv4"),
+    (replace(KERNEL, host="::", deny=("10.0.0.9",)), "deny", "at :: the kernel forwards IPv6"),
     (replace(KERNEL, max_connections=1), "max_connections", "by source only; use max_connections_per_source"),
     (replace(KERNEL, balance=BalancePolicy.LEAST_CONNECTIONS), "balance", "cannot choose by open connections"),
     (replace(KERNEL, idle_timeout=5.0), "idle_timeout", "the kernel has no idle timeout"),
