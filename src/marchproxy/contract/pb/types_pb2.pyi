@@ -904,7 +904,9 @@ Global___BackendPool: _TypeAlias = BackendPool  # noqa: Y015
 
 @_typing.final
 class RateLimit(_message.Message):
-    """A bound on requests per time. Of the three rates, those that are not 0 all hold."""
+    """A bound on requests per time, or on new connections where the router keeps it. Of the rates, those that are not 0 all
+    hold.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -939,7 +941,9 @@ class RateLimit(_message.Message):
     limit_id: _builtins.str
     """Unique name."""
     target: _builtins.str
-    """What it applies to: a route_id, or "*" for the whole module."""
+    """What it applies to. Kept by modules: a route_id, or "*" for the whole module. Kept by the router: "listener:NAME",
+    "module:TYPE", "source:CIDR" (all its clients together), "client:CIDR" (each of its clients).
+    """
     requests_per_second: _builtins.int
     """Requests per second; 0: no bound."""
     requests_per_minute: _builtins.int
