@@ -1,15 +1,20 @@
-"""Changes to a running system: the same call to every ALB, and what each answered."""
+"""Changes to a running system: the same call to every ALB, or one to the NLB, and what was answered."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import typer
 
 from marchproxy.cli.client import CallFailed, connected
+from marchproxy.contract.convert.times import seconds_to_pb
 from marchproxy.contract.pb import module_pb2, types_pb2
+from marchproxy.model.judging import RolloutLimits
 
 if TYPE_CHECKING:
     from marchproxy.contract.pb.module_pb2_grpc import ModuleServiceAsyncStub
+
+_LIMITS = RolloutLimits()
 
 
 class Answer(Protocol):
@@ -49,9 +54,45 @@ async def change_all(nlb: str, change: Change) -> bool:
         return done
 
 
-def set_weight(version: str, percent: int, route: str) -> Change:
-    """Give a version of the backends its share; `route` empty: on every route that has it."""
-    request = module_pb2.SetTrafficWeightRequest(version=version, weight=percent, route_id=route)
+async def change_nlb(nlb: str, change: Change) -> bool:
+    """Make the change of versions on the NLB itself and print what it said; whether it did it. Raises CallFailed."""
+    async with connected(nlb) as client:
+        answer = await client.nlb_versions(change)
+        return _say("nlb", answer.message if answer.success else answer.error.message, success=answer.success)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What a change of versions is about: backend pools on a route (empty: on all), or modules behind a listener.
+
+    `listener`: its name, `*` for every one; empty: it is about backend pools.
+    """
+
+    route: str = ""
+    listener: str = ""
+
+    @property
+    def target(self) -> str:
+        """The `route_id` of the request."""
+        return self.listener.removeprefix("*") or self.route
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a version is promoted: `step` points at a time, or by `steps`, or, when both are empty, at once.
+
+    `interval` in seconds between two steps, `min_requests` that each must have seen.
+    """
+
+    step: int = 0
+    steps: tuple[int, ...] = ()
+    interval: float = _LIMITS.interval
+    min_requests: int = _LIMITS.min_requests
+
+
+def set_weight(version: str, percent: int, where: Where) -> Change:
+    """Give a version its share."""
+    request = module_pb2.SetTrafficWeightRequest(version=version, weight=percent, route_id=where.target)
     return lambda stub, left: stub.SetTrafficWeight(request, timeout=left)
 
 
@@ -63,16 +104,27 @@ def set_limit(route: str, rate: int, burst: int) -> Change:
     return lambda stub, left: stub.ApplyRateLimit(request, timeout=left)
 
 
-def roll_back(version: str, route: str) -> Change:
+def roll_back(version: str, where: Where) -> Change:
     """Give everything back to a version; empty: the one before the last shift."""
-    request = module_pb2.RollbackRequest(target_version=version, route_id=route)
+    request = module_pb2.RollbackRequest(target_version=version, route_id=where.target)
     return lambda stub, left: stub.Rollback(request, timeout=left)
 
 
-def promote(version: str, route: str, *, step: int) -> Change:
-    """Give a version everything: at once (`step` 0), or so many points at a time while it keeps to its limits."""
+def promote(version: str, where: Where, pace: Pace) -> Change:
+    """Give a version everything: at once, or in steps while it keeps to its limits."""
+    analysis = types_pb2.RolloutAnalysis(
+        interval=seconds_to_pb(pace.interval),
+        min_requests=pace.min_requests,
+        max_error_percent=_LIMITS.max_error_percent,
+        max_error_increase_percent=_LIMITS.max_error_increase_percent,
+    )
     request = module_pb2.PromoteVersionRequest(
-        version=version, route_id=route, immediate=step == 0, promotion_rate=step
+        version=version,
+        route_id=where.target,
+        immediate=not pace.step and not pace.steps,
+        promotion_rate=pace.step,
+        steps=pace.steps,
+        analysis=analysis,
     )
     return lambda stub, left: stub.PromoteVersion(request, timeout=left)
 

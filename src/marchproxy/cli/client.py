@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 _SECONDS = 10.0
+_THE_NLB = (
+    "the NLB: is it running (marchproxy up FILE)? Its address is `nlb.grpc` of its file; "
+    "give it with --nlb or $MARCHPROXY_NLB"
+)
 
 
 class CallFailed(Exception):
@@ -36,11 +40,13 @@ class Client:
         self, invoke: "Callable[[NLBServiceAsyncStub, float], Awaitable[R]]", *, timeout: float = _SECONDS
     ) -> R:
         """Call the NLB; `timeout` in seconds."""
-        remedy = (
-            "is it running (marchproxy up FILE)? Its address is `nlb.grpc` of its file; "
-            "give it with --nlb or $MARCHPROXY_NLB"
-        )
-        return await self._call(self.nlb_address, _nlb_stub, invoke, timeout, f"the NLB: {remedy}")
+        return await self._call(self.nlb_address, _nlb_stub, invoke, timeout, _THE_NLB)
+
+    async def nlb_versions(
+        self, invoke: "Callable[[ModuleServiceAsyncStub, float], Awaitable[R]]", *, timeout: float = _SECONDS
+    ) -> R:
+        """Call what the NLB itself answers of ModuleService: the RPCs about versions; `timeout` in seconds."""
+        return await self._call(self.nlb_address, _module_stub, invoke, timeout, _THE_NLB)
 
     async def module(
         self,

@@ -11,7 +11,7 @@ from marchproxy import __version__
 from marchproxy.cli.look.subject import Subject
 
 if TYPE_CHECKING:
-    from marchproxy.cli.change import Change
+    from marchproxy.cli.change import Change, Where
 
 _HELP = """One load balancer for TCP, HTTP, databases, LLM inference and live video.
 
@@ -44,6 +44,13 @@ Leash = Annotated[int | None, typer.Option("--leash", hidden=True, help="End wit
 Nlb = Annotated[str, typer.Option("--nlb", envvar="MARCHPROXY_NLB", help="The NLB's gRPC address.")]
 OnRoute = Annotated[
     str, typer.Option("--route", help="Only this route. Default: every route that knows the version.")
+]
+OnListener = Annotated[
+    str,
+    typer.Option(
+        "--listener",
+        help="Versions of the modules behind this listener of the NLB (* for all), not of backend pools.",
+    ),
 ]
 DEFAULT_NLB = "127.0.0.1:50050"
 
@@ -152,7 +159,7 @@ def get(
         bool, typer.Option("--watch", "-w", help="Again every two seconds, until Ctrl-C.")
     ] = False,
 ) -> None:
-    """List what a running system has: its modules, routes, listeners, limits, scaling decisions, traffic, backends."""
+    """List what a running system has: its modules, routes, listeners, limits, scaling, rollouts, traffic, backends."""
     from marchproxy.cli.look.get import show
     from marchproxy.cli.running import run_client
 
@@ -200,17 +207,19 @@ def explain(
 
 @change.command("weight")
 def set_weight(
-    version: Annotated[str, typer.Argument(help="A version of the backend pools, such as v2.")],
+    version: Annotated[str, typer.Argument(help="A version, such as v2.")],
     percent: Annotated[
         int, typer.Argument(min=0, max=100, help="Its share; the others keep their proportions.")
     ],
     route: OnRoute = "",
+    listener: OnListener = "",
     nlb: Nlb = DEFAULT_NLB,
 ) -> None:
-    """Give a version of the backends its share of the traffic."""
+    """Give a version of the backends, or of the modules behind a listener, its share of the traffic."""
     from marchproxy.cli.change import set_weight as weight
 
-    _change(nlb, weight(version, percent, route))
+    where = _where(route, listener)
+    _change(nlb, weight(version, percent, where), where)
 
 
 @change.command("limit")
@@ -234,34 +243,61 @@ def rollback(
         str, typer.Argument(help="Which version; default: the one before the last shift.")
     ] = "",
     route: OnRoute = "",
+    listener: OnListener = "",
     nlb: Nlb = DEFAULT_NLB,
 ) -> None:
     """Give all traffic back to an earlier version, and end a promotion."""
     from marchproxy.cli.change import roll_back
 
-    _change(nlb, roll_back(version, route))
+    where = _where(route, listener)
+    _change(nlb, roll_back(version, where), where)
 
 
 @app.command(rich_help_panel=CHANGE)
 def promote(
-    version: Annotated[str, typer.Argument(help="A version of the backend pools, such as v2.")],
+    version: Annotated[str, typer.Argument(help="A version, such as v2.")],
     step: Annotated[
         int, typer.Option("--step", min=0, max=100, help="Points at a time, watched; 0: everything at once.")
     ] = 0,
+    steps: Annotated[str, typer.Option("--steps", help="Shares one after the other: 5,25,50,100.")] = "",
+    interval: Annotated[float, typer.Option("--interval", min=0.5, help="Seconds between two steps.")] = 60.0,
+    min_requests: Annotated[
+        int,
+        typer.Option("--min-requests", min=1, help="Requests that a step must have seen; without, it waits."),
+    ] = 20,
     route: OnRoute = "",
+    listener: OnListener = "",
     nlb: Nlb = DEFAULT_NLB,
 ) -> None:
-    """Give a version all traffic: at once, or in steps for as long as its errors and latency allow."""
+    """Give a version all traffic: at once, or in steps for as long as it does no worse than the others.
+
+    `marchproxy get rollouts` shows where it stands, and each decision with its numbers.
+    """
+    from marchproxy.cli.change import Pace
     from marchproxy.cli.change import promote as promotion
 
-    _change(nlb, promotion(version, route, step=step))
+    try:
+        shares = tuple(int(share) for share in steps.split(",")) if steps else ()
+    except ValueError as error:
+        raise typer.BadParameter(f"{steps}: shares are whole percent, as in 5,25,50,100") from error
+    where = _where(route, listener)
+    _change(nlb, promotion(version, where, Pace(step, shares, interval, min_requests)), where)
 
 
-def _change(nlb: str, wanted: "Change") -> None:
-    from marchproxy.cli.change import change_all
+def _where(route: str, listener: str) -> "Where":
+    from marchproxy.cli.change import Where
+
+    if route and listener:
+        raise typer.BadParameter("--route is about backend pools, --listener about modules: give one of them")
+    return Where(route, listener)
+
+
+def _change(nlb: str, wanted: "Change", where: "Where | None" = None) -> None:
+    from marchproxy.cli.change import change_all, change_nlb
     from marchproxy.cli.running import run_client
 
-    if not run_client(lambda: change_all(nlb, wanted)):
+    make = change_nlb if where is not None and where.listener else change_all
+    if not run_client(lambda: make(nlb, wanted)):
         raise typer.Exit(1)
 
 

@@ -38,6 +38,8 @@ def test_help_is_there_and_hides_the_leash(command):
         ["alb", "--config", "x", "--replica", "1"],
         ["set", "weight", "v2", "101"],
         ["set", "weight", "v2", "--", "-1"],
+        ["promote", "v2", "--steps", "5,many"],
+        ["promote", "v2", "--route", "shop", "--listener", "web"],
     ],
 )
 def test_misuse_is_exit_code_2(command):

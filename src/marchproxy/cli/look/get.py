@@ -12,6 +12,7 @@ from rich.console import Console
 
 from marchproxy.cli.client import CallFailed, Client, connected
 from marchproxy.cli.look import sheets
+from marchproxy.cli.look.rollouts import rollouts
 from marchproxy.cli.look.subject import Subject
 from marchproxy.cli.screen import Sheet, stdout
 from marchproxy.contract.pb import module_pb2, nlb_pb2
@@ -133,6 +134,23 @@ async def _rate_limits(client: Client, address: str) -> module_pb2.GetRateLimits
     return await client.module(address, lambda stub, left: stub.GetRateLimits(request, timeout=left))
 
 
+async def _rollouts(client: Client) -> Answer:
+    request = module_pb2.GetActiveVersionRequest()
+    own = await client.nlb_versions(lambda stub, left: stub.GetActiveVersion(request, timeout=left))
+    found, silent = await _ask_all(client, _versions)
+    data = {
+        "nlb": as_data(own),
+        "instances": {name: as_data(answer) for name, answer in found.items()},
+        "silent": silent,
+    }
+    return Answer(rollouts({"nlb": own, **found}), data, silent)
+
+
+async def _versions(client: Client, address: str) -> module_pb2.GetActiveVersionResponse:
+    request = module_pb2.GetActiveVersionRequest()
+    return await client.module(address, lambda stub, left: stub.GetActiveVersion(request, timeout=left))
+
+
 async def _stats(client: Client, address: str) -> module_pb2.GetStatsResponse:
     request = module_pb2.GetStatsRequest()
     return await client.module(address, lambda stub, left: stub.GetStats(request, timeout=left))
@@ -149,6 +167,7 @@ _LOOKS: Mapping[Subject, Callable[[Client], Awaitable[Answer]]] = {
     Subject.listeners: _listeners,
     Subject.limits: _limits,
     Subject.scaling: _scaling,
+    Subject.rollouts: _rollouts,
     Subject.stats: lambda client: _from_modules(client, _stats, sheets.stats),
     Subject.backends: lambda client: _from_modules(client, _backends, sheets.backends),
 }

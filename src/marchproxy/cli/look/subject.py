@@ -11,5 +11,6 @@ class Subject(StrEnum):
     listeners = "listeners"
     limits = "limits"
     scaling = "scaling"
+    rollouts = "rollouts"
     stats = "stats"
     backends = "backends"

@@ -1,10 +1,12 @@
 """Messages in, words out."""
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 
 from marchproxy.cli.look import sheets
 from marchproxy.cli.look.explain import Explanation, InModule, as_json_data, explanation_text
 from marchproxy.cli.look.question import Question
+from marchproxy.cli.look.rollouts import rollouts
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 
 ROUTE = types_pb2.Route(
@@ -197,3 +199,36 @@ def test_scaling_tells_who_wanted_what_and_why():
     for words in ("1970-01-01 00:00:00", "alb", "up by request", "connections 25.0 of 10", "alb-1: done"):
         assert words in text
     assert "nothing has been decided" in printed(sheets.scaling(nlb_pb2.GetNLBStatusResponse()).rendered())
+
+
+def test_rollouts_show_each_decision_with_its_numbers():
+    first = types_pb2.RolloutDecision(
+        at=Timestamp(seconds=1_800_000_000), verdict="advanced", reason="started at 5 %", percent_after=5
+    )
+    last = types_pb2.RolloutDecision(
+        at=Timestamp(seconds=1_800_000_060),
+        verdict="rolled_back",
+        reason="rolled back: 3.00 % errors",
+        percent_before=5,
+        canary=types_pb2.RolloutSample(requests=100, failures=3, p99_latency_ms=12.34),
+        baseline=types_pb2.RolloutSample(requests=1900),
+        p_value=0.000123,
+    )
+    rollout = types_pb2.RolloutStatus(
+        version="v2", phase="rolled_back", route_id="web", decisions=[first, last]
+    )
+    answers = {"nlb": module_pb2.GetActiveVersionResponse(rollouts=[rollout])}
+    heading, *rows = [line for line in printed(rollouts(answers).rendered()).splitlines() if " % " in line]
+    assert "nlb web" in heading
+    for words in (
+        "rolled back at 0 %",
+        "5 → 0 %",
+        "3 of 100 failed, p99 12.3 ms",
+        "0 of 1900 failed",
+        "0.00012",
+    ):
+        assert words in heading
+    assert [("0 → 5 %" in row, "started at 5 %" in row, "nlb" in row) for row in rows] == [
+        (True, True, False)
+    ]
+    assert "no version was promoted in steps" in printed(rollouts({}).rendered())
