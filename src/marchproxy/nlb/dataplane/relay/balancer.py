@@ -7,6 +7,7 @@ because a connection that may fail is better than one that must.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Generic, TypeVar
 
 from marchproxy.model.balance import Candidate, Draw, pick_instance
 from marchproxy.model.module import InstanceId, Version
@@ -15,6 +16,7 @@ from marchproxy.model.pool import BalancePolicy
 from marchproxy.nlb.dataplane.relay.counts import Tally
 
 FIRST_EJECTION_SECONDS, LONGEST_EJECTION_SECONDS = 0.5, 5.0
+_Key = TypeVar("_Key")
 _SHARES = 1_000_000  # what the shares of all instances add up to, where they compete over versions
 
 
@@ -51,6 +53,29 @@ class _Group:
     seats: tuple[Seat, ...]
 
 
+class Rotation(Generic[_Key]):
+    """Smooth weighted round robin, as nginx does it: exact over any run of turns, without bursts."""
+
+    def __init__(self) -> None:
+        self._credits: dict[_Key, int] = {}
+
+    def keep(self, keys: Collection[_Key]) -> None:
+        """Forget all others."""
+        self._credits = {key: credit for key, credit in self._credits.items() if key in keys}
+
+    def next(self, weighted: Sequence[tuple[_Key, int]]) -> int:
+        """The position of whose turn it is; one that is missing this time keeps its place."""
+        credit = self._credits
+        total, best = 0, 0
+        for position, (key, weight) in enumerate(weighted):
+            credit[key] = credit.get(key, 0) + weight
+            total += weight
+            if credit[key] > credit[weighted[best][0]]:
+                best = position
+        credit[weighted[best][0]] -= total
+        return best
+
+
 class Balancer:
     """Chooses among the seats of one listener."""
 
@@ -59,8 +84,8 @@ class Balancer:
         self._policy = BalancePolicy.LEAST_CONNECTIONS
         self._groups: tuple[_Group, ...] = ()
         self._seats: dict[InstanceId, Seat] = {}
-        self._credits: dict[Version, int] = {}
-        self._turns: dict[Version, int] = {}
+        self._versions: Rotation[Version] = Rotation()
+        self._instances: Rotation[InstanceId] = Rotation()
         self._ejected_until = 0.0
 
     @property
@@ -91,8 +116,8 @@ class Balancer:
         self._groups = tuple(groups)
         leaving = {key: seat for key, seat in self._seats.items() if seat.tally.active}
         self._seats = {**leaving, **wanted}
-        self._credits = {group.version: self._credits.get(group.version, 0) for group in groups}
-        self._turns = {group.version: self._turns.get(group.version, 0) for group in groups}
+        self._versions.keep({group.version for group in groups})
+        self._instances.keep(self._seats.keys())
 
     def pick(self, source: str, tried: Collection[InstanceId], now: float) -> Seat | None:
         """Who takes the next connection of this source, other than those tried already; None: nobody."""
@@ -101,13 +126,16 @@ class Balancer:
             groups = self._left(tried, now) or self._left(tried, float("inf"))
         if not groups:
             return None
-        group = groups[0] if len(groups) == 1 else self._next(groups)
-        if len(group.seats) == 1:
+        group = groups[0]
+        if len(groups) > 1:
+            group = groups[self._versions.next([(group.version, group.weight) for group in groups])]
+        candidates = [seat.candidate for seat in group.seats]
+        if len(candidates) == 1:
             return group.seats[0]
-        turn = self._turns.get(group.version, 0)
-        self._turns[group.version] = turn + 1
-        draw = Draw(turn, (self._random.random(), self._random.random()), source)
-        chosen = pick_instance(self._policy, [seat.candidate for seat in group.seats], draw)
+        if self._policy is BalancePolicy.ROUND_ROBIN:
+            return group.seats[self._instances.next([(c.instance_id, c.weight) for c in candidates])]
+        draw = Draw(rolls=(self._random.random(), self._random.random()), source=source)
+        chosen = pick_instance(self._policy, candidates, draw)
         return self._seats[chosen.instance_id] if chosen else None
 
     def failed(self, seat: Seat, now: float) -> None:
@@ -152,12 +180,3 @@ class Balancer:
             if seats:
                 left.append(_Group(group.version, group.weight, seats))
         return left
-
-    def _next(self, groups: Sequence[_Group]) -> _Group:
-        """Smooth weighted round robin, as nginx does it: exact over any run of connections, without bursts."""
-        credits_of = self._credits
-        for group in groups:
-            credits_of[group.version] = credits_of.get(group.version, 0) + group.weight
-        chosen = max(groups, key=lambda group: credits_of[group.version])
-        credits_of[chosen.version] -= sum(group.weight for group in groups)
-        return chosen

@@ -39,14 +39,13 @@ class Lane:
         return not self._allow or host in self._allow
 
     def admit(self, host: str, now: float) -> bool:
-        """Let a client in, which `leave` ends, or count it as denied."""
+        """Let a client in, which `leave` ends, unless a rule or a limit denies it."""
         listener, tally = self.listener, self.tally
         crowded = 0 < listener.max_connections <= tally.active
         most = listener.max_connections_per_source
         if most and self._sources[source_of(host)] >= most:
             crowded = True
         if crowded or not self.allows(host) or not self._limiter.admit(listener, host, now):
-            tally.denied += 1
             return False
         tally.active += 1
         tally.total += 1
@@ -62,6 +61,12 @@ class Lane:
         self._sources[source] -= 1
         if not self._sources[source]:
             del self._sources[source]
+
+    def closed(self, outcome: Outcome) -> None:
+        """A connection that was meant for it ended like this, let in or not."""
+        self.closes[outcome] += 1
+        self.tally.denied += outcome is Outcome.DENIED
+        self.tally.failed += outcome is Outcome.REFUSED
 
     def pick(self, host: str, tried: Collection[InstanceId], now: float) -> Seat | None:
         """Who is to be tried next."""

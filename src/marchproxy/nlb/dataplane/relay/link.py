@@ -19,6 +19,7 @@ from marchproxy.nlb.dataplane.relay.messages import (
     Abort,
     Choose,
     Chosen,
+    ClientLost,
     Close,
     Command,
     Connect,
@@ -73,6 +74,7 @@ class Link:
         self.lane: Lane | None = None
         self.seat: Seat | None = None
         self.quiet_since = 0.0
+        self._meant: Lane | None = None
         self._target: Side | None = None
         self._tried: tuple[InstanceId, ...] = ()
         self._dialing: asyncio.Task[None] | None = None
@@ -168,18 +170,19 @@ class Link:
         shared = self._shared
         peer = client.transport.get_extra_info("peername") if client.transport else None
         if len(shared.links) >= shared.limits.max_connections:
-            shared.switch.first.tally.denied += 1
-            shared.switch.first.closes[Outcome.DENIED] += 1
+            shared.switch.first.closed(Outcome.DENIED)
             client.close(flush=False)
             return
         shared.links.add(self)
         if peer is None:  # gone between the handshake and now
-            self._carry_out(Close(Outcome.CLIENT_GONE))
+            self.happened(ClientLost())
             return
         self._peer = HostPort(peer[0], peer[1])
         introduced = self._session.phase is Phase.INTRODUCING
-        welcome = shared.switch.trusts(peer[0]) and (introduced or shared.switch.lets_in(peer[0]))
-        for command in self._first_commands if welcome else (Close(Outcome.DENIED),):
+        if not shared.switch.trusts(peer[0]) or not (introduced or shared.switch.lets_in(peer[0])):
+            self.happened(TurnedAway(Outcome.DENIED))
+            return
+        for command in self._first_commands:
             self._carry_out(command)
 
     def _introduce(self) -> None:
@@ -244,7 +247,7 @@ class Link:
     def _choose(self, detected: Detected | None) -> None:
         now = self._shared.clock.monotonic()
         if self.lane is None:
-            lane = self._shared.switch.lane_of(detected)
+            self._meant = lane = self._shared.switch.lane_of(detected)
             if lane is None or not lane.admit(self._peer.host, now):
                 self.happened(TurnedAway(Outcome.DENIED if lane else Outcome.UNKNOWN))
                 return
@@ -304,10 +307,8 @@ class Link:
 
     def _close(self, outcome: Outcome, *, flush: bool) -> None:
         self._shared.rooms.leave_all(self)
-        lane = self.lane or self._shared.switch.first
-        lane.closes[outcome] += 1
-        if outcome is Outcome.DENIED and self.lane is None:
-            lane.tally.denied += 1
+        lane = self._meant or self._shared.switch.first
+        lane.closed(outcome)
         self._early = []
         if self._dialing is not None and self._dialing is not asyncio.current_task():
             self._dialing.cancel()
