@@ -1,5 +1,6 @@
 """TCP through the NLB's Envoy: who may connect, how often, and what becomes of those who say nothing or nonsense."""
 
+import asyncio
 import json
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -88,6 +89,25 @@ async def test_listeners_of_a_module_share_its_limit_and_networks_one_inside_the
         assert counts.limits["around"] == LimitCounts(allowed=6, denied=1)
         assert counts.limits["of-module"].denied == 0
         assert counts.listeners["other"].denied == 2
+
+
+async def test_no_change_of_its_listener_s_settings_ends_a_connection(tmp_path):
+    a, raw = Server("a"), tcp()
+    async with envoy_plane(tmp_path, a, drain_seconds=1) as plane:
+        await plane.carry((raw, a))
+        async with talk(raw.port) as kept:
+            assert await kept.line()
+            for changed, limits in (
+                (replace(raw, idle_timeout=60.0), ()),
+                (replace(raw, max_connections=7, allow=("127.0.0.0/8",)), ()),
+                (raw, (limit("listener:raw", per_hour=3),)),
+            ):
+                await plane.carry((changed, a), limits=limits)
+            await asyncio.sleep(1.5)  # longer than Envoy's drain would let it be
+            assert await kept.echoes()
+            assert await passed(raw.port, 4) == 3  # and new ones go by the newest settings
+            stats = await plane.admin.stats(r"^listener_manager\.")
+            assert stats.gauge("listener_manager.total_filter_chains_draining") == 0
 
 
 async def test_max_connections_are_those_open_at_once(tmp_path):

@@ -34,7 +34,7 @@ from marchproxy.nlb.dataplane.plane import (
     PlaneUnavailable,
     TrafficCounts,
 )
-from marchproxy.nlb.dataplane.resources import ConnectionLog, Surroundings, build_draft
+from marchproxy.nlb.dataplane.resources import ConnectionLog, Surroundings, build_draft, keep_retired
 from marchproxy.nlb.settings import NlbSettings
 
 _log = get_logger(__name__)
@@ -92,7 +92,8 @@ class EnvoyDataPlane:
         if reason := refused(forwarding):
             raise PlaneRefused(reason)
         try:
-            snapshot = check(build_draft(forwarding, await self._surroundings(forwarding)))
+            draft = build_draft(forwarding, await self._surroundings(forwarding))
+            snapshot = check(keep_retired(draft, self._publisher.current))
             await self._publisher.publish(snapshot, timeout=_PUBLISH_SECONDS, retry=True)
         except (SnapshotRejected, InconsistentSnapshot, UnusableFile) as error:
             raise PlaneRefused(f"Envoy refused it: {error}") from error

@@ -3,5 +3,6 @@
 from marchproxy.nlb.dataplane.resources.build import Surroundings, build_draft
 from marchproxy.nlb.dataplane.resources.connection_log import ConnectionLog
 from marchproxy.nlb.dataplane.resources.naming import cluster_name
+from marchproxy.nlb.dataplane.resources.retired import keep_retired
 
-__all__ = ["ConnectionLog", "Surroundings", "build_draft", "cluster_name"]
+__all__ = ["ConnectionLog", "Surroundings", "build_draft", "cluster_name", "keep_retired"]

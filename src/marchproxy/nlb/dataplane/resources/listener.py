@@ -4,6 +4,7 @@ https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/listener/v3/listener.
 """
 
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_pb2
@@ -35,23 +36,33 @@ def build_listener(
     With one worker the port is not shared, so that no other process can slip onto it.
     """
     name = port_name(port)
-    chains = [_build_chain(port, chain, log) for each in admissions for chain in each.chains.values()]
+    chains = {
+        chain.name: _build_chain(port, chain, log) for each in admissions for chain in each.chains.values()
+    }
+    for chain in chains.values():
+        chain.name = _name_by_content(chain)
     listener = listener_pb2.Listener(
         name=name,
         stat_prefix=name,
         address=socket_address(port.first.host, port.first.port),
-        filter_chains=chains,
+        filter_chains=list(chains.values()),
+        filter_chain_matcher=chain_matcher(
+            admissions, port.first.trusted_proxies, {key: chain.name for key, chain in chains.items()}
+        ),
         listener_filters=list(_listener_filters(port)),
         enable_reuse_port=wrappers_pb2.BoolValue(value=shared_port),
     )
-    matcher = chain_matcher(admissions, port.first.trusted_proxies)
-    if matcher is not None:
-        listener.filter_chain_matcher.CopyFrom(matcher)
     if listener.listener_filters:
         patient = _may_stay_silent(port)
         listener.listener_filters_timeout.CopyFrom(duration(SILENCE_SECONDS if patient else HELLO_SECONDS))
         listener.continue_on_listener_filters_timeout = patient
     return listener
+
+
+def _name_by_content(chain: listener_components_pb2.FilterChain) -> str:
+    """A name that is another one when anything else in the chain is: so the old chain can stay beside it (`retired`)."""
+    content = chain.SerializeToString(deterministic=True)
+    return f"{chain.name}@{blake2b(content, digest_size=4).hexdigest()}"
 
 
 def _build_chain(port: Port, chain: Chain, log: ConnectionLog | None) -> listener_components_pb2.FilterChain:

@@ -16,7 +16,6 @@ from xds.type.matcher.v3 import ip_pb2, matcher_pb2, regex_pb2, string_pb2
 
 from marchproxy.engines.envoy.messages import pack
 from marchproxy.model.hello import ANY, claims
-from marchproxy.model.sharing import names_hello
 from marchproxy.nlb.dataplane.resources.chains import Admission
 from marchproxy.nlb.dataplane.resources.naming import NOBODY
 from marchproxy.nlb.dataplane.resources.sources import Network, network
@@ -27,18 +26,18 @@ _Predicate: TypeAlias = matcher_pb2.Matcher.MatcherList.Predicate
 _FieldMatcher: TypeAlias = matcher_pb2.Matcher.MatcherList.FieldMatcher
 
 
-def chain_matcher(admissions: Sequence[Admission], trusted: Sequence[str]) -> _Matcher | None:
-    """What finds a connection's chain; None when there is only one. Who matches nothing is closed at once, and counted."""
-    if len(admissions) == 1 and not names_hello(admissions[0].listener) and not trusted:
-        sources = admissions[0].sources
-        if not sources.networks:
-            return None
-        return _by_source(admissions[0])
-    found = _by_hello(admissions)
-    if trusted:
-        peers = dict.fromkeys(map(network, trusted), _OnMatch(matcher=found))
-        return by_address(network_inputs_pb2.DirectSourceIPInput(), peers)
-    return found
+def chain_matcher(
+    admissions: Sequence[Admission], trusted: Sequence[str], names: Mapping[str, str]
+) -> _Matcher:
+    """What finds a connection's chain. Who matches nothing is closed at once, and counted.
+
+    `trusted`: networks of the peers that may connect, all when empty. `names`: of the filter chains, by `Chain.name`.
+    """
+    found = _by_hello(admissions, names)
+    if not trusted:
+        return found
+    peers = dict.fromkeys(map(network, trusted), _OnMatch(matcher=found))
+    return by_address(network_inputs_pb2.DirectSourceIPInput(), peers)
 
 
 def by_address(
@@ -75,11 +74,11 @@ def action(name: str, config: Message) -> _OnMatch:
     return _OnMatch(action=_extension(name, config))
 
 
-def _by_hello(admissions: Sequence[Admission]) -> _Matcher:
+def _by_hello(admissions: Sequence[Admission], names: Mapping[str, str]) -> _Matcher:
     """As `model.hello` has it: the best name decides, then ALPN; whom nobody of that name wants gets the one for any."""
     table: dict[str, dict[str, _OnMatch]] = {}
     for admission in admissions:
-        then = _on_match(admission)
+        then = _by_source(admission, names)
         for name, protocol in claims(admission.listener):
             table.setdefault(name, {}).setdefault(protocol, then)
     # Envoy would go on with the next best name; a chain that is not there ends the search
@@ -151,17 +150,14 @@ def _otherwise(matcher: _Matcher, then: _OnMatch) -> _OnMatch:
     return _OnMatch(matcher=matcher)
 
 
-def _on_match(admission: Admission) -> _OnMatch:
-    if not admission.sources.networks:
-        return _to(admission.chains[admission.sources.others].name)
-    return _OnMatch(matcher=_by_source(admission))
-
-
-def _by_source(admission: Admission) -> _Matcher:
+def _by_source(admission: Admission, names: Mapping[str, str]) -> _OnMatch:
     sources = admission.sources
-    actions = {treatment: _to(chain.name) for treatment, chain in admission.chains.items()}
+    actions = {treatment: _to(names[chain.name]) for treatment, chain in admission.chains.items()}
+    if not sources.networks:
+        return actions[sources.others]
     networks = {where: actions[treatment] for where, treatment in sources.networks.items()}
-    return by_address(network_inputs_pb2.SourceIPInput(), networks, otherwise=actions[sources.others])
+    address = network_inputs_pb2.SourceIPInput()
+    return _OnMatch(matcher=by_address(address, networks, otherwise=actions[sources.others]))
 
 
 def _to(chain: str) -> _OnMatch:

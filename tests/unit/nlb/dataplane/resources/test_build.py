@@ -8,7 +8,7 @@ import pytest
 from envoy.config.listener.v3 import listener_pb2
 from google.protobuf import json_format
 
-from marchproxy.engines.envoy.xds.snapshot import check
+from marchproxy.engines.envoy.xds.snapshot import Draft, check
 from marchproxy.model.limit import LimitId, RateLimit
 from marchproxy.model.listener import Listener, TlsTermination
 from marchproxy.model.module import (
@@ -24,7 +24,7 @@ from marchproxy.model.plan import Target, Verdict, compile_plan, spoken_to
 from marchproxy.model.pool import BalancePolicy
 from marchproxy.model.route import HeaderMatch, PathKind, PathMatch, Route, RouteId, RouteMatch, VersionWeight
 from marchproxy.nlb.dataplane.plane import Forwarding, park
-from marchproxy.nlb.dataplane.resources import ConnectionLog, Surroundings, build_draft
+from marchproxy.nlb.dataplane.resources import ConnectionLog, Surroundings, build_draft, keep_retired
 from marchproxy.nlb.dataplane.resources.tls import Material
 
 GOLDEN = Path(__file__).parents[4] / "golden" / "nlb"
@@ -179,35 +179,66 @@ def test_several_workers_have_a_socket_each():
     assert json_format.MessageToDict(listener.body)["enableReusePort"] is True
 
 
-def pieces(what: Forwarding) -> dict[str, bytes]:
-    """A listener's chains, and what else there is of it but for the way from a connection to its chain.
+def listener_of(draft: Draft) -> listener_pb2.Listener:
+    (resource,) = (resource for resource in draft.resources if resource.type.name == "LISTENER")
+    return listener_pb2.Listener.FromString(resource.body.value)
 
-    Envoy ends the connections of a chain that changed, and all of a listener of which anything else did.
-    """
-    (resource,) = (r for r in build_draft(what, AROUND).resources if r.type.name == "LISTENER")
-    message = listener_pb2.Listener.FromString(resource.body.value)
-    found = {chain.name: chain.SerializeToString(deterministic=True) for chain in message.filter_chains}
-    message.ClearField("filter_chains")
-    message.ClearField("filter_chain_matcher")
-    return found | {"everything": message.SerializeToString(deterministic=True)}
+
+def frame_of(listener: listener_pb2.Listener) -> listener_pb2.Listener:
+    """What a change of ends all of its connections: everything but the chains and the way to them."""
+    frame = listener_pb2.Listener()
+    frame.CopyFrom(listener)
+    frame.ClearField("filter_chains")
+    frame.ClearField("filter_chain_matcher")
+    return frame
+
+
+def after(draft: Draft, *steps: Forwarding) -> list[listener_pb2.Listener]:
+    """The listener after each step, retired chains included."""
+    listeners, snapshot = [], check(draft)
+    for step in steps:
+        draft = keep_retired(build_draft(step, AROUND), snapshot)
+        snapshot = check(draft)
+        listeners.append(listener_of(draft))
+    return listeners
 
 
 @pytest.mark.parametrize(
-    ("change", "touched"),
+    ("change", "ends_all"),
     [
-        ({"deny": ("10.1.0.0/16", "10.2.0.0/16")}, set()),
-        ({"deny": ()}, {"raw/denied"}),
-        ({"allow": ("10.0.0.0/8",)}, set()),
-        ({"version_weights": (VersionWeight(Version("v1"), 100),)}, set()),
-        ({"max_connections": 5}, {"raw"}),
-        ({"idle_timeout": 5.0}, {"raw"}),
-        ({"server_names": ("a.example",)}, {"everything"}),
+        ({"deny": ("10.1.0.0/16", "10.2.0.0/16")}, False),
+        ({"deny": ()}, False),
+        ({"allow": ("10.0.0.0/8",)}, False),
+        ({"version_weights": (VersionWeight(Version("v1"), 100),)}, False),
+        ({"max_connections": 5}, False),
+        ({"idle_timeout": 5.0}, False),
+        ({"balance": BalancePolicy.SOURCE_HASH}, False),
+        ({"server_names": ("a.example",)}, True),
+        ({"proxy_protocol": True}, True),
     ],
 )
-def test_which_changes_end_open_connections(change, touched):
+def test_which_changes_end_open_connections(change, ends_all):
     before = replace(TCP, deny=("10.1.0.0/16",))
-    old, new = pieces(sharing(before)), pieces(sharing(replace(before, **change)))
-    assert {name for name in old if old[name] != new.get(name)} == touched
+    draft = build_draft(sharing(before), AROUND)
+    (changed,) = after(draft, sharing(replace(before, **change)))
+    assert (frame_of(changed) != frame_of(listener_of(draft))) is ends_all
+    (chain,) = (chain for chain in listener_of(draft).filter_chains if chain.name.startswith("raw@"))
+    assert chain in changed.filter_chains
+
+
+def test_retired_chains_take_nothing_and_go_when_there_are_many_or_what_they_need_is_gone():
+    draft = build_draft(sharing(replace(TCP, idle_timeout=1.0)), AROUND)
+    first = listener_of(draft).filter_chains[0].name
+    steps = [sharing(replace(TCP, idle_timeout=float(number))) for number in range(2, 8)]
+    listeners = after(draft, *steps)
+    assert [len(listener.filter_chains) for listener in listeners] == [2, 3, 4, 5, 5, 5]
+    names = [[chain.name for chain in listener.filter_chains] for listener in listeners]
+    assert names[-1] == [listener.filter_chains[0].name for listener in reversed(listeners[1:])]
+    assert [first in each for each in names] == [True, True, True, True, False, False]
+    assert first not in str(listeners[0].filter_chain_matcher)
+    assert after(draft, steps[0], steps[0])[1] == listeners[0]  # nothing new: nothing changes
+    (renamed,) = after(draft, sharing(replace(TCP, name="other")))
+    assert [chain.name.partition("@")[0] for chain in renamed.filter_chains] == ["other"]
 
 
 def test_a_renewed_certificate_is_a_change_of_its_secret_alone():
