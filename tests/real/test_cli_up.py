@@ -150,10 +150,17 @@ async def look_around(up: Up) -> None:
     code, out, _ = await run("get", "modules", "--nlb", up.nlb, "--json")
     assert code == 0
     assert [module["instance_id"] for module in json.loads(out)["modules"]] == ["alb-1"]
-    for subject in ("routes", "listeners", "stats", "backends"):
+    shown = {
+        "routes": "shop",
+        "listeners": "web",
+        "stats": "alb-1",
+        "backends": "shop-v2",
+        "rollouts": "no version was promoted",
+    }
+    for subject, words in shown.items():
         code, out, _ = await run("get", subject, "--nlb", up.nlb)
         assert code == 0
-        assert {"routes": "shop", "listeners": "web", "stats": "alb-1", "backends": "shop-v2"}[subject] in out
+        assert words in out
     code, out, _ = await run("explain", f"{up.url}/cart", "--nlb", up.nlb, "--json")
     assert code == 0
     explained = json.loads(out)
