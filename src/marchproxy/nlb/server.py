@@ -152,11 +152,10 @@ class _Readiness:
 
 def _furnish(tools: _Tools, desired: DesiredState) -> tuple[Desk, Saver]:
     settings, clock = tools.settings, tools.clock
-    path = settings.directory() / "registry.json"
-    saver = Saver(path)
+    saver = Saver(settings.directory())
     patience = Patience(settings.heartbeat_interval, settings.missed_unhealthy, settings.missed_removed)
     around = Surroundings(tools.plane, tools.modules, saver, tools.gauges, clock, patience)
-    core = Core(around, load(path, Moment(clock.monotonic(), clock.now())), desired)
+    core = Core(around, load(settings.directory(), Moment(clock.monotonic(), clock.now())), desired)
     saver.take = core.saved
     tools.modules.failings.tell = marker(core)
     observer = Observer(tools.plane, core, clock)

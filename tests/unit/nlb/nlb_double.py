@@ -153,7 +153,7 @@ async def running_nlb(tmp_path):
     """A served NLB with its loops."""
     clock = SkippingClock()
     pool = ChannelPool(clock=clock)
-    nlb = Nlb(tmp_path / "registry.json", PlaneDouble(), clock, pool)
+    nlb = Nlb(tmp_path, PlaneDouble(), clock, pool)
     server = GrpcServer(
         address=nlb.desk.settings.grpc,
         services=[

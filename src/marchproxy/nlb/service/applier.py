@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager
 from marchproxy.kit.backoff import Backoff
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
+from marchproxy.model.plan import VersionTargets
 from marchproxy.nlb.dataplane.plane import DataPlane, Forwarding, PlaneRefused, PlaneUnavailable
 from marchproxy.nlb.service.gauges import NlbGauges
 
 _log = get_logger(__name__)
+_MOST_NAMES = 8  # in a line of the log
 _RETRY = Backoff(initial=0.2, maximum=10.0)
 
 
@@ -127,9 +129,14 @@ class Applier:
 def _in_words(forwarding: Forwarding) -> dict[str, str]:
     return {
         plan.listener.name: ", ".join(
-            f"{version.version} {version.weight}: {'+'.join(target.instance_id for target in version.targets)}"
-            for version in plan.versions
+            f"{version.version} {version.weight}: {_names(version)}" for version in plan.versions
         )
         or "nobody"
         for plan in forwarding.plan.listeners
     }
+
+
+def _names(version: VersionTargets) -> str:
+    first = "+".join(target.instance_id for target in version.targets[:_MOST_NAMES])
+    others = len(version.targets) - _MOST_NAMES
+    return f"{first} and {others} more" if others > 0 else first

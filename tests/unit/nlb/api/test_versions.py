@@ -108,7 +108,7 @@ async def test_a_weight_reaches_the_data_plane_and_is_told(bench, tmp_path):
     (plan,) = bench.nlb.plane.applied[-1].plan.listeners
     assert {version.version: version.weight for version in plan.versions} == {"v1": 75, "v2": 25}
     assert await bench.modified()
-    saved = load(tmp_path / "registry.json", bench.nlb.core.now())
+    saved = load(tmp_path, bench.nlb.core.now())
     assert saved.desired == bench.nlb.core.world.desired  # before it was answered
     assert (saved.checksum, saved.progress) == (bench.nlb.core.checksum, bench.nlb.core.world.progress)
 

@@ -86,7 +86,7 @@ class Rig:
 
 @pytest.fixture
 def rig(tmp_path):
-    return Rig(tmp_path / "registry.json")
+    return Rig(tmp_path)
 
 
 async def test_more_load_asks_for_more_and_tells(rig):
@@ -216,7 +216,7 @@ async def test_fewer_instances_may_take_their_drain(rig):
     ids=["connects to an instance", "connections that reached nobody"],
 )
 async def test_failures_that_the_data_plane_sees_bring_an_instance(tmp_path, counts):
-    rig = Rig(tmp_path / "registry.json", replace(CONFIG, max_error_percent=10))
+    rig = Rig(tmp_path, replace(CONFIG, max_error_percent=10))
     rig.join("a")
     rig.beat(a=1)
     await rig.scaler.look()
@@ -229,7 +229,7 @@ async def test_failures_that_the_data_plane_sees_bring_an_instance(tmp_path, cou
 
 
 async def test_questions_that_led_nowhere_bring_an_instance(tmp_path):
-    rig = Rig(tmp_path / "registry.json", replace(CONFIG, max_error_percent=10))
+    rig = Rig(tmp_path, replace(CONFIG, max_error_percent=10))
     rig.join("a")
     for routed in (True, True, True, False):
         rig.gauges.decided("web", routed=routed)

@@ -45,7 +45,7 @@ class Rig:
 
 @pytest.fixture
 async def rig(tmp_path):
-    rig = Rig(tmp_path / "registry.json")
+    rig = Rig(tmp_path)
     async with asyncio.TaskGroup() as group:
         applying = group.create_task(rig.core.applier.run())
         yield rig

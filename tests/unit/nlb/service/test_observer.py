@@ -60,7 +60,7 @@ class Rig:
 
 @pytest.fixture
 def rig(tmp_path):
-    return Rig(tmp_path / "registry.json")
+    return Rig(tmp_path)
 
 
 async def test_an_endpoint_that_does_not_answer_degrades_its_instance(rig):
