@@ -115,13 +115,13 @@ class KernelDataPlane:
         return self.obstacle
 
     async def survey(self, forwarding: Forwarding) -> Ground:
-        """What the plan would stand on now. Raises PlaneUnavailable."""
+        """What the plan would stand on now, and what is carried stands on. Raises PlaneUnavailable."""
         if self.obstacle:
             return Ground(self.obstacle)
         with _told():
             own = await self._host.own_addresses()
             forwards = frozenset([v for v, family in _ALL.items() if await self._host.forwards(family)])
-        addresses = await resolve(_hosts(forwarding))
+        addresses = await resolve(_hosts(forwarding) | _hosts(self._forwarding))
         return Ground("", own, forwards, self._keep_source, addresses)
 
     def check(self, listeners: Sequence[Listener]) -> tuple[Problem, ...]:

@@ -176,8 +176,11 @@ class Planes:
                 self._check_port(plan.listener)
 
     async def _survey(self, forwarding: Forwarding) -> Ground:
+        carried = (
+            self._parts.kernel.plan.listeners if self._parts else ()
+        )  # what moves away is built once more
         listeners = (plan.listener for plan in forwarding.plan.listeners)
-        if not any(_may_use_kernel(listener) for listener in listeners):
+        if not carried and not any(_may_use_kernel(listener) for listener in listeners):
             return Ground()
         return await self._kernel.survey(forwarding)
 
