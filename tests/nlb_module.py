@@ -129,7 +129,7 @@ class TinyModule:
             client = await read_proxy_v2(reader)
             while line := await reader.readline():
                 self.seen[client] += 1
-                writer.write(f"{self.name} {self.version} {client} {line.decode()}".encode())
+                writer.write(f"{self.name} {self.version} {client} {line.decode(errors='replace')}".encode())
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass  # cancelled only by the end of the module
