@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -77,6 +77,17 @@ class Series:
             for point in frame.points:
                 if not wanted or point.name in wanted:
                     yield frame.at, point
+
+
+def thin(points: Sequence[tuple[float, Point]], most: int) -> list[tuple[float, Point]]:
+    """Points of fewer moments, evenly spread and with the newest, so that there are about `most`; all of a moment or none."""
+    moments = sorted({at for at, _ in points})
+    if len(points) <= most or len(moments) < 2:
+        return list(points)
+    wanted = max(1, len(moments) * most // len(points))
+    newest = len(moments) - 1
+    kept = {moments[newest - index * len(moments) // wanted] for index in range(wanted)}
+    return [(at, point) for at, point in points if at in kept]
 
 
 def _at(frame: Frame) -> float:

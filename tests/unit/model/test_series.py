@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marchproxy.model.series import Frame, Point, Series
+from marchproxy.model.series import Frame, Point, Series, thin
 
 CPU, MEMORY = Point("cpu", 1.0), Point("memory", 2.0, (("unit", "MiB"),))
 
@@ -93,3 +93,20 @@ def test_newest_is_the_last_point_of_each_name_and_labels():
     assert series.newest(frames=2) == (new, MEMORY)
     assert series.newest(["memory"], frames=9) == (MEMORY,)
     assert Series(10).newest() == ()
+
+
+@pytest.mark.parametrize(
+    ("moments", "most", "expected"),
+    [
+        (5, 10, [0, 1, 2, 3, 4]),
+        (10, 10, [1, 3, 5, 7, 9]),
+        (10, 6, [3, 6, 9]),
+        (10, 3, [9]),
+        (10, 0, [9]),
+        (1, 1, [0]),
+        (0, 1, []),
+    ],
+)
+def test_thin_keeps_whole_moments_and_the_newest(moments, most, expected):
+    points = [(float(at), point) for at in range(moments) for point in (CPU, MEMORY)]
+    assert thin(points, most) == [(float(at), point) for at in expected for point in (CPU, MEMORY)]

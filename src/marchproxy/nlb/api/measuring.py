@@ -15,11 +15,12 @@ from marchproxy.kit.grpc.calls import Context
 from marchproxy.kit.grpc.status import invalid
 from marchproxy.model.module import InstanceId
 from marchproxy.model.problem import InvalidValue, Refused
-from marchproxy.model.series import Point
+from marchproxy.model.series import Point, thin
 from marchproxy.nlb.api.desk import Desk
 from marchproxy.nlb.service.observer import SAMPLE_SECONDS, Window
 
 _LONGEST_INTERVAL = 3600
+_MOST_POINTS = 20_000
 
 
 class MeasuringApi:
@@ -50,19 +51,22 @@ class MeasuringApi:
     async def GetNLBMetrics(
         self, request: nlb_pb2.GetNLBMetricsRequest, _: Context
     ) -> nlb_pb2.GetNLBMetricsResponse:
-        """The router's own values in a stretch of time, and those of every module."""
+        """The router's own values in a stretch of time, and those of every module.
+
+        A long stretch is thinned: an answer has about 20,000 points, half of them the router's own, which is less than
+        the 4 MiB that gRPC clients take by default. Ask for names, or for less time, to see every moment.
+        """
         window = _window(request)
-        observer = self._desk.observer
+        observer, members = self._desk.observer, self._desk.core.world.registry.members
         own = observer.own(window)
+        share = _MOST_POINTS // 2 // max(1, len(members))
         modules: dict[str, types_pb2.ModuleMetrics] = {}
-        for instance_id in self._desk.core.world.registry.members:
-            points = observer.of_module(instance_id, window)
-            if points:
-                modules[instance_id] = self._module(
-                    instance_id, _aggregated(points) if request.aggregate else points
-                )
+        for instance_id in members:
+            if points := observer.of_module(instance_id, window):
+                shown = _aggregated(points) if request.aggregate else thin(points, share)
+                modules[instance_id] = self._module(instance_id, shown)
         return nlb_pb2.GetNLBMetricsResponse(
-            metrics=points_to_pb(_aggregated(own) if request.aggregate else own),
+            metrics=points_to_pb(_aggregated(own) if request.aggregate else thin(own, _MOST_POINTS // 2)),
             module_metrics=modules,
             collected_at=self._desk.now(),
         )
@@ -70,12 +74,12 @@ class MeasuringApi:
     async def GetModuleMetrics(
         self, request: nlb_pb2.GetModuleMetricsRequest, _: Context
     ) -> nlb_pb2.GetModuleMetricsResponse:
-        """One module's values in a stretch of time."""
+        """One module's values in a stretch of time, thinned as those of GetNLBMetrics."""
         member = self._desk.member(request.instance_id)
         instance_id = member.instance.instance_id
         points = self._desk.observer.of_module(instance_id, _window(request))
         return nlb_pb2.GetModuleMetricsResponse(
-            metrics=self._module(instance_id, points), collected_at=self._desk.now()
+            metrics=self._module(instance_id, thin(points, _MOST_POINTS)), collected_at=self._desk.now()
         )
 
     async def StreamNLBMetrics(

@@ -57,8 +57,10 @@ def stats_to_pb(member: Member) -> types_pb2.ModuleStats:
 
 
 def member_to_pb(member: Member) -> types_pb2.ModuleInstance:
-    """A member as the NLB sees it."""
+    """A member as the NLB sees it; in its metadata, what the NLB has trouble with."""
     pb = instance_to_pb(member.effective)
+    for trouble, words in member.troubles.items():
+        pb.metadata[f"nlb.trouble.{trouble.value}"] = words
     pb.registration_id = member.registration_id
     pb.last_heartbeat.CopyFrom(moment_to_pb(member.last_heard.wall))
     return pb

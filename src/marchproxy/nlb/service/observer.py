@@ -16,12 +16,6 @@ from marchproxy.nlb.state.member import Member, Stats, Trouble
 
 _log = get_logger(__name__)
 SAMPLE_SECONDS = 5.0
-_OWN_FRAMES = 720  # an hour
-_MODULE_FRAMES = 360
-_MOST_POINTS = 200  # of one report: what a module may make us keep
-_MOST_GONE = 100
-_GONE_SECONDS = 3600.0
-_LATEST_FRAMES = 8
 
 _STAT_POINTS = (
     "total_requests",
@@ -38,6 +32,15 @@ _STAT_POINTS = (
     "cpu_usage_percent",
     "memory_usage_mb",
 )
+
+_OWN_FRAMES = 720  # an hour
+_MODULE_FRAMES = 360
+_MODULE_POINTS = 1_000_000  # of all modules together, about 100 MB
+_LEAST_MODULE_POINTS = 2 * len(_STAT_POINTS)
+_MOST_POINTS = 200  # of one report: what a module may make us keep
+_MOST_GONE = 100
+_GONE_SECONDS = 3600.0
+_LATEST_FRAMES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,9 @@ class Observer:
         return {key: series.newest(names, frames=_LATEST_FRAMES) for key, series in self._modules.items()}
 
     def _series(self, instance_id: InstanceId) -> Series:
-        return self._modules.setdefault(instance_id, Series(_MODULE_FRAMES))
+        series = self._modules.setdefault(instance_id, Series(_MODULE_FRAMES))
+        series.most_points = max(_LEAST_MODULE_POINTS, _MODULE_POINTS // len(self._modules))
+        return series
 
     def _note_troubles(self, counts: TrafficCounts) -> None:
         """Mark the instances whose endpoints the data plane cannot reach."""
@@ -173,6 +178,8 @@ class Observer:
             yield Point("instance_connections_active", endpoint.active, pair)
             yield Point("instance_connections_total", endpoint.total, pair)
             yield Point("instance_connect_failures_total", endpoint.failed, pair)
+        for (name, outcome), count in counts.closes.items():
+            yield Point("connections_closed_total", count, (("listener", name), ("outcome", outcome)))
         for limit, passed in counts.limits.items():
             label = (("limit", str(limit)),)
             yield Point("limit_allowed_total", passed.allowed, label)

@@ -14,7 +14,9 @@ from marchproxy.model.limit import LimitId, RateLimit
 from marchproxy.model.listener import Listener, TlsTermination
 from marchproxy.model.module import ModuleType
 from marchproxy.model.route import PathMatch, Route, RouteId, RouteMatch
+from marchproxy.model.series import Point
 from marchproxy.model.state import DesiredState
+from marchproxy.nlb.state.member import Trouble
 from tests.nlb_module import TinyModule, modules
 from tests.unit.nlb.nlb_double import DESIRED, SHOP, WEB, running_nlb
 
@@ -604,6 +606,56 @@ async def test_metrics_are_kept_filtered_and_streamed(nlb, a):
     assert not (
         await nlb.stub.ReportMetrics(nlb_pb2.ReportMetricsRequest(instance_id="a", metrics=many))
     ).acknowledged
+
+
+@pytest.mark.parametrize(
+    ("name", "reports", "value"),
+    [
+        ("seen_total", [{"1": 5, "2": 7}, {"1": 6}], 13),  # the newest of each, together
+        ("things_active", [{"1": 4, "2": 6}, {"1": 8, "2": 2}], 10),
+        ("heat", [{"1": 20, "2": 22}, {"1": 24}], 22),
+    ],
+)
+async def test_one_value_of_many(nlb, a, name, reports, value):
+    await join(nlb, a)
+    for labelled in reports:
+        points = [
+            types_pb2.MetricDataPoint(name=name, value=value, labels={"room": room})
+            for room, value in labelled.items()
+        ]
+        nlb.clock.ahead += 1
+        metrics = types_pb2.ModuleMetrics(metrics=points)
+        await nlb.stub.ReportMetrics(nlb_pb2.ReportMetricsRequest(instance_id="a", metrics=metrics))
+    request = nlb_pb2.GetNLBMetricsRequest(metric_names=[name], aggregate=True)
+    answer = await nlb.stub.GetNLBMetrics(request)
+    assert [point.value for point in answer.module_metrics["a"].metrics] == [value]
+
+
+async def test_a_long_past_is_thinned_to_what_a_client_takes(nlb, a):
+    await join(nlb, a)
+    points = [Point("p", 1.0, (("n", str(number)),)) for number in range(190)]
+    now = nlb.clock.now().timestamp()
+    nlb.observer.reported("a", [(now, point) for point in points])
+    for moment in range(120):
+        nlb.observer.reported("a", [(now + moment, point) for point in points])
+    one = await nlb.stub.GetModuleMetrics(nlb_pb2.GetModuleMetricsRequest(instance_id="a"))
+    assert 15_000 < len(one.metrics.metrics) <= 20_000
+    everything = await nlb.stub.GetNLBMetrics(nlb_pb2.GetNLBMetricsRequest())
+    assert 5_000 < len(everything.module_metrics["a"].metrics) <= 10_000
+    newest = everything.module_metrics["a"].metrics[-1].timestamp.ToMicroseconds() / 1e6
+    assert newest == pytest.approx(now + 119, abs=0.001)
+
+
+async def test_trouble_is_shown_wherever_modules_are(nlb, a):
+    await join(nlb, a)
+    nlb.core.note_trouble("a", Trouble.CONNECTS, "9 attempts to connect failed")
+    (listed,) = (await nlb.stub.ListModules(nlb_pb2.ListModulesRequest())).modules
+    assert listed.health_status == types_pb2.HEALTH_STATUS_DEGRADED
+    assert listed.metadata["nlb.trouble.connects"] == "9 attempts to connect failed"
+    details = (await nlb.stub.GetModuleInfo(nlb_pb2.GetModuleInfoRequest(instance_id="a"))).details
+    assert details["trouble.connects"] == "9 attempts to connect failed"
+    assert (details["calls_failed"], details["calls_refused"], details["connects_failed"]) == ("0", "0", "0")
+    assert nlb.plane.takers() == ["a"]
 
 
 # misuse
