@@ -159,7 +159,7 @@ def _furnish(tools: _Tools, desired: DesiredState) -> tuple[Desk, Saver]:
     saver.take = core.saved
     tools.modules.failings.tell = marker(core)
     observer = Observer(tools.plane, core, clock)
-    tools.gauges.watch(lambda: core.world.registry)
+    tools.gauges.watch(lambda: core.world)
     desk = Desk(
         settings=settings,
         core=core,
