@@ -85,7 +85,7 @@ def test_a_source_keeps_its_instance_whatever_the_version():
         balancer(HASH, *shares)
         for shares in (
             ((50, target("a"), target("b")), (50, target("c"))),
-            ((50, target("b")), (50, target("c"))),
+            ((25, target("b")), (50, target("c"))),
         )
     )
     for number in range(50):
