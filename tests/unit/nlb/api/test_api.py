@@ -182,9 +182,13 @@ async def test_a_graceful_unregister_waits_for_connections_and_reports_them(nlb,
         async def unregister():
             return await nlb.stub.UnregisterModule(request)
 
+        counted = nlb.plane.counted
         task = group.create_task(unregister())
         await nlb.takes("b")
         assert [target.instance_id for target in nlb.plane.applied[-1].parked["web"]] == ["a"]
+        async with asyncio.timeout(5):
+            while nlb.plane.counted == counted:  # it has seen the three before they end
+                await asyncio.sleep(0.01)
         nlb.plane.connections = {"a": 0, "b": 1}
     assert task.result().success
     assert task.result().active_connections_drained == 3
