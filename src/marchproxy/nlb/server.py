@@ -181,7 +181,7 @@ def _autoscaler(tools: _Tools, core: Core, observer: Observer) -> Autoscaler:
     means = Means(
         tools.modules, tools.gauges, Journal(settings.directory() / "scaling.json"), lambda: observer.last
     )
-    return Autoscaler(core, means, window=settings.scaling_window, drain=settings.drain_seconds)
+    return Autoscaler(core, means, window=settings.scaling_window)
 
 
 @asynccontextmanager
