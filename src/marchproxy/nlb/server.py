@@ -243,8 +243,7 @@ async def _answering(desk: Desk, prometheus: CollectorRegistry) -> AsyncIterator
             Registration(add_ModuleServiceServicer_to_server, VersionsApi(desk)),
         ],
         tls=settings.tls,
-        # a graceful UnregisterModule may take the whole drain
-        options=ServerOptions(default_deadline=settings.drain_seconds + 30.0),
+        options=ServerOptions(default_deadline=settings.longest_call),
         metrics=CallMetrics(prometheus),
         setting="nlb.grpc",
     )

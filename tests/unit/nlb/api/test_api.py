@@ -195,6 +195,15 @@ async def test_a_graceful_unregister_waits_for_connections_and_reports_them(nlb,
     assert nlb.core.member("a") is None
 
 
+async def test_a_drain_is_answered_before_the_call_is_over(nlb, a):
+    await join(nlb, a)
+    nlb.plane.connections = {"a": 3}
+    request = nlb_pb2.UnregisterModuleRequest(instance_id="a", graceful=True, drain_timeout_seconds=600)
+    answer = await nlb.stub.UnregisterModule(request, timeout=2)
+    assert (answer.success, answer.active_connections_drained) == (True, 0)
+    assert "3 still open" in answer.message
+
+
 @pytest.mark.parametrize(("graceful", "registration"), [(False, ""), (True, "wrong")])
 async def test_unregister_at_once_or_with_a_wrong_registration(nlb, a, graceful, registration):
     await join(nlb, a)
