@@ -20,7 +20,7 @@ from rich.table import Table
 from bench.support import estate
 from bench.support.numbers import percentile
 from bench.support.ports import free_ports
-from bench.support.processes import resident_mb
+from bench.support.processes import child, python, resident_mb
 from bench.support.report import Report, load_note
 from bench.support.stage import run
 from marchproxy.kit import logs
@@ -30,6 +30,7 @@ from marchproxy.model.listener import DataPlaneKind
 from marchproxy.model.module import HealthStatus, ModuleInstance
 from marchproxy.model.plan import Verdict
 from marchproxy.model.route import Route
+from marchproxy.nlb.dataplane.plane import Forwarding
 from marchproxy.nlb.dataplane.planes import HostPlanes
 from marchproxy.nlb.service.core import Core, Surroundings
 from marchproxy.nlb.service.gauges import NlbGauges
@@ -84,17 +85,23 @@ def _measure(directory: Path, quick: bool) -> Report:  # noqa: FBT001 - the sign
         sys.exit("bench.plan: sets rules in a network namespace, so it must be run as root")
     _leave_for_a_namespace()
     logs.configure(level="error", json=True)
-    kernel = uvloop.run(_one_plane(DataPlaneKind.KERNEL, directory, changes=1000))
-    envoy = uvloop.run(_one_plane(DataPlaneKind.ENVOY, directory, changes=100 if quick else 1000))
+    with child("instances", python("bench.support.answering", str(estate.TRAFFIC_PORT)), directory):
+        kernel = uvloop.run(_one_plane(DataPlaneKind.KERNEL, directory, changes=1000))
+        envoy = uvloop.run(_one_plane(DataPlaneKind.ENVOY, directory, changes=100 if quick else 1000))
     figures = kernel | {f"envoy_{key}": value for key, value in envoy.items()}
     return Report("plan", _table(kernel, envoy), {}, figures, load_note())
 
 
 def _leave_for_a_namespace() -> None:
-    """A network namespace of this process's own, which ends with it."""
+    """A network namespace of this process's own, which ends with it and where every instance's address answers."""
     if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "unshare")
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=20)
+    for command in (
+        "ip link set lo up",
+        f"ip route add local {estate.NETWORK} dev lo",
+        "sysctl -q -w net.ipv4.ip_forward=1",
+    ):
+        subprocess.run(command.split(), check=True, timeout=20)
 
 
 async def _one_plane(plane: DataPlaneKind, directory: Path, *, changes: int) -> dict[str, float]:
@@ -150,11 +157,12 @@ async def _in_force(plane: DataPlaneKind, directory: Path) -> AsyncIterator[_Est
     state = estate.desired(plane, _FIRST_PORT)
     saved = estate.remembered(state, clock.monotonic())
     planes = HostPlanes(settings, clock=clock)
-    saver = Saver(settings.directory() / "registry.json")
+    saver = Saver(settings.directory())
     gauges = NlbGauges(CollectorRegistry())
     around = Surroundings(planes, _Agreeing(), saver, gauges, clock, Patience(interval=3600.0))
     await planes.probe()
     async with planes.running():
+        await planes.apply(Forwarding())  # Envoy becomes ready with its first plan
         await planes.envoy.process.wait_ready(10.0)
         started = time.perf_counter()
         core = Core(around, saved, state)

@@ -22,6 +22,7 @@ from marchproxy.nlb.state.member import Member, Moment
 from marchproxy.nlb.state.verdicts import Answer, about_listener
 
 ROUTES, INSTANCES = 10_000, 500
+NETWORK, TRAFFIC_PORT = "10.79.0.0/16", 8000
 _KINDS = {
     ModuleType.ALB: Protocol.HTTP,
     ModuleType.AILB: Protocol.HTTP,
@@ -57,7 +58,7 @@ def instances() -> Iterator[ModuleInstance]:
             Version("v1" if number // len(kinds) % 2 else "v2"),
             HealthStatus.HEALTHY,
             traffic_endpoints=(
-                TrafficEndpoint("plain", protocol, f"{host}:8000"),
+                TrafficEndpoint("plain", protocol, f"{host}:{TRAFFIC_PORT}"),
                 TrafficEndpoint("proxied", protocol, f"{host}:8001", proxy_protocol=True),
             ),
         )
