@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: help demo test check real kernel fuzz format proto clean
+.PHONY: help demo test check real fuzz format proto clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+.*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /  make \1\t/'
 
@@ -30,13 +30,6 @@ check: $(VENV)/.dev ## the fast gate: format, lint, types, floors, contract, uni
 real: $(VENV)/.dev ## the real tests: true servers and clients (installs them, as root)
 	scripts/install-servers.sh test
 	$(PY) -m pytest tests/real $(ARGS)
-
-kernel: $(VENV)/.dev ## the nftables engine in network namespaces (root); not part of `make test` yet, see docs/architecture.md
-	scripts/install-servers.sh kernel
-	$(PY) -m pytest tests/kernel $(ARGS)
-
-fuzz: $(VENV)/.dev ## new inputs for every decoder and for the plan compiler, 30 times as many as in the fast gate
-	$(PY) -m pytest tests/fuzz -n 2 --timeout 1200 --hypothesis-profile=fuzz $(ARGS)
 
 test: $(VENV)/.dev ## everything: unit tests, then the real ones
 	$(PY) -m pytest tests/unit tests/fuzz -n 2

@@ -1,17 +1,16 @@
 #!/usr/bin/env bash
-# Usage: install-servers.sh test|kernel|bench   apt-get install the servers and clients that the real tests or the
+# Usage: install-servers.sh test|bench   apt-get install the servers and clients that the real tests or the
 # benchmarks talk to. Does nothing when they are all there.
 set -euo pipefail
 case "${1:-}" in
     test)
-        packages=(curl wrk nghttp2-client iproute2 procps)
+        packages=(curl wrk nghttp2-client iproute2 procps nftables conntrack)
         # one port, seven protocols: servers that are started by the tests, and a client of each
         packages+=(postgresql-15 postgresql-client-15 mariadb-server-core mariadb-client-core redis-server redis-tools)
         packages+=(ffmpeg openssl)
         ;;
-    kernel) packages=(iproute2 nftables conntrack procps) ;;
     bench) packages=(curl wrk nghttp2-client iproute2 procps haproxy nginx libnginx-mod-stream nftables conntrack) ;;
-    *) echo "usage: $0 test|kernel|bench" >&2; exit 2 ;;
+    *) echo "usage: $0 test|bench" >&2; exit 2 ;;
 esac
 missing=()
 for package in "${packages[@]}"; do

@@ -28,7 +28,7 @@ from marchproxy.engines.nftables import (
     Protocol,
     Rate,
 )
-from tests.kernel.nft_rig import (
+from tests.real.nft_rig import (
     CLIENT,
     CLIENT6,
     LB,
