@@ -22,14 +22,18 @@ _RETRY = Backoff(initial=0.1, maximum=5.0)
 
 
 class ModuleSilent(Exception):
-    """A module did not answer; the message says why.
+    """A module gave no usable answer; the message says why.
 
-    `sent`: the call may have reached it. `refused`: its host said that nobody listens there.
+    `sent`: the call may have reached it. `refused`: its host said that nobody listens there. `alive`: it did answer, with
+    an error.
     """
 
-    def __init__(self, message: str, *, sent: bool = True, refused: bool = False) -> None:
+    def __init__(
+        self, message: str, *, sent: bool = True, refused: bool = False, alive: bool = False
+    ) -> None:
         self.sent = sent
         self.refused = refused
+        self.alive = alive
         super().__init__(message)
 
 

@@ -29,6 +29,7 @@ _NO = {
     grpc.StatusCode.NOT_FOUND,
     grpc.StatusCode.FAILED_PRECONDITION,
 }
+_NO_ANSWER = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED}
 # gRPC has no code for these. Should its words change, a call counts as sent, and silence as silence: the careful reading.
 _UNREACHABLE = "failed to connect to all addresses"
 _NOBODY = "Connection refused"
@@ -59,7 +60,7 @@ class GrpcModules:
             status = HEALTH.from_pb(answer.status, "status") or HealthStatus.STARTING
         except InvalidValue as error:
             self.failings.failed(address, f"HealthCheck: {error}")
-            raise ModuleSilent(f"{address}: {error}") from error
+            raise ModuleSilent(f"{address}: {error}", alive=True) from error
         self.failings.answered(address)
         return status, answer.message
 
@@ -100,7 +101,10 @@ class GrpcModules:
             self.failings.failed(address, words)
         unreachable = _UNREACHABLE in words
         return ModuleSilent(
-            f"{address}: {words}", sent=not unreachable, refused=unreachable and _NOBODY in words
+            f"{address}: {words}",
+            sent=not unreachable,
+            refused=unreachable and _NOBODY in words,
+            alive=error.code() not in _NO_ANSWER,
         )
 
 

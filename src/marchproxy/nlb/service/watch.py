@@ -77,7 +77,7 @@ class Watch:
                 held_back = not error.sent and not error.refused
                 if held_back and member.registration_id in self._echoes:
                     return  # by the circuit breaker: what it answered last still stands
-                echo = Echo.REFUSED if error.refused else Echo.SILENT
+                echo = _meaning(error)
             self._echoes[member.registration_id] = (self._clock.monotonic(), echo)
 
     def _asked_at(self, member: Member) -> float:
@@ -91,3 +91,9 @@ class Watch:
         for instance_id, reason in finding.reprieved.items():
             if self.finding.reprieved.get(instance_id) != reason:
                 _log.warning("silent module keeps its traffic", instance=instance_id, reason=reason)
+
+
+def _meaning(error: ModuleSilent) -> Echo:
+    if error.refused:
+        return Echo.REFUSED
+    return Echo.ANSWERED if error.alive else Echo.SILENT

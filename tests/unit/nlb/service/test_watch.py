@@ -88,10 +88,11 @@ async def test_whoever_answers_stays_and_is_probed_once_an_interval(rig):
         (HealthStatus.DEGRADED, True),
         (HealthStatus.UNHEALTHY, False),
         (ModuleSilent("refused", sent=False, refused=True), False),
+        (ModuleSilent("UNIMPLEMENTED", alive=True), True),
         (ModuleSilent("breaker is open", sent=False), True),
         (ModuleSilent("no answer"), True),
     ],
-    ids=["degraded", "unwell", "nobody listens", "not asked", "silent"],
+    ids=["degraded", "unwell", "nobody listens", "an error", "not asked", "silent"],
 )
 async def test_what_an_answer_means_to_the_last_ones(rig, answer, kept):
     rig.modules.answers = dict.fromkeys(("a:1", "b:1"), answer)
