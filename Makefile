@@ -31,6 +31,9 @@ real: $(VENV)/.dev ## the real tests: true servers and clients (installs them, a
 	scripts/install-servers.sh test
 	$(PY) -m pytest tests/real $(ARGS)
 
+fuzz: $(VENV)/.dev ## new inputs for every decoder and for the plan compiler, 30 times as many as in the fast gate
+	$(PY) -m pytest tests/fuzz -n 2 --timeout 1200 --hypothesis-profile=fuzz $(ARGS)
+
 test: $(VENV)/.dev ## everything: unit tests, then the real ones
 	$(PY) -m pytest tests/unit tests/fuzz -n 2
 	$(MAKE) real
