@@ -14,10 +14,11 @@ RISK = 0.01
 _QUESTIONS_AND_LOOKS = 4
 #: A difference less likely than this is no ground to roll back, but one to look longer.
 _DOUBT = 0.1
-#: Before a window is over only this is acted on: most requests fail, by no accident, in so many as make a sample.
+#: Before a window is over only this is acted on: most requests fail, by no accident. Few make a sample, because an
+#: instance that refuses connections is tried less and less often.
 _GROSS_PERCENT = 50.0
 _GROSS_CHANCE = 0.0001
-_GROSS_REQUESTS = 10
+_GROSS_REQUESTS = 5
 _FEWEST = 3
 
 

@@ -1,6 +1,8 @@
 """Shares of versions on listeners, as values."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from marchproxy.model.listener import Listener
 from marchproxy.model.module import (
@@ -101,3 +103,24 @@ def test_a_split_is_of_one_listener_or_the_mean():
     assert current_split([], fleet("v1"), "").shares == ()
     with pytest.raises(Refused, match='no listener "x"'):
         current_split(both, fleet("v1"), "x")
+
+
+@given(
+    weights=st.lists(st.integers(0, 100), min_size=4, max_size=4),
+    ready=st.sets(st.sampled_from(["v1", "v2", "v3", "v4"])),
+    version=st.sampled_from(["v1", "v2", "v3", "v4"]),
+    percent=st.integers(0, 100),
+)
+def test_whatever_is_shifted_somebody_ready_has_the_connections(weights, ready, version, percent):
+    names = ["v1", "v2", "v3", "v4"]
+    there = fleet(" ".join(sorted(ready)), " ".join(sorted(set(names) - ready)))
+    before = listener(**dict(zip(names, weights, strict=True)))
+    try:
+        (shifted,) = set_version_weight([before], there, Version(version), percent, "web")
+    except Refused:
+        assert version not in ready or ready == {version}
+        return
+    after = shares(shifted)
+    assert sum(after.values()) == 100
+    assert after[version] == percent
+    assert any(after[name] for name in ready)
