@@ -27,6 +27,7 @@ from marchproxy.nlb.dataplane.plane import Forwarding
 from marchproxy.nlb.dataplane.relay import Carrier, RelayLimits
 from marchproxy.nlb.dataplane.relay.link import Link
 from tests.nlb_module import free_port
+from tests.real.support.malice import flood
 from tests.unit.wire.detect.crafted import FIRSTS
 
 HEAD = b"PING\r\n"  # an inline command of Redis
@@ -432,6 +433,16 @@ async def test_dropped_in_the_moment_its_target_is_chosen(monkeypatch):
     async with serving(echo) as port, relaying(target(port)) as relay:
         await connect(relay, HEAD)
         await until(lambda: relay.counts().total == 1 and not relay.links)
+        assert relay.counts().active == relay.of("a").active == 0
+
+
+@on_uvloop
+async def test_a_flood_of_resets_leaves_nothing():
+    async with serving(echo) as port, relaying(target(port)) as relay:
+        async with asyncio.TaskGroup() as group:
+            for first in (b"", HEAD[:3], HEAD, HEAD + b"more"):
+                group.create_task(flood("127.0.0.1", relay.port, 300, first=first, reset=True))
+        await until(lambda: relay.outcomes().get("client_gone", 0) > 300 and not relay.links)
         assert relay.counts().active == relay.of("a").active == 0
 
 

@@ -135,6 +135,7 @@ class Link:
             self.happened(Connected())
         else:
             side.close(flush=False)
+            side.transport = None  # uvloop does not tell the end of one whose attempt was cancelled
 
     def happened(self, event: Event) -> None:
         """Let the session decide and carry it out."""
