@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import socket
+import time
 from contextlib import ExitStack
 
 import pytest
@@ -52,6 +53,20 @@ def test_so_many_are_ended_and_no_more(count, ended):
             except BlockingIOError:
                 pass  # it goes on
         assert cut == ended
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="ending connections of others needs CAP_NET_ADMIN")
+def test_the_longest_idle_goes_first():
+    with ExitStack() as stack:
+        port, clients = pairs(stack, 3)
+        give_up = time.monotonic() + 10
+        while min(one.idle_ms for one in connections_to(LOCALHOST, port)) < 100:
+            assert time.monotonic() < give_up
+        for client in clients[1:]:
+            client.send(b"busy")
+        assert close_idle(os.getpid(), [(LOCALHOST, port)], 1) == 1
+        left = {one.local_port for one in connections_to(LOCALHOST, port)}
+        assert left == {client.getsockname()[1] for client in clients[1:]}
 
 
 def test_connections_of_another_process_are_left_alone():
