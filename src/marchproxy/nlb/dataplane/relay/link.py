@@ -39,7 +39,7 @@ from marchproxy.nlb.dataplane.relay.messages import (
     Timer,
     TurnedAway,
 )
-from marchproxy.nlb.dataplane.relay.session import Phase, begin, step
+from marchproxy.nlb.dataplane.relay.session import Phase, step
 from marchproxy.nlb.dataplane.relay.side import Side, client_side, target_side
 from marchproxy.nlb.dataplane.relay.switch import Switch
 from marchproxy.nlb.dataplane.relay.waiting import WaitingRooms
@@ -69,7 +69,7 @@ class Link:
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
-        self._session, self._first_commands = begin(shared.switch.opening)
+        self._session, self._first_commands = shared.switch.beginning
         self.client = client_side(self, self)
         self.lane: Lane | None = None
         self.seat: Seat | None = None
@@ -351,6 +351,9 @@ class Link:
             self.seat.load(-1)
             self.seat.tally.received += self.received
             self.seat.tally.sent += self.sent
+        self.client.forget()
+        if self._target is not None:
+            self._target.forget()
         if not self._shared.links:
             self._shared.on_last()
 

@@ -103,7 +103,7 @@ def step(session: Session, event: Event) -> Step:
 def _open(session: Session) -> Step:
     enabled, rest = session.opening.enabled, session.opening.rest
     if not enabled:
-        return _choose(session, None)
+        return session._replace(phase=Phase.CHOOSING), (Choose(None),)
     timers = [StartTimer(Timer.DETECTION)]
     if rest or Protocol.MYSQL in enabled:
         timers.append(StartTimer(Timer.SILENCE))

@@ -105,6 +105,10 @@ class Side(asyncio.Protocol):
         if self.transport is not None and not self.transport.is_closing():
             self.transport.write_eof()
 
+    def forget(self) -> None:
+        """Let go of what the connection was made of, so that it is freed at once and not by the cycle collector."""
+        self._owner, self.sink, self.other = _NOBODY, NOWHERE, None
+
     def close(self, *, flush: bool) -> None:
         """End the connection, after what waits to be written or without it."""
         self.sink = NOWHERE
@@ -116,11 +120,32 @@ class Side(asyncio.Protocol):
             self.transport.abort()
 
 
+class _Nobody:
+    """Owns the sides of connections that are over."""
+
+    def opened(self, side: Side) -> None:
+        """An attempt to connect that nobody waits for any more has succeeded."""
+        side.close(flush=False)
+
+    def happened(self, event: Event) -> None:
+        """Nothing that matters."""
+
+    def lost(self, event: Event) -> None:
+        """As expected."""
+
+
+_NOBODY = _Nobody()
+
+
+_CLIENT_EVENTS = (ClientFinished(), ClientLost())
+_TARGET_EVENTS = (TargetFinished(), TargetLost())
+
+
 def client_side(owner: Owner, sink: Sink) -> Side:
     """The side of the client that connected to us."""
-    return Side(owner, sink, ClientFinished(), ClientLost())
+    return Side(owner, sink, *_CLIENT_EVENTS)
 
 
 def target_side(owner: Owner) -> Side:
     """The side of the target that we connect to."""
-    return Side(owner, NOWHERE, TargetFinished(), TargetLost())
+    return Side(owner, NOWHERE, *_TARGET_EVENTS)

@@ -7,7 +7,7 @@ from marchproxy.model.plan import ListenerPlan, Target
 from marchproxy.nlb.dataplane.relay.addresses import Networks
 from marchproxy.nlb.dataplane.relay.lane import Lane
 from marchproxy.nlb.dataplane.relay.limiter import Limiter
-from marchproxy.nlb.dataplane.relay.session import Opening
+from marchproxy.nlb.dataplane.relay.session import Opening, begin
 from marchproxy.nlb.dataplane.relay.sorting import expected, find_listener, find_rest
 from marchproxy.wire.detect import Detected
 
@@ -22,6 +22,7 @@ class Switch:
         self._trusted = Networks(())
         self.lanes: dict[str, Lane] = {}
         self.opening = Opening()
+        self.beginning = begin(self.opening)
 
     @property
     def first(self) -> Lane:
@@ -51,6 +52,7 @@ class Switch:
             first.proxy_protocol,
             self._attempts,
         )
+        self.beginning = begin(self.opening)
         return tuple(lane for name, lane in before.items() if name not in self.lanes)
 
     def trusts(self, peer: str) -> bool:

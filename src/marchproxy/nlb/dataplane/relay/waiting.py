@@ -16,43 +16,48 @@ class WaitingRooms(Generic[Kind, Who]):
     def __init__(self, seconds: Mapping[Kind, float]) -> None:
         """How long the waits of each kind are, unless `enter` says otherwise."""
         self._seconds = seconds
-        self._rooms: dict[tuple[Kind, float], dict[Who, float]] = {
-            (kind, length): {} for kind, length in seconds.items()
+        self._rooms: dict[Kind, dict[float, dict[Who, float]]] = {
+            kind: {length: {}} for kind, length in seconds.items()
         }
 
     def enter(self, kind: Kind, who: Who, now: float, seconds: float | None = None) -> None:
         """Begin to wait; whoever waits already begins anew."""
-        self.leave(kind, who)
+        rooms = self._rooms[kind]
+        for room in rooms.values():
+            room.pop(who, None)
         length = self._seconds[kind] if seconds is None else seconds
         if length > 0:
-            self._rooms.setdefault((kind, length), {})[who] = now + length
+            rooms.setdefault(length, {})[who] = now + length
 
     def leave(self, kind: Kind, who: Who) -> None:
         """Wait no longer, if they did."""
-        for (held, _), room in self._rooms.items():
-            if held is kind:
-                room.pop(who, None)
+        for room in self._rooms[kind].values():
+            room.pop(who, None)
 
     def leave_all(self, who: Who) -> None:
         """Wait for nothing any more."""
-        for room in self._rooms.values():
-            room.pop(who, None)
+        for rooms in self._rooms.values():
+            for room in rooms.values():
+                room.pop(who, None)
 
     def take_due(self, now: float) -> list[tuple[Kind, Who]]:
         """Those whose time is up; they have left."""
         due = []
-        empty = []
-        for key, room in self._rooms.items():
-            gone = []
-            for who, deadline in room.items():
-                if deadline > now:
-                    break
-                gone.append(who)
-            for who in gone:
-                del room[who]
-                due.append((key[0], who))
-            if not room and self._seconds[key[0]] != key[1]:
-                empty.append(key)
-        for key in empty:  # of a length that nobody may ask for again
-            del self._rooms[key]
+        for kind, rooms in self._rooms.items():
+            for length, room in tuple(rooms.items()):
+                gone = _due(room, now)
+                due += [(kind, who) for who in gone]
+                for who in gone:
+                    del room[who]
+                if not room and length != self._seconds[kind]:  # nobody may ever ask for this length again
+                    del rooms[length]
         return due
+
+
+def _due(room: Mapping[Who, float], now: float) -> list[Who]:
+    gone = []
+    for who, deadline in room.items():
+        if deadline > now:
+            break
+        gone.append(who)
+    return gone

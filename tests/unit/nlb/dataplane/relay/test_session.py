@@ -168,7 +168,7 @@ def test_somebody_takes_the_rest(events, commands):
 
 
 def test_with_nothing_to_tell_apart_nobody_waits():
-    assert play([], frozenset(), rest=True)[1] == [*STOP_BOTH, Choose(None)]
+    assert play([], frozenset(), rest=True)[1] == [Choose(None)]
 
 
 @pytest.mark.parametrize(
