@@ -21,7 +21,9 @@ from tests.nlb_module import Service, read_proxy_v2
 from tests.real.nft_rig import M1, M2, Net, make_net, make_socket
 from tests.real.nlb_rig import NlbProcess, until
 
-NLB, CONTROL = "10.77.3.1", "10.77.3.2"  # how this process and the NLB speak gRPC
+# how this process and the NLB speak gRPC; a network of our own, for other test runs have theirs on the same host
+_FIRST = (os.getpid() % 16_384) * 4
+NLB, CONTROL = (f"10.79.{_FIRST >> 8}.{(_FIRST & 255) + last}" for last in (1, 2))
 
 
 @contextmanager
@@ -31,9 +33,9 @@ def make_controlled_net() -> Iterator[Net]:
         link = f"mp{os.getpid()}"
         for command in (
             f"link add {link} type veth peer name control netns {made.lb}",
-            f"addr add {CONTROL}/24 dev {link}",
+            f"addr add {CONTROL}/30 dev {link}",
             f"link set {link} up",
-            f"-n {made.lb} addr add {NLB}/24 dev control",
+            f"-n {made.lb} addr add {NLB}/30 dev control",
             f"-n {made.lb} link set control up",
         ):
             subprocess.run(["ip", *command.split()], check=True, timeout=20)

@@ -8,17 +8,21 @@ Once a second the endpoints are knocked at; one where nobody answers gets no new
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
 from marchproxy.engines.nftables import (
     EndpointId,
+    Frontend,
     NftablesEngine,
     NftablesError,
     NftablesRefused,
     NftablesSettings,
+    Plan,
+    Protocol,
 )
+from marchproxy.engines.nftables.engine import MAX_STALE_PAIRS
 from marchproxy.engines.nftables.expressions import Family
 from marchproxy.engines.nftables.host import Host
 from marchproxy.kit.clock import Clock
@@ -48,6 +52,8 @@ _log = get_logger(__name__)
 _LOCK = "\0marchproxy-nftables"
 _POLL_SECONDS = 0.25
 _KNOCK_SECONDS = 1.0
+_KNOCKS_A_ROUND = 250
+"""More endpoints than these are knocked at every second, third, … time: connecting costs this process."""
 _DOUBT_SECONDS = 0.25
 """An endpoint that did not answer is asked again so soon."""
 _ALL = {4: Family.IP, 6: Family.IP6}
@@ -71,6 +77,8 @@ class KernelDataPlane:
         self._carried = Kernel()
         self._pulses = Pulses()
         self._silent: frozenset[EndpointId] = frozenset()
+        self._reconciled: tuple[Frontend, ...] = ()
+        self._rounds = 0
         self._changing = asyncio.Lock()
 
     async def probe(self) -> str:
@@ -144,7 +152,9 @@ class KernelDataPlane:
                 await self._engine.apply(without_dead(wanted.plan, self._pulses.dead))
             self._forwarding, self._carried = forwarding, wanted
             self._silent = left_out(wanted.plan, self._pulses.dead)
-            await self._forget_stale()
+            if _over_udp(wanted.plan) != self._reconciled:
+                # once more with the next care: packets under way may have followed the old rules
+                await self._forget_stale()
 
     def present(self) -> bool:
         """Whether rules of ours are in the kernel, or may be."""
@@ -196,27 +206,33 @@ class KernelDataPlane:
         return left
 
     async def _take_care(self) -> None:
-        """Leave out endpoints where nobody answers, and delete what changes left behind."""
-        if not self._carried.plan.frontends:
-            return
-        answered = await knock(places_of(self._carried.plan))
-        pulses = feel(self._pulses, answered)
-        if pulses.doubtful:
-            await self._clock.sleep(_DOUBT_SECONDS)
-            again = await knock([place for place, reached in answered.items() if not reached])
-            pulses = feel(pulses, {**answered, **again})
-        self._pulses = pulses
+        """Leave out endpoints where nobody answers, and finish what changes left behind."""
+        places = places_of(self._carried.plan)
+        self._rounds += 1
+        if self._rounds % (1 + len(places) // _KNOCKS_A_ROUND) == 0:
+            self._pulses = await self._feel(places)
         async with self._changing:
             try:
                 await self._leave_out_silent()
                 await self._engine.tidy()
             except NftablesError as error:
                 _log.warning("the kernel's rules were not brought up to date", reason=str(error))
+            if (wanted := _over_udp(self._carried.plan)) != self._reconciled and await self._forget_stale():
+                self._reconciled = wanted
+
+    async def _feel(self, places: Collection[HostPort]) -> Pulses:
+        answered = await knock(places)
+        pulses = feel(self._pulses, answered)
+        if not pulses.doubtful:
+            return pulses
+        await self._clock.sleep(_DOUBT_SECONDS)
+        again = await knock([place for place, reached in answered.items() if not reached])
+        return feel(pulses, {**answered, **again})
 
     async def _leave_out_silent(self) -> None:
         plan = self._carried.plan
         silent = left_out(plan, self._pulses.dead)
-        if not plan.frontends or silent == self._silent:
+        if silent == self._silent:
             return
         await self._engine.apply(without_dead(plan, self._pulses.dead))
         for endpoint in silent - self._silent:
@@ -241,11 +257,13 @@ class KernelDataPlane:
             await self._clock.sleep(_POLL_SECONDS)
         return left
 
-    async def _forget_stale(self) -> None:
+    async def _forget_stale(self) -> bool:
+        """Let UDP flows of instances that left find others; return whether that was all of them."""
         try:
-            await self._engine.conntrack_reconcile(self._carried.plan)
+            return await self._engine.conntrack_reconcile(self._carried.plan) < MAX_STALE_PAIRS
         except NftablesError as error:
             _log.warning("UDP flows of instances that left were not ended", reason=str(error))
+            return False
 
 
 @contextmanager
@@ -257,6 +275,10 @@ def _told() -> Iterator[None]:
         raise PlaneRefused(f"the kernel's rules: {error}") from error
     except (NftablesError, OSError) as error:
         raise PlaneUnavailable(f"the kernel's rules: {error}") from error
+
+
+def _over_udp(plan: Plan) -> tuple[Frontend, ...]:
+    return tuple(frontend for frontend in plan.frontends if frontend.protocol is Protocol.UDP)
 
 
 def _hosts(forwarding: Forwarding) -> set[str]:
