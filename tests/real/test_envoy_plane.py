@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 
 from marchproxy.model.limit import LimitId, RateLimit
+from marchproxy.model.listener import Listener
 from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.nlb.dataplane.plane import LimitCounts, PlaneRefused
-from tests.real.plane_rig import Server, envoy_plane, greeting, talk, tcp
+from tests.ports import free_port
+from tests.real.plane_rig import Server, envoy_plane, greeting, hello, talk, tcp
 
 ELSEWHERE = "127.0.0.2"
 
@@ -110,6 +112,33 @@ async def test_no_change_of_its_listener_s_settings_ends_a_connection(tmp_path):
             assert stats.gauge("listener_manager.total_filter_chains_draining") == 0
 
 
+async def test_max_connections_are_those_of_all_who_share_the_address(tmp_path):
+    one, two, port = Server("one"), Server("two"), free_port()
+    listeners = [
+        Listener(name, "127.0.0.1", port, Protocol.HTTPS, server_names=(f"{name}.test",), max_connections=2)
+        for name in ("one", "two")
+    ]
+    around = limit("source:127.0.0.0/8", per_hour=100)
+    async with envoy_plane(tmp_path, one, two) as plane:
+        await plane.carry(*zip(listeners, (one, two), strict=True), limits=(around,))
+        async with talk(port, send=hello("one.test")) as first, talk(port, send=hello("two.test")) as second:
+            assert (await first.line()).startswith("one ")
+            assert (await second.line()).startswith("two ")
+            assert await greeting(port, send=hello("two.test")) == ""
+            more = [replace(listener, max_connections=3) for listener in listeners]
+            await plane.carry(*zip(more, (one, two), strict=True), limits=(around,))
+            async with asyncio.timeout(10):  # Envoy's workers learn of it a moment after its main thread
+                while not await greeting(port, send=hello("two.test")):
+                    await asyncio.sleep(0.02)
+            assert not first.reader.at_eof()
+        counts = await plane.counts()
+        assert sum(seen.denied for seen in counts.listeners.values()) >= 1
+        assert counts.limits == {"few": LimitCounts(allowed=3)}
+        assert (await plane.admin.stats("listener_modified")).values == {
+            "listener_manager.listener_modified": 0
+        }
+
+
 async def test_max_connections_are_those_open_at_once(tmp_path):
     a, raw = Server("a"), tcp(max_connections=2)
     async with envoy_plane(tmp_path, a) as plane:
@@ -127,7 +156,6 @@ async def test_max_connections_are_those_open_at_once(tmp_path):
     ("listener", "limits", "word"),
     [
         (tcp(), (limit("client:127.0.0.0/8", per_second=1),), "each client"),
-        (tcp(max_connections=5), (limit("source:127.0.0.0/8", per_second=1),), "max_connections"),
         (replace(tcp(), protocol=Protocol.UDP), (limit("listener:raw", per_second=1),), "UDP"),
         (tcp(max_connections_per_source=1), (), "by source"),
     ],

@@ -16,7 +16,7 @@ def limit_obstacles(kind: DataPlaneKind, limits: Iterable[RateLimit], port: Port
         return
     for limit in limits:
         concerned = [listener for listener in port.listeners if concerns(limit, listener)]
-        if concerned and (obstacle := _envoy_obstacle(limit, port, concerned[0])):
+        if concerned and (obstacle := _envoy_obstacle(limit, port)):
             yield f'rate limit "{limit.limit_id}" at listener "{concerned[0].name}": {obstacle}'
 
 
@@ -34,13 +34,11 @@ def concerns(limit: RateLimit, listener: Listener) -> bool:
             return False
 
 
-def _envoy_obstacle(limit: RateLimit, port: Port, listener: Listener) -> str:
+def _envoy_obstacle(limit: RateLimit, port: Port) -> str:
     if limit.scope is LimitScope.CLIENT:
         return "Envoy does not count each client; use data_plane kernel or detect, or a source: limit"
     if port.first.over_udp:
         return "Envoy does not limit UDP; use data_plane kernel"
-    if limit.scope is LimitScope.SOURCE and listener.max_connections:
-        return "Envoy does not keep max_connections beside source: limits; use data_plane detect"
     if port.sharing is Sharing.REQUEST and not _of_connections(limit, port):
         return (
             f"connections to {port.address} are not one module's alone; "

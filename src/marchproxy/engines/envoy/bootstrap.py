@@ -5,6 +5,7 @@ https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/bootstrap/v3/bootstra
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ XDS_CLUSTER = "marchproxy_xds"
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _TYPE = "type.googleapis.com/"
+# no fetch timeout: without it Envoy gives up after 15 s and calls itself LIVE with no listener at all
+_OVER_ADS = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,8 @@ class BootstrapSpec:
     `ads_socket` is the Unix socket of the ADS server (at most 107 bytes long). `max_connections` bounds downstream
     connections of the whole process; the default is Envoy's advice for an edge proxy. `stats_flush_seconds` is the
     window of interval quantiles: histograms change only when it ends. `max_regex_program` bounds the compiled size of
-    a route's regex: Envoy's own 100 refuses patterns as plain as `[a-z0-9-]{1,64}`.
+    a route's regex: Envoy's own 100 refuses patterns as plain as `[a-z0-9-]{1,64}`. `runtime` names a runtime layer that
+    is taken over ADS (RTDS); with one, Envoy asks for it first, and for nothing else before it has it.
     """
 
     node_id: str
@@ -34,6 +38,7 @@ class BootstrapSpec:
     max_connections: int = 50_000
     stats_flush_seconds: float = 5.0
     max_regex_program: int = 5_000
+    runtime: str = ""
 
 
 def render(spec: BootstrapSpec) -> bytes:
@@ -47,15 +52,7 @@ def render(spec: BootstrapSpec) -> bytes:
         "admin": _admin(spec.admin),
         "dynamic_resources": _dynamic_resources(),
         "static_resources": {"clusters": [_ads_cluster(spec.ads_socket)]},
-        "layered_runtime": {
-            "layers": [
-                {
-                    "name": "static",
-                    "static_layer": {"re2.max_program_size.error_level": spec.max_regex_program},
-                },
-                {"name": "admin", "admin_layer": {}},
-            ]
-        },
+        "layered_runtime": {"layers": list(_runtime_layers(spec))},
         "overload_manager": _connection_limit(spec.max_connections),
         "stats_flush_interval": f"{spec.stats_flush_seconds:g}s",
     }
@@ -68,9 +65,15 @@ def _admin(address: HostPort) -> dict[str, Any]:
     return {"address": {"socket_address": socket_address}, "ignore_global_conn_limit": True}
 
 
+def _runtime_layers(spec: BootstrapSpec) -> Iterator[dict[str, Any]]:
+    fixed = {"re2.max_program_size.error_level": spec.max_regex_program}
+    yield {"name": "static", "static_layer": fixed}
+    if spec.runtime:
+        yield {"name": spec.runtime, "rtds_layer": {"name": spec.runtime, "rtds_config": _OVER_ADS}}
+    yield {"name": "admin", "admin_layer": {}}
+
+
 def _dynamic_resources() -> dict[str, Any]:
-    # no fetch timeout: without it Envoy gives up after 15 s and calls itself LIVE with no listener at all
-    over_ads = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
     # a supervisor that comes back is found within a second; Envoy's own maximum is 30 s
     reconnect = {"retry_back_off": {"base_interval": "0.1s", "max_interval": "1s"}}
     return {
@@ -80,8 +83,8 @@ def _dynamic_resources() -> dict[str, Any]:
             "set_node_on_first_message_only": True,
             "grpc_services": [{"envoy_grpc": {"cluster_name": XDS_CLUSTER, "retry_policy": reconnect}}],
         },
-        "cds_config": over_ads,
-        "lds_config": over_ads,
+        "cds_config": _OVER_ADS,
+        "lds_config": _OVER_ADS,
     }
 
 

@@ -35,6 +35,7 @@ from marchproxy.nlb.dataplane.plane import (
     TrafficCounts,
 )
 from marchproxy.nlb.dataplane.resources import ConnectionLog, Surroundings, build_draft, keep_retired
+from marchproxy.nlb.dataplane.resources.runtime import RUNTIME
 from marchproxy.nlb.settings import NlbSettings
 
 _log = get_logger(__name__)
@@ -172,7 +173,8 @@ class EnvoyDataPlane:
 
 
 def _process(settings: NlbSettings, directory: Path, clock: Clock) -> EnvoyProcess:
-    spec = BootstrapSpec(settings.id, "marchproxy-nlb", settings.envoy.admin, _ads_socket(directory))
+    socket = _ads_socket(directory)
+    spec = BootstrapSpec(settings.id, "marchproxy-nlb", settings.envoy.admin, socket, runtime=RUNTIME)
     envoy = EnvoySettings(
         node_id=settings.id,
         cluster="marchproxy-nlb",

@@ -23,7 +23,7 @@ from marchproxy.nlb.dataplane.plane import (
     TrafficCounts,
 )
 from marchproxy.nlb.dataplane.resources.chains import Admission, Chain, admit
-from marchproxy.nlb.dataplane.resources.filters import connection_limit_stat, rate_limit_stat
+from marchproxy.nlb.dataplane.resources.filters import rate_limit_stat
 from marchproxy.nlb.dataplane.resources.naming import cluster_name, port_name
 
 _PORT_REFUSALS = (
@@ -43,7 +43,7 @@ _STATS = (
     r"|(tcp|http)\..*\.downstream_cx_(total|[rt]x_bytes_total)"
     r"|http\..*\.downstream_cx_active"
     r"|udp\..*\.downstream_sess_(active|total|no_route|[rt]x_bytes)"
-    r"|(local_rate_limit|connection_limit)\..*_?limited(_connections)?"
+    r"|local_rate_limit\..*\.rate_limited"
     r"|cluster\.listener\..*\.upstream_cx_overflow)$"
 )
 
@@ -183,9 +183,7 @@ def _of_chain(port: Port, chain: Chain, stats: EnvoyStats) -> ConnectionCounts:
     kind = "http" if port.sharing is Sharing.REQUEST and not chain.denied else "tcp"
     prefix = f"{kind}.{chain.name}"
     total = stats.counter(f"{prefix}.downstream_cx_total")
-    refused = stats.counter(connection_limit_stat(chain)) + sum(
-        stats.counter(rate_limit_stat(chain, bucket)) for bucket in chain.buckets
-    )
+    refused = sum(stats.counter(rate_limit_stat(chain, bucket)) for bucket in chain.buckets)
     return ConnectionCounts(
         total=total,
         denied=total if chain.denied else refused,
@@ -214,7 +212,6 @@ def _of_limits(chains: Iterable[Chain], stats: EnvoyStats) -> Iterator[tuple[Lim
         left = stats.counter(f"tcp.{chain.name}.downstream_cx_total") + stats.counter(
             f"http.{chain.name}.downstream_cx_total"
         )
-        left -= stats.counter(connection_limit_stat(chain))
         allowed: dict[LimitId, int] = {}
         denied: dict[LimitId, int] = {}
         for bucket in chain.buckets:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,16 @@ def test_every_field_is_one_envoy_knows():
     assert service.envoy_grpc.cluster_name == ads.name == XDS_CLUSTER
     assert bootstrap.dynamic_resources.lds_config.initial_fetch_timeout.ToMilliseconds() == 0
     assert bootstrap.dynamic_resources.lds_config.HasField("initial_fetch_timeout")
+
+
+def test_a_runtime_layer_is_taken_over_ads_and_gives_way_to_what_a_person_sets():
+    assert downstream_connections_pb2.DownstreamConnectionsConfig.DESCRIPTOR
+    bootstrap = json_format.Parse(render(replace(SPEC, runtime="limits")), bootstrap_pb2.Bootstrap())
+    layers = bootstrap.layered_runtime.layers
+    assert [layer.name for layer in layers] == ["static", "limits", "admin"]  # the last one wins
+    assert layers[1].rtds_layer.name == "limits"
+    assert layers[1].rtds_layer.rtds_config.HasField("ads")
+    assert layers[1].rtds_layer.rtds_config.initial_fetch_timeout.ToMilliseconds() == 0
 
 
 def test_a_socket_path_longer_than_the_kernel_takes_is_refused():

@@ -81,7 +81,6 @@ def test_each_fault_is_told_once_at_its_path(targets, path, message):
     ("target", "message"),
     [
         ("listener:dns", "Envoy does not limit UDP; use data_plane kernel"),
-        ("source:2001:db8::/32", "Envoy does not keep max_connections beside source: limits"),
         ("listener:b", 'limit listener "a", or requests in the module'),
         ("module:ailb", "connections to [::]:81 are not one module's alone"),
         ("client:10.0.0.0/8", 'rate limit "l0" at listener "web": Envoy does not count each client; use'),

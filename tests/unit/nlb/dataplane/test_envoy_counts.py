@@ -35,7 +35,7 @@ def test_a_listener_counts_its_chains_and_whom_its_port_turned_away():
             "tcp.raw.downstream_cx_rx_bytes_total": 10,
             "tcp.raw.downstream_cx_tx_bytes_total": 20,
             "tcp.raw/denied.downstream_cx_total": 16,
-            "connection_limit.raw.limited_connections": 32,
+            "listener.tcp.0.0.0.0.80.downstream_cx_overflow": 32,
             "tcp.other.downstream_cx_total": 999,
         }
     )
@@ -44,7 +44,7 @@ def test_a_listener_counts_its_chains_and_whom_its_port_turned_away():
         stats,
         [cluster("raw", cx_active=2, cx_total=60, cx_connect_fail=5)],
     )
-    assert counts.listeners == {"raw": ConnectionCounts(3, 127, 0, 1 + 2 + 4 + 8 + 16 + 32, 10, 20)}
+    assert counts.listeners == {"raw": ConnectionCounts(3, 159, 0, 1 + 2 + 4 + 8 + 16 + 32, 10, 20)}
     assert counts.endpoints == {("raw", "a"): ConnectionCounts(2, 55, 5)}  # failed ones are not of the total
 
 

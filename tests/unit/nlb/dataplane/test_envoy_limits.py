@@ -34,7 +34,7 @@ def limit(target: str) -> RateLimit:
         ([DNS], "module:alb", "data_plane kernel"),
         ([DNS], "source:10.0.0.0/8", "data_plane kernel"),
         ([DNS], "module:ailb", ""),
-        ([replace(WEB, max_connections=5)], "source:10.0.0.0/8", "data_plane detect"),
+        ([replace(WEB, max_connections=5)], "source:10.0.0.0/8", ""),
         ([replace(WEB, max_connections=5)], "listener:web", ""),
         ([WEB, AI], "listener:web", ""),
         ([WEB, AI], "source:10.0.0.0/8", ""),

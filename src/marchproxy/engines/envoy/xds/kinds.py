@@ -17,6 +17,7 @@ class ResourceType(Enum):
     LISTENER = "envoy.config.listener.v3.Listener"
     ROUTE = "envoy.config.route.v3.RouteConfiguration"
     SECRET = "envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - a type's name, not a secret
+    RUNTIME = "envoy.service.runtime.v3.Runtime"
 
     @property
     def type_url(self) -> str:

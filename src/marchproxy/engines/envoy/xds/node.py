@@ -134,7 +134,8 @@ def expected_of(snapshot: Snapshot) -> Expected:
     """What a client that asks for everything acknowledges once it holds `snapshot`: versions by type and name."""
     expected: Expected = {
         kind: {name: resource.version for name, resource in snapshot.of(kind).items()}
-        for kind in (ResourceType.CLUSTER, ResourceType.LISTENER)
+        for kind in (ResourceType.RUNTIME, ResourceType.CLUSTER, ResourceType.LISTENER)
+        if kind is not ResourceType.RUNTIME or snapshot.of(kind)
     }
     for kind, names in wanted_by_holder(snapshot).items():
         present = snapshot.of(kind)

@@ -115,10 +115,18 @@ def transition(old: Snapshot, new: Snapshot) -> tuple[Snapshot, ...]:
         kind: {**old.of(kind), **new.of(kind)}
         for kind in (ResourceType.CLUSTER, ResourceType.ENDPOINT, ResourceType.SECRET)
     }
-    listener, route = ResourceType.LISTENER, ResourceType.ROUTE
+    listener, route, runtime = ResourceType.LISTENER, ResourceType.ROUTE, ResourceType.RUNTIME
     static = old.static_clusters | new.static_clusters
     before, after = (
-        _seal({**upstream, listener: dict(s.of(listener)), route: dict(s.of(route))}, static)
+        _seal(
+            {
+                **upstream,
+                listener: dict(s.of(listener)),
+                route: dict(s.of(route)),
+                runtime: dict(s.of(runtime)),
+            },
+            static,
+        )
         for s in (old, new)
     )
     return tuple(_without_repeats(old, (before, after, new)))

@@ -16,6 +16,7 @@ from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from envoy.service.discovery.v3 import discovery_pb2
+from envoy.service.runtime.v3 import rtds_pb2
 from google.protobuf.message import DecodeError
 
 from marchproxy.engines.envoy.xds.kinds import ResourceType
@@ -32,6 +33,7 @@ _MESSAGES: dict[str, Any] = {
     ResourceType.LISTENER.type_url: listener_pb2.Listener,
     ResourceType.ROUTE.type_url: route_pb2.RouteConfiguration,
     ResourceType.SECRET.type_url: secret_pb2.Secret,
+    ResourceType.RUNTIME.type_url: rtds_pb2.Runtime,
 }
 
 

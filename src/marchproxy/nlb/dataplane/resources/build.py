@@ -16,6 +16,7 @@ from marchproxy.nlb.dataplane.resources.connection_log import ConnectionLog
 from marchproxy.nlb.dataplane.resources.endpoints import build_endpoints
 from marchproxy.nlb.dataplane.resources.http import build_routes
 from marchproxy.nlb.dataplane.resources.listener import build_listener
+from marchproxy.nlb.dataplane.resources.runtime import build_runtime
 from marchproxy.nlb.dataplane.resources.tls import Material, secrets
 from marchproxy.nlb.dataplane.resources.udp import build_udp_listener
 
@@ -37,8 +38,9 @@ class Surroundings:
 def build_draft(forwarding: Forwarding, around: Surroundings) -> Draft:
     """The resources of every port. Raises KeyError for a listener with TLS and no material."""
     plans = {plan.listener.name: plan for plan in forwarding.plan.listeners}
-    messages: list[Message] = []
-    for port in share(plan.listener for plan in plans.values()):
+    ports = share(plan.listener for plan in plans.values())
+    messages: list[Message] = [build_runtime(ports)]
+    for port in ports:
         admissions = admit(port, forwarding.limits)
         denying = any(chain.denied for each in admissions for chain in each.chains.values())
         if denying and not port.first.over_udp:

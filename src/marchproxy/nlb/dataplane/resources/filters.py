@@ -1,4 +1,4 @@
-"""Filters: what stands before the proxy in a filter chain: connection and rate limits.
+"""Filters: what stands before the proxy in a filter chain: rate limits. How many may be open is `runtime`'s.
 
 https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/listeners/network_filters/local_rate_limit_filter
 """
@@ -6,7 +6,6 @@ https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/listeners/network_fil
 from collections.abc import Iterator
 
 from envoy.config.listener.v3 import listener_components_pb2
-from envoy.extensions.filters.network.connection_limit.v3 import connection_limit_pb2
 from envoy.extensions.filters.network.local_ratelimit.v3 import local_rate_limit_pb2
 from envoy.type.v3 import token_bucket_pb2
 from google.protobuf import wrappers_pb2
@@ -16,18 +15,11 @@ from marchproxy.engines.envoy.messages import duration, pack
 from marchproxy.nlb.dataplane.resources.chains import Bucket, Chain
 from marchproxy.nlb.dataplane.resources.naming import bucket_name
 
-CONNECTION_LIMIT = "connection_limit"
 RATE_LIMIT = "local_rate_limit"
 
 
 def limit_filters(chain: Chain) -> Iterator[listener_components_pb2.Filter]:
-    """First how many may be open, then how many new ones: a connection that finds no room takes no token."""
-    if chain.listener.max_connections:
-        config = connection_limit_pb2.ConnectionLimit(
-            stat_prefix=chain.name,
-            max_connections=wrappers_pb2.UInt64Value(value=chain.listener.max_connections),
-        )
-        yield network_filter("connection_limit", config)
+    """The rates that hold for new connections, in the chain's order."""
     for bucket in chain.buckets:
         yield network_filter("local_ratelimit", _rate_limit(chain, bucket))
 
@@ -35,11 +27,6 @@ def limit_filters(chain: Chain) -> Iterator[listener_components_pb2.Filter]:
 def rate_limit_stat(chain: Chain, bucket: Bucket) -> str:
     """The counter of connections that a bucket of a chain had no token for."""
     return f"{RATE_LIMIT}.{_prefix(chain, bucket)}.rate_limited"
-
-
-def connection_limit_stat(chain: Chain) -> str:
-    """The counter of connections that were one too many."""
-    return f"{CONNECTION_LIMIT}.{chain.name}.limited_connections"
 
 
 def network_filter(name: str, config: Message) -> listener_components_pb2.Filter:

@@ -13,7 +13,7 @@ from google.protobuf import any_pb2
 from marchproxy.engines.envoy.xds.resource import Resource, ResourceType
 from marchproxy.engines.envoy.xds.snapshot import Draft, Snapshot, check
 
-CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET = ResourceType
+CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, RUNTIME = ResourceType
 CHILD = {CLUSTER: ENDPOINT, LISTENER: ROUTE}
 
 

@@ -31,7 +31,14 @@ def test_type_and_name_come_from_the_message(message, kind):
 
 
 def test_types_are_listed_in_delivery_order():
-    assert [kind.name for kind in ResourceType] == ["CLUSTER", "ENDPOINT", "LISTENER", "ROUTE", "SECRET"]
+    assert [kind.name for kind in ResourceType] == [
+        "CLUSTER",
+        "ENDPOINT",
+        "LISTENER",
+        "ROUTE",
+        "SECRET",
+        "RUNTIME",
+    ]
 
 
 def test_version_is_the_content():

@@ -1,6 +1,6 @@
 """One ADS stream as a state machine without I/O: requests and snapshots in, responses and events out.
 
-Order of delivery on a stream: clusters, then endpoints and secrets (at once: Envoy holds back the acknowledgement of clusters
+Order of delivery on a stream: runtime layers (Envoy asks for nothing else before it has them), clusters, then endpoints and secrets (at once: Envoy holds back the acknowledgement of clusters
 until they are warm, for which it needs both), then, when those are acknowledged, listeners, then routes, and, when all is
 acknowledged, removals of clusters, then of endpoints and secrets.
 """
@@ -17,9 +17,10 @@ from marchproxy.engines.envoy.xds.session.events import Acked, Event, Nacked
 from marchproxy.engines.envoy.xds.snapshot import Resources, Snapshot
 from marchproxy.engines.envoy.xds.verdicts import Key, Verdicts
 
-_CLUSTER, _ENDPOINT, _LISTENER, _ROUTE, _SECRET = ResourceType
+_CLUSTER, _ENDPOINT, _LISTENER, _ROUTE, _SECRET, _RUNTIME = ResourceType
 # (type, types whose responses must be acknowledged before it may be sent)
 _ADDITIONS: tuple[tuple[ResourceType, frozenset[ResourceType]], ...] = (
+    (_RUNTIME, frozenset()),
     (_CLUSTER, frozenset()),
     (_ENDPOINT, frozenset()),
     (_SECRET, frozenset()),
@@ -31,7 +32,7 @@ _REMOVALS: tuple[tuple[ResourceType, frozenset[ResourceType]], ...] = (
     (_ENDPOINT, frozenset(ResourceType)),
     (_SECRET, frozenset(ResourceType)),
 )
-_REMOVED_AT_ONCE = frozenset({_LISTENER, _ROUTE})
+_REMOVED_AT_ONCE = frozenset({_LISTENER, _ROUTE, _RUNTIME})
 
 
 class Session(ABC):

@@ -2,12 +2,14 @@
 
 import pytest
 
+from marchproxy.engines.envoy.xds.node import expected_of
 from marchproxy.engines.envoy.xds.session import DeltaSession, SotwSession
 from tests.unit.engines.envoy.xds.envoy_model import (
     CLUSTER,
     ENDPOINT,
     LISTENER,
     ROUTE,
+    RUNTIME,
     SECRET,
     checked,
     of,
@@ -68,6 +70,19 @@ def test_secrets_do_not_wait_for_the_clusters_that_need_them(variant):
     talk = Dialogue(variant, checked(*pool("a"), of(SECRET, "cert", 1)))
     assert talk.subscribe(CLUSTER) == ["cluster a1"]
     assert talk.subscribe(SECRET, "cert") == ["secret cert1"]
+
+
+@both
+def test_a_runtime_layer_waits_for_nothing_and_is_waited_for(variant):
+    talk = settled(variant)
+    changed = checked(*pool("a"), *site("l", 1, "a"), of(RUNTIME, "limits", 1))
+    assert talk.push(changed) == []
+    assert RUNTIME in expected_of(changed)
+    assert not talk.session.holds(changed, expected_of(changed))
+    assert talk.subscribe(RUNTIME, "limits") == ["runtime limits1"]
+    assert talk.answer(RUNTIME) == []
+    assert talk.session.holds(changed, expected_of(changed))
+    assert RUNTIME not in expected_of(checked(*pool("a")))  # who has none is not waited for
 
 
 @both
