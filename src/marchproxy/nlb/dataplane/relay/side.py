@@ -28,7 +28,7 @@ class Nowhere:
     """Takes nothing: the sink of a side whose connection is closed."""
 
     def write(self, data: Any, /) -> None:
-        """Never called, because it is closing."""
+        """Lose them."""
 
     def is_closing(self) -> bool:
         """Yes, always."""
@@ -76,9 +76,11 @@ class Side(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called by the loop for every read."""
         self.moved += len(data)
-        sink = self.sink
-        if not sink.is_closing():  # between a reset and `lost` a transport refuses to be written to
-            sink.write(data)
+        try:
+            self.sink.write(data)
+        except RuntimeError:  # between a reset and `lost` a transport refuses to be written to
+            if not self.sink.is_closing():
+                raise
 
     def eof_received(self) -> bool:
         """Called by the loop when the peer sends no more; True keeps the other direction open."""
