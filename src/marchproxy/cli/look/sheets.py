@@ -9,6 +9,9 @@ from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 
 _SHARED_BY = {"hello": "TLS hello", "request": "request", "bytes": "first bytes"}
 
+#: Metadata with which an NLB tells what it has trouble with.
+_TROUBLE = "nlb.trouble."
+
 
 def modules(answer: nlb_pb2.ListModulesResponse, now: float) -> Sheet:
     """The registered instances; `now` in seconds since the epoch."""
@@ -17,7 +20,7 @@ def modules(answer: nlb_pb2.ListModulesResponse, now: float) -> Sheet:
             module.instance_id,
             _name(types_pb2.ModuleType.Name(module.module_type), "MODULE_TYPE_"),
             module.version,
-            health_text(health(module.health_status)),
+            _health_and_why(module),
             str(module.traffic_weight),
             str(module.current_connections),
             "\n".join(_endpoint(endpoint) for endpoint in module.traffic_endpoints),
@@ -157,6 +160,14 @@ def health(status: types_pb2.HealthStatus.ValueType) -> str:
 def share(ref: types_pb2.BackendRef, route: types_pb2.Route) -> int:
     """Percent of the route's traffic; a backend that is alone may leave it out."""
     return 100 if len(route.backends) == 1 and not ref.weight else ref.weight
+
+
+def _health_and_why(module: types_pb2.ModuleInstance) -> Text:
+    text = health_text(health(module.health_status))
+    for key, words in sorted(module.metadata.items()):
+        if key.startswith(_TROUBLE):
+            text.append(f"\n{words}", style="yellow")
+    return text
 
 
 def _stats_row(name: str, found: types_pb2.ModuleStats) -> tuple[str | Text, ...]:

@@ -62,6 +62,16 @@ def test_modules_tell_how_long_ago_they_were_heard_of():
     assert "healthy" in text
 
 
+def test_modules_tell_what_the_nlb_has_trouble_with():
+    module = types_pb2.ModuleInstance(
+        instance_id="alb-1",
+        health_status=types_pb2.HEALTH_STATUS_DEGRADED,
+        metadata={"nlb.trouble.connects": "3 attempts to connect failed"},
+    )
+    text = printed(sheets.modules(nlb_pb2.ListModulesResponse(modules=[module]), now=0.0).rendered())
+    assert "3 attempts to connect failed" in text
+
+
 def test_listeners_show_what_they_share_and_ask_for():
     shop = nlb_pb2.Listener(
         name="shop",
