@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from marchproxy.engines.nftables import expressions as x
+from marchproxy.engines.nftables.accounting import byte_chains
 from marchproxy.engines.nftables.expressions import Family, Json
 from marchproxy.engines.nftables.fragment import compile_frontend
 from marchproxy.engines.nftables.plan import Plan
@@ -83,7 +84,7 @@ def compile_plan(plan: Plan, *, mark_bit: int, keep: Collection[Family] = ()) ->
     for frontend in plan.frontends:
         fragment = compile_frontend(frontend, mark_bit)
         fragments_of.setdefault(Family.of(frontend.version), []).append(fragment)
-    return {family: _contents(fragments, mark_bit) for family, fragments in fragments_of.items()}
+    return {family: _contents(family, fragments, mark_bit) for family, fragments in fragments_of.items()}
 
 
 def create(wanted: Ruleset, table: str) -> Transition:
@@ -176,7 +177,7 @@ class _Commands:
         """Those of the gates that shall lead elsewhere."""
         for gate, target in new.gates.items():
             if gate in gates and before.contents.gates.get(gate) != target:
-                if gate in before.contents.things or gate in before.unused:
+                if gate in before.contents.gates or gate in before.unused:
                     yield self._flush(gate)
                 yield self._command("add", "rule", chain=gate, expr=[x.goto(target)])
 
@@ -234,13 +235,17 @@ def _age(before: Table, new: Contents) -> Table:
     return Table(new, unused=without(before.contents.things), emptied=without(before.unused))
 
 
-def _contents(fragments: Collection[Fragment], mark_bit: int) -> Contents:
+def _contents(family: Family, fragments: Collection[Fragment], mark_bit: int) -> Contents:
+    accounting = _merged(fragment.accounting for fragment in fragments)
+    counting = byte_chains(family, accounting)
     return Contents(
         mark_bit,
-        things=_merged(fragment.things for fragment in fragments),
-        gates={fragment.gate: fragment.target for fragment in fragments},
+        things=_merged(fragment.things for fragment in fragments)
+        | {chain.name: chain for chain in counting.values()},
+        gates={fragment.gate: fragment.target for fragment in fragments}
+        | {gate: chain.name for gate, chain in counting.items()},
         entries=_merged(fragment.entry for fragment in fragments),
-        accounting=_merged(fragment.accounting for fragment in fragments),
+        accounting=accounting,
     )
 
 

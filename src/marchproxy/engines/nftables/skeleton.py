@@ -2,7 +2,7 @@
 
     prerouting, output    nat, dstnat     first packets → services → gates: frontends by address, wildcards by port
     postrouting           nat, srcnat     masquerades what an endpoint chain marked
-    incoming, outgoing    filter, dstnat+10   bytes of translated connections, by the connection's tuple
+    incoming, outgoing    filter, dstnat+10   bytes of translated connections → gates: `accounting`, by the connection's tuple
 
 Bytes are counted in hooks and not read from conntrack accounting: that would mean listing every flow, and would miss
 those that ended in between. The two hooks see each packet once: what arrives (except over lo), and what this host sends.
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from itertools import product
 
 from marchproxy.engines.nftables import expressions as x
+from marchproxy.engines.nftables.accounting import byte_gate
 from marchproxy.engines.nftables.expressions import Family, Json
 from marchproxy.engines.nftables.fragment import accounting_map
 from marchproxy.engines.nftables.thing import Rule
@@ -33,7 +34,7 @@ def skeleton(family: Family, table: str, mark_bit: int) -> Iterator[Json]:
         ("outgoing", "filter", "output", _AFTER_DSTNAT),
     ):
         yield add("chain", name=name, type=kind, hook=hook, prio=priority, policy="accept")
-    for name in ("services", "bytes-in", "bytes-out"):
+    for name in ("services", byte_gate("in"), byte_gate("out")):
         yield add("chain", name=name)
     address, entry = [family.address_type], ["inet_proto", "inet_service"]
     yield add("map", name="frontends", type=address + entry, map="verdict")
@@ -57,22 +58,7 @@ def _fixed_rules(family: Family, mark_bit: int) -> Iterator[tuple[str, Rule]]:
     masquerade = {"masquerade": {"flags": "fully-random"}}
     yield "postrouting", (x.has_mark_bit(mark_bit), x.clear_mark_bit(mark_bit), masquerade)
     translated = {"match": {"op": "in", "left": {"ct": {"key": "status"}}, "right": "dnat"}}
-    ways = [("original", x.jump("bytes-in")), ("reply", x.jump("bytes-out"))]
+    ways = [("original", x.jump(byte_gate("in"))), ("reply", x.jump(byte_gate("out")))]
     by_direction = x.dispatch({"ct": {"key": "direction"}}, ways)
     yield "incoming", (x.unequal({"meta": {"key": "iifname"}}, "lo"), translated, by_direction)
     yield "outgoing", (translated, by_direction)
-    for way, protocol, asked, answers in product(("in", "out"), ("tcp", "udp"), (True, False), (True, False)):
-        yield f"bytes-{way}", _count_bytes(family, way, protocol, asked=asked, answers=answers)
-
-
-def _count_bytes(family: Family, way: str, protocol: str, *, asked: bool, answers: bool) -> Rule:
-    key = [
-        *([x.tracked(f"{family.value} daddr", "original")] if asked else []),
-        x.L4PROTO,
-        x.tracked("proto-dst", "original"),
-        *([x.tracked(f"{family.value} saddr", "reply")] if answers else []),
-        x.tracked("proto-src", "reply"),
-    ]
-    counted = x.count_by(x.concat(*key), accounting_map(way, asked, answers))
-    # nft knows the type of a connection's port only after the protocol is fixed
-    return x.equal(x.L4PROTO, protocol), counted, x.RETURN
