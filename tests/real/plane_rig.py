@@ -122,11 +122,13 @@ class Plane:
 
 
 @asynccontextmanager
-async def envoy_plane(directory: Path, *servers: Server, **settings: object) -> AsyncIterator[Plane]:
+async def envoy_plane(
+    directory: Path, *servers: Server, workers: int = 1, **settings: object
+) -> AsyncIterator[Plane]:
     """Envoy without listeners, and the servers."""
-    admin = {"admin": HostPort("127.0.0.1", free_port())}
+    envoy = {"admin": HostPort("127.0.0.1", free_port()), "concurrency": workers}
     chosen = NlbSettings.model_validate(
-        {"state_dir": directory, "drain_seconds": 2, "envoy": admin, **settings}
+        {"state_dir": directory, "drain_seconds": 2, "envoy": envoy, **settings}
     )
     async with AsyncExitStack() as stack:
         for server in servers:

@@ -50,10 +50,13 @@ async def test_networks_are_let_in_or_turned_away_and_a_change_of_them_ends_nobo
         assert stats.counter("listener_manager.listener_in_place_updated") == 2
 
 
-async def test_a_limit_denies_exactly_the_excess_and_keeps_its_bucket_when_something_else_changes(tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_limit_denies_exactly_the_excess_and_keeps_its_bucket_when_something_else_changes(
+    tmp_path, workers
+):
     a, raw = Server("a"), tcp()
     few = limit("listener:raw", per_second=1000, per_hour=5)
-    async with envoy_plane(tmp_path, a) as plane:
+    async with envoy_plane(tmp_path, a, workers=workers) as plane:
         await plane.carry((raw, a))
         assert await passed(raw.port, 4) == 4  # from before the limit: not of its counts
         await plane.carry((raw, a), limits=(few,))
@@ -139,9 +142,10 @@ async def test_max_connections_are_those_of_all_who_share_the_address(tmp_path):
         }
 
 
-async def test_max_connections_are_those_open_at_once(tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_max_connections_are_those_open_at_once(tmp_path, workers):
     a, raw = Server("a"), tcp(max_connections=2)
-    async with envoy_plane(tmp_path, a) as plane:
+    async with envoy_plane(tmp_path, a, workers=workers) as plane:
         await plane.carry((raw, a))
         async with talk(raw.port) as first, talk(raw.port) as second:
             assert await first.line()

@@ -152,9 +152,13 @@ async def test_there_are_no_more_sessions_than_allowed(tmp_path):
         assert await clients[0].ask("2") == "a 2"
 
 
-async def test_a_hundred_clients_at_once_over_http3_s_port(tmp_path):
+async def test_a_hundred_clients_at_once_over_http3_s_port_and_several_workers(tmp_path):
     listener = replace(dns(), name="quic", protocol=Protocol.HTTP3)
-    async with answering("a", "b") as (a, b), envoy_plane(tmp_path) as plane, AsyncExitStack() as stack:
+    async with (
+        answering("a", "b") as (a, b),
+        envoy_plane(tmp_path, workers=2) as plane,
+        AsyncExitStack() as stack,
+    ):
         await carry(plane, listener, a.target(), b.target())
         clients = [await stack.enter_async_context(client(listener.port)) for _ in range(100)]
         async with asyncio.TaskGroup() as group:
