@@ -18,15 +18,21 @@ class TlsServer:
     ca: Path
 
 
-@asynccontextmanager
-async def tls_server(folder: Path, name: str) -> AsyncIterator[TlsServer]:
-    """A TLS server with a certificate for the name."""
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
+async def certify(folder: Path, name: str) -> tuple[Path, Path]:
+    """A certificate for the name, which vouches for itself, and its key."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
     await run(
         *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
         *("-keyout", str(key), "-out", str(certificate), "-days", "2"),
         *("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"),
     )
+    return certificate, key
+
+
+@asynccontextmanager
+async def tls_server(folder: Path, name: str) -> AsyncIterator[TlsServer]:
+    """A TLS server with a certificate for the name."""
+    certificate, key = await certify(folder, name)
     port = free_port()
     command = ("openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-www", "-quiet")
     async with served((*command, "-cert", str(certificate), "-key", str(key)), folder, port):
