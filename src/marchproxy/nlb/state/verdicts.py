@@ -151,14 +151,15 @@ def to_ask(world: World, answers: Answers) -> Iterator[Asking]:
     present = [m for m in world.registry.members.values() if m.standing is not Standing.LEAVING]
     yield from _about_listeners(world, present, answers)
     registrations = {member.registration_id for member in present}
+    routes = world.table.routes()
     for crowd, member in _spokesmen(present).items():
         kind, known = member.instance.module_type, answers.routes.get(crowd, {})
-        for route_id, entry in world.table.entries.items():
-            route, answer = entry.route, known.get(route_id)
-            if answer is not None and answer.given_for(route) and answer.registration_id in registrations:
+        for route in routes:
+            if route.module_type is not None and route.module_type is not kind:
                 continue
-            if route.module_type is None or route.module_type is kind:
-                yield _asking(member, Subject(ROUTE, route_id), route)
+            answer = known.get(route.route_id)
+            if answer is None or not answer.given_for(route) or answer.registration_id not in registrations:
+                yield _asking(member, Subject(ROUTE, route.route_id), route)
 
 
 def _roster(world: World) -> object:
