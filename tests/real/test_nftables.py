@@ -388,7 +388,7 @@ async def test_a_limit_for_a_network_and_for_each_client(engine: NftablesEngine,
 
 
 async def test_all_rates_of_a_limit_hold(engine: NftablesEngine, net: Net):
-    rates = (Rate(1, Period.HOUR, 50), Rate(1, Period.MINUTE, 1000), Rate(1_000_000, Period.SECOND))
+    rates = (Rate(1, Period.HOUR, 50), Rate(1, Period.MINUTE, 1000), Rate(2**32 - 1, Period.SECOND))
     await engine.apply(Plan((replace(WEB, limits=(Limit("many", rates),)),)))
     assert await tried(net, 100) == {"taken": 50, "refused": 50}
 

@@ -11,12 +11,11 @@ from typing import Any
 from marchproxy.engines.nftables import expressions as x
 from marchproxy.engines.nftables import names
 from marchproxy.engines.nftables.expressions import Family, Json
-from marchproxy.engines.nftables.plan import Frontend, Limit, Period, Protocol, Rate
+from marchproxy.engines.nftables.plan import Frontend, Limit, Protocol, Rate
 from marchproxy.engines.nftables.thing import Kind, Rule, Thing
 
 MAX_SOURCES = 65_535
 """Sources remembered per limit. When they are all in use, a new source is let through unlimited."""
-_SECONDS = {Period.SECOND: 1, Period.MINUTE: 60, Period.HOUR: 3_600}
 _LEAST_MEMORY = 60
 
 
@@ -86,9 +85,9 @@ def _whose(limit: Limit, family: Family) -> tuple[Json, ...]:
 
 
 def _shortest_first(limit: Limit) -> list[Rate]:
-    return sorted(limit.rates, key=lambda rate: _SECONDS[rate.period])
+    return sorted(limit.rates, key=lambda rate: rate.period.seconds)
 
 
 def _memory(rate: Rate) -> int:
     # longer than the bucket takes to fill, so that forgetting a source gives it nothing
-    return max(_SECONDS[rate.period] * rate.bucket // rate.count + 1, _LEAST_MEMORY)
+    return max(rate.period.seconds * rate.bucket // rate.count + 1, _LEAST_MEMORY)

@@ -10,7 +10,7 @@ from marchproxy.kit.addresses import ip_address
 
 MAX_WEIGHT = 65_535
 MAX_BACKENDS = 4_096
-MAX_LIMIT = 1_000_000
+MAX_LIMIT = 2**32 - 1
 
 
 class Protocol(Enum):
@@ -34,6 +34,11 @@ class Period(Enum):
     SECOND = "second"
     MINUTE = "minute"
     HOUR = "hour"
+
+    @property
+    def seconds(self) -> int:
+        """Its length."""
+        return {"second": 1, "minute": 60, "hour": 3_600}[self.value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +215,16 @@ def _limit_problems(limit: Limit, version: int) -> Iterator[str]:
     if limit.network:
         yield from _cidr_problems(limit.network, version)
     for rate in limit.rates:
-        for word, value in ((f"per {rate.period.value}", rate.count), ("burst", rate.bucket)):
-            if not _is_limit(value):
-                yield f"limit {limit.name!r}: {word} {value} is not in 1..{MAX_LIMIT}"
+        counts = ((f"per {rate.period.value}", rate.count), ("burst", rate.bucket))
+        wrong = [f"{word} {value} is not in 1..{MAX_LIMIT}" for word, value in counts if not _is_limit(value)]
+        if not wrong and rate.period.seconds * 10**9 // rate.count * rate.bucket >= 2**64:
+            wrong = [
+                f"a burst of {rate.bucket} is more than the kernel can count"
+            ]  # nft_limit.c: nanoseconds in 64 bits
+        yield from (f"limit {limit.name!r}: {problem}" for problem in wrong)
 
 
 def _is_limit(value: int) -> bool:
-    # the kernel takes larger ones without a word and then counts wrongly (nft_limit.c rounds to nanoseconds)
     return 1 <= value <= MAX_LIMIT
 
 

@@ -7,7 +7,6 @@ wide ones: what a client is refused for itself takes nothing from others.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import gcd, lcm
-from typing import assert_never
 
 from marchproxy.engines.nftables import (
     Backend,
@@ -20,6 +19,7 @@ from marchproxy.engines.nftables import (
     Protocol,
     Rate,
 )
+from marchproxy.model.keeping import concerns
 from marchproxy.model.limit import LimitScope, RateLimit
 from marchproxy.model.listener import Listener
 from marchproxy.model.module import InstanceId
@@ -116,7 +116,7 @@ def _frontend(
         for place, weight in weights.items()
     ]
     concerned = sorted(
-        (limit for limit in limits if _concerns(limit, listener)),
+        (limit for limit in limits if concerns(limit, listener)),
         key=lambda one: _NARROW_FIRST.index(one.scope),
     )
     return Frontend(
@@ -131,20 +131,6 @@ def _frontend(
         tuple(_limit(limit) for limit in concerned),
         listener.max_connections_per_source,
     )
-
-
-def _concerns(limit: RateLimit, listener: Listener) -> bool:
-    match limit.scope:
-        case LimitScope.LISTENER:
-            return limit.subject == listener.name
-        case LimitScope.MODULE:
-            return limit.subject == listener.module_type.value
-        case LimitScope.SOURCE | LimitScope.CLIENT:
-            return limit.network is not None and limit.network.version == _version(listener)
-        case LimitScope.EVERYTHING | LimitScope.ROUTE:
-            return False
-        case _:
-            assert_never(limit.scope)
 
 
 def _limit(limit: RateLimit) -> Limit:
