@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import grpc
@@ -11,10 +12,13 @@ import websockets
 from marchproxy.model.limit import LimitId, RateLimit
 from marchproxy.model.listener import Listener, TlsTermination
 from marchproxy.model.module import ModuleType, Protocol
+from marchproxy.model.pool import BalancePolicy
 from marchproxy.model.route import HeaderMatch, PathKind, PathMatch, Route, RouteId, RouteMatch
 from marchproxy.nlb.dataplane.plane import LimitCounts
 from tests.ports import free_port
 from tests.real.plane_rig import Server, envoy_plane, read_proxy, talk
+from tests.real.support.alb import Alb
+from tests.real.support.backends import Backend
 from tests.real.support.certificates import make_certificate
 
 
@@ -182,6 +186,36 @@ async def test_grpc_streams_both_ways_and_ends_with_its_trailers(tmp_path):
             assert (await call.trailing_metadata())["told"] == "at the end"
     finally:
         await behind.stop(0)
+
+
+async def test_an_alb_behind_sees_each_client_and_http2_goes_on(tmp_path):
+    backend, ailb = Backend("shop"), Web("ailb")
+    pools = [{"name": "shop", "endpoints": [backend.address]}]
+    alb = Alb(
+        tmp_path, {"pools": pools, "routes": [{"id": "all", "backends": [{"pool": "shop"}]}]}, proxied=True
+    )
+    web, ai = shared(balance=BalancePolicy.SOURCE_HASH)
+    behind, behind_ai = (replace(one, name=f"proxied-{one.name}") for one in shared(proxy_protocol=True))
+    async with AsyncExitStack() as stack:
+        await backend.start()
+        stack.push_async_callback(backend.stop)
+        stack.push_async_callback(alb.close)
+        await alb.start()
+        plane = await stack.enter_async_context(envoy_plane(tmp_path, ailb))
+        server = Server("alb", port=alb.proxied)
+        await plane.carry((web, server), (ai, ailb), (behind, server), (behind_ai, ailb), routes=ROUTES)
+        for number in (7, 8):
+            header = f"PROXY TCP4 198.51.100.{number} 127.0.0.1 4711 80\r\n".encode()
+            async with talk(behind.port, send=header) as client:
+                told = await ask(client, "/echo", "X-Forwarded-For: 192.0.2.1")
+                assert told["headers"]["x-forwarded-for"] == f"192.0.2.1,198.51.100.{number}"
+                assert (await ask(client, "/v1"))["client"] == f"198.51.100.{number}:4711"
+        command = ("h2load", "-n", "400", "-c", "8", "-m", "10", f"http://{web.address}/")
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        async with asyncio.timeout(30):
+            out, _ = await process.communicate()
+        assert b"400 succeeded, 0 failed" in out, out
+        assert backend.served == 402
 
 
 async def test_limits_and_networks_hold_for_the_connections_of_the_port(tmp_path):
