@@ -1,4 +1,4 @@
-"""Lane: one listener as its connections see it: who may come, who takes them, and the counts of both."""
+"""Lane: one listener as its connections see it: who takes them, and what it carries."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -7,7 +7,6 @@ from random import Random
 from marchproxy.model.listener import Listener
 from marchproxy.model.module import InstanceId
 from marchproxy.model.plan import ListenerPlan, Target
-from marchproxy.nlb.dataplane.relay.addresses import Networks, source_of
 from marchproxy.nlb.dataplane.relay.balancer import Balancer, Seat
 from marchproxy.nlb.dataplane.relay.counts import Tally
 from marchproxy.nlb.dataplane.relay.limiter import Limiter
@@ -22,45 +21,27 @@ class Lane:
         self.closes: Counter[Outcome] = Counter()
         self.balancer = Balancer(Random())  # noqa: S311 - spreads load, guards nothing
         self._limiter = limiter
-        self._sources: Counter[str] = Counter()
         self.update(plan, parked)
 
     def update(self, plan: ListenerPlan, parked: Sequence[Target]) -> None:
         """What holds for connections from now on; those that are open go on."""
         self.listener: Listener = plan.listener
         self.idle_seconds = plan.listener.idle_timeout
-        self._allow, self._deny = Networks(plan.listener.allow), Networks(plan.listener.deny)
         self.balancer.update(plan.listener.balance, plan.versions, parked)
 
-    def allows(self, host: str) -> bool:
-        """Whether the rules about addresses let this client in."""
-        if self._deny and host in self._deny:
-            return False
-        return not self._allow or host in self._allow
-
     def admit(self, host: str, now: float) -> bool:
-        """Let a client in, which `leave` ends, unless a rule or a limit denies it."""
-        listener, tally = self.listener, self.tally
-        crowded = 0 < listener.max_connections <= tally.active
-        most = listener.max_connections_per_source
-        if most and self._sources[source_of(host)] >= most:
-            crowded = True
-        if crowded or not self.allows(host) or not self._limiter.admit(listener, host, now):
+        """Let a client in, which `leave` ends, unless a rate limit denies it."""
+        if not self._limiter.admit(self.listener, host, now):
             return False
-        tally.active += 1
-        tally.total += 1
-        self._sources[source_of(host)] += 1
+        self.tally.active += 1
+        self.tally.total += 1
         return True
 
-    def leave(self, host: str, received: int, sent: int) -> None:
+    def leave(self, received: int, sent: int) -> None:
         """A client that was let in is gone."""
         self.tally.active -= 1
         self.tally.received += received
         self.tally.sent += sent
-        source = source_of(host)
-        self._sources[source] -= 1
-        if not self._sources[source]:
-            del self._sources[source]
 
     def closed(self, outcome: Outcome) -> None:
         """A connection that was meant for it ended like this, let in or not."""

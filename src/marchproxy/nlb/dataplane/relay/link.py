@@ -19,7 +19,6 @@ from marchproxy.nlb.dataplane.relay.messages import (
     Abort,
     Choose,
     Chosen,
-    ClientLost,
     Close,
     Command,
     Connect,
@@ -80,6 +79,7 @@ class Link:
         self._dialing: asyncio.Task[None] | None = None
         self._early: list[bytes] = []
         self._peer = HostPort("", 0)
+        self._source = ""
         self._local: HostPort | None = None
         self._quiet_rounds = 0
         self._seen = self._noticed = 0
@@ -170,21 +170,27 @@ class Link:
     def _accept(self, client: Side) -> None:
         shared = self._shared
         peer = client.transport.get_extra_info("peername") if client.transport else None
-        if len(shared.links) >= shared.limits.max_connections:
-            shared.switch.first.closed(Outcome.DENIED)
+        full = len(shared.links) >= shared.limits.max_connections
+        if peer is None or full or not shared.switch.arrive(peer[0]):
+            # without a peer: gone between the handshake and now
+            shared.switch.first.closed(Outcome.DENIED if peer else Outcome.CLIENT_GONE)
+            client.forget()
             client.close(flush=False)
             return
         shared.links.add(self)
-        if peer is None:  # gone between the handshake and now
-            self.happened(ClientLost())
-            return
         self._peer = HostPort(peer[0], peer[1])
-        introduced = self._session.phase is Phase.INTRODUCING
-        if not shared.switch.trusts(peer[0]) or not (introduced or shared.switch.lets_in(peer[0])):
+        if self._session.phase is Phase.INTRODUCING or self._may_enter():
+            for command in self._first_commands:
+                self._carry_out(command)
+
+    def _may_enter(self) -> bool:
+        """Whether the client may come; one that may not is closed."""
+        source = self._shared.switch.enter(self._peer.host)
+        if source is None:
             self.happened(TurnedAway(Outcome.DENIED))
-            return
-        for command in self._first_commands:
-            self._carry_out(command)
+            return False
+        self._source = source
+        return True
 
     def _introduce(self) -> None:
         data = b"".join(self._early)
@@ -202,8 +208,7 @@ class Link:
         if header.source and header.destination:
             self._peer = HostPort(header.source.host, header.source.port)
             self._local = HostPort(header.destination.host, header.destination.port)
-        if not self._shared.switch.lets_in(self._peer.host):
-            self.happened(TurnedAway(Outcome.DENIED))
+        if not self._may_enter():
             return
         self.happened(Introduced())
         if self._early and self._session.phase is Phase.DETECTING:
@@ -345,8 +350,9 @@ class Link:
             return
         self._shared.rooms.leave_all(self)
         self._shared.links.discard(self)
+        self._shared.switch.depart(self._source)
         if self.lane is not None:
-            self.lane.leave(self._peer.host, self.received, self.sent)
+            self.lane.leave(self.received, self.sent)
         if self.seat is not None:
             self.seat.load(-1)
             self.seat.tally.received += self.received
