@@ -522,6 +522,17 @@ async def test_a_later_process_takes_the_table_over(engine: NftablesEngine, net:
     assert "fe-six" not in listed
 
 
+async def test_a_takeover_that_was_cut_short_is_finished_by_the_next_process(
+    engine: NftablesEngine, net: Net
+):
+    await engine.apply(Plan((replace(WEB, backends=(ONE,)),)))
+    net.nft("add table ip marchproxy-b; add chain ip marchproxy-b half")
+    await NftablesEngine(NftablesSettings(netns=net.lb)).apply(Plan((replace(WEB, backends=(TWO,)),)))
+    assert set(await split(net, 10)) == {"m2"}
+    assert net.nft("list tables").split() == ["table", "ip", "marchproxy-b"]
+    assert "half" not in net.nft("list ruleset")
+
+
 async def test_a_table_that_somebody_flushed_is_built_again(engine: NftablesEngine, net: Net):
     await engine.apply(Plan((WEB,)))
     net.nft("flush ruleset")
