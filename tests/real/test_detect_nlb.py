@@ -15,10 +15,12 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from marchproxy.contract.pb import types_pb2
+from marchproxy.contract.document import encode
+from marchproxy.contract.pb import nlb_pb2, types_pb2
 from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import ModuleType, Protocol, Version
 from marchproxy.model.route import VersionWeight
+from marchproxy.model.state import DesiredState
 from tests.nlb_module import TinyModule
 from tests.ports import free_port
 from tests.real.nlb_rig import NlbProcess, nlb_process, until
@@ -281,6 +283,58 @@ async def test_a_worker_that_is_killed_comes_back(tmp_path):
 
         await until(serves, seconds=20)
         assert relay_pid(tmp_path) != pid
+
+
+async def test_a_port_moves_between_envoy_and_the_relay(tmp_path):
+    port = free_port()
+    web = at(port, "web", "http")
+    alone, shared = (web,), (web, at(port, "cache", "redis", ModuleType.DBLB))
+    ask = b"GET / HTTP/1.1\r\n\r\n"
+    instances = (Instance("a", protocol=types_pb2.PROTOCOL_HTTP), Instance("r", **REDIS))
+    refused: list[float] = []
+    async with AsyncExitStack() as stack:
+        for instance in instances:
+            await stack.enter_async_context(instance.running())
+        _, stub = await stack.enter_async_context(nlb_process(tmp_path, *alone, heartbeat=60))
+        for instance in instances:
+            assert (await instance.register(stub)).success
+        await takes_traffic(stub, instances[0])
+        moved = asyncio.Event()
+
+        async def knock():
+            """Connect all the while; what is refused is refused only for the moment in which nobody has the port."""
+            loop = asyncio.get_running_loop()
+            while not moved.is_set():
+                try:
+                    assert (await answer_to(port, ask))[:1] in (["a"], [])
+                except ConnectionError:
+                    refused.append(loop.time())
+                await asyncio.sleep(0.001)
+
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            group.create_task(knock())
+            for listeners, plane in ((shared, "detect"), (alone, "envoy"), (shared, "detect")):
+                async with talk(port, send=ask) as kept:
+                    assert (await kept.line()).startswith("a v1")
+                    await configure(stub, *listeners)
+                    assert await carriers(stub) == {listener.name: plane for listener in listeners}
+                    assert (await answer_to(port, ask))[0] == "a"
+            await takes_traffic(stub, instances[1])
+            assert (await answer_to(port, PING))[0] == "r"
+            moved.set()
+
+
+async def configure(stub, *listeners):
+    config = types_pb2.ConfigUpdate(
+        config_type="state", config_data=encode(DesiredState(listeners=listeners))
+    )
+    answer = await stub.UpdateNLBConfig(nlb_pb2.UpdateNLBConfigRequest(config=config), timeout=20)
+    assert answer.success, answer
+
+
+async def carriers(stub) -> dict[str, str]:
+    status = await stub.GetNLBStatus(nlb_pb2.GetNLBStatusRequest(), timeout=10)
+    return {listener.name: listener.data_plane for listener in status.listeners}
 
 
 def relay_pid(directory) -> int:

@@ -68,6 +68,30 @@ async def test_open_connections_are_limited_exactly(tmp_path):
         assert await greeting(listener.port)
 
 
+async def test_open_connections_of_all_who_share_a_port_are_limited_together(tmp_path):
+    server = Server("a", greets=False)
+    async with detect_plane(tmp_path, server) as plane, contextlib.AsyncExitStack() as stack:
+        more = {"max_connections": 4, "max_connections_per_source": 2}
+        web = raw("web", protocol=Protocol.HTTP, **more)
+        cache = raw("cache", protocol=Protocol.REDIS, port=web.port, **more)
+        await plane.carry((web, server), (cache, server))
+        silent = await stack.enter_async_context(talk(web.port, source="127.0.0.2"))
+        first = await stack.enter_async_context(talk(web.port, source="127.0.0.2", send=PING))
+        assert await first.line() == "PING"
+        for source, let_in in (
+            ("127.0.0.2", False),
+            ("127.0.0.3", True),
+            ("127.0.0.4", True),
+            ("127.0.0.5", False),
+        ):
+            with contextlib.suppress(ConnectionError):
+                conversation = await stack.enter_async_context(talk(web.port, source=source, send=PING))
+                assert bool(await conversation.line()) == let_in, source
+        await silent.close()
+        await plane.until(lambda seen: seen.closes["web", "client_gone"] == 1)
+        assert await greeting(web.port, source="127.0.0.5", send=PING)
+
+
 async def test_open_connections_of_a_source_are_limited_exactly(tmp_path):
     server = Server("a")
     async with detect_plane(tmp_path, server) as plane, contextlib.AsyncExitStack() as stack:

@@ -34,5 +34,7 @@ class Networks:
         return bool(self._networks)
 
     def __contains__(self, host: str) -> bool:
+        if not self._networks:  # most listeners have none, and each connection asks
+            return False
         address = ip_of(host)
         return any(address in network for network in self._networks)
