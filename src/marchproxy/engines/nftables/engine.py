@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from marchproxy.engines.nftables.conntrack import EndpointId, Index, count_live, stale_pairs
 from marchproxy.engines.nftables.counters import Counters, Values, assign
 from marchproxy.engines.nftables.expressions import Family, Json
+from marchproxy.engines.nftables.fragment import Fragments
 from marchproxy.engines.nftables.host import Host, NftablesSettings
 from marchproxy.engines.nftables.names import TABLES
 from marchproxy.engines.nftables.plan import Plan, Protocol, find_problems
@@ -51,6 +52,7 @@ class NftablesEngine:
         self._lock = asyncio.Lock()
         self._listing = asyncio.Lock()
         self._plan = Plan()
+        self._fragments = Fragments()
         self._in_force: InForce | None = None  # None: not known, the next plan replaces everything
         self._table = TABLES[0]
         self._live: tuple[float, Mapping[EndpointId, int]] | None = None
@@ -78,7 +80,8 @@ class NftablesEngine:
             await self._check_forwarding(plan)
             known = self._in_force
             keep = {family for family, _ in await self._list_tables()} if known is None else set(known)
-            await self._enforce(compile_plan(plan, mark_bit=self._settings.mark_bit, keep=keep))
+            mark = self._settings.mark_bit
+            await self._enforce(compile_plan(plan, mark_bit=mark, keep=keep, fragments=self._fragments))
             self._plan, self._live = plan, None
 
     async def tidy(self) -> None:

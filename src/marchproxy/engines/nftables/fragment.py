@@ -34,7 +34,24 @@ class _Endpoint:
     accounting: Mapping[str, Element]
 
 
-@lru_cache(maxsize=4_096)
+class Fragments:
+    """The fragments of the last plan: of the next one only what differs is compiled.
+
+    Older ones are forgotten: with a hundred backends one takes 50 kB, and every change makes another.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Frontend, Fragment] = {}
+
+    def of(self, frontends: Iterable[Frontend], mark_bit: int) -> list[Fragment]:
+        """The fragment of each frontend; always with the same `mark_bit`."""
+        known = self._known
+        self._known = {
+            frontend: known.get(frontend) or compile_frontend(frontend, mark_bit) for frontend in frontends
+        }
+        return list(self._known.values())
+
+
 def compile_frontend(frontend: Frontend, mark_bit: int) -> Fragment:
     """The fragment of a frontend without problems. `mark_bit` tells postrouting which packets to masquerade."""
     prefix, gate = names.frontend_prefix(frontend.name), names.gate_chain(frontend)
@@ -105,7 +122,7 @@ def _in_intervals(policy: Policy, weights: dict[str, int]) -> bool:
     return policy is Policy.RANDOM and len(weights) > 1 and not slots(weights)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=8_192)
 def _endpoint(frontend: Frontend, backend: Backend, mark_bit: int) -> _Endpoint:
     prefix = names.endpoint_prefix(frontend.name, backend)
     counters = {

@@ -20,7 +20,7 @@ from typing import TypeVar
 from marchproxy.engines.nftables import expressions as x
 from marchproxy.engines.nftables.accounting import byte_chains
 from marchproxy.engines.nftables.expressions import Family, Json
-from marchproxy.engines.nftables.fragment import compile_frontend
+from marchproxy.engines.nftables.fragment import Fragments
 from marchproxy.engines.nftables.plan import Plan
 from marchproxy.engines.nftables.skeleton import skeleton
 from marchproxy.engines.nftables.thing import Element, Fragment, Kind, Thing
@@ -74,15 +74,17 @@ class Transition:
     after: InForce
 
 
-def compile_plan(plan: Plan, *, mark_bit: int, keep: Collection[Family] = ()) -> Ruleset:
+def compile_plan(
+    plan: Plan, *, mark_bit: int, keep: Collection[Family] = (), fragments: Fragments | None = None
+) -> Ruleset:
     """The contents for a plan without problems: of each family that has frontends, and of those to `keep`.
 
     A table that was in force is to be kept: with the last NAT chain of a namespace the kernel stops translating, and
-    established connections would break.
+    established connections would break. `fragments` are those of the plan before.
     """
     fragments_of: dict[Family, list[Fragment]] = {family: [] for family in keep}
-    for frontend in plan.frontends:
-        fragment = compile_frontend(frontend, mark_bit)
+    compiled = (fragments or Fragments()).of(plan.frontends, mark_bit)
+    for frontend, fragment in zip(plan.frontends, compiled, strict=True):
         fragments_of.setdefault(Family.of(frontend.version), []).append(fragment)
     return {family: _contents(family, fragments, mark_bit) for family, fragments in fragments_of.items()}
 
