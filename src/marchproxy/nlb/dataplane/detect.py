@@ -36,7 +36,7 @@ from marchproxy.nlb.settings import NlbSettings
 
 _log = get_logger(__name__)
 _PORT_SECONDS = 2.0  # for another plane of ours to let go of a port
-_POLL_SECONDS = 0.01
+_POLL_SECONDS = 0.002
 _END_SECONDS = 2.0
 _TRIM_SECONDS = 30.0
 _RESTART = Backoff(initial=0.1, maximum=5.0)
@@ -106,6 +106,11 @@ class DetectDataPlane:
             self._sent, self._forwarding, self._applied = wanted, forwarding, True
             self._addresses = _addresses(forwarding)
             self._counted_at = float("-inf")
+
+    async def prepare(self) -> None:
+        """Have the workers run. Raises PlaneUnavailable."""
+        async with self._turn:
+            await self._start()
 
     def addresses(self) -> frozenset[HostPort]:
         """Where it listens, from before this process too."""

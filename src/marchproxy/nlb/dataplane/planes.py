@@ -65,6 +65,14 @@ class SocketPlane(DataPlane, Protocol):
         ...
 
 
+class RelayPlane(SocketPlane, Protocol):
+    """The relay's plane, as far as moving needs it."""
+
+    async def prepare(self) -> None:
+        """Be able to open ports at once. Raises PlaneUnavailable."""
+        ...
+
+
 class Planes:
     """A DataPlane over three. `apply` calls come one at a time."""
 
@@ -72,7 +80,7 @@ class Planes:
         self,
         envoy: SocketPlane,
         kernel: KernelPlane,
-        detect: SocketPlane,
+        detect: RelayPlane,
         *,
         check_port: Callable[[Listener], None] | None = None,
         clock: Clock | None = None,
@@ -192,6 +200,7 @@ class Planes:
         envoy = without(parts.envoy, self._detect.addresses())
         detect = without(parts.detect, self._envoy.addresses())
         if detect != parts.detect:
+            await self._detect.prepare()
             await self._envoy.apply(envoy)
         if envoy != parts.envoy:
             await self._detect.apply(detect)

@@ -220,6 +220,9 @@ class PlaneDouble:
             self.log.append((self.name, names))
         self.held = names
 
+    async def prepare(self):
+        pass
+
     def addresses(self):
         return frozenset(HostPort("0.0.0.0", 8000) for _ in self.held)
 
