@@ -5,11 +5,13 @@ from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
+import pytest
+
 from marchproxy.model.listener import Listener
 from marchproxy.model.module import InstanceId, Protocol, TrafficEndpoint, Version
 from marchproxy.model.plan import ForwardingPlan, ListenerPlan, Target, VersionTargets
 from marchproxy.model.pool import BalancePolicy
-from marchproxy.nlb.dataplane.plane import Forwarding
+from marchproxy.nlb.dataplane.plane import Forwarding, PlaneRefused
 from tests.ports import free_port
 from tests.real.plane_rig import Plane, envoy_plane
 
@@ -129,6 +131,17 @@ async def test_networks_are_turned_away_and_counted(tmp_path):
             assert a.clients.total() == 1
             seen = await plane.of("dns")
             assert (seen.total, seen.denied) == (2, 1)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_port_that_another_program_has_is_refused(tmp_path, workers):
+    async with answering("a", "other") as (a, other), envoy_plane(tmp_path, workers=workers) as plane:
+        taken = replace(dns(), port=other.transport.get_extra_info("sockname")[1])
+        with pytest.raises(PlaneRefused, match=r'listener "dns".*already in use'):
+            await carry(plane, taken, a.target())
+        free = dns()
+        await carry(plane, free, a.target())
+        await carry(plane, replace(free, idle_timeout=9.0), a.target())  # its own port is no obstacle
 
 
 async def test_a_silent_session_ends(tmp_path):

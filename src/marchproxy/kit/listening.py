@@ -29,10 +29,10 @@ class PortInUse(BindError):
         )
 
 
-def check_free(address: Address, setting: str) -> None:
+def check_free(address: Address, setting: str, *, udp: bool = False) -> None:
     """Raise PortInUse or BindError when `address` cannot be bound now. It may be taken again a moment later."""
     if isinstance(address, HostPort):
-        _check_tcp(address, setting)
+        _check_port(address, setting, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
     else:
         _check_unix(address, setting)
 
@@ -70,22 +70,25 @@ def unix_path(address: str) -> Path:
     return Path(path)
 
 
-def _check_tcp(address: HostPort, setting: str) -> None:
+def _check_port(address: HostPort, setting: str, kind: socket.SocketKind) -> None:
     try:
         candidates = socket.getaddrinfo(
             address.host,
             address.port,
-            type=socket.SOCK_STREAM,
+            type=kind,
             flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV,
         )
     except OSError as error:
         raise BindError(address, setting, error.strerror or str(error)) from error
-    family, kind, protocol, _, where = candidates[0]
+    family, _, protocol, _, where = candidates[0]
     with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(where)
-            probe.listen(1)
+            if kind is socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(where)
+                probe.listen(1)
+            else:
+                probe.bind(where)  # with SO_REUSEADDR two sockets could have it
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortInUse(address, setting) from error

@@ -21,7 +21,7 @@ from marchproxy.kit.settings.types import HostPort
 from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import InstanceId
 from marchproxy.model.problem import Problem
-from marchproxy.model.sharing import share
+from marchproxy.model.sharing import Port, share
 from marchproxy.nlb.dataplane.envoy_counts import CountsCache
 from marchproxy.nlb.dataplane.envoy_files import TlsFiles, UnusableFile
 from marchproxy.nlb.dataplane.envoy_limits import refused
@@ -35,6 +35,7 @@ from marchproxy.nlb.dataplane.plane import (
     TrafficCounts,
 )
 from marchproxy.nlb.dataplane.resources import ConnectionLog, Surroundings, build_draft, keep_retired
+from marchproxy.nlb.dataplane.resources.naming import port_name
 from marchproxy.nlb.dataplane.resources.runtime import RUNTIME
 from marchproxy.nlb.settings import NlbSettings
 
@@ -88,8 +89,8 @@ class EnvoyDataPlane:
 
     async def apply(self, forwarding: Forwarding) -> None:
         """Publish the plan and return when Envoy has acknowledged all of it. Raises PlaneRefused, PlaneUnavailable."""
-        wanted = _sockets(forwarding)
-        self._check_new(wanted)
+        ports = share(plan.listener for plan in forwarding.plan.listeners)
+        self._check_new(ports)
         if reason := refused(forwarding):
             raise PlaneRefused(reason)
         try:
@@ -100,14 +101,14 @@ class EnvoyDataPlane:
             raise PlaneRefused(f"Envoy refused it: {error}") from error
         except PublishTimeout as error:
             raise PlaneUnavailable(f"Envoy did not acknowledge it: {error}") from error
-        self._held = wanted
+        self._held = {port_name(port): HostPort(port.first.host, port.first.port) for port in ports}
         self._forwarding = forwarding
         await self._counts.begin(forwarding)
         self._applied = True
 
     def addresses(self) -> frozenset[HostPort]:
         """Where it listens over TCP, from before this process too."""
-        return frozenset(self._held.values())
+        return frozenset(address for name, address in self._held.items() if not name.startswith("udp."))
 
     def choices(self) -> Mapping[str, Choice]:
         """Everything it was given."""
@@ -151,8 +152,7 @@ class EnvoyDataPlane:
         if (last := load(self._directory / _SNAPSHOT)) is not None:
             self._publisher.resume(last)
         bound = await self._process.admin.listeners()
-        over_tcp = (listener for listener in bound if not listener.name.startswith("udp."))
-        self._held = {listener.name: listener.addresses[0] for listener in over_tcp if listener.addresses}
+        self._held = {listener.name: listener.addresses[0] for listener in bound if listener.addresses}
         _log.info("Envoy adopted", pid=self._process.status().pid, listeners=sorted(self._held))
 
     async def _surroundings(self, forwarding: Forwarding) -> Surroundings:
@@ -161,13 +161,15 @@ class EnvoyDataPlane:
             await resolve(_hosts(forwarding)), self._files.material(listeners), self._log, self._workers
         )
 
-    def _check_new(self, wanted: Mapping[str, HostPort]) -> None:
+    def _check_new(self, ports: Sequence[Port]) -> None:
         # Envoy itself would share a port with another process where both ask the kernel for that
-        held = set(self._held.values())
-        for name, address in wanted.items():
-            if address not in held:
+        for port in ports:
+            first = port.first
+            if port_name(port) not in self._held:
                 try:
-                    check_free(address, f'listener "{name}"')
+                    check_free(
+                        HostPort(first.host, first.port), f'listener "{first.name}"', udp=first.over_udp
+                    )
                 except BindError as error:
                     raise PlaneRefused(str(error)) from error
 
@@ -191,13 +193,6 @@ def _process(settings: NlbSettings, directory: Path, clock: Clock) -> EnvoyProce
 def _ads_socket(directory: Path) -> Path:
     # an adopted Envoy comes back to the same path
     return directory / "ads.sock"
-
-
-def _sockets(forwarding: Forwarding) -> dict[str, HostPort]:
-    """The TCP addresses to listen on, by the name of the first listener there."""
-    ports = share(plan.listener for plan in forwarding.plan.listeners)
-    firsts = (port.first for port in ports if not port.first.over_udp)
-    return {listener.name: HostPort(listener.host, listener.port) for listener in firsts}
 
 
 def _hosts(forwarding: Forwarding) -> set[str]:
