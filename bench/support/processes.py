@@ -26,9 +26,15 @@ class NotReady(Exception):
 
 @contextmanager
 def child(name: str, command: Sequence[str | Path], directory: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command for the length of the block, output in `directory`/NAME.log; ended with all its descendants."""
+    """Run a command for the length of the block, output in `directory`/NAME.log; ended with all its descendants.
+
+    In a session of its own, as a service has: Linux divides a busy machine by sessions (autogroup) before processes, so
+    that one among its clients would fare otherwise than the Envoy of an NLB.
+    """
     with (directory / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+        )
     try:
         yield process
     finally:
