@@ -130,7 +130,7 @@ class Flood:
 
 @contextmanager
 def flooding(net: Net, address: str, port: int) -> Iterator[Flood]:
-    """Some 50,000 a second. They are dropped once counted, so that none becomes an established flow."""
+    """Some 100,000 a second. They are dropped once counted, so that none becomes an established flow."""
     net.nft(
         "add table ip watch; add counter ip watch translated; add counter ip watch missed;"
         "add chain ip watch after { type filter hook prerouting priority -50; };"
@@ -149,7 +149,7 @@ def flooding(net: Net, address: str, port: int) -> Iterator[Flood]:
                 flood.sent += 1
                 if source % 64 == 0:
                     # more would overflow the queue that the packets of all namespaces share
-                    time.sleep(0.001)
+                    time.sleep(0.0001)
                     if done.is_set():
                         return
 

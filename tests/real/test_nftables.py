@@ -616,8 +616,10 @@ async def test_no_packet_under_way_misses_the_rules(engine: NftablesEngine, net:
         for number in range(1, 31):
             await engine.apply(Plan((CHANGES[change](number),)))
         translated, missed = flood.seen()
+        refused = (await engine.counters()).frontends.values()
     assert missed == 0
     assert translated > 1000
+    assert [counted for counted in refused if counted.denied or counted.unserved] == []
 
 
 async def test_no_packet_under_way_misses_the_rules_when_another_process_takes_over(
