@@ -1,12 +1,15 @@
 """Chains: the clients of a port, divided into those that are treated alike. Pure; filters and counts both follow it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from marchproxy.model.limit import LimitId, LimitScope, RateLimit
 from marchproxy.model.listener import Listener
 from marchproxy.model.sharing import Port, Sharing
 from marchproxy.nlb.dataplane.resources.sources import Sources, Treatment, sort_sources
+
+_REMEMBERED = 1024  # listeners; whoever counts asks again and again
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +42,17 @@ class Admission:
 
     listener: Listener
     sources: Sources
-    chains: dict[Treatment, Chain] = field(hash=False)
+    chains: Mapping[Treatment, Chain] = field(hash=False)
 
 
 def admit(port: Port, limits: Sequence[RateLimit]) -> tuple[Admission, ...]:
     """How each listener of the port admits its clients. A port shared by request is one: that of its first listener."""
     listeners = port.listeners[:1] if port.sharing is Sharing.REQUEST else port.listeners
-    return tuple(_admit(listener, limits) for listener in listeners)
+    return tuple(_admit(listener, tuple(limits)) for listener in listeners)
 
 
-def _admit(listener: Listener, limits: Sequence[RateLimit]) -> Admission:
+@lru_cache(maxsize=_REMEMBERED)
+def _admit(listener: Listener, limits: tuple[RateLimit, ...]) -> Admission:
     sources = sort_sources(listener, limits)
     own = sorted((limit for limit in limits if _concerns(limit, listener)), key=_breadth)
     chains = {treatment: _chain(listener, treatment, own) for treatment in sources.treatments()}

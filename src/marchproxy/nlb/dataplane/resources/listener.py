@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from marchproxy.engines.envoy.messages import duration, pack, socket_address
 from marchproxy.model.module import Protocol
-from marchproxy.model.sharing import Port, Sharing
+from marchproxy.model.sharing import Port, Sharing, names_hello
 from marchproxy.nlb.dataplane.resources.chains import Admission, Chain
 from marchproxy.nlb.dataplane.resources.connection_log import ConnectionLog
 from marchproxy.nlb.dataplane.resources.http import http_chain
@@ -78,7 +78,7 @@ def _listener_filters(port: Port) -> Iterator[listener_components_pb2.ListenerFi
         yield _listener_filter(
             "proxy_protocol", proxy_protocol_pb2.ProxyProtocol(stat_prefix=port_name(port))
         )
-    if any(listener.server_names or listener.alpn for listener in port.listeners):
+    if any(map(names_hello, port.listeners)):
         yield _listener_filter("tls_inspector", tls_inspector_pb2.TlsInspector())
 
 
@@ -88,7 +88,7 @@ def _may_stay_silent(port: Port) -> bool:
     Not with PROXY protocol: Envoy would go on without the header as well, and take the proxy for the client.
     """
     return not port.first.proxy_protocol and any(
-        listener.protocol is Protocol.TCP and not (listener.server_names or listener.alpn or listener.tls)
+        listener.protocol is Protocol.TCP and listener.tls is None and not names_hello(listener)
         for listener in port.listeners
     )
 

@@ -1,10 +1,11 @@
 """Retired chains: filter chains that take no connection any more, and stay as long as those they have may need them.
 
 Envoy ends the connections of a chain that is taken away. What a change replaces therefore stays in its listener, where
-the matcher does not lead to it, until some further changes have retired newer ones.
+the matcher does not lead to it, until some further changes have retired newer ones of the same clients.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 
@@ -13,8 +14,8 @@ from marchproxy.engines.envoy.xds.resource import Resource, ResourceType
 from marchproxy.engines.envoy.xds.snapshot import Draft, Snapshot
 from marchproxy.nlb.dataplane.resources.naming import NOBODY
 
-#: Of each listener; the connections of older ones end with a drain.
-MOST = 4
+#: Chains for the same clients, and chains in all, of a listener; the connections of older ones end with a drain.
+MOST_ALIKE, MOST = 4, 64
 
 
 def keep_retired(draft: Draft, before: Snapshot) -> Draft:
@@ -41,8 +42,21 @@ def _with_retired(
     retired = [chain for chain in _chains(before) if chain.name not in current and _complete(chain, present)]
     if not retired:
         return resource
-    listener.filter_chains.extend(retired[:MOST])
+    listener.filter_chains.extend(_newest(retired))
     return Resource.of(listener)
+
+
+def _newest(
+    chains: Iterable[listener_components_pb2.FilterChain],
+) -> list[listener_components_pb2.FilterChain]:
+    kept: list[listener_components_pb2.FilterChain] = []
+    alike: Counter[str] = Counter()
+    for chain in chains:
+        clients = chain.name.partition("@")[0]
+        alike[clients] += 1
+        if alike[clients] <= MOST_ALIKE and len(kept) < MOST:
+            kept.append(chain)
+    return kept
 
 
 def _chains(resource: Resource) -> Iterator[listener_components_pb2.FilterChain]:

@@ -4,7 +4,7 @@ The result is a table of networks of which the longest prefix that holds the cli
 """
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
@@ -37,18 +37,19 @@ class Sources:
 
 def sort_sources(listener: Listener, limits: Iterable[RateLimit]) -> Sources:
     """What `allow`, `deny` and the limits of scope SOURCE ask for; `deny` goes before `allow`."""
-    allow, deny = _networks(listener.allow), _networks(listener.deny)
-    limited = [
-        (limit.network, limit)
-        for limit in limits
-        if limit.scope is LimitScope.SOURCE and limit.network is not None
-    ]
-    named = {*allow, *deny, *(where for where, _ in limited)}
+    allow, deny = set(map(network, listener.allow)), set(map(network, listener.deny))
+    limited: dict[Network, list[RateLimit]] = {}
+    for limit in limits:
+        if limit.scope is LimitScope.SOURCE and limit.network is not None:
+            limited.setdefault(limit.network, []).append(limit)
+    named = {*allow, *deny, *limited}
+    lengths = {version: _lengths(named, version) for version in (4, 6)}
 
     def treat(where: Network) -> Treatment:
-        if _covered(where, deny) or (allow and not _covered(where, allow)):
+        around = [where.supernet(new_prefix=n) for n in lengths[where.version] if n <= where.prefixlen]
+        if not deny.isdisjoint(around) or (allow and allow.isdisjoint(around)):
             return Treatment(denied=True)
-        return Treatment(limits=tuple(limit for around, limit in limited if _within(where, around)))
+        return Treatment(limits=tuple(limit for each in around for limit in limited.get(each, ())))
 
     return Sources(Treatment(denied=bool(allow)), {where: treat(where) for where in sorted(named, key=str)})
 
@@ -59,15 +60,6 @@ def network(text: str) -> Network:
     return ipaddress.ip_network(text, strict=False)
 
 
-def _networks(texts: Sequence[str]) -> tuple[Network, ...]:
-    return tuple(network(text) for text in texts)
-
-
-def _covered(where: Network, networks: Iterable[Network]) -> bool:
-    return any(_within(where, around) for around in networks)
-
-
-def _within(inner: Network, outer: Network) -> bool:
-    if isinstance(inner, ipaddress.IPv4Network):
-        return isinstance(outer, ipaddress.IPv4Network) and inner.subnet_of(outer)
-    return isinstance(outer, ipaddress.IPv6Network) and inner.subnet_of(outer)
+def _lengths(networks: Iterable[Network], version: int) -> list[int]:
+    """The prefix lengths that occur: of thousands of networks only so many can be around another."""
+    return sorted({each.prefixlen for each in networks if each.version == version})

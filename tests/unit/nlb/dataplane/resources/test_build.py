@@ -241,6 +241,19 @@ def test_retired_chains_take_nothing_and_go_when_there_are_many_or_what_they_nee
     assert [chain.name.partition("@")[0] for chain in renamed.filter_chains] == ["other"]
 
 
+def test_of_all_clients_of_a_port_the_newest_chains_are_kept():
+    names = [f"n{number}.example" for number in range(30)]
+    listeners = [replace(TLS, name=name.partition(".")[0], server_names=(name,)) for name in names]
+
+    def limited(rate: int) -> Forwarding:
+        return sharing(*listeners, limits=(limit("all", "module:alb", per_second=rate),))
+
+    steps = after(build_draft(limited(1), AROUND), *map(limited, range(2, 5)))
+    assert [len(step.filter_chains) for step in steps] == [60, 90, 30 + 64]
+    kept = [chain.name.partition("@")[0] for chain in steps[-1].filter_chains]
+    assert min(kept.count(listener.name) for listener in listeners) == 3
+
+
 def test_a_renewed_certificate_is_a_change_of_its_secret_alone():
     renewed = replace(AROUND, material={"one": Material(b"crt2", b"key2", b"ca")})
     old, new = (
