@@ -7,6 +7,7 @@ import json
 import math
 import os
 import signal
+import socket
 import sys
 import urllib.request
 from collections import Counter
@@ -168,7 +169,11 @@ async def test_half_close_and_much_in_both_directions(tmp_path):
 
 
 def _port(server) -> int:
-    return server.sockets[0].getsockname()[1]
+    return _port_of(server.sockets[0])
+
+
+def _port_of(sock) -> int:
+    return sock.getsockname()[1]
 
 
 async def test_versions_have_their_shares(tmp_path):
@@ -265,6 +270,28 @@ async def test_connections_outlive_a_killed_nlb(tmp_path):
             await nlb.start()
             assert relay_pid(tmp_path) == pid
             assert (await answer_to(port, b"hello\n"))[0] == "a"
+            kept.writer.write(b"still here\n")
+            assert (await kept.line()).endswith("still here")
+
+
+async def test_an_nlb_that_cannot_take_over_leaves_what_is_relayed_alone(tmp_path):
+    port = free_port()
+    listener = at(port, "raw", "tcp", data_plane=DataPlaneKind.DETECT)
+    async with nlb_before(tmp_path, [listener], Instance("a")) as (nlb, _):
+        async with talk(port, send=b"hello\n") as kept:
+            assert await kept.line()
+            good, pid = nlb.desired, relay_pid(tmp_path)
+            await nlb.kill()
+            with socket.create_server(("127.0.0.1", 0)) as taken:
+                for plane in (DataPlaneKind.DETECT, DataPlaneKind.ENVOY):
+                    second = at(_port_of(taken), "second", "tcp", data_plane=plane)
+                    nlb.desired = DesiredState(listeners=(listener, second))
+                    assert await nlb.start(expect_ready=False) == ""
+                    assert "already in use" in await nlb.failure()
+            assert (await answer_to(port, b"hello\n"))[0] == "a"
+            nlb.desired = good
+            await nlb.start()
+            assert relay_pid(tmp_path) == pid
             kept.writer.write(b"still here\n")
             assert (await kept.line()).endswith("still here")
 

@@ -62,7 +62,7 @@ class DetectDataPlane:
         self._sent: tuple[Forwarding, ...] = ()
         self._addresses: frozenset[HostPort] = frozenset()
         self._counts, self._counted_at = TrafficCounts(), float("-inf")
-        self._applied = False
+        self._applied = self._adopted = False
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["DetectDataPlane"]:
@@ -78,7 +78,7 @@ class DetectDataPlane:
             finally:
                 for watch in self._watches:
                     watch.cancel()
-                await self._end(keep=failure is not None and not self._applied)
+                await self._end(keep=failure is not None and self._adopted)
         if failure is not None:
             raise failure
 
@@ -182,7 +182,8 @@ class DetectDataPlane:
                     continue
                 addresses.update(answer.addresses if isinstance(answer, Counted) else ())
         self._addresses = frozenset(addresses)
-        if any(worker.pid for worker in self._workers):
+        self._adopted = any(worker.pid for worker in self._workers)
+        if self._adopted:
             self._watch_all()
 
     async def _start(self) -> None:
@@ -260,7 +261,7 @@ class DetectDataPlane:
             await worker.log.trim()
 
     async def _end(self, *, keep: bool) -> None:
-        """End the workers; `keep`: we could not take them over, so what they carry goes on."""
+        """End the workers; `keep`: we fail with what another NLB began, which goes on, as if we had been killed."""
         for worker in self._workers:
             if keep:
                 worker.let_go()
