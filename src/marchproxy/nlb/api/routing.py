@@ -2,9 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from marchproxy.contract.convert.enums import MODULE_TYPES, PROTOCOLS
 from marchproxy.contract.convert.query import page_to_pb, query_from_pb
@@ -15,8 +16,9 @@ from marchproxy.contract.pb import nlb_pb2
 from marchproxy.kit.grpc.calls import Context
 from marchproxy.kit.grpc.status import invalid
 from marchproxy.model.balance import Draw
+from marchproxy.model.listener import Listener
 from marchproxy.model.module import InstanceId
-from marchproxy.model.plan import ListenerPlan, Target
+from marchproxy.model.plan import Target
 from marchproxy.model.problem import InvalidValue, Problem, RefusalCode, Refused
 from marchproxy.model.query import Fields, select_rows
 from marchproxy.model.route import Route, RouteId
@@ -33,11 +35,25 @@ _MOST_ASKED_AT_ONCE = 16
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An entry of the table and the instance that serves it."""
+    """An entry of the table and the instance that serves it, which is looked for only when somebody asks."""
 
     entry: Entry
-    target: Target | None
+    find: Callable[[], Target | None]
     last_used: datetime | None
+
+    def instance_id(self) -> str:
+        """The instance that the next connection would go to, or empty."""
+        target = self.find()
+        return target.instance_id if target else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A listener with its port and the instances behind it, the least busy first."""
+
+    port: Port
+    listener: Listener
+    targets: tuple[Target, ...]
 
 
 _FIELDS: Fields[Row] = {
@@ -47,7 +63,7 @@ _FIELDS: Fields[Row] = {
     "destination_pattern": lambda row: row.entry.route.match.hosts,
     "path_pattern": lambda row: row.entry.route.match.path.value,
     "module_type": lambda row: row.entry.route.module_type.value if row.entry.route.module_type else "",
-    "target_instance_id": lambda row: row.target.instance_id if row.target else "",
+    "target_instance_id": Row.instance_id,
     "source": lambda row: row.entry.sources,
     "created_at": lambda row: row.entry.created_at.isoformat(),
 }
@@ -106,11 +122,17 @@ class RoutingApi:
         )
         wanted = request.destination_filter
         connections = await self._desk.observer.connections()
+
+        def busy(target: Target) -> int:
+            return connections.get(target.instance_id, 0)
+
         try:
             protocol = PROTOCOLS.from_pb(request.protocol_filter, "protocol_filter")
-            ways = self._ways()
+            ways = self._ways(busy)
             rows = [
-                Row(entry, self._target(entry.route, ways, connections), core.used.get(entry.route.route_id))
+                Row(
+                    entry, partial(self._target, entry.route, ways, busy), core.used.get(entry.route.route_id)
+                )
                 for entry in entries
                 if protocol in {None, entry.route.protocol}
                 and (not wanted or wanted in (entry.route.match.hosts or ("*",)))
@@ -195,35 +217,41 @@ class RoutingApi:
             asked = {member.instance.instance_id: group.create_task(ask(member)) for member in members}
         return {key: task.result() for key, task in asked.items()}
 
-    def _ways(self) -> list[tuple[Port, ListenerPlan]]:
-        """Every listener's plan with its port."""
+    def _ways(self, busy: Callable[[Target], int]) -> list[_Way]:
+        """Every listener's plan, looked through once and not for each of thousands of routes."""
         plans = self._desk.core.applier.forwarding.plan.listeners
         port_of = {
             item.name: port for port in share(plan.listener for plan in plans) for item in port.listeners
         }
-        return [(port_of[plan.listener.name], plan) for plan in plans]
+        return [
+            _Way(
+                port_of[plan.listener.name],
+                plan.listener,
+                tuple(sorted((target for v in plan.versions for target in v.targets), key=busy)),
+            )
+            for plan in plans
+        ]
 
-    def _target(
-        self, route: Route, ways: Sequence[tuple[Port, ListenerPlan]], connections: Mapping[InstanceId, int]
-    ) -> Target | None:
+    def _target(self, route: Route, ways: Sequence[_Way], busy: Callable[[Target], int]) -> Target | None:
         """The instance for the next connection; the least busy one stands for policies that draw lots."""
         verdicts = self._desk.core.route_verdicts()
-        targets = [
-            target
-            for port, plan in ways
-            if serves(route, plan.listener, port)
-            for version in plan.versions
-            for target in version.targets
-            if (verdict := verdicts.get((target.instance_id, route.route_id))) is None or verdict.can_handle
-        ]
-        return min(targets, key=lambda target: connections.get(target.instance_id, 0), default=None)
+
+        def takes(target: Target) -> bool:
+            verdict = verdicts.get((target.instance_id, route.route_id))
+            return verdict is None or verdict.can_handle
+
+        firsts = (
+            next(filter(takes, way.targets), None) for way in ways if serves(route, way.listener, way.port)
+        )
+        return min((first for first in firsts if first is not None), key=busy, default=None)
 
     def _entry(self, row: Row) -> nlb_pb2.RoutingEntry:
-        member = self._desk.core.member(row.target.instance_id) if row.target else None
+        target = row.find()
+        member = self._desk.core.member(target.instance_id) if target else None
         kind = member.instance.module_type if member else row.entry.route.module_type
         return nlb_pb2.RoutingEntry(
             route=route_to_pb(row.entry.route),
-            target_instance_id=row.target.instance_id if row.target else "",
+            target_instance_id=target.instance_id if target else "",
             target_module_type=MODULE_TYPES.to_pb(kind),
             created_at=moment_to_pb(row.entry.created_at),
             last_used=None if row.last_used is None else moment_to_pb(row.last_used),
