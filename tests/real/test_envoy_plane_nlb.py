@@ -1,5 +1,6 @@
 """An NLB process whose Envoy carries UDP and ends TLS: from the configuration to what a client gets, and over its death."""
 
+import asyncio
 import ssl
 from dataclasses import replace
 
@@ -92,6 +93,8 @@ async def test_tls_from_the_document_to_the_client_and_over_the_death_of_the_nlb
             assert await shows(new)
             await nlb.start()
             assert await shows(new)
+            assert (await configure(stub, replace(listener, idle_timeout=60.0))).success
+            await asyncio.sleep(1.5)  # longer than Envoy's drain would let it be
             kept.writer.write(b"still here\n")
             assert (await kept.line()).endswith("still here")
     for stored in tmp_path.rglob("snapshot.json"):
