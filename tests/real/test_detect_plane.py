@@ -319,7 +319,7 @@ async def test_the_longest_quiet_are_shed_first_and_politely(tmp_path):
 
 async def test_a_port_that_is_gone_lets_its_connections_end(tmp_path):
     server = Server("a")
-    async with detect_plane(tmp_path, server) as plane:
+    async with detect_plane(tmp_path, server, drain_seconds=4) as plane:
         listener, other = raw(), raw("other")
         await plane.carry((listener, server), (other, server))
         async with talk(listener.port) as leaves, talk(listener.port) as stays:
@@ -329,7 +329,7 @@ async def test_a_port_that_is_gone_lets_its_connections_end(tmp_path):
             assert await refuses(listener.port)
             assert await leaves.echoes()
             await leaves.close()
-            assert await stays.ended()  # its second has passed
+            assert await stays.ended()  # its seconds have passed
         assert await greeting(other.port)
         await plane.until(lambda seen: "raw" not in seen.listeners)
 

@@ -66,6 +66,27 @@ class Shared:
 class Link:
     """A client, sooner or later a target, and the bytes that arrived before both were there."""
 
+    __slots__ = (
+        "_dialing",
+        "_early",
+        "_first_commands",
+        "_local",
+        "_meant",
+        "_noticed",
+        "_peer",
+        "_quiet_rounds",
+        "_seen",
+        "_session",
+        "_shared",
+        "_source",
+        "_target",
+        "_tried",
+        "client",
+        "lane",
+        "quiet_since",
+        "seat",
+    )
+
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
         self._session, self._first_commands = shared.switch.beginning
@@ -231,6 +252,7 @@ class Link:
             case Choose(detected):
                 self._choose(detected)
             case Connect(target):
+                self._wait_for(Timer.CONNECT)
                 self._target = target_side(self)
                 self._dialing = self._shared.group.create_task(self._dial(target, self._target))
                 self._dialing.add_done_callback(self._dialed)
@@ -286,6 +308,7 @@ class Link:
         if self._session.phase is not Phase.CONNECTING or self.lane is None or self.seat is None:
             return
         _log.debug("target unreachable", instance=self.seat.target.instance_id, reason=reason)
+        self._shared.rooms.leave(Timer.CONNECT, self)
         self._stop_dialing()
         seat, self.seat = self.seat, None
         seat.load(-1)
@@ -303,6 +326,7 @@ class Link:
         client, other = self.client, self._target
         if client.transport is None or other is None or other.transport is None or not self.lane:
             return  # its loss is on the way
+        self._shared.rooms.leave(Timer.CONNECT, self)
         if self.seat is not None:
             self.lane.balancer.reached(self.seat)
         first = [encode_header(self._peer, self._destination())] if target.endpoint.proxy_protocol else []

@@ -151,7 +151,7 @@ class Choose:
 
 @dataclass(frozen=True, slots=True)
 class Connect:
-    """Open a connection to the target; Connected or ConnectFailed follows."""
+    """Open a connection to the target; Connected or ConnectFailed follows within the time that there is for it."""
 
     target: Target
 

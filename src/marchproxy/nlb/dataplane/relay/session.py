@@ -81,6 +81,10 @@ class Session(NamedTuple):  # not a dataclass: it is replaced at every event, at
     client_finished: bool = False
     target_finished: bool = False
 
+    def to(self, phase: Phase) -> "Session":
+        """The same in another phase, at half the cost of `_replace`."""
+        return Session(self.opening, phase, *self[2:])
+
 
 Step: TypeAlias = tuple[Session, tuple[Command, ...]]
 
@@ -103,16 +107,16 @@ def step(session: Session, event: Event) -> Step:
 def _open(session: Session) -> Step:
     enabled, rest = session.opening.enabled, session.opening.rest
     if not enabled:
-        return session._replace(phase=Phase.CHOOSING), (Choose(None),)
+        return session.to(Phase.CHOOSING), (Choose(None),)
     timers = [StartTimer(Timer.DETECTION)]
     if rest or Protocol.MYSQL in enabled:
         timers.append(StartTimer(Timer.SILENCE))
-    return session._replace(phase=Phase.DETECTING), tuple(timers)
+    return session.to(Phase.DETECTING), tuple(timers)
 
 
 def _close(session: Session, outcome: Outcome, *, flush: bool = False) -> Step:
     lingering = (StartTimer(Timer.LINGER),) if flush else ()
-    return session._replace(phase=Phase.CLOSED), (Close(outcome, flush), *lingering)
+    return session.to(Phase.CLOSED), (Close(outcome, flush), *lingering)
 
 
 def _introduced(session: Session, _: Introduced) -> Step:
@@ -168,22 +172,22 @@ def _connect(session: Session, event: Chosen) -> Step:
     if event.target is None:
         return _close(session, Outcome.REFUSED)
     connecting = session._replace(phase=Phase.CONNECTING, target=event.target)
-    return connecting, (StartTimer(Timer.CONNECT), Connect(event.target))
+    return connecting, (Connect(event.target),)
 
 
 def _connect_next(session: Session, _: ConnectFailed) -> Step:
     failed = session._replace(phase=Phase.CHOOSING, failed=session.failed + 1)
     if failed.failed >= session.opening.attempts:
         return _close(failed, Outcome.REFUSED)
-    return failed, (StopTimer(Timer.CONNECT), Choose(session.detected))
+    return failed, (Choose(session.detected),)
 
 
 def _join(session: Session, _: Connected) -> Step:
     if session.target is None:
         return session, ()
     ending = (FinishTarget(),) if session.client_finished else ()
-    commands = (StopTimer(Timer.CONNECT), Join(session.target), StartTimer(Timer.IDLE), *ending)
-    return session._replace(phase=Phase.RELAYING), commands
+    commands = (Join(session.target), StartTimer(Timer.IDLE), *ending)
+    return session.to(Phase.RELAYING), commands
 
 
 def _remember_client_finished(session: Session, _: ClientFinished) -> Step:

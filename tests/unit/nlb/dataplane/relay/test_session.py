@@ -46,7 +46,6 @@ def target(name):
 A, B = target("a"), target("b")
 TO_CHOICE = [Judged(HTTP)]
 TO_CONNECT = [*TO_CHOICE, Chosen(A)]
-WAIT_CONNECT, STOP_CONNECT = StartTimer(Timer.CONNECT), StopTimer(Timer.CONNECT)
 TO_RELAY = [*TO_CONNECT, Connected()]
 STOP_BOTH = [StopTimer(Timer.SILENCE), StopTimer(Timer.DETECTION)]
 LINGER = StartTimer(Timer.LINGER)
@@ -90,25 +89,25 @@ def test_begin(enabled, commands):
         # choosing and connecting
         ([*TO_CHOICE, Chosen(None)], [Close(Outcome.REFUSED)], Phase.CLOSED),
         ([*TO_CHOICE, TurnedAway(Outcome.DENIED)], [Close(Outcome.DENIED)], Phase.CLOSED),
-        (TO_CONNECT, [WAIT_CONNECT, Connect(A)], Phase.CONNECTING),
-        ([*TO_CONNECT, ConnectFailed()], [STOP_CONNECT, Choose(HTTP)], Phase.CHOOSING),
+        (TO_CONNECT, [Connect(A)], Phase.CONNECTING),
+        ([*TO_CONNECT, ConnectFailed()], [Choose(HTTP)], Phase.CHOOSING),
         ([*TO_CONNECT, ConnectFailed(), Chosen(None)], [Close(Outcome.REFUSED)], Phase.CLOSED),
-        ([*TO_CONNECT, ConnectFailed(), Chosen(B)], [WAIT_CONNECT, Connect(B)], Phase.CONNECTING),
+        ([*TO_CONNECT, ConnectFailed(), Chosen(B)], [Connect(B)], Phase.CONNECTING),
         ([*TO_CONNECT, ConnectFailed(), Chosen(B), ConnectFailed()], [Close(Outcome.REFUSED)], Phase.CLOSED),
         ([*TO_CONNECT, ClientLost()], [Close(Outcome.CLIENT_GONE)], Phase.CLOSED),
         ([*TO_CONNECT, ClientFinished()], [], Phase.CONNECTING),
         ([*TO_CONNECT, TargetLost()], [], Phase.CONNECTING),
         ([*TO_CONNECT, Dropped()], [Close(Outcome.DROPPED)], Phase.CLOSED),
         # relaying
-        (TO_RELAY, [STOP_CONNECT, Join(A), StartTimer(Timer.IDLE)], Phase.RELAYING),
+        (TO_RELAY, [Join(A), StartTimer(Timer.IDLE)], Phase.RELAYING),
         (
             [*TO_CONNECT, ConnectFailed(), Chosen(B), Connected()],
-            [STOP_CONNECT, Join(B), StartTimer(Timer.IDLE)],
+            [Join(B), StartTimer(Timer.IDLE)],
             Phase.RELAYING,
         ),
         (
             [*TO_CONNECT, ClientFinished(), Connected()],
-            [STOP_CONNECT, Join(A), StartTimer(Timer.IDLE), FinishTarget()],
+            [Join(A), StartTimer(Timer.IDLE), FinishTarget()],
             Phase.RELAYING,
         ),
         ([*TO_RELAY, ClientFinished()], [FinishTarget()], Phase.RELAYING),
@@ -158,7 +157,7 @@ def test_without_mysql_silence_is_unknown():
         ([Judged(NeedMore(9)), ClientFinished()], [*STOP_BOTH, Choose(None)]),
         (
             [Judged(NeedMore(9)), ClientFinished(), Chosen(A), Connected()],
-            [STOP_CONNECT, Join(A), StartTimer(Timer.IDLE), FinishTarget()],
+            [Join(A), StartTimer(Timer.IDLE), FinishTarget()],
         ),
         ([ClientFinished()], [Close(Outcome.CLIENT_GONE)]),
     ],
