@@ -103,7 +103,8 @@ def make_socket(namespace: str, address: str, port: int = 0, *, udp: bool = Fals
         made = socket.socket(family, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
     _made.add(made)
     made.setblocking(False)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if not udp:  # over UDP it would let two of our sockets have the same port
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.bind((address, port))
     return made
 
