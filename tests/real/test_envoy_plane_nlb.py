@@ -36,7 +36,9 @@ async def configure(stub, *listeners: Listener, validate_only: bool = False):
         config_type="state", config_data=encode(DesiredState(listeners=listeners))
     )
     return await stub.UpdateNLBConfig(
-        nlb_pb2.UpdateNLBConfigRequest(config=config, validate_only=validate_only)
+        nlb_pb2.UpdateNLBConfigRequest(config=config, validate_only=validate_only),
+        wait_for_ready=True,
+        timeout=20,
     )
 
 
