@@ -6,7 +6,7 @@ case "${1:-}" in
     test)
         packages=(curl wrk nghttp2-client iproute2 procps nftables conntrack)
         # one port, seven protocols: servers that are started by the tests, and a client of each
-        packages+=(postgresql-15 postgresql-client-15 mariadb-server-core mariadb-client-core redis-server redis-tools)
+        packages+=(postgresql postgresql-client mariadb-server-core mariadb-client-core redis-server redis-tools)
         packages+=(ffmpeg openssl)
         ;;
     bench) packages=(curl wrk nghttp2-client iproute2 procps haproxy nginx libnginx-mod-stream nftables conntrack) ;;

@@ -15,24 +15,24 @@ import psutil
 from tests.ports import free_port
 from tests.real.support.process import Started, start
 
-_POSTGRES = Path("/usr/lib/postgresql/15/bin")
 _READY_SECONDS = 30.0
 
 
 @asynccontextmanager
 async def postgres() -> AsyncIterator[int]:
     """PostgreSQL; its port. User and database are `app`, without a password."""
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     with _folder() as folder:
         data = folder / "data"
         options = ("-U", "app", "-A", "trust", "--no-sync", "-E", "UTF8", "--no-locale")
-        await run(*_unprivileged(), str(_POSTGRES / "initdb"), "-D", str(data), *options)
+        await run(*_unprivileged(), str(programs / "initdb"), "-D", str(data), *options)
         port = free_port()
         options = ("-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-F")  # -F: no fsync
         async with served(
-            (*_unprivileged(), str(_POSTGRES / "postgres"), "-D", str(data), *options), folder, port
+            (*_unprivileged(), str(programs / "postgres"), "-D", str(data), *options), folder, port
         ):
             await _until_ready(
-                str(_POSTGRES / "pg_isready"), "-q", "-U", "app", "-h", "127.0.0.1", "-p", str(port)
+                str(programs / "pg_isready"), "-q", "-U", "app", "-h", "127.0.0.1", "-p", str(port)
             )
             await run("psql", *psql_options(port), "-d", "postgres", "-c", "create database app")
             yield port
