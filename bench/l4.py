@@ -122,8 +122,8 @@ def ratios_of(rounds: Mapping[str, Sequence[Slice]]) -> dict[str, float]:
         for short, key in (("rps", "rps"), ("cps", "cps"), ("bulk", "bulk_gbit"))
         for theirs in _THEIRS
     }
-    for ours in (ENVOY, DETECT):
-        ratios[f"{ours}_cpu_vs_{HAPROXY}"] = paired_ratio(series[ours]["cpu_us"], series[HAPROXY]["cpu_us"])
+    for ours, theirs in ((ENVOY, HAPROXY), (DETECT, HAPROXY), (ENVOY, BARE)):
+        ratios[f"{ours}_cpu_vs_{theirs}"] = paired_ratio(series[ours]["cpu_us"], series[theirs]["cpu_us"])
     return ratios
 
 

@@ -4,12 +4,14 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeAlias
 
 from marchproxy.model.listener import Listener
 from marchproxy.model.module import (
     HTTP_FAMILY,
     InstanceId,
     ModuleInstance,
+    ModuleType,
     Protocol,
     TrafficEndpoint,
     Version,
@@ -73,14 +75,44 @@ class ForwardingPlan:
     listeners: tuple[ListenerPlan, ...] = ()
 
 
+_Candidates: TypeAlias = Sequence[tuple[ModuleInstance, Verdict | None]]
+
+
 def compile_plan(
     listeners: Iterable[Listener],
     instances: Sequence[ModuleInstance],
     verdicts: Mapping[tuple[InstanceId, str], Verdict],
 ) -> ForwardingPlan:
     """The plan for these listeners and instances; `verdicts` are CanHandle answers by instance and listener name."""
-    ordered = sorted(instances, key=lambda instance: instance.instance_id)
-    return ForwardingPlan(tuple(_plan_listener(listener, ordered, verdicts) for listener in listeners))
+    return Planner().compile(listeners, instances, verdicts)
+
+
+class Planner:
+    """Compiles one plan after the other. A listener whose instances and verdicts are the same objects keeps its plan."""
+
+    def __init__(self) -> None:
+        self._known: dict[Listener, tuple[_Candidates, ListenerPlan]] = {}
+
+    def compile(
+        self,
+        listeners: Iterable[Listener],
+        instances: Sequence[ModuleInstance],
+        verdicts: Mapping[tuple[InstanceId, str], Verdict],
+    ) -> ForwardingPlan:
+        """As `compile_plan`."""
+        of_kind: dict[ModuleType, list[ModuleInstance]] = {}
+        for instance in sorted(instances, key=lambda instance: instance.instance_id):
+            of_kind.setdefault(instance.module_type, []).append(instance)
+        known, self._known = self._known, {}
+        for listener in listeners:
+            candidates = [
+                (instance, verdicts.get((instance.instance_id, listener.name)))
+                for instance in of_kind.get(listener.module_type, ())
+            ]
+            last = known.get(listener)
+            plan = last[1] if last and _same(last[0], candidates) else _plan_listener(listener, candidates)
+            self._known[listener] = (candidates, plan)
+        return ForwardingPlan(tuple(plan for _, plan in self._known.values()))
 
 
 def endpoint_for(instance: ModuleInstance, protocol: Protocol) -> TrafficEndpoint | None:
@@ -135,17 +167,17 @@ def _fitting(instance: ModuleInstance, protocol: Protocol) -> list[TrafficEndpoi
     return [endpoint for endpoint in instance.traffic_endpoints if endpoint.protocol in family]
 
 
-def _plan_listener(
-    listener: Listener,
-    instances: Iterable[ModuleInstance],
-    verdicts: Mapping[tuple[InstanceId, str], Verdict],
-) -> ListenerPlan:
+def _same(before: _Candidates, now: _Candidates) -> bool:
+    return len(before) == len(now) and all(
+        one is other and said is says for (one, said), (other, says) in zip(before, now, strict=True)
+    )
+
+
+def _plan_listener(listener: Listener, candidates: _Candidates) -> ListenerPlan:
     targets: dict[Version, list[Target]] = {}
     skipped: list[Skipped] = []
-    for instance in instances:
-        if instance.module_type is not listener.module_type:
-            continue
-        found = _target_or_reason(instance, listener, verdicts.get((instance.instance_id, listener.name)))
+    for instance, verdict in candidates:
+        found = _target_or_reason(instance, listener, verdict)
         if isinstance(found, Target):
             targets.setdefault(instance.version, []).append(found)
         else:

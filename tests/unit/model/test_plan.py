@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
 from marchproxy.model.listener import Listener
 from marchproxy.model.module import HealthStatus, ModuleInstance, ModuleType, Protocol, TrafficEndpoint
-from marchproxy.model.plan import Skipped, Target, Verdict, compile_plan, endpoint_for
+from marchproxy.model.plan import Planner, Skipped, Target, Verdict, compile_plan, endpoint_for
 from marchproxy.model.route import VersionWeight
 
 HTTP = TrafficEndpoint("http", Protocol.HTTP, "127.0.0.1:10000")
@@ -109,3 +111,22 @@ def test_listeners_are_judged_by_themselves_and_instances_in_order():
     plan = compile_plan([WEB, two], members, verdicts)
     assert [shares(item) for item in plan.listeners] == [{"v1": (200, ["a", "b"])}, {"v1": (100, ["b"])}]
     assert plan == compile_plan([WEB, two], members[::-1], verdicts)
+
+
+def test_a_listener_keeps_its_plan_while_what_it_rests_on_is_the_same():
+    planner, two = Planner(), replace(WEB, name="two", module_type=ModuleType.DBLB)
+    alb, other = instance("a"), replace(instance("d"), module_type=ModuleType.DBLB)
+    verdicts = {("a", "web"): YES, ("d", "two"): YES}
+    first = planner.compile([WEB, two], [alb, other], verdicts)
+    ill = replace(other, health=HealthStatus.UNHEALTHY)
+    second = planner.compile([WEB, two], [alb, ill], verdicts)
+    assert second == compile_plan([WEB, two], [alb, ill], verdicts)
+    assert second.listeners[0] is first.listeners[0]
+    no = {**verdicts, ("a", "web"): Verdict(can_handle=False)}
+    for listeners, instances, said in (
+        ([WEB, two], [alb, ill], no),
+        ([replace(WEB, port=81)], [alb], no),
+        ([WEB], [], no),
+        ([WEB, two], [other, alb], verdicts),
+    ):
+        assert planner.compile(listeners, instances, said) == compile_plan(listeners, instances, said)

@@ -9,7 +9,7 @@ from marchproxy.contract.document import checksum, encode
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.module import InstanceId, ModuleInstance
-from marchproxy.model.plan import Verdict
+from marchproxy.model.plan import Planner, Verdict
 from marchproxy.model.problem import InvalidValue, Problem, RefusalCode, Refused
 from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
@@ -65,6 +65,7 @@ class Core:
         resumed = bool(self._base) and self._base == saved.base
         registry = registering.restore(saved.members, self.now())
         self.world = World(registry=registry, table=saved.table if resumed else RoutingTable())
+        self._planner = Planner()
         self.answers = Answers(dict(saved.answers))
         self.used: dict[RouteId, datetime] = {}
         self.checksum = ""
@@ -292,7 +293,7 @@ class Core:
             _log.info("module " + changed.change.value, instance=changed.instance_id, detail=changed.detail)
 
     def _forwarding_of(self, world: World) -> Forwarding:
-        return forward(world, self.answers.about_listeners())
+        return forward(world, self.answers.about_listeners(), self._planner)
 
     def route_verdicts(self) -> RouteVerdicts:
         """What instances say to routes, by instance and route id."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from marchproxy.model.limit import NLB_SCOPES
 from marchproxy.model.module import InstanceId, ModuleInstance
-from marchproxy.model.plan import Verdict, compile_plan
+from marchproxy.model.plan import Planner, Verdict
 from marchproxy.model.ramp import Ramp
 from marchproxy.model.sharing import Sharing, share
 from marchproxy.model.state import DesiredState
@@ -38,10 +38,12 @@ class World:
         return replace(self, progress=self.progress.with_ramp(ramp))
 
 
-def forward(world: World, verdicts: Mapping[tuple[InstanceId, str], Verdict]) -> Forwarding:
-    """What the data planes should carry; `verdicts` by instance and listener name."""
+def forward(
+    world: World, verdicts: Mapping[tuple[InstanceId, str], Verdict], planner: Planner | None = None
+) -> Forwarding:
+    """What the data planes should carry; `verdicts` by instance and listener name. `planner` knows the plan before."""
     instances = [_weighted(instance, world.rebalance) for instance in world.registry.instances()]
-    plan = compile_plan(world.desired.listeners, instances, verdicts)
+    plan = (planner or Planner()).compile(world.desired.listeners, instances, verdicts)
     limits = tuple(
         limit for limit in world.desired.rate_limits if limit.enabled and limit.scope in NLB_SCOPES
     )
