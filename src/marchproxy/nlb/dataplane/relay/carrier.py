@@ -10,6 +10,7 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.listening import BindError
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import HostPort
+from marchproxy.kit.tasks import every
 from marchproxy.model.module import InstanceId
 from marchproxy.model.plan import ListenerPlan
 from marchproxy.model.sharing import Port, share
@@ -22,6 +23,8 @@ from marchproxy.nlb.dataplane.relay.switch import Switch
 
 _log = get_logger(__name__)
 _Key = TypeVar("_Key")
+_SWEEP_SECONDS = 0.05  # how late a timeout may be
+_LOOK_SECONDS = 2.0  # how exactly it is known since when a connection is quiet
 
 
 @dataclass(slots=True)
@@ -50,6 +53,7 @@ class Carrier:
         self._shared_ports = shared_ports
         self._limiter = Limiter()
         self._state = _State()
+        self._rounds: tuple[asyncio.Task[None], ...] = ()
 
     def addresses(self) -> frozenset[HostPort]:
         """Where it listens."""
@@ -76,6 +80,7 @@ class Carrier:
         for address in [address for address in ports if address not in wanted]:
             self._retire_port(ports.pop(address), drain_seconds)
         ports.update(started)
+        self._make_rounds()
         for lane in self._lanes():
             lane.balancer.forget_idle()
 
@@ -125,7 +130,31 @@ class Carrier:
             self._state.leaving.append(_Leaving(listener, tuple(listener.switch.lanes.values())))
         async with asyncio.TaskGroup() as group:
             ended = [group.create_task(listener.stop(deadline_seconds)) for listener in listeners]
+        rounds, self._rounds = self._rounds, ()
+        for task in rounds:
+            task.cancel()
         return sum(task.result() for task in ended)
+
+    def _make_rounds(self) -> None:
+        if not self._rounds:
+            self._rounds = (
+                self._group.create_task(
+                    every(_SWEEP_SECONDS, self._sweep, clock=self._clock, name="relay timeouts")
+                ),
+                self._group.create_task(
+                    every(_LOOK_SECONDS, self._look, clock=self._clock, name="relay idleness")
+                ),
+            )
+
+    async def _sweep(self) -> None:
+        now = self._clock.monotonic()
+        for listener in tuple(self._listeners()):
+            listener.sweep(now)
+
+    async def _look(self) -> None:
+        now = self._clock.monotonic()
+        for listener in tuple(self._listeners()):
+            listener.look(now)
 
     async def _start(
         self, wanted: Mapping[HostPort, Port], plans: Mapping[str, ListenerPlan], forwarding: Forwarding

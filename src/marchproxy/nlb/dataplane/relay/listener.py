@@ -8,7 +8,6 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.listening import BindError, PortInUse
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import HostPort
-from marchproxy.kit.tasks import every
 from marchproxy.model.module import InstanceId
 from marchproxy.nlb.dataplane.relay.lane import Lane
 from marchproxy.nlb.dataplane.relay.limits import RelayLimits
@@ -19,8 +18,6 @@ from marchproxy.nlb.dataplane.relay.switch import Switch
 from marchproxy.nlb.dataplane.relay.waiting import WaitingRooms
 
 _log = get_logger(__name__)
-_TICK_SECONDS = 0.05  # how late a timeout may be
-_LOOK_SECONDS = 2.0  # how exactly it is known since when a connection is quiet
 _ABORT_SECONDS = 5.0
 
 
@@ -36,7 +33,6 @@ class RelayListener:
         self._rooms: WaitingRooms[Timer, Link] = WaitingRooms(_waits(limits))
         self._empty = asyncio.Event()
         self._server: asyncio.Server | None = None
-        self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     @property
     def address(self) -> HostPort:
@@ -54,7 +50,7 @@ class RelayListener:
         return len(self._links)
 
     async def start(self, group: asyncio.TaskGroup, *, shared_port: bool = False) -> None:
-        """Listen; `group` owns the tasks, so `stop` before it ends. Raises PortInUse, BindError.
+        """Listen; `group` owns attempts to connect, so `stop` before it ends. Raises PortInUse, BindError.
 
         `shared_port`: other processes of this user may listen there too (SO_REUSEPORT).
         """
@@ -73,10 +69,6 @@ class RelayListener:
 
         self._server = await self._listen(accept, shared_port=shared_port)
         self._address = HostPort(self._address.host, self._server.sockets[0].getsockname()[1])
-        self._tasks = (
-            group.create_task(every(_TICK_SECONDS, self._sweep, clock=self._clock, name="relay timeouts")),
-            group.create_task(every(_LOOK_SECONDS, self._look, clock=self._clock, name="relay idleness")),
-        )
 
     def close(self) -> None:
         """Listen no more; open connections go on."""
@@ -96,12 +88,18 @@ class RelayListener:
             _log.error(
                 "connections outlive their listener", address=str(self._address), count=len(self._links)
             )
-        tasks, self._tasks, self._server = self._tasks, (), None
-        for task in tasks:
-            task.cancel()
-        if tasks:  # none when another call, with another deadline, was faster
-            await asyncio.wait(tasks)
+        self._server = None
         return len(rest)
+
+    def sweep(self, now: float) -> None:
+        """End the waits that are over."""
+        for timer, link in self._rooms.take_due(now):
+            link.timed_out(timer)
+
+    def look(self, now: float) -> None:
+        """Note which connections are quiet. O(open connections)."""
+        for link in self._links:
+            link.look(now)
 
     def drop(self, lane: Lane) -> int:
         """End the connections of a lane; return how many there were."""
@@ -129,15 +127,6 @@ class RelayListener:
             if error.errno == errno.EADDRINUSE:
                 raise PortInUse(self._address, "relay") from error
             raise BindError(self._address, "relay", error.strerror or str(error)) from error
-
-    async def _sweep(self) -> None:
-        for timer, link in self._rooms.take_due(self._clock.monotonic()):
-            link.timed_out(timer)
-
-    async def _look(self) -> None:
-        now = self._clock.monotonic()
-        for link in self._links:
-            link.look(now)
 
     async def _wait_empty(self, seconds: float) -> bool:
         self._empty.clear()
