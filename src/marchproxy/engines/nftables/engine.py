@@ -180,7 +180,10 @@ class NftablesEngine:
             raise
         in_force, self._in_force = self._in_force, None
         if present:
-            await self._load(drop(present))
+            try:
+                await self._load(drop(present))
+            except NftablesRefused as error:  # the new rules are there already: this is no refusal
+                raise NftablesError(f"the rules of an earlier run stay in the kernel: {error}") from error
         self._in_force = in_force
 
     async def _run(self, change: Transition) -> None:
