@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, GetCoreSchemaHandler
@@ -22,13 +23,7 @@ class HostPort:
     @classmethod
     def parse(cls, text: str) -> "HostPort":
         """Read `127.0.0.1:80`, `localhost:0` or `[::1]:80`. Raises ValueError."""
-        match = _HOST_PORT.fullmatch(text.strip())
-        if match is None:
-            raise ValueError('must be "host:port", with an IPv6 address in brackets, such as "[::1]:8080"')
-        port = int(match["port"])
-        if port > 65535:
-            raise ValueError(f"port must be 0 to 65535, not {port}")
-        return cls(match["ipv6"] or match["host"], port)
+        return _parse_host_port(text)
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -46,6 +41,17 @@ class HostPort:
         if not isinstance(value, str):
             raise ValueError('must be text such as "127.0.0.1:8080"')  # noqa: TRY004 - pydantic reports ValueError only
         return cls.parse(value)
+
+
+@lru_cache(maxsize=16_384)  # a plan asks for the same thousand at every change
+def _parse_host_port(text: str) -> HostPort:
+    match = _HOST_PORT.fullmatch(text.strip())
+    if match is None:
+        raise ValueError('must be "host:port", with an IPv6 address in brackets, such as "[::1]:8080"')
+    port = int(match["port"])
+    if port > 65535:
+        raise ValueError(f"port must be 0 to 65535, not {port}")
+    return HostPort(match["ipv6"] or match["host"], port)
 
 
 def parse_seconds(value: object) -> object:

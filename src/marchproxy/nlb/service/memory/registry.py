@@ -18,28 +18,33 @@ from marchproxy.nlb.state.verdicts import Answer
 
 
 class RegistryText:
-    """Makes the file's content. Of hundreds of members only those that changed since the last time are written anew."""
+    """Makes the file's content. Of hundreds of members only what changed since the last time is encoded anew."""
 
     def __init__(self) -> None:
         self._known: dict[InstanceId, tuple[Member, str]] = {}
+        self._answers: dict[tuple[InstanceId, str], tuple[Answer, str]] = {}
 
     def dump(self, saved: Saved) -> bytes:
         """The content."""
         self._known = {member.instance.instance_id: self._of(member) for member in saved.members}
-        verdicts = json.dumps(
-            [
-                {"instance": instance, "listener": listener, **_dump_verdict(answer.verdict)}
-                for (instance, listener), answer in saved.answers.items()
-            ]
-        )
-        members = ",\n".join(text for _, text in self._known.values())
-        return f'{{"format": {FORMAT}, "members": [\n{members}\n], "verdicts": {verdicts}}}'.encode()
+        self._answers = {key: self._of_answer(key, answer) for key, answer in saved.answers.items()}
+        members = ",\n".join([text for _, text in self._known.values()])
+        verdicts = ",\n".join([text for _, text in self._answers.values()])
+        return f'{{"format": {FORMAT}, "members": [\n{members}\n], "verdicts": [\n{verdicts}\n]}}'.encode()
 
     def _of(self, member: Member) -> tuple[Member, str]:
         known = self._known.get(member.instance.instance_id)
         if known is not None and _same(known[0], member):
             return known
         return member, json.dumps(_dump_member(member))
+
+    def _of_answer(self, key: tuple[InstanceId, str], answer: Answer) -> tuple[Answer, str]:
+        known = self._answers.get(key)
+        if known is not None and known[0] is answer:
+            return known
+        instance, listener = key
+        item = {"instance": instance, "listener": listener, **_dump_verdict(answer.verdict)}
+        return answer, json.dumps(item)
 
 
 def parse_registry(
