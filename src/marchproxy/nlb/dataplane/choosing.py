@@ -92,12 +92,9 @@ def _choose_with_kernel(plan: ListenerPlan, ground: Ground, before: DataPlaneKin
     listener = plan.listener
     obstacle = ground.obstacle or next((limit.message for limit in kernel_limits(listener)), "")
     if listener.kernel_only:
-        why = (
-            "as configured" if listener.data_plane is DataPlaneKind.KERNEL else "only the kernel forwards UDP"
-        )
         if obstacle:
-            raise PlaneRefused(f'listener "{listener.name}" needs the kernel data plane ({why}): {obstacle}')
-        return Choice(DataPlaneKind.KERNEL, why)
+            raise PlaneRefused(f'listener "{listener.name}" needs the kernel data plane: {obstacle}')
+        return Choice(DataPlaneKind.KERNEL, "as configured")
     if obstacle:
         return Choice(DataPlaneKind.ENVOY, obstacle)
     targets = [target for version in plan.versions for target in version.targets]
