@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import assert_never
 
 from marchproxy.kit.clock import Clock
@@ -12,6 +11,7 @@ from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import InstanceId
 from marchproxy.model.plan import Target
 from marchproxy.nlb.dataplane.relay.balancer import Seat
+from marchproxy.nlb.dataplane.relay.dialing import Attempt
 from marchproxy.nlb.dataplane.relay.header import encode_header
 from marchproxy.nlb.dataplane.relay.lane import Lane
 from marchproxy.nlb.dataplane.relay.limits import RelayLimits
@@ -67,7 +67,7 @@ class Link:
     """A client, sooner or later a target, and the bytes that arrived before both were there."""
 
     __slots__ = (
-        "_dialing",
+        "_attempt",
         "_early",
         "_first_commands",
         "_local",
@@ -97,7 +97,7 @@ class Link:
         self._meant: Lane | None = None
         self._target: Side | None = None
         self._tried: tuple[InstanceId, ...] = ()
-        self._dialing: asyncio.Task[None] | None = None
+        self._attempt: Attempt | None = None
         self._early: list[bytes] = []
         self._peer = HostPort("", 0)
         self._source = ""
@@ -174,7 +174,7 @@ class Link:
         if timer is Timer.IDLE and not self._is_idle():
             self._carry_out(StartTimer(timer))
         elif timer is Timer.CONNECT:
-            self._give_up_dialing("no answer in time")
+            self._try_another("no answer in time")
         else:
             self.happened(TimedOut(timer))
 
@@ -252,10 +252,7 @@ class Link:
             case Choose(detected):
                 self._choose(detected)
             case Connect(target):
-                self._wait_for(Timer.CONNECT)
-                self._target = target_side(self)
-                self._dialing = self._shared.group.create_task(self._dial(target, self._target))
-                self._dialing.add_done_callback(self._dialed)
+                self._connect(target)
             case Join(target):
                 self._join(target)
             case FinishClient():
@@ -289,38 +286,33 @@ class Link:
         seat.load(1)
         self.happened(Chosen(seat.target))
 
-    async def _dial(self, target: Target, side: Side) -> None:
-        try:
-            address = _address(target.endpoint.address)
-            loop = asyncio.get_running_loop()
-            await loop.create_connection(lambda: side, address.host, address.port)
-        except (OSError, ValueError) as error:
-            if side is self._target:
-                self._give_up_dialing(str(error))
+    def _connect(self, target: Target) -> None:
+        self._wait_for(Timer.CONNECT)
+        self._target = target_side(self)
+        self._attempt = Attempt(self._shared.group, target, self._target, self._attempt_failed)
+        self._attempt.when_over(self._attempt_over)
 
-    def _dialed(self, attempt: asyncio.Task[None]) -> None:
-        # not at the end of the attempt itself, which one that is cancelled before it began never reaches
-        if attempt is self._dialing:
-            self._dialing = None
+    def _attempt_failed(self, attempt: Attempt, reason: str) -> None:
+        if attempt is self._attempt:
+            self._try_another(reason)
+
+    def _attempt_over(self, attempt: Attempt) -> None:
+        if attempt is self._attempt:
+            self._attempt = None
             self._end_if_over()
 
-    def _give_up_dialing(self, reason: str) -> None:
+    def _try_another(self, reason: str) -> None:
         if self._session.phase is not Phase.CONNECTING or self.lane is None or self.seat is None:
             return
         _log.debug("target unreachable", instance=self.seat.target.instance_id, reason=reason)
         self._shared.rooms.leave(Timer.CONNECT, self)
-        self._stop_dialing()
+        if self._attempt is not None:
+            self._attempt.give_up()
         seat, self.seat = self.seat, None
         seat.load(-1)
         self.lane.balancer.failed(seat, self._shared.clock.monotonic())
         self._tried = (*self._tried, seat.target.instance_id)
         self.happened(ConnectFailed())
-
-    def _stop_dialing(self) -> None:
-        # once there is a transport the attempt is over, and uvloop would end a cancelled one's without telling its protocol
-        connected = self._target is not None and self._target.transport is not None
-        if self._dialing is not None and self._dialing is not asyncio.current_task() and not connected:
-            self._dialing.cancel()
 
     def _join(self, target: Target) -> None:
         client, other = self.client, self._target
@@ -348,7 +340,8 @@ class Link:
         lane = self._meant or self._shared.switch.first
         lane.closed(outcome)
         self._early = []
-        self._stop_dialing()
+        if self._attempt is not None:
+            self._attempt.give_up()
         self._close_sides(flush=flush)
 
     def _close_sides(self, *, flush: bool) -> None:
@@ -370,7 +363,7 @@ class Link:
 
     def _end_if_over(self) -> None:
         target_open = self._target is not None and self._target.transport is not None
-        if self.client.transport or target_open or self._dialing or self not in self._shared.links:
+        if self.client.transport or target_open or self._attempt or self not in self._shared.links:
             return
         self._shared.rooms.leave_all(self)
         self._shared.links.discard(self)
@@ -386,8 +379,3 @@ class Link:
             self._target.forget()
         if not self._shared.links:
             self._shared.on_last()
-
-
-@lru_cache(maxsize=4096)
-def _address(text: str) -> HostPort:
-    return HostPort.parse(text)
