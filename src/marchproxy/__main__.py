@@ -1,6 +1,6 @@
 """`python -m marchproxy`: the same as the console script."""
 
-from marchproxy.cli.main import main
+from marchproxy.cli.entry import main
 
 if __name__ == "__main__":
     main()

@@ -192,8 +192,3 @@ def explain(
 app.add_typer(changing.settings, name="set", rich_help_panel=CHANGE)
 app.command(rich_help_panel=CHANGE)(changing.rollback)
 app.command(rich_help_panel=CHANGE)(changing.promote)
-
-
-def main() -> None:
-    """Run the command line; the console script `marchproxy`."""
-    app(prog_name="marchproxy")
