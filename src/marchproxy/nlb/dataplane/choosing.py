@@ -11,7 +11,7 @@ from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.plan import ForwardingPlan, ListenerPlan, Target
 from marchproxy.model.planes import plane_limits, wanted_planes
 from marchproxy.model.sharing import Port, Sharing
-from marchproxy.nlb.dataplane.envoy_limits import refused
+from marchproxy.nlb.dataplane.envoy.limits import refused
 from marchproxy.nlb.dataplane.plane import Choice, Forwarding, PlaneRefused
 
 _TOLD_APART: Mapping[Sharing, str] = {

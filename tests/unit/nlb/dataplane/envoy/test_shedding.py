@@ -8,7 +8,7 @@ from marchproxy.kit.settings.types import HostPort
 from marchproxy.model.listener import Listener
 from marchproxy.model.module import InstanceId, ModuleType, Protocol, TrafficEndpoint, Version
 from marchproxy.model.plan import ForwardingPlan, ListenerPlan, Target, VersionTargets
-from marchproxy.nlb.dataplane.envoy_shedding import relayed_to, shed
+from marchproxy.nlb.dataplane.envoy.shedding import relayed_to, shed
 from marchproxy.nlb.dataplane.plane import Forwarding
 
 A = InstanceId("a")

@@ -8,7 +8,7 @@ from marchproxy.model.limit import LimitId, RateLimit
 from marchproxy.model.listener import Listener
 from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.model.plan import ForwardingPlan, ListenerPlan
-from marchproxy.nlb.dataplane.envoy_limits import refused
+from marchproxy.nlb.dataplane.envoy.limits import refused
 from marchproxy.nlb.dataplane.plane import Forwarding
 
 WEB = Listener("web", "0.0.0.0", 80)

@@ -3,7 +3,7 @@
 import pytest
 
 from marchproxy.model.listener import Listener, TlsTermination
-from marchproxy.nlb.dataplane.envoy_files import TlsFiles, UnusableFile
+from marchproxy.nlb.dataplane.envoy.files import TlsFiles, UnusableFile
 
 
 @pytest.mark.parametrize(

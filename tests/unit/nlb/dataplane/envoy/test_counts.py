@@ -8,7 +8,7 @@ from marchproxy.model.limit import LimitId, RateLimit
 from marchproxy.model.listener import Listener
 from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.model.plan import ForwardingPlan, ListenerPlan
-from marchproxy.nlb.dataplane.envoy_counts import count
+from marchproxy.nlb.dataplane.envoy.counts import count
 from marchproxy.nlb.dataplane.plane import ConnectionCounts, Forwarding, LimitCounts
 
 RAW = Listener("raw", "0.0.0.0", 80, Protocol.TCP)

@@ -22,10 +22,10 @@ from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import InstanceId
 from marchproxy.model.problem import Problem
 from marchproxy.model.sharing import Port, share
-from marchproxy.nlb.dataplane.envoy_counts import CountsCache
-from marchproxy.nlb.dataplane.envoy_files import TlsFiles, UnusableFile
-from marchproxy.nlb.dataplane.envoy_limits import refused
-from marchproxy.nlb.dataplane.envoy_shedding import shed
+from marchproxy.nlb.dataplane.envoy.counts import CountsCache
+from marchproxy.nlb.dataplane.envoy.files import TlsFiles, UnusableFile
+from marchproxy.nlb.dataplane.envoy.limits import refused
+from marchproxy.nlb.dataplane.envoy.shedding import shed
 from marchproxy.nlb.dataplane.names import resolve
 from marchproxy.nlb.dataplane.plane import (
     Choice,
