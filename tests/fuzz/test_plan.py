@@ -14,7 +14,7 @@ from marchproxy.model.plan import ForwardingPlan, compile_plan
 from marchproxy.model.sharing import Sharing, share, socket_of
 from marchproxy.nlb.dataplane.choosing import Ground, Situation, choose_plane
 from marchproxy.nlb.dataplane.division import divide
-from marchproxy.nlb.dataplane.frontends import LARGEST_WEIGHT, build_kernel, whole_weights
+from marchproxy.nlb.dataplane.kernel.frontends import LARGEST_WEIGHT, build_kernel, whole_weights
 from marchproxy.nlb.dataplane.plane import Forwarding, PlaneRefused, park
 from marchproxy.nlb.dataplane.resources import Surroundings, build_draft
 from marchproxy.nlb.dataplane.resources.tls import Material

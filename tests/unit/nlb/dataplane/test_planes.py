@@ -15,7 +15,7 @@ from marchproxy.model.plan import ForwardingPlan, ListenerPlan, Target, VersionT
 from marchproxy.model.pool import BalancePolicy
 from marchproxy.model.sharing import share
 from marchproxy.nlb.dataplane.choosing import Ground, Situation, choose_plane
-from marchproxy.nlb.dataplane.frontends import build_kernel, whole_weights
+from marchproxy.nlb.dataplane.kernel.frontends import build_kernel, whole_weights
 from marchproxy.nlb.dataplane.lingering import LINGER_SECONDS
 from marchproxy.nlb.dataplane.plane import (
     Choice,

@@ -28,10 +28,10 @@ from marchproxy.model.plan import ForwardingPlan, ListenerPlan
 from marchproxy.model.pool import BalancePolicy
 from marchproxy.nlb.dataplane import plane
 from marchproxy.nlb.dataplane.choosing import Ground
-from marchproxy.nlb.dataplane.frontends import Kernel, build_kernel
-from marchproxy.nlb.dataplane.kernel_counts import traffic_counts
-from marchproxy.nlb.dataplane.kernel_probe import knock
-from marchproxy.nlb.dataplane.kernel_pulse import Pulses, feel, left_out, places_of, without_dead
+from marchproxy.nlb.dataplane.kernel.counts import traffic_counts
+from marchproxy.nlb.dataplane.kernel.frontends import Kernel, build_kernel
+from marchproxy.nlb.dataplane.kernel.probe import knock
+from marchproxy.nlb.dataplane.kernel.pulse import Pulses, feel, left_out, places_of, without_dead
 from marchproxy.nlb.dataplane.plane import ConnectionCounts, Forwarding
 
 A, B = HostPort("10.0.0.2", 80), HostPort("10.0.0.3", 80)
@@ -156,7 +156,7 @@ async def test_our_own_trouble_says_nothing_about_others(monkeypatch: pytest.Mon
     def refuse(*_) -> None:
         raise OSError(24, "too many open files")
 
-    monkeypatch.setattr("marchproxy.nlb.dataplane.kernel_probe.socket.socket", refuse)
+    monkeypatch.setattr("marchproxy.nlb.dataplane.kernel.probe.socket.socket", refuse)
     assert await knock([A]) == {A: True}
 
 

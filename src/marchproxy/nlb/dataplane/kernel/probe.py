@@ -1,4 +1,4 @@
-"""Probe: knocks at endpoints, one TCP connection each, and says who answered. What follows from it is `kernel_pulse`'s."""
+"""Probe: knocks at endpoints, one TCP connection each, and says who answered. What follows from it is `pulse`'s."""
 
 import asyncio
 import errno

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from marchproxy.engines.nftables import Counters, EndpointId
 from marchproxy.model.limit import LimitId
 from marchproxy.model.module import InstanceId
-from marchproxy.nlb.dataplane.frontends import Kernel
+from marchproxy.nlb.dataplane.kernel.frontends import Kernel
 from marchproxy.nlb.dataplane.plane import ConnectionCounts, LimitCounts, TrafficCounts
 
 

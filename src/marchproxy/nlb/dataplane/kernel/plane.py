@@ -3,7 +3,7 @@
 Rules outlive an NLB that crashes; the next one replaces them in one transaction. Only a drain takes them away. One NLB of
 a network namespace can have the kernel: it holds an abstract Unix socket, which the kernel frees when the process ends.
 
-Once a second the endpoints are knocked at; one where nobody answers gets no new connections (`kernel_pulse`).
+Once a second the endpoints are knocked at; one where nobody answers gets no new connections (`pulse`).
 """
 
 import asyncio
@@ -34,10 +34,10 @@ from marchproxy.model.module import InstanceId
 from marchproxy.model.plan import Target
 from marchproxy.model.problem import Problem
 from marchproxy.nlb.dataplane.choosing import Ground
-from marchproxy.nlb.dataplane.frontends import Kernel, build_kernel
-from marchproxy.nlb.dataplane.kernel_counts import traffic_counts
-from marchproxy.nlb.dataplane.kernel_probe import knock
-from marchproxy.nlb.dataplane.kernel_pulse import Pulses, feel, left_out, places_of, without_dead
+from marchproxy.nlb.dataplane.kernel.counts import traffic_counts
+from marchproxy.nlb.dataplane.kernel.frontends import Kernel, build_kernel
+from marchproxy.nlb.dataplane.kernel.probe import knock
+from marchproxy.nlb.dataplane.kernel.pulse import Pulses, feel, left_out, places_of, without_dead
 from marchproxy.nlb.dataplane.names import resolve
 from marchproxy.nlb.dataplane.plane import (
     Choice,
