@@ -34,7 +34,7 @@ _ANSWER_SECONDS = 5.0
 _POLL_SECONDS = 0.02
 _LOG_LIMIT = 4 * 1024 * 1024
 _MODULE = "marchproxy.nlb.dataplane.relay.worker"
-_PACKAGE = Path(__file__).resolve().parents[2]
+_PACKAGE = Path(__file__).resolve().parents[3]
 
 
 class RelayWorker:

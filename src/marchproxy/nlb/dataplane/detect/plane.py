@@ -20,9 +20,9 @@ from marchproxy.kit.tasks import every
 from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import InstanceId
 from marchproxy.model.problem import Problem
-from marchproxy.nlb.dataplane.detect_places import resolved
-from marchproxy.nlb.dataplane.detect_share import divide
-from marchproxy.nlb.dataplane.detect_worker import RelayWorker
+from marchproxy.nlb.dataplane.detect.places import resolved
+from marchproxy.nlb.dataplane.detect.share import divide
+from marchproxy.nlb.dataplane.detect.worker import RelayWorker
 from marchproxy.nlb.dataplane.division import add_counts
 from marchproxy.nlb.dataplane.plane import (
     Choice,

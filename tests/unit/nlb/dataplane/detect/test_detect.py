@@ -9,8 +9,8 @@ from marchproxy.model.limit import LimitId, RateLimit
 from marchproxy.model.listener import Listener
 from marchproxy.model.module import InstanceId, ModuleType, Protocol, TrafficEndpoint, Version
 from marchproxy.model.plan import ForwardingPlan, ListenerPlan, Skipped, Target, VersionTargets
-from marchproxy.nlb.dataplane.detect_places import resolved
-from marchproxy.nlb.dataplane.detect_share import divide
+from marchproxy.nlb.dataplane.detect.places import resolved
+from marchproxy.nlb.dataplane.detect.share import divide
 from marchproxy.nlb.dataplane.plane import ConnectionCounts, Forwarding, LimitCounts, TrafficCounts
 from marchproxy.nlb.dataplane.relay import talk
 
