@@ -30,8 +30,8 @@ from marchproxy.model.listener import DataPlaneKind
 from marchproxy.model.module import HealthStatus, ModuleInstance
 from marchproxy.model.plan import Verdict
 from marchproxy.model.route import Route
+from marchproxy.nlb.dataplane.host import HostPlanes
 from marchproxy.nlb.dataplane.plane import Forwarding
-from marchproxy.nlb.dataplane.planes import HostPlanes
 from marchproxy.nlb.service.core import Core, Surroundings
 from marchproxy.nlb.service.gauges import NlbGauges
 from marchproxy.nlb.service.memory import Saver

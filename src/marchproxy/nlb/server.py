@@ -29,7 +29,7 @@ from marchproxy.kit.metrics import new_registry
 from marchproxy.kit.tasks import every
 from marchproxy.model.state import DesiredState
 from marchproxy.nlb.api import Desk, NlbApi, VersionsApi
-from marchproxy.nlb.dataplane.planes import HostPlanes
+from marchproxy.nlb.dataplane.host import HostPlanes
 from marchproxy.nlb.service.autoscaler import Autoscaler, Means
 from marchproxy.nlb.service.core import Core, Surroundings
 from marchproxy.nlb.service.failings import Failings, marker

@@ -6,8 +6,7 @@ opens it (docs/adr/0008). What the kernel took over lingers (`lingering`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -16,17 +15,13 @@ from marchproxy.kit.clock import Clock, SystemClock
 from marchproxy.kit.listening import BindError, PortInUse, check_free
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings.types import HostPort
-from marchproxy.kit.tasks import beside, every
 from marchproxy.model.kernel import kernel_limits
 from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import InstanceId
 from marchproxy.model.problem import Problem
 from marchproxy.model.sharing import share
 from marchproxy.nlb.dataplane.choosing import Ground, Situation, choose_plane
-from marchproxy.nlb.dataplane.detect import DetectDataPlane
 from marchproxy.nlb.dataplane.division import Parts, add_counts, divide, joined, leaving, without
-from marchproxy.nlb.dataplane.envoy import EnvoyDataPlane
-from marchproxy.nlb.dataplane.kernel import KernelDataPlane
 from marchproxy.nlb.dataplane.lingering import Lingering, linger, with_lingering
 from marchproxy.nlb.dataplane.plane import (
     Choice,
@@ -36,7 +31,6 @@ from marchproxy.nlb.dataplane.plane import (
     PlaneUnavailable,
     TrafficCounts,
 )
-from marchproxy.nlb.settings import NlbSettings
 
 _log = get_logger(__name__)
 
@@ -89,7 +83,7 @@ class Planes:
         self._envoy = envoy
         self._kernel = kernel
         self._detect = detect
-        self._check_port = check_port or _check_port
+        self._check_port = check_port or check_unused
         self._clock = clock or SystemClock()
         self._changing = asyncio.Lock()
         self._lingering: tuple[Lingering, ...] = ()
@@ -261,51 +255,12 @@ class Planes:
                 )
 
 
-class HostPlanes(Planes):
-    """The kernel of this host, an Envoy and a relay of our own. `probe` before anything else; forward inside `running`."""
-
-    def __init__(self, settings: NlbSettings, *, clock: Clock) -> None:
-        self.envoy = EnvoyDataPlane(settings, clock=clock)
-        self.kernel = KernelDataPlane(settings, clock=clock)
-        self.detect = DetectDataPlane(settings, clock=clock)
-        own = self._check_port_beside_own
-        super().__init__(self.envoy, self.kernel, self.detect, check_port=own, clock=clock)
-
-    async def probe(self) -> None:
-        """Find out whether the kernel can be used. It is told once, in the log."""
-        await self.kernel.probe()
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["HostPlanes"]:
-        """Run Envoy and the relay, and have the kernel. Raises as `EnvoyDataPlane.running`."""
-        retiring = every(1.0, self.retire, clock=self._clock, name="lingering sockets")
-        async with (
-            self.kernel.running(),
-            self.envoy.running(),
-            self.detect.running(),
-            beside(retiring, name="lingering sockets"),
-        ):
-            yield self
-
-    async def drain(self, deadline_seconds: float) -> int:
-        """Take no new connections, wait for open ones, remove the kernel's rules; return how many are left open."""
-        async with asyncio.TaskGroup() as group:
-            by_envoy = group.create_task(self.envoy.drain(deadline_seconds))
-            by_kernel = group.create_task(self.kernel.drain(deadline_seconds))
-            by_detect = group.create_task(self.detect.drain(deadline_seconds))
-        return by_envoy.result() + by_kernel.result() + by_detect.result()
-
-    def _check_port_beside_own(self, listener: Listener) -> None:
-        own = self.envoy.addresses() | self.detect.addresses()
-        if HostPort(listener.host, listener.port) not in own:
-            _check_port(listener)
-
-
 def _may_use_kernel(listener: Listener) -> bool:
     return listener.data_plane is not DataPlaneKind.ENVOY and not any(kernel_limits(listener))
 
 
-def _check_port(listener: Listener) -> None:
+def check_unused(listener: Listener) -> None:
+    """Raises PlaneRefused when another program listens where the kernel is to take connections."""
     try:
         check_free(HostPort(listener.host, listener.port), f'listener "{listener.name}"')
     except PortInUse as error:
