@@ -1,7 +1,7 @@
 """Relay: listens on ports, tells protocols from clients' first bytes, then relays untouched.
 
-`session` decides what happens to a connection (pure); `link` carries it out on two transports; `listener` owns those of
-a port. `switch` says whose a connection is, `lane` who may come and who takes it. `carrier` owns all ports.
+`session` decides what happens to a connection (pure); `arrival` is its client until there is a target, `link` carries the
+rest out on two transports; `listener` owns those of a port. `switch` says whose a connection is, `lane` who may come and who takes it. `carrier` owns all ports.
 """
 
 from marchproxy.nlb.dataplane.relay.carrier import Carrier

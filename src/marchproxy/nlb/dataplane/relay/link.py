@@ -7,9 +7,9 @@ from typing import assert_never
 
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
-from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import InstanceId
 from marchproxy.model.plan import Target
+from marchproxy.nlb.dataplane.relay.arrival import Arrival
 from marchproxy.nlb.dataplane.relay.balancer import Seat
 from marchproxy.nlb.dataplane.relay.dialing import Attempt
 from marchproxy.nlb.dataplane.relay.header import encode_header
@@ -28,9 +28,7 @@ from marchproxy.nlb.dataplane.relay.messages import (
     Event,
     FinishClient,
     FinishTarget,
-    Introduced,
     Join,
-    Judged,
     Outcome,
     StartTimer,
     StopTimer,
@@ -42,8 +40,7 @@ from marchproxy.nlb.dataplane.relay.session import Phase, step
 from marchproxy.nlb.dataplane.relay.side import Side, client_side, target_side
 from marchproxy.nlb.dataplane.relay.switch import Switch
 from marchproxy.nlb.dataplane.relay.waiting import WaitingRooms
-from marchproxy.wire.detect import Detected, detect
-from marchproxy.wire.proxy_protocol import MalformedHeader, parse
+from marchproxy.wire.detect import Detected
 
 _log = get_logger(__name__)
 #: The idle time is waited for in so many rounds, so that no read needs to look at the clock.
@@ -63,33 +60,28 @@ class Shared:
     on_last: Callable[[], None]
 
 
-class Link:
+class Link(Arrival):
     """A client, sooner or later a target, and the bytes that arrived before both were there."""
 
     __slots__ = (
         "_attempt",
-        "_early",
         "_first_commands",
-        "_local",
         "_meant",
         "_noticed",
-        "_peer",
         "_quiet_rounds",
         "_seen",
-        "_session",
         "_shared",
-        "_source",
         "_target",
         "_tried",
-        "client",
         "lane",
         "quiet_since",
         "seat",
     )
 
     def __init__(self, shared: Shared) -> None:
+        super().__init__(shared.switch, shared.limits)
         self._shared = shared
-        self._session, self._first_commands = shared.switch.beginning
+        self._first_commands = shared.switch.beginning[1]
         self.client = client_side(self, self)
         self.lane: Lane | None = None
         self.seat: Seat | None = None
@@ -98,10 +90,6 @@ class Link:
         self._target: Side | None = None
         self._tried: tuple[InstanceId, ...] = ()
         self._attempt: Attempt | None = None
-        self._early: list[bytes] = []
-        self._peer = HostPort("", 0)
-        self._source = ""
-        self._local: HostPort | None = None
         self._quiet_rounds = 0
         self._seen = self._noticed = 0
 
@@ -126,32 +114,15 @@ class Link:
         if moved != self._noticed:
             self._noticed, self.quiet_since = moved, now
 
-    # -- the sink of the client's side until there is a target
-
-    def write(self, data: bytes, /) -> None:
-        """Keep what the client sends; look at all of it as long as it is to tell something."""
-        self._early.append(data)
-        phase = self._session.phase
-        if phase is Phase.INTRODUCING:
-            self._introduce()
-        elif phase is Phase.DETECTING:
-            self._detect()
-        if self.client.moved > self._shared.limits.high_water and self.client.transport:
-            self.client.transport.pause_reading()  # until it is joined
-
-    def is_closing(self) -> bool:
-        """No: there is always room for one more read."""
-        return False
-
     # -- what the two sides and the listener report
 
     def opened(self, side: Side) -> None:
         """A transport is there: the client's, or that of the target which was tried."""
         if side.transport is not None:
-            limits = self._shared.limits
+            limits = self._limits
             side.transport.set_write_buffer_limits(high=limits.high_water, low=limits.low_water)
         if side is self.client:
-            self._accept(side)
+            self._begin()
         elif side is self._target and self._session.phase is Phase.CONNECTING:
             self.happened(Connected())
         else:
@@ -186,60 +157,13 @@ class Link:
         """End it politely, after what waits to be written."""
         self.happened(TurnedAway(Outcome.SHED))
 
-    # -- the beginning
-
-    def _accept(self, client: Side) -> None:
-        shared = self._shared
-        peer = client.transport.get_extra_info("peername") if client.transport else None
-        full = len(shared.links) >= shared.limits.max_connections
-        if peer is None or full or not shared.switch.arrive(peer[0]):
-            # without a peer: gone between the handshake and now
-            shared.switch.first.closed(Outcome.DENIED if peer else Outcome.CLIENT_GONE)
-            client.forget()
-            client.close(flush=False)
+    def _begin(self) -> None:
+        if not self._arrive(full=len(self._shared.links) >= self._limits.max_connections):
             return
-        shared.links.add(self)
-        self._peer = HostPort(peer[0], peer[1])
+        self._shared.links.add(self)
         if self._session.phase is Phase.INTRODUCING or self._may_enter():
             for command in self._first_commands:
                 self._carry_out(command)
-
-    def _may_enter(self) -> bool:
-        """Whether the client may come; one that may not is closed."""
-        source = self._shared.switch.enter(self._peer.host)
-        if source is None:
-            self.happened(TurnedAway(Outcome.DENIED))
-            return False
-        self._source = source
-        return True
-
-    def _introduce(self) -> None:
-        data = b"".join(self._early)
-        try:
-            header = parse(data)
-        except MalformedHeader as error:
-            _log.debug("PROXY protocol header refused", peer=str(self._peer), reason=str(error))
-            self.happened(TurnedAway(Outcome.MALFORMED))
-            return
-        self._early = [data]
-        if header is None:
-            return
-        self.client.moved -= header.size
-        self._early = [data[header.size :]] if len(data) > header.size else []
-        if header.source and header.destination:
-            self._peer = HostPort(header.source.host, header.source.port)
-            self._local = HostPort(header.destination.host, header.destination.port)
-        if not self._may_enter():
-            return
-        self.happened(Introduced())
-        if self._early and self._session.phase is Phase.DETECTING:
-            self._detect()
-
-    def _detect(self) -> None:
-        if len(self._early) > 1:
-            self._early = [b"".join(self._early)]  # one read, the usual case, is not copied
-        limit = self._shared.limits.detection_bytes
-        self.happened(Judged(detect(self._early[0], self._session.opening.enabled, limit=limit)))
 
     # -- carrying out
 
@@ -273,7 +197,7 @@ class Link:
     def _choose(self, detected: Detected | None) -> None:
         now = self._shared.clock.monotonic()
         if self.lane is None:
-            self._meant = lane = self._shared.switch.lane_of(detected)
+            self._meant = lane = self._switch.lane_of(detected)
             if lane is None or not lane.admit(self._peer.host, now):
                 self.happened(TurnedAway(Outcome.DENIED if lane else Outcome.UNKNOWN))
                 return
@@ -337,7 +261,7 @@ class Link:
 
     def _close(self, outcome: Outcome, *, flush: bool) -> None:
         self._shared.rooms.leave_all(self)
-        lane = self._meant or self._shared.switch.first
+        lane = self._meant or self._switch.first
         lane.closed(outcome)
         self._early = []
         if self._attempt is not None:
@@ -348,12 +272,6 @@ class Link:
         self.client.close(flush=flush)
         if self._target is not None:
             self._target.close(flush=flush)
-
-    def _destination(self) -> HostPort:
-        if self._local is None:
-            name = self.client.transport.get_extra_info("sockname") if self.client.transport else ("", 0)
-            self._local = HostPort(name[0], name[1])
-        return self._local
 
     def _is_idle(self) -> bool:
         moved = self.received + self.sent
@@ -367,7 +285,7 @@ class Link:
             return
         self._shared.rooms.leave_all(self)
         self._shared.links.discard(self)
-        self._shared.switch.depart(self._source)
+        self._switch.depart(self._source)
         if self.lane is not None:
             self.lane.leave(self.received, self.sent)
         if self.seat is not None:
