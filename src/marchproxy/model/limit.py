@@ -38,6 +38,7 @@ class RateLimit:
 
     `target`: a route id, `*`, `listener:NAME`, `module:TYPE`, `source:CIDR` or `client:CIDR` (an address alone is
     itself; see LimitScope). `burst` is the size of the per-second bucket (0: as large as the rate).
+    `per` gives each value a bucket of its own: `client` (address) or `header:NAME`; for EVERYTHING and ROUTE only.
     """
 
     limit_id: LimitId
@@ -47,6 +48,7 @@ class RateLimit:
     per_hour: int = 0
     burst: int = 0
     enabled: bool = True
+    per: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property

@@ -9,19 +9,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, PathMatch, Route, RouteMatch
+from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, PathMatch, QueryMatch, Route, RouteMatch
 
-_KIND_ORDER = {PathKind.EXACT: 0, PathKind.REGEX: 1, PathKind.PREFIX: 2}
+_KIND_ORDER = {PathKind.EXACT: 0, PathKind.TEMPLATE: 1, PathKind.REGEX: 2, PathKind.PREFIX: 3}
+_TEMPLATE_PART = re.compile(r"\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<rest>=\*\*)?\}|\*\*|\*")
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What routing looks at. `host` without port, `path` without query string, header names in lower case."""
+    """What routing looks at. `host` without port, `path` without query string, header names in lower case.
+
+    `query` is the query string without its question mark; `source` is the client's address, empty: not known.
+    """
 
     host: str
     path: str = "/"
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    query: str = ""
+    source: str = ""
 
 
 @lru_cache(maxsize=1024)
@@ -50,6 +56,20 @@ def path_matches(match: PathMatch, path: str) -> bool:
         case PathKind.PREFIX:
             prefix = match.value.rstrip("/")
             return path == prefix or path.startswith(prefix + "/")
+        case PathKind.TEMPLATE:
+            return compiled(template_pattern(match.value)).fullmatch(path) is not None
+
+
+@lru_cache(maxsize=1024)
+def template_pattern(template: str) -> str:
+    """A path template as a regular expression with named groups, of Python's and of RE2's syntax."""
+    parts, last = [], 0
+    for found in _TEMPLATE_PART.finditer(template):
+        parts.append(re.escape(template[last : found.start()]))
+        last = found.end()
+        inner = ".*" if found["rest"] or found[0] == "**" else "[^/]+"
+        parts.append(f"(?P<{found['name']}>{inner})" if found["name"] else inner)
+    return "".join(parts) + re.escape(template[last:])
 
 
 def header_matches(match: HeaderMatch, headers: Mapping[str, str]) -> bool:
@@ -67,6 +87,15 @@ def header_matches(match: HeaderMatch, headers: Mapping[str, str]) -> bool:
     return found != match.invert
 
 
+def query_matches(match: QueryMatch, query: str) -> bool:
+    """Whether a query string satisfies one match; the first of several equal names counts, as in Envoy."""
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    value = next((value for name, _, value in pairs if name == match.name), None)
+    return header_matches(
+        HeaderMatch("value", match.kind, match.value), {} if value is None else {"value": value}
+    )
+
+
 def request_matches(match: RouteMatch, request: Request) -> bool:
     """Whether every part of `match` accepts the request."""
     return (
@@ -74,6 +103,7 @@ def request_matches(match: RouteMatch, request: Request) -> bool:
         and (not match.methods or request.method.upper() in match.methods)
         and path_matches(match.path, request.path)
         and all(header_matches(header, request.headers) for header in match.headers)
+        and all(query_matches(parameter, request.query) for parameter in match.query)
     )
 
 

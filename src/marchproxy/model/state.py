@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from marchproxy.model.http import Authentication
 from marchproxy.model.limit import RateLimit
 from marchproxy.model.listener import Listener
 from marchproxy.model.pool import BackendPool
@@ -19,6 +20,7 @@ class DesiredState:
     pools: tuple[BackendPool, ...] = ()
     rate_limits: tuple[RateLimit, ...] = ()
     scaling: tuple[ScalingConfig, ...] = ()
+    authentication: tuple[Authentication, ...] = ()
 
     def routes_by_id(self) -> Mapping[RouteId, Route]:
         """The routes by id."""
