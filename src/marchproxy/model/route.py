@@ -6,8 +6,7 @@ from enum import Enum
 from typing import NewType
 
 from marchproxy.model.http import Cors, DirectResponse, HeaderEdits, Mirror, Redirect, Rewrite, Sticky
-from marchproxy.model.module import ModuleType, Protocol, Version
-from marchproxy.model.module import PoolName as PoolName  # a route's pools are named by it
+from marchproxy.model.module import ModuleType, PoolName, Protocol, Version
 
 RouteId = NewType("RouteId", str)
 

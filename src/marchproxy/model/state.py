@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from marchproxy.model.http import Authentication
 from marchproxy.model.limit import RateLimit
 from marchproxy.model.listener import Listener
+from marchproxy.model.module import PoolName
 from marchproxy.model.pool import BackendPool
-from marchproxy.model.route import PoolName, Route, RouteId
+from marchproxy.model.route import Route, RouteId
 from marchproxy.model.scaling import ScalingConfig
 
 

@@ -6,9 +6,8 @@ from marchproxy.contract.convert.enums import BALANCE, PROTOCOLS
 from marchproxy.contract.convert.faults import Faults, read_all, read_one
 from marchproxy.contract.convert.times import read_seconds, seconds_to_pb
 from marchproxy.contract.pb import types_pb2
-from marchproxy.model.module import Protocol, Version
+from marchproxy.model.module import PoolName, Protocol, Version
 from marchproxy.model.pool import BackendPool, BalancePolicy, Endpoint, HealthCheck
-from marchproxy.model.route import PoolName
 
 
 def pool_to_pb(pool: BackendPool) -> types_pb2.BackendPool:

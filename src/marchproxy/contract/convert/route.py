@@ -7,14 +7,13 @@ from marchproxy.contract.convert.enums import MODULE_TYPES, PATH_KINDS, PROTOCOL
 from marchproxy.contract.convert.faults import Faults, read_all, read_one
 from marchproxy.contract.convert.times import read_seconds, seconds_to_pb
 from marchproxy.contract.pb import types_pb2
-from marchproxy.model.module import Protocol
+from marchproxy.model.module import PoolName, Protocol
 from marchproxy.model.route import (
     BackendRef,
     HeaderKind,
     HeaderMatch,
     PathKind,
     PathMatch,
-    PoolName,
     RetryPolicy,
     Route,
     RouteId,

@@ -18,14 +18,13 @@ from marchproxy.contract.document.schema import (
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.limit import LimitId, RateLimit
 from marchproxy.model.listener import Listener, TlsTermination
-from marchproxy.model.module import Version
+from marchproxy.model.module import PoolName, Version
 from marchproxy.model.pool import BackendPool, Endpoint, HealthCheck
 from marchproxy.model.route import (
     BackendRef,
     HeaderKind,
     HeaderMatch,
     PathMatch,
-    PoolName,
     RetryPolicy,
     Route,
     RouteId,

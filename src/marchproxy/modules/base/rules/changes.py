@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 from marchproxy.model.limit import NLB_SCOPES, LimitId, RateLimit
+from marchproxy.model.module import PoolName
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import RefusalCode, Refused
-from marchproxy.model.route import PoolName, Route, RouteId
+from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
 
 T = TypeVar("T")
