@@ -241,6 +241,20 @@ async def test_connections_from_the_load_balancer_itself(engine: NftablesEngine,
         net.run(net.lb, "ip", "addr", "del", f"{VIP}/32", "dev", "lo")
 
 
+@pytest.mark.parametrize("address", [LB, "0.0.0.0"])
+async def test_a_connection_to_a_program_of_this_host_outlives_a_frontend_at_its_address(
+    engine: NftablesEngine, net: Net, address: str
+):
+    kept = await connect(net.client, LB, PORT)
+    assert kept.server == "lb"
+    # tracking begins with the first table, and calls this connection's next packet new
+    await engine.apply(Plan((replace(WEB, address=address, port=PORT, backends=(ONE,)),)))
+    assert await kept.echo()
+    assert await ask(net.client, LB, PORT) == "m1"
+    assert await kept.echo()
+    kept.abort()
+
+
 async def test_redirect_and_wildcard(engine: NftablesEngine, net: Net):
     own = Frontend("own", Protocol.TCP, "0.0.0.0", 80, (Backend("0.0.0.0", PORT, local=True),))
     await engine.apply(Plan((own,)))

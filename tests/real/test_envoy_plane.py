@@ -156,4 +156,5 @@ async def test_connections_are_logged_when_they_end_as_many_as_asked_for(tmp_pat
     assert through["client"].startswith("127.0.0.1:")
     assert (through["listener"], through["instance"]) == ("raw", "a")
     assert (through["received"], through["duration_ms"] >= 0) == (10, True)
+    assert denied["reason"] == "denied"
     assert (denied["listener"], denied["client"].partition(":")[0], denied["sent"]) == ("raw", ELSEWHERE, 0)

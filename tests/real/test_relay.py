@@ -25,6 +25,7 @@ from marchproxy.model.plan import ForwardingPlan, ListenerPlan, Target, VersionT
 from marchproxy.model.pool import BalancePolicy
 from marchproxy.nlb.dataplane.plane import Forwarding
 from marchproxy.nlb.dataplane.relay import Carrier, RelayLimits
+from marchproxy.nlb.dataplane.relay.link import Link
 from tests.nlb_module import free_port
 from tests.unit.wire.detect.crafted import FIRSTS
 
@@ -401,6 +402,37 @@ async def test_client_gone_while_connecting(more):
         await until(lambda: not relay.links)
         # beyond the high-water mark the client is not read, so that its end shows when the attempt does
         assert relay.outcomes() == {"refused" if more else "client_gone": 1}
+
+
+@on_uvloop
+async def test_client_gone_in_the_moment_its_target_is_there(monkeypatch):
+    opened = Link.opened
+
+    def vanish(link, side):
+        opened(link, side)
+        if side is not link.client:
+            link.client.transport.abort()
+
+    monkeypatch.setattr(Link, "opened", vanish)
+    async with serving(echo) as port, relaying(target(port)) as relay:
+        await connect(relay, HEAD)
+        await until(lambda: relay.counts().total == 1 and not relay.links)
+        assert relay.counts().active == relay.of("a").active == 0
+
+
+@on_uvloop
+async def test_dropped_in_the_moment_its_target_is_chosen(monkeypatch):
+    write = Link.write
+
+    def drop(link, data):
+        write(link, data)
+        link.drop()
+
+    monkeypatch.setattr(Link, "write", drop)
+    async with serving(echo) as port, relaying(target(port)) as relay:
+        await connect(relay, HEAD)
+        await until(lambda: relay.counts().total == 1 and not relay.links)
+        assert relay.counts().active == relay.of("a").active == 0
 
 
 # -- bad ends, each of them counted

@@ -44,15 +44,21 @@ class Faulty(Backend):
 
 @dataclass
 class Canary:
-    """An NLB with an ALB of version v1 and one of version v2, each with a backend of its own."""
+    """An NLB with an ALB of version v1 and one of version v2, each with a backend of its own.
+
+    With `alb` it is about the versions of that one's backend pools.
+    """
 
     system: System
     green: Faulty
+    alb: str = ""
+    target: str = "web"
 
     @property
     def stub(self) -> module_pb2_grpc.ModuleServiceStub:
-        """The NLB, as a module that can be told about versions."""
-        return module_pb2_grpc.ModuleServiceStub(self.system.channel(self.system.nlb.grpc))
+        """Who can be told about the versions."""
+        part = self.system.albs[self.alb] if self.alb else self.system.nlb
+        return module_pb2_grpc.ModuleServiceStub(self.system.channel(part.grpc))
 
     async def promote(self, *, min_requests: int) -> None:
         analysis = types_pb2.RolloutAnalysis(
@@ -61,12 +67,12 @@ class Canary:
             max_error_percent=5,
             max_error_increase_percent=1,
         )
-        request = pb.PromoteVersionRequest(version="v2", steps=STEPS, route_id="web", analysis=analysis)
+        request = pb.PromoteVersionRequest(version="v2", steps=STEPS, route_id=self.target, analysis=analysis)
         answer = await self.stub.PromoteVersion(request, timeout=10)
         assert answer.success, answer
 
     async def active(self) -> pb.GetActiveVersionResponse:
-        request = pb.GetActiveVersionRequest(route_id="web")
+        request = pb.GetActiveVersionRequest(route_id=self.target)
         return await self.stub.GetActiveVersion(request, wait_for_ready=True, timeout=10)
 
     async def rollout(self) -> types_pb2.RolloutStatus:
@@ -184,8 +190,31 @@ async def test_a_healthy_canary_is_promoted_step_by_step(canary: Canary) -> None
 
 
 async def test_three_percent_of_errors_roll_it_back_at_its_first_share(canary: Canary) -> None:
+    await fails_at_its_first_share(canary, "web.test")
+
+
+async def test_three_percent_of_errors_roll_back_a_pool_too(canary: Canary) -> None:
+    system = canary.system
+    stub = system.alb_stub("alb-1")
+    pool = types_pb2.BackendPool(
+        name="green-v2", version="v2", endpoints=[types_pb2.BackendEndpoint(address=canary.green.address)]
+    )
+    route = types_pb2.Route(
+        route_id="pools",
+        hosts=["pools.test"],
+        backends=[
+            types_pb2.BackendRef(pool="blue", weight=100),
+            types_pb2.BackendRef(pool="green-v2", weight=0),
+        ],
+    )
+    assert (await stub.UpdateBackends(pb.UpdateBackendsRequest(pools=[pool]), timeout=10)).success
+    assert (await stub.UpdateRoutes(pb.UpdateRoutesRequest(routes=[route]), timeout=10)).success
+    await fails_at_its_first_share(Canary(system, canary.green, "alb-1", "pools"), "pools.test")
+
+
+async def fails_at_its_first_share(canary: Canary, host: str) -> None:
     canary.green.every = 33
-    async with clients(canary.system.port) as tally:
+    async with load(canary.system.port, host=host, connections=6, pause=0.004, keep_alive=False) as tally:
         await canary.promote(min_requests=100)
         rollout = await canary.becomes("rolled_back")
         seen, failed = tally.total, len(tally.failures)
@@ -198,22 +227,24 @@ async def test_three_percent_of_errors_roll_it_back_at_its_first_share(canary: C
     assert last.p_value < 0.001
     assert "errors against 0.00 % of the baseline" in last.reason
     assert failed < seen * 0.05
-    assert dict((await canary.active()).version_weights) == {"v1": 100, "v2": 0}
+    assert weights(await canary.active()) == {"v1": 100, "v2": 0}
 
 
 async def test_without_traffic_it_holds_and_goes_on_after_a_crash_of_the_nlb(canary: Canary) -> None:
     await canary.promote(min_requests=20)
     held = await canary.holds("held at 5 %: 0 of 20 requests seen")
     assert shares(held) == [5]
-    nlb = canary.system.nlb
+    nlb, stub = canary.system.nlb, canary.system.nlb_stub()
+    before = await stub.GetNLBStatus(nlb_pb2.GetNLBStatusRequest(), timeout=5)
     await nlb.kill()
     await nlb.start()
     after = await canary.rollout()
     assert (after.phase, after.percent) == ("ramping", 5)
     assert after.decisions[0] == held.decisions[0]
-    assert dict((await canary.active()).version_weights) == {"v1": 95, "v2": 5}
-    status = await canary.system.nlb_stub().GetNLBStatus(nlb_pb2.GetNLBStatusRequest(), timeout=5)
+    assert weights(await canary.active()) == {"v1": 95, "v2": 5}
+    status = await stub.GetNLBStatus(nlb_pb2.GetNLBStatusRequest(), wait_for_ready=True, timeout=5)
     assert status.details["config_modified"] == "true"
+    assert status.config_checksum == before.config_checksum  # that of the document
     async with clients(canary.system.port) as tally:
         rollout = await canary.becomes("promoted")
         assert tally.bad() == []

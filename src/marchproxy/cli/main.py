@@ -3,15 +3,14 @@
 # ruff: noqa: PLC0415 - a command imports what it needs when it runs
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from marchproxy import __version__
+from marchproxy.cli import changing
 from marchproxy.cli.look.subject import Subject
-
-if TYPE_CHECKING:
-    from marchproxy.cli.change import Change, Where
+from marchproxy.cli.options import DEFAULT_NLB, Nlb
 
 _HELP = """One load balancer for TCP, HTTP, databases, LLM inference and live video.
 
@@ -34,25 +33,10 @@ app = typer.Typer(
 
 RUN, LOOK, CHANGE = "Run", "Look", "Change"
 
-change = typer.Typer(help="Change a running system, until its file is loaded again.", no_args_is_help=True)
-app.add_typer(change, name="set", rich_help_panel=CHANGE)
-
 File = Annotated[Path, typer.Argument(help="The YAML file; docs/configuration.md describes every key.")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="The YAML file.", envvar="MARCHPROXY_FILE")]
 Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON document on stdout.")]
 Leash = Annotated[int | None, typer.Option("--leash", hidden=True, help="End with this parent process.")]
-Nlb = Annotated[str, typer.Option("--nlb", envvar="MARCHPROXY_NLB", help="The NLB's gRPC address.")]
-OnRoute = Annotated[
-    str, typer.Option("--route", help="Only this route. Default: every route that knows the version.")
-]
-OnListener = Annotated[
-    str,
-    typer.Option(
-        "--listener",
-        help="Versions of the modules behind this listener of the NLB (* for all), not of backend pools.",
-    ),
-]
-DEFAULT_NLB = "127.0.0.1:50050"
 
 
 def _print_version(wanted: bool) -> None:
@@ -205,100 +189,9 @@ def explain(
         raise typer.Exit(1)
 
 
-@change.command("weight")
-def set_weight(
-    version: Annotated[str, typer.Argument(help="A version, such as v2.")],
-    percent: Annotated[
-        int, typer.Argument(min=0, max=100, help="Its share; the others keep their proportions.")
-    ],
-    route: OnRoute = "",
-    listener: OnListener = "",
-    nlb: Nlb = DEFAULT_NLB,
-) -> None:
-    """Give a version of the backends, or of the modules behind a listener, its share of the traffic."""
-    from marchproxy.cli.change import set_weight as weight
-
-    where = _where(route, listener)
-    _change(nlb, weight(version, percent, where), where)
-
-
-@change.command("limit")
-def set_limit(
-    route: Annotated[str, typer.Argument(help="The route.")],
-    rate: Annotated[int, typer.Argument(min=0, help="Requests per second; 0 turns the limit off.")],
-    burst: Annotated[
-        int, typer.Option("--burst", min=0, help="Requests at once. Default: one second's worth.")
-    ] = 0,
-    nlb: Nlb = DEFAULT_NLB,
-) -> None:
-    """Limit how many requests a route takes; the others get 429."""
-    from marchproxy.cli.change import set_limit as limit
-
-    _change(nlb, limit(route, rate, burst))
-
-
-@app.command(rich_help_panel=CHANGE)
-def rollback(
-    version: Annotated[
-        str, typer.Argument(help="Which version; default: the one before the last shift.")
-    ] = "",
-    route: OnRoute = "",
-    listener: OnListener = "",
-    nlb: Nlb = DEFAULT_NLB,
-) -> None:
-    """Give all traffic back to an earlier version, and end a promotion."""
-    from marchproxy.cli.change import roll_back
-
-    where = _where(route, listener)
-    _change(nlb, roll_back(version, where), where)
-
-
-@app.command(rich_help_panel=CHANGE)
-def promote(
-    version: Annotated[str, typer.Argument(help="A version, such as v2.")],
-    step: Annotated[
-        int, typer.Option("--step", min=0, max=100, help="Points at a time, watched; 0: everything at once.")
-    ] = 0,
-    steps: Annotated[str, typer.Option("--steps", help="Shares one after the other: 5,25,50,100.")] = "",
-    interval: Annotated[float, typer.Option("--interval", min=0.5, help="Seconds between two steps.")] = 60.0,
-    min_requests: Annotated[
-        int,
-        typer.Option("--min-requests", min=1, help="Requests that a step must have seen; without, it waits."),
-    ] = 20,
-    route: OnRoute = "",
-    listener: OnListener = "",
-    nlb: Nlb = DEFAULT_NLB,
-) -> None:
-    """Give a version all traffic: at once, or in steps for as long as it does no worse than the others.
-
-    `marchproxy get rollouts` shows where it stands, and each decision with its numbers.
-    """
-    from marchproxy.cli.change import Pace
-    from marchproxy.cli.change import promote as promotion
-
-    try:
-        shares = tuple(int(share) for share in steps.split(",")) if steps else ()
-    except ValueError as error:
-        raise typer.BadParameter(f"{steps}: shares are whole percent, as in 5,25,50,100") from error
-    where = _where(route, listener)
-    _change(nlb, promotion(version, where, Pace(step, shares, interval, min_requests)), where)
-
-
-def _where(route: str, listener: str) -> "Where":
-    from marchproxy.cli.change import Where
-
-    if route and listener:
-        raise typer.BadParameter("--route is about backend pools, --listener about modules: give one of them")
-    return Where(route, listener)
-
-
-def _change(nlb: str, wanted: "Change", where: "Where | None" = None) -> None:
-    from marchproxy.cli.change import change_all, change_nlb
-    from marchproxy.cli.running import run_client
-
-    make = change_nlb if where is not None and where.listener else change_all
-    if not run_client(lambda: make(nlb, wanted)):
-        raise typer.Exit(1)
+app.add_typer(changing.settings, name="set", rich_help_panel=CHANGE)
+app.command(rich_help_panel=CHANGE)(changing.rollback)
+app.command(rich_help_panel=CHANGE)(changing.promote)
 
 
 def main() -> None:

@@ -4,8 +4,8 @@ import asyncio
 import gc
 import random
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
 from marchproxy.kit.clock import Clock
@@ -36,6 +36,25 @@ async def every(
             _log.exception("periodic task failed", task=name)
         wait = interval * (1.0 + jitter * random.uniform(-1.0, 1.0))  # noqa: S311 - spreads load, guards nothing
         await clock.sleep(max(started + wait - clock.monotonic(), 0.0))
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator[None]:
+    """Run `work` for the length of the block, then cancel it. What the block raises comes out bare.
+
+    What `work` raises ends the block and comes out in an ExceptionGroup.
+    """
+    failure: Exception | None = None
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work, name=name)
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - raised again below, outside the group, so that it is not wrapped
+            failure = error
+        finally:
+            task.cancel()
+    if failure is not None:
+        raise failure
 
 
 async def run_service(

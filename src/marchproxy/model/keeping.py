@@ -6,10 +6,13 @@ from marchproxy.model.limit import LimitScope, RateLimit
 from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.sharing import Port, Sharing
 
+#: The data planes that keep every limit that the document may ask for.
+KEEPS_ALL = frozenset({DataPlaneKind.KERNEL, DataPlaneKind.DETECT})
+
 
 def limit_obstacles(kind: DataPlaneKind, limits: Iterable[RateLimit], port: Port) -> Iterable[str]:
     """Why a data plane cannot keep each of the limits that count connections to the port; nothing where it can."""
-    if kind is not DataPlaneKind.ENVOY:
+    if kind in KEEPS_ALL:
         return
     for limit in limits:
         concerned = [listener for listener in port.listeners if concerns(limit, listener)]

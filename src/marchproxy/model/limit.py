@@ -4,6 +4,7 @@ import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import NewType
 
 LimitId = NewType("LimitId", str)
@@ -30,6 +31,7 @@ class LimitScope(Enum):
 
 #: The scopes that the NLB's data planes keep.
 NLB_SCOPES = frozenset({LimitScope.LISTENER, LimitScope.MODULE, LimitScope.SOURCE, LimitScope.CLIENT})
+_BY_WORD = {scope.value: scope for scope in NLB_SCOPES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,8 @@ class RateLimit:
         """What the target is. A word before a colon that is no scope makes it a route id."""
         if self.target == EVERYTHING:
             return LimitScope.EVERYTHING
-        word = self.target.partition(":")[0] if ":" in self.target else ""
-        return next((scope for scope in NLB_SCOPES if scope.value == word), LimitScope.ROUTE)
+        word, colon, _ = self.target.partition(":")
+        return _BY_WORD.get(word, LimitScope.ROUTE) if colon else LimitScope.ROUTE
 
     @property
     def subject(self) -> str:
@@ -67,9 +69,12 @@ class RateLimit:
     @property
     def network(self) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
         """The clients that SOURCE and CLIENT count; None for other scopes, and for what is no CIDR."""
-        if self.scope not in {LimitScope.SOURCE, LimitScope.CLIENT}:
-            return None
-        try:
-            return ipaddress.ip_network(self.subject, strict=False)
-        except ValueError:
-            return None
+        return _network(self.subject) if self.scope in {LimitScope.SOURCE, LimitScope.CLIENT} else None
+
+
+@lru_cache(maxsize=4096)  # asked for each listener; reading one takes as long as comparing a hundred
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None

@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from marchproxy.model.listener import Listener
 from marchproxy.model.module import (
@@ -111,7 +112,12 @@ def target_for(instance: ModuleInstance, listener: Listener, *, weight: int) -> 
 
 def is_loopback(endpoint: TrafficEndpoint) -> bool:
     """Whether the address, as it is written, is one of the loopback interface."""
-    host = endpoint.address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    return _is_loopback(endpoint.address)
+
+
+@lru_cache(maxsize=16_384)  # the same addresses are asked for at every change
+def _is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -159,7 +159,7 @@ def _furnish(tools: _Tools, desired: DesiredState) -> tuple[Desk, Saver]:
     saver.take = core.saved
     tools.modules.failings.tell = marker(core)
     observer = Observer(tools.plane, core, clock)
-    tools.gauges.watch(lambda: core.world.registry)
+    tools.gauges.watch(lambda: core.world)
     desk = Desk(
         settings=settings,
         core=core,
@@ -181,7 +181,7 @@ def _autoscaler(tools: _Tools, core: Core, observer: Observer) -> Autoscaler:
     means = Means(
         tools.modules, tools.gauges, Journal(settings.directory() / "scaling.json"), lambda: observer.last
     )
-    return Autoscaler(core, means, window=settings.scaling_window, drain=settings.drain_seconds)
+    return Autoscaler(core, means, window=settings.scaling_window)
 
 
 @asynccontextmanager
@@ -243,8 +243,7 @@ async def _answering(desk: Desk, prometheus: CollectorRegistry) -> AsyncIterator
             Registration(add_ModuleServiceServicer_to_server, VersionsApi(desk)),
         ],
         tls=settings.tls,
-        # a graceful UnregisterModule may take the whole drain
-        options=ServerOptions(default_deadline=settings.drain_seconds + 30.0),
+        options=ServerOptions(default_deadline=settings.longest_call),
         metrics=CallMetrics(prometheus),
         setting="nlb.grpc",
     )

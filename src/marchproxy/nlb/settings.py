@@ -97,6 +97,11 @@ class NlbSettings(Section):
             )
         return self
 
+    @property
+    def longest_call(self) -> float:
+        """Seconds that a call over gRPC may take whose client sets no deadline: a graceful UnregisterModule drains."""
+        return self.drain_seconds + 30.0
+
     def directory(self) -> Path:
         """Where this NLB keeps its state; not created here."""
         return (self.state_dir or default_state_dir()) / self.id

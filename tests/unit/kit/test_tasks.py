@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from marchproxy.kit.clock import VirtualClock
-from marchproxy.kit.tasks import every, run, run_service
+from marchproxy.kit.tasks import beside, every, run, run_service
 
 
 async def test_every_goes_on_after_an_error_and_logs_it():
@@ -130,6 +130,34 @@ async def test_cancelling_from_outside_cancels_the_service():
         task.cancel()
     assert task.cancelled()
     assert ended.is_set()
+
+
+async def test_work_beside_a_block_ends_with_it():
+    ended = asyncio.Event()
+
+    async def work():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with beside(work(), name="work"):
+        await asyncio.sleep(0)
+    assert ended.is_set()
+
+
+async def test_an_error_of_the_block_comes_out_bare_and_one_of_the_work_ends_the_block():
+    with pytest.raises(OSError, match="port in use"):
+        async with beside(asyncio.Event().wait(), name="work"):
+            raise OSError("port in use")
+
+    async def fail():
+        raise OSError("work failed")
+
+    with pytest.raises(ExceptionGroup) as failed:
+        async with beside(fail(), name="work"):
+            await asyncio.Event().wait()
+    assert failed.value.subgroup(lambda error: "work failed" in str(error))
 
 
 def test_run_is_uvloop():

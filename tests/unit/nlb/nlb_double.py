@@ -61,6 +61,7 @@ class PlaneDouble:
         self.failures: dict[str, int] = {}
         self.chosen: dict[str, Choice] = {}
         self.closable = 1000  # at once
+        self.counted = 0
 
     def check(self, listeners):
         return ()
@@ -76,6 +77,7 @@ class PlaneDouble:
         self.applied.append(forwarding)
 
     async def counts(self, *, max_age=1.0):
+        self.counted += 1
         endpoints = {
             ("web", key): ConnectionCounts(count, count, self.failures.get(key, 0))
             for key, count in self.connections.items()

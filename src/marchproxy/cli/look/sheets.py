@@ -62,7 +62,7 @@ def listeners(answer: nlb_pb2.GetNLBStatusResponse) -> Sheet:
             _name(types_pb2.BalancePolicy.Name(item.balance), "BALANCE_POLICY_"),
             ", ".join(f"{version} {weight} %" for version, weight in sorted(item.version_weights.items()))
             or "by instance",
-            "\n".join(_conditions_of(item)) or "-",
+            "\n".join((*_conditions_of(item), *_limits_on(item, answer.rate_limits))) or "-",
             answer.details.get(f"data plane of {item.name}", item.data_plane),
             answer.details.get(f"listener {item.name}", ""),
         )
@@ -203,6 +203,14 @@ def _conditions_of(listener: nlb_pb2.Listener) -> Iterable[str]:
         yield f"{listener.max_connections_per_source} connections per source"
     if listener.proxy_protocol:
         yield f"PROXY protocol from {', '.join(listener.trusted_proxies) or 'anybody'}"
+
+
+def _limits_on(listener: nlb_pb2.Listener, limits: Iterable[types_pb2.RateLimit]) -> Iterable[str]:
+    module = _name(types_pb2.ModuleType.Name(listener.module_type), "MODULE_TYPE_")
+    targets = {f"listener:{listener.name}", f"module:{module}"}
+    return [
+        f"{rates(limit)} ({limit.limit_id})" for limit in limits if limit.enabled and limit.target in targets
+    ]
 
 
 def _limit(limit: types_pb2.RateLimit) -> tuple[str, str, str, str]:

@@ -23,11 +23,27 @@ def virtual_hosts(
 
     A virtual host repeats the routes of the broader patterns that cover it, because Envoy looks in one virtual host only.
     """
-    patterns = {host.lower() for route in routes for host in route.match.hosts or ("*",)}
+    by_pattern: dict[str, list[Route]] = {} if rest is None else {"*": []}
+    for route in routes:
+        for host in {host.lower() for host in route.match.hosts} or {"*"}:
+            by_pattern.setdefault(host, []).append(route)
     last = [] if rest is None else [rest]
-    for pattern in sorted(patterns | ({"*"} if last else set())):
-        found = [messages[route.route_id] for route in in_order(routes, pattern)]
+    for pattern in sorted(by_pattern):
+        covering = {
+            route.route_id: route for wider in _covering(pattern) for route in by_pattern.get(wider, ())
+        }
+        found = [messages[route.route_id] for route in in_order(covering.values(), pattern)]
         yield route_pb2.VirtualHost(name=pattern, domains=[pattern], routes=found + last)
+
+
+def _covering(pattern: str) -> Iterator[str]:
+    """The pattern, and those that cover all of it."""
+    yield pattern
+    labels = pattern.removeprefix("*.").split(".")
+    for start in range(1, len(labels)):
+        yield "*." + ".".join(labels[start:])
+    if pattern != "*":
+        yield "*"
 
 
 def route_match(match: RouteMatch) -> route_pb2.RouteMatch:

@@ -14,6 +14,15 @@ MARK: Json = {"meta": {"key": "mark"}}
 DPORT: Json = {"payload": {"protocol": "th", "field": "dport"}}
 RETURN: Json = {"return": None}
 DROP: Json = {"drop": None}
+_FLAGS: Json = {"|": ["fin", {"|": ["syn", {"|": ["rst", "ack"]}]}]}
+NO_SYN: Json = {
+    "match": {
+        "op": "!=",
+        "left": {"&": [{"payload": {"protocol": "tcp", "field": "flags"}}, _FLAGS]},
+        "right": "syn",
+    }
+}
+"""Matches a TCP segment that does not ask for a connection."""
 RESET: Json = {"reject": {"type": "tcp reset"}}
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from ipaddress import collapse_addresses, ip_address, ip_network
+from ipaddress import collapse_addresses, ip_network
 from typing import Any, assert_never
 
 from marchproxy.engines.nftables import expressions as x
@@ -19,6 +19,7 @@ from marchproxy.engines.nftables.limiting import limiting_rules, limiting_things
 from marchproxy.engines.nftables.plan import Backend, Frontend, Policy, Protocol
 from marchproxy.engines.nftables.shares import intervals, ring, slots, turns
 from marchproxy.engines.nftables.thing import Element, Fragment, Kind, Rule, Thing, by_place
+from marchproxy.kit.addresses import ip_address
 
 HASH_SEED = 0x4D61_7263
 """Fixed, so that a client finds its backend again on any host and after any restart."""

@@ -3,9 +3,12 @@
 import json
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from marchproxy.engines.nftables.conntrack import Flow, parse_flows
 from marchproxy.engines.nftables.expressions import Family
@@ -71,6 +74,8 @@ class Host:
 
     async def own_addresses(self) -> frozenset[str]:
         """Every address of every interface."""
+        if self._settings.netns is None:
+            return _own_addresses()
         command = self.command(self._settings.ip, "-j", "addr", "show")
         output = await read_output(command, timeout=self._settings.deadline)
         try:
@@ -104,6 +109,15 @@ class Host:
         # conntrack fails when there was none: the flow may have ended by itself
         if finished.code and "0 flow entries" not in finished.complaint:
             raise NftablesError(f"`{' '.join(command)}` failed: {finished.complaint}")
+
+
+def _own_addresses() -> frozenset[str]:
+    return frozenset(
+        entry.address.partition("%")[0]  # a link-local one comes with its interface
+        for entries in psutil.net_if_addrs().values()
+        for entry in entries
+        if entry.family in {socket.AF_INET, socket.AF_INET6}
+    )
 
 
 def _has_net_admin() -> bool:

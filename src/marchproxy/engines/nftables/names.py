@@ -6,9 +6,9 @@ A readable part and a digest: `web-api` on port 80 and `web/api` never meet. Cha
 import re
 from functools import lru_cache
 from hashlib import blake2b
-from ipaddress import ip_address
 
 from marchproxy.engines.nftables.plan import Backend, Frontend, Limit, Rate
+from marchproxy.kit.addresses import ip_address
 
 TABLES = ("marchproxy", "marchproxy-b")
 """Ours, in each family. One is in force; the other takes its place when everything is replaced."""

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_network
+
+from marchproxy.kit.addresses import ip_address
 
 MAX_WEIGHT = 65_535
 MAX_BACKENDS = 4_096

@@ -49,6 +49,8 @@ def _fixed_rules(family: Family, mark_bit: int) -> Iterator[tuple[str, Rule]]:
     destination = x.header(family, "daddr")
     yield "prerouting", (x.jump("services"),)
     yield "output", (x.jump("services"),)
+    # what began before this host tracked connections is some other program's, though tracking calls its next packet new
+    yield "services", (x.NO_SYN, x.RETURN)
     yield "services", (x.dispatch(x.concat(destination, x.L4PROTO, x.DPORT), "@frontends"),)
     is_local = x.equal({"fib": {"result": "type", "flags": ["daddr"]}}, "local")
     yield "services", (is_local, x.dispatch(x.concat(x.L4PROTO, x.DPORT), "@wildcards"))

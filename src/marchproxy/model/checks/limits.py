@@ -4,7 +4,7 @@ from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 
 from marchproxy.model.keeping import limit_obstacles
 from marchproxy.model.limit import NLB_SCOPES, LimitScope, RateLimit
-from marchproxy.model.listener import Listener
+from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import ModuleType
 from marchproxy.model.planes import able_planes
 from marchproxy.model.problem import Problem
@@ -23,7 +23,7 @@ def check_limits(
     yield from duplicates("rate_limits", "target", limits, _target)
     route_ids = frozenset(str(route.route_id) for route in routes)
     names = frozenset(listener.name for listener in listeners)
-    ports = share(listeners)
+    ports = [port for port in share(listeners) if able_planes(port) == (DataPlaneKind.ENVOY,)]
     for index, limit in enumerate(limits):
         path = f"rate_limits[{index}]"
         yield from check_limit(limit, route_ids, path)
@@ -71,12 +71,10 @@ def _check_target(limit: RateLimit, route_ids: Container[str], path: str) -> Ite
 
 
 def _check_planes(limit: RateLimit, ports: Iterable[Port], path: str) -> Iterator[Problem]:
-    """A limit holds at every port that it concerns, so none may be left to a data plane that cannot keep it."""
+    """Faults of a limit at ports that only Envoy can carry; the other data planes keep them all."""
     for port in ports:
-        able = able_planes(port)  # none: told where the listener stands
-        obstacles = [next(iter(limit_obstacles(kind, [limit], port)), "") for kind in able]
-        if obstacles and all(obstacles):
-            yield Problem(path, obstacles[0])
+        for obstacle in limit_obstacles(DataPlaneKind.ENVOY, [limit], port):
+            yield Problem(path, obstacle)
             return  # once is enough: one remedy may serve all ports
 
 

@@ -26,6 +26,7 @@ from marchproxy.modules.base.settings import ModuleSettings
 _log = get_logger(__name__)
 _STATE_FILE = "state.json"
 _DEPLOYMENT_BEAT = 0.5
+_REPLICA_BEAT = 0.5
 #: What an NLB takes to send new connections elsewhere.
 _LEAVE_SECONDS = 0.3
 
@@ -103,6 +104,8 @@ class ModuleServer:
             "metrics": (settings.metrics_interval, self._sample),
             "rollouts": (_DEPLOYMENT_BEAT, parts.deployment.advance),
         }
+        if parts.launcher is not None:
+            beats["replicas"] = (_REPLICA_BEAT, parts.launcher.reap)
         async with asyncio.TaskGroup() as group:
             tasks = [
                 group.create_task(every(interval, work, clock=clock, name=name))

@@ -22,6 +22,8 @@ from marchproxy.nlb.rules.admission import check_instance
 from marchproxy.nlb.state.member import Member
 from marchproxy.nlb.state.registry import Beat
 
+_ANSWER_SECONDS = 1.0  # what is kept of a call's time for its answer
+
 _FIELDS: Fields[Member] = {
     "instance_id": lambda member: member.instance.instance_id,
     "module_type": lambda member: member.instance.module_type.value,
@@ -60,16 +62,20 @@ class RegistrationApi:
         )
 
     async def UnregisterModule(
-        self, request: nlb_pb2.UnregisterModuleRequest, _: Context
+        self, request: nlb_pb2.UnregisterModuleRequest, context: Context
     ) -> nlb_pb2.UnregisterModuleResponse:
-        """Take an instance out of the plan at once; graceful: and wait for its open connections."""
+        """Take an instance out of the plan at once; graceful: and wait for its open connections, as long as the call may take."""
         member = self._desk.member(request.instance_id)
         if request.drain_timeout_seconds < 0:
             raise invalid("drain_timeout_seconds: is negative")
-        wait = float(request.drain_timeout_seconds or self._desk.settings.drain_seconds)
+        settings, left_of_call = self._desk.settings, context.time_remaining()
+        call = settings.longest_call if left_of_call is None else left_of_call
+        wait = min(float(request.drain_timeout_seconds or settings.drain_seconds), call - _ANSWER_SECONDS)
         try:
             left = await self._desk.doorkeeper.see_off(
-                member.instance.instance_id, request.registration_id, wait if request.graceful else 0.0
+                member.instance.instance_id,
+                request.registration_id,
+                max(0.0, wait) if request.graceful else 0.0,
             )
         except Refused as refused:
             return nlb_pb2.UnregisterModuleResponse(success=False, **self._desk.refusal(refused))

@@ -1,9 +1,9 @@
 """Choosing: which data plane carries a port, and why. Pure; the reasons are in docs/adr/0008."""
 
-import ipaddress
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from marchproxy.kit.addresses import ip_address
 from marchproxy.kit.settings.types import HostPort
 from marchproxy.model.kernel import kernel_limits
 from marchproxy.model.limit import RateLimit
@@ -58,12 +58,12 @@ class Place:
     @property
     def version(self) -> int:
         """4 or 6."""
-        return ipaddress.ip_address(self.address).version
+        return ip_address(self.address).version
 
     @property
     def loopback(self) -> bool:
         """Whether nobody else can reach it."""
-        return ipaddress.ip_address(self.address).is_loopback
+        return ip_address(self.address).is_loopback
 
 
 def choose_plane(
@@ -137,12 +137,12 @@ def place_of(target: Target, ground: Ground) -> Place | None:
     address = ground.addresses.get(where.host)
     if address is None:
         return None
-    local = address in ground.own or ipaddress.ip_address(address).is_unspecified
+    local = address in ground.own or ip_address(address).is_unspecified
     return Place(address, where.port, local)
 
 
 def _out_of_reach(targets: Iterable[Target], listener: Listener, ground: Ground) -> Iterator[str]:
-    version = ipaddress.ip_address(listener.host).version
+    version = ip_address(listener.host).version
     shows_clients = ground.keep_source or listener.over_udp  # over UDP Envoy does not show them either
     for target in targets:
         name = target.instance_id

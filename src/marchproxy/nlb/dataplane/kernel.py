@@ -24,7 +24,7 @@ from marchproxy.engines.nftables.host import Host
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings.types import HostPort
-from marchproxy.kit.tasks import every
+from marchproxy.kit.tasks import beside, every
 from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import InstanceId
 from marchproxy.model.plan import Target
@@ -86,21 +86,14 @@ class KernelDataPlane:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["KernelDataPlane"]:
         """Be the one NLB that may use the kernel, from the first need on, until the end. Rules stay."""
-        failure: Exception | None = None
-        async with asyncio.TaskGroup() as group:
-            care = every(_KNOCK_SECONDS, self._take_care, clock=self._clock, name="kernel endpoints")
-            caring = group.create_task(care)
-            try:
+        care = every(_KNOCK_SECONDS, self._take_care, clock=self._clock, name="kernel endpoints")
+        try:
+            async with beside(care, name="kernel endpoints"):
                 yield self
-            except Exception as error:  # noqa: BLE001 - raised again below, outside the group, so that it is not wrapped
-                failure = error
-            finally:
-                caring.cancel()
-                if self._lock is not None:
-                    self._lock.close()
-                    self._lock = None
-        if failure is not None:
-            raise failure
+        finally:
+            if self._lock is not None:
+                self._lock.close()
+                self._lock = None
 
     def claim(self) -> str:
         """Become the one that sets rules; why that cannot be, or empty."""

@@ -1,10 +1,10 @@
 """Names: host names of traffic endpoints to IP addresses, which is what Envoy's endpoints need."""
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import Iterable
 
+from marchproxy.kit.addresses import ip_address
 from marchproxy.kit.logs import get_logger
 
 _log = get_logger(__name__)
@@ -17,7 +17,7 @@ async def resolve(hosts: Iterable[str]) -> dict[str, str]:
     names = []
     for host in hosts:
         try:
-            found[host] = str(ipaddress.ip_address(host))
+            found[host] = str(ip_address(host))
         except ValueError:
             names.append(host)
     async with asyncio.TaskGroup() as group:

@@ -80,6 +80,13 @@ class TrafficCounts:
             return None
         return sum(found, start=ConnectionCounts())
 
+    def by_instance(self) -> dict[InstanceId, ConnectionCounts]:
+        """The sums over all listeners, of every instance at once."""
+        found: dict[InstanceId, ConnectionCounts] = {}
+        for (_, instance), counts in self.endpoints.items():
+            found[instance] = found[instance] + counts if instance in found else counts
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:

@@ -2,7 +2,7 @@
 
 A port that moves to or from the kernel is in both for a moment, never in neither; the kernel's rules come first on a
 packet's way, so what both have is the kernel's. Envoy and the relay both need the socket: one closes it, then the other
-opens it (docs/adr/0008).
+opens it (docs/adr/0008). What the kernel took over lingers (`lingering`).
 """
 
 import asyncio
@@ -12,10 +12,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from marchproxy.kit.clock import Clock
+from marchproxy.kit.clock import Clock, SystemClock
 from marchproxy.kit.listening import BindError, PortInUse, check_free
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings.types import HostPort
+from marchproxy.kit.tasks import beside, every
 from marchproxy.model.kernel import kernel_limits
 from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import InstanceId
@@ -26,6 +27,7 @@ from marchproxy.nlb.dataplane.detect import DetectDataPlane
 from marchproxy.nlb.dataplane.division import Parts, add_counts, divide, joined, leaving, without
 from marchproxy.nlb.dataplane.envoy import EnvoyDataPlane
 from marchproxy.nlb.dataplane.kernel import KernelDataPlane
+from marchproxy.nlb.dataplane.lingering import Lingering, linger, with_lingering
 from marchproxy.nlb.dataplane.plane import (
     Choice,
     DataPlane,
@@ -73,12 +75,16 @@ class Planes:
         detect: SocketPlane,
         *,
         check_port: Callable[[Listener], None] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """`check_port` raises PlaneRefused when another program listens where the kernel is to take connections."""
         self._envoy = envoy
         self._kernel = kernel
         self._detect = detect
         self._check_port = check_port or _check_port
+        self._clock = clock or SystemClock()
+        self._changing = asyncio.Lock()
+        self._lingering: tuple[Lingering, ...] = ()
         self._choices: Mapping[str, Choice] = {}
         self._parts: Parts | None = None  # before the first plan: what earlier runs left
 
@@ -117,23 +123,33 @@ class Planes:
 
     async def apply(self, forwarding: Forwarding) -> None:
         """Divide the plan and put all parts in force. Raises PlaneRefused, PlaneUnavailable; then all is as before."""
-        ground = await self._survey(forwarding)
-        choices = self._choose(ground, forwarding)
-        parts = divide(forwarding, choices)
-        self._check_ports(parts.kernel)
-        moving = leaving(self._parts.kernel, parts) if self._parts else Forwarding()
-        both = joined(parts.kernel, moving)
-        await self._kernel.apply(both, ground)
-        try:
-            await self._open(parts)
-            if both != parts.kernel:
-                await self._kernel.apply(parts.kernel, ground)
-        except (PlaneRefused, PlaneUnavailable):
-            await self._go_back(ground)
-            raise
-        self._parts = parts
-        self._tell(choices)
-        self._choices = choices
+        async with self._changing:
+            ground = await self._survey(forwarding)
+            choices = self._choose(ground, forwarding)
+            parts = divide(forwarding, choices)
+            self._check_ports(parts.kernel)
+            moving = leaving(self._parts.kernel, parts) if self._parts else Forwarding()
+            both = joined(parts.kernel, moving)
+            await self._kernel.apply(both, ground)
+            try:
+                lingering = await self._open_lingering(parts)
+                if both != parts.kernel:
+                    await self._kernel.apply(parts.kernel, ground)
+            except (PlaneRefused, PlaneUnavailable):
+                await self._go_back(ground)
+                raise
+            self._parts, self._lingering = parts, lingering
+            self._tell(choices)
+            self._choices = choices
+
+    async def retire(self) -> None:
+        """Close the sockets that have lingered long enough. Raises PlaneRefused, PlaneUnavailable; then they stay."""
+        async with self._changing:
+            now = self._clock.monotonic()
+            left = tuple(one for one in self._lingering if one.until > now)
+            if self._parts is not None and left != self._lingering:
+                await self._open(with_lingering(self._parts, left))
+                self._lingering = left
 
     async def counts(self, *, max_age: float = 1.0) -> TrafficCounts:
         """What all carry. Raises PlaneUnavailable."""
@@ -156,6 +172,20 @@ class Planes:
         for plane in (self._detect, self._envoy, self._kernel):
             closed += await plane.shed(instance_id, count - closed, listener=listener)
         return closed
+
+    async def _open_lingering(self, parts: Parts) -> tuple[Lingering, ...]:
+        """Open the parts, with what lingers as far as it may; return that."""
+        now = self._clock.monotonic()
+        lingering = linger(self._parts, parts, self._lingering, now) if self._parts else ()
+        if lingering:
+            try:
+                await self._open(with_lingering(parts, lingering))
+            except PlaneRefused as error:
+                _log.info("what the kernel takes over is closed at once", reason=str(error))
+            else:
+                return lingering
+        await self._open(parts)
+        return ()
 
     async def _open(self, parts: Parts) -> None:
         """Have Envoy and the relay listen. A port that moves between them is closed by one before the other opens it."""
@@ -206,7 +236,7 @@ class Planes:
         if self._parts is None:
             return
         for name, again in (
-            ("envoy and detect", partial(self._open, self._parts)),
+            ("envoy and detect", partial(self._open, with_lingering(self._parts, self._lingering))),
             (self._kernel.name, partial(self._kernel.apply, self._parts.kernel, ground)),
         ):
             try:
@@ -229,7 +259,8 @@ class HostPlanes(Planes):
         self.envoy = EnvoyDataPlane(settings, clock=clock)
         self.kernel = KernelDataPlane(settings, clock=clock)
         self.detect = DetectDataPlane(settings, clock=clock)
-        super().__init__(self.envoy, self.kernel, self.detect, check_port=self._check_port_beside_own)
+        own = self._check_port_beside_own
+        super().__init__(self.envoy, self.kernel, self.detect, check_port=own, clock=clock)
 
     async def probe(self) -> None:
         """Find out whether the kernel can be used. It is told once, in the log."""
@@ -238,7 +269,13 @@ class HostPlanes(Planes):
     @asynccontextmanager
     async def running(self) -> AsyncIterator["HostPlanes"]:
         """Run Envoy and the relay, and have the kernel. Raises as `EnvoyDataPlane.running`."""
-        async with self.kernel.running(), self.envoy.running(), self.detect.running():
+        retiring = every(1.0, self.retire, clock=self._clock, name="lingering sockets")
+        async with (
+            self.kernel.running(),
+            self.envoy.running(),
+            self.detect.running(),
+            beside(retiring, name="lingering sockets"),
+        ):
             yield self
 
     async def drain(self, deadline_seconds: float) -> int:

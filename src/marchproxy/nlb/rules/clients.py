@@ -26,6 +26,7 @@ def turned_away(listener: Listener, source: str) -> str:
 
 def counting(limits: Iterable[RateLimit], listener: Listener, source: str) -> Iterator[RateLimit]:
     """The limits of the NLB that count this client's connections to the listener; without a client, those that may."""
+    address = _address(source)
     for limit in limits:
         match limit.scope:
             case LimitScope.LISTENER:
@@ -33,7 +34,7 @@ def counting(limits: Iterable[RateLimit], listener: Listener, source: str) -> It
             case LimitScope.MODULE:
                 counted = limit.subject == listener.module_type.value
             case LimitScope.SOURCE | LimitScope.CLIENT:
-                counted = not source or covers([limit.subject], source)
+                counted = address is None or (limit.network is not None and address in limit.network)
             case LimitScope.ROUTE | LimitScope.EVERYTHING:
                 counted = False
             case _:

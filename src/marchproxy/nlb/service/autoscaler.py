@@ -45,19 +45,15 @@ class Means:
 class Autoscaler:
     """Acts on one type at a time by one change at a time; types do not wait for one another."""
 
-    def __init__(self, core: Core, means: Means, *, window: float, drain: float = 0.0) -> None:
-        """`window` in seconds: how long nobody must have been needed before instances are removed.
-
-        `drain` in seconds: how long a launcher may wait for connections of the instances that it removes.
-        """
+    def __init__(self, core: Core, means: Means, *, window: float) -> None:
+        """`window` in seconds: how long nobody must have been needed before instances are removed."""
         self._core = core
         self._means = means
         self._window = window
-        self._drain = drain
         self._states: dict[ModuleType, ScalingState] = {}
         self._busy: dict[ModuleType, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._before: dict[str, Stats] = {}
-        self._counted = TrafficCounts()
+        self._counted: TrafficCounts | None = None
         self._answered: Counter[tuple[str, bool]] = Counter()
         self._refused: dict[str, str] = {}
         self._overrides: dict[ModuleType, ScalingConfig] = {}
@@ -137,7 +133,8 @@ class Autoscaler:
     def _failures(self, kind: ModuleType, traffic: TrafficCounts) -> Failures:
         listeners = self._core.world.desired.listeners
         names = [listener.name for listener in listeners if listener.module_type is kind]
-        seen = failures(self._counted, traffic, names)
+        # at the first look nobody knows what was counted under an earlier process
+        seen = failures(self._counted or traffic, traffic, names)
         answers = self._means.gauges.answers - self._answered
         nowhere = sum(answers[name, False] for name in names)
         asked = nowhere + sum(answers[name, True] for name in names)
@@ -189,13 +186,11 @@ class Autoscaler:
         """
         members = self._members(kind)
         reasons = []
-        # an answer to "fewer" comes when the instances that go have drained
-        timeout = SCALE_SECONDS + (self._drain if target < len(members) else 0.0)
         for asking in to_ask(members, target, self._refused)[:_MOST_ASKED]:
             instance, registration = asking.member.instance, asking.member.registration_id
             try:
                 accepted, message, running, desired = await self._means.modules.scale(
-                    instance.address, asking.count, timeout=timeout
+                    instance.address, asking.count, timeout=SCALE_SECONDS
                 )
             except ModuleSilent as error:
                 if error.sent:

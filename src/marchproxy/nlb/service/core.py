@@ -157,8 +157,8 @@ class Core:
         registry, changes = registering.note_trouble(self.world.registry, instance_id, trouble, reason)
         if changes:
             self._commit(replace(self.world, registry=registry), changes)
-        else:
-            self.world = replace(self.world, registry=registry)
+        elif registry is not self.world.registry:
+            self.world = replace(self.world, registry=registry)  # other words for the same
 
     async def tick(self) -> None:
         """Time has passed: act on missed heartbeats, and end a rebalance that is over."""

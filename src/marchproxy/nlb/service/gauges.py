@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from marchproxy.model.rollout import Phase
 from marchproxy.nlb.state.member import Trouble
-from marchproxy.nlb.state.registry import Registry
+from marchproxy.nlb.state.world import World
 
 _APPLY_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
@@ -107,14 +108,15 @@ class NlbGauges:
         """Tell whether the NLB takes itself for cut off."""
         self._cut_off.set(yes)
 
-    def watch(self, registry: Callable[[], Registry]) -> None:
-        """Read the members from there whenever metrics are scraped."""
-        self._registry.register(_Members(registry))
+    def watch(self, world: Callable[[], World]) -> None:
+        """Read members and rollouts from there whenever metrics are scraped."""
+        self._registry.register(_Members(world))
+        self._registry.register(_Rollouts(world))
 
 
 class _Members:
-    def __init__(self, registry: Callable[[], Registry]) -> None:
-        self._members = registry
+    def __init__(self, world: Callable[[], World]) -> None:
+        self._world = world
 
     def collect(self) -> Iterator[Metric]:
         modules = GaugeMetricFamily(
@@ -122,7 +124,7 @@ class _Members:
             "Registered instances, by type, standing and health.",
             labels=("type", "standing", "health"),
         )
-        members = self._members().members.values()
+        members = self._world().registry.members.values()
         tally = Tally(
             (m.instance.module_type.value, m.standing.value, m.effective.health.value) for m in members
         )
@@ -137,3 +139,26 @@ class _Members:
         for trouble in Trouble:
             troubled.add_metric((trouble.value,), sum(trouble in member.troubles for member in members))
         yield troubled
+
+
+class _Rollouts:
+    def __init__(self, world: Callable[[], World]) -> None:
+        self._world = world
+
+    def collect(self) -> Iterator[Metric]:
+        rollouts = [ramp.rollout for ramp in self._world().progress.ramps.values()]
+        by_phase = GaugeMetricFamily(
+            "marchproxy_nlb_rollouts", "Gradual promotions of module versions, by phase.", labels=("phase",)
+        )
+        tally = Tally(rollout.phase for rollout in rollouts)
+        for phase in Phase:
+            by_phase.add_metric((phase.value,), tally[phase])
+        yield by_phase
+        share = GaugeMetricFamily(
+            "marchproxy_nlb_rollout_percent",
+            "The share of new connections that a gradual promotion has reached; all listeners: `*`.",
+            labels=("listener", "version"),
+        )
+        for rollout in rollouts:
+            share.add_metric((rollout.target or "*", rollout.version), rollout.percent)
+        yield share

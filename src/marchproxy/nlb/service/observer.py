@@ -85,12 +85,11 @@ class Observer:
 
     async def connections(self) -> dict[InstanceId, int]:
         """Open connections by instance: the data plane's count, or the last heartbeat's where it has none."""
-        counts = await self.counts()
-        found = {}
-        for key, member in self._core.world.registry.members.items():
-            live = counts.of_instance(key)
-            found[key] = member.instance.current_connections if live is None else live.active
-        return found
+        live = (await self.counts()).by_instance()
+        return {
+            key: live[key].active if key in live else member.instance.current_connections
+            for key, member in self._core.world.registry.members.items()
+        }
 
     async def sample(self) -> None:
         """Record a frame of the NLB's own metrics, look for endpoints that fail, and let go of modules that are gone."""
@@ -156,12 +155,15 @@ class Observer:
         """Mark the instances whose endpoints the data plane cannot reach."""
         now, known = self._clock.monotonic(), self._connects
         self._connects = {}
-        for key in tuple(self._core.world.registry.members):
-            if (seen := counts.of_instance(key)) is not None:
+        members = self._core.world.registry.members
+        for key, seen in counts.by_instance().items():
+            if key in members:
                 # a newcomer's counts begin with it; at our first look there may be those of a process before this one
                 record = known.get(key) or begin(ConnectionCounts() if self._sampled else seen, now)
                 self._connects[key], words = look(record, seen, now)
                 self._core.note_trouble(key, Trouble.CONNECTS, words)
+        for key in known.keys() - self._connects.keys():
+            self._core.note_trouble(key, Trouble.CONNECTS, "")  # nobody connects to it any more
         self._sampled = True
 
     def _points(self, counts: TrafficCounts) -> Iterator[Point]:

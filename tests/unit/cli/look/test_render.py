@@ -79,7 +79,12 @@ def test_listeners_show_what_they_share_and_ask_for():
     )
     plain = nlb_pb2.Listener(name="plain", address="0.0.0.0:80", sharing="alone")
     status = nlb_pb2.GetNLBStatusResponse(
-        listeners=[shop, plain], details={"data plane of shop": "envoy: as configured"}
+        listeners=[shop, plain],
+        details={"data plane of shop": "envoy: as configured"},
+        rate_limits=[
+            types_pb2.RateLimit(limit_id="calm", target="listener:shop", requests_per_second=5, enabled=True),
+            types_pb2.RateLimit(limit_id="off", target="listener:shop", requests_per_second=6),
+        ],
     )
     text = printed(sheets.listeners(status).rendered())
     for words in (
@@ -93,8 +98,10 @@ def test_listeners_show_what_they_share_and_ask_for():
         "5 connections per source",
         "PROXY protocol from anybody",
         "envoy: as configured",
+        "5 a second (calm)",
     ):
         assert words in text
+    assert "off" not in text
     (line,) = (line for line in text.splitlines() if "plain" in line)
     assert "shared" not in line
 

@@ -13,7 +13,7 @@ from marchproxy.model.route import BackendRef
 from marchproxy.modules.base.core import ModuleCore
 from marchproxy.modules.base.deployment import Deployment
 from marchproxy.modules.base.keeper import Keeper
-from marchproxy.modules.base.observation import Latency, Traffic
+from marchproxy.modules.base.observation import Latency, Observation, Traffic
 from marchproxy.modules.base.running import Running
 from marchproxy.modules.base.sampler import Sampler
 from tests.unit.modules.doubles import EngineDouble, make_core, running_core
@@ -205,6 +205,22 @@ async def test_a_shift_by_hand_ends_the_promotion(bench: Bench) -> None:
     await bench.deployment.promote_gradually(V2, LIMITS, "shop")
     await bench.deployment.set_weight(V2, 10, "shop")
     await bench.window(green=(50, 0))
+    assert (bench.share(), bench.core.running.ramps) == (10, {})
+
+
+async def test_a_shift_by_hand_during_a_step_has_the_last_word(bench: Bench) -> None:
+    await bench.deployment.promote_gradually(V2, LIMITS, "shop")
+    look = bench.engine.observe
+
+    async def observe() -> Observation:
+        bench.engine.observe = look
+        await bench.deployment.set_weight(V2, 10, "shop")  # while the step asks the engine
+        return await look()
+
+    bench.engine.count(blue=Traffic(100), green=Traffic(50))
+    bench.clock.advance(LIMITS.interval)
+    bench.engine.observe = observe
+    await bench.deployment.advance()
     assert (bench.share(), bench.core.running.ramps) == (10, {})
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -48,7 +50,20 @@ async def up(tmp_path: Path, *numbers: int) -> None:
 
 
 def pids() -> list[int]:
-    return [child.pid for child in psutil.Process(os.getpid()).children() if "-S" in child.cmdline()]
+    found = []
+    for child in psutil.Process(os.getpid()).children():
+        with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):  # it is ending
+            if "-S" in child.cmdline():
+                found.append(child.pid)
+    return found
+
+
+async def reaped(launcher: ProcessLauncher) -> None:
+    """Wait until every replica that was told to stop has ended."""
+    async with asyncio.timeout(10):
+        while launcher.draining:
+            await launcher.reap()
+            await asyncio.sleep(0.005)
 
 
 async def test_starts_and_drains(make: Make, tmp_path: Path) -> None:
@@ -58,8 +73,10 @@ async def test_starts_and_drains(make: Make, tmp_path: Path) -> None:
     await up(tmp_path, 2, 3)
     assert make.prepared == [2, 3]  # type: ignore[attr-defined]
     assert await launcher.scale_to(2) == 2
+    await reaped(launcher)
     assert len(pids()) == 1
     assert await launcher.scale_to(1) == 1
+    await reaped(launcher)
     assert pids() == []
 
 
@@ -77,7 +94,22 @@ async def test_a_stubborn_one_is_killed(make: Make, tmp_path: Path, monkeypatch:
     await launcher.scale_to(2)
     await up(tmp_path, 2)
     assert await launcher.scale_to(1) == 1
+    assert len(pids()) == 1
+    await reaped(launcher)
     assert pids() == []
+
+
+async def test_whoever_asks_does_not_wait_for_a_drain(make: Make, tmp_path: Path) -> None:
+    launcher = make(STUBBORN)
+    await launcher.scale_to(3)
+    await up(tmp_path, 2, 3)
+    assert await launcher.scale_to(2) == 2
+    assert (launcher.draining, len(pids())) == (1, 2)
+    assert await launcher.scale_to(3) == 3  # by another number: the old 3 is still there
+    await up(tmp_path, 4)
+    assert make.prepared == [2, 3, 4]  # type: ignore[attr-defined]
+    for process in pids():
+        os.kill(process, signal.SIGKILL)
 
 
 async def test_one_that_died_is_forgotten_and_its_number_free(make: Make, tmp_path: Path) -> None:

@@ -182,13 +182,26 @@ async def test_a_graceful_unregister_waits_for_connections_and_reports_them(nlb,
         async def unregister():
             return await nlb.stub.UnregisterModule(request)
 
+        counted = nlb.plane.counted
         task = group.create_task(unregister())
         await nlb.takes("b")
         assert [target.instance_id for target in nlb.plane.applied[-1].parked["web"]] == ["a"]
+        async with asyncio.timeout(5):
+            while nlb.plane.counted == counted:  # it has seen the three before they end
+                await asyncio.sleep(0.01)
         nlb.plane.connections = {"a": 0, "b": 1}
     assert task.result().success
     assert task.result().active_connections_drained == 3
     assert nlb.core.member("a") is None
+
+
+async def test_a_drain_is_answered_before_the_call_is_over(nlb, a):
+    await join(nlb, a)
+    nlb.plane.connections = {"a": 3}
+    request = nlb_pb2.UnregisterModuleRequest(instance_id="a", graceful=True, drain_timeout_seconds=600)
+    answer = await nlb.stub.UnregisterModule(request, timeout=2)
+    assert (answer.success, answer.active_connections_drained) == (True, 0)
+    assert "3 still open" in answer.message
 
 
 @pytest.mark.parametrize(("graceful", "registration"), [(False, ""), (True, "wrong")])

@@ -5,6 +5,7 @@ from itertools import permutations
 import pytest
 
 from marchproxy.engines.nftables import Backend, EndpointId, Policy, Protocol, find_problems
+from marchproxy.kit.clock import VirtualClock
 from marchproxy.kit.settings.types import HostPort
 from marchproxy.model import module
 from marchproxy.model.limit import RateLimit
@@ -15,6 +16,7 @@ from marchproxy.model.pool import BalancePolicy
 from marchproxy.model.sharing import share
 from marchproxy.nlb.dataplane.choosing import Ground, Situation, choose_plane
 from marchproxy.nlb.dataplane.frontends import build_kernel, whole_weights
+from marchproxy.nlb.dataplane.lingering import LINGER_SECONDS
 from marchproxy.nlb.dataplane.plane import (
     Choice,
     ConnectionCounts,
@@ -196,6 +198,9 @@ def test_a_plan_becomes_frontends():
     assert kernel.left_out == ("web: lo", "web: none")
 
 
+CLOCK = VirtualClock()
+
+
 class PlaneDouble:
     """Remembers the listeners it was given, in a log shared with others."""
 
@@ -244,7 +249,7 @@ class PlaneDouble:
 def rig():
     log = []
     envoy, kernel, detect = (PlaneDouble(name, log) for name in ("envoy", "kernel", "detect"))
-    planes = Planes(envoy, kernel, detect, check_port=lambda _: None)
+    planes = Planes(envoy, kernel, detect, check_port=lambda _: None, clock=CLOCK)
     return planes, {"envoy": envoy, "kernel": kernel, "detect": detect}, log
 
 
@@ -271,8 +276,48 @@ async def test_a_port_that_moves(rig, start, end, steps):
     await planes.apply(forwarding(start))
     log.clear()
     await planes.apply(forwarding(end))
+    CLOCK.advance(LINGER_SECONDS)
+    await planes.retire()
     assert log == steps
     assert planes.choices() == {"web": Choice(end, "as configured")}
+
+
+@pytest.mark.parametrize("start", [ENVOY, DETECT])
+async def test_a_socket_outlives_the_move_to_the_kernel_for_a_while(rig, start):
+    planes, doubles, _ = rig
+    await planes.apply(forwarding(start))
+    await planes.apply(forwarding(KERNEL))
+    CLOCK.advance(LINGER_SECONDS / 2)
+    await planes.retire()
+    await planes.apply(forwarding(KERNEL))
+    assert doubles[start.value].held == ["web"]
+    CLOCK.advance(LINGER_SECONDS / 2)
+    await planes.retire()
+    assert doubles[start.value].held == []
+
+
+async def test_nothing_lingers_that_is_gone_or_moves_on_or_is_not_wanted_any_more(rig):
+    planes, doubles, log = rig
+    await planes.apply(forwarding(ENVOY))
+    await planes.apply(forwarding(KERNEL))
+    await planes.apply(forwarding(DETECT))
+    assert [doubles[name].held for name in ("envoy", "kernel", "detect")] == [[], [], ["web"]]
+    await planes.apply(forwarding(KERNEL))
+    assert doubles["detect"].held == ["web"]
+    await planes.apply(Forwarding())
+    assert doubles["detect"].held == []
+    log.clear()
+    CLOCK.advance(LINGER_SECONDS)
+    await planes.retire()
+    assert log == []
+
+
+async def test_a_plane_that_will_not_keep_a_socket_closes_it(rig):
+    planes, doubles, _ = rig
+    await planes.apply(forwarding(ENVOY))
+    doubles["envoy"].refuses = 1
+    await planes.apply(forwarding(KERNEL))
+    assert doubles["envoy"].held == []
 
 
 @pytest.mark.parametrize(("start", "end"), list(permutations((ENVOY, KERNEL, DETECT), 2)))
@@ -282,7 +327,8 @@ async def test_a_refusal_leaves_all_as_they_were(rig, start, end, refusing):
     await planes.apply(forwarding(start))
     before = planes.choices()
     refusing = {"start": start, "end": end}[refusing].value
-    doubles[refusing].refuses = 1
+    # what may linger is asked a second time, without that
+    doubles[refusing].refuses = 2 if end is KERNEL and refusing == start.value else 1
     with pytest.raises(PlaneRefused, match=refusing):
         await planes.apply(forwarding(end))
     held = {name: double.held for name, double in doubles.items()}

@@ -36,13 +36,12 @@ class Launchers:
     def __init__(self):
         self.asked = []
         self.answers = {}
-        self.timeouts = []
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def scale(self, address, count, *, timeout):
         self.asked.append((address, count))
-        self.timeouts.append(timeout)
+        assert timeout == SCALE_SECONDS
         await self.gate.wait()
         match self.answers.get(address):
             case None:
@@ -67,7 +66,7 @@ class Rig:
         self.traffic = TrafficCounts()
         self.journal = Journal()  # none on disk: a thread knows no virtual time
         means = Means(self.modules, gauges, self.journal, lambda: self.traffic)
-        self.scaler = Autoscaler(self.core, means, window=90.0, drain=5.0)
+        self.scaler = Autoscaler(self.core, means, window=90.0)
 
     def join(self, name):
         instance = ModuleInstance(name, ModuleType.ALB, f"{name}:1", health=HealthStatus.HEALTHY)
@@ -197,14 +196,6 @@ async def test_what_may_be_at_work_counts_as_a_change(rig):
     await rig.scaler.look()
     assert "cooldown" in rig.last.decision.reason
     assert len(rig.modules.asked) == 1
-
-
-async def test_fewer_instances_may_take_their_drain(rig):
-    for name in ("a", "a.2"):
-        rig.join(name)
-    await rig.scaler.request(ModuleType.ALB, 1)
-    await rig.scaler.request(ModuleType.ALB, 3)
-    assert rig.modules.timeouts == [SCALE_SECONDS + 5.0, SCALE_SECONDS]
 
 
 @pytest.mark.parametrize(

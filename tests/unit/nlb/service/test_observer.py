@@ -26,11 +26,12 @@ class Counting(PlaneDouble):
     def __init__(self):
         super().__init__()
         self.endpoint = ConnectionCounts()
+        self.carries = True
 
     async def counts(self, *, max_age=1.0):
         return TrafficCounts(
             {"web": ConnectionCounts(1, 2, 3, 4, 5, 6)},
-            {("web", A): self.endpoint},
+            {("web", A): self.endpoint} if self.carries else {},
             {LimitId("l"): LimitCounts(7, 8)},
         )
 
@@ -78,6 +79,13 @@ async def test_without_news_the_mark_wears_off(rig):
     await rig.sample(0, 5)
     for _ in range(11):
         assert (await rig.sample()).troubles
+    assert (await rig.sample()).troubles == {}
+
+
+async def test_an_instance_that_nobody_connects_to_any_more_has_no_such_trouble(rig):
+    await rig.sample()
+    assert (await rig.sample(0, 5)).troubles
+    rig.plane.carries = False
     assert (await rig.sample()).troubles == {}
 
 

@@ -15,7 +15,7 @@ class ScalingApi(Api):
     """How many instances there are."""
 
     async def Scale(self, request: module_pb2.ScaleRequest, _: Context) -> module_pb2.ScaleResponse:
-        """Set between which numbers the module may scale; `immediate` starts or drains replicas to get there now."""
+        """Set between which numbers the module may scale; `immediate` gets there now; drains go on after the answer."""
         parts = self._parts
         parts.expect(request.instance_id)
         limits = ScalingLimits(
@@ -31,7 +31,7 @@ class ScalingApi(Api):
             return module_pb2.ScaleResponse(success=False, **parts.error_fields(failure))
         return module_pb2.ScaleResponse(
             success=True,
-            message=f"{current} of {desired} instances",
+            message=f"{current} of {desired} instances{self._draining()}",
             current_instances=current,
             desired_instances=desired,
         )
@@ -55,6 +55,10 @@ class ScalingApi(Api):
         if wanted_status is not None:
             instances = [item for item in instances if item.health_status == HEALTH.to_pb(wanted_status)]
         return module_pb2.GetInstancesResponse(instances=instances, total_instances=len(instances))
+
+    def _draining(self) -> str:
+        launcher = self._parts.launcher
+        return f"; {launcher.draining} are draining" if launcher and launcher.draining else ""
 
     async def _scale(self, limits: ScalingLimits, *, immediate: bool) -> tuple[int, int]:
         parts = self._parts

@@ -227,6 +227,7 @@ class Link:
             case Connect(target):
                 self._target = target_side(self)
                 self._dialing = self._shared.group.create_task(self._dial(target, self._target))
+                self._dialing.add_done_callback(self._dialed)
             case Join(target):
                 self._join(target)
             case FinishClient():
@@ -268,22 +269,29 @@ class Link:
         except (OSError, ValueError) as error:
             if side is self._target:
                 self._give_up_dialing(str(error))
-        finally:
-            if side is self._target:
-                self._dialing = None
-                self._end_if_over()
+
+    def _dialed(self, attempt: asyncio.Task[None]) -> None:
+        # not at the end of the attempt itself, which one that is cancelled before it began never reaches
+        if attempt is self._dialing:
+            self._dialing = None
+            self._end_if_over()
 
     def _give_up_dialing(self, reason: str) -> None:
         if self._session.phase is not Phase.CONNECTING or self.lane is None or self.seat is None:
             return
         _log.debug("target unreachable", instance=self.seat.target.instance_id, reason=reason)
-        if self._dialing is not None and self._dialing is not asyncio.current_task():
-            self._dialing.cancel()
+        self._stop_dialing()
         seat, self.seat = self.seat, None
         seat.load(-1)
         self.lane.balancer.failed(seat, self._shared.clock.monotonic())
         self._tried = (*self._tried, seat.target.instance_id)
         self.happened(ConnectFailed())
+
+    def _stop_dialing(self) -> None:
+        # once there is a transport the attempt is over, and uvloop would end a cancelled one's without telling its protocol
+        connected = self._target is not None and self._target.transport is not None
+        if self._dialing is not None and self._dialing is not asyncio.current_task() and not connected:
+            self._dialing.cancel()
 
     def _join(self, target: Target) -> None:
         client, other = self.client, self._target
@@ -310,8 +318,7 @@ class Link:
         lane = self._meant or self._shared.switch.first
         lane.closed(outcome)
         self._early = []
-        if self._dialing is not None and self._dialing is not asyncio.current_task():
-            self._dialing.cancel()
+        self._stop_dialing()
         self._close_sides(flush=flush)
 
     def _close_sides(self, *, flush: bool) -> None:

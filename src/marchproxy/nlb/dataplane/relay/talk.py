@@ -6,9 +6,9 @@ One question at a time, each answered at once; whatever takes time goes on in th
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from marchproxy.kit.settings.types import HostPort
 from marchproxy.model.limit import LimitId
@@ -104,8 +104,8 @@ class Counted:
 Question: TypeAlias = Apply | Count | Shed | Drain
 Answer: TypeAlias = Done | Refused | Closed | Counted
 
-_QUESTION: TypeAdapter[Question] = TypeAdapter(Question)
-_ANSWER: TypeAdapter[Answer] = TypeAdapter(Answer)
+_QUESTION: TypeAdapter[Question] = TypeAdapter(Annotated[Question, Field(discriminator="kind")])
+_ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="kind")])
 
 
 class Garbled(Exception):

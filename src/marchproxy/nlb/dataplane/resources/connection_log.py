@@ -28,6 +28,7 @@ _FIELDS = {
     "sent": "%BYTES_SENT%",
     "duration_ms": "%DURATION%",
     "flags": "%RESPONSE_FLAGS%",
+    "reason": "%DOWNSTREAM_LOCAL_CLOSE_REASON%",
 }
 # which listener of a port it was is known when a request is routed
 _OF_REQUESTS = {
@@ -48,13 +49,13 @@ class ConnectionLog:
 
 
 def access_logs(
-    log: ConnectionLog | None, listener: str, *, requests: bool = False
+    log: ConnectionLog | None, listener: str, *, requests: bool = False, **fixed: str
 ) -> list[accesslog_pb2.AccessLog]:
-    """The log of one listener, or none. `requests`: a line is an HTTP request."""
+    """The log of one listener, or none. `requests`: a line is an HTTP request. `fixed`: fields that are known."""
     if log is None:
         return []
     line = struct_pb2.Struct()
-    line.update({"listener": listener, **_FIELDS, **(_OF_REQUESTS if requests else {})})
+    line.update({"listener": listener, **_FIELDS, **(_OF_REQUESTS if requests else {}), **fixed})
     config = file_pb2.FileAccessLog(
         path=str(log.path),
         log_format=substitution_format_string_pb2.SubstitutionFormatString(

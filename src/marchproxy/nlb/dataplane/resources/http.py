@@ -4,6 +4,7 @@ https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/best_practices/edge
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from envoy.config.core.v3 import protocol_pb2
 from envoy.config.listener.v3 import listener_components_pb2
@@ -15,7 +16,6 @@ from google.protobuf import wrappers_pb2
 
 from marchproxy.engines.envoy.matching import route_match, virtual_hosts
 from marchproxy.engines.envoy.messages import duration, over_ads, pack
-from marchproxy.model.listener import Listener
 from marchproxy.model.pool import BalancePolicy
 from marchproxy.model.route import Route, RouteMatch
 from marchproxy.model.sharing import Port, listener_for
@@ -27,6 +27,8 @@ from marchproxy.nlb.dataplane.resources.tcp import decrypt
 
 _HEADERS_SECONDS = 10.0
 _REST = "rest"
+#: Messages of routes, so that one that changed does not cost all the others.
+_REMEMBERED = 32_768
 
 
 def http_chain(port: Port, chain: Chain, log: ConnectionLog | None) -> listener_components_pb2.FilterChain:
@@ -66,21 +68,26 @@ def http_chain(port: Port, chain: Chain, log: ConnectionLog | None) -> listener_
 def build_routes(port: Port, routes: Sequence[Route]) -> route_pb2.RouteConfiguration:
     """Which listener of the port takes a request: that of the winning route's module type, or the first one."""
     chosen = [(route, listener) for route in routes if (listener := listener_for(port, route)) is not None]
-    messages = {route.route_id: _route(route.route_id, route.match, listener) for route, listener in chosen}
-    rest = _route(_REST, RouteMatch(), port.first)
+    messages = {
+        route.route_id: _route(route.route_id, route.match, listener.name, listener.balance)
+        for route, listener in chosen
+    }
+    rest = _route(_REST, RouteMatch(), port.first.name, port.first.balance)
     configuration = route_pb2.RouteConfiguration(name=routes_name(port), ignore_port_in_host_matching=True)
     configuration.virtual_hosts.extend(virtual_hosts([route for route, _ in chosen], messages, rest=rest))
     return configuration
 
 
-def _route(name: str, match: RouteMatch, listener: Listener) -> route_components_pb2.Route:
+@lru_cache(maxsize=_REMEMBERED)
+def _route(name: str, match: RouteMatch, listener: str, balance: BalancePolicy) -> route_components_pb2.Route:
+    """The message is shared: whoever takes it copies it."""
     action = route_components_pb2.RouteAction(
-        cluster=cluster_name(listener.name),
+        cluster=cluster_name(listener),
         timeout=duration(0),
         idle_timeout=duration(0),
         retry_policy=_RETRY,
     )
-    if listener.balance is BalancePolicy.SOURCE_HASH:
+    if balance is BalancePolicy.SOURCE_HASH:
         by_source = route_components_pb2.RouteAction.HashPolicy.ConnectionProperties(source_ip=True)
         action.hash_policy.add(connection_properties=by_source)
     return route_components_pb2.Route(name=name, match=route_match(match), route=action)

@@ -23,7 +23,9 @@ _EARLY_BYTES = 16_384  # what a client may have sent when its handshake is done:
 def denied_chain(chain: Chain, log: ConnectionLog | None) -> listener_components_pb2.FilterChain:
     """Connections that are closed at once, before any of their bytes is read, and counted."""
     proxy = tcp_proxy_pb2.TcpProxy(
-        stat_prefix=chain.name, cluster=NOBODY, access_log=access_logs(log, chain.listener.name)
+        stat_prefix=chain.name,
+        cluster=NOBODY,
+        access_log=access_logs(log, chain.listener.name, reason="denied"),
     )
     return listener_components_pb2.FilterChain(name=chain.name, filters=[network_filter("tcp_proxy", proxy)])
 

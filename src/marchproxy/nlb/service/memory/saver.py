@@ -55,7 +55,7 @@ class Saver:
         async with self._writing:
             self._touched.clear()
             saved = self.take()
-            await self._write(_REGISTRY, self._registry.dump(saved))
+            await self._write_members(saved)
             # in a thread: with thousands of routes it is long, and they are values that do not change
             await asyncio.to_thread(self._write_configuration, saved)
 
@@ -64,13 +64,16 @@ class Saver:
         if self.take is None:
             return
         async with self._writing:
-            await self._write(_REGISTRY, self._registry.dump(self.take()))
+            await self._write_members(self.take())
 
-    async def _write(self, name: str, data: bytes) -> None:
+    async def _write_members(self, saved: Saved) -> None:
+        path = self._directory / _REGISTRY
+        data = self._registry.dump(saved)
         try:
-            await asyncio.to_thread(write_atomically, self._directory / name, data)
+            # when the host goes down, what it forwarded is gone as well: members register again
+            await asyncio.to_thread(write_atomically, path, data, durable=False)
         except OSError as error:
-            _log.error("state could not be saved", file=str(self._directory / name), reason=str(error))
+            _log.error("state could not be saved", file=str(path), reason=str(error))
 
     def _write_configuration(self, saved: Saved) -> None:
         try:

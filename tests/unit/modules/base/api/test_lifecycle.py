@@ -113,6 +113,7 @@ async def test_shutdown(rig: Rig, request_: pb.ShutdownRequest, seconds: float, 
 
 
 class LauncherDouble:
+    draining = 0
     instances = 1
 
     async def scale_to(self, wanted: int) -> int:

@@ -1,11 +1,13 @@
 """Rate limits over the wire."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from marchproxy.contract.pb import module_pb2 as pb
 from marchproxy.contract.pb import types_pb2
+from marchproxy.model.limit import LimitId, RateLimit
 from tests.unit.modules.base.api.rig import Rig
 
 
@@ -24,6 +26,16 @@ async def test_get(rig: Rig) -> None:
     assert await listed(rig) == ["calm"]
     assert await listed(rig, "shop") == ["calm"]
     assert await listed(rig, "api") == []
+
+
+async def test_what_the_nlb_keeps_is_not_the_modules_to_tell(rig: Rig) -> None:
+    ours = RateLimit(LimitId("ours"), "module:alb", per_second=1)
+    await rig.core.change(lambda state: replace(state, rate_limits=(*state.rate_limits, ours)))
+    assert await listed(rig) == ["calm"]
+    with rig.untouched():
+        answer = await rig.stub.RemoveRateLimit(pb.RemoveRateLimitRequest(limit_id="ours"))
+    assert not answer.success
+    assert "is kept by the NLB: change it in the document" in answer.message
 
 
 async def test_set_and_remove(rig: Rig) -> None:
