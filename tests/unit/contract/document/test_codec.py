@@ -122,7 +122,7 @@ POOLS = st.builds(
     ),
     st.sampled_from(BalancePolicy),
     WAITS,
-    LABELS,
+    metadata=LABELS,
 )
 
 
@@ -132,7 +132,15 @@ def states(draw):
     pool_names = draw(distinct(NAMES, max_size=3))
     route_ids = draw(distinct(NAMES, max_size=3))
     limits = st.builds(
-        RateLimit, st.just(""), st.just(""), st.integers(1, 9), PORTS, PORTS, PORTS, st.booleans(), LABELS
+        RateLimit,
+        st.just(""),
+        st.just(""),
+        st.integers(1, 9),
+        PORTS,
+        PORTS,
+        PORTS,
+        st.booleans(),
+        metadata=LABELS,
     )
     return DesiredState(
         tuple(draw(listeners(name, 1 + index)) for index, name in enumerate(listener_names)),
@@ -246,8 +254,8 @@ def test_shorthands():
     [
         (b"routes: [{id: r, pth: /}]", ['routes[0].pth: unknown key; did you mean "path"?']),
         (b"rutes: []", ['rutes: unknown key; did you mean "routes"?']),
-        (b"routes: [{id: r, path: {exact: /, prefix: /}}]", ["routes[0].path: give exactly one of prefix, exact and regex"]),
-        (b"routes: [{id: r, path: {exact: null}}]", ["routes[0].path: give exactly one of prefix, exact and regex"]),
+        (b"routes: [{id: r, path: {exact: /, prefix: /}}]", ["routes[0].path: give exactly one of prefix, exact, regex and template"]),
+        (b"routes: [{id: r, path: {exact: null}}]", ["routes[0].path: give exactly one of prefix, exact, regex and template"]),
         (HEADER.format("invert: true").encode(), ["routes[0].headers[0]: give exactly one of exact, prefix, regex and present"]),
         (b"pools: [{name: p, health_check: {interval: soon}}]", ["pools[0].health_check.interval: must be seconds or"]),
         (b'{"pools": [{"name": "p", "connect_timeout": NaN}]}', ["pools[0].connect_timeout: must be a finite number"]),

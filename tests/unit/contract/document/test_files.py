@@ -5,18 +5,15 @@ from typing import Any
 import pytest
 
 from marchproxy.contract.document import StateDocument, decode, load_document
-from marchproxy.contract.document.schema import (
+from marchproxy.contract.document.schema.listener import ListenerDocument, TlsDocument
+from marchproxy.contract.document.schema.pool import EndpointDocument, HealthCheckDocument, PoolDocument
+from marchproxy.contract.document.schema.route import (
     BackendDocument,
-    EndpointDocument,
     HeaderDocument,
-    HealthCheckDocument,
-    ListenerDocument,
-    PoolDocument,
-    RateLimitDocument,
     RetryDocument,
     RouteDocument,
-    TlsDocument,
 )
+from marchproxy.contract.document.schema.state import RateLimitDocument
 from marchproxy.kit.settings import Section, SettingsError
 from marchproxy.model.route import RETRY_CONDITIONS
 from marchproxy.model.sharing import share
