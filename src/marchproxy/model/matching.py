@@ -1,18 +1,21 @@
 """Matching: which route takes a request. The order here is the order in which Envoy is given the routes.
 
 Ties are broken as in the Gateway API (https://gateway-api.sigs.k8s.io/reference/spec/#httprouterule): after
-priority, the more specific host, then exact before regex before prefix, the longer path, a method, more headers.
+priority, the more specific host, then exact before template before regex before prefix, the longer path (of templates
+the more specific one), a method, more headers, more query parameters.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeAlias
 
+from marchproxy.model.network import is_among
 from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, PathMatch, QueryMatch, Route, RouteMatch
+from marchproxy.model.template import template_pattern, template_rank
 
 _KIND_ORDER = {PathKind.EXACT: 0, PathKind.TEMPLATE: 1, PathKind.REGEX: 2, PathKind.PREFIX: 3}
-_TEMPLATE_PART = re.compile(r"\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<rest>=\*\*)?\}|\*\*|\*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +63,6 @@ def path_matches(match: PathMatch, path: str) -> bool:
             return compiled(template_pattern(match.value)).fullmatch(path) is not None
 
 
-@lru_cache(maxsize=1024)
-def template_pattern(template: str) -> str:
-    """A path template as a regular expression with named groups, of Python's and of RE2's syntax."""
-    parts, last = [], 0
-    for found in _TEMPLATE_PART.finditer(template):
-        parts.append(re.escape(template[last : found.start()]))
-        last = found.end()
-        inner = ".*" if found["rest"] or found[0] == "**" else "[^/]+"
-        parts.append(f"(?P<{found['name']}>{inner})" if found["name"] else inner)
-    return "".join(parts) + re.escape(template[last:])
-
-
 def header_matches(match: HeaderMatch, headers: Mapping[str, str]) -> bool:
     """Whether the headers (names in lower case) satisfy one header match."""
     value = headers.get(match.name.lower())
@@ -107,6 +98,13 @@ def request_matches(match: RouteMatch, request: Request) -> bool:
     )
 
 
+def route_matches(route: Route, request: Request) -> bool:
+    """Whether a route takes the request as long as no other does; one with `sources` only from a client that is known."""
+    return request_matches(route.match, request) and (
+        not route.sources or is_among(route.sources, request.source)
+    )
+
+
 def host_rank(pattern: str) -> tuple[int, int]:
     """Sort key of a host pattern, the most specific first: exact, then the longer wildcard, then any host."""
     if pattern == "*":
@@ -114,16 +112,25 @@ def host_rank(pattern: str) -> tuple[int, int]:
     return (1, -len(pattern)) if pattern.startswith("*.") else (0, -len(pattern))
 
 
-def rank(route: Route, host_pattern: str) -> tuple[int, tuple[int, int], int, int, int, int, str]:
+def path_rank(path: PathMatch) -> tuple[int, int]:
+    """Sort key among paths of one kind, the most specific first."""
+    return template_rank(path.value) if path.kind is PathKind.TEMPLATE else (-len(path.value), 0)
+
+
+Rank: TypeAlias = tuple[int, tuple[int, int], int, tuple[int, int], int, int, int, str]
+
+
+def rank(route: Route, host_pattern: str) -> Rank:
     """Sort key of a route under one of its host patterns, the winner first. The id makes the order total."""
     match = route.match
     return (
         -route.priority,
         host_rank(host_pattern),
         _KIND_ORDER[match.path.kind],
-        -len(match.path.value),
+        path_rank(match.path),
         0 if match.methods else 1,
         -len(match.headers),
+        -len(match.query),
         route.route_id,
     )
 
@@ -146,6 +153,6 @@ def in_order(routes: Iterable[Route], host: str | None = None) -> list[Route]:
 def find_route(routes: Sequence[Route], request: Request) -> Route | None:
     """The route that takes the request, or None."""
     for route in in_order(routes, request.host):
-        if request_matches(route.match, request):
+        if route_matches(route, request):
             return route
     return None

@@ -15,7 +15,7 @@ from marchproxy.model.route import Route, RouteId
 from marchproxy.model.sharing import Port, Sharing, share
 from marchproxy.nlb.dataplane.plane import Choice
 from marchproxy.nlb.rules.arrival import find_arrivals
-from marchproxy.nlb.rules.clients import counting, covers, turned_away
+from marchproxy.nlb.rules.clients import counting, turned_away
 from marchproxy.nlb.rules.question import Question, same_family
 from marchproxy.nlb.state.verdicts import Lookup
 
@@ -156,10 +156,8 @@ def _find_route(
 ) -> Route | None:
     if question.request is None:
         return None
-    request = question.request
-    here = [
-        route for route in routes if serves(route, listener, port) and covers(route.sources, question.source)
-    ]
+    request = replace(question.request, source=question.source)
+    here = [route for route in routes if serves(route, listener, port)]
     route = find_route(here, request)
     asked = f"{request.method} {request.host}{request.path}"
     if route is None:
