@@ -1,13 +1,14 @@
 """Build: a desired state and the ALB's listeners as a draft for Envoy."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from marchproxy.engines.envoy.xds.resource import Resource
 from marchproxy.engines.envoy.xds.snapshot import Draft
-from marchproxy.model.module import HTTP_FAMILY, ModuleType
+from marchproxy.model.module import HTTP_FAMILY, ModuleType, PoolName
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
+from marchproxy.modules.alb.resources.balance import hashed_pools
 from marchproxy.modules.alb.resources.clusters import build_cluster, build_endpoints
 from marchproxy.modules.alb.resources.listener import ListenerSpec, build_listener
 from marchproxy.modules.alb.resources.routes import RouteTable
@@ -25,15 +26,22 @@ class Builder:
             for listener in listeners
         )
         self._routes = RouteTable()
-        self._pools: dict[int, tuple[BackendPool, tuple[Resource, ...]]] = {}
+        self._pools: dict[tuple[int, bool], tuple[BackendPool, tuple[Resource, ...]]] = {}
 
     def build(self, state: DesiredState) -> Draft:
         """The draft of a checked state."""
-        routes = self._routes.build(ROUTE_CONFIGURATION, own_routes(state.routes), state.rate_limits)
-        return Draft((*self._pool_resources(state.pools), *self._listeners, Resource.of(routes)))
+        own = own_routes(state.routes)
+        routes = self._routes.build(ROUTE_CONFIGURATION, own, state.rate_limits)
+        pools = self._pool_resources(state.pools, hashed_pools(own))
+        return Draft((*pools, *self._listeners, Resource.of(routes)))
 
-    def _pool_resources(self, pools: Iterable[BackendPool]) -> Iterator[Resource]:
-        kept = {id(pool): self._pools.get(id(pool)) or (pool, tuple(_resources(pool))) for pool in pools}
+    def _pool_resources(
+        self, pools: Iterable[BackendPool], hashed: Collection[PoolName]
+    ) -> Iterator[Resource]:
+        kept: dict[tuple[int, bool], tuple[BackendPool, tuple[Resource, ...]]] = {}
+        for pool in pools:
+            key = (id(pool), pool.name in hashed)
+            kept[key] = self._pools.get(key) or (pool, tuple(_resources(pool, hashed=key[1])))
         self._pools = kept
         for _, resources in kept.values():
             yield from resources
@@ -48,8 +56,8 @@ def own_routes(routes: Iterable[Route]) -> list[Route]:
     ]
 
 
-def _resources(pool: BackendPool) -> Iterator[Resource]:
-    yield Resource.of(build_cluster(pool))
+def _resources(pool: BackendPool, *, hashed: bool) -> Iterator[Resource]:
+    yield Resource.of(build_cluster(pool, hashed=hashed))
     endpoints = build_endpoints(pool)
     if endpoints is not None:
         yield Resource.of(endpoints)

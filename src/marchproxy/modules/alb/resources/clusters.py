@@ -4,28 +4,22 @@ https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/cluster/v3/cluster.pr
 """
 
 import ipaddress
-from collections.abc import Mapping
 from typing import Any
 
-from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
-from envoy.config.core.v3 import health_check_pb2, protocol_pb2
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import protocol_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
-from envoy.type.v3 import percent_pb2, range_pb2
+from envoy.type.v3 import percent_pb2
 from google.protobuf import wrappers_pb2
 
 from marchproxy.engines.envoy.messages import duration, over_ads, pack, socket_address
 from marchproxy.model.module import Protocol
-from marchproxy.model.pool import BackendPool, BalancePolicy, Endpoint, HealthCheck
+from marchproxy.model.pool import BackendPool, Endpoint, HealthCheck
+from marchproxy.modules.alb.resources.balance import set_balance
+from marchproxy.modules.alb.resources.resilience import circuit_breakers, health_check, outlier_detection
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_UNLIMITED = 2**31 - 1
-_BALANCE: Mapping[BalancePolicy, int] = {
-    BalancePolicy.LEAST_CONNECTIONS: cluster_pb2.Cluster.LEAST_REQUEST,
-    BalancePolicy.ROUND_ROBIN: cluster_pb2.Cluster.ROUND_ROBIN,
-    BalancePolicy.RANDOM: cluster_pb2.Cluster.RANDOM,
-    BalancePolicy.SOURCE_HASH: cluster_pb2.Cluster.MAGLEV,
-}
 
 
 def cluster_name(pool: str) -> str:
@@ -33,14 +27,16 @@ def cluster_name(pool: str) -> str:
     return f"pool.{pool}"
 
 
-def build_cluster(pool: BackendPool) -> Any:
-    """The cluster of a pool. Endpoints that are all IP addresses come over EDS; host names are resolved by Envoy."""
+def build_cluster(pool: BackendPool, *, hashed: bool = False) -> Any:
+    """The cluster of a pool. Endpoints that are all IP addresses come over EDS; host names are resolved by Envoy.
+
+    `hashed`: a route to it keeps its sessions by a hash.
+    """
     name = cluster_name(pool.name)
     cluster = cluster_pb2.Cluster(
         name=name,
         connect_timeout=duration(pool.connect_timeout),
-        lb_policy=_BALANCE[pool.balance],
-        circuit_breakers=_circuit_breakers(),
+        circuit_breakers=circuit_breakers(pool.breakers),
         common_lb_config=cluster_pb2.Cluster.CommonLbConfig(
             # only when every endpoint is unhealthy is it better to try them all than to refuse
             healthy_panic_threshold=percent_pb2.Percent(value=1),
@@ -49,6 +45,7 @@ def build_cluster(pool: BackendPool) -> Any:
         ),
         ignore_health_on_host_removal=True,
     )
+    set_balance(cluster, pool, hashed=hashed)
     if _resolved(pool):
         cluster.type = cluster_pb2.Cluster.EDS
         cluster.eds_cluster_config.CopyFrom(cluster_pb2.Cluster.EdsClusterConfig(eds_config=over_ads()))
@@ -57,7 +54,9 @@ def build_cluster(pool: BackendPool) -> Any:
         cluster.respect_dns_ttl = True
         cluster.load_assignment.CopyFrom(_assignment(pool))
     if pool.health_check is not None:
-        cluster.health_checks.append(_health_check(pool.health_check, pool.protocol))
+        cluster.health_checks.append(health_check(pool.health_check, pool.protocol))
+    if pool.outliers is not None:
+        cluster.outlier_detection.CopyFrom(outlier_detection(pool.outliers))
     if pool.protocol in {Protocol.HTTP2, Protocol.GRPC}:
         cluster.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(_http2_options())
     return cluster
@@ -105,46 +104,6 @@ def _is_ip(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _circuit_breakers() -> Any:
-    """No ceilings by default: Envoy's own (1,024 requests, 3 retries at once) are traps that nobody asked for."""
-    thresholds = circuit_breaker_pb2.CircuitBreakers.Thresholds
-    return circuit_breaker_pb2.CircuitBreakers(
-        thresholds=[
-            thresholds(
-                max_connections=wrappers_pb2.UInt32Value(value=_UNLIMITED),
-                max_pending_requests=wrappers_pb2.UInt32Value(value=_UNLIMITED),
-                max_requests=wrappers_pb2.UInt32Value(value=_UNLIMITED),
-                # a fifth of the live requests may be retries, so that retries cannot bury a failing pool
-                retry_budget=thresholds.RetryBudget(
-                    budget_percent=percent_pb2.Percent(value=20),
-                    min_retry_concurrency=wrappers_pb2.UInt32Value(value=100),
-                ),
-            )
-        ]
-    )
-
-
-def _health_check(check: HealthCheck, protocol: Protocol) -> Any:
-    message = health_check_pb2.HealthCheck(
-        timeout=duration(check.timeout),
-        interval=duration(check.interval),
-        # Envoy's default is 60 s until a cluster has had traffic: a canary would be judged by stale health
-        no_traffic_interval=duration(check.interval),
-        no_traffic_healthy_interval=duration(check.interval),
-        interval_jitter_percent=10,
-        unhealthy_threshold=wrappers_pb2.UInt32Value(value=check.unhealthy_threshold),
-        healthy_threshold=wrappers_pb2.UInt32Value(value=check.healthy_threshold),
-    )
-    if check.path:
-        message.http_health_check.path = check.path
-        message.http_health_check.expected_statuses.append(range_pb2.Int64Range(start=200, end=300))
-        if protocol in {Protocol.HTTP2, Protocol.GRPC}:
-            message.http_health_check.codec_client_type = "HTTP2"
-    else:
-        message.tcp_health_check.SetInParent()
-    return message
 
 
 def _http2_options() -> Any:

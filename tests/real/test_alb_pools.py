@@ -1,0 +1,191 @@
+"""Backend pools of one ALB with its real Envoy: what bounds them, what leaves endpoints out, how one is chosen.
+
+Each test has a route, a host (`<route>.test`) and a pool of one name of its own, so that none disturbs another.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from google.protobuf.duration_pb2 import Duration
+
+from marchproxy.contract.pb import module_pb2 as pb
+from marchproxy.contract.pb import types_pb2
+from tests.ports import free_port
+from tests.real.support.alb import Alb, pool, route
+from tests.real.support.backends import serving
+from tests.real.support.load import ask
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+_HEALTHY, _UNHEALTHY = types_pb2.HEALTH_STATUS_HEALTHY, types_pb2.HEALTH_STATUS_UNHEALTHY
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def alb(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Alb]:
+    alb = Alb(tmp_path_factory.mktemp("alb"), {})
+    try:
+        yield await alb.start()
+    finally:
+        await alb.close()
+
+
+async def give(alb: Alb, name: str, *addresses: str, **fields: Any) -> None:
+    """The host `<name>.test` to a pool of that name."""
+    await alb.put(route(name, **{name: 100}), pools=(pool(name, *addresses, **fields),))
+
+
+async def names(alb: Alb, name: str, times: int) -> Counter[str]:
+    """Who answered so many requests; an answer other than 200 counts as its status."""
+    tally = await ask(alb.port, times, host=f"{name}.test")
+    return Counter({body if status == 200 else str(status): n for (status, body), n in tally.answers.items()})
+
+
+async def health(alb: Alb, name: str) -> dict[str, int]:
+    answer = await alb.stub.GetBackends(pb.GetBackendsRequest(names=[name]))
+    return {item.address: item.health_status for item in answer.pools[0].endpoints}
+
+
+async def until(true: Callable[[], Any], seconds: float = 15) -> None:
+    """Wait for a condition, which is asked again and again."""
+    async with asyncio.timeout(seconds):
+        while not await true():
+            await asyncio.sleep(0.05)
+
+
+# --- what a pool is given at once
+
+
+async def test_more_than_the_breakers_allow_is_refused(alb: Alb) -> None:
+    async with serving("small") as (small,):
+        breakers = types_pb2.CircuitBreakers(max_connections=1, max_pending_requests=1)
+        await give(alb, "small", small.address, breakers=breakers)
+        slow = {"host": "small.test", "path": "/slow/2"}
+        async with asyncio.TaskGroup() as group:
+            first = group.create_task(ask(alb.port, 1, **slow))
+
+            async def taken() -> bool:
+                return small.served == 1
+
+            await until(taken)
+            rest = [group.create_task(ask(alb.port, 1, **slow)) for _ in range(4)]
+        assert Counter(first.result().answers) == {(200, "small"): 1}
+        statuses = Counter(status for task in rest for status, _ in task.result().answers)
+        assert statuses == {200: 1, 503: 3}  # one waits, the others are refused
+        assert await names(alb, "small", 3) == {"small": 3}
+
+        async def counted() -> bool:
+            route = (await alb.stub.GetStats(pb.GetStatsRequest())).routes["small"]
+            return (route.total_requests, route.failed_requests) == (8, 3)
+
+        await until(counted)
+
+
+async def test_without_a_budget_nothing_is_retried(alb: Alb) -> None:
+    async with serving("alive") as (alive,):
+        both = (alive.address, f"127.0.0.1:{free_port()}")
+        await give(alb, "budget", *both)
+        assert await names(alb, "budget", 60) == {"alive": 60}
+        await give(alb, "budget", *both, breakers=types_pb2.CircuitBreakers(retry_percent=0))
+        assert set(await names(alb, "budget", 60)) == {"alive", "503"}
+
+
+# --- who is left out
+
+
+@asynccontextmanager
+async def failing() -> AsyncIterator[str]:
+    """The address of a backend that answers 500, whatever it is asked."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while (await reader.readline()).strip():
+            pass
+        writer.write(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    port = free_port()
+    async with await asyncio.start_server(answer, "127.0.0.1", port):
+        yield f"127.0.0.1:{port}"
+
+
+async def test_an_endpoint_that_fails_is_left_out(alb: Alb) -> None:
+    async with serving("good") as (good,), failing() as bad:
+        outliers = types_pb2.OutlierDetection(
+            consecutive_errors=3, interval=Duration(nanos=200_000_000), ejection=Duration(seconds=300)
+        )
+        await give(alb, "outlier", good.address, bad, outliers=outliers)
+
+        async def left_out() -> bool:
+            return await names(alb, "outlier", 20) == {"good": 20}
+
+        await until(left_out)
+
+        async def told() -> bool:
+            return await health(alb, "outlier") == {good.address: _HEALTHY, bad: _UNHEALTHY}
+
+        await until(told)
+
+
+# --- who is chosen
+
+
+async def by_source(port: int, host: str, source: str) -> str:
+    """Who answers a client with this address."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
+    try:
+        writer.write(f"GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n".encode())
+        return (await reader.read()).rpartition(b"\r\n\r\n")[2].decode()
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize("table", [types_pb2.HASH_TABLE_RING, types_pb2.HASH_TABLE_MAGLEV])
+async def test_a_hash_keeps_clients_where_they_are(alb: Alb, table: types_pb2.HashTable) -> None:
+    sources = [f"127.0.0.{number}" for number in range(2, 32)]
+
+    async def chosen() -> dict[str, str]:
+        return {source: await by_source(alb.port, "hash.test", source) for source in sources}
+
+    async with serving("one", "two", "three") as (one, two, three):
+        options = {"balance": types_pb2.BALANCE_POLICY_SOURCE_HASH, "hash_table": table}
+        await give(alb, "hash", one.address, two.address, three.address, **options)
+        first = await chosen()
+        assert set(first.values()) == {"one", "two", "three"}
+        assert await chosen() == first
+        await give(alb, "hash", one.address, two.address, **options)
+        moved = {source for source, name in (await chosen()).items() if name != first[source]}
+        assert moved >= {source for source, name in first.items() if name == "three"}
+        # a ring moves nobody else; Maglev disturbs a few
+        assert len(moved) < len(sources) * 2 / 3
+
+
+async def test_a_new_endpoint_starts_slowly(alb: Alb) -> None:
+    """The first endpoints start slowly, too, and so share evenly; a later one has a tenth of their share at first."""
+    options = {
+        "balance": types_pb2.BALANCE_POLICY_ROUND_ROBIN,
+        "slow_start": Duration(seconds=2),
+    }
+    async with serving("old", "new") as (old, new):
+        await give(alb, "slow", old.address, **options)
+        await asyncio.sleep(2.5)
+        loop = asyncio.get_running_loop()
+        for _ in range(5):
+            began = loop.time()
+            await give(alb, "slow", old.address, new.address, **options)
+            counted = await names(alb, "slow", 100)
+            if loop.time() - began < 0.6:  # a machine that stood still meanwhile shows nothing
+                break
+            await give(alb, "slow", old.address, **options)
+        else:
+            pytest.fail("the machine is too slow")
+        assert counted["new"] < 35
+
+        async def even() -> bool:
+            return abs((await names(alb, "slow", 100))["new"] - 50) < 5
+
+        await until(even)
