@@ -1352,6 +1352,8 @@ class BackendPool(_message.Message):
     DISCOVERY_FIELD_NUMBER: _builtins.int
     SLOW_START_FIELD_NUMBER: _builtins.int
     HASH_TABLE_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
+    TROUBLE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique name; BackendRef.pool refers to it."""
     version: _builtins.str
@@ -1362,6 +1364,8 @@ class BackendPool(_message.Message):
     """What its endpoints speak; UNSPECIFIED counts as HTTP. HTTP2 and GRPC: HTTP/2 with prior knowledge."""
     hash_table: Global___HashTable.ValueType
     """What the hash of SOURCE_HASH, and of sticky routes, is looked up in."""
+    trouble: _builtins.str
+    """What keeps it from working as it should, in words; empty: nothing that is known. Output only."""
     @_builtins.property
     def endpoints(self) -> _containers.RepeatedCompositeFieldContainer[Global___BackendEndpoint]:
         """Where it is."""
@@ -1398,6 +1402,10 @@ class BackendPool(_message.Message):
     def slow_start(self) -> _duration_pb2.Duration:
         """How long a new endpoint takes to come to its full share; unset or 0: it has it at once."""
 
+    @_builtins.property
+    def found(self) -> _containers.RepeatedCompositeFieldContainer[Global___BackendEndpoint]:
+        """The endpoints that host names stand for and that were discovered. Output only."""
+
     def __init__(
         self,
         *,
@@ -1415,10 +1423,12 @@ class BackendPool(_message.Message):
         discovery: Global___Discovery | None = ...,
         slow_start: _duration_pb2.Duration | None = ...,
         hash_table: Global___HashTable.ValueType = ...,
+        found: _abc.Iterable[Global___BackendEndpoint] | None = ...,
+        trouble: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["breakers", b"breakers", "connect_timeout", b"connect_timeout", "discovery", b"discovery", "health_check", b"health_check", "outliers", b"outliers", "slow_start", b"slow_start", "tls", b"tls"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "breakers", b"breakers", "connect_timeout", b"connect_timeout", "discovery", b"discovery", "endpoints", b"endpoints", "hash_table", b"hash_table", "health_check", b"health_check", "metadata", b"metadata", "name", b"name", "outliers", b"outliers", "protocol", b"protocol", "slow_start", b"slow_start", "tls", b"tls", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "breakers", b"breakers", "connect_timeout", b"connect_timeout", "discovery", b"discovery", "endpoints", b"endpoints", "found", b"found", "hash_table", b"hash_table", "health_check", b"health_check", "metadata", b"metadata", "name", b"name", "outliers", b"outliers", "protocol", b"protocol", "slow_start", b"slow_start", "tls", b"tls", "trouble", b"trouble", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
