@@ -24,7 +24,7 @@ def bootstrap(built: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     (routes,) = built["route"]
     for listener in built["listener"]:
         for chain in listener["filter_chains"]:
-            manager = chain["filters"][0]["typed_config"]
+            manager = chain["filters"][-1]["typed_config"]
             del manager["rds"]
             manager["route_config"] = {**routes, "validate_clusters": True}
     return {"static_resources": {"clusters": built.get("cluster", []), "listeners": built["listener"]}}

@@ -1,6 +1,7 @@
 """The golden cases of the ALB: a desired state in each folder, and the resources that Envoy gets for it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from marchproxy.contract.document import decode
 from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.engines.envoy.xds.resource import Resource
 from marchproxy.engines.envoy.xds.snapshot import check
+from marchproxy.modules.alb.credentials import read_credentials
 from marchproxy.modules.alb.resources import Builder, ListenerSpec
 
 HERE = Path(__file__).parent
@@ -26,7 +28,9 @@ def listeners(case: Path) -> list[ListenerSpec]:
 
 def resources(case: Path, specs: list[ListenerSpec]) -> dict[str, list[dict[str, Any]]]:
     """Every resource of a case by kind, as Envoy's own YAML would write it."""
-    snapshot = check(Builder(specs).build(decode((case / "state.yaml").read_bytes())))
+    state = decode((case / "state.yaml").read_bytes())
+    ways = [replace(way, file=str(case / Path(way.file).name)) for way in state.authentication]
+    snapshot = check(Builder(specs).build(state, read_credentials(ways)))
     found = {
         kind.name.lower(): [_plain(resource) for _, resource in sorted(snapshot.of(kind).items())]
         for kind in ResourceType

@@ -18,6 +18,7 @@ from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb import rules
 from marchproxy.modules.alb.counts import ACTIVE, POOLS, WANTED, active, observation
+from marchproxy.modules.alb.credentials import UnreadableCredentials, read_credentials
 from marchproxy.modules.alb.resources import Builder
 from marchproxy.modules.base.engine import EngineHealth
 from marchproxy.modules.base.observation import Observation
@@ -63,14 +64,21 @@ class AlbEngine:
         return self._endpoints
 
     def faults(self, state: DesiredState) -> Iterable[Problem]:
-        """What an ALB cannot do of a sound state."""
-        return rules.faults(state)
+        """What an ALB cannot do of a sound state, its files of credentials included."""
+        yield from rules.faults(state)
+        try:
+            read_credentials(state.authentication)
+        except UnreadableCredentials as error:
+            yield from error.problems
 
     async def apply(self, state: DesiredState) -> None:
         """Program Envoy; returns when it acknowledged everything. Raises Refused with Envoy's own words."""
         try:
-            snapshot = check(self._builder.build(state))
+            credentials = read_credentials(state.authentication)
+            snapshot = check(self._builder.build(state, credentials))
             await self._publisher.publish(snapshot, timeout=_PUBLISH_SECONDS)
+        except UnreadableCredentials as error:
+            raise Refused(RefusalCode.INVALID_ARGUMENT, str(error), error.problems) from error
         except InconsistentSnapshot as error:
             raise Refused(RefusalCode.INVALID_ARGUMENT, f"not consistent: {error}") from error
         except SnapshotRejected as error:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from marchproxy.engines.envoy.xds.kinds import ResourceType
+from marchproxy.model.http import AuthenticationKind
 from marchproxy.model.matching import Request, find_route
 from marchproxy.model.module import HTTP_FAMILY, ModuleType, Protocol
 from marchproxy.model.plan import Verdict
@@ -21,14 +22,37 @@ def faults(state: DesiredState) -> Iterator[Problem]:
         if not _is_ours(route):
             continue
         path = f"routes[{index}]"
-        if not route.backends:
-            yield Problem(f"{path}.backends", "an HTTP route needs a backend pool to send its requests to")
-        if route.sources:
-            yield Problem(f"{path}.sources", "the ALB does not match client networks yet; remove them")
+        if not (route.backends or route.redirect or route.response):
+            yield Problem(
+                f"{path}.backends", "an HTTP route needs a backend pool, or a redirect or response of its own"
+            )
+        yield from _ways_faults(route, state, path)
+    for index, way in enumerate(state.authentication):
+        if way.jwks_url:
+            yield Problem(
+                f"authentication[{index}].jwks_url", "the ALB takes keys from a file only; give one in `file`"
+            )
     for index, pool in enumerate(state.pools):
         if pool.protocol not in _POOL_PROTOCOLS:
             yield Problem(
                 f"pools[{index}].protocol", f"the ALB cannot speak {pool.protocol.value} to a backend"
+            )
+
+
+def _ways_faults(route: Route, state: DesiredState, path: str) -> Iterator[Problem]:
+    """Two ways of a route that one credential could be meant for. Which way judges it must be plain from the request."""
+    known = {way.name: way for way in state.authentication}
+    first: dict[object, str] = {}
+    for number, name in enumerate(route.authentication):
+        way = known.get(name)
+        if way is None or way.kind is AuthenticationKind.JWT:
+            continue
+        key = (way.kind, way.header.lower() if way.kind is AuthenticationKind.API_KEY else "")
+        if first.setdefault(key, name) != name:
+            yield Problem(
+                f"{path}.authentication[{number}]",
+                f'"{name}" and "{first[key]}" are both {way.kind.value}, and a request does not tell which it means; '
+                "put their entries into one file",
             )
 
 

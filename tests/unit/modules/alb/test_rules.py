@@ -85,7 +85,13 @@ def test_another_modules_route_is_not_counted() -> None:
     ("document", "path", "words"),
     [
         (b"routes: [{id: a}]", "routes[0].backends", "needs a backend pool"),
-        (b"routes: [{id: a, backends: [p], sources: [10.0.0.0/8]}]\npools: [{name: p}]", "routes[0].sources", "does not match client networks"),
+        (b"authentication: [{name: a, kind: jwt, issuer: i, jwks_url: 'https://id.test/keys', jwks_pool: p}]\npools: [{name: p}]", "authentication[0].jwks_url", "from a file only"),
+        (
+            (b"routes: [{id: a, backends: [p], authentication: [x, y]}]\npools: [{name: p}]\n"
+            b"authentication: [{name: x, kind: basic, file: /f}, {name: y, kind: basic, file: /f}]"),
+            "routes[0].authentication[1]",
+            "are both basic",
+        ),
         (b"pools: [{name: p, protocol: postgres}]", "pools[0].protocol", "cannot speak postgres"),
     ],
 )  # fmt: skip

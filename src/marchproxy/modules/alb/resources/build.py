@@ -1,6 +1,6 @@
 """Build: a desired state and the ALB's listeners as a draft for Envoy."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from marchproxy.engines.envoy.xds.resource import Resource
 from marchproxy.engines.envoy.xds.snapshot import Draft
@@ -8,6 +8,7 @@ from marchproxy.model.module import HTTP_FAMILY, ModuleType, PoolName
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
+from marchproxy.modules.alb.credentials import Credentials
 from marchproxy.modules.alb.resources.balance import hashed_pools
 from marchproxy.modules.alb.resources.clusters import build_cluster, build_endpoints
 from marchproxy.modules.alb.resources.listener import ListenerSpec, build_listener
@@ -28,10 +29,10 @@ class Builder:
         self._routes = RouteTable()
         self._pools: dict[tuple[int, bool], tuple[BackendPool, tuple[Resource, ...]]] = {}
 
-    def build(self, state: DesiredState) -> Draft:
-        """The draft of a checked state."""
+    def build(self, state: DesiredState, credentials: Mapping[str, Credentials] | None = None) -> Draft:
+        """The draft of a checked state; `credentials` by the name of each of its ways to authenticate."""
         own = own_routes(state.routes)
-        routes = self._routes.build(ROUTE_CONFIGURATION, own, state.rate_limits)
+        routes = self._routes.build(ROUTE_CONFIGURATION, own, state.rate_limits, credentials or {})
         pools = self._pool_resources(state.pools, hashed_pools(own))
         return Draft((*pools, *self._listeners, Resource.of(routes)))
 
