@@ -130,6 +130,8 @@ def _as_request(route: Route, context: Mapping[str, str]) -> Request | None:
         path=match.path.value,
         method=context.get("method") or (match.methods[0] if match.methods else "GET"),
         headers={header.name.lower(): header.value for header in match.headers},
+        query=context.get("query", ""),
+        source=context.get("client", ""),
     )
 
 
@@ -140,6 +142,10 @@ def _words(route: Route) -> str:
         parts.append(f"methods {', '.join(match.methods)}")
     if match.headers:
         parts.append(f"headers {', '.join(header.name for header in match.headers)}")
+    if match.query:
+        parts.append(f"query {', '.join(parameter.name for parameter in match.query)}")
+    if route.sources:
+        parts.append(f"clients of {', '.join(route.sources)}")
     return ", ".join(parts)
 
 

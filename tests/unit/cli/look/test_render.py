@@ -184,6 +184,35 @@ def test_an_explanation_says_why_not():
     assert "goes nowhere" in printed(explanation_text(nowhere))
 
 
+def test_an_explanation_says_what_the_route_does_and_whom_it_turns_away():
+    route = types_pb2.Route(
+        route_id="old",
+        path_pattern="/old",
+        redirect=types_pb2.Redirect(prefix="/new"),
+        deny=["10.0.0.0/8"],
+    )
+    verdict = module_pb2.CanHandleResponse(can_handle=True, reason="it matches")
+    limit = types_pb2.RateLimit(limit_id="l", target="old", requests_per_second=3, per="header:x-user")
+    nlb = nlb_pb2.RouteRequestResponse(routed=True, target_instance_id="alb-1", version="v1")
+    inside = InModule(verdict, route, (), (limit,))
+    somebody = Explanation(Question("http", "h", 80, "/old/x"), nlb, inside)
+    assert somebody.served
+    text = printed(explanation_text(somebody))
+    assert "answers 308: http://h/new/x" in text
+    assert "limit l on old: 3 a second for each header x-user; beyond it: 429" in text
+    denied = Explanation(Question("http", "h", 80, "/old/x", client="10.0.0.1"), nlb, inside)
+    assert not denied.served
+    assert '✗ route "old" denies 10.0.0.1: answered 403' in printed(explanation_text(denied))
+
+
+def test_a_route_of_a_newer_module_is_told_as_far_as_it_can_be_read():
+    verdict = module_pb2.CanHandleResponse(can_handle=True, reason="it matches")
+    route = types_pb2.Route(route_id="r", sticky=types_pb2.Sticky(kind=99))
+    nlb = nlb_pb2.RouteRequestResponse(routed=True, target_instance_id="alb-1")
+    text = printed(explanation_text(Explanation(Question("http", "h", 80), nlb, InModule(verdict, route))))
+    assert "what else it does cannot be told: route.sticky.kind: unknown value 99" in text
+
+
 def test_an_explanation_for_programs_keeps_the_contracts_names():
     data = as_json_data(explanation())
     assert data["served"] is True

@@ -16,6 +16,8 @@ routes:
   - {id: shop, hosts: [shop.example.com], priority: 5, backends: [{pool: blue, weight: 90}, {pool: green, weight: 10}]}
   - {id: form, hosts: [shop.example.com], path: /form, methods: [POST], priority: 5, backends: [blue]}
   - {id: beta, hosts: [shop.example.com], path: /beta, headers: [{name: X-Beta, exact: "1"}], priority: 9, backends: [green]}
+  - {id: second, hosts: [shop.example.com], path: /form, query: [{name: v, exact: "2"}], priority: 6, backends: [blue]}
+  - {id: inside, hosts: [shop.example.com], path: /form, sources: [10.0.0.0/8], priority: 7, backends: [blue]}
   - {id: inference, path: /v1, module: ailb}
 pools:
   - {name: blue, version: v1, endpoints: ["127.0.0.1:81"]}
@@ -49,6 +51,9 @@ def ask(
         ),
         (ask("/form"), {}, "shop", "matches GET"),
         (ask("/form"), {"method": "POST"}, "form", "methods POST matches POST shop.example.com/form"),
+        (ask("/form"), {"query": "a&v=2"}, "second", "query v matches"),
+        (ask("/form"), {"query": "v=2", "client": "10.0.0.1"}, "inside", "clients of 10.0.0.0/8 matches"),
+        (ask("/form"), {"client": "11.0.0.1"}, "shop", "matches GET"),
         (ask("/beta"), {}, "shop", "matches"),
         (ask("/beta", headers={"x-BETA": "1"}), {}, "beta", "headers X-Beta matches"),
         (ask("/x", host="other.example.com"), {}, "", "no route for GET other.example.com/x"),
@@ -78,7 +83,7 @@ def test_an_answer_explains_itself() -> None:
 
 
 def test_another_modules_route_is_not_counted() -> None:
-    assert answer(STATE, Route(RouteId("")), {}).details == {"routes": "3"}
+    assert answer(STATE, Route(RouteId("")), {}).details == {"routes": "5"}
 
 
 @pytest.mark.parametrize(
