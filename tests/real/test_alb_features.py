@@ -83,6 +83,8 @@ def routes() -> Iterator[dict[str, Any]]:
     yield route("cookie", sticky={"kind": "cookie", "name": "session", "ttl": "1h"}, backends=two)
     yield route("header", sticky={"kind": "header", "name": "x-user"}, backends=["many"])
     yield route("header--two", path="/two", sticky={"kind": "header", "name": "x-user"}, backends=two)
+    for name in ("limit-client", "limit-header", "limit-all"):
+        yield route(name)
     yield route("client", sticky={"kind": "source"}, backends=["many"])
 
 
@@ -109,6 +111,12 @@ async def alb(
             {"name": "blue", "endpoints": [addresses["blue-1"], addresses["blue-2"]]},
             {"name": "green", "version": "v2", "endpoints": [addresses["green-1"], addresses["green-2"]]},
             {"name": "many", "endpoints": list(addresses.values())},
+        ],
+        "rate_limits": [
+            {"id": "client", "target": "limit-client", "per": "client", "requests_per_hour": 3},
+            {"id": "header", "target": "limit-header", "per": "header:x-tenant", "requests_per_hour": 3},
+            {"id": "both-all", "target": "limit-all", "requests_per_hour": 5},
+            {"id": "both-each", "target": "limit-all", "per": "header:x-tenant", "requests_per_hour": 3},
         ],
         "authentication": [
             {"name": "people", "kind": "basic", "file": str(here / "users"), "forward_header": "x-user"},
@@ -354,6 +362,32 @@ async def test_files_of_credentials_are_read_again_on_reload(alb: Alb) -> None:
     finally:
         users.write_text(before)
         assert (await alb.stub.Reload(pb.ReloadRequest())).success
+
+
+async def served(alb: Alb, host: str, **options: Any) -> int:
+    """How many of five requests are let through."""
+    answers = [await ask(alb, host, **options) for _ in range(5)]
+    assert {answer.status_code for answer in answers} <= {200, 429}
+    return sum(answer.status_code == 200 for answer in answers)
+
+
+async def test_a_limit_for_each_client(alb: Alb) -> None:
+    for number in range(1, 31):  # more than the 20 that Envoy would remember
+        assert await served(alb, "limit-client", source=f"127.0.2.{number}") == 3
+    forged = {"x-forwarded-for": "127.0.9.9"}
+    assert await served(alb, "limit-client", source="127.0.2.1", headers=forged) == 0
+
+
+async def test_a_limit_for_each_value_of_a_header(alb: Alb) -> None:
+    assert await served(alb, "limit-header", headers={"x-tenant": "a"}) == 3
+    assert await served(alb, "limit-header", headers={"x-tenant": "b"}) == 3
+    assert await served(alb, "limit-header") == 3  # without it all share one
+    assert await served(alb, "limit-header", headers={"x-tenant": "a"}) == 0
+
+
+async def test_a_limit_for_each_beside_one_for_all(alb: Alb) -> None:
+    assert await served(alb, "limit-all", headers={"x-tenant": "a"}) == 3
+    assert await served(alb, "limit-all", headers={"x-tenant": "b"}) == 2
 
 
 async def test_a_session_of_a_cookie_stays_with_its_endpoint(alb: Alb) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from envoy.config.route.v3 import route_pb2 as configuration_pb2
-from google.protobuf import any_pb2
 
 from marchproxy.engines.envoy.matching import virtual_hosts
 from marchproxy.model.limit import EVERYTHING, RateLimit
@@ -24,7 +23,7 @@ class _Built:
     """What a route's messages were made of, and the messages."""
 
     route: Route
-    limit: RateLimit | None
+    limits: tuple[RateLimit, ...]
     ways: tuple[Credentials, ...]
     messages: tuple[Any, ...]
 
@@ -43,41 +42,38 @@ class RouteTable:
         credentials: Mapping[str, Credentials],
     ) -> Any:
         """The route configuration `name`. KeyError: a route names a way to authenticate without credentials."""
-        by_target = {limit.target: limit for limit in limits}
+        by_target: dict[str, tuple[RateLimit, ...]] = {}
+        for limit in limits:
+            by_target[limit.target] = (*by_target.get(limit.target, ()), limit)
         messages = self._messages(routes, by_target, credentials)
         configuration = configuration_pb2.RouteConfiguration(name=name, ignore_port_in_host_matching=True)
         configuration.virtual_hosts.extend(virtual_hosts(routes, messages))
-        if (everything := by_target.get(EVERYTHING)) is not None:
-            _set_all(configuration.typed_per_filter_config, limit_configs(everything, Scope.EVERYTHING))
+        everything = limit_configs(by_target.get(EVERYTHING, ()), Scope.EVERYTHING)
+        for filter_name, config in everything.items():
+            configuration.typed_per_filter_config[filter_name].CopyFrom(config)
         return configuration
 
     def _messages(
         self,
         routes: Iterable[Route],
-        limits: Mapping[str, RateLimit],
+        limits: Mapping[str, tuple[RateLimit, ...]],
         credentials: Mapping[str, Credentials],
     ) -> dict[RouteId, tuple[Any, ...]]:
         kept: dict[RouteId, _Built] = {}
         for route in routes:
-            limit = limits.get(route.route_id)
+            own = limits.get(route.route_id, ())
             ways = tuple([credentials[name] for name in route.authentication])
             built = self._built.get(route.route_id)
             # values are frozen and a change keeps what it does not touch, so identity tells what is new
-            if built is None or built.route is not route or built.limit is not limit or built.ways != ways:
-                built = _Built(route, limit, ways, build_route(route, limit, ways))
+            if built is None or built.route is not route or (built.limits, built.ways) != (own, ways):
+                built = _Built(route, own, ways, build_route(route, own, ways))
             kept[route.route_id] = built
         self._built = kept
         return {route_id: built.messages for route_id, built in kept.items()}
 
 
 def build_route(
-    route: Route, limit: RateLimit | None = None, ways: Sequence[Credentials] = ()
+    route: Route, limits: Iterable[RateLimit] = (), ways: Sequence[Credentials] = ()
 ) -> tuple[Any, ...]:
     """The messages of one route, in the order in which Envoy tries them."""
-    limits = {} if limit is None else limit_configs(limit, Scope.ROUTE)
-    return tuple(parts(route, {**limits, **authentication_config(ways)}))
-
-
-def _set_all(field: Any, configs: Mapping[str, any_pb2.Any]) -> None:
-    for name, config in configs.items():
-        field[name].CopyFrom(config)
+    return tuple(parts(route, {**limit_configs(limits, Scope.ROUTE), **authentication_config(ways)}))
