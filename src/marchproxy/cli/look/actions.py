@@ -19,14 +19,14 @@ def refusal(route: Route, client: str) -> str:
 
 
 def action_lines(route: Route, question: Question) -> Iterator[str]:
-    """The steps, in the order in which they happen."""
+    """The steps, those first that may turn a request away."""
+    if route.cors is not None:
+        yield f"answers scripts of {', '.join(route.cors.origins)} (CORS)"
     yield from _access_lines(route, question.client)
     if route.authentication:
         yield f"asks who it is: {' or '.join(route.authentication)}; otherwise answered 401"
     if route.max_request_bytes:
         yield f"takes {route.max_request_bytes} bytes at most; more is answered 413"
-    if route.cors is not None:
-        yield f"answers scripts of {', '.join(route.cors.origins)} (CORS)"
     yield from _answer_lines(route, question)
     yield from _edit_lines("request", route.request_headers)
     yield from _edit_lines("response", route.response_headers)

@@ -41,7 +41,7 @@ def routes(answer: nlb_pb2.GetRoutingTableResponse) -> Sheet:
             ", ".join(_hosts(entry.route)) or "*",
             entry.route.path_pattern or "/",
             ", ".join(_conditions(entry.route)) or "-",
-            "\n".join(f"{ref.pool} {share(ref, entry.route)} %" for ref in entry.route.backends),
+            "\n".join(_answers(entry.route)),
             ", ".join(entry.route.listeners) or "all",
             entry.target_instance_id or Text("nobody", style="red"),
         )
@@ -154,6 +154,15 @@ def health(status: types_pb2.HealthStatus.ValueType) -> str:
     return _name(types_pb2.HealthStatus.Name(status), "HEALTH_STATUS_").replace("unspecified", "unknown")
 
 
+def _answers(route: types_pb2.Route) -> Iterable[str]:
+    """Who answers for a route: its pools, or the route itself."""
+    if route.HasField("redirect"):
+        yield f"redirect {route.redirect.code}"
+    if route.HasField("response"):
+        yield f"answer {route.response.status}"
+    yield from (f"{ref.pool} {share(ref, route)} %" for ref in route.backends)
+
+
 def share(ref: types_pb2.BackendRef, route: types_pb2.Route) -> int:
     """Percent of the route's traffic; a backend that is alone may leave it out."""
     return 100 if len(route.backends) == 1 and not ref.weight else ref.weight
@@ -226,3 +235,7 @@ def _conditions(route: types_pb2.Route) -> Iterable[str]:
     yield from route.methods
     yield from (f"{name}: {value}" for name, value in sorted(route.headers.items()))
     yield from (match.name for match in route.header_matches)
+    yield from (f"?{match.name}" for match in route.query)
+    yield from (
+        f"from {source}" for source in (route.source_pattern, *route.sources) if source not in {"", "*"}
+    )

@@ -30,10 +30,29 @@ def test_routes_show_shares_and_who_serves_and_leave_markup_alone():
         nlb_pb2.RoutingEntry(
             route=types_pb2.Route(route_id="lonely", backends=[types_pb2.BackendRef(pool="only")])
         ),
+        nlb_pb2.RoutingEntry(
+            route=types_pb2.Route(
+                route_id="moved",
+                redirect=types_pb2.Redirect(code=301),
+                query=[types_pb2.QueryMatch(name="v")],
+                source_pattern="10.0.0.0/8",
+            )
+        ),
+        nlb_pb2.RoutingEntry(route=types_pb2.Route(response=types_pb2.DirectResponse(status=418))),
     ]
     text = printed(sheets.routes(nlb_pb2.GetRoutingTableResponse(entries=entries)).rendered())
-    for words in ("v1 95 %", "v2 5 %", "alb-1", "x-[beta]: [red]yes[/]", "only 100 %", "nobody"):
+    for words in (
+        "v1 95 %",
+        "v2 5 %",
+        "alb-1",
+        "x-[beta]: [red]yes[/]",
+        "only 100 %",
+        "nobody",
+        "redirect 301",
+        "answer 418",
+    ):
         assert words in text
+    assert "?v, from 10.0.0.0/8" in text
 
 
 def test_stats_put_routes_below_their_instance():

@@ -5,9 +5,13 @@ from dataclasses import asdict
 from marchproxy.contract.document.schema.http import AuthenticationDocument, HeaderEditsDocument
 from marchproxy.model.http import Authentication, HeaderEdits
 
+_NO_EDITS = HeaderEdits()
 
-def header_edits(item: HeaderEditsDocument) -> HeaderEdits:
+
+def header_edits(item: HeaderEditsDocument | None) -> HeaderEdits:
     """The edits, in the order of the names: between different headers the order makes no difference."""
+    if item is None:
+        return _NO_EDITS
     return HeaderEdits(
         set=tuple(sorted(item.set.items())),
         add=tuple((name, value) for name, values in sorted(item.add.items()) for value in values),
@@ -15,8 +19,10 @@ def header_edits(item: HeaderEditsDocument) -> HeaderEdits:
     )
 
 
-def header_edits_document(item: HeaderEdits) -> HeaderEditsDocument:
+def header_edits_document(item: HeaderEdits) -> HeaderEditsDocument | None:
     """The document of edits; of a name that is set twice, which is no sound value, the last stands."""
+    if item == _NO_EDITS:
+        return None
     added: dict[str, tuple[str, ...]] = {}
     for name, value in item.add:
         added[name] = (*added.get(name, ()), value)

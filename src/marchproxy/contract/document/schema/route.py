@@ -130,8 +130,8 @@ class RouteDocument(Section):
     idle_timeout: Duration = _ROUTE.idle_timeout
     retry: RetryDocument = RetryDocument()
     rewrite: RewriteDocument | None = None
-    request_headers: HeaderEditsDocument = HeaderEditsDocument()
-    response_headers: HeaderEditsDocument = HeaderEditsDocument()
+    request_headers: HeaderEditsDocument | None = None
+    response_headers: HeaderEditsDocument | None = None
     mirrors: tuple[Annotated[MirrorDocument, short_for("pool")], ...] = ()
     cors: CorsDocument | None = None
     sticky: StickyDocument | None = None
