@@ -8,7 +8,7 @@ from marchproxy.model.matching import Request, find_route
 from marchproxy.model.module import HTTP_FAMILY, ModuleType, Protocol
 from marchproxy.model.plan import Verdict
 from marchproxy.model.problem import Problem
-from marchproxy.model.route import PathKind, PathMatch, Route
+from marchproxy.model.route import HeaderKind, PathKind, PathMatch, Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.resources.build import own_routes
 from marchproxy.modules.alb.resources.clusters import cluster_name
@@ -93,9 +93,9 @@ def blame(
     if kind is ResourceType.ROUTE:
         known = set(before.routes)
         fresh = [(index, route) for index, route in enumerate(after.routes) if route not in known]
-        patterned = [(index, route) for index, route in fresh if route.match.path.kind is PathKind.REGEX]
+        patterned = [(index, route) for index, route in fresh if next(_patterns(route), None)]
         for index, route in patterned or fresh:
-            part = "path" if route.match.path.kind is PathKind.REGEX else "headers"
+            part = next(_patterns(route), "headers")
             problems.append(Problem(f"routes[{index}].{part}", f'route "{route.route_id}": {words}'))
     elif kind in {ResourceType.CLUSTER, ResourceType.ENDPOINT}:
         refused = set(names)
@@ -105,6 +105,19 @@ def blame(
             if cluster_name(pool.name) in refused
         ]
     return problems or [Problem("", f"Envoy refused {kind.name.lower()} {', '.join(names)}: {message}")]
+
+
+def _patterns(route: Route) -> Iterator[str]:
+    """Where a route has regular expressions."""
+    match = route.match
+    if match.path.kind is PathKind.REGEX:
+        yield "path"
+    if route.rewrite is not None and route.rewrite.pattern:
+        yield "rewrite.pattern"
+    for key, conditions in (("headers", match.headers), ("query", match.query)):
+        for number, condition in enumerate(conditions):
+            if condition.kind is HeaderKind.REGEX:
+                yield f"{key}[{number}].regex"
 
 
 def _yes(route: Route, state: DesiredState, reason: str) -> Verdict:

@@ -119,6 +119,9 @@ def with_regex(document: bytes) -> DesiredState:
     [
         (STATE, with_regex(b"routes: [{id: a, path: PATTERN}, {id: b, path: /b}]"), ResourceType.ROUTE, ["routes"], ["routes[0].path"]),
         (DesiredState(), decode(b"routes: [{id: b, path: /b}]"), ResourceType.ROUTE, ["routes"], ["routes[0].headers"]),
+        (DesiredState(), decode(b"pools: [{name: p}]\nroutes: [{id: a, backends: [p]}, {id: b, path: /b, backends: [p], rewrite: {pattern: a, path: b}}]"), ResourceType.ROUTE, ["routes"], ["routes[1].rewrite.pattern"]),
+        (DesiredState(), decode(b"routes: [{id: b, query: [{name: v, exact: a}, {name: w, regex: a}]}]"), ResourceType.ROUTE, ["routes"], ["routes[0].query[1].regex"]),
+        (DesiredState(), decode(b"routes: [{id: b, headers: [{name: v, regex: a}]}]"), ResourceType.ROUTE, ["routes"], ["routes[0].headers[0].regex"]),
         (STATE, STATE, ResourceType.ROUTE, ["routes"], [""]),  # nothing is new, and still there is an answer
         (STATE, STATE, ResourceType.CLUSTER, ["pool.green"], ["pools[1]"]),
         (STATE, STATE, ResourceType.ENDPOINT, ["pool.green", "pool.blue"], ["pools[0]", "pools[1]"]),
