@@ -26,8 +26,9 @@ from marchproxy.model.route import (
 )
 from marchproxy.model.template import template_pattern
 
-#: Where a listener keeps the client's address for the routes that ask for it; set from the connection, by no header.
-CLIENT = "marchproxy.client"
+_FilterState = filter_state_pb2.FilterStateMatcher
+# what a listener keeps of each connection for the routes that ask for it: from the connection, by no header
+_CLIENT, _SOURCE_PORT, _PORT = "marchproxy.client", "marchproxy.source-port", "marchproxy.port"
 
 
 def virtual_hosts(
@@ -65,11 +66,8 @@ def _covering(pattern: str) -> Iterator[str]:
         yield "*"
 
 
-def route_match(match: RouteMatch, sources: Sequence[str] = ()) -> route_pb2.RouteMatch:
-    """What a request must look like, except for its host. `sources`: the client's networks, none: any.
-
-    A listener whose routes have sources keeps `client_address` with each connection.
-    """
+def route_match(match: RouteMatch) -> route_pb2.RouteMatch:
+    """What a request must look like, except for its host."""
     message = route_pb2.RouteMatch(
         headers=[_header(header) for header in match.headers],
         query_parameters=[_parameter(parameter) for parameter in match.query],
@@ -77,29 +75,32 @@ def route_match(match: RouteMatch, sources: Sequence[str] = ()) -> route_pb2.Rou
     if match.methods:
         methods = "|".join(re.escape(method) for method in match.methods)
         message.headers.add(name=":method", string_match=_regex_string(methods))
-    if sources:
-        message.filter_state.append(_from(sources))
     _set_path(message, match.path)
     return message
 
 
-def client_address() -> value_pb2.FilterStateValue:
-    """What a connection keeps for routes with sources: its client, as PROXY protocol told or the kernel does."""
-    return value_pb2.FilterStateValue(
-        object_key=CLIENT,
-        factory_key="envoy.network.ip",
-        format_string=inline("%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
-    )
+def connection_match(route: Route) -> Iterator[filter_state_pb2.FilterStateMatcher]:
+    """What the connection of a request must be, for a listener that keeps `connection_values`."""
+    if route.sources:
+        matcher = _FilterState(key=_CLIENT)
+        for network in map(cidr, route.sources):
+            matcher.address_match.ranges.append(
+                cidr_pb2.CidrRange(address_prefix=network.address_prefix, prefix_len=network.prefix_len)
+            )
+        yield matcher
+    for key, port in ((_SOURCE_PORT, route.source_port), (_PORT, route.destination_port)):
+        if port:
+            yield _FilterState(key=key, string_match=string_pb2.StringMatcher(exact=str(port)))
 
 
-def _from(sources: Sequence[str]) -> filter_state_pb2.FilterStateMatcher:
-    matcher = filter_state_pb2.FilterStateMatcher(key=CLIENT)
-    for source in sources:
-        network = cidr(source)
-        matcher.address_match.ranges.append(
-            cidr_pb2.CidrRange(address_prefix=network.address_prefix, prefix_len=network.prefix_len)
-        )
-    return matcher
+def connection_values() -> Iterator[value_pb2.FilterStateValue]:
+    """What a connection keeps: its client and both ports, as PROXY protocol told them or else the kernel does."""
+    for key, factory, text in (
+        (_CLIENT, "envoy.network.ip", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
+        (_SOURCE_PORT, "envoy.string", "%DOWNSTREAM_REMOTE_PORT%"),
+        (_PORT, "envoy.string", "%DOWNSTREAM_LOCAL_PORT%"),
+    ):
+        yield value_pb2.FilterStateValue(object_key=key, factory_key=factory, format_string=inline(text))
 
 
 def _set_path(message: route_pb2.RouteMatch, path: PathMatch) -> None:

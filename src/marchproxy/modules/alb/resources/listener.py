@@ -12,7 +12,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2
 from google.protobuf import wrappers_pb2
 
-from marchproxy.engines.envoy.matching import client_address
+from marchproxy.engines.envoy.matching import connection_values
 from marchproxy.engines.envoy.messages import cidr, duration, over_ads, pack, socket_address
 from marchproxy.modules.alb.resources.filters import http_filters
 
@@ -39,8 +39,8 @@ def build_listener(spec: ListenerSpec, route_configuration: str, *, shared_port:
     chain = listener_components_pb2.FilterChain(
         filters=[
             listener_components_pb2.Filter(
-                name="marchproxy.client",
-                typed_config=pack(set_filter_state_pb2.Config(on_new_connection=[client_address()])),
+                name="marchproxy.connection",
+                typed_config=pack(set_filter_state_pb2.Config(on_new_connection=connection_values())),
             ),
             listener_components_pb2.Filter(
                 name="envoy.filters.network.http_connection_manager",

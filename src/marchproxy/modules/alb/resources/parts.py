@@ -13,7 +13,7 @@ from envoy.config.route.v3 import route_components_pb2 as route_pb2
 from envoy.type.v3 import range_pb2
 from google.protobuf import any_pb2
 
-from marchproxy.engines.envoy.matching import route_match
+from marchproxy.engines.envoy.matching import connection_match, route_match
 from marchproxy.model.http import Cors, DirectResponse, StickyKind
 from marchproxy.model.route import HeaderKind, HeaderMatch, Route, RouteMatch
 from marchproxy.modules.alb.resources.actions import respond, set_action
@@ -27,9 +27,8 @@ _LONGEST = 2**63 - 1
 
 def parts(route: Route, filters: dict[str, any_pb2.Any]) -> Iterator[Any]:
     """The messages of a route, in order; `filters` are those that it turns on beside its own."""
-    message = route_pb2.Route(
-        name=route.route_id, stat_prefix=route.route_id, match=route_match(route.match, route.sources)
-    )
+    message = route_pb2.Route(name=route.route_id, stat_prefix=route.route_id, match=route_match(route.match))
+    message.match.filter_state.extend(connection_match(route))
     edit_headers(message, route.request_headers, route.response_headers)
     set_action(message, route)
     _turn_on(message, {**route_filters(route), **filters})
@@ -98,7 +97,8 @@ def _preflight(message: Any, route: Route, cors: Cors) -> Any:
         ),
     )
     question = _copy(message)
-    question.match.CopyFrom(route_match(asking, route.sources))
+    question.match.CopyFrom(route_match(asking))
+    question.match.filter_state.extend(connection_match(route))
     return question
 
 
