@@ -114,10 +114,12 @@ def _patterns(route: Route) -> Iterator[str]:
         yield "path"
     if route.rewrite is not None and route.rewrite.pattern:
         yield "rewrite.pattern"
-    for key, conditions in (("headers", match.headers), ("query", match.query)):
-        for number, condition in enumerate(conditions):
-            if condition.kind is HeaderKind.REGEX:
-                yield f"{key}[{number}].regex"
+    kinds = {
+        "headers": [condition.kind for condition in match.headers],
+        "query": [condition.kind for condition in match.query],
+    }
+    for key, found in kinds.items():
+        yield from (f"{key}[{number}].regex" for number, kind in enumerate(found) if kind is HeaderKind.REGEX)
 
 
 def _yes(route: Route, state: DesiredState, reason: str) -> Verdict:
