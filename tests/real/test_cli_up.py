@@ -125,9 +125,10 @@ async def test_a_day_in_the_life(tmp_path):
         up.edit("path: /  ", "pth: /  ")
         process.send(signal.SIGHUP)
         await up.says('routes[0].pth: unknown key; did you mean "path"?')
-        up.edit("pth: /  ", "sources: [10.0.0.0/8]  ")
+        up.edit("pth: /  ", "path: /  ")
+        up.edit("version: v2\n    endpoints", "protocol: postgres\n    endpoints")
         process.send(signal.SIGHUP)
-        await up.says("alb-1: routes[0].sources")
+        await up.says("alb-1: pools[1].protocol")
         assert await up.serves()
 
         # what dies is back, with the file that is in force, not with the bad one
