@@ -4,11 +4,14 @@ Each test has a route, a host (`<route>.test`) and a pool of one name of its own
 """
 
 import asyncio
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
@@ -17,7 +20,8 @@ from marchproxy.contract.pb import module_pb2 as pb
 from marchproxy.contract.pb import types_pb2
 from tests.ports import free_port
 from tests.real.support.alb import Alb, pool, route
-from tests.real.support.backends import serving
+from tests.real.support.backends import Backend, serving
+from tests.real.support.certificates import make_certificate
 from tests.real.support.load import ask
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -189,3 +193,144 @@ async def test_a_new_endpoint_starts_slowly(alb: Alb) -> None:
             return abs((await names(alb, "slow", 100))["new"] - 50) < 5
 
         await until(even)
+
+
+# --- TLS to the endpoints
+
+
+class TlsBackend(Backend):
+    """A backend with TLS; with `client_ca` it wants a certificate from its clients, too."""
+
+    def __init__(self, name: str, certificate: Path, client_ca: Path | None = None) -> None:
+        super().__init__(name)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+        if client_ca is not None:
+            self.context.load_verify_locations(client_ca)
+            self.context.verify_mode = ssl.CERT_REQUIRED
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.context)
+
+
+@asynccontextmanager
+async def serving_tls(
+    name: str, certificate: Path, client_ca: Path | None = None
+) -> AsyncIterator[TlsBackend]:
+    backend = TlsBackend(name, certificate, client_ca)
+    await backend.start()
+    try:
+        yield backend
+    finally:
+        await backend.stop()
+
+
+async def told(alb: Alb, name: str, words: str) -> None:
+    """Wait until the pool, and the health of the module, say this."""
+
+    async def said() -> bool:
+        (found,) = (await alb.stub.GetBackends(pb.GetBackendsRequest(names=[name]))).pools
+        deep = await alb.stub.HealthCheck(pb.HealthCheckRequest(deep_check=True))
+        return words in found.trouble and words in deep.checks[f"pool:{name}"] and words in deep.message
+
+    await until(said)
+
+
+async def untold(alb: Alb, name: str) -> None:
+    """Wait until the pool has no trouble any more."""
+
+    async def silent() -> bool:
+        (found,) = (await alb.stub.GetBackends(pb.GetBackendsRequest(names=[name]))).pools
+        return not found.trouble
+
+    await until(silent)
+
+
+async def test_who_signed_is_verified_and_files_are_read_again_on_reload(alb: Alb, tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path, "shop.internal")
+    other, ca = make_certificate(tmp_path, "other.internal"), tmp_path / "ca.pem"
+    ca.write_bytes(other.read_bytes())
+    async with serving_tls("secret", certificate) as secret:
+        tls = {"ca": str(ca), "server_name": "shop.internal"}
+        alb.write({
+            "routes": [{"id": "signed", "hosts": ["signed.test"], "backends": ["signed"]}],
+            "pools": [{"name": "signed", "endpoints": [secret.address], "tls": tls}],
+        })  # fmt: skip
+        assert (await alb.stub.Reload(pb.ReloadRequest())).success
+        assert await names(alb, "signed", 3) == {"503": 3}
+        await told(alb, "signed", "not signed")
+        ca.write_bytes(certificate.read_bytes())
+        assert (await alb.stub.Reload(pb.ReloadRequest())).success
+        assert await names(alb, "signed", 3) == {"secret": 3}
+        await untold(alb, "signed")
+        ca.write_text("half writ")
+        assert (await alb.stub.Reload(pb.ReloadRequest())).success
+        assert await names(alb, "signed", 3) == {"secret": 3}
+        await told(alb, "signed", "holds no certificate")
+        ca.write_bytes(certificate.read_bytes())
+        assert (await alb.stub.Reload(pb.ReloadRequest())).success
+        await untold(alb, "signed")
+
+
+async def test_the_name_is_verified(alb: Alb, tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path, "shop.internal")
+    async with serving_tls("secret", certificate) as secret:
+        tls = types_pb2.UpstreamTls(ca=str(certificate), server_name="bank.internal")
+        await give(alb, "named", secret.address, tls=tls)
+        assert await names(alb, "named", 2) == {"503": 2}
+        await told(alb, "named", "does not bear the name")
+        await give(alb, "named", secret.address, tls=types_pb2.UpstreamTls(insecure=True))
+        assert await names(alb, "named", 2) == {"secret": 2}
+        # without a name of its own: the host's, which the endpoint is listed by
+        local = make_certificate(tmp_path, "localhost")
+        async with serving_tls("local", local) as backend:
+            tls = types_pb2.UpstreamTls(ca=str(local))
+            await give(alb, "named", f"localhost:{backend.port}", tls=tls, version="v2")
+            assert await names(alb, "named", 2) == {"local": 2}
+            tls = types_pb2.UpstreamTls(ca=str(certificate), server_name="shop.internal")
+            await give(alb, "named", f"localhost:{secret.port}", tls=tls)
+            assert await names(alb, "named", 2) == {"secret": 2}
+
+
+async def test_our_own_certificate_is_shown(alb: Alb, tmp_path: Path) -> None:
+    certificate, ours = make_certificate(tmp_path, "shop.internal"), make_certificate(tmp_path, "proxy")
+    async with serving_tls("closed", certificate, client_ca=ours) as closed:
+        tls = types_pb2.UpstreamTls(ca=str(certificate), server_name="shop.internal")
+        await give(alb, "mutual", closed.address, tls=tls)
+        assert await names(alb, "mutual", 2) == {"503": 2}
+        tls.certificate, tls.key = str(ours), str(ours.with_suffix(".key"))
+        await give(alb, "mutual", closed.address, tls=tls)
+        assert await names(alb, "mutual", 2) == {"closed": 2}
+
+
+async def test_http2_is_chosen_by_alpn(alb: Alb, tmp_path: Path) -> None:
+    async def echo(request: bytes, context: Any) -> bytes:
+        return request
+
+    certificate = make_certificate(tmp_path, "rpc.internal")
+    server = grpc.aio.server()
+    handler = {"Once": grpc.unary_unary_rpc_method_handler(echo)}
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("echo.Echo", handler)])
+    pair = (certificate.with_suffix(".key").read_bytes(), certificate.read_bytes())
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+    await server.start()
+    try:
+        tls = types_pb2.UpstreamTls(ca=str(certificate), server_name="rpc.internal")
+        await give(alb, "alpn", f"127.0.0.1:{port}", tls=tls)
+        options = [("grpc.default_authority", "alpn.test")]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{alb.port}", options=options) as channel:
+            assert await channel.unary_unary("/echo.Echo/Once")(b"hello", timeout=10) == b"hello"
+    finally:
+        await server.stop(0)
+
+
+async def test_files_that_are_of_no_use_are_refused(alb: Alb, tmp_path: Path) -> None:
+    tls = types_pb2.UpstreamTls(ca=str(tmp_path / "none.pem"), server_name="shop.internal")
+    answer = await alb.stub.UpdateBackends(
+        pb.UpdateBackendsRequest(pools=[pool("none", "127.0.0.1:80", tls=tls)])
+    )
+    assert not answer.success
+    assert [told.partition(":")[0] for told in answer.validation_errors] == ["pools[0].tls.ca"]
+    nameless = pool("none", "127.0.0.1:80", tls=types_pb2.UpstreamTls())
+    answer = await alb.stub.UpdateBackends(pb.UpdateBackendsRequest(pools=[nameless]))
+    assert "no host name to verify" in answer.error.message

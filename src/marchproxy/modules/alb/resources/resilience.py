@@ -51,8 +51,11 @@ def outlier_detection(outliers: OutlierDetection) -> outlier_detection_pb2.Outli
     )
 
 
-def health_check(check: HealthCheck, protocol: Protocol) -> health_check_pb2.HealthCheck:
-    """GET of a path, or a TCP connection where there is none."""
+def health_check(
+    check: HealthCheck, protocol: Protocol, *, tls: bool = False
+) -> health_check_pb2.HealthCheck:
+    """GET of a path, or a TCP (or TLS) connection where there is none."""
+    over_http2 = protocol in {Protocol.HTTP2, Protocol.GRPC}
     message = health_check_pb2.HealthCheck(
         timeout=duration(check.timeout),
         interval=duration(check.interval),
@@ -66,8 +69,10 @@ def health_check(check: HealthCheck, protocol: Protocol) -> health_check_pb2.Hea
     if check.path:
         message.http_health_check.path = check.path
         message.http_health_check.expected_statuses.append(range_pb2.Int64Range(start=200, end=300))
-        if protocol in {Protocol.HTTP2, Protocol.GRPC}:
+        if over_http2:
             message.http_health_check.codec_client_type = "HTTP2"
+        if tls:  # the check speaks one protocol, whatever an endpoint would choose
+            message.tls_options.alpn_protocols.append("h2" if over_http2 else "http/1.1")
     else:
         message.tcp_health_check.SetInParent()
     return message
