@@ -16,8 +16,10 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+import websockets
 
 from marchproxy.contract.pb import module_pb2 as pb
+from tests.ports import free_port
 from tests.real.support.alb import Alb
 from tests.real.support.backends import Backend, serving
 
@@ -76,6 +78,7 @@ def routes() -> Iterator[dict[str, Any]]:
     }
     yield route("cors", methods=["PUT"], headers=[{"name": "x-tenant", "present": True}], cors=cors)
     yield route("size", max_request_bytes=1000)
+    yield route("size--chat", path="/chat", max_request_bytes=1000, backends=["chat"])
     yield route("press", compression=True)
     yield route("upgrade", upgrades=[])
     yield route("allow", allow=["127.0.0.0/30"], deny=["127.0.0.2"])
@@ -99,9 +102,14 @@ async def backends() -> AsyncIterator[Mapping[str, Backend]]:
         yield dict(zip(names, found, strict=True))
 
 
+@pytest.fixture(scope="module")
+def chat_port() -> int:
+    return free_port()
+
+
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def alb(
-    tmp_path_factory: pytest.TempPathFactory, backends: Mapping[str, Backend]
+    tmp_path_factory: pytest.TempPathFactory, backends: Mapping[str, Backend], chat_port: int
 ) -> AsyncIterator[Alb]:
     here = tmp_path_factory.mktemp("features")
     (here / "users").write_text(f"# people\nbob:{{SHA}}{PASSWORD}\n")
@@ -115,6 +123,7 @@ async def alb(
             {"name": "blue", "endpoints": [addresses["blue-1"], addresses["blue-2"]]},
             {"name": "green", "version": "v2", "endpoints": [addresses["green-1"], addresses["green-2"]]},
             {"name": "many", "endpoints": list(addresses.values())},
+            {"name": "chat", "endpoints": [f"127.0.0.1:{chat_port}"]},
         ],
         "rate_limits": [
             {"id": "client", "target": "limit-client", "per": "client", "requests_per_hour": 3},
@@ -293,6 +302,18 @@ async def test_request_sizes_that_are_told(alb: Alb, size: int, status: int) -> 
 @pytest.mark.parametrize(("size", "status"), [(1000, 200), (1100, 413)])
 async def test_request_sizes_that_are_not_told(alb: Alb, size: int, status: int) -> None:
     assert (await ask(alb, "size", "/upload", "POST", content=_chunks(size))).status_code == status
+
+
+async def test_a_websocket_is_no_request_body(alb: Alb, chat_port: int) -> None:
+    async def echo(connection: websockets.ServerConnection) -> None:
+        async for message in connection:
+            await connection.send(message)
+
+    async with websockets.serve(echo, "127.0.0.1", chat_port):
+        where = f"ws://size.test:{alb.port}/chat"
+        async with websockets.connect(where, host="127.0.0.1", port=alb.port, proxy=None) as client:
+            await client.send("x" * 5000)
+            assert await client.recv() == "x" * 5000
 
 
 async def test_compression(alb: Alb) -> None:
