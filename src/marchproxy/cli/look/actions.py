@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from marchproxy.cli.look.question import Question
+from marchproxy.cli.look.question import PORTS, Question
 from marchproxy.model.http import HeaderEdits, Redirect, Rewrite, Sticky, StickyKind
 from marchproxy.model.network import is_among
 from marchproxy.model.rewriting import rewritten_path
@@ -67,7 +67,9 @@ def _elsewhere(redirect: Redirect, route: Route, question: Question) -> str:
         path = rewritten_path(Rewrite(path=redirect.prefix), route.match.path, question.path)
     query = f"?{question.query}" if question.query and not redirect.strip_query else ""
     host = redirect.host or question.host
-    port = f":{redirect.port}" if redirect.port else ""
+    # a port that was asked for stays with the host that was asked for
+    kept = 0 if redirect.host or question.port == PORTS.get(question.scheme) else question.port
+    port = f":{redirect.port or kept}" if redirect.port or kept else ""
     return f"{redirect.scheme or question.scheme}://{host}{port}{path}{query}"
 
 

@@ -1,5 +1,6 @@
 """`marchproxy explain`: which listener, route, module, instance and pool a request goes to, and why."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -193,9 +194,15 @@ async def _inside(client: Client, address: str, verdict: module_pb2.CanHandleRes
     if not routes:
         return InModule(verdict)
     route = routes[0]
-    named = module_pb2.GetBackendsRequest(names=[ref.pool for ref in route.backends])
-    pools = (await client.module(address, lambda stub, left: stub.GetBackends(named, timeout=left))).pools
+    pools = await _pools(client, address, route)
     everything = module_pb2.GetRateLimitsRequest()
     answer = await client.module(address, lambda stub, left: stub.GetRateLimits(everything, timeout=left))
     limits = [item for item in answer.limits if item.enabled and item.target in {route_id, "*"}]
     return InModule(verdict, route, tuple(pools), tuple(limits))
+
+
+async def _pools(client: Client, address: str, route: types_pb2.Route) -> Sequence[types_pb2.BackendPool]:
+    named = module_pb2.GetBackendsRequest(names=[ref.pool for ref in route.backends])
+    if not named.names:  # no name would ask for all of them
+        return ()
+    return (await client.module(address, lambda stub, left: stub.GetBackends(named, timeout=left))).pools

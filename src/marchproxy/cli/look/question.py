@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 
-_PORTS = {"http": 80, "https": 443}
+#: Where a URL leads that names no port.
+PORTS = {"http": 80, "https": 443}
 _REQUESTS = {"http": types_pb2.PROTOCOL_HTTP, "https": types_pb2.PROTOCOL_HTTPS}
 # what a connection carries; of tcp that is not known, so the listener's protocol decides
 _CONNECTIONS = {
@@ -112,7 +113,7 @@ def read_question(
     if parts.scheme not in {*_REQUESTS, *_CONNECTIONS} or not parts.hostname:
         others = ", ".join(f"{scheme}://…" for scheme in _CONNECTIONS if scheme != "tcp")
         raise NotAQuestion(f"{url}: write http://host:port/path, https://…, tcp://host:port, or {others}")
-    port = port or _PORTS.get(parts.scheme, 0)
+    port = port or PORTS.get(parts.scheme, 0)
     if not port:
         raise NotAQuestion(f"{url}: which port? write {parts.scheme}://{parts.hostname}:PORT")
     fields = _read_headers(headers)

@@ -163,9 +163,17 @@ def _find_route(
     if route is None:
         trace.say(f"no route of the table ({len(here)} apply here) matches {asked}: the module decides")
         return None
-    backends = ", ".join(f"{backend.pool} {backend.weight} %" for backend in route.backends) or "none"
-    trace.say(f'route "{route.route_id}" (priority {route.priority}) matches {asked}; its pools: {backends}')
+    trace.say(f'route "{route.route_id}" (priority {route.priority}) matches {asked}; {_answers(route)}')
     return route
+
+
+def _answers(route: Route) -> str:
+    if route.redirect is not None:
+        return "it redirects"
+    if route.response is not None:
+        return "it answers by itself"
+    backends = ", ".join(f"{backend.pool} {backend.weight} %" for backend in route.backends) or "none"
+    return f"its pools: {backends}"
 
 
 def _pick_version(plan: ListenerPlan, draw: Draw, trace: _Trace) -> VersionTargets:

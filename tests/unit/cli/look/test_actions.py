@@ -53,6 +53,19 @@ def test_what_a_route_does(text, lines):
 
 
 @pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("{path: /x}", "answers 308: http://shop.example:8000/x"),
+        ("{scheme: https, port: 8443}", "answers 308: https://shop.example:8443/api"),
+        ("{host: b.example}", "answers 308: http://b.example/api"),
+    ],
+)
+def test_a_port_stays_with_its_host(text, line):
+    question = Question("http", "shop.example", 8000, "/api")
+    assert list(action_lines(route(f"redirect: {text}"), question)) == [line]
+
+
+@pytest.mark.parametrize(
     ("client", "reason"),
     [
         ("", ""),
