@@ -102,7 +102,9 @@ def check_networks(networks: Sequence[str], path: str) -> Iterator[Problem]:
 
 def check_file(file: str, path: str) -> Iterator[Problem]:
     """Faults of the path of a file on the host of whoever reads it."""
-    if not file.startswith("/") or "\0" in file:
+    if not file:
+        yield Problem(path, "is needed: the absolute path of a file")
+    elif not file.startswith("/") or "\0" in file:
         yield Problem(path, f'"{file}" is not the absolute path of a file')
 
 

@@ -29,7 +29,7 @@ def test_sound_ways():
     ("way", "paths", "message"),
     [
         (replace(BASIC, name="a b"), ["name"], "is not a name"),
-        (replace(BASIC, file=""), ["file"], '"" is not the absolute path of a file'),
+        (replace(BASIC, file=""), ["file"], "is needed: the absolute path of a file"),
         (replace(KEYS, file="keys"), ["file"], '"keys" is not the absolute path'),
         (replace(BASIC, header="x-key", issuer="i", audiences=("a",)), ["header", "issuer", "audiences"], "is for jwt, not for basic"),
         (replace(KEYS, header="a b"), ["header"], "is not a header name"),
