@@ -22,16 +22,23 @@ from tests.ports import free_port
 from tests.real.support.alb import Alb, pool, route
 from tests.real.support.backends import Backend, serving
 from tests.real.support.certificates import make_certificate
-from tests.real.support.load import ask
+from tests.real.support.dns import Records, serving_dns
+from tests.real.support.load import ask, load
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 _HEALTHY, _UNHEALTHY = types_pb2.HEALTH_STATUS_HEALTHY, types_pb2.HEALTH_STATUS_UNHEALTHY
 
 
+@pytest.fixture(scope="module")
+def dns_port() -> int:
+    """Where the ALB looks names up; a test that needs answers gives them there."""
+    return free_port()
+
+
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def alb(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Alb]:
-    alb = Alb(tmp_path_factory.mktemp("alb"), {})
+async def alb(tmp_path_factory: pytest.TempPathFactory, dns_port: int) -> AsyncIterator[Alb]:
+    alb = Alb(tmp_path_factory.mktemp("alb"), {}, resolvers=[f"127.0.0.1:{dns_port}"])
     try:
         yield await alb.start()
     finally:
@@ -334,3 +341,103 @@ async def test_files_that_are_of_no_use_are_refused(alb: Alb, tmp_path: Path) ->
     nameless = pool("none", "127.0.0.1:80", tls=types_pb2.UpstreamTls())
     answer = await alb.stub.UpdateBackends(pb.UpdateBackendsRequest(pools=[nameless]))
     assert "no host name to verify" in answer.error.message
+
+
+# --- discovery
+
+
+def seeking(**how: str) -> types_pb2.Discovery:
+    return types_pb2.Discovery(interval=Duration(nanos=200_000_000), **how)
+
+
+async def answered_by(alb: Alb, name: str, wanted: set[str]) -> None:
+    """Wait until these and no others answer."""
+
+    async def so() -> bool:
+        return set(await names(alb, name, 30)) == wanted
+
+    await until(so)
+
+
+async def test_endpoints_in_a_file(alb: Alb, tmp_path: Path) -> None:
+    async with serving("one", "two", "listed") as (one, two, listed):
+        file = tmp_path / "endpoints.yaml"
+        file.write_text(f"- {one.address}\n")
+        await give(alb, "file", listed.address, discovery=seeking(file=str(file)))
+        await answered_by(alb, "file", {"listed", "one"})  # at once: the first look is part of the change
+        async with load(alb.port, host="file.test", connections=2) as tally:
+            file.write_text(f"- {{address: '{two.address}', weight: 3}}\n- {one.address}\n")
+            await answered_by(alb, "file", {"listed", "one", "two"})
+            file.write_text("- 127.0.0.1:80\n- {addr")
+            await told(alb, "file", "neither JSON nor YAML")
+            assert set(await names(alb, "file", 30)) == {"listed", "one", "two"}
+            (found,) = (await alb.stub.GetBackends(pb.GetBackendsRequest(names=["file"]))).pools
+            assert {item.address for item in found.found} == {one.address, two.address}
+            assert [item.address for item in found.endpoints] == [listed.address]
+            file.write_text("[]")
+            await answered_by(alb, "file", {"listed"})
+            await untold(alb, "file")
+        assert tally.bad() == []
+
+
+async def test_endpoints_by_srv_records(alb: Alb, dns_port: int) -> None:
+    async with serving("one", "two", "spare") as (one, two, spare):
+        service, host = "_http._tcp.shop.internal", "a.shop.internal"
+        records: Records = {
+            (service, "SRV"): [f"10 1 {one.port} {host}.", f"20 1 {spare.port} {host}."],
+            (host, "A"): ["127.0.0.1"],
+        }
+        async with serving_dns(dns_port, records):
+            await give(alb, "srv", discovery=seeking(srv=service))
+            await answered_by(alb, "srv", {"one"})  # the spare one is of a later priority
+            async with load(alb.port, host="srv.test", connections=2) as tally:
+                records[service, "SRV"] = [f"10 1 {one.port} {host}.", f"10 1 {two.port} {host}."]
+                await answered_by(alb, "srv", {"one", "two"})
+                del records[service, "SRV"]
+                await told(alb, "srv", service)
+                assert set(await names(alb, "srv", 30)) == {"one", "two"}
+                records[service, "SRV"] = [f"0 0 {two.port} {host}.", "0 0 1 gone.internal."]
+                await answered_by(alb, "srv", {"two"})
+                await told(alb, "srv", "gone.internal")
+                records[service, "SRV"] = [f"0 0 {two.port} {host}."]
+                await untold(alb, "srv")
+            assert tally.bad() == []
+
+
+async def test_endpoints_by_name(alb: Alb, dns_port: int) -> None:
+    """All addresses of a name; the health of an endpoint that is a name is that of the best of them."""
+    port = free_port()
+    name = f"www.shop.internal:{port}"
+    records: Records = {("www.shop.internal", "A"): ["127.0.0.1"]}
+    async with serving_dns(dns_port, records), serving("here") as (here,):
+        here_too = Backend("there", port=port)
+        await here_too.start()
+        try:
+            await give(alb, "dns", discovery=seeking(dns=name))
+            await answered_by(alb, "dns", {"there"})
+            records["www.shop.internal", "A"] = ["127.0.0.1", "127.0.0.9"]
+
+            async def both() -> bool:
+                (found,) = (await alb.stub.GetBackends(pb.GetBackendsRequest(names=["dns"]))).pools
+                return {item.address for item in found.found} == {f"127.0.0.1:{port}", f"127.0.0.9:{port}"}
+
+            await until(both)
+            await give(alb, "listed", name, here.address)
+            await answered_by(alb, "listed", {"there", "here"})
+
+            async def seen() -> bool:
+                return (await health(alb, "listed")) == {name: _HEALTHY, here.address: _HEALTHY}
+
+            await until(seen)
+        finally:
+            await here_too.stop()
+
+
+async def test_a_source_that_does_not_answer_holds_nothing_up(alb: Alb) -> None:
+    """Nobody answers at the DNS server now; the pool is there with what it lists."""
+    async with serving("listed") as (listed,):
+        await give(alb, "silent", listed.address, discovery=seeking(srv="_http._tcp.silent.internal"))
+        assert await names(alb, "silent", 3) == {"listed": 3}
+        await told(alb, "silent", "_http._tcp.silent.internal")
+        await give(alb, "silent", listed.address)
+        await untold(alb, "silent")
