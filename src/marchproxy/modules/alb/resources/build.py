@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from marchproxy.engines.envoy.xds.resource import Resource
 from marchproxy.engines.envoy.xds.snapshot import Draft
 from marchproxy.kit.settings import HostPort
-from marchproxy.model.module import HTTP_FAMILY, ModuleType
+from marchproxy.model.module import HTTP_FAMILY, ModuleType, Protocol
 from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.credentials import Credentials
@@ -28,7 +28,7 @@ class Builder:
             Resource.of(build_listener(listener, ROUTE_CONFIGURATION, shared_port=workers > 1))
             for listener in listeners
         )
-        self._routes = RouteTable()
+        self._routes = RouteTable(ROUTE_CONFIGURATION)
         self._pools = PoolTable(resolvers)
 
     def build(
@@ -42,7 +42,8 @@ class Builder:
         Raises KeyError for a way or a pool with TLS of which nothing was read.
         """
         own = own_routes(state.routes)
-        routes = self._routes.build(ROUTE_CONFIGURATION, own, state.rate_limits, credentials or {})
+        grpc_pools = frozenset(pool.name for pool in state.pools if pool.protocol is Protocol.GRPC)
+        routes = self._routes.build(own, state.rate_limits, credentials or {}, grpc_pools)
         pools = self._pools.build(state.pools, hashed_pools(own), findings)
         return Draft((*pools, *self._listeners, Resource.of(routes)))
 

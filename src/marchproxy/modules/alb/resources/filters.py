@@ -10,6 +10,7 @@ from typing import Any
 
 from envoy.config.core.v3 import base_pb2, extension_pb2
 from envoy.config.rbac.v3 import rbac_pb2 as rules_pb2
+from envoy.config.route.v3 import route_components_pb2 as route_pb2
 from envoy.extensions.compression.brotli.compressor.v3 import brotli_pb2
 from envoy.extensions.compression.gzip.compressor.v3 import gzip_pb2
 from envoy.extensions.filters.http.buffer.v3 import buffer_pb2
@@ -37,6 +38,7 @@ _CORS = "envoy.filters.http.cors"
 _ACCESS = "marchproxy.access"
 _BODY = "marchproxy.body"
 _BROTLI = "marchproxy.brotli"
+_GRPC_WEB = "envoy.filters.http.grpc_web"
 _GZIP = "marchproxy.gzip"
 _STICKY = "marchproxy.sticky"
 # a buffered request needs a limit to be valid; it stands where the filter is off
@@ -53,7 +55,7 @@ def http_filters() -> Iterator[Any]:
     yield _off(_ACCESS, rbac_pb2.RBAC())
     yield from limit_filters()
     yield from authentication_filters()
-    yield _on("envoy.filters.http.grpc_web", grpc_web_pb2.GrpcWeb())
+    yield _off(_GRPC_WEB, grpc_web_pb2.GrpcWeb())
     yield _off(_BODY, _buffer(_NO_BODY))
     yield _off(_GZIP, _compressor("gzip", gzip_pb2.Gzip()))
     yield _off(_BROTLI, _compressor("brotli", brotli_pb2.Brotli()))
@@ -63,7 +65,7 @@ def http_filters() -> Iterator[Any]:
 
 
 def route_filters(route: Route) -> dict[str, any_pb2.Any]:
-    """The filters that a route turns on, by name; limits, authentication and the size of bodies are not among them."""
+    """The filters that a route turns on, by name; what depends on more than the route is not among them."""
     found: dict[str, Message] = {}
     if route.cors is not None:
         found[_CORS] = _cors_policy(route.cors)
@@ -82,6 +84,11 @@ def route_filters(route: Route) -> dict[str, any_pb2.Any]:
 def body_limit(limit: int) -> dict[str, any_pb2.Any]:
     """The filter that holds a body back until it is known to be no longer than `limit` bytes."""
     return {_BODY: pack(buffer_pb2.BufferPerRoute(buffer=_buffer(limit)))}
+
+
+def grpc_web() -> dict[str, any_pb2.Any]:
+    """The filter that makes gRPC of gRPC-Web. It has no settings; an empty one turns it on."""
+    return {_GRPC_WEB: pack(route_pb2.FilterConfig(config=any_pb2.Any()))}
 
 
 def _on(name: str, config: Message) -> Any:
