@@ -1,6 +1,6 @@
 """Messages of the contract as tables for people. No I/O."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.text import Text
 
@@ -130,9 +130,21 @@ def stats(answers: Mapping[str, module_pb2.GetStatsResponse]) -> Sheet:
 
 
 def backends(answers: Mapping[str, module_pb2.GetBackendsResponse]) -> Sheet:
-    """Every endpoint of every pool, as each instance sees it."""
+    """Every endpoint of every pool, listed or found, as each instance sees it; what troubles a pool beside its first."""
     rows = [
-        (
+        row
+        for instance, answer in sorted(answers.items())
+        for pool in answer.pools
+        for row in _pool_rows(instance, pool)
+    ]
+    heads = columns("instance", "pool", "version", "endpoint", "health", "#active", "#requests", "trouble")
+    return Sheet("Backends", heads, rows, "there are no backends")
+
+
+def _pool_rows(instance: str, pool: types_pb2.BackendPool) -> Iterator[tuple[str | Text, ...]]:
+    trouble = pool.trouble
+    for endpoint in (*pool.endpoints, *pool.found):
+        yield (
             instance,
             pool.name,
             pool.version,
@@ -140,13 +152,11 @@ def backends(answers: Mapping[str, module_pb2.GetBackendsResponse]) -> Sheet:
             health_text(health(endpoint.health_status)),
             str(endpoint.active_requests),
             str(endpoint.total_requests),
+            Text(trouble, style="red"),
         )
-        for instance, answer in sorted(answers.items())
-        for pool in answer.pools
-        for endpoint in pool.endpoints
-    ]
-    heads = columns("instance", "pool", "version", "endpoint", "health", "#active", "#requests")
-    return Sheet("Backends", heads, rows, "there are no backends")
+        trouble = ""
+    if trouble:  # it has no endpoint at all, and here is why
+        yield (instance, pool.name, pool.version, "", "", "", "", Text(trouble, style="red"))
 
 
 def health(status: types_pb2.HealthStatus.ValueType) -> str:

@@ -287,3 +287,18 @@ def test_rollouts_show_each_decision_with_its_numbers():
         (True, True, False)
     ]
     assert "no version was promoted in steps" in printed(rollouts({}).rendered())
+
+
+def test_backends_that_were_found_and_what_troubles_a_pool() -> None:
+    listed = types_pb2.BackendEndpoint(address="10.0.0.1:80")
+    found = types_pb2.BackendEndpoint(address="10.0.0.2:80")
+    pools = [
+        types_pb2.BackendPool(name="shop", endpoints=[listed], found=[found], trouble="a.yaml: not a list"),
+        types_pb2.BackendPool(name="empty", trouble="no answer"),
+    ]
+    sheet = sheets.backends({"alb-1": module_pb2.GetBackendsResponse(pools=pools)})
+    text = printed(sheet.rendered())
+    assert "10.0.0.1:80" in text
+    assert "10.0.0.2:80" in text
+    assert text.count("a.yaml: not a list") == 1
+    assert "no answer" in text
