@@ -19,6 +19,7 @@ from marchproxy.modules.alb.counts import ACTIVE, POOLS, WANTED, active, observa
 from marchproxy.modules.alb.handshakes import Handshakes, handshakes, troubles
 from marchproxy.modules.alb.pool_rules import pool_faults
 from marchproxy.modules.alb.programmer import Programmer
+from marchproxy.modules.alb.resources.build import own_routes
 from marchproxy.modules.base.engine import EngineHealth
 from marchproxy.modules.base.observation import Observation, PoolSeen
 
@@ -64,7 +65,7 @@ class AlbEngine:
     def faults(self, state: DesiredState) -> Iterable[Problem]:
         """What an ALB cannot do of a sound state, its files of credentials and of certificates included."""
         yield from rules.faults(state)
-        yield from pool_faults(state.pools)
+        yield from pool_faults(state.pools, own_routes(state.routes))
         yield from self._programmer.faults(state)
 
     async def apply(self, state: DesiredState) -> None:

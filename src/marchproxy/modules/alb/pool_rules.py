@@ -4,15 +4,23 @@ from collections.abc import Iterator, Sequence
 
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem
+from marchproxy.model.route import Route
 from marchproxy.model.rules import ip_address
+from marchproxy.modules.alb.resources.balance import hashed_pools
 
 
-def pool_faults(pools: Sequence[BackendPool]) -> Iterator[Problem]:
-    """What an ALB cannot do of sound pools."""
+def pool_faults(pools: Sequence[BackendPool], routes: Sequence[Route] = ()) -> Iterator[Problem]:
+    """What an ALB cannot do of sound pools, and of the `routes` to them."""
+    hashed = hashed_pools(routes)
     for index, pool in enumerate(pools):
         path = f"pools[{index}]"
         yield from _tls_faults(pool, path)
         yield from _discovery_faults(pool, path)
+        if pool.slow_start and pool.name in hashed:
+            yield Problem(
+                f"{path}.slow_start",
+                "a route to the pool keeps its sessions by a hash, and that knows no slow start; leave one of them out",
+            )
 
 
 def _tls_faults(pool: BackendPool, path: str) -> Iterator[Problem]:
