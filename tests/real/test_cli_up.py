@@ -125,9 +125,10 @@ async def test_a_day_in_the_life(tmp_path):
         up.edit("path: /  ", "pth: /  ")
         process.send(signal.SIGHUP)
         await up.says('routes[0].pth: unknown key; did you mean "path"?')
-        up.edit("pth: /  ", "sources: [10.0.0.0/8]  ")
+        up.edit("pth: /  ", "path: /  ")
+        up.edit("version: v2\n    endpoints", "protocol: postgres\n    endpoints")
         process.send(signal.SIGHUP)
-        await up.says("alb-1: routes[0].sources")
+        await up.says("alb-1: pools[1].protocol")
         assert await up.serves()
 
         # what dies is back, with the file that is in force, not with the bad one
@@ -177,6 +178,41 @@ async def look_around(up: Up) -> None:
     code, out, _ = await run("rollback", "--nlb", up.nlb)
     assert code == 0
     assert "rolled back" in out
+
+
+HTTP_ROUTES = """routes:
+  - {id: old, path: /old, redirect: {prefix: /new, code: 302}}
+  - {id: user, path: {template: "/u/{id}"}, rewrite: {path: "/users/{id}"}, backends: [shop-v1]}
+  - {id: teapot, path: /q, query: [{name: v, exact: "2"}], response: {status: 418}}
+  - {id: office, path: /o, sources: [10.0.0.0/8], response: {status: 410}}
+  - {id: local, path: /l, sources: [127.0.0.0/8], response: {status: 410}}
+  - {id: guarded, path: /g, deny: [127.0.0.0/8], backends: [shop-v1]}
+"""
+EXPLAINED = [
+    # what is asked, what traffic gets, the route that takes it, what is said of it
+    ("/old/x?a=b", 302, "old", "answers 302: {url}/new/x?a=b"),
+    ("/u/7", 200, "user", "asks the backend for /users/7"),
+    ("/q?v=2", 418, "teapot", "answers 418 by itself"),
+    ("/q?v=1", 200, "shop", "pool shop-v1 (v1) gets 100 %"),
+    ("/o", 200, "shop", "pool shop-v1 (v1) gets 100 %"),
+    ("/l", 410, "local", "answers 410 by itself"),
+    ("/g", 403, "guarded", "denies 127.0.0.1: answered 403"),
+]
+
+
+async def test_what_is_explained_of_routes_is_what_traffic_gets(tmp_path):
+    async with serving("blue") as (blue,), example(tmp_path, blue.address) as up:
+        up.edit("routes:\n", HTTP_ROUTES)
+        await up.launch()
+        await up.says("ready:  curl http://")
+        for path, status, route, words in EXPLAINED:
+            async with httpx.AsyncClient() as client:
+                answer = await client.get(f"{up.url}{path}")
+            assert answer.status_code == status, path
+            code, out, _ = await run("explain", f"{up.url}{path}", "--client", "127.0.0.1", "--nlb", up.nlb)
+            assert words.format(url=up.url) in " ".join(out.split()), out
+            assert f'route "{route}"' in out.splitlines()[-1]
+            assert code == (status == 403)
 
 
 async def test_a_port_in_use_is_told_and_nothing_is_left(tmp_path):

@@ -168,8 +168,12 @@ def explain(
         typer.Option("--sni", help="The server name in the TLS hello. Default: the host of an https URL."),
     ] = "",
     client: Annotated[
-        str, typer.Option("--client", help="The client's address, for `allow`, `deny` and limits.")
+        str,
+        typer.Option(
+            "--client", "--source", help="The client's address, for `allow`, `deny`, `sources` and limits."
+        ),
     ] = "",
+    query: Annotated[str, typer.Option("--query", help="The query string. Default: the URL's.")] = "",
     nlb: Nlb = DEFAULT_NLB,
     as_json: Json = False,
 ) -> None:
@@ -182,7 +186,7 @@ def explain(
     from marchproxy.cli.running import run_client
 
     try:
-        question = read_question(url, method, header or (), sni=sni, client=client)
+        question = read_question(url, method, header or (), sni=sni, client=client, query=query)
     except NotAQuestion as error:
         raise typer.BadParameter(str(error)) from error
     if not run_client(lambda: find(nlb, question, as_json=as_json)):

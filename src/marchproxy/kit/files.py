@@ -36,6 +36,15 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, durable: boo
         _sync_directory(path.parent)
 
 
+def file_signature(path: str | Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written or replaced; None where there is none that can be looked at."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
 def _sync_directory(directory: Path) -> None:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:

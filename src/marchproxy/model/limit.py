@@ -1,11 +1,11 @@
 """Rate limits: how many requests a target may take."""
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from functools import lru_cache
 from typing import NewType
+
+from marchproxy.model.network import Network, read_network
 
 LimitId = NewType("LimitId", str)
 
@@ -40,6 +40,7 @@ class RateLimit:
 
     `target`: a route id, `*`, `listener:NAME`, `module:TYPE`, `source:CIDR` or `client:CIDR` (an address alone is
     itself; see LimitScope). `burst` is the size of the per-second bucket (0: as large as the rate).
+    `per` gives each value a bucket of its own: `client` (address) or `header:NAME`; for EVERYTHING and ROUTE only.
     """
 
     limit_id: LimitId
@@ -49,6 +50,7 @@ class RateLimit:
     per_hour: int = 0
     burst: int = 0
     enabled: bool = True
+    per: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
@@ -65,14 +67,6 @@ class RateLimit:
         return self.target.partition(":")[2] if self.scope in NLB_SCOPES else self.target
 
     @property
-    def network(self) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    def network(self) -> Network | None:
         """The clients that SOURCE and CLIENT count; None for other scopes, and for what is no CIDR."""
-        return _network(self.subject) if self.scope in {LimitScope.SOURCE, LimitScope.CLIENT} else None
-
-
-@lru_cache(maxsize=4096)  # asked for each listener; reading one takes as long as comparing a hundred
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return None
+        return read_network(self.subject) if self.scope in {LimitScope.SOURCE, LimitScope.CLIENT} else None

@@ -1,27 +1,36 @@
 """Matching: which route takes a request. The order here is the order in which Envoy is given the routes.
 
 Ties are broken as in the Gateway API (https://gateway-api.sigs.k8s.io/reference/spec/#httprouterule): after
-priority, the more specific host, then exact before regex before prefix, the longer path, a method, more headers.
+priority, the more specific host, then exact before template before regex before prefix, the longer path (of templates
+the more specific one), a method, more headers, more query parameters.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeAlias
 
-from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, PathMatch, Route, RouteMatch
+from marchproxy.model.network import is_among
+from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, PathMatch, QueryMatch, Route, RouteMatch
+from marchproxy.model.template import template_pattern, template_rank
 
-_KIND_ORDER = {PathKind.EXACT: 0, PathKind.REGEX: 1, PathKind.PREFIX: 2}
+_KIND_ORDER = {PathKind.EXACT: 0, PathKind.TEMPLATE: 1, PathKind.REGEX: 2, PathKind.PREFIX: 3}
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What routing looks at. `host` without port, `path` without query string, header names in lower case."""
+    """What routing looks at. `host` without port, `path` without query string, header names in lower case.
+
+    `query` is the query string without its question mark; `source` is the client's address, empty: not known.
+    """
 
     host: str
     path: str = "/"
     method: str = "GET"
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    query: str = ""
+    source: str = ""
 
 
 @lru_cache(maxsize=1024)
@@ -50,6 +59,8 @@ def path_matches(match: PathMatch, path: str) -> bool:
         case PathKind.PREFIX:
             prefix = match.value.rstrip("/")
             return path == prefix or path.startswith(prefix + "/")
+        case PathKind.TEMPLATE:
+            return compiled(template_pattern(match.value)).fullmatch(path) is not None
 
 
 def header_matches(match: HeaderMatch, headers: Mapping[str, str]) -> bool:
@@ -67,6 +78,15 @@ def header_matches(match: HeaderMatch, headers: Mapping[str, str]) -> bool:
     return found != match.invert
 
 
+def query_matches(match: QueryMatch, query: str) -> bool:
+    """Whether a query string satisfies one match; the first of several equal names counts, as in Envoy."""
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    value = next((value for name, _, value in pairs if name == match.name), None)
+    return header_matches(
+        HeaderMatch("value", match.kind, match.value), {} if value is None else {"value": value}
+    )
+
+
 def request_matches(match: RouteMatch, request: Request) -> bool:
     """Whether every part of `match` accepts the request."""
     return (
@@ -74,6 +94,14 @@ def request_matches(match: RouteMatch, request: Request) -> bool:
         and (not match.methods or request.method.upper() in match.methods)
         and path_matches(match.path, request.path)
         and all(header_matches(header, request.headers) for header in match.headers)
+        and all(query_matches(parameter, request.query) for parameter in match.query)
+    )
+
+
+def route_matches(route: Route, request: Request) -> bool:
+    """Whether a route takes the request as long as no other does; one with `sources` only from a client that is known."""
+    return request_matches(route.match, request) and (
+        not route.sources or is_among(route.sources, request.source)
     )
 
 
@@ -84,16 +112,25 @@ def host_rank(pattern: str) -> tuple[int, int]:
     return (1, -len(pattern)) if pattern.startswith("*.") else (0, -len(pattern))
 
 
-def rank(route: Route, host_pattern: str) -> tuple[int, tuple[int, int], int, int, int, int, str]:
+def path_rank(path: PathMatch) -> tuple[int, int]:
+    """Sort key among paths of one kind, the most specific first."""
+    return template_rank(path.value) if path.kind is PathKind.TEMPLATE else (-len(path.value), 0)
+
+
+Rank: TypeAlias = tuple[int, tuple[int, int], int, tuple[int, int], int, int, int, str]
+
+
+def rank(route: Route, host_pattern: str) -> Rank:
     """Sort key of a route under one of its host patterns, the winner first. The id makes the order total."""
     match = route.match
     return (
         -route.priority,
         host_rank(host_pattern),
         _KIND_ORDER[match.path.kind],
-        -len(match.path.value),
+        path_rank(match.path),
         0 if match.methods else 1,
         -len(match.headers),
+        -len(match.query),
         route.route_id,
     )
 
@@ -116,6 +153,6 @@ def in_order(routes: Iterable[Route], host: str | None = None) -> list[Route]:
 def find_route(routes: Sequence[Route], request: Request) -> Route | None:
     """The route that takes the request, or None."""
     for route in in_order(routes, request.host):
-        if request_matches(route.match, request):
+        if route_matches(route, request):
             return route
     return None

@@ -8,6 +8,7 @@ from typing import NewType
 
 InstanceId = NewType("InstanceId", str)
 Version = NewType("Version", str)
+PoolName = NewType("PoolName", str)
 
 
 class ModuleType(Enum):

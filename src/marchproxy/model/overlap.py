@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TypeAlias
 
+from marchproxy.model.network import networks_meet
 from marchproxy.model.pattern import literal_prefix
 from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, PathMatch, Route, RouteMatch
+from marchproxy.model.template import template_rank, template_shape, templates_meet
 
 #: What tells routes apart: two that have different values of one trait never take the same request.
 _Traits: TypeAlias = Mapping[object, object]
@@ -59,12 +61,15 @@ def _tie_key(route: Route, host: str) -> object:
     """Routes with different keys are told apart by specificity (`marchproxy.model.matching.rank`)."""
     match = route.match
     path = _path_key(match.path)
-    return (route.protocol, route.priority, host, path, bool(match.methods), len(match.headers))
+    conditions = (bool(match.methods), len(match.headers), len(match.query))
+    return (route.protocol, route.priority, host, path, *conditions)
 
 
 def _path_key(path: PathMatch) -> object:
     if path.kind is PathKind.REGEX:
         return path.kind
+    if path.kind is PathKind.TEMPLATE:
+        return (path.kind, template_rank(path.value))
     return (path.kind, path.value.rstrip("/") if path.kind is PathKind.PREFIX else path.value)
 
 
@@ -98,10 +103,24 @@ def _traits(route: Route) -> _Traits:
     for header in route.match.headers:
         if header.kind is HeaderKind.EXACT and not header.invert:
             traits["header", header.name.lower()] = header.value
+    for parameter in route.match.query:
+        if parameter.kind is HeaderKind.EXACT:
+            traits["query", parameter.name] = parameter.value
+    if route.match.path.kind is PathKind.TEMPLATE:
+        traits.update(_template_traits(route.match.path.value))
     if route.match.path.kind is PathKind.REGEX:
         prefix = literal_prefix(route.match.path.value)
         traits.update((("segment", depth), whole) for depth, whole in enumerate(prefix.split("/")[:-1]))
         traits.update((("head", length), prefix[:length]) for length in _HEADS if length <= len(prefix))
+    return traits
+
+
+def _template_traits(template: str) -> _Traits:
+    shape = template_shape(template)
+    traits: dict[object, object] = {} if shape[-1] is ... else {"segments": len(shape)}
+    traits.update(
+        (("segment", depth), segment) for depth, segment in enumerate(shape) if segment not in {None, ...}
+    )
     return traits
 
 
@@ -119,6 +138,7 @@ def _tie(first: Route, first_traits: _Traits, second: Route, second_traits: _Tra
     return (
         _meet(first.listeners, second.listeners)
         and _meet(first.match.methods, second.match.methods)
+        and networks_meet(first.sources, second.sources)
         and _paths_meet(first.match, second.match)
         and not any(_exclude_each_other(a, b) for a in first.match.headers for b in second.match.headers)
     )
@@ -130,6 +150,8 @@ def _meet(first: Sequence[str], second: Sequence[str]) -> bool:
 
 
 def _paths_meet(first: RouteMatch, second: RouteMatch) -> bool:
+    if first.path.kind is PathKind.TEMPLATE:
+        return templates_meet(first.path.value, second.path.value)
     if first.path.kind is not PathKind.REGEX:
         return True  # the tie key has compared them
     one, other = literal_prefix(first.path.value), literal_prefix(second.path.value)

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from marchproxy.model.module import Protocol, Version
-from marchproxy.model.route import PoolName
+from marchproxy.model.module import PoolName, Protocol, Version
 
 
 class BalancePolicy(Enum):
@@ -15,6 +14,13 @@ class BalancePolicy(Enum):
     ROUND_ROBIN = "round_robin"
     RANDOM = "random"
     SOURCE_HASH = "source_hash"
+
+
+class HashTable(Enum):
+    """What a hash is looked up in. MAGLEV spreads more evenly, RING moves fewer clients when endpoints change."""
+
+    MAGLEV = "maglev"
+    RING = "ring"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +48,64 @@ class HealthCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamTls:
+    """TLS to the backends. `ca` is a PEM file of who may have signed; empty: the system's. Verified unless `insecure`.
+
+    `server_name` is sent and verified, empty: the endpoint's host name. `certificate` and `key`: files of ours, for mTLS.
+    """
+
+    ca: str = ""
+    server_name: str = ""
+    certificate: str = ""
+    key: str = ""
+    insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitBreakers:
+    """The most that a pool is given at once; 0: no limit. More is answered 503. `retry_percent`: of live requests."""
+
+    max_connections: int = 0
+    max_pending_requests: int = 0
+    max_requests: int = 0
+    retry_percent: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class OutlierDetection:
+    """Endpoints that fail are left out for a while, the longer the more often. Times in seconds.
+
+    `consecutive_errors`: 5xx answers and failed connections in a row. At most `max_ejected_percent` are out at once.
+    """
+
+    consecutive_errors: int = 5
+    interval: float = 1.0
+    ejection_time: float = 30.0
+    max_ejected_percent: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Where a pool's endpoints come from, beside those that it lists. At most one is given.
+
+    `dns`: `host:port`, every A and AAAA record. `srv`: a name whose SRV records give host, port, weight and priority.
+    `file`: a YAML or JSON file with a list of endpoints, read again when it changes. `interval` in seconds, the most
+    that a change may take to be seen.
+    """
+
+    dns: str = ""
+    srv: str = ""
+    file: str = ""
+    interval: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class BackendPool:
-    """A pool. `connect_timeout` in seconds. `protocol` HTTP2 or GRPC: HTTP/2 with prior knowledge to the backend."""
+    """A pool. `connect_timeout` in seconds. `protocol` HTTP2 or GRPC: HTTP/2 with prior knowledge to the backend.
+
+    `slow_start`: seconds in which a new endpoint comes to its full share (least connections and round robin); 0: at once.
+    `hash_table` is for `source_hash` and for routes that are sticky by header or source.
+    """
 
     name: PoolName
     version: Version = Version("v1")
@@ -52,4 +114,10 @@ class BackendPool:
     health_check: HealthCheck | None = None
     balance: BalancePolicy = BalancePolicy.LEAST_CONNECTIONS
     connect_timeout: float = 1.0
+    tls: UpstreamTls | None = None
+    breakers: CircuitBreakers = CircuitBreakers()
+    outliers: OutlierDetection | None = None
+    discovery: Discovery = Discovery()
+    slow_start: float = 0.0
+    hash_table: HashTable = HashTable.MAGLEV
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)

@@ -5,18 +5,22 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType
 
-from marchproxy.model.module import ModuleType, Protocol, Version
+from marchproxy.model.http import Cors, DirectResponse, HeaderEdits, Mirror, Redirect, Rewrite, Sticky
+from marchproxy.model.module import ModuleType, PoolName, Protocol, Version
 
 RouteId = NewType("RouteId", str)
-PoolName = NewType("PoolName", str)
 
 
 class PathKind(Enum):
-    """How a path is compared. PREFIX is path-separated: `/api` matches `/api` and `/api/x`, not `/apix`."""
+    """How a path is compared. PREFIX is path-separated: `/api` matches `/api` and `/api/x`, not `/apix`.
+
+    TEMPLATE has `*` or `{name}` for one segment, `**` or `{name=**}` for the rest: `/users/{id}/files/{path=**}`.
+    """
 
     EXACT = "exact"
     PREFIX = "prefix"
     REGEX = "regex"
+    TEMPLATE = "template"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,15 @@ class HeaderMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class QueryMatch:
+    """One parameter of the query string to match, in the first place where it stands; not decoded."""
+
+    name: str
+    kind: HeaderKind = HeaderKind.EXACT
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RouteMatch:
     """All parts must match. No hosts: any host. No methods: any method. Hosts are exact, or `*.example.com`."""
 
@@ -57,6 +70,7 @@ class RouteMatch:
     path: PathMatch = PathMatch()
     methods: tuple[str, ...] = ()
     headers: tuple[HeaderMatch, ...] = ()
+    query: tuple[QueryMatch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +112,12 @@ class RetryPolicy:
 class Route:
     """One route. `timeout` (whole response) and `idle_timeout` (silence on a stream) in seconds, 0: none.
 
+    A route forwards to `backends`, or answers by `redirect` or `response`: exactly one of the three.
+    `allow` and `deny` are client CIDRs that are answered 403 (`deny` goes before `allow`, an empty `allow` allows
+    everyone), while `sources` decide whether the route matches at all. `max_request_bytes` 0: no limit; more is answered
+    413. `authentication` names the ways of which one must succeed; none: everyone. `compression`: answers are compressed
+    as the client accepts it (brotli, gzip). `upgrades`: protocols that a request may upgrade to.
+
     Among the routes that match, the highest `priority` wins; see `marchproxy.model.matching` for ties.
     `listeners` names the NLB listeners it belongs to (none: all of its protocol); `sources` are client CIDRs.
     """
@@ -116,6 +136,20 @@ class Route:
     source_port: int = 0
     destination_port: int = 0
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    rewrite: Rewrite | None = None
+    redirect: Redirect | None = None
+    response: DirectResponse | None = None
+    request_headers: HeaderEdits = HeaderEdits()
+    response_headers: HeaderEdits = HeaderEdits()
+    mirrors: tuple[Mirror, ...] = ()
+    cors: Cors | None = None
+    sticky: Sticky | None = None
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    max_request_bytes: int = 0
+    compression: bool = False
+    authentication: tuple[str, ...] = ()
+    upgrades: tuple[str, ...] = ("websocket",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,14 @@ def check_networks(networks: Sequence[str], path: str) -> Iterator[Problem]:
             yield Problem(f"{path}[{number}]", f'"{network}" is not an IP network such as 10.0.0.0/8')
 
 
+def check_file(file: str, path: str) -> Iterator[Problem]:
+    """Faults of the path of a file on the host of whoever reads it."""
+    if not file:
+        yield Problem(path, "is needed: the absolute path of a file")
+    elif not file.startswith("/") or "\0" in file:
+        yield Problem(path, f'"{file}" is not the absolute path of a file')
+
+
 def check_count(count: int, path: str, *, most: int = 2**31 - 1) -> Iterator[Problem]:
     """Faults of a number of things, of which 0 means no limit."""
     if not 0 <= count <= most:

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from marchproxy.model.http import Authentication
 from marchproxy.model.limit import RateLimit
 from marchproxy.model.listener import Listener
+from marchproxy.model.module import PoolName
 from marchproxy.model.pool import BackendPool
-from marchproxy.model.route import PoolName, Route, RouteId
+from marchproxy.model.route import Route, RouteId
 from marchproxy.model.scaling import ScalingConfig
 
 
@@ -19,6 +21,7 @@ class DesiredState:
     pools: tuple[BackendPool, ...] = ()
     rate_limits: tuple[RateLimit, ...] = ()
     scaling: tuple[ScalingConfig, ...] = ()
+    authentication: tuple[Authentication, ...] = ()
 
     def routes_by_id(self) -> Mapping[RouteId, Route]:
         """The routes by id."""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from marchproxy.model.module import Version
+from marchproxy.model.module import PoolName, Version
 from marchproxy.model.problem import RefusalCode, Refused
-from marchproxy.model.route import BackendRef, PoolName
+from marchproxy.model.route import BackendRef
 
 
 @dataclass(frozen=True, slots=True)

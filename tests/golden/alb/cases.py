@@ -1,6 +1,7 @@
 """The golden cases of the ALB: a desired state in each folder, and the resources that Envoy gets for it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,19 @@ from marchproxy.contract.document import decode
 from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.engines.envoy.xds.resource import Resource
 from marchproxy.engines.envoy.xds.snapshot import check
+from marchproxy.model.pool import UpstreamTls
+from marchproxy.model.state import DesiredState
+from marchproxy.modules.alb.credentials import read_credentials
+from marchproxy.modules.alb.pool_files import read
 from marchproxy.modules.alb.resources import Builder, ListenerSpec
+from marchproxy.modules.alb.resources.endpoints import Target
+from marchproxy.modules.alb.resources.pools import PoolFindings
 
+FOUND = (
+    Target("10.0.0.1:80", 7),
+    Target("10.0.0.2:80", 3, 10, "a.internal"),
+    Target("10.0.0.3:80", 1, 20, "b.internal"),
+)
 HERE = Path(__file__).parent
 CASES = sorted(path.parent for path in HERE.glob("*/state.yaml"))
 
@@ -26,12 +38,28 @@ def listeners(case: Path) -> list[ListenerSpec]:
 
 def resources(case: Path, specs: list[ListenerSpec]) -> dict[str, list[dict[str, Any]]]:
     """Every resource of a case by kind, as Envoy's own YAML would write it."""
-    snapshot = check(Builder(specs).build(decode((case / "state.yaml").read_bytes())))
+    state = decode((case / "state.yaml").read_bytes())
+    ways = [replace(way, file=str(case / Path(way.file).name)) for way in state.authentication]
+    draft = Builder(specs).build(state, read_credentials(ways), findings(case, state))
+    snapshot = check(draft)
     found = {
         kind.name.lower(): [_plain(resource) for _, resource in sorted(snapshot.of(kind).items())]
         for kind in ResourceType
     }
     return {kind: items for kind, items in found.items() if items}
+
+
+def findings(case: Path, state: DesiredState) -> PoolFindings:
+    """The files of TLS, which lie in the case's folder, and what was found for every pool with discovery."""
+    named = {pool.tls for pool in state.pools if pool.tls is not None}
+    material = {tls: read(_in_folder(case, tls)) for tls in named}
+    seeking = [pool.name for pool in state.pools if pool.discovery.srv or pool.discovery.file]
+    return PoolFindings(material, dict.fromkeys(seeking, FOUND))
+
+
+def _in_folder(case: Path, tls: UpstreamTls) -> UpstreamTls:
+    files = {part: getattr(tls, part) for part in ("ca", "certificate", "key")}
+    return replace(tls, **{part: str(case / Path(file).name) for part, file in files.items() if file})
 
 
 def _plain(resource: Resource) -> dict[str, Any]:

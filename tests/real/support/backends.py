@@ -109,8 +109,12 @@ class Backend:
 async def _read_request(reader: asyncio.StreamReader) -> Request:
     head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
     method, path, _ = head[0].split(" ", 2)
-    headers = dict(line.split(": ", 1) for line in head[1:] if line)
-    return Request(method, path, {name.lower(): value for name, value in headers.items()}, reader)
+    headers: dict[str, str] = {}
+    for line in filter(None, head[1:]):
+        name, value = line.split(": ", 1)
+        name = name.lower()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value  # RFC 9110, section 5.2
+    return Request(method, path, headers, reader)
 
 
 @asynccontextmanager

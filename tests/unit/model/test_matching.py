@@ -11,18 +11,22 @@ from marchproxy.model.matching import (
     host_matches,
     in_order,
     path_matches,
+    query_matches,
     rank,
     request_matches,
+    route_matches,
 )
 from marchproxy.model.overlap import ambiguous_pairs
-from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, PathMatch, Route, RouteMatch
+from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, PathMatch, QueryMatch, Route, RouteMatch
 
 EXACT, PREFIX, REGEX = PathKind.EXACT, PathKind.PREFIX, PathKind.REGEX
+TEMPLATE = PathKind.TEMPLATE
 X = (HeaderMatch("x", value="1"),)
+V = QueryMatch("v", value="2")
 
 
-def route(route_id, *hosts, path="/", kind=PREFIX, methods=(), headers=(), priority=0):
-    return Route(route_id, RouteMatch(hosts, PathMatch(kind, path), methods, headers), priority=priority)
+def route(route_id, *hosts, path="/", kind=PREFIX, methods=(), headers=(), query=(), **more):
+    return Route(route_id, RouteMatch(hosts, PathMatch(kind, path), methods, headers, query), **more)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +66,8 @@ def test_host_matches(pattern, host, expected):
         (REGEX, "/v[0-9]+", "/v12/x", False),  # the whole path
         (REGEX, "v", "/v1", False),
         (REGEX, "/a|/b", "/b", True),
+        (TEMPLATE, "/a/{x}", "/a/b", True),
+        (TEMPLATE, "/a/{x}", "/a/b/c", False),
     ],
 )
 def test_path_matches(kind, value, path, expected):
@@ -109,10 +115,52 @@ def test_header_matches(kind, value, headers, expected, invert):
             True,
         ),
         (route("r", path="/b"), Request("a", "/a"), False),
+        (route("r", query=(V, QueryMatch("w", HeaderKind.PRESENT))), Request("a", query="w&v=2"), True),
+        (route("r", query=(V, QueryMatch("w", HeaderKind.PRESENT))), Request("a", query="v=2"), False),
     ],
 )
 def test_request_matches_when_every_part_does(candidate, request_, expected):
     assert request_matches(candidate.match, request_) is expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "query", "expected"),
+    [
+        (HeaderKind.EXACT, "2", "v=2", True),
+        (HeaderKind.EXACT, "2", "a=1&v=2&b", True),
+        (HeaderKind.EXACT, "2", "v=1&v=2", False),  # the first counts
+        (HeaderKind.EXACT, "2", "V=2", False),
+        (HeaderKind.EXACT, "a b", "v=a%20b", False),  # not decoded
+        (HeaderKind.EXACT, "", "v", True),
+        (HeaderKind.EXACT, "", "", False),
+        (HeaderKind.EXACT, "a=b", "v=a=b", True),
+        (HeaderKind.PREFIX, "2", "v=23", True),
+        (HeaderKind.REGEX, "[0-9]+", "v=23", True),
+        (HeaderKind.REGEX, "[0-9]", "v=23", False),
+        (HeaderKind.PRESENT, "", "v=", True),
+        (HeaderKind.PRESENT, "", "w=v", False),
+    ],
+)
+def test_query_matches(kind, value, query, expected):
+    assert query_matches(QueryMatch("v", kind, value), query) is expected
+
+
+@pytest.mark.parametrize(
+    ("sources", "client", "expected"),
+    [
+        ((), "", True),
+        ((), "10.0.0.1", True),
+        (("10.0.0.0/8",), "10.0.0.1", True),
+        (("10.0.0.0/8",), "11.0.0.1", False),
+        (("0.0.0.0/0",), "", False),  # who is not known is in no network
+    ],
+)
+def test_a_route_with_sources_is_there_for_these_clients(sources, client, expected):
+    inside = route("inside", sources=sources, priority=1)
+    assert route_matches(inside, Request("a", source=client)) is expected
+    found = find_route([inside, route("all")], Request("a", source=client))
+    assert found is not None
+    assert found.route_id == ("inside" if expected else "all")
 
 
 # Each list is in the order of precedence: https://gateway-api.sigs.k8s.io/reference/spec/#httprouterule
@@ -121,6 +169,13 @@ PRECEDENCE = [
     [route("z", "a.b.example"), route("a", "*.b.example"), route("b", "*.example"), route("c", "*")],
     [route("z", "a.b.example"), route("a", path="/x", kind=EXACT, methods=("GET",), headers=X)],
     [route("z", path="/x", kind=EXACT), route("y", path="/[a-z]{1,9}", kind=REGEX), route("a", path="/x")],
+    [
+        route("z", path="/x/{a}/b", kind=TEMPLATE),
+        route("y", path="/x/{a}/{longer}", kind=TEMPLATE),
+        route("b", path="/x/**", kind=TEMPLATE),
+        route("a", path="/x/.{1,9}/.{1,9}", kind=REGEX),
+    ],
+    [route("z", headers=X), route("y", query=(V, V)), route("x", query=(V,)), route("a")],
     [route("z", path="/x/y"), route("y", path="/x"), route("a", path="/", methods=("GET",), headers=X)],
     [route("z", methods=("GET",)), route("a", headers=(*X, *X))],
     [route("z", headers=(*X, HeaderMatch("y", value="1"))), route("y", headers=X), route("a")],
@@ -167,6 +222,7 @@ def test_a_route_counts_with_the_best_of_its_hosts():
 HOSTS = st.lists(st.sampled_from(["a.b", "*.b", "*.a.b", "*", "c"]), unique=True, max_size=2).map(tuple)
 PATHS = st.builds(PathMatch, st.sampled_from([EXACT, PREFIX]), st.sampled_from(["/", "/a", "/a/b"]))
 PATHS |= st.builds(PathMatch, st.just(REGEX), st.sampled_from(["/a.*", "/[ab]", ".*b"]))
+PATHS |= st.builds(PathMatch, st.just(TEMPLATE), st.sampled_from(["/a/*", "/{x}/b", "/{y}/**", "/{z}"]))
 METHODS = st.lists(st.sampled_from(["GET", "PUT"]), unique=True, max_size=2).map(tuple)
 HEADERS = st.builds(
     HeaderMatch,
@@ -178,8 +234,18 @@ HEADERS = st.builds(
 ROUTES = st.builds(
     Route,
     st.sampled_from(["p", "q", "r", "s", "t", "u"]),
-    st.builds(RouteMatch, HOSTS, PATHS, METHODS, st.lists(HEADERS, max_size=2).map(tuple)),
+    st.builds(
+        RouteMatch,
+        HOSTS,
+        PATHS,
+        METHODS,
+        st.lists(HEADERS, max_size=2).map(tuple),
+        st.lists(st.builds(QueryMatch, st.sampled_from("vw"), value=st.sampled_from("12")), max_size=1).map(
+            tuple
+        ),
+    ),
     priority=st.integers(0, 1),
+    sources=st.sampled_from([(), (), ("10.0.0.0/8",), ("11.0.0.0/8",)]),
 )
 REQUESTS = st.builds(
     Request,
@@ -187,6 +253,8 @@ REQUESTS = st.builds(
     st.sampled_from(["/", "/a", "/b", "/a/b", "/ab"]),
     st.sampled_from(["GET", "PUT"]),
     st.dictionaries(st.sampled_from(["x", "y"]), st.sampled_from(["1", "2"])),
+    st.sampled_from(["", "v=1", "v=2&w=1"]),
+    st.sampled_from(["", "10.0.0.1", "11.0.0.1"]),
 )
 ROUTE_LISTS = st.lists(ROUTES, unique_by=lambda item: item.route_id, max_size=6)
 
@@ -197,7 +265,7 @@ def test_find_route_agrees_with_brute_force(routes, request):
         (rank(candidate, pattern), candidate)
         for candidate in routes
         for pattern in candidate.match.hosts or ("*",)
-        if host_matches(pattern, request.host) and request_matches(candidate.match, request)
+        if host_matches(pattern, request.host) and route_matches(candidate, request)
     ]
     best = min(ranked, key=lambda pair: pair[0], default=(None, None))[1]
     assert find_route(routes, request) == best
@@ -221,7 +289,7 @@ def test_without_ambiguous_pairs_the_ids_never_decide(routes, request):
             if host_matches(pattern, request.host)
         )
         for item in sound
-        if request_matches(item.match, request)
+        if route_matches(item, request)
     }
     winner = find_route(sound, request)
     if winner is not None:

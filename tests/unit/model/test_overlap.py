@@ -8,13 +8,18 @@ from hypothesis import strategies as st
 from marchproxy.model.module import Protocol
 from marchproxy.model.overlap import ambiguous_pairs, near
 from marchproxy.model.pattern import literal_prefix
-from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, PathMatch, Route, RouteMatch
+from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, PathMatch, QueryMatch, Route, RouteMatch
 
 EXACT, PREFIX, REGEX = PathKind.EXACT, PathKind.PREFIX, PathKind.REGEX
+TEMPLATE = PathKind.TEMPLATE
 
 
-def route(*, hosts=(), path="/", kind=PREFIX, methods=(), headers=(), **more):
-    return Route("", RouteMatch(hosts, PathMatch(kind, path), methods, headers), **more)
+def route(*, hosts=(), path="/", kind=PREFIX, methods=(), headers=(), query=(), **more):
+    return Route("", RouteMatch(hosts, PathMatch(kind, path), methods, headers, query), **more)
+
+
+def template(path):
+    return route(path=path, kind=TEMPLATE)
 
 
 def named(routes):
@@ -23,11 +28,15 @@ def named(routes):
     ]
 
 
-FIELDS = ("priority", "protocol", "listeners", "source_port", "destination_port")
+FIELDS = ("priority", "protocol", "listeners", "source_port", "destination_port", "sources")
 
 
 def x(value="1", kind=HeaderKind.EXACT, *, name="x", invert=False):
     return (HeaderMatch(name, kind, value, invert),)
+
+
+def v(value="1", kind=HeaderKind.EXACT, *, name="v"):
+    return (QueryMatch(name, kind, value),)
 
 
 OVERLAP = [
@@ -45,6 +54,13 @@ OVERLAP = [
     (route(destination_port=1), route()),
     (route(path="/a.*", kind=REGEX), route(path="/[ab]", kind=REGEX)),
     (route(path="/a.*", kind=REGEX), route(path="/ab.*", kind=REGEX)),
+    (route(query=v()), route(query=v(name="w"))),
+    (route(query=v()), route(query=v("1.*", HeaderKind.REGEX))),
+    (route(sources=("10.0.0.0/8",)), route()),
+    (route(sources=("10.0.0.0/8",)), route(sources=("10.1.0.0/16", "::/0"))),
+    (template("/a/{x}"), template("/a/{other}")),
+    (template("/a/{x}"), template("/{y}/b")),
+    (template("/a/{x=**}"), template("/a/**")),
 ]
 NO_OVERLAP = [
     (route(priority=1), route()),
@@ -66,6 +82,14 @@ NO_OVERLAP = [
     (route(path="/shop-[0-9]", kind=REGEX), route(path="/shot-[0-9]", kind=REGEX)),
     (route(path="/t1/.*", kind=REGEX), route(path="/t10/.*", kind=REGEX)),
     (route(path="/shop-a[0-9]", kind=REGEX), route(path="/shop-b[0-9]", kind=REGEX)),
+    (route(query=v()), route(query=v("2"))),
+    (route(query=v()), route(query=(*v(), *v(name="w")))),
+    (route(query=v()), route(headers=x())),
+    (route(sources=("10.0.0.0/8",)), route(sources=("11.0.0.0/8", "::/0"))),
+    (template("/a/{x}"), template("/b/{x}")),
+    (template("/a/{x}"), template("/a/{x}/b")),
+    (template("/a/*"), template("/a/**")),
+    (template("/a/{x}"), route(path="/a/[a-z]+", kind=REGEX)),
 ]
 
 
@@ -140,6 +164,8 @@ CROWDS = {
     "tenants by header": lambda n: route(headers=x(str(n))),
     "regexes by segment": lambda n: route(path=f"/api/t{n}/[0-9]+", kind=REGEX),
     "regexes within a segment": lambda n: route(path=f"/t{n:05}[a-z]+", kind=REGEX),
+    "tenants by parameter": lambda n: route(query=v(str(n))),
+    "templates by segment": lambda n: template(f"/api/t{n:05}/{{id}}"),
     "regexes alike": lambda n: route(path=f".*/t{n}", kind=REGEX),
 }
 

@@ -1,5 +1,6 @@
 """`marchproxy explain`: which listener, route, module, instance and pool a request goes to, and why."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +9,15 @@ from rich.text import Text
 from rich.tree import Tree
 
 from marchproxy.cli.client import CallFailed, Client, connected
+from marchproxy.cli.look.actions import action_lines, refusal
 from marchproxy.cli.look.get import as_data
 from marchproxy.cli.look.question import Question
 from marchproxy.cli.look.sheets import health, rates, share
 from marchproxy.cli.screen import stdout
+from marchproxy.contract.convert import route_from_pb
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
+from marchproxy.model.problem import InvalidValue
+from marchproxy.model.route import Route, RouteId
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,18 @@ class Explanation:
 
     @property
     def served(self) -> bool:
-        """Whether the request gets to a backend."""
-        return self.nlb.routed and self.module is not None and self.module.verdict.can_handle
+        """Whether the request is answered as its route says, and not turned away."""
+        return (
+            self.nlb.routed
+            and self.module is not None
+            and self.module.verdict.can_handle
+            and not self.refused
+        )
+
+    @property
+    def refused(self) -> str:
+        """Why the route turns the client away; empty: it does not."""
+        return _refusal(self.module, self.question.client)
 
 
 async def explain(nlb: str, question: Question, *, as_json: bool) -> bool:
@@ -74,6 +89,7 @@ def as_json_data(explanation: Explanation) -> dict[str, Any]:
     data: dict[str, Any] = {
         "question": question.in_words(),
         "served": explanation.served,
+        "refused": explanation.refused,
         "nlb": as_data(explanation.nlb),
         "module": None,
     }
@@ -96,16 +112,17 @@ def explanation_text(explanation: Explanation) -> Group:
     if explanation.module is not None:
         name = explanation.nlb.target_instance_id
         inside = tree.add(Text(f"{name} ({explanation.nlb.version})", style="bold cyan"))
-        for line in _module_lines(explanation.module):
+        for line in _module_lines(explanation.module, explanation.question):
             inside.add(Text(line))
     return Group(tree, _conclusion(explanation))
 
 
-def _module_lines(module: InModule) -> list[str]:
+def _module_lines(module: InModule, question: Question) -> list[str]:
     verb = "takes it" if module.verdict.can_handle else "does not take it"
     lines = [f"{verb}: {module.verdict.reason}"]
     if module.route is None:
         return lines
+    lines += _action_lines(module.route, question)
     shares = {ref.pool: share(ref, module.route) for ref in module.route.backends}
     for pool in module.pools:
         healthy = [e.address for e in pool.endpoints if health(e.health_status) in {"healthy", "unknown"}]
@@ -117,10 +134,24 @@ def _module_lines(module: InModule) -> list[str]:
     return lines
 
 
+def _action_lines(route: types_pb2.Route, question: Question) -> list[str]:
+    try:
+        return list(action_lines(route_from_pb(route), question))
+    except InvalidValue as error:  # of a module that is newer than this program
+        return [f"what else it does cannot be told: {error}"]
+
+
+def _refusal(module: InModule | None, client: str) -> str:
+    if module is None or module.route is None:
+        return ""
+    return refusal(Route(RouteId(""), allow=tuple(module.route.allow), deny=tuple(module.route.deny)), client)
+
+
 def _limit_line(limit: types_pb2.RateLimit) -> str:
     text = rates(limit)
     burst = f", {limit.burst_size} at once" if limit.burst_size else ""
-    return f"limit {limit.limit_id} on {limit.target}: {text}{burst}; beyond it: 429"
+    per = f" for each {limit.per.replace(':', ' ')}" if limit.per else ""
+    return f"limit {limit.limit_id} on {limit.target}: {text}{burst}{per}; beyond it: 429"
 
 
 def _conclusion(explanation: Explanation) -> Text:
@@ -130,6 +161,8 @@ def _conclusion(explanation: Explanation) -> Text:
         return Text(f"→ {explanation.nlb.target_instance_id}{route}", style="bold green")
     if module is None:
         return Text("✗ goes nowhere", style="bold red")
+    if explanation.refused and module.route is not None:
+        return Text(f'✗ route "{module.route.route_id}" {explanation.refused}', style="bold red")
     verb = "answered with 404" if explanation.question.is_request else "not taken"
     return Text(f"✗ {verb} by {explanation.nlb.target_instance_id}", style="bold red")
 
@@ -161,9 +194,15 @@ async def _inside(client: Client, address: str, verdict: module_pb2.CanHandleRes
     if not routes:
         return InModule(verdict)
     route = routes[0]
-    named = module_pb2.GetBackendsRequest(names=[ref.pool for ref in route.backends])
-    pools = (await client.module(address, lambda stub, left: stub.GetBackends(named, timeout=left))).pools
+    pools = await _pools(client, address, route)
     everything = module_pb2.GetRateLimitsRequest()
     answer = await client.module(address, lambda stub, left: stub.GetRateLimits(everything, timeout=left))
     limits = [item for item in answer.limits if item.enabled and item.target in {route_id, "*"}]
     return InModule(verdict, route, tuple(pools), tuple(limits))
+
+
+async def _pools(client: Client, address: str, route: types_pb2.Route) -> Sequence[types_pb2.BackendPool]:
+    named = module_pb2.GetBackendsRequest(names=[ref.pool for ref in route.backends])
+    if not named.names:  # no name would ask for all of them
+        return ()
+    return (await client.module(address, lambda stub, left: stub.GetBackends(named, timeout=left))).pools

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 
-_PORTS = {"http": 80, "https": 443}
+#: Where a URL leads that names no port.
+PORTS = {"http": 80, "https": 443}
 _REQUESTS = {"http": types_pb2.PROTOCOL_HTTP, "https": types_pb2.PROTOCOL_HTTPS}
 # what a connection carries; of tcp that is not known, so the listener's protocol decides
 _CONNECTIONS = {
@@ -32,6 +33,7 @@ class Question:
     """A request, or a bare connection. `host` is the one asked for, `port` the one connected to.
 
     `sni`: the server name in the client's TLS hello, where it is another. `client`: its address, where it matters.
+    `query`: without its question mark.
     """
 
     scheme: str
@@ -42,6 +44,7 @@ class Question:
     headers: Mapping[str, str] = field(default_factory=dict)
     sni: str = ""
     client: str = ""
+    query: str = ""
 
     @property
     def is_request(self) -> bool:
@@ -58,7 +61,8 @@ class Question:
         if not self.is_request:
             kind = "a connection" if self.scheme == "tcp" else f"a {self.scheme} connection"
             return f"{kind} to {self.host}:{self.port}{told}"
-        return f"{self.method} {self.scheme}://{self.host}:{self.port}{self.path}{told}"
+        query = f"?{self.query}" if self.query else ""
+        return f"{self.method} {self.scheme}://{self.host}:{self.port}{self.path}{query}{told}"
 
     def for_nlb(self) -> nlb_pb2.RouteRequestRequest:
         """RouteRequest, without any effect on counters. The port picks the listener."""
@@ -66,6 +70,7 @@ class Question:
             "method": self.method if self.is_request else "",
             "sni": self.sni,
             "client": self.client,
+            "query": self.query,
         }
         context = {key: value for key, value in known.items() if value}
         return nlb_pb2.RouteRequestRequest(route=self._route(), context=context, dry_run=True)
@@ -77,7 +82,8 @@ class Question:
         if self.is_request:
             route.path_match = types_pb2.PATH_MATCH_KIND_EXACT
             route.methods.append(self.method)
-        context = {"method": self.method, "explain": "true"}
+        context = {"method": self.method, "explain": "true", "client": self.client, "query": self.query}
+        context = {key: value for key, value in context.items() if value}
         return module_pb2.CanHandleRequest(route=route, context=context)
 
     def _route(self) -> types_pb2.Route:
@@ -93,9 +99,12 @@ class Question:
 
 
 def read_question(
-    url: str, method: str, headers: Sequence[str], *, sni: str = "", client: str = ""
+    url: str, method: str, headers: Sequence[str], *, sni: str = "", client: str = "", query: str = ""
 ) -> Question:
-    """From what was typed; a Host header names the host that is asked for. Raises NotAQuestion."""
+    """From what was typed; a Host header names the host that is asked for, `query` replaces the URL's.
+
+    Raises NotAQuestion.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -104,7 +113,7 @@ def read_question(
     if parts.scheme not in {*_REQUESTS, *_CONNECTIONS} or not parts.hostname:
         others = ", ".join(f"{scheme}://…" for scheme in _CONNECTIONS if scheme != "tcp")
         raise NotAQuestion(f"{url}: write http://host:port/path, https://…, tcp://host:port, or {others}")
-    port = port or _PORTS.get(parts.scheme, 0)
+    port = port or PORTS.get(parts.scheme, 0)
     if not port:
         raise NotAQuestion(f"{url}: which port? write {parts.scheme}://{parts.hostname}:PORT")
     fields = _read_headers(headers)
@@ -118,6 +127,7 @@ def read_question(
         headers=fields,
         sni=sni or (parts.hostname if parts.scheme == "rtmps" and not _is_address(parts.hostname) else ""),
         client=client,
+        query=query.removeprefix("?") or parts.query,
     )
 
 

@@ -1,6 +1,6 @@
 """Messages of the contract as tables for people. No I/O."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.text import Text
 
@@ -44,7 +44,7 @@ def routes(answer: nlb_pb2.GetRoutingTableResponse) -> Sheet:
             ", ".join(_hosts(entry.route)) or "*",
             entry.route.path_pattern or "/",
             ", ".join(_conditions(entry.route)) or "-",
-            "\n".join(f"{ref.pool} {share(ref, entry.route)} %" for ref in entry.route.backends),
+            "\n".join(_answers(entry.route)),
             ", ".join(entry.route.listeners) or "all",
             entry.target_instance_id or Text("nobody", style="red"),
         )
@@ -133,9 +133,21 @@ def stats(answers: Mapping[str, module_pb2.GetStatsResponse]) -> Sheet:
 
 
 def backends(answers: Mapping[str, module_pb2.GetBackendsResponse]) -> Sheet:
-    """Every endpoint of every pool, as each instance sees it."""
+    """Every endpoint of every pool, listed or found, as each instance sees it; what troubles a pool beside its first."""
     rows = [
-        (
+        row
+        for instance, answer in sorted(answers.items())
+        for pool in answer.pools
+        for row in _pool_rows(instance, pool)
+    ]
+    heads = columns("instance", "pool", "version", "endpoint", "health", "#active", "#requests", "trouble")
+    return Sheet("Backends", heads, rows, "there are no backends")
+
+
+def _pool_rows(instance: str, pool: types_pb2.BackendPool) -> Iterator[tuple[str | Text, ...]]:
+    trouble = pool.trouble
+    for endpoint in (*pool.endpoints, *pool.found):
+        yield (
             instance,
             pool.name,
             pool.version,
@@ -143,18 +155,25 @@ def backends(answers: Mapping[str, module_pb2.GetBackendsResponse]) -> Sheet:
             health_text(health(endpoint.health_status)),
             str(endpoint.active_requests),
             str(endpoint.total_requests),
+            Text(trouble, style="red"),
         )
-        for instance, answer in sorted(answers.items())
-        for pool in answer.pools
-        for endpoint in pool.endpoints
-    ]
-    heads = columns("instance", "pool", "version", "endpoint", "health", "#active", "#requests")
-    return Sheet("Backends", heads, rows, "there are no backends")
+        trouble = ""
+    if trouble:  # it has no endpoint at all, and here is why
+        yield (instance, pool.name, pool.version, "", "", "", "", Text(trouble, style="red"))
 
 
 def health(status: types_pb2.HealthStatus.ValueType) -> str:
     """A health status as a word."""
     return _name(types_pb2.HealthStatus.Name(status), "HEALTH_STATUS_").replace("unspecified", "unknown")
+
+
+def _answers(route: types_pb2.Route) -> Iterable[str]:
+    """Who answers for a route: its pools, or the route itself."""
+    if route.HasField("redirect"):
+        yield f"redirect {route.redirect.code}"
+    if route.HasField("response"):
+        yield f"answer {route.response.status}"
+    yield from (f"{ref.pool} {share(ref, route)} %" for ref in route.backends)
 
 
 def share(ref: types_pb2.BackendRef, route: types_pb2.Route) -> int:
@@ -237,3 +256,7 @@ def _conditions(route: types_pb2.Route) -> Iterable[str]:
     yield from route.methods
     yield from (f"{name}: {value}" for name, value in sorted(route.headers.items()))
     yield from (match.name for match in route.header_matches)
+    yield from (f"?{match.name}" for match in route.query)
+    yield from (
+        f"from {source}" for source in (route.source_pattern, *route.sources) if source not in {"", "*"}
+    )

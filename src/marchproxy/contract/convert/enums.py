@@ -6,8 +6,9 @@ from typing import Generic, TypeVar
 
 from marchproxy.contract.convert.faults import Faults
 from marchproxy.contract.pb import types_pb2
+from marchproxy.model.http import StickyKind
 from marchproxy.model.module import HealthStatus, ModuleType, Protocol
-from marchproxy.model.pool import BalancePolicy
+from marchproxy.model.pool import BalancePolicy, HashTable
 from marchproxy.model.route import PathKind
 
 M = TypeVar("M", bound=Enum)
@@ -47,3 +48,5 @@ PROTOCOLS = EnumCodec(Protocol, types_pb2.Protocol.items(), "PROTOCOL")
 HEALTH = EnumCodec(HealthStatus, types_pb2.HealthStatus.items(), "HEALTH_STATUS")
 BALANCE = EnumCodec(BalancePolicy, types_pb2.BalancePolicy.items(), "BALANCE_POLICY")
 PATH_KINDS = EnumCodec(PathKind, types_pb2.PathMatchKind.items(), "PATH_MATCH_KIND")
+HASH_TABLES = EnumCodec(HashTable, types_pb2.HashTable.items(), "HASH_TABLE")
+STICKY_KINDS = EnumCodec(StickyKind, types_pb2.StickyKind.items(), "STICKY_KIND")

@@ -16,6 +16,7 @@ def limit_to_pb(limit: RateLimit) -> types_pb2.RateLimit:
         requests_per_hour=limit.per_hour,
         burst_size=limit.burst,
         enabled=limit.enabled,
+        per=limit.per,
         metadata=limit.metadata,
     )
 
@@ -30,6 +31,7 @@ def limit_from_pb(pb: types_pb2.RateLimit) -> RateLimit:
         per_hour=pb.requests_per_hour,
         burst=pb.burst_size,
         enabled=pb.enabled,
+        per=pb.per,
         metadata=dict(pb.metadata),
     )
 

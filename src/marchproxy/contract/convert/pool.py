@@ -2,13 +2,22 @@
 
 from collections.abc import Iterable
 
-from marchproxy.contract.convert.enums import BALANCE, PROTOCOLS
+from marchproxy.contract.convert.enums import BALANCE, HASH_TABLES, PROTOCOLS
 from marchproxy.contract.convert.faults import Faults, read_all, read_one
+from marchproxy.contract.convert.pool_parts import (
+    breakers_from_pb,
+    breakers_to_pb,
+    discovery_to_pb,
+    outliers_to_pb,
+    read_discovery,
+    read_outliers,
+    tls_from_pb,
+    tls_to_pb,
+)
 from marchproxy.contract.convert.times import read_seconds, seconds_to_pb
 from marchproxy.contract.pb import types_pb2
-from marchproxy.model.module import Protocol, Version
-from marchproxy.model.pool import BackendPool, BalancePolicy, Endpoint, HealthCheck
-from marchproxy.model.route import PoolName
+from marchproxy.model.module import PoolName, Protocol, Version
+from marchproxy.model.pool import BackendPool, BalancePolicy, Endpoint, HashTable, HealthCheck
 
 
 def pool_to_pb(pool: BackendPool) -> types_pb2.BackendPool:
@@ -21,6 +30,12 @@ def pool_to_pb(pool: BackendPool) -> types_pb2.BackendPool:
         health_check=None if pool.health_check is None else health_check_to_pb(pool.health_check),
         balance=BALANCE.to_pb(pool.balance),
         connect_timeout=seconds_to_pb(pool.connect_timeout),
+        tls=None if pool.tls is None else tls_to_pb(pool.tls),
+        breakers=breakers_to_pb(pool.breakers),
+        outliers=None if pool.outliers is None else outliers_to_pb(pool.outliers),
+        discovery=discovery_to_pb(pool.discovery),
+        slow_start=seconds_to_pb(pool.slow_start) if pool.slow_start else None,
+        hash_table=HASH_TABLES.to_pb(pool.hash_table),
         metadata=pool.metadata,
     )
 
@@ -50,6 +65,12 @@ def read_pool(pb: types_pb2.BackendPool, path: str, faults: Faults) -> BackendPo
         connect_timeout=read_seconds(pb.connect_timeout, f"{path}.connect_timeout", faults)
         if pb.HasField("connect_timeout")
         else default.connect_timeout,
+        tls=tls_from_pb(pb.tls) if pb.HasField("tls") else None,
+        breakers=breakers_from_pb(pb.breakers),
+        outliers=read_outliers(pb.outliers, f"{path}.outliers", faults) if pb.HasField("outliers") else None,
+        discovery=read_discovery(pb.discovery, f"{path}.discovery", faults),
+        slow_start=read_seconds(pb.slow_start, f"{path}.slow_start", faults),
+        hash_table=HASH_TABLES.read(pb.hash_table, f"{path}.hash_table", faults) or HashTable.MAGLEV,
         metadata=dict(pb.metadata),
     )
 

@@ -1,20 +1,42 @@
 """Routes. A condition goes into the field that the oldest clients read, wherever that field can hold it."""
 
 from collections.abc import Iterable, Sequence
-from typing import assert_never
+from typing import Any
 
-from marchproxy.contract.convert.enums import MODULE_TYPES, PATH_KINDS, PROTOCOLS
+from marchproxy.contract.convert.conditions import (
+    header_from_pb,
+    header_to_pb,
+    parameter_to_pb,
+    path_to_pb,
+    plain_headers,
+    read_parameter,
+    read_path,
+)
+from marchproxy.contract.convert.enums import MODULE_TYPES, PROTOCOLS
 from marchproxy.contract.convert.faults import Faults, read_all, read_one
+from marchproxy.contract.convert.http import (
+    cors_to_pb,
+    edits_from_pb,
+    edits_to_pb,
+    mirrors_from_pb,
+    mirrors_to_pb,
+    read_cors,
+    read_sticky,
+    redirect_from_pb,
+    redirect_to_pb,
+    response_from_pb,
+    response_to_pb,
+    rewrite_from_pb,
+    rewrite_to_pb,
+    sticky_to_pb,
+)
 from marchproxy.contract.convert.times import read_seconds, seconds_to_pb
 from marchproxy.contract.pb import types_pb2
-from marchproxy.model.module import Protocol
+from marchproxy.model.module import PoolName, Protocol
 from marchproxy.model.route import (
     BackendRef,
     HeaderKind,
     HeaderMatch,
-    PathKind,
-    PathMatch,
-    PoolName,
     RetryPolicy,
     Route,
     RouteId,
@@ -22,15 +44,16 @@ from marchproxy.model.route import (
 )
 
 _ANY = ("", "*")
+_UPGRADES = Route(route_id=RouteId("")).upgrades
 
 
 def route_to_pb(route: Route) -> types_pb2.Route:
     """The message. Raises InvalidValue for times that no Duration holds."""
     match = route.match
-    plain = _plain_headers(match.headers)
+    plain = plain_headers(match.headers)
     host, hosts = _first_and_rest(match.hosts)
     source, sources = _first_and_rest(route.sources)
-    pattern, path_match = _path_to_pb(match.path)
+    pattern, path_match = path_to_pb(match.path)
     return types_pb2.Route(
         route_id=route.route_id,
         protocol=PROTOCOLS.to_pb(route.protocol),
@@ -41,7 +64,7 @@ def route_to_pb(route: Route) -> types_pb2.Route:
         source_port=route.source_port,
         destination_port=route.destination_port,
         headers={header.name: header.value for header in plain},
-        header_matches=[_header_to_pb(header) for header in match.headers[len(plain) :]],
+        header_matches=[header_to_pb(header) for header in match.headers[len(plain) :]],
         path_pattern=pattern,
         path_match=path_match,
         methods=match.methods,
@@ -53,6 +76,7 @@ def route_to_pb(route: Route) -> types_pb2.Route:
         idle_timeout=seconds_to_pb(route.idle_timeout),
         retry=_retry_to_pb(route.retry),
         listeners=route.listeners,
+        **_features_to_pb(route),
     )
 
 
@@ -90,6 +114,7 @@ def read_route(pb: types_pb2.Route, path: str, faults: Faults) -> Route:
         source_port=pb.source_port,
         destination_port=pb.destination_port,
         metadata=dict(pb.metadata),
+        **_read_features(pb, path, faults),
     )
 
 
@@ -97,79 +122,53 @@ def _read_match(pb: types_pb2.Route, path: str, faults: Faults) -> RouteMatch:
     plain = [HeaderMatch(name, HeaderKind.EXACT, value) for name, value in sorted(pb.headers.items())]
     return RouteMatch(
         hosts=_joined(pb.destination_pattern, pb.hosts),
-        path=_read_path(pb, path, faults),
+        path=read_path(pb, path, faults),
         methods=tuple(pb.methods),
-        headers=(*plain, *(_read_header(item) for item in pb.header_matches)),
+        headers=(*plain, *(header_from_pb(item) for item in pb.header_matches)),
+        query=tuple(
+            read_parameter(item, f"{path}.query[{index}]", faults) for index, item in enumerate(pb.query)
+        ),
     )
 
 
-def _path_to_pb(match: PathMatch) -> tuple[str, types_pb2.PathMatchKind.ValueType]:
-    short = types_pb2.PATH_MATCH_KIND_UNSPECIFIED
-    match match.kind:
-        case PathKind.EXACT:
-            return f"={match.value}", short
-        case PathKind.REGEX:
-            return f"~{match.value}", short
-        case PathKind.PREFIX:
-            is_plain = match.value.startswith("/") and not match.value.endswith("*")
-            return match.value, short if is_plain else types_pb2.PATH_MATCH_KIND_PREFIX
-    assert_never(match.kind)
+def _features_to_pb(route: Route) -> dict[str, Any]:
+    """The fields of the message for what a route does beside forwarding."""
+    return {
+        "query": [parameter_to_pb(parameter) for parameter in route.match.query],
+        "rewrite": None if route.rewrite is None else rewrite_to_pb(route.rewrite),
+        "redirect": None if route.redirect is None else redirect_to_pb(route.redirect),
+        "response": None if route.response is None else response_to_pb(route.response),
+        "request_headers": edits_to_pb(route.request_headers),
+        "response_headers": edits_to_pb(route.response_headers),
+        "mirrors": mirrors_to_pb(route.mirrors),
+        "cors": None if route.cors is None else cors_to_pb(route.cors),
+        "sticky": None if route.sticky is None else sticky_to_pb(route.sticky),
+        "allow": route.allow,
+        "deny": route.deny,
+        "max_request_bytes": route.max_request_bytes,
+        "compression": route.compression,
+        "authentication": route.authentication,
+        "upgrades": None if route.upgrades == _UPGRADES else types_pb2.Upgrades(protocols=route.upgrades),
+    }
 
 
-def _read_path(pb: types_pb2.Route, path: str, faults: Faults) -> PathMatch:
-    pattern = pb.path_pattern
-    kind = PATH_KINDS.read(pb.path_match, f"{path}.path_match", faults)
-    if kind is not None:
-        return PathMatch(kind, pattern) if pattern or kind is not PathKind.PREFIX else PathMatch()
-    if pattern.startswith("~"):
-        return PathMatch(PathKind.REGEX, pattern[1:])
-    if pattern.startswith("="):
-        return PathMatch(PathKind.EXACT, pattern[1:])
-    if pattern.endswith("*"):
-        pattern = pattern[:-1].removesuffix("/")
-    return PathMatch(PathKind.PREFIX, pattern or "/")
-
-
-def _plain_headers(headers: Sequence[HeaderMatch]) -> Sequence[HeaderMatch]:
-    """The leading headers that a map can hold without changing their order, which is by name there."""
-    count = 0
-    for header in headers:
-        if header.kind is not HeaderKind.EXACT or header.invert:
-            break
-        if count and header.name <= headers[count - 1].name:
-            break
-        count += 1
-    return headers[:count]
-
-
-def _header_to_pb(header: HeaderMatch) -> types_pb2.HeaderMatch:
-    pb = types_pb2.HeaderMatch(name=header.name, invert=header.invert)
-    match header.kind:
-        case HeaderKind.EXACT:
-            pb.exact = header.value
-        case HeaderKind.PREFIX:
-            pb.prefix = header.value
-        case HeaderKind.REGEX:
-            pb.regex = header.value
-        case HeaderKind.PRESENT:
-            pb.present = True
-        case _:
-            assert_never(header.kind)
-    return pb
-
-
-def _read_header(pb: types_pb2.HeaderMatch) -> HeaderMatch:
-    match pb.WhichOneof("match"):
-        case "exact":
-            return HeaderMatch(pb.name, HeaderKind.EXACT, pb.exact, pb.invert)
-        case "prefix":
-            return HeaderMatch(pb.name, HeaderKind.PREFIX, pb.prefix, pb.invert)
-        case "regex":
-            return HeaderMatch(pb.name, HeaderKind.REGEX, pb.regex, pb.invert)
-        case "present":
-            return HeaderMatch(pb.name, HeaderKind.PRESENT, invert=pb.invert is pb.present)
-        case None:
-            return HeaderMatch(pb.name, HeaderKind.PRESENT, invert=pb.invert)
+def _read_features(pb: types_pb2.Route, path: str, faults: Faults) -> dict[str, Any]:
+    return {
+        "rewrite": rewrite_from_pb(pb.rewrite) if pb.HasField("rewrite") else None,
+        "redirect": redirect_from_pb(pb.redirect) if pb.HasField("redirect") else None,
+        "response": response_from_pb(pb.response) if pb.HasField("response") else None,
+        "request_headers": edits_from_pb(pb.request_headers),
+        "response_headers": edits_from_pb(pb.response_headers),
+        "mirrors": mirrors_from_pb(pb.mirrors),
+        "cors": read_cors(pb.cors, f"{path}.cors", faults) if pb.HasField("cors") else None,
+        "sticky": read_sticky(pb.sticky, f"{path}.sticky", faults) if pb.HasField("sticky") else None,
+        "allow": tuple(pb.allow),
+        "deny": tuple(pb.deny),
+        "max_request_bytes": pb.max_request_bytes,
+        "compression": pb.compression,
+        "authentication": tuple(pb.authentication),
+        "upgrades": tuple(pb.upgrades.protocols) if pb.HasField("upgrades") else _UPGRADES,
+    }
 
 
 def _read_backends(pbs: Sequence[types_pb2.BackendRef]) -> tuple[BackendRef, ...]:

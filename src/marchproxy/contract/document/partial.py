@@ -19,6 +19,7 @@ _STAND_INS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "pools": ("name", {}),
     "rate_limits": ("id", {"target": ""}),
     "scaling": ("module", {}),
+    "authentication": ("name", {"kind": "basic"}),
 }
 _ITEM = re.compile(r"(?P<section>\w+)\[(?P<index>\d+)\]")
 

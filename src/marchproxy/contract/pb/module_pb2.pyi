@@ -264,7 +264,9 @@ class CanHandleRequest(_message.Message):
 
     @_builtins.property
     def context(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """What else is known of the connection, e.g. "sni" or "alpn"."""
+        """What else is known of the connection or request: "sni", "alpn", "method", "query" (the query string), "client" (its
+        address).
+        """
 
     def __init__(
         self,

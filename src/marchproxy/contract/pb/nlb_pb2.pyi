@@ -760,8 +760,9 @@ class RouteRequestRequest(_message.Message):
 
     @_builtins.property
     def context(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """What else is known: "method", "sni", "alpn" (comma-separated), "client" (its address), "listener". Without "sni" a TLS
-        client is taken to ask for the host's name, without "alpn" one for HTTPS to offer "h2,http/1.1".
+        """What else is known: "method", "query" (the query string), "sni", "alpn" (comma-separated), "client" (its address),
+        "listener". Without "sni" a TLS client is taken to ask for the host's name, without "alpn" one for HTTPS to offer
+        "h2,http/1.1".
         """
 
     def __init__(

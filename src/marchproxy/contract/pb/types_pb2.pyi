@@ -243,6 +243,8 @@ class _PathMatchKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PathMat
     """Whole path segments: "/a" matches "/a" and "/a/b", not "/ab"."""
     PATH_MATCH_KIND_REGEX: _PathMatchKind.ValueType  # 3
     """An RE2 expression that must match the whole path."""
+    PATH_MATCH_KIND_TEMPLATE: _PathMatchKind.ValueType  # 4
+    """A path with "*" or "{name}" for one segment, "**" or "{name=**}" for the rest: "/users/{id}/files/{path=**}"."""
 
 class PathMatchKind(_PathMatchKind, metaclass=_PathMatchKindEnumTypeWrapper):
     """How Route.path_pattern is compared with a request's path (the query string is not part of it)."""
@@ -255,6 +257,8 @@ PATH_MATCH_KIND_PREFIX: PathMatchKind.ValueType  # 2
 """Whole path segments: "/a" matches "/a" and "/a/b", not "/ab"."""
 PATH_MATCH_KIND_REGEX: PathMatchKind.ValueType  # 3
 """An RE2 expression that must match the whole path."""
+PATH_MATCH_KIND_TEMPLATE: PathMatchKind.ValueType  # 4
+"""A path with "*" or "{name}" for one segment, "**" or "{name=**}" for the rest: "/users/{id}/files/{path=**}"."""
 Global___PathMatchKind: _TypeAlias = PathMatchKind  # noqa: Y015
 
 class _BalancePolicy:
@@ -288,6 +292,58 @@ BALANCE_POLICY_RANDOM: BalancePolicy.ValueType  # 3
 BALANCE_POLICY_SOURCE_HASH: BalancePolicy.ValueType  # 4
 """By the client's address, so that a client keeps its target while the set of targets is stable."""
 Global___BalancePolicy: _TypeAlias = BalancePolicy  # noqa: Y015
+
+class _HashTable:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HashTableEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HashTable.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HASH_TABLE_UNSPECIFIED: _HashTable.ValueType  # 0
+    """The default: Maglev."""
+    HASH_TABLE_MAGLEV: _HashTable.ValueType  # 1
+    """Spreads more evenly."""
+    HASH_TABLE_RING: _HashTable.ValueType  # 2
+    """Moves fewer clients when endpoints change."""
+
+class HashTable(_HashTable, metaclass=_HashTableEnumTypeWrapper):
+    """What a hash of the client or the session is looked up in."""
+
+HASH_TABLE_UNSPECIFIED: HashTable.ValueType  # 0
+"""The default: Maglev."""
+HASH_TABLE_MAGLEV: HashTable.ValueType  # 1
+"""Spreads more evenly."""
+HASH_TABLE_RING: HashTable.ValueType  # 2
+"""Moves fewer clients when endpoints change."""
+Global___HashTable: _TypeAlias = HashTable  # noqa: Y015
+
+class _StickyKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StickyKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StickyKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STICKY_KIND_UNSPECIFIED: _StickyKind.ValueType  # 0
+    """Not given; refused."""
+    STICKY_KIND_COOKIE: _StickyKind.ValueType  # 1
+    """A cookie that the first answer sets."""
+    STICKY_KIND_HEADER: _StickyKind.ValueType  # 2
+    """The value of a request header."""
+    STICKY_KIND_SOURCE: _StickyKind.ValueType  # 3
+    """The client's address."""
+
+class StickyKind(_StickyKind, metaclass=_StickyKindEnumTypeWrapper):
+    """What a session is known by."""
+
+STICKY_KIND_UNSPECIFIED: StickyKind.ValueType  # 0
+"""Not given; refused."""
+STICKY_KIND_COOKIE: StickyKind.ValueType  # 1
+"""A cookie that the first answer sets."""
+STICKY_KIND_HEADER: StickyKind.ValueType  # 2
+"""The value of a request header."""
+STICKY_KIND_SOURCE: StickyKind.ValueType  # 3
+"""The client's address."""
+Global___StickyKind: _TypeAlias = StickyKind  # noqa: Y015
 
 @_typing.final
 class Empty(_message.Message):
@@ -581,6 +637,352 @@ class HeaderMatch(_message.Message):
 Global___HeaderMatch: _TypeAlias = HeaderMatch  # noqa: Y015
 
 @_typing.final
+class QueryMatch(_message.Message):
+    """One condition on a parameter of the query string: on the first of that name, as it is written there (not decoded)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    EXACT_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    REGEX_FIELD_NUMBER: _builtins.int
+    PRESENT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The parameter's name."""
+    exact: _builtins.str
+    """The whole value, byte for byte."""
+    prefix: _builtins.str
+    """The value begins with this."""
+    regex: _builtins.str
+    """An RE2 expression that must match the whole value."""
+    present: _builtins.bool
+    """true: the parameter must be present; false is refused."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        exact: _builtins.str = ...,
+        prefix: _builtins.str = ...,
+        regex: _builtins.str = ...,
+        present: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["exact", b"exact", "match", b"match", "prefix", b"prefix", "present", b"present", "regex", b"regex"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["exact", b"exact", "match", b"match", "name", b"name", "prefix", b"prefix", "present", b"present", "regex", b"regex"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_match: _TypeAlias = _typing.Literal["exact", "prefix", "regex", "present"]  # noqa: Y015
+    _WhichOneofArgType_match: _TypeAlias = _typing.Literal["match", b"match"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_match) -> _WhichOneofReturnType_match | None: ...
+
+Global___QueryMatch: _TypeAlias = QueryMatch  # noqa: Y015
+
+@_typing.final
+class HeaderEdits(_message.Message):
+    """Edits of headers, in the order remove, set, add. Values are literal text."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SET_FIELD_NUMBER: _builtins.int
+    ADD_FIELD_NUMBER: _builtins.int
+    REMOVE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def set(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeaderValue]:
+        """Headers that get this value in place of what they have; each name once."""
+
+    @_builtins.property
+    def add(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeaderValue]:
+        """Values that are appended to what is there."""
+
+    @_builtins.property
+    def remove(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of headers that are taken away."""
+
+    def __init__(
+        self,
+        *,
+        set: _abc.Iterable[Global___HeaderValue] | None = ...,
+        add: _abc.Iterable[Global___HeaderValue] | None = ...,
+        remove: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add", b"add", "remove", b"remove", "set", b"set"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeaderEdits: _TypeAlias = HeaderEdits  # noqa: Y015
+
+@_typing.final
+class HeaderValue(_message.Message):
+    """A header with its value."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Header name; case does not matter."""
+    value: _builtins.str
+    """Its value."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeaderValue: _TypeAlias = HeaderValue  # noqa: Y015
+
+@_typing.final
+class Rewrite(_message.Message):
+    """What the backend is asked for in place of what the client asked for. What is empty stays as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOST_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    PATTERN_FIELD_NUMBER: _builtins.int
+    host: _builtins.str
+    """The host name, with a port where one is wanted."""
+    path: _builtins.str
+    """Replaces what the route's path matched: a prefix, or a whole exact or template path, whose names it may use
+    ("/v2/{id}"); with pattern: each match of that, \\1 being its first group. The query string stays.
+    """
+    pattern: _builtins.str
+    """An RE2 expression, looked for at any place of the path."""
+    def __init__(
+        self,
+        *,
+        host: _builtins.str = ...,
+        path: _builtins.str = ...,
+        pattern: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["host", b"host", "path", b"path", "pattern", b"pattern"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rewrite: _TypeAlias = Rewrite  # noqa: Y015
+
+@_typing.final
+class Redirect(_message.Message):
+    """An answer that sends the client elsewhere. What is empty stays as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCHEME_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
+    PORT_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    STRIP_QUERY_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    scheme: _builtins.str
+    """"http" or "https"."""
+    host: _builtins.str
+    """The host name."""
+    port: _builtins.int
+    """The port; 0: unchanged."""
+    path: _builtins.str
+    """Replaces the whole path; at most one of path and prefix."""
+    prefix: _builtins.str
+    """Replaces the prefix that the route's path matched."""
+    strip_query: _builtins.bool
+    """Leave the query string out."""
+    code: _builtins.int
+    """301, 302, 303, 307 or 308; 0: 308."""
+    def __init__(
+        self,
+        *,
+        scheme: _builtins.str = ...,
+        host: _builtins.str = ...,
+        port: _builtins.int = ...,
+        path: _builtins.str = ...,
+        prefix: _builtins.str = ...,
+        strip_query: _builtins.bool = ...,
+        code: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "host", b"host", "path", b"path", "port", b"port", "prefix", b"prefix", "scheme", b"scheme", "strip_query", b"strip_query"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Redirect: _TypeAlias = Redirect  # noqa: Y015
+
+@_typing.final
+class DirectResponse(_message.Message):
+    """An answer that no backend gives."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
+    status: _builtins.int
+    """200 to 599."""
+    body: _builtins.str
+    """At most 4,096 bytes."""
+    content_type: _builtins.str
+    """Content-Type of the body; empty: "text/plain; charset=utf-8"."""
+    def __init__(
+        self,
+        *,
+        status: _builtins.int = ...,
+        body: _builtins.str = ...,
+        content_type: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "content_type", b"content_type", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DirectResponse: _TypeAlias = DirectResponse  # noqa: Y015
+
+@_typing.final
+class Mirror(_message.Message):
+    """A share of the requests that is sent to another pool as well, whose answers are thrown away."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POOL_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    pool: _builtins.str
+    """Name of a BackendPool."""
+    percent: _builtins.float
+    """Percent (0..100) of the requests; unset: 100."""
+    def __init__(
+        self,
+        *,
+        pool: _builtins.str = ...,
+        percent: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_percent", b"_percent", "percent", b"percent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_percent", b"_percent", "percent", b"percent", "pool", b"pool"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__percent: _TypeAlias = _typing.Literal["percent"]  # noqa: Y015
+    _WhichOneofArgType__percent: _TypeAlias = _typing.Literal["_percent", b"_percent"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__percent) -> _WhichOneofReturnType__percent | None: ...
+
+Global___Mirror: _TypeAlias = Mirror  # noqa: Y015
+
+@_typing.final
+class Cors(_message.Message):
+    """Cross-origin resource sharing (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORIGINS_FIELD_NUMBER: _builtins.int
+    METHODS_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    EXPOSE_HEADERS_FIELD_NUMBER: _builtins.int
+    CREDENTIALS_FIELD_NUMBER: _builtins.int
+    MAX_AGE_FIELD_NUMBER: _builtins.int
+    credentials: _builtins.bool
+    """Cookies and credentials may be sent."""
+    @_builtins.property
+    def origins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Exact ("https://app.example.com"), "https://*.example.com", or "*"."""
+
+    @_builtins.property
+    def methods(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Methods allowed; none: GET, HEAD and POST."""
+
+    @_builtins.property
+    def headers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Request headers allowed beside those that always are."""
+
+    @_builtins.property
+    def expose_headers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Response headers that scripts may read."""
+
+    @_builtins.property
+    def max_age(self) -> _duration_pb2.Duration:
+        """How long a browser may remember the answer, whole seconds; unset: a day."""
+
+    def __init__(
+        self,
+        *,
+        origins: _abc.Iterable[_builtins.str] | None = ...,
+        methods: _abc.Iterable[_builtins.str] | None = ...,
+        headers: _abc.Iterable[_builtins.str] | None = ...,
+        expose_headers: _abc.Iterable[_builtins.str] | None = ...,
+        credentials: _builtins.bool = ...,
+        max_age: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_age", b"max_age"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credentials", b"credentials", "expose_headers", b"expose_headers", "headers", b"headers", "max_age", b"max_age", "methods", b"methods", "origins", b"origins"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Cors: _TypeAlias = Cors  # noqa: Y015
+
+@_typing.final
+class Sticky(_message.Message):
+    """Requests of one session go to one endpoint as long as it is healthy."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    TTL_FIELD_NUMBER: _builtins.int
+    kind: Global___StickyKind.ValueType
+    """What the session is known by."""
+    name: _builtins.str
+    """Name of the cookie or header."""
+    @_builtins.property
+    def ttl(self) -> _duration_pb2.Duration:
+        """How long the cookie lives; unset or 0: until the browser ends."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___StickyKind.ValueType = ...,
+        name: _builtins.str = ...,
+        ttl: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ttl", b"ttl"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "name", b"name", "ttl", b"ttl"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Sticky: _TypeAlias = Sticky  # noqa: Y015
+
+@_typing.final
+class Upgrades(_message.Message):
+    """Protocols that a request may upgrade to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROTOCOLS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def protocols(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """"websocket" and the like; none: no upgrade."""
+
+    def __init__(
+        self,
+        *,
+        protocols: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["protocols", b"protocols"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Upgrades: _TypeAlias = Upgrades  # noqa: Y015
+
+@_typing.final
 class TlsMatch(_message.Message):
     """Conditions on a TLS ClientHello, for connections that are forwarded undecrypted."""
 
@@ -680,6 +1082,21 @@ class Route(_message.Message):
     LISTENERS_FIELD_NUMBER: _builtins.int
     IDLE_TIMEOUT_FIELD_NUMBER: _builtins.int
     SOURCES_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
+    REWRITE_FIELD_NUMBER: _builtins.int
+    REDIRECT_FIELD_NUMBER: _builtins.int
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    REQUEST_HEADERS_FIELD_NUMBER: _builtins.int
+    RESPONSE_HEADERS_FIELD_NUMBER: _builtins.int
+    MIRRORS_FIELD_NUMBER: _builtins.int
+    CORS_FIELD_NUMBER: _builtins.int
+    STICKY_FIELD_NUMBER: _builtins.int
+    ALLOW_FIELD_NUMBER: _builtins.int
+    DENY_FIELD_NUMBER: _builtins.int
+    MAX_REQUEST_BYTES_FIELD_NUMBER: _builtins.int
+    COMPRESSION_FIELD_NUMBER: _builtins.int
+    AUTHENTICATION_FIELD_NUMBER: _builtins.int
+    UPGRADES_FIELD_NUMBER: _builtins.int
     route_id: _builtins.str
     """Unique name."""
     protocol: Global___Protocol.ValueType
@@ -704,6 +1121,10 @@ class Route(_message.Message):
     """The kind of module that handles it; UNSPECIFIED: whichever answers CanHandle."""
     path_match: Global___PathMatchKind.ValueType
     """How path_pattern is read."""
+    max_request_bytes: _builtins.int
+    """Longest request body, bytes; more is answered 413. 0: no limit."""
+    compression: _builtins.bool
+    """Responses are compressed as the client accepts it."""
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Headers that must be present with exactly this value."""
@@ -752,6 +1173,58 @@ class Route(_message.Message):
     def sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Further client CIDRs, written as source_pattern: one of all these must match."""
 
+    @_builtins.property
+    def query(self) -> _containers.RepeatedCompositeFieldContainer[Global___QueryMatch]:
+        """Conditions on the query string that must all hold."""
+
+    @_builtins.property
+    def rewrite(self) -> Global___Rewrite:
+        """What the backends are asked for in place of what the client asked for."""
+
+    @_builtins.property
+    def redirect(self) -> Global___Redirect:
+        """Sends the client elsewhere, in place of backends."""
+
+    @_builtins.property
+    def response(self) -> Global___DirectResponse:
+        """Answers by itself, in place of backends."""
+
+    @_builtins.property
+    def request_headers(self) -> Global___HeaderEdits:
+        """Edits of the request's headers."""
+
+    @_builtins.property
+    def response_headers(self) -> Global___HeaderEdits:
+        """Edits of the response's headers."""
+
+    @_builtins.property
+    def mirrors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Mirror]:
+        """Pools that get copies of requests."""
+
+    @_builtins.property
+    def cors(self) -> Global___Cors:
+        """Which origins' scripts may ask; unset: nothing is done about it."""
+
+    @_builtins.property
+    def sticky(self) -> Global___Sticky:
+        """How sessions are kept at one endpoint; unset: they are not."""
+
+    @_builtins.property
+    def allow(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Client CIDRs that may ask; others are answered 403. None: all."""
+
+    @_builtins.property
+    def deny(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Client CIDRs that may not, which goes before allow."""
+
+    @_builtins.property
+    def authentication(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the ways to authenticate of which one must succeed, as the configuration defines them. None: everyone."""
+
+    @_builtins.property
+    def upgrades(self) -> Global___Upgrades:
+        """Protocols that a request may upgrade to; unset: WebSocket."""
+
     def __init__(
         self,
         *,
@@ -777,10 +1250,25 @@ class Route(_message.Message):
         listeners: _abc.Iterable[_builtins.str] | None = ...,
         idle_timeout: _duration_pb2.Duration | None = ...,
         sources: _abc.Iterable[_builtins.str] | None = ...,
+        query: _abc.Iterable[Global___QueryMatch] | None = ...,
+        rewrite: Global___Rewrite | None = ...,
+        redirect: Global___Redirect | None = ...,
+        response: Global___DirectResponse | None = ...,
+        request_headers: Global___HeaderEdits | None = ...,
+        response_headers: Global___HeaderEdits | None = ...,
+        mirrors: _abc.Iterable[Global___Mirror] | None = ...,
+        cors: Global___Cors | None = ...,
+        sticky: Global___Sticky | None = ...,
+        allow: _abc.Iterable[_builtins.str] | None = ...,
+        deny: _abc.Iterable[_builtins.str] | None = ...,
+        max_request_bytes: _builtins.int = ...,
+        compression: _builtins.bool = ...,
+        authentication: _abc.Iterable[_builtins.str] | None = ...,
+        upgrades: Global___Upgrades | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["idle_timeout", b"idle_timeout", "retry", b"retry", "timeout", b"timeout", "tls", b"tls"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cors", b"cors", "idle_timeout", b"idle_timeout", "redirect", b"redirect", "request_headers", b"request_headers", "response", b"response", "response_headers", b"response_headers", "retry", b"retry", "rewrite", b"rewrite", "sticky", b"sticky", "timeout", b"timeout", "tls", b"tls", "upgrades", b"upgrades"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backends", b"backends", "destination_pattern", b"destination_pattern", "destination_port", b"destination_port", "header_matches", b"header_matches", "headers", b"headers", "hosts", b"hosts", "idle_timeout", b"idle_timeout", "listeners", b"listeners", "metadata", b"metadata", "methods", b"methods", "module_type", b"module_type", "path_match", b"path_match", "path_pattern", b"path_pattern", "priority", b"priority", "protocol", b"protocol", "retry", b"retry", "route_id", b"route_id", "source_pattern", b"source_pattern", "source_port", b"source_port", "sources", b"sources", "timeout", b"timeout", "tls", b"tls"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow", b"allow", "authentication", b"authentication", "backends", b"backends", "compression", b"compression", "cors", b"cors", "deny", b"deny", "destination_pattern", b"destination_pattern", "destination_port", b"destination_port", "header_matches", b"header_matches", "headers", b"headers", "hosts", b"hosts", "idle_timeout", b"idle_timeout", "listeners", b"listeners", "max_request_bytes", b"max_request_bytes", "metadata", b"metadata", "methods", b"methods", "mirrors", b"mirrors", "module_type", b"module_type", "path_match", b"path_match", "path_pattern", b"path_pattern", "priority", b"priority", "protocol", b"protocol", "query", b"query", "redirect", b"redirect", "request_headers", b"request_headers", "response", b"response", "response_headers", b"response_headers", "retry", b"retry", "rewrite", b"rewrite", "route_id", b"route_id", "source_pattern", b"source_pattern", "source_port", b"source_port", "sources", b"sources", "sticky", b"sticky", "timeout", b"timeout", "tls", b"tls", "upgrades", b"upgrades"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -858,6 +1346,14 @@ class BackendPool(_message.Message):
     CONNECT_TIMEOUT_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     PROTOCOL_FIELD_NUMBER: _builtins.int
+    TLS_FIELD_NUMBER: _builtins.int
+    BREAKERS_FIELD_NUMBER: _builtins.int
+    OUTLIERS_FIELD_NUMBER: _builtins.int
+    DISCOVERY_FIELD_NUMBER: _builtins.int
+    SLOW_START_FIELD_NUMBER: _builtins.int
+    HASH_TABLE_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
+    TROUBLE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique name; BackendRef.pool refers to it."""
     version: _builtins.str
@@ -866,6 +1362,10 @@ class BackendPool(_message.Message):
     """How an endpoint is chosen."""
     protocol: Global___Protocol.ValueType
     """What its endpoints speak; UNSPECIFIED counts as HTTP. HTTP2 and GRPC: HTTP/2 with prior knowledge."""
+    hash_table: Global___HashTable.ValueType
+    """What the hash of SOURCE_HASH, and of sticky routes, is looked up in."""
+    trouble: _builtins.str
+    """What keeps it from working as it should, in words; empty: nothing that is known. Output only."""
     @_builtins.property
     def endpoints(self) -> _containers.RepeatedCompositeFieldContainer[Global___BackendEndpoint]:
         """Where it is."""
@@ -882,6 +1382,30 @@ class BackendPool(_message.Message):
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Free labels; no effect on traffic."""
 
+    @_builtins.property
+    def tls(self) -> Global___UpstreamTls:
+        """TLS to the endpoints; unset: none."""
+
+    @_builtins.property
+    def breakers(self) -> Global___CircuitBreakers:
+        """The most that it is given at once; unset: no limit but the default retry_percent."""
+
+    @_builtins.property
+    def outliers(self) -> Global___OutlierDetection:
+        """Whether endpoints that fail are left out for a while; unset: they are not."""
+
+    @_builtins.property
+    def discovery(self) -> Global___Discovery:
+        """Where further endpoints come from; unset: nowhere."""
+
+    @_builtins.property
+    def slow_start(self) -> _duration_pb2.Duration:
+        """How long a new endpoint takes to come to its full share; unset or 0: it has it at once."""
+
+    @_builtins.property
+    def found(self) -> _containers.RepeatedCompositeFieldContainer[Global___BackendEndpoint]:
+        """The endpoints that host names stand for and that were discovered. Output only."""
+
     def __init__(
         self,
         *,
@@ -893,14 +1417,170 @@ class BackendPool(_message.Message):
         connect_timeout: _duration_pb2.Duration | None = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         protocol: Global___Protocol.ValueType = ...,
+        tls: Global___UpstreamTls | None = ...,
+        breakers: Global___CircuitBreakers | None = ...,
+        outliers: Global___OutlierDetection | None = ...,
+        discovery: Global___Discovery | None = ...,
+        slow_start: _duration_pb2.Duration | None = ...,
+        hash_table: Global___HashTable.ValueType = ...,
+        found: _abc.Iterable[Global___BackendEndpoint] | None = ...,
+        trouble: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["connect_timeout", b"connect_timeout", "health_check", b"health_check"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["breakers", b"breakers", "connect_timeout", b"connect_timeout", "discovery", b"discovery", "health_check", b"health_check", "outliers", b"outliers", "slow_start", b"slow_start", "tls", b"tls"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "connect_timeout", b"connect_timeout", "endpoints", b"endpoints", "health_check", b"health_check", "metadata", b"metadata", "name", b"name", "protocol", b"protocol", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "breakers", b"breakers", "connect_timeout", b"connect_timeout", "discovery", b"discovery", "endpoints", b"endpoints", "found", b"found", "hash_table", b"hash_table", "health_check", b"health_check", "metadata", b"metadata", "name", b"name", "outliers", b"outliers", "protocol", b"protocol", "slow_start", b"slow_start", "tls", b"tls", "trouble", b"trouble", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BackendPool: _TypeAlias = BackendPool  # noqa: Y015
+
+@_typing.final
+class UpstreamTls(_message.Message):
+    """TLS to backends. Files are PEM, on the module's host."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CA_FIELD_NUMBER: _builtins.int
+    SERVER_NAME_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    INSECURE_FIELD_NUMBER: _builtins.int
+    ca: _builtins.str
+    """Who may have signed; empty: those that the system trusts."""
+    server_name: _builtins.str
+    """The name that is sent and verified; empty: the endpoint's host name."""
+    certificate: _builtins.str
+    """Our own certificate, for mTLS."""
+    key: _builtins.str
+    """Its key."""
+    insecure: _builtins.bool
+    """Nothing is verified."""
+    def __init__(
+        self,
+        *,
+        ca: _builtins.str = ...,
+        server_name: _builtins.str = ...,
+        certificate: _builtins.str = ...,
+        key: _builtins.str = ...,
+        insecure: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ca", b"ca", "certificate", b"certificate", "insecure", b"insecure", "key", b"key", "server_name", b"server_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpstreamTls: _TypeAlias = UpstreamTls  # noqa: Y015
+
+@_typing.final
+class CircuitBreakers(_message.Message):
+    """The most that a pool is given at once; more is answered 503. 0: no limit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAX_CONNECTIONS_FIELD_NUMBER: _builtins.int
+    MAX_PENDING_REQUESTS_FIELD_NUMBER: _builtins.int
+    MAX_REQUESTS_FIELD_NUMBER: _builtins.int
+    RETRY_PERCENT_FIELD_NUMBER: _builtins.int
+    max_connections: _builtins.int
+    """Connections."""
+    max_pending_requests: _builtins.int
+    """Requests that wait for a connection."""
+    max_requests: _builtins.int
+    """Requests in flight."""
+    retry_percent: _builtins.float
+    """Retries, percent (0..100) of the requests in flight; unset: 20."""
+    def __init__(
+        self,
+        *,
+        max_connections: _builtins.int = ...,
+        max_pending_requests: _builtins.int = ...,
+        max_requests: _builtins.int = ...,
+        retry_percent: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_retry_percent", b"_retry_percent", "retry_percent", b"retry_percent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_retry_percent", b"_retry_percent", "max_connections", b"max_connections", "max_pending_requests", b"max_pending_requests", "max_requests", b"max_requests", "retry_percent", b"retry_percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__retry_percent: _TypeAlias = _typing.Literal["retry_percent"]  # noqa: Y015
+    _WhichOneofArgType__retry_percent: _TypeAlias = _typing.Literal["_retry_percent", b"_retry_percent"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__retry_percent) -> _WhichOneofReturnType__retry_percent | None: ...
+
+Global___CircuitBreakers: _TypeAlias = CircuitBreakers  # noqa: Y015
+
+@_typing.final
+class OutlierDetection(_message.Message):
+    """Endpoints that fail are left out for a while, the longer the more often. What is left 0 has the module's default."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONSECUTIVE_ERRORS_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    EJECTION_FIELD_NUMBER: _builtins.int
+    MAX_EJECTED_PERCENT_FIELD_NUMBER: _builtins.int
+    consecutive_errors: _builtins.int
+    """5xx answers and failed connections in a row."""
+    max_ejected_percent: _builtins.int
+    """Percent of the endpoints that may be left out at once."""
+    @_builtins.property
+    def interval(self) -> _duration_pb2.Duration:
+        """Time between two looks."""
+
+    @_builtins.property
+    def ejection(self) -> _duration_pb2.Duration:
+        """How long an endpoint is left out the first time."""
+
+    def __init__(
+        self,
+        *,
+        consecutive_errors: _builtins.int = ...,
+        interval: _duration_pb2.Duration | None = ...,
+        ejection: _duration_pb2.Duration | None = ...,
+        max_ejected_percent: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ejection", b"ejection", "interval", b"interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["consecutive_errors", b"consecutive_errors", "ejection", b"ejection", "interval", b"interval", "max_ejected_percent", b"max_ejected_percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutlierDetection: _TypeAlias = OutlierDetection  # noqa: Y015
+
+@_typing.final
+class Discovery(_message.Message):
+    """Where a pool's endpoints come from, beside those that it lists; at most one of the three."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DNS_FIELD_NUMBER: _builtins.int
+    SRV_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    dns: _builtins.str
+    """"host:port": every A and AAAA record."""
+    srv: _builtins.str
+    """A name whose SRV records give hosts, ports, weights and priorities."""
+    file: _builtins.str
+    """A YAML or JSON file on the module's host with a list of endpoints, read again when it changes."""
+    @_builtins.property
+    def interval(self) -> _duration_pb2.Duration:
+        """The most that a change may take to be seen; unset or 0: the module's default."""
+
+    def __init__(
+        self,
+        *,
+        dns: _builtins.str = ...,
+        srv: _builtins.str = ...,
+        file: _builtins.str = ...,
+        interval: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["interval", b"interval"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dns", b"dns", "file", b"file", "interval", b"interval", "srv", b"srv"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Discovery: _TypeAlias = Discovery  # noqa: Y015
 
 @_typing.final
 class RateLimit(_message.Message):
@@ -938,6 +1618,7 @@ class RateLimit(_message.Message):
     BURST_SIZE_FIELD_NUMBER: _builtins.int
     ENABLED_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    PER_FIELD_NUMBER: _builtins.int
     limit_id: _builtins.str
     """Unique name."""
     target: _builtins.str
@@ -954,6 +1635,10 @@ class RateLimit(_message.Message):
     """Requests that may come at once, with requests_per_second; 0: one second's worth."""
     enabled: _builtins.bool
     """false: kept, without effect."""
+    per: _builtins.str
+    """Each value of this has a bucket of its own: "client" (the address) or "header:NAME". Empty: all share one. For a
+    route_id and "*" only.
+    """
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Free labels; no effect on traffic."""
@@ -969,10 +1654,11 @@ class RateLimit(_message.Message):
         burst_size: _builtins.int = ...,
         enabled: _builtins.bool = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        per: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["burst_size", b"burst_size", "enabled", b"enabled", "limit_id", b"limit_id", "metadata", b"metadata", "requests_per_hour", b"requests_per_hour", "requests_per_minute", b"requests_per_minute", "requests_per_second", b"requests_per_second", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["burst_size", b"burst_size", "enabled", b"enabled", "limit_id", b"limit_id", "metadata", b"metadata", "per", b"per", "requests_per_hour", b"requests_per_hour", "requests_per_minute", b"requests_per_minute", "requests_per_second", b"requests_per_second", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

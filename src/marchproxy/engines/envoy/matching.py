@@ -5,21 +5,41 @@ https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/route/v3/route_compon
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import assert_never
 
 from envoy.config.route.v3 import route_components_pb2 as route_pb2
-from envoy.type.matcher.v3 import regex_pb2, string_pb2
+from envoy.extensions.filters.common.set_filter_state.v3 import value_pb2
+from envoy.type.matcher.v3 import filter_state_pb2, regex_pb2, string_pb2
+from xds.core.v3 import cidr_pb2
 
+from marchproxy.engines.envoy.messages import cidr, inline
 from marchproxy.model.matching import in_order
-from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, PathMatch, Route, RouteId, RouteMatch
+from marchproxy.model.route import (
+    HeaderKind,
+    HeaderMatch,
+    PathKind,
+    PathMatch,
+    QueryMatch,
+    Route,
+    RouteId,
+    RouteMatch,
+)
+from marchproxy.model.template import template_pattern
+
+_FilterState = filter_state_pb2.FilterStateMatcher
+# what a listener keeps of each connection for the routes that ask for it: from the connection, by no header
+_CLIENT, _SOURCE_PORT, _PORT = "marchproxy.client", "marchproxy.source-port", "marchproxy.port"
 
 
 def virtual_hosts(
     routes: Sequence[Route],
-    messages: Mapping[RouteId, route_pb2.Route],
+    messages: Mapping[RouteId, Sequence[route_pb2.Route]],
     *,
     rest: route_pb2.Route | None = None,
 ) -> Iterator[route_pb2.VirtualHost]:
     """One virtual host per host pattern, its routes in order; `rest` takes what none of them does, of any host.
+
+    A route may be several messages, tried in that order.
 
     A virtual host repeats the routes of the broader patterns that cover it, because Envoy looks in one virtual host only.
     """
@@ -32,7 +52,7 @@ def virtual_hosts(
         covering = {
             route.route_id: route for wider in _covering(pattern) for route in by_pattern.get(wider, ())
         }
-        found = [messages[route.route_id] for route in in_order(covering.values(), pattern)]
+        found = [part for route in in_order(covering.values(), pattern) for part in messages[route.route_id]]
         yield route_pb2.VirtualHost(name=pattern, domains=[pattern], routes=found + last)
 
 
@@ -48,12 +68,39 @@ def _covering(pattern: str) -> Iterator[str]:
 
 def route_match(match: RouteMatch) -> route_pb2.RouteMatch:
     """What a request must look like, except for its host."""
-    message = route_pb2.RouteMatch(headers=[_header(header) for header in match.headers])
+    message = route_pb2.RouteMatch(
+        headers=[_header(header) for header in match.headers],
+        query_parameters=[_parameter(parameter) for parameter in match.query],
+    )
     if match.methods:
         methods = "|".join(re.escape(method) for method in match.methods)
         message.headers.add(name=":method", string_match=_regex_string(methods))
     _set_path(message, match.path)
     return message
+
+
+def connection_match(route: Route) -> Iterator[filter_state_pb2.FilterStateMatcher]:
+    """What the connection of a request must be, for a listener that keeps `connection_values`."""
+    if route.sources:
+        matcher = _FilterState(key=_CLIENT)
+        for network in map(cidr, route.sources):
+            matcher.address_match.ranges.append(
+                cidr_pb2.CidrRange(address_prefix=network.address_prefix, prefix_len=network.prefix_len)
+            )
+        yield matcher
+    for key, port in ((_SOURCE_PORT, route.source_port), (_PORT, route.destination_port)):
+        if port:
+            yield _FilterState(key=key, string_match=string_pb2.StringMatcher(exact=str(port)))
+
+
+def connection_values() -> Iterator[value_pb2.FilterStateValue]:
+    """What a connection keeps: its client and both ports, as PROXY protocol told them or else the kernel does."""
+    for key, factory, text in (
+        (_CLIENT, "envoy.network.ip", "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"),
+        (_SOURCE_PORT, "envoy.string", "%DOWNSTREAM_REMOTE_PORT%"),
+        (_PORT, "envoy.string", "%DOWNSTREAM_LOCAL_PORT%"),
+    ):
+        yield value_pb2.FilterStateValue(object_key=key, factory_key=factory, format_string=inline(text))
 
 
 def _set_path(message: route_pb2.RouteMatch, path: PathMatch) -> None:
@@ -68,6 +115,10 @@ def _set_path(message: route_pb2.RouteMatch, path: PathMatch) -> None:
                 message.path_separated_prefix = prefix
             else:
                 message.prefix = "/"
+        case PathKind.TEMPLATE:
+            message.safe_regex.regex = template_pattern(path.value)
+        case _ as other:
+            assert_never(other)
 
 
 def _header(header: HeaderMatch) -> route_pb2.HeaderMatcher:
@@ -84,6 +135,22 @@ def _header(header: HeaderMatch) -> route_pb2.HeaderMatcher:
     if header.kind is not HeaderKind.PRESENT and header.invert:
         # "is not X" holds for a request without the header
         message.treat_missing_header_as_empty = True
+    return message
+
+
+def _parameter(parameter: QueryMatch) -> route_pb2.QueryParameterMatcher:
+    message = route_pb2.QueryParameterMatcher(name=parameter.name)
+    match parameter.kind:
+        case HeaderKind.PRESENT:
+            message.present_match = True
+        case HeaderKind.EXACT:
+            message.string_match.exact = parameter.value
+        case HeaderKind.PREFIX:
+            message.string_match.prefix = parameter.value
+        case HeaderKind.REGEX:
+            message.string_match.CopyFrom(_regex_string(parameter.value))
+        case _ as other:
+            assert_never(other)
     return message
 
 

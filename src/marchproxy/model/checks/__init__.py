@@ -1,5 +1,6 @@
 """Checks: is a desired state sound? Every fault is reported with its path in the document."""
 
+from marchproxy.model.checks.authentication import check_authentication
 from marchproxy.model.checks.limits import check_limit, check_limits
 from marchproxy.model.checks.listeners import check_listeners, check_version_weights
 from marchproxy.model.checks.pools import check_pools
@@ -10,6 +11,7 @@ from marchproxy.model.rules import check_address
 
 __all__ = [
     "check_address",
+    "check_authentication",
     "check_limit",
     "check_limits",
     "check_listeners",

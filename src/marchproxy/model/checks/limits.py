@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 
+from marchproxy.model.checks.headers import is_token
 from marchproxy.model.keeping import limit_obstacles
 from marchproxy.model.limit import NLB_SCOPES, LimitScope, RateLimit
 from marchproxy.model.listener import DataPlaneKind, Listener
@@ -20,7 +21,7 @@ def check_limits(
 ) -> Iterator[Problem]:
     """Faults of the rate limits, given the routes and listeners they may name."""
     yield from duplicates("rate_limits", "id", limits, lambda limit: limit.limit_id)
-    yield from duplicates("rate_limits", "target", limits, _target)
+    yield from duplicates("rate_limits", "target", limits, lambda limit: (_target(limit), limit.per.lower()))
     route_ids = frozenset(str(route.route_id) for route in routes)
     names = frozenset(listener.name for listener in listeners)
     ports = [port for port in share(listeners) if able_planes(port) == (DataPlaneKind.ENVOY,)]
@@ -37,6 +38,7 @@ def check_limit(limit: RateLimit, route_ids: Container[str], path: str) -> Itera
     """Faults of one rate limit; whether a listener that it names is there is `check_limits`' to say."""
     yield from check_name(limit.limit_id, f"{path}.id")
     yield from _check_target(limit, route_ids, f"{path}.target")
+    yield from _check_per(limit, f"{path}.per")
     rates = {
         "requests_per_second": limit.per_second,
         "requests_per_minute": limit.per_minute,
@@ -68,6 +70,18 @@ def _check_target(limit: RateLimit, route_ids: Container[str], path: str) -> Ite
             yield Problem(path, f'"{limit.subject}" is not an IP network such as 10.0.0.0/8')
         case _:
             return
+
+
+def _check_per(limit: RateLimit, path: str) -> Iterator[Problem]:
+    if not limit.per:
+        return
+    word, _, name = limit.per.partition(":")
+    if limit.scope not in {LimitScope.EVERYTHING, LimitScope.ROUTE}:
+        yield Problem(
+            path, 'is for limits on routes and on "*"; for connections there is client:CIDR as target'
+        )
+    elif limit.per != "client" and not (word == "header" and is_token(name)):
+        yield Problem(path, f'"{limit.per}" is neither client nor header:NAME')
 
 
 def _check_planes(limit: RateLimit, ports: Iterable[Port], path: str) -> Iterator[Problem]:

@@ -3,10 +3,13 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from marchproxy.model.checks.headers import is_token
+from marchproxy.model.checks.http import check_http
+from marchproxy.model.checks.paths import check_path
 from marchproxy.model.overlap import ambiguous_pairs
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem
-from marchproxy.model.route import RETRY_CONDITIONS, HeaderKind, PathKind, PathMatch, Route, RouteMatch
+from marchproxy.model.route import RETRY_CONDITIONS, HeaderKind, QueryMatch, Route, RouteMatch
 from marchproxy.model.rules import (
     HOST,
     check_duration,
@@ -19,7 +22,8 @@ from marchproxy.model.rules import (
 )
 
 _METHOD = re.compile(r"[A-Z]+")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_PARAMETER = re.compile(r"[!$%'-;?-~]+")  # RFC 3986, section 3.4, without what divides parameters: & and =
+_VALUE = re.compile(r"[!$%'-;=?-~]*")
 
 
 def check_routes(routes: Sequence[Route], pools: Sequence[BackendPool]) -> Iterator[Problem]:
@@ -57,10 +61,11 @@ def _check_route(route: Route, path: str, pool_names: frozenset[str]) -> Iterato
         (f"{path}.backends[{number}].weight", backend.weight) for number, backend in enumerate(route.backends)
     ]
     yield from check_shares(shares, f"{path}.backends")
+    yield from check_http(route, path, pool_names)
 
 
 def _check_match(match: RouteMatch, path: str) -> Iterator[Problem]:
-    yield from _check_path(match.path, f"{path}.path")
+    yield from check_path(match.path, f"{path}.path")
     for number, host in enumerate(match.hosts):
         if not HOST.fullmatch(host):
             yield Problem(f"{path}.hosts[{number}]", f'"{host}" is neither a host name nor *.a.host.name')
@@ -69,21 +74,30 @@ def _check_match(match: RouteMatch, path: str) -> Iterator[Problem]:
             yield Problem(f"{path}.methods[{number}]", f'"{method}" is not a method in upper case')
     for number, header in enumerate(match.headers):
         where = f"{path}.headers[{number}]"
-        if not _TOKEN.fullmatch(header.name):
+        if not is_token(header.name):
             yield Problem(f"{where}.name", f'"{header.name}" is not a header name')
         if header.kind is HeaderKind.REGEX:
             yield from check_regex(header.value, f"{where}.regex")
         if header.kind is HeaderKind.PRESENT and header.value:
             yield Problem(f"{where}.present", "compares no value")
+    for number, parameter in enumerate(match.query):
+        yield from _check_parameter(parameter, f"{path}.query[{number}]")
 
 
-def _check_path(match: PathMatch, path: str) -> Iterator[Problem]:
-    if match.kind is PathKind.REGEX:
-        yield from check_regex(match.value, path)
-    elif not match.value.startswith("/"):
-        yield Problem(path, f'"{match.value}" does not begin with /')
-    elif set(match.value) & set("?#"):
-        yield Problem(path, f'"{match.value}": a path ends before its query string')
+def _check_parameter(parameter: QueryMatch, path: str) -> Iterator[Problem]:
+    if not _PARAMETER.fullmatch(parameter.name):
+        yield Problem(
+            f"{path}.name", f'"{parameter.name}" is not the name of a parameter as it is written in a URL'
+        )
+    if parameter.kind is HeaderKind.REGEX:
+        yield from check_regex(parameter.value, f"{path}.regex")
+    elif parameter.value and parameter.kind is HeaderKind.PRESENT:
+        yield Problem(f"{path}.present", "compares no value")
+    elif not _VALUE.fullmatch(parameter.value):
+        yield Problem(
+            f"{path}.{parameter.kind.value}",
+            f'"{parameter.value}" cannot stand in a query string; write %20 for a blank',
+        )
 
 
 def _check_retry(route: Route, path: str) -> Iterator[Problem]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from marchproxy.model.checks.authentication import check_authentication
 from marchproxy.model.checks.limits import check_limits
 from marchproxy.model.checks.listeners import check_listeners
 from marchproxy.model.checks.pools import check_pools
@@ -21,6 +22,7 @@ def check_state(state: DesiredState) -> tuple[Problem, ...]:
         *check_pools(state.pools),
         *check_limits(state.rate_limits, state.routes, state.listeners),
         *check_scaling(state.scaling),
+        *check_authentication(state.authentication, state.routes, state.pools),
         *_unknown_listeners(state),
         *check_choosing(state.listeners, state.routes),
     )

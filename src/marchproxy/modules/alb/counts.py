@@ -8,8 +8,9 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from marchproxy.engines.envoy.clusters import ClusterStatus
+from marchproxy.engines.envoy.clusters import ClusterStatus, HostStatus
 from marchproxy.engines.envoy.stats import EnvoyStats, Quantiles
+from marchproxy.modules.alb.handshakes import WANTED as HANDSHAKES
 from marchproxy.modules.alb.resources.clusters import cluster_name
 from marchproxy.modules.alb.resources.listener import STAT_PREFIX
 from marchproxy.modules.base.observation import EndpointSeen, Latency, Observation, PoolSeen, Traffic
@@ -26,6 +27,7 @@ WANTED = (
     rf"^(http\.{STAT_PREFIX}\.(downstream_rq_(total|completed|time|[1-5]xx)|downstream_cx_(active|total|[rt]x_bytes_total))"
     r"|vhost\..+\.route\..+\.upstream_rq_(completed|5xx|time)"
     r"|cluster\.pool\..+\.upstream_rq_(completed|5xx|time)"
+    rf"|{HANDSHAKES}"
     r"|(http_)?local_rate_limit\..+|limit_\w+\.http_local_rate_limit\..+)$"
 )
 #: What goes on at this moment.
@@ -85,13 +87,22 @@ def _pools(traffic: Mapping[str, Traffic], clusters: Iterable[ClusterStatus]) ->
         cluster.name.removeprefix(prefix): PoolSeen(
             traffic=traffic.get(cluster.name.removeprefix(prefix), Traffic()),
             endpoints=tuple(
-                EndpointSeen(host.address, host.healthy, host.counts.rq_active, host.counts.rq_total)
+                EndpointSeen(
+                    host.address, host.healthy, host.counts.rq_active, host.counts.rq_total, _name(host)
+                )
                 for host in cluster.hosts
             ),
         )
         for cluster in clusters
         if cluster.name.startswith(prefix)
     }
+
+
+def _name(host: HostStatus) -> str:
+    """The host name and port that the endpoint stands for; empty where it is none."""
+    if not host.hostname or host.hostname == host.address.rpartition(":")[0].strip("[]"):
+        return ""
+    return f"{host.hostname}:{host.address.rpartition(':')[2]}"
 
 
 def _recent(stats: EnvoyStats, name: str) -> Quantiles | None:

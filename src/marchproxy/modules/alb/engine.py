@@ -7,8 +7,6 @@ from marchproxy.engines.envoy.admin import AdminError, EnvoyAdmin, ServerState
 from marchproxy.engines.envoy.clusters import ClusterStatus
 from marchproxy.engines.envoy.process import EnvoyProcess, EnvoyState
 from marchproxy.engines.envoy.stats import EnvoyStats
-from marchproxy.engines.envoy.xds.publish import Publisher, PublishTimeout, SnapshotRejected
-from marchproxy.engines.envoy.xds.snapshot import InconsistentSnapshot, check
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.metrics import process_usage
 from marchproxy.model.module import HealthStatus, ModuleType, TrafficEndpoint
@@ -18,13 +16,16 @@ from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb import rules
 from marchproxy.modules.alb.counts import ACTIVE, POOLS, WANTED, active, observation
-from marchproxy.modules.alb.resources import Builder
+from marchproxy.modules.alb.handshakes import Handshakes, handshakes, troubles
+from marchproxy.modules.alb.pool_rules import pool_faults
+from marchproxy.modules.alb.programmer import Programmer
+from marchproxy.modules.alb.resources.build import own_routes
 from marchproxy.modules.base.engine import EngineHealth
-from marchproxy.modules.base.observation import Observation
+from marchproxy.modules.base.observation import Observation, PoolSeen
 
-_PUBLISH_SECONDS = 5.0
 _WARM_SECONDS = 4.0
 _WARM_POLL = 0.005
+_MOST_FAULTS = 5  # in one message; the checks have them all
 _ENVOY_OK = {"envoy": "ok"}
 
 
@@ -34,8 +35,7 @@ class AlbEngine:
     def __init__(
         self,
         envoy: EnvoyProcess,
-        publisher: Publisher,
-        builder: Builder,
+        programmer: Programmer,
         endpoints: tuple[TrafficEndpoint, ...],
         *,
         clock: Clock,
@@ -45,10 +45,10 @@ class AlbEngine:
         self._clock = clock
         self._goodbye_seconds = goodbye_seconds
         self._envoy = envoy
-        self._publisher = publisher
-        self._builder = builder
+        self._programmer = programmer
         self._endpoints = endpoints
-        self._applied = DesiredState()
+        self._handshakes: dict[str, Handshakes] = {}
+        self._tls_troubles: dict[str, str] = {}
         self._last = Observation()
         self._serving = _with_pools(self._last, _ENVOY_OK)  # worked out once per look, not per question
         self._draining = False
@@ -63,24 +63,14 @@ class AlbEngine:
         return self._endpoints
 
     def faults(self, state: DesiredState) -> Iterable[Problem]:
-        """What an ALB cannot do of a sound state."""
-        return rules.faults(state)
+        """What an ALB cannot do of a sound state, its files of credentials and of certificates included."""
+        yield from rules.faults(state)
+        yield from pool_faults(state.pools, own_routes(state.routes))
+        yield from self._programmer.faults(state)
 
     async def apply(self, state: DesiredState) -> None:
         """Program Envoy; returns when it acknowledged everything. Raises Refused with Envoy's own words."""
-        try:
-            snapshot = check(self._builder.build(state))
-            await self._publisher.publish(snapshot, timeout=_PUBLISH_SECONDS)
-        except InconsistentSnapshot as error:
-            raise Refused(RefusalCode.INVALID_ARGUMENT, f"not consistent: {error}") from error
-        except SnapshotRejected as error:
-            problems = tuple(rules.blame(self._applied, state, error.type, error.names, error.message))
-            raise Refused(RefusalCode.INVALID_ARGUMENT, str(problems[0]), problems) from error
-        except PublishTimeout as error:
-            raise Refused(
-                RefusalCode.UNAVAILABLE, f"Envoy did not acknowledge the change, which is taken back: {error}"
-            ) from error
-        self._applied = state
+        await self._programmer.apply(state)
 
     def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
         """Whether one of the ALB's routes takes this traffic, and which."""
@@ -109,7 +99,8 @@ class AlbEngine:
             return EngineHealth(HealthStatus.UNHEALTHY, "Envoy does not answer", {"envoy": str(error)})
         live = info.state is ServerState.LIVE
         checks["envoy"] = "ok" if live else info.state.value.lower()
-        seen = _with_pools(replace(self._last, pools=observation_of_pools(clusters).pools), checks)
+        pools = self._with_troubles(observation_of_pools(clusters).pools)
+        seen = _with_pools(replace(self._last, pools=pools), checks)
         return (
             seen if live else EngineHealth(HealthStatus.UNHEALTHY, f"Envoy is {checks['envoy']}", seen.checks)
         )
@@ -124,8 +115,15 @@ class AlbEngine:
             raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
         cpu, memory = self._envoy.usage()
         own_cpu, own_memory = process_usage()
+        now = handshakes(stats)
+        self._tls_troubles = troubles(self._handshakes, now, self._tls_troubles)
+        self._handshakes = now
+        seen = observation(stats, clusters)
         self._last = replace(
-            observation(stats, clusters), cpu_percent=cpu + own_cpu, memory_mb=memory + own_memory
+            seen,
+            pools=self._with_troubles(seen.pools),
+            cpu_percent=cpu + own_cpu,
+            memory_mb=memory + own_memory,
         )
         self._serving = _with_pools(self._last, _ENVOY_OK)
         return self._last
@@ -149,6 +147,13 @@ class AlbEngine:
         except AdminError:
             return self._last.active_connections
 
+    def _with_troubles(self, pools: Mapping[str, PoolSeen]) -> dict[str, PoolSeen]:
+        around: Mapping[str, str] = {str(name): words for name, words in self._programmer.troubles().items()}
+        words = {name: (around.get(name, ""), self._tls_troubles.get(name, "")) for name in pools}
+        return {
+            name: replace(pool, trouble="; ".join(filter(None, words[name]))) for name, pool in pools.items()
+        }
+
 
 def observation_of_pools(clusters: Iterable[ClusterStatus]) -> Observation:
     """Only the endpoints of the pools."""
@@ -156,17 +161,18 @@ def observation_of_pools(clusters: Iterable[ClusterStatus]) -> Observation:
 
 
 def _with_pools(seen: Observation, checks: Mapping[str, str]) -> EngineHealth:
-    """Degraded when a pool with endpoints has no healthy one; every pool is named in the checks."""
-    all_checks, dead = dict(checks), []
+    """Degraded when a pool has a trouble, or endpoints but no healthy one; every pool is named in the checks."""
+    all_checks, faults = dict(checks), []
     for name, pool in sorted(seen.pools.items()):
         healthy = sum(endpoint.healthy for endpoint in pool.endpoints)
-        all_checks[f"pool:{name}"] = f"{healthy} of {len(pool.endpoints)} endpoints are healthy"
-        if pool.endpoints and not healthy:
-            dead.append(name)
-    if dead:
-        return EngineHealth(
-            HealthStatus.DEGRADED, f"no healthy endpoint in pool {', '.join(dead)}", all_checks
-        )
+        words = f"{healthy} of {len(pool.endpoints)} endpoints are healthy"
+        all_checks[f"pool:{name}"] = f"{words}; {pool.trouble}" if pool.trouble else words
+        if pool.trouble:
+            faults.append(f"pool {name}: {pool.trouble}")
+        elif pool.endpoints and not healthy:
+            faults.append(f"no healthy endpoint in pool {name}")
+    if faults:
+        return EngineHealth(HealthStatus.DEGRADED, "; ".join(faults[:_MOST_FAULTS]), all_checks)
     return EngineHealth(HealthStatus.HEALTHY, "serving", all_checks)
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping
 
 from marchproxy.engines.envoy.xds.kinds import ResourceType
+from marchproxy.model.http import AuthenticationKind
 from marchproxy.model.matching import Request, find_route
 from marchproxy.model.module import HTTP_FAMILY, ModuleType, Protocol
 from marchproxy.model.plan import Verdict
 from marchproxy.model.problem import Problem
-from marchproxy.model.route import PathKind, PathMatch, Route
+from marchproxy.model.route import HeaderKind, PathKind, PathMatch, Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.resources.build import own_routes
 from marchproxy.modules.alb.resources.clusters import cluster_name
@@ -21,14 +22,37 @@ def faults(state: DesiredState) -> Iterator[Problem]:
         if not _is_ours(route):
             continue
         path = f"routes[{index}]"
-        if not route.backends:
-            yield Problem(f"{path}.backends", "an HTTP route needs a backend pool to send its requests to")
-        if route.sources:
-            yield Problem(f"{path}.sources", "the ALB does not match client networks yet; remove them")
+        if not (route.backends or route.redirect or route.response):
+            yield Problem(
+                f"{path}.backends", "an HTTP route needs a backend pool, or a redirect or response of its own"
+            )
+        yield from _ways_faults(route, state, path)
+    for index, way in enumerate(state.authentication):
+        if way.jwks_url:
+            yield Problem(
+                f"authentication[{index}].jwks_url", "the ALB takes keys from a file only; give one in `file`"
+            )
     for index, pool in enumerate(state.pools):
         if pool.protocol not in _POOL_PROTOCOLS:
             yield Problem(
                 f"pools[{index}].protocol", f"the ALB cannot speak {pool.protocol.value} to a backend"
+            )
+
+
+def _ways_faults(route: Route, state: DesiredState, path: str) -> Iterator[Problem]:
+    """Two ways of a route that one credential could be meant for. Which way judges it must be plain from the request."""
+    known = {way.name: way for way in state.authentication}
+    first: dict[object, str] = {}
+    for number, name in enumerate(route.authentication):
+        way = known.get(name)
+        if way is None or way.kind is AuthenticationKind.JWT:
+            continue
+        key = (way.kind, way.header.lower() if way.kind is AuthenticationKind.API_KEY else "")
+        if first.setdefault(key, name) != name:
+            yield Problem(
+                f"{path}.authentication[{number}]",
+                f'"{name}" and "{first[key]}" are both {way.kind.value}, and a request does not tell which it means; '
+                "put their entries into one file",
             )
 
 
@@ -69,9 +93,9 @@ def blame(
     if kind is ResourceType.ROUTE:
         known = set(before.routes)
         fresh = [(index, route) for index, route in enumerate(after.routes) if route not in known]
-        patterned = [(index, route) for index, route in fresh if route.match.path.kind is PathKind.REGEX]
+        patterned = [(index, route) for index, route in fresh if next(_patterns(route), None)]
         for index, route in patterned or fresh:
-            part = "path" if route.match.path.kind is PathKind.REGEX else "headers"
+            part = next(_patterns(route), "headers")
             problems.append(Problem(f"routes[{index}].{part}", f'route "{route.route_id}": {words}'))
     elif kind in {ResourceType.CLUSTER, ResourceType.ENDPOINT}:
         refused = set(names)
@@ -81,6 +105,21 @@ def blame(
             if cluster_name(pool.name) in refused
         ]
     return problems or [Problem("", f"Envoy refused {kind.name.lower()} {', '.join(names)}: {message}")]
+
+
+def _patterns(route: Route) -> Iterator[str]:
+    """Where a route has regular expressions."""
+    match = route.match
+    if match.path.kind is PathKind.REGEX:
+        yield "path"
+    if route.rewrite is not None and route.rewrite.pattern:
+        yield "rewrite.pattern"
+    kinds = {
+        "headers": [condition.kind for condition in match.headers],
+        "query": [condition.kind for condition in match.query],
+    }
+    for key, found in kinds.items():
+        yield from (f"{key}[{number}].regex" for number, kind in enumerate(found) if kind is HeaderKind.REGEX)
 
 
 def _yes(route: Route, state: DesiredState, reason: str) -> Verdict:
@@ -106,6 +145,8 @@ def _as_request(route: Route, context: Mapping[str, str]) -> Request | None:
         path=match.path.value,
         method=context.get("method") or (match.methods[0] if match.methods else "GET"),
         headers={header.name.lower(): header.value for header in match.headers},
+        query=context.get("query", ""),
+        source=context.get("client", ""),
     )
 
 
@@ -116,6 +157,10 @@ def _words(route: Route) -> str:
         parts.append(f"methods {', '.join(match.methods)}")
     if match.headers:
         parts.append(f"headers {', '.join(header.name for header in match.headers)}")
+    if match.query:
+        parts.append(f"query {', '.join(parameter.name for parameter in match.query)}")
+    if route.sources:
+        parts.append(f"clients of {', '.join(route.sources)}")
     return ", ".join(parts)
 
 

@@ -10,10 +10,14 @@ from marchproxy.engines.envoy.xds.server import AdsServer, serve_unix
 from marchproxy.kit.clock import Clock, SystemClock
 from marchproxy.kit.listening import check_free, choose_port
 from marchproxy.kit.settings import HostPort, Problem, SettingsError
+from marchproxy.kit.tasks import beside
 from marchproxy.model.module import Protocol, TrafficEndpoint
+from marchproxy.modules.alb.discovery import Follower, SrvResolver
 from marchproxy.modules.alb.engine import AlbEngine, until_warm
+from marchproxy.modules.alb.programmer import Programmer
 from marchproxy.modules.alb.resources import Builder, ListenerSpec
 from marchproxy.modules.alb.settings import AlbSettings
+from marchproxy.modules.alb.surroundings import Surroundings
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
 
 _LONGEST_SOCKET = 107  # unix(7)
@@ -45,15 +49,20 @@ async def serve(
                 _check_ports(settings)
             elif (last_good := load(store)) is not None:
                 publisher.resume(last_good)
+            builder = Builder(
+                tuple(_listeners(settings)), workers=settings.envoy.workers(), resolvers=settings.resolvers
+            )
+            around = Surroundings(Follower(SrvResolver(settings.resolvers), clock=clock))
+            programmer = Programmer(publisher, builder, around, clock=clock)
             engine = AlbEngine(
                 envoy,
-                publisher,
-                Builder(tuple(_listeners(settings)), workers=settings.envoy.workers()),
+                programmer,
                 endpoints(settings),
                 clock=clock,
                 goodbye_seconds=_goodbye_seconds(settings),
             )
-            await ModuleServer(settings, engine, origin, signals, clock=clock).run()
+            async with beside(programmer.follow(), name="endpoints"):
+                await ModuleServer(settings, engine, origin, signals, clock=clock).run()
 
 
 def endpoints(settings: AlbSettings) -> tuple[TrafficEndpoint, ...]:

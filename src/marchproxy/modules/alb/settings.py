@@ -20,6 +20,8 @@ class AlbSettings(ModuleSettings):
     """HTTP behind a PROXY protocol v2 header, which every connection must begin with; none: closed."""
     proxy_sources: Annotated[tuple[str, ...], Field(min_length=1)] = ("127.0.0.0/8", "::1/128")
     """The networks of the NLBs: only they may connect to `proxy_traffic`, or a client could forge its address."""
+    resolvers: tuple[HostPort, ...] = ()
+    """The DNS servers that are asked for endpoints of pools; none: those of the system."""
     envoy: EnvoySection = EnvoySection()
     stats_window: Annotated[int, Field(ge=1, le=300)] = 5
     """Seconds over which latency percentiles are taken."""

@@ -52,6 +52,7 @@ class Configuration:
         core = self._core
         state, document = self._read()
         if document == core.running.checksum and not core.running.modified:
+            await core.refresh()
             return "the configuration has not changed"
         await self._take(state, document)
         _log.info(

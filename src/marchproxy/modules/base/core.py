@@ -93,6 +93,12 @@ class ModuleCore:
             await self.load(state, checksum(data))
         return problems
 
+    async def refresh(self) -> None:
+        """Have the engine look again at what its state only names, such as files of keys. Raises Refused."""
+        async with self._changing:
+            self._refuse_faulty(self.desired, lambda _: ())
+            await self.engine.apply(self.desired)
+
     async def restore(self, running: Running) -> None:
         """Run what an earlier process of this instance ran. Raises Refused."""
         async with self._changing:

@@ -40,20 +40,22 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class EndpointSeen:
-    """One backend endpoint as the engine sees it now."""
+    """One backend endpoint as the engine sees it now. `name` is the `host:port` that it was found by; empty: none."""
 
     address: str
     healthy: bool
     active_requests: int = 0
     total_requests: int = 0
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolSeen:
-    """One backend pool as the engine sees it."""
+    """One backend pool as the engine sees it. `trouble`: what keeps it from working as it should, in words."""
 
     traffic: Traffic = Traffic()
     endpoints: tuple[EndpointSeen, ...] = ()
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)

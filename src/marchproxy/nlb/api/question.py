@@ -29,11 +29,13 @@ def read_question(request: nlb_pb2.RouteRequestRequest) -> Question:
     sni, offered = context.get("sni", ""), _listed(context.get("alpn", ""))
     host = _without_port(pb.destination_pattern) or sni
     asked = bool(pb.destination_pattern or pb.path_pattern or pb.headers or "method" in context)
+    path, _, query = (pb.path_pattern or "/").partition("?")
     http = Request(
         host=host,
-        path=(pb.path_pattern or "/").split("?", 1)[0],
+        path=path,
         method=context.get("method", "GET").upper(),
         headers={name.lower(): value for name, value in pb.headers.items()},
+        query=context.get("query", "") or query,
     )
     question = Question(
         listener=context.get("listener", ""),

@@ -15,7 +15,7 @@ from marchproxy.model.route import Route, RouteId
 from marchproxy.model.sharing import Port, Sharing, share
 from marchproxy.nlb.dataplane.plane import Choice
 from marchproxy.nlb.rules.arrival import find_arrivals
-from marchproxy.nlb.rules.clients import counting, covers, turned_away
+from marchproxy.nlb.rules.clients import counting, turned_away
 from marchproxy.nlb.rules.question import Question, same_family
 from marchproxy.nlb.state.verdicts import Lookup
 
@@ -156,18 +156,24 @@ def _find_route(
 ) -> Route | None:
     if question.request is None:
         return None
-    request = question.request
-    here = [
-        route for route in routes if serves(route, listener, port) and covers(route.sources, question.source)
-    ]
+    request = replace(question.request, source=question.source)
+    here = [route for route in routes if serves(route, listener, port)]
     route = find_route(here, request)
     asked = f"{request.method} {request.host}{request.path}"
     if route is None:
         trace.say(f"no route of the table ({len(here)} apply here) matches {asked}: the module decides")
         return None
-    backends = ", ".join(f"{backend.pool} {backend.weight} %" for backend in route.backends) or "none"
-    trace.say(f'route "{route.route_id}" (priority {route.priority}) matches {asked}; its pools: {backends}')
+    trace.say(f'route "{route.route_id}" (priority {route.priority}) matches {asked}; {_answers(route)}')
     return route
+
+
+def _answers(route: Route) -> str:
+    if route.redirect is not None:
+        return "it redirects"
+    if route.response is not None:
+        return "it answers by itself"
+    backends = ", ".join(f"{backend.pool} {backend.weight} %" for backend in route.backends) or "none"
+    return f"its pools: {backends}"
 
 
 def _pick_version(plan: ListenerPlan, draw: Draw, trace: _Trace) -> VersionTargets:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from marchproxy.model.checks import check_routes
+from marchproxy.model.module import PoolName
 from marchproxy.model.overlap import near
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem, RefusalCode, Refused
@@ -86,12 +87,20 @@ def check_update(table: RoutingTable, update: TableUpdate) -> tuple[Problem, ...
     # those that stay come first, so that a clash is blamed on the newcomer
     together = (*staying, *update.routes)
     # pools belong to the modules: the NLB cannot know them, so every name counts as known
-    pools = [BackendPool(name) for name in {ref.pool for route in together for ref in route.backends}]
+    pools = [BackendPool(name) for name in _named_pools(together)]
     faults = list(_renumbered(check_routes(together, pools), len(staying)))
     left = _without(table, update).entries
     if len(left) + sum(route_id not in left for route_id in given) > MAX_ROUTES:
         faults.append(Problem("routes", f"the table would hold more than {MAX_ROUTES} routes"))
     return tuple(faults)
+
+
+def _named_pools(routes: Iterable[Route]) -> set[PoolName]:
+    return {
+        pool
+        for route in routes
+        for pool in (*(ref.pool for ref in route.backends), *(mirror.pool for mirror in route.mirrors))
+    }
 
 
 def apply_update(table: RoutingTable, update: TableUpdate, now: datetime) -> tuple[RoutingTable, int]:

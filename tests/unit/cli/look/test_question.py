@@ -7,7 +7,7 @@ from marchproxy.contract.pb import types_pb2
 @pytest.mark.parametrize(
     ("url", "headers", "expected"),
     [
-        ("http://10.0.0.1:8000/a/b?q=1", [], Question("http", "10.0.0.1", 8000, "/a/b")),
+        ("http://10.0.0.1:8000/a/b?q=1", [], Question("http", "10.0.0.1", 8000, "/a/b", query="q=1")),
         ("http://shop.example", [], Question("http", "shop.example", 80, "/")),
         ("https://shop.example/x", [], Question("https", "shop.example", 443, "/x")),
         ("tcp://10.0.0.1:5432", [], Question("tcp", "10.0.0.1", 5432, "/")),
@@ -76,6 +76,16 @@ def test_what_else_is_known_goes_along():
     known = {"method": "GET", "sni": "shop.example", "client": "192.0.2.1"}
     assert dict(question.for_nlb().context) == known
     assert question.in_words() == "GET https://10.0.0.1:1/x with server name shop.example from 192.0.2.1"
+
+
+def test_the_query_string_goes_along():
+    question = read_question("http://a:1/x?q=1", "get", [], client="192.0.2.1")
+    assert question.for_nlb().context["query"] == "q=1"
+    assert question.in_words() == "GET http://a:1/x?q=1 from 192.0.2.1"
+    asked = question.for_module(types_pb2.PROTOCOL_HTTP)
+    assert (asked.route.path_pattern, asked.context["query"]) == ("/x", "q=1")
+    assert asked.context["client"] == "192.0.2.1"
+    assert read_question("http://a:1/x?q=1", "get", [], query="?v=2").query == "v=2"
 
 
 def test_a_module_is_asked_for_what_it_gets():

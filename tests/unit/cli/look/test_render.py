@@ -30,10 +30,29 @@ def test_routes_show_shares_and_who_serves_and_leave_markup_alone():
         nlb_pb2.RoutingEntry(
             route=types_pb2.Route(route_id="lonely", backends=[types_pb2.BackendRef(pool="only")])
         ),
+        nlb_pb2.RoutingEntry(
+            route=types_pb2.Route(
+                route_id="moved",
+                redirect=types_pb2.Redirect(code=301),
+                query=[types_pb2.QueryMatch(name="v")],
+                source_pattern="10.0.0.0/8",
+            )
+        ),
+        nlb_pb2.RoutingEntry(route=types_pb2.Route(response=types_pb2.DirectResponse(status=418))),
     ]
     text = printed(sheets.routes(nlb_pb2.GetRoutingTableResponse(entries=entries)).rendered())
-    for words in ("v1 95 %", "v2 5 %", "alb-1", "x-[beta]: [red]yes[/]", "only 100 %", "nobody"):
+    for words in (
+        "v1 95 %",
+        "v2 5 %",
+        "alb-1",
+        "x-[beta]: [red]yes[/]",
+        "only 100 %",
+        "nobody",
+        "redirect 301",
+        "answer 418",
+    ):
         assert words in text
+    assert "?v, from 10.0.0.0/8" in text
 
 
 def test_stats_put_routes_below_their_instance():
@@ -194,6 +213,35 @@ def test_an_explanation_says_why_not():
     assert "goes nowhere" in printed(explanation_text(nowhere))
 
 
+def test_an_explanation_says_what_the_route_does_and_whom_it_turns_away():
+    route = types_pb2.Route(
+        route_id="old",
+        path_pattern="/old",
+        redirect=types_pb2.Redirect(prefix="/new"),
+        deny=["10.0.0.0/8"],
+    )
+    verdict = module_pb2.CanHandleResponse(can_handle=True, reason="it matches")
+    limit = types_pb2.RateLimit(limit_id="l", target="old", requests_per_second=3, per="header:x-user")
+    nlb = nlb_pb2.RouteRequestResponse(routed=True, target_instance_id="alb-1", version="v1")
+    inside = InModule(verdict, route, (), (limit,))
+    somebody = Explanation(Question("http", "h", 80, "/old/x"), nlb, inside)
+    assert somebody.served
+    text = printed(explanation_text(somebody))
+    assert "answers 308: http://h/new/x" in text
+    assert "limit l on old: 3 a second for each header x-user; beyond it: 429" in text
+    denied = Explanation(Question("http", "h", 80, "/old/x", client="10.0.0.1"), nlb, inside)
+    assert not denied.served
+    assert '✗ route "old" denies 10.0.0.1: answered 403' in printed(explanation_text(denied))
+
+
+def test_a_route_of_a_newer_module_is_told_as_far_as_it_can_be_read():
+    verdict = module_pb2.CanHandleResponse(can_handle=True, reason="it matches")
+    route = types_pb2.Route(route_id="r", sticky=types_pb2.Sticky(kind=99))
+    nlb = nlb_pb2.RouteRequestResponse(routed=True, target_instance_id="alb-1")
+    text = printed(explanation_text(Explanation(Question("http", "h", 80), nlb, InModule(verdict, route))))
+    assert "what else it does cannot be told: route.sticky.kind: unknown value 99" in text
+
+
 def test_an_explanation_for_programs_keeps_the_contracts_names():
     data = as_json_data(explanation())
     assert data["served"] is True
@@ -249,3 +297,18 @@ def test_rollouts_show_each_decision_with_its_numbers():
         (True, True, False)
     ]
     assert "no version was promoted in steps" in printed(rollouts({}).rendered())
+
+
+def test_backends_that_were_found_and_what_troubles_a_pool() -> None:
+    listed = types_pb2.BackendEndpoint(address="10.0.0.1:80")
+    found = types_pb2.BackendEndpoint(address="10.0.0.2:80")
+    pools = [
+        types_pb2.BackendPool(name="shop", endpoints=[listed], found=[found], trouble="a.yaml: not a list"),
+        types_pb2.BackendPool(name="empty", trouble="no answer"),
+    ]
+    sheet = sheets.backends({"alb-1": module_pb2.GetBackendsResponse(pools=pools)})
+    text = printed(sheet.rendered())
+    assert "10.0.0.1:80" in text
+    assert "10.0.0.2:80" in text
+    assert text.count("a.yaml: not a list") == 1
+    assert "no answer" in text

@@ -9,12 +9,32 @@ from hypothesis import strategies as st
 
 from marchproxy.contract import convert
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
+from marchproxy.model.http import (
+    Cors,
+    DirectResponse,
+    HeaderEdits,
+    Mirror,
+    Redirect,
+    Rewrite,
+    Sticky,
+    StickyKind,
+)
 from marchproxy.model.judging import Sample
 from marchproxy.model.limit import RateLimit
 from marchproxy.model.listener import DataPlaneKind, Listener, TlsTermination
 from marchproxy.model.module import HealthStatus, ModuleInstance, ModuleType, Protocol, TrafficEndpoint
 from marchproxy.model.plan import Verdict
-from marchproxy.model.pool import BackendPool, BalancePolicy, Endpoint, HealthCheck
+from marchproxy.model.pool import (
+    BackendPool,
+    BalancePolicy,
+    CircuitBreakers,
+    Discovery,
+    Endpoint,
+    HashTable,
+    HealthCheck,
+    OutlierDetection,
+    UpstreamTls,
+)
 from marchproxy.model.query import Filter, Query
 from marchproxy.model.rollout import Decision, Phase, Rollout
 from marchproxy.model.rollout import Verdict as Ruling
@@ -25,6 +45,7 @@ from marchproxy.model.route import (
     HeaderMatch,
     PathKind,
     PathMatch,
+    QueryMatch,
     RetryPolicy,
     Route,
     RouteMatch,
@@ -56,7 +77,33 @@ backends = st.one_of(
     st.lists(st.builds(BackendRef, pool=name, weight=weight), min_size=2, max_size=3).map(tuple),
     st.just(()),
 )
-routes = st.builds(
+parameters = st.builds(QueryMatch, name=name, kind=st.sampled_from(HeaderKind), value=text).map(
+    lambda parameter: replace(parameter, value="") if parameter.kind is HeaderKind.PRESENT else parameter
+)
+pairs = tuples(st.tuples(name, text)).map(lambda items: tuple(sorted(items, key=lambda pair: pair[0])))
+edits = st.builds(HeaderEdits, set=pairs, add=pairs, remove=tuples(name))
+features = st.fixed_dictionaries(
+    {},
+    optional={
+        "rewrite": st.builds(Rewrite, text, text, text),
+        "redirect": st.builds(Redirect, text, text, count, text, text, st.booleans(), st.integers(1, 999)),
+        "response": st.builds(DirectResponse, count, text, text.filter(bool)),
+        "request_headers": edits,
+        "response_headers": edits,
+        "mirrors": tuples(st.builds(Mirror, name, st.floats(0, 100))),
+        "cors": st.builds(
+            Cors, tuples(name), tuples(name).filter(bool), tuples(name), tuples(name), st.booleans(), count
+        ),
+        "sticky": st.builds(Sticky, st.sampled_from(StickyKind), text, seconds),
+        "allow": tuples(name),
+        "deny": tuples(name),
+        "max_request_bytes": count,
+        "compression": st.booleans(),
+        "authentication": tuples(name),
+        "upgrades": tuples(name),
+    },
+)
+plain_routes = st.builds(
     Route,
     route_id=name,
     match=st.builds(
@@ -65,6 +112,7 @@ routes = st.builds(
         path=st.builds(PathMatch, kind=st.sampled_from(PathKind), value=paths),
         methods=tuples(st.sampled_from(["GET", "POST"])),
         headers=tuples(headers, most=5),
+        query=tuples(parameters),
     ),
     backends=backends,
     priority=st.integers(-(2**31), 2**31 - 1),
@@ -84,6 +132,7 @@ routes = st.builds(
     destination_port=count,
     metadata=labels,
 )
+routes = st.builds(lambda plain, more: replace(plain, **more), plain_routes, features)
 checks = st.builds(
     HealthCheck,
     interval=some_seconds,
@@ -102,6 +151,13 @@ pools = st.builds(
     health_check=st.none() | checks,
     balance=st.sampled_from(BalancePolicy),
     connect_timeout=seconds,
+    tls=st.none() | st.builds(UpstreamTls, text, text, text, text, st.booleans()),
+    breakers=st.builds(CircuitBreakers, count, count, count, st.floats(0, 100)),
+    outliers=st.none()
+    | st.builds(OutlierDetection, st.integers(1, 9), some_seconds, some_seconds, st.integers(1, 100)),
+    discovery=st.builds(Discovery, text, text, text, some_seconds),
+    slow_start=seconds,
+    hash_table=st.sampled_from(HashTable),
     metadata=labels,
 )
 limits = st.builds(
@@ -113,6 +169,7 @@ limits = st.builds(
     per_hour=count,
     burst=count,
     enabled=st.booleans(),
+    per=text,
     metadata=labels,
 )
 instances = st.builds(

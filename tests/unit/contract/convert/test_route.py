@@ -5,6 +5,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from marchproxy.contract.convert import route_from_pb, route_to_pb, routes_from_pb
 from marchproxy.contract.pb import types_pb2
+from marchproxy.model.http import Cors, DirectResponse, Mirror, Redirect
 from marchproxy.model.module import Protocol
 from marchproxy.model.problem import InvalidValue
 from marchproxy.model.route import (
@@ -13,6 +14,7 @@ from marchproxy.model.route import (
     HeaderMatch,
     PathKind,
     PathMatch,
+    QueryMatch,
     RetryPolicy,
     Route,
     RouteMatch,
@@ -22,6 +24,7 @@ UNSPECIFIED = types_pb2.PATH_MATCH_KIND_UNSPECIFIED
 EXACT = types_pb2.PATH_MATCH_KIND_EXACT
 PREFIX = types_pb2.PATH_MATCH_KIND_PREFIX
 REGEX = types_pb2.PATH_MATCH_KIND_REGEX
+TEMPLATE = types_pb2.PATH_MATCH_KIND_TEMPLATE
 
 
 @pytest.mark.parametrize(
@@ -42,6 +45,7 @@ REGEX = types_pb2.PATH_MATCH_KIND_REGEX
         ("", PREFIX, PathMatch(PathKind.PREFIX, "/")),
         ("=/a", EXACT, PathMatch(PathKind.EXACT, "=/a")),
         ("~/a", REGEX, PathMatch(PathKind.REGEX, "~/a")),
+        ("/a/{b}", TEMPLATE, PathMatch(PathKind.TEMPLATE, "/a/{b}")),
     ],
 )
 def test_path_notation(pattern, kind, expected):
@@ -83,6 +87,47 @@ def test_hosts_and_sources_are_joined(first, rest, expected):
 def test_header_conditions(pb, expected):
     route = types_pb2.Route(header_matches=[types_pb2.HeaderMatch(name="x", **pb)])
     assert route_from_pb(route).match.headers == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("pb", "expected"),
+    [
+        ({"exact": ""}, QueryMatch("v", HeaderKind.EXACT, "")),
+        ({"prefix": "a"}, QueryMatch("v", HeaderKind.PREFIX, "a")),
+        ({"regex": "a+"}, QueryMatch("v", HeaderKind.REGEX, "a+")),
+        ({"present": True}, QueryMatch("v", HeaderKind.PRESENT)),
+        ({}, QueryMatch("v", HeaderKind.PRESENT)),
+    ],
+)
+def test_query_conditions(pb, expected):
+    route = types_pb2.Route(query=[types_pb2.QueryMatch(name="v", **pb)])
+    assert route_from_pb(route).match.query == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("pb", "expected"),
+    [
+        ({"redirect": types_pb2.Redirect(scheme="https")}, {"redirect": Redirect("https")}),
+        ({"response": types_pb2.DirectResponse(status=200)}, {"response": DirectResponse(200)}),
+        ({"mirrors": [types_pb2.Mirror(pool="p")]}, {"mirrors": (Mirror("p"),)}),
+        ({"mirrors": [types_pb2.Mirror(pool="p", percent=0)]}, {"mirrors": (Mirror("p", 0.0),)}),
+        ({"cors": types_pb2.Cors(origins=["*"])}, {"cors": Cors(("*",))}),
+        ({"cors": types_pb2.Cors(max_age=Duration())}, {"cors": Cors((), max_age=0)}),
+        ({"upgrades": types_pb2.Upgrades()}, {"upgrades": ()}),
+    ],
+)
+def test_what_is_left_out_of_a_feature_has_the_default(pb, expected):
+    assert route_from_pb(types_pb2.Route(route_id="r", **pb)) == Route("r", **expected)
+
+
+def test_edits_come_in_the_order_of_their_names():
+    def pairs(*names):
+        return [types_pb2.HeaderValue(name=name, value=str(at)) for at, name in enumerate(names)]
+
+    pb = types_pb2.Route(request_headers=types_pb2.HeaderEdits(set=pairs("b", "a"), add=pairs("c", "a", "c")))
+    edits = route_from_pb(pb).request_headers
+    assert edits.set == (("a", "1"), ("b", "0"))
+    assert edits.add == (("a", "1"), ("c", "0"), ("c", "2"))
 
 
 def test_what_is_left_out_has_the_default():
@@ -146,17 +191,24 @@ def test_every_problem_is_reported():
         idle_timeout=Duration(seconds=1, nanos=-1),
         retry=types_pb2.RetryPolicy(per_try_timeout=Duration(nanos=2_000_000_000)),
         tls=types_pb2.TlsMatch(server_names=["a"]),
+        query=[types_pb2.QueryMatch(name="v", present=False)],
+        cors=types_pb2.Cors(max_age=Duration(nanos=1)),
+        sticky=types_pb2.Sticky(ttl=Duration(seconds=-1)),
     )
     with pytest.raises(InvalidValue) as raised:
         routes_from_pb([types_pb2.Route(), broken, types_pb2.Route(protocol=96)])
     assert [problem.path for problem in raised.value.problems] == [
         "routes[1].tls",
         "routes[1].path_match",
+        "routes[1].query[0].present",
         "routes[1].protocol",
         "routes[1].module_type",
         "routes[1].timeout",
         "routes[1].idle_timeout",
         "routes[1].retry.per_try_timeout",
+        "routes[1].cors.max_age",
+        "routes[1].sticky.kind",
+        "routes[1].sticky.ttl",
         "routes[2].protocol",
     ]
 

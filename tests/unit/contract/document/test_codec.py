@@ -9,10 +9,32 @@ from hypothesis import strategies as st
 
 from marchproxy.contract.document import LARGEST_DOCUMENT, checksum, decode, encode
 from marchproxy.model.checks import check_listeners, check_state
+from marchproxy.model.http import (
+    Authentication,
+    AuthenticationKind,
+    Cors,
+    DirectResponse,
+    HeaderEdits,
+    Mirror,
+    Redirect,
+    Rewrite,
+    Sticky,
+    StickyKind,
+)
 from marchproxy.model.limit import RateLimit
 from marchproxy.model.listener import DataPlaneKind, Listener, TlsTermination
-from marchproxy.model.module import ModuleType, Protocol
-from marchproxy.model.pool import BackendPool, BalancePolicy, Endpoint, HealthCheck
+from marchproxy.model.module import HTTP_FAMILY, ModuleType, Protocol
+from marchproxy.model.pool import (
+    BackendPool,
+    BalancePolicy,
+    CircuitBreakers,
+    Discovery,
+    Endpoint,
+    HashTable,
+    HealthCheck,
+    OutlierDetection,
+    UpstreamTls,
+)
 from marchproxy.model.problem import InvalidValue
 from marchproxy.model.route import (
     RETRY_CONDITIONS,
@@ -21,6 +43,7 @@ from marchproxy.model.route import (
     HeaderMatch,
     PathKind,
     PathMatch,
+    QueryMatch,
     RetryPolicy,
     Route,
     RouteMatch,
@@ -41,6 +64,10 @@ PATHS = st.builds(
     PathMatch, st.sampled_from([PathKind.EXACT, PathKind.PREFIX]), st.sampled_from(["/", "/a", "/é/ü"])
 )
 PATHS |= st.builds(PathMatch, st.just(PathKind.REGEX), PATTERNS)
+PATHS |= st.builds(PathMatch, st.just(PathKind.TEMPLATE), st.sampled_from(["/{a}/*", "/é/{rest=**}"]))
+PARAMETERS = st.builds(QueryMatch, NAMES, st.just(HeaderKind.EXACT), st.sampled_from(["", "a=%20"]))
+PARAMETERS |= st.builds(QueryMatch, NAMES, st.just(HeaderKind.REGEX), PATTERNS)
+PARAMETERS |= st.builds(QueryMatch, NAMES, st.just(HeaderKind.PRESENT))
 HEADERS = st.builds(
     HeaderMatch, NAMES, st.sampled_from([HeaderKind.EXACT, HeaderKind.PREFIX]), TEXTS, st.booleans()
 )
@@ -91,6 +118,52 @@ def listeners(draw, name, port):
     return plain if any(check_listeners([special])) else special
 
 
+FIELDS = st.builds("x-{}".format, NAMES)  # none that belongs to the connection
+VALUES = st.sampled_from(["", "1 %", "ü"])
+EDITS = st.builds(
+    lambda sets, adds, remove: HeaderEdits(tuple(sorted(sets.items())), tuple(sorted(adds)), remove),
+    st.dictionaries(FIELDS, VALUES, max_size=2),
+    st.lists(st.tuples(st.sampled_from(["via", "x"]), VALUES), max_size=3, unique=True),
+    distinct(FIELDS, max_size=2),
+)
+STICKY = st.builds(Sticky, st.just(StickyKind.COOKIE), NAMES, SECONDS) | st.builds(
+    Sticky, st.just(StickyKind.HEADER), NAMES
+)
+OF_ALL = {
+    "request_headers": EDITS,
+    "response_headers": EDITS,
+    "cors": st.builds(
+        Cors, st.just(("*", "https://a.example")), st.just(("GET",)), distinct(NAMES, max_size=1), st.just(()),
+        st.just(False), st.integers(0, 9),
+    ),
+    "allow": NETWORKS,
+    "deny": NETWORKS,
+    "max_request_bytes": st.integers(0, 2**32 - 1),
+    "compression": st.booleans(),
+    "authentication": distinct(st.sampled_from(["staff", "tokens"])),
+    "upgrades": distinct(st.sampled_from(["websocket", "spdy"])),
+}  # fmt: skip
+ANSWERS = st.fixed_dictionaries(
+    {"redirect": st.builds(Redirect, st.just("https"), st.sampled_from(["", "a"]), PORTS, st.just("/x"))}, optional=OF_ALL
+) | st.fixed_dictionaries({"response": st.builds(DirectResponse, st.integers(200, 203), TEXTS)}, optional=OF_ALL)  # fmt: skip
+AUTHENTICATION = (
+    Authentication("staff", AuthenticationKind.BASIC, "/a é", forward_header="x-user"),
+    Authentication("tokens", AuthenticationKind.JWT, "/jwks", issuer="i", audiences=("a", "b")),
+)
+
+
+@st.composite
+def http_features(draw, pool_names):
+    """What a route does beside choosing who answers it, or in place of that."""
+    if not pool_names or draw(st.booleans()):
+        return {"backends": (), **draw(ANSWERS)}
+    mirrors = distinct(
+        st.builds(Mirror, st.sampled_from(pool_names), st.floats(0, 100) | st.just(-0.0)), max_size=1
+    )
+    forwarding = {"rewrite": st.just(Rewrite("h:1", "/x", "é")), "mirrors": mirrors, "sticky": STICKY}
+    return draw(st.fixed_dictionaries({}, optional={**OF_ALL, **forwarding}))
+
+
 @st.composite
 def routes(draw, route_id, priority, listener_names, pool_names):
     match = RouteMatch(
@@ -100,12 +173,16 @@ def routes(draw, route_id, priority, listener_names, pool_names):
     retry = RetryPolicy(
         draw(st.integers(0, 10)), draw(distinct(st.sampled_from(sorted(RETRY_CONDITIONS)))), draw(SECONDS)
     )
-    return Route(
+    route = Route(
         route_id, match, tuple(BackendRef(pool, weight) for pool, weight in draw(shares(pool_names))), priority,
         draw(st.sampled_from(Protocol)), draw(st.none() | st.sampled_from(ModuleType)), draw(SECONDS), draw(SECONDS),
         retry, draw(distinct(st.sampled_from(listener_names)) if listener_names else st.just(())),
         draw(distinct(st.sampled_from(["10.0.0.0/8", "::/0"]))), draw(PORTS), draw(PORTS), draw(LABELS),
     )  # fmt: skip
+    if route.protocol not in HTTP_FAMILY:
+        return route
+    match = replace(match, query=draw(distinct(PARAMETERS, max_size=2)))
+    return replace(route, match=match, **draw(http_features(pool_names)))
 
 
 POOLS = st.builds(
@@ -122,7 +199,15 @@ POOLS = st.builds(
     ),
     st.sampled_from(BalancePolicy),
     WAITS,
-    LABELS,
+    tls=st.none()
+    | st.builds(UpstreamTls, st.sampled_from(["", "/ca"]), st.just("a"), st.just("/c é"), st.just("/k")),
+    breakers=st.builds(CircuitBreakers, PORTS, PORTS, PORTS, st.floats(0, 100) | st.just(-0.0)),
+    outliers=st.none() | st.builds(OutlierDetection, st.integers(1, 9), WAITS, WAITS, st.integers(1, 100)),
+    discovery=st.builds(Discovery, ADDRESSES, interval=WAITS)
+    | st.just(Discovery(srv="_a._tcp.b"))
+    | st.just(Discovery(file="/f")),
+    hash_table=st.sampled_from(HashTable),
+    metadata=LABELS,
 )
 
 
@@ -132,13 +217,23 @@ def states(draw):
     pool_names = draw(distinct(NAMES, max_size=3))
     route_ids = draw(distinct(NAMES, max_size=3))
     limits = st.builds(
-        RateLimit, st.just(""), st.just(""), st.integers(1, 9), PORTS, PORTS, PORTS, st.booleans(), LABELS
+        RateLimit,
+        st.just(""),
+        st.just(""),
+        st.integers(1, 9),
+        PORTS,
+        PORTS,
+        PORTS,
+        st.booleans(),
+        st.sampled_from(["", "client", "header:x"]),
+        LABELS,
     )
     return DesiredState(
         tuple(draw(listeners(name, 1 + index)) for index, name in enumerate(listener_names)),
         tuple(draw(routes(name, index, listener_names, pool_names)) for index, name in enumerate(route_ids)),
         tuple(replace(draw(POOLS), name=name) for name in pool_names),
         tuple(replace(draw(limits), limit_id=f"l-{target}"[:9], target=target) for target in route_ids),
+        authentication=AUTHENTICATION,
     )
 
 
@@ -226,6 +321,7 @@ def test_header_conditions(written, header):
         ("{prefix: /api}", PathMatch(PathKind.PREFIX, "/api")),
         ("{exact: /api}", PathMatch(PathKind.EXACT, "/api")),
         ("{regex: '/v[0-9]'}", PathMatch(PathKind.REGEX, "/v[0-9]")),
+        ("{template: '/v/{n}'}", PathMatch(PathKind.TEMPLATE, "/v/{n}")),
     ],
 )
 def test_paths(written, expected):
@@ -235,8 +331,11 @@ def test_paths(written, expected):
 
 def test_shorthands():
     state = decode(
-        b"pools: [{name: p, endpoints: ['a:1', {address: 'b:1', weight: 2}]}]\nroutes: [{id: r, backends: [p]}]"
+        b"pools: [{name: p, endpoints: ['a:1', {address: 'b:1', weight: 2}]}]\n"
+        b"routes: [{id: r, backends: [p], mirrors: [p], response_headers: {add: {b: x, a: [y, z]}}}]"
     )
+    assert state.routes[0].mirrors == (Mirror("p", 100.0),)
+    assert state.routes[0].response_headers.add == (("a", "y"), ("a", "z"), ("b", "x"))
     assert state.pools[0].endpoints == (Endpoint("a:1", 1), Endpoint("b:1", 2))
     assert state.routes[0].backends == (BackendRef("p", 100),)
 
@@ -246,9 +345,16 @@ def test_shorthands():
     [
         (b"routes: [{id: r, pth: /}]", ['routes[0].pth: unknown key; did you mean "path"?']),
         (b"rutes: []", ['rutes: unknown key; did you mean "routes"?']),
-        (b"routes: [{id: r, path: {exact: /, prefix: /}}]", ["routes[0].path: give exactly one of prefix, exact and regex"]),
-        (b"routes: [{id: r, path: {exact: null}}]", ["routes[0].path: give exactly one of prefix, exact and regex"]),
+        (b"routes: [{id: r, path: {exact: /, prefix: /}}]", ["routes[0].path: give exactly one of prefix, exact, regex and template"]),
+        (b"routes: [{id: r, path: {exact: null}}]", ["routes[0].path: give exactly one of prefix, exact, regex and template"]),
         (HEADER.format("invert: true").encode(), ["routes[0].headers[0]: give exactly one of exact, prefix, regex and present"]),
+        (b"routes: [{id: r, query: [{name: v, present: false}]}]", ["routes[0].query[0].present: must be True"]),
+        (b"routes: [{id: r, cors: {origins: ['*'], max_age: 1500ms}}]", ["routes[0].cors.max_age: must be a valid integer"]),
+        (b"routes: [{id: r, request_headers: {set: {x: 1}}}]", ["routes[0].request_headers.set.x: must be a valid string"]),
+        (
+            b"authentication: [{name: staff, kind: magic}]\nroutes: [{id: r, authentication: [staff, stuff]}]",
+            ["authentication[0].kind: must be 'basic', 'api_key' or 'jwt'", 'routes[0].authentication[1]: no authentication "stuff"; known: staff'],
+        ),
         (b"pools: [{name: p, health_check: {interval: soon}}]", ["pools[0].health_check.interval: must be seconds or"]),
         (b'{"pools": [{"name": "p", "connect_timeout": NaN}]}', ["pools[0].connect_timeout: must be a finite number"]),
         (b'{"pools": [], "pools": []}', ["pools: duplicate key; it was first given on line 1"]),

@@ -5,21 +5,29 @@ from typing import Any
 import pytest
 
 from marchproxy.contract.document import StateDocument, decode, load_document
-from marchproxy.contract.document.schema import (
-    BackendDocument,
+from marchproxy.contract.document.schema import http
+from marchproxy.contract.document.schema.listener import ListenerDocument, TlsDocument
+from marchproxy.contract.document.schema.pool import (
+    BreakersDocument,
+    DiscoveryDocument,
     EndpointDocument,
-    HeaderDocument,
     HealthCheckDocument,
-    ListenerDocument,
+    OutliersDocument,
     PoolDocument,
-    RateLimitDocument,
+    UpstreamTlsDocument,
+)
+from marchproxy.contract.document.schema.route import (
+    BackendDocument,
+    HeaderDocument,
+    QueryDocument,
     RetryDocument,
     RouteDocument,
-    TlsDocument,
 )
+from marchproxy.contract.document.schema.state import RateLimitDocument, ScalingDocument
 from marchproxy.kit.settings import Section, SettingsError
 from marchproxy.model.route import RETRY_CONDITIONS
 from marchproxy.model.sharing import share
+from marchproxy.model.state import DesiredState
 
 ROOT = Path(__file__).parents[4]
 REFERENCE = (ROOT / "docs/configuration.md").read_text()
@@ -137,11 +145,24 @@ def test_an_unreadable_file_is_named(tmp_path):
     [
         ("listeners", [ListenerDocument]),
         ("tls", [TlsDocument]),
-        ("routes", [RouteDocument, BackendDocument, HeaderDocument]),
+        ("routes", [RouteDocument, BackendDocument, HeaderDocument, QueryDocument]),
         ("retry", [RetryDocument]),
         ("pools", [PoolDocument, EndpointDocument]),
         ("health_check", [HealthCheckDocument]),
         ("rate_limits", [RateLimitDocument]),
+        ("rewrite", [http.RewriteDocument]),
+        ("redirect", [http.RedirectDocument]),
+        ("response", [http.ResponseDocument]),
+        ("request_headers and response_headers", [http.HeaderEditsDocument]),
+        ("mirrors", [http.MirrorDocument]),
+        ("cors", [http.CorsDocument]),
+        ("sticky", [http.StickyDocument]),
+        ("authentication", [http.AuthenticationDocument]),
+        ("tls of a pool", [UpstreamTlsDocument]),
+        ("breakers", [BreakersDocument]),
+        ("outliers", [OutliersDocument]),
+        ("discovery", [DiscoveryDocument]),
+        ("scaling", [ScalingDocument]),
     ],
 )
 def test_the_reference_names_every_key(heading, models):
@@ -166,3 +187,14 @@ def test_the_examples_of_shared_addresses_are_what_they_say(text, sharing):
 
 def test_the_reference_names_every_retry_condition():
     assert all(f"| `{condition}` |" in REFERENCE for condition in RETRY_CONDITIONS)
+
+
+SHOWN = [
+    text for text in re.findall(r"```yaml\n(.*?)```", REFERENCE, re.DOTALL) if not text.startswith("nlb:")
+]
+
+
+@pytest.mark.parametrize("text", SHOWN)
+def test_every_example_of_the_reference_is_sound(text):
+    pools = "" if "pools:" in text else "pools: [{name: shop}, {name: shop-v2}]\n"
+    assert decode((text + pools).encode()) != DesiredState()

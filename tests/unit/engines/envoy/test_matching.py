@@ -31,14 +31,14 @@ ROUTES += [route(20 + number, hosts, priority=3) for number, hosts in enumerate(
 @pytest.mark.parametrize("count", range(len(ROUTES) + 1))
 def test_a_virtual_host_has_the_routes_that_cover_it_in_order(count):
     routes = ROUTES[:count]
-    messages = {one.route_id: route_components_pb2.Route(name=one.route_id) for one in routes}
+    messages = {one.route_id: [route_components_pb2.Route(name=one.route_id)] for one in routes}
     found = {host.domains[0]: [one.name for one in host.routes] for host in virtual_hosts(routes, messages)}
     patterns = {pattern.lower() for one in routes for pattern in one.match.hosts or ("*",)}
     assert found == {pattern: [one.route_id for one in in_order(routes, pattern)] for pattern in patterns}
 
 
 def test_what_is_left_goes_to_the_rest_under_every_host():
-    messages = {one.route_id: route_components_pb2.Route(name=one.route_id) for one in ROUTES[1:2]}
+    messages = {one.route_id: [route_components_pb2.Route(name=one.route_id)] for one in ROUTES[1:2]}
     rest = route_components_pb2.Route(name="rest")
     hosts = list(virtual_hosts(ROUTES[1:2], messages, rest=rest))
     assert [(host.name, [one.name for one in host.routes]) for host in hosts] == [

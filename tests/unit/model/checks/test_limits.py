@@ -101,3 +101,35 @@ def test_a_port_that_nobody_can_carry_is_told_where_it_stands():
     assert list(check_limits(limits("client:0.0.0.0/0"), ROUTES, HTTP)) == []  # who does not come there
     nobody = [Listener(name, "0.0.0.0", 81, data_plane=DataPlaneKind.KERNEL) for name in "ab"]
     assert list(check_limits(limits("client:10.0.0.0/8"), ROUTES, nobody)) == []
+
+
+@pytest.mark.parametrize(
+    ("target", "per", "message"),
+    [
+        ("*", "client", None),
+        ("shop", "header:x-tenant", None),
+        ("shop", "header:", '"header:" is neither client nor header:NAME'),
+        ("shop", "header:a b", "is neither client nor header:NAME"),
+        ("shop", "Client", '"Client" is neither'),
+        ("shop", "client:10.0.0.0/8", "is neither"),
+        ("module:alb", "client", 'is for limits on routes and on "*"'),
+        ("source:10.0.0.0/8", "client", 'is for limits on routes and on "*"'),
+    ],
+)
+def test_what_has_a_count_of_its_own(target, per, message):
+    problems = list(check_limits(limits(target, per=per), ROUTES, ()))
+    assert [problem.path for problem in problems] == ["rate_limits[0].per"] * (message is not None)
+    assert all(message in problem.message for problem in problems)
+
+
+def test_a_target_has_one_limit_for_each_per():
+    same = [
+        replace(limit, per=per)
+        for limit, per in zip(
+            limits(*["shop"] * 5), ["", "client", "header:x", "header:X", "client"], strict=True
+        )
+    ]
+    assert [str(problem) for problem in check_limits(same, ROUTES, ())] == [
+        "rate_limits[3].target: the same as rate_limits[2].target",
+        "rate_limits[4].target: the same as rate_limits[1].target",
+    ]

@@ -16,6 +16,8 @@ routes:
   - {id: shop, hosts: [shop.example.com], priority: 5, backends: [{pool: blue, weight: 90}, {pool: green, weight: 10}]}
   - {id: form, hosts: [shop.example.com], path: /form, methods: [POST], priority: 5, backends: [blue]}
   - {id: beta, hosts: [shop.example.com], path: /beta, headers: [{name: X-Beta, exact: "1"}], priority: 9, backends: [green]}
+  - {id: second, hosts: [shop.example.com], path: /form, query: [{name: v, exact: "2"}], priority: 6, backends: [blue]}
+  - {id: inside, hosts: [shop.example.com], path: /form, sources: [10.0.0.0/8], priority: 7, backends: [blue]}
   - {id: inference, path: /v1, module: ailb}
 pools:
   - {name: blue, version: v1, endpoints: ["127.0.0.1:81"]}
@@ -49,6 +51,9 @@ def ask(
         ),
         (ask("/form"), {}, "shop", "matches GET"),
         (ask("/form"), {"method": "POST"}, "form", "methods POST matches POST shop.example.com/form"),
+        (ask("/form"), {"query": "a&v=2"}, "second", "query v matches"),
+        (ask("/form"), {"query": "v=2", "client": "10.0.0.1"}, "inside", "clients of 10.0.0.0/8 matches"),
+        (ask("/form"), {"client": "11.0.0.1"}, "shop", "matches GET"),
         (ask("/beta"), {}, "shop", "matches"),
         (ask("/beta", headers={"x-BETA": "1"}), {}, "beta", "headers X-Beta matches"),
         (ask("/x", host="other.example.com"), {}, "", "no route for GET other.example.com/x"),
@@ -78,14 +83,20 @@ def test_an_answer_explains_itself() -> None:
 
 
 def test_another_modules_route_is_not_counted() -> None:
-    assert answer(STATE, Route(RouteId("")), {}).details == {"routes": "3"}
+    assert answer(STATE, Route(RouteId("")), {}).details == {"routes": "5"}
 
 
 @pytest.mark.parametrize(
     ("document", "path", "words"),
     [
         (b"routes: [{id: a}]", "routes[0].backends", "needs a backend pool"),
-        (b"routes: [{id: a, backends: [p], sources: [10.0.0.0/8]}]\npools: [{name: p}]", "routes[0].sources", "does not match client networks"),
+        (b"authentication: [{name: a, kind: jwt, issuer: i, jwks_url: 'https://id.test/keys', jwks_pool: p}]\npools: [{name: p}]", "authentication[0].jwks_url", "from a file only"),
+        (
+            (b"routes: [{id: a, backends: [p], authentication: [x, y]}]\npools: [{name: p}]\n"
+            b"authentication: [{name: x, kind: basic, file: /f}, {name: y, kind: basic, file: /f}]"),
+            "routes[0].authentication[1]",
+            "are both basic",
+        ),
         (b"pools: [{name: p, protocol: postgres}]", "pools[0].protocol", "cannot speak postgres"),
     ],
 )  # fmt: skip
@@ -108,6 +119,9 @@ def with_regex(document: bytes) -> DesiredState:
     [
         (STATE, with_regex(b"routes: [{id: a, path: PATTERN}, {id: b, path: /b}]"), ResourceType.ROUTE, ["routes"], ["routes[0].path"]),
         (DesiredState(), decode(b"routes: [{id: b, path: /b}]"), ResourceType.ROUTE, ["routes"], ["routes[0].headers"]),
+        (DesiredState(), decode(b"pools: [{name: p}]\nroutes: [{id: a, backends: [p]}, {id: b, path: /b, backends: [p], rewrite: {pattern: a, path: b}}]"), ResourceType.ROUTE, ["routes"], ["routes[1].rewrite.pattern"]),
+        (DesiredState(), decode(b"routes: [{id: b, query: [{name: v, exact: a}, {name: w, regex: a}]}]"), ResourceType.ROUTE, ["routes"], ["routes[0].query[1].regex"]),
+        (DesiredState(), decode(b"routes: [{id: b, headers: [{name: v, regex: a}]}]"), ResourceType.ROUTE, ["routes"], ["routes[0].headers[0].regex"]),
         (STATE, STATE, ResourceType.ROUTE, ["routes"], [""]),  # nothing is new, and still there is an answer
         (STATE, STATE, ResourceType.CLUSTER, ["pool.green"], ["pools[1]"]),
         (STATE, STATE, ResourceType.ENDPOINT, ["pool.green", "pool.blue"], ["pools[0]", "pools[1]"]),

@@ -6,10 +6,10 @@ import pytest
 
 from marchproxy.kit.clock import VirtualClock
 from marchproxy.model.judging import RolloutLimits
-from marchproxy.model.module import Version
+from marchproxy.model.module import PoolName, Version
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.rollout import Phase
-from marchproxy.model.route import BackendRef, PoolName
+from marchproxy.model.route import BackendRef
 from marchproxy.modules.base.core import ModuleCore
 from marchproxy.modules.base.deployment import Deployment
 from marchproxy.modules.base.keeper import Keeper

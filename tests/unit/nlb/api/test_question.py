@@ -26,7 +26,7 @@ def question(context=None, **route):
         (question(module_type=types_pb2.MODULE_TYPE_AILB), Question(module_type=ModuleType.AILB)),
         (
             question({"method": "post"}, protocol=HTTP, destination_pattern="a:80", path_pattern="/x?y", headers={"X-Y": "1"}),
-            Question(protocol=Protocol.HTTP, request=Request("a", "/x", "POST", {"x-y": "1"})),
+            Question(protocol=Protocol.HTTP, request=Request("a", "/x", "POST", {"x-y": "1"}, "y")),
         ),
         (
             question(protocol=HTTPS, destination_pattern="a.example:443"),

@@ -13,6 +13,7 @@ from marchproxy.model.module import (
     InstanceId,
     ModuleInstance,
     ModuleType,
+    PoolName,
     Protocol,
     TrafficEndpoint,
     Version,
@@ -22,7 +23,7 @@ from marchproxy.model.pool import BackendPool
 from marchproxy.model.ramp import Ramp, Shift
 from marchproxy.model.rollout import Decision, Rollout
 from marchproxy.model.rollout import Verdict as Ruling
-from marchproxy.model.route import BackendRef, PoolName, Route, RouteId, RouteMatch
+from marchproxy.model.route import BackendRef, Route, RouteId, RouteMatch
 from marchproxy.model.state import DesiredState
 from marchproxy.nlb.service.memory import Saved, Saver, load
 from marchproxy.nlb.state.member import Member, Moment

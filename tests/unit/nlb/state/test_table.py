@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from marchproxy.model.module import PoolName
 from marchproxy.model.problem import RefusalCode, Refused
-from marchproxy.model.route import BackendRef, PathKind, PathMatch, PoolName, Route, RouteId, RouteMatch
+from marchproxy.model.route import BackendRef, PathKind, PathMatch, Route, RouteId, RouteMatch
 from marchproxy.nlb.state.table import (
     OPERATOR,
     RoutingTable,

@@ -1,15 +1,17 @@
 """Build: a desired state and the ALB's listeners as a draft for Envoy."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from marchproxy.engines.envoy.xds.resource import Resource
 from marchproxy.engines.envoy.xds.snapshot import Draft
-from marchproxy.model.module import HTTP_FAMILY, ModuleType
-from marchproxy.model.pool import BackendPool
+from marchproxy.kit.settings import HostPort
+from marchproxy.model.module import HTTP_FAMILY, ModuleType, Protocol
 from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
-from marchproxy.modules.alb.resources.clusters import build_cluster, build_endpoints
+from marchproxy.modules.alb.credentials import Credentials
+from marchproxy.modules.alb.resources.balance import hashed_pools
 from marchproxy.modules.alb.resources.listener import ListenerSpec, build_listener
+from marchproxy.modules.alb.resources.pools import NOTHING_FOUND, PoolFindings, PoolTable
 from marchproxy.modules.alb.resources.routes import RouteTable
 
 ROUTE_CONFIGURATION = "routes"
@@ -18,25 +20,32 @@ ROUTE_CONFIGURATION = "routes"
 class Builder:
     """Builds drafts. Resources of values that did not change are built once."""
 
-    def __init__(self, listeners: Sequence[ListenerSpec], *, workers: int = 1) -> None:
-        """`workers`: Envoy's threads."""
+    def __init__(
+        self, listeners: Sequence[ListenerSpec], *, workers: int = 1, resolvers: Sequence[HostPort] = ()
+    ) -> None:
+        """`workers`: Envoy's threads. `resolvers`: whom it asks for host names; none: whom the system asks."""
         self._listeners = tuple(
             Resource.of(build_listener(listener, ROUTE_CONFIGURATION, shared_port=workers > 1))
             for listener in listeners
         )
-        self._routes = RouteTable()
-        self._pools: dict[int, tuple[BackendPool, tuple[Resource, ...]]] = {}
+        self._routes = RouteTable(ROUTE_CONFIGURATION)
+        self._pools = PoolTable(resolvers)
 
-    def build(self, state: DesiredState) -> Draft:
-        """The draft of a checked state."""
-        routes = self._routes.build(ROUTE_CONFIGURATION, own_routes(state.routes), state.rate_limits)
-        return Draft((*self._pool_resources(state.pools), *self._listeners, Resource.of(routes)))
+    def build(
+        self,
+        state: DesiredState,
+        credentials: Mapping[str, Credentials] | None = None,
+        findings: PoolFindings = NOTHING_FOUND,
+    ) -> Draft:
+        """The draft of a checked state; `credentials` by the name of each of its ways to authenticate.
 
-    def _pool_resources(self, pools: Iterable[BackendPool]) -> Iterator[Resource]:
-        kept = {id(pool): self._pools.get(id(pool)) or (pool, tuple(_resources(pool))) for pool in pools}
-        self._pools = kept
-        for _, resources in kept.values():
-            yield from resources
+        Raises KeyError for a way or a pool with TLS of which nothing was read.
+        """
+        own = own_routes(state.routes)
+        grpc_pools = frozenset(pool.name for pool in state.pools if pool.protocol is Protocol.GRPC)
+        routes = self._routes.build(own, state.rate_limits, credentials or {}, grpc_pools)
+        pools = self._pools.build(state.pools, hashed_pools(own), findings)
+        return Draft((*pools, *self._listeners, Resource.of(routes)))
 
 
 def own_routes(routes: Iterable[Route]) -> list[Route]:
@@ -46,10 +55,3 @@ def own_routes(routes: Iterable[Route]) -> list[Route]:
         for route in routes
         if route.protocol in HTTP_FAMILY and route.module_type in {None, ModuleType.ALB}
     ]
-
-
-def _resources(pool: BackendPool) -> Iterator[Resource]:
-    yield Resource.of(build_cluster(pool))
-    endpoints = build_endpoints(pool)
-    if endpoints is not None:
-        yield Resource.of(endpoints)

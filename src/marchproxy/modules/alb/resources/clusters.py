@@ -3,29 +3,28 @@
 https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/cluster/v3/cluster.proto
 """
 
-import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
-from envoy.config.core.v3 import health_check_pb2, protocol_pb2
-from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import extension_pb2, protocol_pb2
+from envoy.config.endpoint.v3 import endpoint_pb2
+from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
-from envoy.type.v3 import percent_pb2, range_pb2
-from google.protobuf import wrappers_pb2
+from envoy.type.v3 import percent_pb2
 
 from marchproxy.engines.envoy.messages import duration, over_ads, pack, socket_address
+from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import Protocol
-from marchproxy.model.pool import BackendPool, BalancePolicy, Endpoint, HealthCheck
+from marchproxy.model.pool import BackendPool
+from marchproxy.model.rules import ip_address
+from marchproxy.modules.alb.resources.balance import set_balance
+from marchproxy.modules.alb.resources.endpoints import Target, assignment, merge, split_address
+from marchproxy.modules.alb.resources.resilience import circuit_breakers, health_check, outlier_detection
+from marchproxy.modules.alb.resources.upstream_tls import transport_socket
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_UNLIMITED = 2**31 - 1
-_BALANCE: Mapping[BalancePolicy, int] = {
-    BalancePolicy.LEAST_CONNECTIONS: cluster_pb2.Cluster.LEAST_REQUEST,
-    BalancePolicy.ROUND_ROBIN: cluster_pb2.Cluster.ROUND_ROBIN,
-    BalancePolicy.RANDOM: cluster_pb2.Cluster.RANDOM,
-    BalancePolicy.SOURCE_HASH: cluster_pb2.Cluster.MAGLEV,
-}
+_Options = http_protocol_options_pb2.HttpProtocolOptions
 
 
 def cluster_name(pool: str) -> str:
@@ -33,14 +32,15 @@ def cluster_name(pool: str) -> str:
     return f"pool.{pool}"
 
 
-def build_cluster(pool: BackendPool) -> Any:
-    """The cluster of a pool. Endpoints that are all IP addresses come over EDS; host names are resolved by Envoy."""
-    name = cluster_name(pool.name)
+def build_cluster(pool: BackendPool, *, hashed: bool = False) -> Any:
+    """The cluster of a pool. Endpoints that are all IP addresses come over EDS; host names are resolved by Envoy.
+
+    `hashed`: a route to it keeps its sessions by a hash.
+    """
     cluster = cluster_pb2.Cluster(
-        name=name,
+        name=cluster_name(pool.name),
         connect_timeout=duration(pool.connect_timeout),
-        lb_policy=_BALANCE[pool.balance],
-        circuit_breakers=_circuit_breakers(),
+        circuit_breakers=circuit_breakers(pool.breakers),
         common_lb_config=cluster_pb2.Cluster.CommonLbConfig(
             # only when every endpoint is unhealthy is it better to try them all than to refuse
             healthy_panic_threshold=percent_pb2.Percent(value=1),
@@ -49,108 +49,73 @@ def build_cluster(pool: BackendPool) -> Any:
         ),
         ignore_health_on_host_removal=True,
     )
-    if _resolved(pool):
-        cluster.type = cluster_pb2.Cluster.EDS
-        cluster.eds_cluster_config.CopyFrom(cluster_pb2.Cluster.EdsClusterConfig(eds_config=over_ads()))
-    else:
-        cluster.type = cluster_pb2.Cluster.STRICT_DNS
-        cluster.respect_dns_ttl = True
-        cluster.load_assignment.CopyFrom(_assignment(pool))
+    set_balance(cluster, pool, hashed=hashed)
+    _set_endpoints(cluster, pool)
     if pool.health_check is not None:
-        cluster.health_checks.append(_health_check(pool.health_check, pool.protocol))
-    if pool.protocol in {Protocol.HTTP2, Protocol.GRPC}:
-        cluster.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(_http2_options())
+        cluster.health_checks.append(health_check(pool.health_check, pool.protocol, tls=pool.tls is not None))
+    if pool.outliers is not None:
+        cluster.outlier_detection.CopyFrom(outlier_detection(pool.outliers))
+    if pool.tls is not None:
+        cluster.transport_socket.CopyFrom(transport_socket(pool.tls))
+    options = _http_options(pool)
+    if options is not None:
+        cluster.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(pack(options))
     return cluster
 
 
-def build_endpoints(pool: BackendPool) -> Any | None:
-    """The endpoints of a pool for EDS, or None when its cluster resolves host names itself."""
-    return _assignment(pool) if _resolved(pool) else None
+def build_endpoints(
+    pool: BackendPool, found: Iterable[Target] = ()
+) -> endpoint_pb2.ClusterLoadAssignment | None:
+    """The endpoints of a pool for EDS, those found included, or None when its cluster resolves host names itself."""
+    if resolved_by_envoy(pool):
+        return None
+    return assignment(cluster_name(pool.name), merge(pool, found), pool.health_check)
 
 
-def _assignment(pool: BackendPool) -> Any:
-    return endpoint_pb2.ClusterLoadAssignment(
-        cluster_name=cluster_name(pool.name),
-        endpoints=[
-            endpoint_components_pb2.LocalityLbEndpoints(
-                lb_endpoints=[_endpoint(endpoint, pool.health_check) for endpoint in pool.endpoints]
-            )
-        ],
+def resolved_by_envoy(pool: BackendPool) -> bool:
+    """Whether Envoy looks up host names of this pool; then it takes no endpoints over EDS."""
+    hosts = (split_address(endpoint.address)[0] for endpoint in pool.endpoints)
+    return bool(pool.discovery.dns) or any(ip_address(host) is None for host in hosts)
+
+
+def dns_resolver(servers: Iterable[HostPort]) -> extension_pb2.TypedExtensionConfig:
+    """How Envoy asks these servers for host names, and no other."""
+    config = cares_dns_resolver_pb2.CaresDnsResolverConfig(
+        resolvers=[socket_address(server.host, server.port) for server in servers]
+    )
+    return extension_pb2.TypedExtensionConfig(
+        name="envoy.network.dns_resolver.cares", typed_config=pack(config)
     )
 
 
-def _endpoint(endpoint: Endpoint, check: HealthCheck | None) -> Any:
-    host, port = split_address(endpoint.address)
-    target = endpoint_components_pb2.Endpoint(address=socket_address(host, port))
-    if check is not None and check.port:
-        target.health_check_config.port_value = check.port
-    return endpoint_components_pb2.LbEndpoint(
-        endpoint=target, load_balancing_weight=wrappers_pb2.UInt32Value(value=endpoint.weight)
-    )
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """The host, without brackets, and the port of a checked `host:port`."""
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)
-
-
-def _resolved(pool: BackendPool) -> bool:
-    return all(_is_ip(split_address(endpoint.address)[0]) for endpoint in pool.endpoints)
-
-
-def _is_ip(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
-def _circuit_breakers() -> Any:
-    """No ceilings by default: Envoy's own (1,024 requests, 3 retries at once) are traps that nobody asked for."""
-    thresholds = circuit_breaker_pb2.CircuitBreakers.Thresholds
-    return circuit_breaker_pb2.CircuitBreakers(
-        thresholds=[
-            thresholds(
-                max_connections=wrappers_pb2.UInt32Value(value=_UNLIMITED),
-                max_pending_requests=wrappers_pb2.UInt32Value(value=_UNLIMITED),
-                max_requests=wrappers_pb2.UInt32Value(value=_UNLIMITED),
-                # a fifth of the live requests may be retries, so that retries cannot bury a failing pool
-                retry_budget=thresholds.RetryBudget(
-                    budget_percent=percent_pb2.Percent(value=20),
-                    min_retry_concurrency=wrappers_pb2.UInt32Value(value=100),
-                ),
-            )
-        ]
-    )
-
-
-def _health_check(check: HealthCheck, protocol: Protocol) -> Any:
-    message = health_check_pb2.HealthCheck(
-        timeout=duration(check.timeout),
-        interval=duration(check.interval),
-        # Envoy's default is 60 s until a cluster has had traffic: a canary would be judged by stale health
-        no_traffic_interval=duration(check.interval),
-        no_traffic_healthy_interval=duration(check.interval),
-        interval_jitter_percent=10,
-        unhealthy_threshold=wrappers_pb2.UInt32Value(value=check.unhealthy_threshold),
-        healthy_threshold=wrappers_pb2.UInt32Value(value=check.healthy_threshold),
-    )
-    if check.path:
-        message.http_health_check.path = check.path
-        message.http_health_check.expected_statuses.append(range_pb2.Int64Range(start=200, end=300))
-        if protocol in {Protocol.HTTP2, Protocol.GRPC}:
-            message.http_health_check.codec_client_type = "HTTP2"
+def _set_endpoints(cluster: cluster_pb2.Cluster, pool: BackendPool) -> None:
+    if not resolved_by_envoy(pool):
+        cluster.type = cluster_pb2.Cluster.EDS
+        cluster.eds_cluster_config.CopyFrom(cluster_pb2.Cluster.EdsClusterConfig(eds_config=over_ads()))
+        return
+    cluster.type = cluster_pb2.Cluster.STRICT_DNS
+    discovered = [Target(pool.discovery.dns)] if pool.discovery.dns else []
+    targets = merge(pool, discovered)
+    cluster.load_assignment.CopyFrom(assignment(cluster.name, targets, pool.health_check))
+    if pool.discovery.dns:
+        # the interval is a promise, whatever the records say of their lifetime
+        cluster.dns_refresh_rate.CopyFrom(duration(pool.discovery.interval))
+        cluster.dns_lookup_family = cluster_pb2.Cluster.ALL
     else:
-        message.tcp_health_check.SetInParent()
-    return message
+        cluster.respect_dns_ttl = True
+        # Envoy would take IPv6 first, and so reach nobody where a name has it and the network has not
+        cluster.dns_lookup_family = cluster_pb2.Cluster.V4_PREFERRED
 
 
-def _http2_options() -> Any:
-    options = http_protocol_options_pb2.HttpProtocolOptions(
-        explicit_http_config=http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
-            http2_protocol_options=protocol_pb2.Http2ProtocolOptions()
+def _http_options(pool: BackendPool) -> http_protocol_options_pb2.HttpProtocolOptions | None:
+    """HTTP/2 where the pool says so; with TLS as the endpoint chooses by ALPN; otherwise HTTP/1.1."""
+    http2 = protocol_pb2.Http2ProtocolOptions()
+    if pool.protocol in {Protocol.HTTP2, Protocol.GRPC}:
+        return _Options(explicit_http_config=_Options.ExplicitHttpConfig(http2_protocol_options=http2))
+    if pool.tls is not None:
+        return _Options(
+            auto_config=_Options.AutoHttpConfig(
+                http_protocol_options=protocol_pb2.Http1ProtocolOptions(), http2_protocol_options=http2
+            )
         )
-    )
-    return pack(options)
+    return None

@@ -3,20 +3,18 @@
 https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/best_practices/edge
 """
 
-import ipaddress
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from envoy.config.core.v3 import address_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
-from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2
 from google.protobuf import wrappers_pb2
 
-from marchproxy.engines.envoy.messages import duration, over_ads, pack, socket_address
-from marchproxy.modules.alb.resources.limits import limit_filters
+from marchproxy.engines.envoy.matching import connection_values
+from marchproxy.engines.envoy.messages import cidr, duration, over_ads, pack, socket_address
+from marchproxy.modules.alb.resources.filters import http_filters
 
 #: Prefix of the HTTP connection managers' statistics.
 STAT_PREFIX = "alb"
@@ -41,9 +39,13 @@ def build_listener(spec: ListenerSpec, route_configuration: str, *, shared_port:
     chain = listener_components_pb2.FilterChain(
         filters=[
             listener_components_pb2.Filter(
+                name="marchproxy.connection",
+                typed_config=pack(set_filter_state_pb2.Config(on_new_connection=connection_values())),
+            ),
+            listener_components_pb2.Filter(
                 name="envoy.filters.network.http_connection_manager",
                 typed_config=pack(_connection_manager(route_configuration)),
-            )
+            ),
         ]
     )
     listener = listener_pb2.Listener(
@@ -55,7 +57,7 @@ def build_listener(spec: ListenerSpec, route_configuration: str, *, shared_port:
     if spec.proxy_sources:
         # the connection's own peer, not the address that the PROXY header claims
         chain_match = listener.filter_chains[0].filter_chain_match
-        chain_match.direct_source_prefix_ranges.extend(_cidrs(spec.proxy_sources))
+        chain_match.direct_source_prefix_ranges.extend(cidr(network) for network in spec.proxy_sources)
         listener.listener_filters.append(_proxy_protocol())
         listener.listener_filters_timeout.CopyFrom(duration(5))
     return listener
@@ -76,25 +78,10 @@ def _connection_manager(route_configuration: str) -> Any:
             route_config_name=route_configuration,
             config_source=over_ads(),
         ),
-        http_filters=[
-            *limit_filters(),
-            hcm_pb2.HttpFilter(name="envoy.filters.http.router", typed_config=pack(router_pb2.Router())),
-        ],
-        upgrade_configs=[hcm_pb2.HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
+        http_filters=http_filters(),
         use_remote_address=wrappers_pb2.BoolValue(value=True),
         normalize_path=wrappers_pb2.BoolValue(value=True),
         path_with_escaped_slashes_action=hcm_pb2.HttpConnectionManager.UNESCAPE_AND_REDIRECT,
         server_header_transformation=hcm_pb2.HttpConnectionManager.PASS_THROUGH,
         request_headers_timeout=duration(30),
     )
-
-
-def _cidrs(networks: Sequence[str]) -> list[Any]:
-    parsed = [ipaddress.ip_network(network, strict=False) for network in networks]
-    return [
-        address_pb2.CidrRange(
-            address_prefix=str(network.network_address),
-            prefix_len=wrappers_pb2.UInt32Value(value=network.prefixlen),
-        )
-        for network in parsed
-    ]

@@ -1,6 +1,6 @@
 """CanHandle, GetRoutes, UpdateRoutes, DeleteRoute, GetBackends, UpdateBackends."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from marchproxy.contract.convert import (
@@ -25,7 +25,7 @@ from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.base.api.parts import Api
 from marchproxy.modules.base.core import Decide
-from marchproxy.modules.base.observation import PoolSeen
+from marchproxy.modules.base.observation import EndpointSeen, PoolSeen
 from marchproxy.modules.base.rules.changes import delete_route, put_pools, put_routes
 from marchproxy.modules.base.rules.places import as_sent
 
@@ -176,14 +176,25 @@ class RoutingApi(Api):
 
 
 def _with_health(pool: types_pb2.BackendPool, seen: PoolSeen | None) -> types_pb2.BackendPool:
-    by_address = {endpoint.address: endpoint for endpoint in seen.endpoints} if seen else {}
+    """What was seen of each listed endpoint; a host name is as healthy as the best address that it stands for."""
+    if seen is None:
+        return pool
+    pool.trouble = seen.trouble
     for endpoint in pool.endpoints:
-        if (look := by_address.get(endpoint.address)) is not None:
-            status = HealthStatus.HEALTHY if look.healthy else HealthStatus.UNHEALTHY
-            endpoint.health_status = HEALTH.to_pb(status)
-            endpoint.active_requests = look.active_requests
-            endpoint.total_requests = look.total_requests
+        _fill(endpoint, [look for look in seen.endpoints if endpoint.address in {look.address, look.name}])
+    listed = {endpoint.address for endpoint in pool.endpoints}
+    for look in seen.endpoints:
+        if look.address not in listed:
+            _fill(pool.found.add(address=look.address), [look])
     return pool
+
+
+def _fill(endpoint: types_pb2.BackendEndpoint, looks: Sequence[EndpointSeen]) -> None:
+    if looks:
+        healthy = any(look.healthy for look in looks)
+        endpoint.health_status = HEALTH.to_pb(HealthStatus.HEALTHY if healthy else HealthStatus.UNHEALTHY)
+        endpoint.active_requests = sum(look.active_requests for look in looks)
+        endpoint.total_requests = sum(look.total_requests for look in looks)
 
 
 def _nothing_to_check(_: DesiredState) -> tuple[Problem, ...]:

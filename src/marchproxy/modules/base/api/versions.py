@@ -4,9 +4,9 @@ from marchproxy.contract.convert import blue_green_to_pb, rollout_limits_from_pb
 from marchproxy.contract.pb import module_pb2, types_pb2
 from marchproxy.kit.grpc import not_found
 from marchproxy.kit.grpc.calls import Context
-from marchproxy.model.module import Version
+from marchproxy.model.module import PoolName, Version
 from marchproxy.model.problem import RefusalCode, Refused
-from marchproxy.model.route import BackendRef, PoolName
+from marchproxy.model.route import BackendRef
 from marchproxy.model.weights import Split
 from marchproxy.modules.base.api.parts import Api
 

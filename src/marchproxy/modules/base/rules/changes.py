@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 from marchproxy.model.limit import NLB_SCOPES, LimitId, RateLimit
+from marchproxy.model.module import PoolName
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import RefusalCode, Refused
-from marchproxy.model.route import PoolName, Route, RouteId
+from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
 
 T = TypeVar("T")
@@ -55,14 +56,17 @@ def put_limit(state: DesiredState, limit: RateLimit) -> DesiredState:
 
 
 def limit_route(state: DesiredState, limit: RateLimit) -> DesiredState:
-    """Put a limit on its target whatever id the target's limit has now. Raises Refused when the id is another's."""
+    """Put a limit on its target whatever id the target's limit has now; those `per` client or header stay.
+
+    Raises Refused when the id is another's.
+    """
     for other in state.rate_limits:
         if other.limit_id == limit.limit_id and other.target != limit.target:
             raise Refused(
                 RefusalCode.ALREADY_EXISTS,
                 f'the rate limit "{limit.limit_id}" is on "{other.target}"; remove it, or use SetRateLimit',
             )
-    others = tuple(item for item in state.rate_limits if item.target != limit.target)
+    others = tuple(item for item in state.rate_limits if item.target != limit.target or item.per)
     return put_limit(replace(state, rate_limits=others), limit)
 
 

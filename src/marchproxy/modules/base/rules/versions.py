@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from marchproxy.model.module import Version
+from marchproxy.model.module import PoolName, Version
 from marchproxy.model.problem import RefusalCode, Refused
-from marchproxy.model.route import BackendRef, PoolName, Route
+from marchproxy.model.route import BackendRef, Route
 from marchproxy.model.state import DesiredState
 from marchproxy.model.weights import Split, shift_to_version, version_shares
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from marchproxy.engines.envoy.admin import AdminError
 from marchproxy.engines.envoy.bootstrap import BootstrapSpec, render
+from marchproxy.engines.envoy.pem import UnusableFile
 from marchproxy.engines.envoy.process import EnvoyProcess, EnvoySettings, EnvoyState
 from marchproxy.engines.envoy.xds.publish import Publisher, PublishTimeout, SnapshotRejected, load
 from marchproxy.engines.envoy.xds.server import AdsServer, serve_unix
@@ -23,7 +24,7 @@ from marchproxy.model.module import InstanceId
 from marchproxy.model.problem import Problem
 from marchproxy.model.sharing import Port, share
 from marchproxy.nlb.dataplane.envoy.counts import CountsCache
-from marchproxy.nlb.dataplane.envoy.files import TlsFiles, UnusableFile
+from marchproxy.nlb.dataplane.envoy.files import TlsFiles
 from marchproxy.nlb.dataplane.envoy.limits import refused
 from marchproxy.nlb.dataplane.envoy.shedding import shed
 from marchproxy.nlb.dataplane.names import resolve

@@ -69,7 +69,7 @@ def build_routes(port: Port, routes: Sequence[Route]) -> route_pb2.RouteConfigur
     """Which listener of the port takes a request: that of the winning route's module type, or the first one."""
     chosen = [(route, listener) for route in routes if (listener := listener_for(port, route)) is not None]
     messages = {
-        route.route_id: _route(route.route_id, route.match, listener.name, listener.balance)
+        route.route_id: (_route(route.route_id, route.match, listener.name, listener.balance),)
         for route, listener in chosen
     }
     rest = _route(_REST, RouteMatch(), port.first.name, port.first.balance)

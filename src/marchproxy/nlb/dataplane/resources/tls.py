@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from envoy.config.core.v3 import base_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 
-from marchproxy.engines.envoy.messages import over_ads, pack
+from marchproxy.engines.envoy.messages import pack
+from marchproxy.engines.envoy.secrets import authorities_secret, certificate_secret, over_sds
 from marchproxy.model.listener import Listener, TlsTermination
 from marchproxy.model.module import HTTP_FAMILY, Protocol
 from marchproxy.nlb.dataplane.resources.naming import certificate_name, client_ca_name
@@ -32,20 +33,9 @@ class Material:
 
 def secrets(listener: Listener, material: Material) -> Iterator[secret_pb2.Secret]:
     """The secrets that `transport_socket` asks for."""
-    yield secret_pb2.Secret(
-        name=certificate_name(listener.name),
-        tls_certificate=common_pb2.TlsCertificate(
-            certificate_chain=base_pb2.DataSource(inline_bytes=material.certificate),
-            private_key=base_pb2.DataSource(inline_bytes=material.key),
-        ),
-    )
+    yield certificate_secret(certificate_name(listener.name), material.certificate, material.key)
     if material.client_ca:
-        yield secret_pb2.Secret(
-            name=client_ca_name(listener.name),
-            validation_context=common_pb2.CertificateValidationContext(
-                trusted_ca=base_pb2.DataSource(inline_bytes=material.client_ca)
-            ),
-        )
+        yield authorities_secret(client_ca_name(listener.name), material.client_ca)
 
 
 def transport_socket(listener: Listener, tls: TlsTermination) -> base_pb2.TransportSocket:
@@ -55,14 +45,14 @@ def transport_socket(listener: Listener, tls: TlsTermination) -> base_pb2.Transp
             tls_params=common_pb2.TlsParameters(
                 tls_minimum_protocol_version=common_pb2.TlsParameters.TLSv1_2
             ),
-            tls_certificate_sds_secret_configs=[_over_sds(certificate_name(listener.name))],
+            tls_certificate_sds_secret_configs=[over_sds(certificate_name(listener.name))],
             alpn_protocols=offered(listener, tls),
         )
     )
     if tls.client_ca:
         context.require_client_certificate.value = True
         context.common_tls_context.validation_context_sds_secret_config.CopyFrom(
-            _over_sds(client_ca_name(listener.name))
+            over_sds(client_ca_name(listener.name))
         )
     return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
@@ -73,7 +63,3 @@ def offered(listener: Listener, tls: TlsTermination) -> tuple[str, ...]:
         return tls.alpn
     speaks_http = listener.protocol in HTTP_FAMILY or listener.protocol is Protocol.HTTPS
     return _HTTP_ALPN if speaks_http else ()
-
-
-def _over_sds(name: str) -> secret_pb2.SdsSecretConfig:
-    return secret_pb2.SdsSecretConfig(name=name, sds_config=over_ads())

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from marchproxy.model.limit import LimitId, RateLimit
+from marchproxy.model.module import PoolName
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import RefusalCode, Refused
-from marchproxy.model.route import BackendRef, PoolName, Route, RouteId
+from marchproxy.model.route import BackendRef, Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.base.rules.changes import (
     delete_route,

@@ -2,10 +2,10 @@
 
 import pytest
 
-from marchproxy.model.module import Version
+from marchproxy.model.module import PoolName, Version
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import RefusalCode, Refused
-from marchproxy.model.route import BackendRef, PoolName, Route, RouteId
+from marchproxy.model.route import BackendRef, Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.model.weights import Split
 from marchproxy.modules.base.rules.versions import (

@@ -2,8 +2,9 @@
 
 import pytest
 
+from marchproxy.engines.envoy.pem import UnusableFile
 from marchproxy.model.listener import Listener, TlsTermination
-from marchproxy.nlb.dataplane.envoy.files import TlsFiles, UnusableFile
+from marchproxy.nlb.dataplane.envoy.files import TlsFiles
 
 
 @pytest.mark.parametrize(

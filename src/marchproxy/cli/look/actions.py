@@ -1,0 +1,92 @@
+"""What a route does with a request beside choosing who answers it, in words for `explain`. No I/O."""
+
+from collections.abc import Iterator
+
+from marchproxy.cli.look.question import PORTS, Question
+from marchproxy.model.http import HeaderEdits, Redirect, Rewrite, Sticky, StickyKind
+from marchproxy.model.network import is_among
+from marchproxy.model.rewriting import rewritten_path
+from marchproxy.model.route import Route
+
+
+def refusal(route: Route, client: str) -> str:
+    """Why the route answers this client 403; empty: it does not, or the client is not known."""
+    if client and is_among(route.deny, client):
+        return f"denies {client}: answered 403"
+    if client and route.allow and not is_among(route.allow, client):
+        return f"does not allow {client}: answered 403"
+    return ""
+
+
+def action_lines(route: Route, question: Question) -> Iterator[str]:
+    """The steps, those first that may turn a request away."""
+    if route.cors is not None:
+        yield f"answers scripts of {', '.join(route.cors.origins)} (CORS)"
+    yield from _access_lines(route, question.client)
+    if route.authentication:
+        yield f"asks who it is: {' or '.join(route.authentication)}; otherwise answered 401"
+    if route.max_request_bytes:
+        yield f"takes {route.max_request_bytes} bytes at most; more is answered 413"
+    yield from _answer_lines(route, question)
+    yield from _edit_lines("request", route.request_headers)
+    yield from _edit_lines("response", route.response_headers)
+    if route.sticky is not None:
+        yield _sticky_line(route.sticky)
+    for mirror in route.mirrors:
+        yield f"sends a copy of {mirror.percent:g} % to pool {mirror.pool}"
+    if route.compression:
+        yield "compresses the answer if the client accepts it"
+
+
+def _access_lines(route: Route, client: str) -> Iterator[str]:
+    if reason := refusal(route, client):
+        yield reason
+    if client:
+        return
+    if route.deny:
+        yield f"denies clients of {', '.join(route.deny)}: answered 403"
+    if route.allow:
+        yield f"allows only clients of {', '.join(route.allow)}; others are answered 403"
+
+
+def _answer_lines(route: Route, question: Question) -> Iterator[str]:
+    if route.redirect is not None:
+        yield f"answers {route.redirect.code}: {_elsewhere(route.redirect, route, question)}"
+    if route.response is not None:
+        size = len(route.response.body.encode())
+        yield f"answers {route.response.status} by itself, {size} bytes of {route.response.content_type}"
+    if route.rewrite is not None:
+        path = rewritten_path(route.rewrite, route.match.path, question.path)
+        host = f" of {route.rewrite.host}" if route.rewrite.host else ""
+        yield f"asks the backend for {path}{host}"
+
+
+def _elsewhere(redirect: Redirect, route: Route, question: Question) -> str:
+    path = redirect.path or question.path
+    if redirect.prefix:
+        path = rewritten_path(Rewrite(path=redirect.prefix), route.match.path, question.path)
+    query = f"?{question.query}" if question.query and not redirect.strip_query else ""
+    host = redirect.host or question.host
+    # a port that was asked for stays with the host that was asked for
+    kept = 0 if redirect.host or question.port == PORTS.get(question.scheme) else question.port
+    port = f":{redirect.port or kept}" if redirect.port or kept else ""
+    return f"{redirect.scheme or question.scheme}://{host}{port}{path}{query}"
+
+
+def _edit_lines(what: str, edits: HeaderEdits) -> Iterator[str]:
+    parts = [
+        *(f"-{name}" for name in edits.remove),
+        *(f"{name}: {value}" for name, value in edits.set),
+        *(f"+{name}: {value}" for name, value in edits.add),
+    ]
+    if parts:
+        yield f"edits {what} headers: {'; '.join(parts)}"
+
+
+def _sticky_line(sticky: Sticky) -> str:
+    known_by = {
+        StickyKind.COOKIE: f'the cookie "{sticky.name}"',
+        StickyKind.HEADER: f'the header "{sticky.name}"',
+        StickyKind.SOURCE: "its address",
+    }
+    return f"keeps a session at one endpoint, known by {known_by[sticky.kind]}"

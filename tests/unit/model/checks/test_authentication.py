@@ -1,0 +1,65 @@
+from dataclasses import replace
+
+import pytest
+
+from marchproxy.model.checks import check_authentication
+from marchproxy.model.http import Authentication, AuthenticationKind
+from marchproxy.model.pool import BackendPool
+from marchproxy.model.route import Route
+
+BASIC = Authentication("staff", AuthenticationKind.BASIC, "/htpasswd")
+KEYS = Authentication("machines", AuthenticationKind.API_KEY, "/keys", "x-key", forward_header="x-name")
+LOCAL = Authentication(
+    "tokens", AuthenticationKind.JWT, "/jwks.json", issuer="https://id", audiences=("shop",)
+)
+REMOTE = replace(LOCAL, file="", jwks_url="https://id.example/keys", jwks_pool="identity")
+POOLS = [BackendPool("identity")]
+
+
+def told(ways, *routes):
+    return list(check_authentication(ways, routes, POOLS))
+
+
+def test_sound_ways():
+    ways = [BASIC, KEYS, LOCAL, replace(REMOTE, name="others")]
+    assert told(ways, Route("r", authentication=("staff", "others")), Route("s")) == []
+
+
+@pytest.mark.parametrize(
+    ("way", "paths", "message"),
+    [
+        (replace(BASIC, name="a b"), ["name"], "is not a name"),
+        (replace(BASIC, file=""), ["file"], "is needed: the absolute path of a file"),
+        (replace(KEYS, file="keys"), ["file"], '"keys" is not the absolute path'),
+        (replace(BASIC, header="x-key", issuer="i", audiences=("a",)), ["header", "issuer", "audiences"], "is for jwt, not for basic"),
+        (replace(KEYS, header="a b"), ["header"], "is not a header name"),
+        (replace(KEYS, forward_header="connection"), ["forward_header"], "belongs to the connection"),
+        (replace(LOCAL, file=""), [""], "give either file or jwks_url"),
+        (replace(REMOTE, file="/jwks.json"), [""], "give either file or jwks_url"),
+        (replace(LOCAL, file="jwks.json"), ["file"], "is not the absolute path"),
+        (replace(LOCAL, jwks_pool="identity"), ["jwks_pool"], "goes with jwks_url"),
+        (replace(REMOTE, jwks_pool="no"), ["jwks_pool"], 'no pool "no"; known: identity'),
+        (replace(REMOTE, jwks_url="id.example/keys"), ["jwks_url"], "is not a URL such as"),
+        (replace(REMOTE, jwks_url="https://[id/keys"), ["jwks_url"], "is not a URL such as"),
+        (replace(REMOTE, jwks_url="https://id:99999/"), ["jwks_url"], "is not a URL such as"),
+    ],
+)  # fmt: skip
+def test_each_fault_is_told_at_its_path(way, paths, message):
+    problems = told([way])
+    assert [problem.path for problem in problems] == [
+        f"authentication[0].{path}".rstrip(".") for path in paths
+    ]
+    assert any(message in problem.message for problem in problems), problems
+
+
+def test_names_are_unique():
+    (problem,) = told([BASIC, replace(KEYS, name="staff")])
+    assert str(problem) == "authentication[1].name: the same as authentication[0].name"
+
+
+def test_routes_name_ways_that_are_there_once():
+    problems = told([BASIC], Route("r"), Route("s", authentication=("staff", "stuff", "staff")))
+    assert [str(problem) for problem in problems] == [
+        'routes[1].authentication[1]: no authentication "stuff"; known: staff',
+        'routes[1].authentication[2]: "staff" stands there twice',
+    ]
