@@ -3,6 +3,7 @@
 A `Draft` of resources becomes a `Snapshot` by `check`; a `Publisher` brings one node to it, through an `AdsServer`.
 """
 
+from marchproxy.engines.envoy.xds.identity import Assign, Identity
 from marchproxy.engines.envoy.xds.node import NodeStatus
 from marchproxy.engines.envoy.xds.publish import Publisher, PublishTimeout, SnapshotRejected, load
 from marchproxy.engines.envoy.xds.resource import Resource, ResourceType
@@ -19,7 +20,9 @@ from marchproxy.engines.envoy.xds.snapshot import (
 __all__ = [
     "EMPTY",
     "AdsServer",
+    "Assign",
     "Draft",
+    "Identity",
     "InconsistentSnapshot",
     "NodeStatus",
     "PublishTimeout",

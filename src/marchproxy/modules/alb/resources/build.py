@@ -18,10 +18,17 @@ ROUTE_CONFIGURATION = "routes"
 class Builder:
     """Builds drafts. Resources of values that did not change are built once."""
 
-    def __init__(self, listeners: Sequence[ListenerSpec], *, workers: int = 1) -> None:
-        """`workers`: Envoy's threads."""
+    def __init__(
+        self,
+        listeners: Sequence[ListenerSpec],
+        *,
+        workers: int = 1,
+        route_configuration: str = ROUTE_CONFIGURATION,
+    ) -> None:
+        """`workers`: Envoy's threads. `route_configuration`: what the listeners' routes are called."""
+        self._route_configuration = route_configuration
         self._listeners = tuple(
-            Resource.of(build_listener(listener, ROUTE_CONFIGURATION, shared_port=workers > 1))
+            Resource.of(build_listener(listener, route_configuration, shared_port=workers > 1))
             for listener in listeners
         )
         self._routes = RouteTable()
@@ -29,7 +36,7 @@ class Builder:
 
     def build(self, state: DesiredState) -> Draft:
         """The draft of a checked state."""
-        routes = self._routes.build(ROUTE_CONFIGURATION, own_routes(state.routes), state.rate_limits)
+        routes = self._routes.build(self._route_configuration, own_routes(state.routes), state.rate_limits)
         return Draft((*self._pool_resources(state.pools), *self._listeners, Resource.of(routes)))
 
     def _pool_resources(self, pools: Iterable[BackendPool]) -> Iterator[Resource]:
