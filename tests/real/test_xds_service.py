@@ -6,6 +6,7 @@ import signal
 import grpc.aio
 import pytest
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
+from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
 
 from tests.ports import free_port
 from tests.real.xds_rig import ask, backend, running_envoy
@@ -136,6 +137,51 @@ async def test_nodes_get_their_part_or_are_refused(tmp_path):
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await names(channel, {"id": "stranger"}, "listener.v3.Listener")
         assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+
+
+async def test_the_status_of_an_envoy_says_what_it_refused_and_why(tmp_path):
+    async with backend("v1") as v1:
+        listening = free_port()
+        wanted = {
+            **document("http", {"v1": v1}, {"v1": 100}),
+            "listeners": [
+                {"name": "web", "address": f"127.0.0.1:{listening}"},
+                {"name": "taken", "address": f"127.0.0.1:{v1}"},  # the backend's own port
+            ],
+        }
+        service = Service(tmp_path, wanted)
+        async with (
+            service.running(),
+            running_envoy(tmp_path, service.port, "DELTA_GRPC"),
+            grpc.aio.insecure_channel(f"127.0.0.1:{service.status}") as channel,
+        ):
+            stub = csds_pb2_grpc.ClientStatusDiscoveryServiceStub(channel)
+            async with asyncio.timeout(PATIENCE):
+                while (told := await statuses(stub)).get("taken", ("",))[0] != "ERROR" or told["web"][
+                    0
+                ] != "SYNCED":
+                    await asyncio.sleep(0.05)
+            assert "cannot bind" in told["taken"][1]
+            await until_all("v1", lambda: ask(listening, 5))  # what it did not refuse is in force
+            told = await statuses(stub)
+            assert {name: status for name, (status, _) in told.items()} == {
+                "web": "SYNCED",
+                "taken": "ERROR",
+                "pool.v1": "SYNCED",
+            }
+
+
+async def statuses(stub) -> dict[str, tuple[str, str]]:
+    """Status and error of the one connected node's listeners, routes and clusters."""
+    request = csds_pb2.ClientStatusRequest(exclude_resource_contents=True)
+    request.node_matchers.add().node_id.exact = "edge"
+    reply = await stub.FetchClientStatus(request)
+    return {
+        config.name: (csds_pb2.ConfigStatus.Name(config.config_status), config.error_state.details)
+        for client in reply.config
+        for config in client.generic_xds_configs
+        if not config.type_url.endswith(("ClusterLoadAssignment", "RouteConfiguration"))
+    }
 
 
 async def names(channel, node: dict, kind: str) -> set[str]:

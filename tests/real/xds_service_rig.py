@@ -24,13 +24,14 @@ class Service:
     """A running control plane and its file."""
 
     def __init__(self, folder: Path, document: dict) -> None:
-        self.port, self.metrics = free_port(), free_port()
+        self.port, self.status, self.metrics = free_port(), free_port(), free_port()
         self.file = folder / "xds.yaml"
         self.log = folder / "xds.log"
         self.write(document)
 
     def write(self, document: dict) -> None:
-        own = {"grpc": f"127.0.0.1:{self.port}", "metrics": f"127.0.0.1:{self.metrics}"}
+        ports = {"grpc": self.port, "status": self.status, "metrics": self.metrics}
+        own = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
         text = yaml.safe_dump({**document, "xds": {**document.get("xds", {}), **own}})
         written = self.file.with_suffix(".new")
         written.write_text(text)

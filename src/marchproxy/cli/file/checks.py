@@ -92,6 +92,8 @@ def _ports(document: FileDocument) -> Iterator[_Port]:
         yield _Port(("nlb", "envoy", "admin"), nlb.envoy.admin)
     if (xds := document.xds) is not None:
         yield _Port(("xds", "grpc"), xds.grpc)
+        if xds.status is not None:
+            yield _Port(("xds", "status"), xds.status)
         yield _Port(("xds", "metrics"), xds.metrics)
     for index, module in enumerate(document.modules):
         yield _Port(("modules", index, "grpc"), module.grpc)

@@ -26,9 +26,11 @@ class XdsSettings(Section):
     """How `marchproxy xds` runs."""
 
     grpc: HostPort = HostPort("127.0.0.1", 18000)
-    """Where nodes fetch their resources (ADS) and tools ask for their status."""
+    """Where nodes fetch their resources (ADS)."""
+    status: HostPort | None = HostPort("127.0.0.1", 18001)
+    """Where tools ask what became of them (CSDS); null: closed. It shows what any node is given, so nodes need not reach it."""
     tls: TlsSettings | None = None
-    """TLS of the gRPC server, with `client_ca` mutual; none: plain."""
+    """TLS of both gRPC servers, with `client_ca` mutual; none: plain."""
     metrics: HostPort = HostPort("127.0.0.1", 9095)
     """HTTP /metrics, /healthz and /readyz."""
     max_streams: Annotated[int, Field(ge=1, le=100_000)] = 1024

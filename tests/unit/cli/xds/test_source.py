@@ -1,6 +1,6 @@
 import pytest
 
-from marchproxy.cli.xds.source import Source
+from marchproxy.cli.xds.source import Source, signature_of
 from marchproxy.engines.envoy.xds import Identity, ResourceType
 
 GOOD = "listeners: [{name: web, address: '127.0.0.1:%d'}]\n"
@@ -24,7 +24,7 @@ def source(file, seen):
         snapshot = catalogue.assign(Identity("edge"))
         seen.append(set(snapshot.of(ResourceType.LISTENER)))
 
-    return Source(file, publish)
+    return Source(file, publish, read=signature_of(file))
 
 
 async def test_an_untouched_file_is_not_read_again(source, seen):
@@ -40,6 +40,14 @@ async def test_a_changed_file_is_read_once_it_is_left_alone(file, source, seen):
     await source.look()
     await source.look()
     assert seen == [{"other"}]
+
+
+async def test_a_change_since_the_file_was_first_read_is_noticed(file, seen):
+    source = Source(file, seen.append, read=signature_of(file))
+    file.write_text(GOOD % 8081)
+    for _ in range(2):
+        await source.look()
+    assert len(seen) == 1
 
 
 @pytest.mark.parametrize(

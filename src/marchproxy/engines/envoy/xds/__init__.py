@@ -16,6 +16,7 @@ from marchproxy.engines.envoy.xds.snapshot import (
     check,
     transition,
 )
+from marchproxy.engines.envoy.xds.status import StatusService
 
 __all__ = [
     "EMPTY",
@@ -31,6 +32,7 @@ __all__ = [
     "ResourceType",
     "Snapshot",
     "SnapshotRejected",
+    "StatusService",
     "check",
     "load",
     "serve_unix",

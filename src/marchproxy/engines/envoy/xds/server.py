@@ -6,7 +6,7 @@ they come: each is given its target by what it says about itself, or refused.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,14 @@ from envoy.service.discovery.v3 import ads_pb2_grpc
 from marchproxy.engines.envoy.xds.identity import Assign, Identity
 from marchproxy.engines.envoy.xds.kinds import type_of_url
 from marchproxy.engines.envoy.xds.node import Node, NodeStatus
-from marchproxy.engines.envoy.xds.session import DeltaSession, Nacked, ProtocolViolation, Session, SotwSession
+from marchproxy.engines.envoy.xds.session import (
+    DeltaSession,
+    Nacked,
+    ProtocolViolation,
+    Session,
+    SotwSession,
+    Standing,
+)
 from marchproxy.engines.envoy.xds.snapshot import Snapshot
 from marchproxy.engines.envoy.xds.verdicts import Rejection, Verdicts
 from marchproxy.kit.logs import get_logger
@@ -124,6 +131,14 @@ class AdsServer:
     def nodes(self) -> list[NodeStatus]:
         """Every node with a target or a stream."""
         return [node.status() for node in self._nodes.values()]
+
+    def reports(self) -> list[tuple[Identity, Iterator[Standing]]]:
+        """Every connected node, and what became of each resource that it asked for."""
+        return [
+            (self._assigned.get(key) or Identity(key), node.standings())
+            for key, node in self._nodes.items()
+            if node.connected
+        ]
 
     def close(self) -> None:
         """End all streams and refuse new ones. Envoys keep what they hold and try to reconnect."""

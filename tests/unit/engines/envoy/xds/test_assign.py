@@ -10,6 +10,7 @@ from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 
 from marchproxy.engines.envoy.xds.identity import Identity
 from marchproxy.engines.envoy.xds.server import AdsServer, serve_unix
+from marchproxy.engines.envoy.xds.session import Stage
 from tests.unit.engines.envoy.xds.envoy_model import CLUSTER, EnvoyModel, checked, pool
 from tests.unit.engines.envoy.xds.fake_client import attached
 
@@ -20,6 +21,12 @@ async def until(condition):
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.001)
+
+
+def stages(ads):
+    """What became of each resource of every connected node."""
+    found = [one for _, standings in ads.reports() for one in standings]
+    return {(one.resource.type, one.resource.name): one.stage for one in found}
 
 
 def test_identity_takes_the_texts_of_metadata():
@@ -89,3 +96,13 @@ async def test_departed_nodes_are_remembered_up_to_a_bound(tmp_path):
                 call.cancel()
             await until(lambda: not any(node.connected for node in ads.nodes()))
         assert [node.node_id.partition("#")[0] for node in ads.nodes()] == ["edge-2", "edge-3"]
+
+
+async def test_reports_tell_what_became_of_each_resource(tmp_path):
+    ads, model = AdsServer(assign=lambda _: ONE), EnvoyModel(delta=True)
+    async with serve_unix(ads, tmp_path / "ads.sock", grace=0.1):
+        async with attached(model, tmp_path / "ads.sock"):
+            await until(lambda: stages(ads).get((CLUSTER, "a")) is Stage.ACCEPTED)
+            ((identity, _),) = ads.reports()
+            assert identity == Identity("edge")
+        await until(lambda: not ads.reports())
