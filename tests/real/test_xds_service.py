@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
+from contextlib import suppress
 
 import grpc.aio
+import httpx
 import pytest
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
@@ -26,9 +28,12 @@ def document(kind: str, ports: dict[str, int], weights: dict[str, int], **route)
 
 
 async def until_all(answer, ask_again) -> None:
-    """Ask until every answer is `answer`."""
+    """Ask until every answer is `answer`, and be it that nobody listens yet."""
     async with asyncio.timeout(PATIENCE):
-        while set(await ask_again()) != {answer}:
+        while True:
+            with suppress(httpx.TransportError):
+                if set(await ask_again()) == {answer}:
+                    return
             await asyncio.sleep(0.05)
 
 
@@ -95,7 +100,7 @@ async def test_an_envoy_is_served_and_follows_the_file(tmp_path, variant):
                 while len((await envoy.get("/listeners?format=json")).get("listener_statuses", ())) < 2:
                     await asyncio.sleep(0.05)
             await until_all("v1", lambda: ask(listening, 5))
-            assert set(await ask(private)) == {404}  # the route belongs to the other listener
+            await until_all(404, lambda: ask(private))  # the route belongs to the other listener
             listed = {
                 entry["name"] for entry in (await envoy.get("/listeners?format=json"))["listener_statuses"]
             }
@@ -113,6 +118,41 @@ async def test_an_envoy_is_served_and_follows_the_file(tmp_path, variant):
             await until_all("v2", lambda: ask(listening, 5))
         assert "left out: `deny`" in service.log.read_text()
         assert "refused resources" not in service.log.read_text()
+
+
+async def test_clients_go_on_without_it_and_find_it_again(tmp_path):
+    async with namer("old") as old, namer("new") as new, backend("old") as old_web, backend("new") as new_web:
+        listening = free_port()
+
+        def leading_to(calls: int, web: int) -> dict:
+            rpc, plain = (
+                document("grpc", {"rpc": calls}, {"rpc": 100}),
+                document("http", {"web": web}, {"web": 100}),
+            )
+            rpc["routes"][0].update(id="rpc", hosts=["rpc.example"])
+            return {
+                "routes": rpc["routes"] + plain["routes"],
+                "pools": rpc["pools"] + plain["pools"],
+                "listeners": [{"name": "web", "address": f"127.0.0.1:{listening}"}],
+            }
+
+        service = Service(tmp_path, leading_to(old, old_web))
+        node = {"id": "edge", "cluster": "test"}  # the id of the Envoy: they are told apart all the same
+        async with (
+            running_envoy(tmp_path, service.port, "DELTA_GRPC"),
+            grpc_client(tmp_path, service.port, "xds:///rpc.example", node) as client,
+        ):
+            async with service.started() as process:
+                await until_all("old", lambda: client.call(20))
+                await until_all("old", lambda: ask(listening, 5))
+                process.send(signal.SIGKILL)
+                await process.ended(PATIENCE)
+                assert set(await client.call(200)) == {"old"}
+                assert set(await ask(listening, 50)) == {"old"}
+            service.write(leading_to(new, new_web))
+            async with service.running():
+                await until_all("new", lambda: client.call(20))
+                await until_all("new", lambda: ask(listening, 5))
 
 
 async def test_nodes_get_their_part_or_are_refused(tmp_path):

@@ -39,6 +39,15 @@ class Service:
 
     @asynccontextmanager
     async def running(self):
+        """The process, once it is ready; at the end it must stop by itself when asked to."""
+        async with self.started() as process:
+            yield process
+            process.send(signal.SIGTERM)
+            assert await process.ended(PATIENCE) == 0
+
+    @asynccontextmanager
+    async def started(self):
+        """The process, once it is ready; it may die."""
         command = [sys.executable, "-m", "marchproxy", "xds", "--config", str(self.file)]
         process = await start(command, self.log)
         try:
@@ -47,8 +56,6 @@ class Service:
                     assert process.running, self.log.read_text()
                     await asyncio.sleep(0.05)
             yield process
-            process.send(signal.SIGTERM)
-            assert await process.ended(PATIENCE) == 0
         finally:
             await process.end()
 
