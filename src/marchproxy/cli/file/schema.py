@@ -1,5 +1,6 @@
 """The file's sections: settings of processes beside the desired state."""
 
+from marchproxy.cli.xds.settings import XdsSettings
 from marchproxy.contract.document import StateDocument
 from marchproxy.kit.settings import HostPort
 from marchproxy.modules.alb.settings import AlbSettings
@@ -12,6 +13,7 @@ class FileDocument(StateDocument):
     """What `marchproxy up` reads."""
 
     nlb: NlbSettings | None = None
+    xds: XdsSettings | None = None
     modules: tuple[AlbSettings, ...] = ()
 
 

@@ -64,6 +64,14 @@ def test_a_module_keeps_the_nlbs_it_names(tmp_path):
         (GOOD.replace("nlb:", "nlp:"), [
             (1, "nlp", 'unknown key; did you mean "nlb"?'),
         ]),
+        (
+            GOOD + 'xds:\n  grpc: "127.0.0.1:8000"\n  nodes:\n    - {listeners: [web, wob]}\n    - {routes: [r]}\n',
+            [
+                (5, "listeners[0].address", "127.0.0.1:8000 is already taken by xds.grpc (line 7)"),
+                (9, "xds.nodes[0].listeners[1]", 'no listener "wob"; known: web'),
+                (10, "xds.nodes[1].routes[0]", 'no route "r"; known: none'),
+            ],
+        ),
         (  # faults of the state and of the file, together and in order
             GOOD.replace("type: alb}", 'type: alb, grpc: "127.0.0.1:7000"}')
             + "routes:\n  - {id: r, backends: [nope]}\n",
@@ -92,6 +100,11 @@ def test_every_error_has_its_line(tmp_path, text, expected):
 )  # fmt: skip
 def test_ports_that_do_not_clash(tmp_path, text):
     load_file(write(tmp_path, text), {})
+
+
+def test_listeners_may_be_there_for_the_control_plane_alone(tmp_path):
+    text = GOOD.replace('nlb: {grpc: "0.0.0.0:7000"}', "xds: {}")
+    assert load_file(write(tmp_path, text), {}).warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 A `Draft` of resources becomes a `Snapshot` by `check`; a `Publisher` brings one node to it, through an `AdsServer`.
 """
 
+from marchproxy.engines.envoy.xds.identity import Assign, Identity
 from marchproxy.engines.envoy.xds.node import NodeStatus
 from marchproxy.engines.envoy.xds.publish import Publisher, PublishTimeout, SnapshotRejected, load
 from marchproxy.engines.envoy.xds.resource import Resource, ResourceType
@@ -15,11 +16,14 @@ from marchproxy.engines.envoy.xds.snapshot import (
     check,
     transition,
 )
+from marchproxy.engines.envoy.xds.status import StatusService
 
 __all__ = [
     "EMPTY",
     "AdsServer",
+    "Assign",
     "Draft",
+    "Identity",
     "InconsistentSnapshot",
     "NodeStatus",
     "PublishTimeout",
@@ -28,6 +32,7 @@ __all__ = [
     "ResourceType",
     "Snapshot",
     "SnapshotRejected",
+    "StatusService",
     "check",
     "load",
     "serve_unix",

@@ -1,12 +1,12 @@
 """One Envoy as the control plane sees it: what it should hold, its streams, its verdicts. No I/O."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from marchproxy.engines.envoy.xds.kinds import ResourceType
-from marchproxy.engines.envoy.xds.session import Event, Nacked, Session
+from marchproxy.engines.envoy.xds.session import Event, Nacked, Session, Standing
 from marchproxy.engines.envoy.xds.snapshot import Snapshot, wanted_by_holder
 from marchproxy.engines.envoy.xds.verdicts import Rejection, Verdicts
 
@@ -112,6 +112,10 @@ class Node:
         """A value that describes this node now."""
         acked = self._streams[-1].session.acked_versions() if self._streams else {}
         return NodeStatus(self.node_id, self.connected, acked, self.last_error)
+
+    def standings(self) -> Iterator[Standing]:
+        """What became of each resource that the newest stream asked for."""
+        return self._streams[-1].session.standings() if self._streams else iter(())
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition on this node, looked at after every change of it. The caller sets the limit."""

@@ -1,11 +1,12 @@
 """The ADS server: gRPC streams in front of the session machines. One reader and one writer per stream, nothing queued.
 
 Several nodes may be served; each has its own target snapshot. A node nobody set a target for is left unanswered, so that a
-control plane that has just started never empties an Envoy that is serving.
+control plane that has just started never empties an Envoy that is serving. With `assign`, nodes need not be known before
+they come: each is given its target by what it says about itself, or refused.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,19 @@ import grpc
 import grpc.aio
 from envoy.service.discovery.v3 import ads_pb2_grpc
 
+from marchproxy.engines.envoy.xds.identity import Assign, Identity
 from marchproxy.engines.envoy.xds.kinds import type_of_url
 from marchproxy.engines.envoy.xds.node import Node, NodeStatus
-from marchproxy.engines.envoy.xds.session import DeltaSession, ProtocolViolation, Session, SotwSession
+from marchproxy.engines.envoy.xds.session import (
+    DeltaSession,
+    Nacked,
+    ProtocolViolation,
+    Session,
+    SotwSession,
+    Standing,
+)
 from marchproxy.engines.envoy.xds.snapshot import Snapshot
-from marchproxy.engines.envoy.xds.verdicts import Verdicts
+from marchproxy.engines.envoy.xds.verdicts import Rejection, Verdicts
 from marchproxy.kit.logs import get_logger
 
 _log = get_logger(__name__)
@@ -67,7 +76,11 @@ class _Stream:
             if request.type_url not in self._strangers:
                 _log.warning("xds: this type is not served", node=node.node_id, type_url=request.type_url)
             self._strangers.add(request.type_url)
-        node.observe(self.session.receive(request))
+        events = self.session.receive(request)
+        for event in events:
+            if isinstance(event, Nacked):
+                _tell_of(event.rejection, node)
+        node.observe(events)
         self.wake()
 
     async def write(self, node: Node, context: Any) -> None:
@@ -80,10 +93,15 @@ class _Stream:
 
 
 class AdsServer:
-    """AggregatedDiscoveryService for any number of nodes, in both variants. At most `max_streams` at a time."""
+    """AggregatedDiscoveryService for any number of nodes, in both variants. At most `max_streams` at a time.
 
-    def __init__(self, *, max_streams: int = 1024) -> None:
+    As many nodes that `assign` gave a target, and that have left, are remembered: what they refused is not tried again.
+    """
+
+    def __init__(self, *, max_streams: int = 1024, assign: Assign | None = None) -> None:
         self._max_streams = max_streams
+        self._assign = assign
+        self._assigned: dict[str, Identity] = {}  # by node key, in the order in which they were last seen
         self._nodes: dict[str, Node] = {}
         self._streams: set[_Stream] = set()
         self._closed = False
@@ -102,9 +120,25 @@ class AdsServer:
             raise TypeError("only a checked Snapshot is published")
         self.node(node_id).aim(snapshot)
 
+    def reassign(self) -> None:
+        """Ask `assign` again for every node it was asked for. One that is given nothing any more keeps what it holds."""
+        for key, identity in self._assigned.items():
+            snapshot = None if self._assign is None else self._assign(identity)
+            if snapshot is None:
+                _log.warning("xds: nothing is meant for this node any more; it keeps what it holds", node=key)
+            self._nodes[key].aim(snapshot)
+
     def nodes(self) -> list[NodeStatus]:
         """Every node with a target or a stream."""
         return [node.status() for node in self._nodes.values()]
+
+    def reports(self) -> list[tuple[Identity, Iterator[Standing]]]:
+        """Every connected node, and what became of each resource that it asked for."""
+        return [
+            (self._assigned.get(key) or Identity(key), node.standings())
+            for key, node in self._nodes.items()
+            if node.connected
+        ]
 
     def close(self) -> None:
         """End all streams and refuse new ones. Envoys keep what they hold and try to reconnect."""
@@ -130,7 +164,10 @@ class AdsServer:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "no further ADS streams are accepted here")
         if not first.node.id:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the first request has to carry node.id")
-        node = self.node(first.node.id)
+        node = self._node_of(first)
+        if node is None:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "nothing is configured for this node")
+            return
         stream = _Stream(variant(node.verdicts), first)
         self._streams.add(stream)
         node.attach(stream)
@@ -145,9 +182,38 @@ class AdsServer:
         if stream.violation is not None:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, stream.violation)
 
+    def _node_of(self, first: Any) -> Node | None:
+        """The node that opens a stream, aimed at what it is assigned; None when it is assigned nothing."""
+        if self._assign is None:
+            return self.node(first.node.id)
+        identity = Identity.of(first.node)
+        snapshot = self._assign(identity)
+        if snapshot is None:
+            _log.warning("xds: a client for which nothing is configured was refused", node=identity.node_id)
+            return None
+        self._assigned.pop(identity.key, None)
+        self._assigned[identity.key] = identity
+        node = self.node(identity.key)
+        if node.target is not snapshot:
+            node.aim(snapshot)
+        return node
+
+    def _forget_departed(self) -> None:
+        gone = [key for key in self._assigned if not (self._nodes[key].connected or self._nodes[key].watched)]
+        for key in gone[: max(0, len(gone) - self._max_streams)]:
+            del self._assigned[key], self._nodes[key]
+
     def _forget_stranger(self, node: Node) -> None:
+        self._forget_departed()
+        if node.node_id in self._assigned:
+            return
         if node.target is None and not node.connected and not node.watched:
             self._nodes.pop(node.node_id, None)
+
+
+def _tell_of(refused: Rejection, node: Node) -> None:
+    what = {"type": refused.type.name, "names": refused.names, "reason": refused.message}
+    _log.warning("xds: a client refused resources", node=node.node_id, **what)
 
 
 async def _first_of(requests: AsyncIterator[Any]) -> Any | None:

@@ -76,8 +76,12 @@ class Verdicts:
 
     def blocked(self, snapshot: Snapshot) -> frozenset[Key]:
         """The resources of `snapshot` that must not be sent."""
+        return frozenset(self.reasons(snapshot))
+
+    def reasons(self, snapshot: Snapshot) -> dict[Key, str]:
+        """The same resources, each with the client's latest message about it."""
         standing = (rejection for rejection in self._rejections if rejection.applies_to(snapshot))
-        return frozenset((rejection.type, r.name) for rejection in standing for r in rejection.resources)
+        return {(refused.type, r.name): refused.message for refused in standing for r in refused.resources}
 
     def pardon(self, snapshot: Snapshot) -> None:
         """Forget the rejections that stand against `snapshot`, so that it may be tried once more."""

@@ -21,14 +21,22 @@ class Builder:
     """Builds drafts. Resources of values that did not change are built once."""
 
     def __init__(
-        self, listeners: Sequence[ListenerSpec], *, workers: int = 1, resolvers: Sequence[HostPort] = ()
+        self,
+        listeners: Sequence[ListenerSpec],
+        *,
+        workers: int = 1,
+        resolvers: Sequence[HostPort] = (),
+        route_configuration: str = ROUTE_CONFIGURATION,
     ) -> None:
-        """`workers`: Envoy's threads. `resolvers`: whom it asks for host names; none: whom the system asks."""
+        """`workers`: Envoy's threads. `resolvers`: whom it asks for host names; none: whom the system asks.
+
+        `route_configuration`: what the listeners' routes are called.
+        """
         self._listeners = tuple(
-            Resource.of(build_listener(listener, ROUTE_CONFIGURATION, shared_port=workers > 1))
+            Resource.of(build_listener(listener, route_configuration, shared_port=workers > 1))
             for listener in listeners
         )
-        self._routes = RouteTable(ROUTE_CONFIGURATION)
+        self._routes = RouteTable(route_configuration)
         self._pools = PoolTable(resolvers)
 
     def build(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from marchproxy.engines.envoy.xds.resource import Resource, ResourceType
 from marchproxy.engines.envoy.xds.session.events import ProtocolViolation
+from marchproxy.engines.envoy.xds.session.standing import Stage
 from marchproxy.engines.envoy.xds.snapshot import Resources
 from marchproxy.engines.envoy.xds.verdicts import Key, Verdicts
 
@@ -108,6 +109,13 @@ class Channel:
         """Versions by name once the response in flight is accepted."""
         flight = self.in_flight.resources if self.in_flight else ()
         return self.held | {resource.name: resource.version for resource in flight}
+
+    def stage(self, resource: Resource) -> Stage:
+        """How far `resource` has come, as this version of it."""
+        if self.held.get(resource.name) == resource.version:
+            return Stage.ACCEPTED
+        under_way = self.in_flight is not None and resource in self.in_flight.resources
+        return Stage.SENT if under_way else Stage.NOT_SENT
 
     def plan(self, target: Resources, blocked: frozenset[Key], *, remove: bool) -> Delivery:
         """Compare what the client holds with `target`, as it is subscribed at this moment."""

@@ -6,7 +6,7 @@ acknowledged, removals of clusters, then of endpoints and secrets.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import count
 from typing import Any
 
@@ -14,6 +14,7 @@ from marchproxy.engines.envoy.xds.kinds import ResourceType, type_of_url
 from marchproxy.engines.envoy.xds.session.channel import Channel, Delivery, InFlight
 from marchproxy.engines.envoy.xds.session.digest import set_version
 from marchproxy.engines.envoy.xds.session.events import Acked, Event, Nacked
+from marchproxy.engines.envoy.xds.session.standing import Stage, Standing
 from marchproxy.engines.envoy.xds.snapshot import Resources, Snapshot
 from marchproxy.engines.envoy.xds.verdicts import Key, Verdicts
 
@@ -150,6 +151,18 @@ class Session(ABC):
             for k, channel in self._channels.items()
             if channel.in_flight or (channel.opened and channel.dirty)
         )
+
+    def standings(self) -> Iterator[Standing]:
+        """Every resource that the client asked for and should hold."""
+        if self._target is None:
+            return
+        reasons = self._verdicts.reasons(self._target)
+        for kind, channel in self._channels.items():
+            for name, resource in self._target.of(kind).items():
+                if channel.opened and channel.wants(name):
+                    reason = reasons.get((kind, name))
+                    stage = Stage.REFUSED if reason is not None else channel.stage(resource)
+                    yield Standing(resource, stage, reason or "")
 
     def acked_versions(self) -> dict[ResourceType, str]:
         """Per subscribed type, one hash over everything the client acknowledged."""

@@ -1,0 +1,80 @@
+"""What of a document can be offered over xDS, and what cannot, with the reason. No I/O.
+
+A listener is offered whole or not at all: to serve one without its `deny` or its `tls` would open what the author closed.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from marchproxy.model.listener import DEFAULT_IDLE_TIMEOUT, Listener
+from marchproxy.model.module import HTTP_FAMILY, ModuleType
+from marchproxy.model.problem import Problem
+from marchproxy.model.route import Route
+from marchproxy.model.state import DesiredState
+
+
+def servable(listeners: Sequence[Listener]) -> Iterator[Listener]:
+    """The listeners that an Envoy can be told to open."""
+    return (listener for listener in listeners if obstacle(listener, listeners) is None)
+
+
+def obstacle(listener: Listener, listeners: Iterable[Listener]) -> str | None:
+    """Why a listener is not offered over xDS; None when it is."""
+    if listener.module_type is not ModuleType.ALB:
+        return f"`module: {listener.module_type.value}` is not served over xDS"
+    if listener.protocol not in HTTP_FAMILY:
+        return f"`protocol: {listener.protocol.value}` is not served over xDS"
+    asked = {
+        "tls": listener.tls is not None,
+        "server_names": listener.server_names,
+        "alpn": listener.alpn,
+        "allow": listener.allow,
+        "deny": listener.deny,
+        "max_connections": listener.max_connections,
+        "max_connections_per_source": listener.max_connections_per_source,
+        "proxy_protocol": listener.proxy_protocol,
+        "idle_timeout": listener.idle_timeout != DEFAULT_IDLE_TIMEOUT,
+    }
+    if unable := [key for key, given in asked.items() if given]:
+        return f"`{'`, `'.join(unable)}` of a listener is the NLB's and not served over xDS"
+    if Counter(other.address for other in listeners)[listener.address] > 1:
+        return "listeners that share an address are not served over xDS"
+    return None
+
+
+def routes_of(listener: Listener, routes: Iterable[Route]) -> list[Route]:
+    """The routes that belong to a listener."""
+    return [route for route in routes if not route.listeners or listener.name in route.listeners]
+
+
+def routes_by_host(routes: Iterable[Route]) -> dict[str, list[Route]]:
+    """For each host that some route names in full: the routes that a request for it may take."""
+    by_pattern: dict[str, list[Route]] = {}
+    for route in routes:
+        for pattern in {host.lower() for host in route.match.hosts} or {"*"}:
+            by_pattern.setdefault(pattern, []).append(route)
+    return {
+        host: [route for pattern in _patterns(host) for route in by_pattern.get(pattern, ())]
+        for host in by_pattern
+        if not host.startswith("*")
+    }
+
+
+def _patterns(host: str) -> Iterator[str]:
+    yield host
+    labels = host.split(".")
+    for start in range(1, len(labels)):
+        yield "*." + ".".join(labels[start:])
+    yield "*"
+
+
+def unserved(state: DesiredState) -> Iterator[Problem]:
+    """What an ALB does with files and questions of its own, which would be lost: passwords, keys, endpoints that are found."""
+    for index, route in enumerate(state.routes):
+        if route.authentication:
+            yield Problem(f"routes[{index}].authentication", "is not served over xDS")
+    for index, pool in enumerate(state.pools):
+        if pool.tls is not None:
+            yield Problem(f"pools[{index}].tls", "is not served over xDS")
+        if pool.discovery.srv or pool.discovery.file:
+            yield Problem(f"pools[{index}].discovery", "only `dns` is served over xDS")

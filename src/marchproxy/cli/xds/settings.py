@@ -1,0 +1,40 @@
+"""Settings of the control plane: the section `xds`."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from marchproxy.kit.grpc import TlsSettings
+from marchproxy.kit.settings import HostPort, Section
+from marchproxy.modules.base.settings import LogLevel
+
+
+class NodeSettings(Section):
+    """One of `xds.nodes`: for which nodes it counts, and what these are given. In patterns `*` stands for any text."""
+
+    id: str = "*"
+    cluster: str = "*"
+    metadata: dict[str, str] = Field(default_factory=dict)
+    """Fields that the node's metadata must have with exactly these texts."""
+    listeners: tuple[str, ...] | None = None
+    """The listeners an Envoy opens and a gRPC client may dial; none given: all that can be served."""
+    routes: tuple[str, ...] | None = None
+    """The routes they are given; none given: all."""
+
+
+class XdsSettings(Section):
+    """How `marchproxy xds` runs."""
+
+    grpc: HostPort = HostPort("127.0.0.1", 18000)
+    """Where nodes fetch their resources (ADS)."""
+    status: HostPort | None = HostPort("127.0.0.1", 18001)
+    """Where tools ask what became of them (CSDS); null: closed. It shows what any node is given, so nodes need not reach it."""
+    tls: TlsSettings | None = None
+    """TLS of both gRPC servers, with `client_ca` mutual; none: plain."""
+    metrics: HostPort = HostPort("127.0.0.1", 9095)
+    """HTTP /metrics, /healthz and /readyz."""
+    max_streams: Annotated[int, Field(ge=1, le=100_000)] = 1024
+    """Streams open at once; a client beyond is told to try again."""
+    nodes: tuple[NodeSettings, ...] = ()
+    """The first entry that fits a node counts, and a node that none fits is refused. No entries: all get everything."""
+    log_level: LogLevel = "info"
