@@ -175,7 +175,7 @@ async def _in_force(plane: DataPlaneKind, directory: Path) -> AsyncIterator[_Est
         await core.applier.apply_wanted()
         compile_s = time.perf_counter() - started
         async with asyncio.TaskGroup() as group:
-            loops = [group.create_task(loop.run()) for loop in (core.applier, core.asker, saver)]
+            loops = [group.create_task(loop.run()) for loop in (core.applier, core.questions, saver)]
             yield _Estate(core, compile_s, tuple(estate.instances()))
             for loop in loops:
                 loop.cancel()

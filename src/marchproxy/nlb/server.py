@@ -212,7 +212,7 @@ async def _working(desk: Desk, saver: Saver, clock: Clock) -> AsyncIterator[None
     async with asyncio.TaskGroup() as group:
         loops = [
             group.create_task(core.applier.run(), name="apply"),
-            group.create_task(core.asker.run(), name="ask"),
+            group.create_task(core.questions.run(), name="ask"),
             group.create_task(saver.run(), name="save"),
             group.create_task(every(tick, core.tick, clock=clock, name="tick"), name="tick"),
             group.create_task(

@@ -74,6 +74,8 @@ class Alb:
             f"127.0.0.1:{self.grpc}", options=[("grpc.use_local_subchannel_pool", 1)]
         )
         self.stub = module_pb2_grpc.ModuleServiceStub(self._channel)
+        async with asyncio.timeout(20):
+            await self._channel.channel_ready()
         return self
 
     async def kill(self) -> None:

@@ -171,7 +171,7 @@ async def running_nlb(tmp_path):
         ):
             nlb.stub = NLBServiceStub(channel)
             nlb.versions = ModuleServiceStub(channel)
-            loops = [group.create_task(nlb.core.applier.run()), group.create_task(nlb.core.asker.run())]
+            loops = [group.create_task(nlb.core.applier.run()), group.create_task(nlb.core.questions.run())]
             await nlb.core.applier.apply_wanted()
             try:
                 yield nlb

@@ -143,7 +143,7 @@ class RegistrationApi:
         member = self._desk.member(request.instance_id)
         instance_id = member.instance.instance_id
         core = self._desk.core
-        verdicts = core.route_verdicts()
+        verdicts = core.questions.route_verdicts()
         routes = [
             route_to_pb(entry.route)
             for route_id, entry in core.world.table.entries.items()

@@ -158,7 +158,7 @@ class RoutingApi:
             plan=core.applier.forwarding.plan,
             routes=core.world.table.routes(),
             connections=await self._desk.observer.connections(),
-            verdicts=core.route_verdicts(),
+            verdicts=core.questions.route_verdicts(),
             planes=self._desk.plane.choices(),
             limits=core.applier.forwarding.limits,
         )
@@ -234,7 +234,7 @@ class RoutingApi:
 
     def _target(self, route: Route, ways: Sequence[_Way], busy: Callable[[Target], int]) -> Target | None:
         """The instance for the next connection; the least busy one stands for policies that draw lots."""
-        verdicts = self._desk.core.route_verdicts()
+        verdicts = self._desk.core.questions.route_verdicts()
 
         def takes(target: Target) -> bool:
             verdict = verdicts.get((target.instance_id, route.route_id))

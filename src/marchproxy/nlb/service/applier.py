@@ -9,6 +9,7 @@ from marchproxy.kit.backoff import Backoff
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.plan import VersionTargets
+from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.nlb.dataplane.plane import DataPlane, Forwarding, PlaneRefused, PlaneUnavailable
 from marchproxy.nlb.service.gauges import NlbGauges
 
@@ -124,6 +125,16 @@ class Applier:
         self._gauges.applied("ok", self._clock.monotonic() - started)
         self.forwarding, self._fresh = forwarding, False
         _log.info("plan in force", **_in_words(forwarding))
+
+
+async def carry(apply: Callable[[Forwarding], Awaitable[None]], forwarding: Forwarding) -> None:
+    """Apply it on behalf of a caller. Raises Refused where the data plane refuses it or cannot be reached."""
+    try:
+        await apply(forwarding)
+    except PlaneRefused as error:
+        raise Refused(RefusalCode.INVALID_ARGUMENT, str(error)) from error
+    except PlaneUnavailable as error:
+        raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
 
 
 def _in_words(forwarding: Forwarding) -> dict[str, str]:

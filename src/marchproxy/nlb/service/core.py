@@ -1,23 +1,24 @@
 """Core: the one owner of the NLB's state. Every change goes through it; decisions are made in `state` and `rules`."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from marchproxy.contract.document import checksum, encode
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.module import InstanceId, ModuleInstance
-from marchproxy.model.plan import Planner, Verdict
+from marchproxy.model.plan import Planner
 from marchproxy.model.problem import InvalidValue, Problem, RefusalCode, Refused
 from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
-from marchproxy.nlb.dataplane.plane import DataPlane, Forwarding, PlaneRefused, PlaneUnavailable
-from marchproxy.nlb.service.applier import Applier
-from marchproxy.nlb.service.asker import Asker, Modules
+from marchproxy.nlb.dataplane.plane import DataPlane, Forwarding
+from marchproxy.nlb.service.applier import Applier, carry
+from marchproxy.nlb.service.asker import Modules
+from marchproxy.nlb.service.checksums import Checksums
 from marchproxy.nlb.service.gauges import NlbGauges
 from marchproxy.nlb.service.memory import Saved, Saver
+from marchproxy.nlb.service.questions import Questions
 from marchproxy.nlb.service.watch import Watch
 from marchproxy.nlb.state import registry as registering
 from marchproxy.nlb.state.member import Member, Moment, Trouble
@@ -32,7 +33,7 @@ from marchproxy.nlb.state.table import (
     delete_route,
     forget_sources,
 )
-from marchproxy.nlb.state.verdicts import LISTENER, Answers, Asking, RouteVerdicts, same_questions, to_ask
+from marchproxy.nlb.state.verdicts import Answers
 from marchproxy.nlb.state.world import Rebalance, World, forward
 
 _log = get_logger(__name__)
@@ -60,13 +61,12 @@ class Core:
         replaces it. Members stay either way, until they register again or time out.
         """
         self._around = around
-        self._summed = (desired, _checksum(desired))
-        self._base = self._sum(desired)
+        self._checksums = Checksums()
+        self._base = self._checksums.of(desired)
         resumed = bool(self._base) and self._base == saved.base
         registry = registering.restore(saved.members, self.now())
         self.world = World(registry=registry, table=saved.table if resumed else RoutingTable())
         self._planner = Planner()
-        self.answers = Answers(dict(saved.answers))
         self.used: dict[RouteId, datetime] = {}
         self.checksum = ""
         self.configured_at: datetime = around.clock.now()
@@ -79,7 +79,13 @@ class Core:
         )
         self._left: list[str] = []
         self.watch = Watch(around.modules, lambda: self.world.registry, around.patience, clock=around.clock)
-        self.asker = Asker(around.modules, self._to_ask, self._answered, clock=around.clock)
+        self.questions = Questions(
+            around.modules,
+            lambda: self.world,
+            Answers(dict(saved.answers)),
+            heard=self._plan_may_change,
+            clock=around.clock,
+        )
         if resumed:
             self._set(saved.desired, saved.table, saved.progress)
             self.checksum = saved.checksum or self.checksum
@@ -105,7 +111,7 @@ class Core:
         return Saved(
             members,
             world.table,
-            self.answers.listeners,
+            self.questions.answers.listeners,
             world.desired,
             self._base,
             self.checksum,
@@ -222,7 +228,7 @@ class Core:
         """Replace listeners and routes; return when the data plane carries it. Raises InvalidValue, Refused."""
         self.check(desired)
         async with self.applier.exclusive() as apply:
-            await self._carry(apply, replace(self.world, desired=desired))
+            await carry(apply, self._forwarding_of(replace(self.world, desired=desired)))
             self._take(desired)
         await self._around.saver.save()  # who was told "done" finds it done after a crash, too
         _log.info("configuration in force", checksum=self.checksum, listeners=len(desired.listeners))
@@ -231,7 +237,7 @@ class Core:
         """Take over the listeners and the progress that `decide` makes of the world, as `configure` would. Raises Refused."""
         async with self.applier.exclusive() as apply:
             new = decide(self.world)
-            await self._carry(apply, new)
+            await carry(apply, self._forwarding_of(new))
             desired = replace(self.world.desired, listeners=new.desired.listeners)
             modified = self.world.progress.modified or desired != self.world.desired
             progress = replace(new.progress, modified=modified)
@@ -242,14 +248,6 @@ class Core:
         """Change the record of shifts and rollouts; what is forwarded stays."""
         self.world = replace(self.world, progress=alter(self.world.progress))
         self._around.saver.touch()
-
-    async def _carry(self, apply: Callable[[Forwarding], Awaitable[None]], world: World) -> None:
-        try:
-            await apply(self._forwarding_of(world))
-        except PlaneRefused as error:
-            raise Refused(RefusalCode.INVALID_ARGUMENT, str(error)) from error
-        except PlaneUnavailable as error:
-            raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
 
     async def rebalance(self, rebalance: Rebalance, *, timeout: float) -> None:
         """Replace weights for a while; return when the data plane carries it. Raises Refused."""
@@ -264,7 +262,7 @@ class Core:
     async def reload(self, desired: DesiredState) -> None:
         """The configuration file has changed: `configure`, and from now on what changes grows from it. Raises as that."""
         await self.configure(desired)
-        self._base = self._sum(desired)
+        self._base = self._checksums.of(desired)
         self._around.saver.touch()
 
     def _take(self, desired: DesiredState) -> None:
@@ -272,53 +270,25 @@ class Core:
         self._set(desired, table, Progress())
 
     def _set(self, desired: DesiredState, table: RoutingTable, progress: Progress) -> None:
-        self.checksum = self._sum(desired)
+        self.checksum = self._checksums.of(desired)
         self.configured_at = self.now().wall
         self._commit(replace(self.world, desired=desired, table=table, progress=progress))
-
-    def _sum(self, desired: DesiredState) -> str:
-        if desired is not self._summed[0]:  # ten thousand routes take a fifth of a second
-            self._summed = (desired, _checksum(desired))
-        return self._summed[1]
 
     def _commit(self, world: World, changes: Sequence[Changed] = ()) -> None:
         before, self.world = self.world, world
         self.applier.wake()
-        if self.asker.busy or not same_questions(before, world):
-            self.answers.forget_gone(world)
+        if self.questions.review(before, world):
             self.used = {key: at for key, at in self.used.items() if key in world.table.entries}
-            self.asker.wake()
         self._around.saver.touch()
         for changed in changes:
             _log.info("module " + changed.change.value, instance=changed.instance_id, detail=changed.detail)
 
+    def _plan_may_change(self) -> None:
+        self.applier.wake()
+        self._around.saver.touch()
+
     def _forwarding_of(self, world: World) -> Forwarding:
-        return forward(world, self.answers.about_listeners(), self._planner)
-
-    def route_verdicts(self) -> RouteVerdicts:
-        """What instances say to routes, by instance and route id."""
-        return RouteVerdicts(self.answers, self.world.registry.members)
-
-    def _to_ask(self) -> list[Asking]:
-        return list(to_ask(self.world, self.answers))
-
-    def _answered(self, asking: Asking, verdict: Verdict) -> None:
-        wanted = self.answers.record(asking, verdict, self.world)
-        if wanted and asking.subject.kind == LISTENER:
-            self.applier.wake()
-            self._around.saver.touch()
-            _log.info(
-                "instance answered CanHandle",
-                instance=asking.instance_id,
-                listener=asking.subject.name,
-                can_handle=verdict.can_handle,
-                reason=verdict.reason,
-            )
-
-
-def _checksum(desired: DesiredState) -> str:
-    """Of the document; empty for an empty state, which is no configuration."""
-    return checksum(encode(desired)) if desired != DesiredState() else ""
+        return forward(world, self.questions.answers.about_listeners(), self._planner)
 
 
 def _routes_of(desired: DesiredState) -> TableUpdate:

@@ -215,4 +215,4 @@ class Rollouts:
         return tuple(self._core.world.registry.members.values())
 
     def _fleet(self) -> Fleet:
-        return Fleet(self._core.world.registry.instances(), self._core.answers.about_listeners())
+        return Fleet(self._core.world.registry.instances(), self._core.questions.answers.about_listeners())

@@ -1,4 +1,4 @@
-"""The kernel as a data plane: `plane` keeps nftables' rules, which `frontends` makes of a plan; `probe` and `pulse` find dead ends."""
+"""The kernel as a data plane: `plane` keeps nftables' rules, which `frontends` makes of a plan; `pulse` leaves out who is silent."""
 
 from marchproxy.nlb.dataplane.kernel.plane import KernelDataPlane
 
