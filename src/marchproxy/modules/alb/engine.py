@@ -16,7 +16,7 @@ from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb import rules
 from marchproxy.modules.alb.counts import ACTIVE, POOLS, WANTED, active, observation
-from marchproxy.modules.alb.handshakes import Handshakes, handshakes, troubles
+from marchproxy.modules.alb.handshakes import Handshakes, TlsTrouble, handshakes, troubles
 from marchproxy.modules.alb.pool_rules import pool_faults
 from marchproxy.modules.alb.programmer import Programmer
 from marchproxy.modules.alb.resources.build import own_routes
@@ -48,7 +48,7 @@ class AlbEngine:
         self._programmer = programmer
         self._endpoints = endpoints
         self._handshakes: dict[str, Handshakes] = {}
-        self._tls_troubles: dict[str, str] = {}
+        self._tls_troubles: dict[str, TlsTrouble] = {}
         self._last = Observation()
         self._serving = _with_pools(self._last, _ENVOY_OK)  # worked out once per look, not per question
         self._draining = False
@@ -148,11 +148,12 @@ class AlbEngine:
             return self._last.active_connections
 
     def _with_troubles(self, pools: Mapping[str, PoolSeen]) -> dict[str, PoolSeen]:
-        around: Mapping[str, str] = {str(name): words for name, words in self._programmer.troubles().items()}
-        words = {name: (around.get(name, ""), self._tls_troubles.get(name, "")) for name in pools}
-        return {
-            name: replace(pool, trouble="; ".join(filter(None, words[name]))) for name, pool in pools.items()
-        }
+        words: dict[str, list[str]] = {name: [] for name in pools}
+        for pool, trouble in self._programmer.troubles().items():
+            words.setdefault(pool, []).append(trouble)
+        for name, tls in self._tls_troubles.items():
+            words.setdefault(name, []).append(tls.words)
+        return {name: replace(seen, trouble="; ".join(words[name])) for name, seen in pools.items()}
 
 
 def observation_of_pools(clusters: Iterable[ClusterStatus]) -> Observation:

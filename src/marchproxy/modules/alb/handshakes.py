@@ -51,18 +51,28 @@ def handshakes(stats: EnvoyStats) -> dict[str, Handshakes]:
     return {pool: Handshakes(**count) for pool, count in counts.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class TlsTrouble:
+    """What is wrong, in words. It is `lasting` where no handshake was completed beside those that failed."""
+
+    words: str
+    lasting: bool = True
+
+
 def troubles(
-    before: Mapping[str, Handshakes], now: Mapping[str, Handshakes], known: Mapping[str, str]
-) -> dict[str, str]:
-    """What is wrong with the TLS of each pool. Without a handshake in between, what was known goes on to hold."""
+    before: Mapping[str, Handshakes], now: Mapping[str, Handshakes], known: Mapping[str, TlsTrouble]
+) -> dict[str, TlsTrouble]:
+    """What is wrong with the TLS of each pool. A lasting trouble goes on until a handshake shows otherwise.
+
+    One that is not may be over already: which of the handshakes was the last, counts do not tell.
+    """
     found = {}
     for pool, count in now.items():
-        recent = count.since(before.get(pool, Handshakes()))
-        trouble = _words(recent)
-        if not trouble and not recent.completed:
-            trouble = known.get(pool, "")
-        if trouble:
-            found[pool] = trouble
+        recent, last = count.since(before.get(pool, Handshakes())), known.get(pool)
+        if words := _words(recent):
+            found[pool] = TlsTrouble(words, lasting=not recent.completed)
+        elif last is not None and last.lasting and not recent.completed:
+            found[pool] = last
     return found
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from marchproxy.engines.envoy.stats import EnvoyStats
-from marchproxy.modules.alb.handshakes import WANTED, Handshakes, handshakes, troubles
+from marchproxy.modules.alb.handshakes import WANTED, Handshakes, TlsTrouble, handshakes, troubles
 
 
 def test_handshakes_are_read_by_pool() -> None:
@@ -14,19 +14,28 @@ def test_handshakes_are_read_by_pool() -> None:
     assert [name for name in values if re.fullmatch(WANTED, name)] == list(values)[:2]
 
 
+BEFORE = TlsTrouble("as before")
+
+
 @pytest.mark.parametrize(
     ("before", "now", "known", "words"),
     [
-        (Handshakes(), Handshakes(completed=5), "old", ""),
-        (Handshakes(), Handshakes(unsigned=1), "", "not signed"),
-        (Handshakes(), Handshakes(misnamed=1), "", "name that is verified"),
-        (Handshakes(), Handshakes(broken=1), "", "refuses the handshake"),
-        (Handshakes(5, 3), Handshakes(6, 4), "", "not signed"),  # one endpoint of several
-        (Handshakes(5, 3), Handshakes(5, 3), "as before", "as before"),  # nobody asked meanwhile
-        (Handshakes(5, 3), Handshakes(6, 3), "as before", ""),
-        (Handshakes(5, 3), Handshakes(1, 0), "as before", ""),  # a new Envoy
+        (Handshakes(), Handshakes(completed=5), BEFORE, ""),
+        (Handshakes(), Handshakes(unsigned=1), None, "not signed"),
+        (Handshakes(), Handshakes(misnamed=1), None, "name that is verified"),
+        (Handshakes(), Handshakes(broken=1), None, "refuses the handshake"),
+        (Handshakes(5, 3), Handshakes(6, 4), None, "not signed"),  # one endpoint of several, or just repaired
+        (Handshakes(5, 3), Handshakes(5, 3), BEFORE, "as before"),  # nobody asked meanwhile
+        (Handshakes(5, 3), Handshakes(5, 3), TlsTrouble("as before", lasting=False), ""),
+        (Handshakes(5, 3), Handshakes(6, 3), BEFORE, ""),
+        (Handshakes(5, 3), Handshakes(1, 0), BEFORE, ""),  # a new Envoy
     ],
 )
-def test_troubles(before: Handshakes, now: Handshakes, known: str, words: str) -> None:
+def test_troubles(before: Handshakes, now: Handshakes, known: TlsTrouble | None, words: str) -> None:
     found = troubles({"a": before}, {"a": now}, {"a": known} if known else {})
-    assert words in found["a"] if words else found == {}
+    assert words in found["a"].words if words else found == {}
+
+
+def test_a_trouble_lasts_where_nothing_was_completed() -> None:
+    assert troubles({}, {"a": Handshakes(0, 1)}, {})["a"].lasting
+    assert not troubles({}, {"a": Handshakes(1, 1)}, {})["a"].lasting
