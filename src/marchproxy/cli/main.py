@@ -90,6 +90,32 @@ def up(
 
 
 @app.command(rich_help_panel=RUN)
+def down(
+    file: File,
+    state_dir: Annotated[
+        Path | None, typer.Option("--state-dir", help="As given to `up`. Default: the one that `up` takes.")
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            "--timeout",
+            min=0,
+            help="Seconds before SIGKILL. Default: what the file's drain_seconds add up to.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """End what runs of a file on this machine: its `up`, an `nlb` or `alb` of it that was started alone.
+
+    Also what one that was killed left behind: Envoys, relay workers, modules, the rules in the kernel. Exit code 0 when
+    nothing is left.
+    """
+    from marchproxy.cli.down.command import run_down
+
+    run_down(file, state_dir, timeout, as_json=as_json)
+
+
+@app.command(rich_help_panel=RUN)
 def nlb(config: Config, leash: Leash = None) -> None:
     """Run the NLB of a file: the L4 router that modules register with.
 

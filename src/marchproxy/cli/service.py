@@ -12,6 +12,7 @@ from pathlib import Path
 from marchproxy.cli.failing import fail, failing_clearly
 from marchproxy.cli.file import load_file, pick_module, replica_of
 from marchproxy.cli.leash import ParentGone, end_with
+from marchproxy.cli.record import SERVICE, recorded
 from marchproxy.engines.envoy.binary import EnvoyMissing
 from marchproxy.engines.envoy.launch import EnvoyStartError
 from marchproxy.kit import logs, tasks
@@ -78,7 +79,8 @@ def run_nlb(file: Path, leash: int | None = None) -> None:
         async def main(stop: asyncio.Event) -> None:
             await serve(settings, loaded.state, stop, started=running.append)
 
-        tasks.run(lambda: tasks.run_service(main, on_reload=reload))
+        with recorded(settings.directory() / SERVICE, file):
+            tasks.run(lambda: tasks.run_service(main, on_reload=reload))
 
 
 def run_alb(instance: Instance, leash: int | None = None) -> None:
@@ -105,7 +107,8 @@ def run_alb(instance: Instance, leash: int | None = None) -> None:
         async def main(stop: asyncio.Event) -> None:
             await serve(settings, origin, Signals(stop=stop, reload=reload))
 
-        tasks.run(lambda: tasks.run_service(main, on_reload=ask_to_reload))
+        with recorded(settings.own_state_dir() / SERVICE, instance.file):
+            tasks.run(lambda: tasks.run_service(main, on_reload=ask_to_reload))
 
 
 def _leash(parent: int | None) -> None:

@@ -19,7 +19,7 @@ def test_version():
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["demo"], ["up"], ["nlb"], ["alb"], ["validate"], ["get"], ["explain"], ["set", "weight"], ["promote"]],
+    [[], ["demo"], ["up"], ["down"], ["nlb"], ["alb"], ["validate"], ["get"], ["explain"], ["set", "weight"], ["promote"]],
 )  # fmt: skip
 def test_help_is_there_and_hides_the_leash(command):
     result = run(app, [*command, "--help"])

@@ -1,7 +1,6 @@
 """`marchproxy up`: puts the pieces together and runs them under signals."""
 
 import asyncio
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from marchproxy.cli.client import CallFailed, Client, connected
 from marchproxy.cli.failing import fail, failing_clearly
 from marchproxy.cli.file import Loaded, load_file
 from marchproxy.cli.leash import ParentGone, end_with
+from marchproxy.cli.record import recorded
 from marchproxy.cli.screen import stdout
 from marchproxy.cli.up.keeper import Keeper, PartFailed
 from marchproxy.cli.up.overview import invitations, overview, wait_for_targets
@@ -136,8 +136,8 @@ def run_up(file: Path, state_dir: Path | None, leash: int | None = None) -> None
 
     With `leash` it also ends when the process of that id does, which must have started it.
     """
-    folders = Folders((state_dir or _default_folder(file)).absolute())
-    with failing_clearly(PartFailed, BindError, ParentGone, OSError), _alone(folders.state):
+    folders = folders_of(file, state_dir)
+    with failing_clearly(PartFailed, BindError, ParentGone, OSError), _alone(file, folders):
         if leash is not None:
             end_with(leash)
         system = System(file, folders, dict(os.environ))
@@ -149,6 +149,11 @@ def run_up(file: Path, state_dir: Path | None, leash: int | None = None) -> None
         raise typer.Exit(_KILLED)
 
 
+def folders_of(file: Path, state_dir: Path | None) -> Folders:
+    """Where `up` keeps things of a file."""
+    return Folders((state_dir or _default_folder(file)).absolute())
+
+
 def _default_folder(file: Path) -> Path:
     """A folder of its own for each file, so that two files with the same ids keep apart."""
     place = sha256(str(file.absolute()).encode()).hexdigest()[:8]
@@ -156,14 +161,11 @@ def _default_folder(file: Path) -> Path:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, so that two of us never share state."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+def _alone(file: Path, folders: Folders) -> Iterator[None]:
+    """Hold the folder's lock, so that two of us never share state, and `down` finds us."""
+    with recorded(folders.lock, file) as alone:
+        if not alone:
             fail(
-                f"another `marchproxy up` runs with {folder}; stop it, or choose another folder with --state-dir"
+                f"another `marchproxy up` runs with {folders.state}; stop it, or choose another folder with --state-dir"
             )
         yield

@@ -39,6 +39,11 @@ class Folders:
         return self.state / "running.yaml"
 
     @property
+    def lock(self) -> Path:
+        """Held by the `up` that runs; says which process that is."""
+        return self.state / "lock"
+
+    @property
     def logs(self) -> Path:
         """One log per part."""
         return self.state / "logs"

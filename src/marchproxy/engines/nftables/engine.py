@@ -141,8 +141,8 @@ class NftablesEngine:
             await self._host.delete_udp_flows(asked, answering)
         return len(chosen)
 
-    async def remove(self) -> None:
-        """Delete our tables and nothing else. Raises NftablesError.
+    async def remove(self) -> int:
+        """Delete our tables and nothing else; return how many there were. Raises NftablesError.
 
         Without them the kernel no longer translates, so connections through this engine end, unless other programs keep
         NAT rules. To let them end by themselves, apply an empty plan first and wait.
@@ -151,6 +151,7 @@ class NftablesEngine:
             if present := await self._list_tables():
                 await self._load(drop(present))
             self._plan, self._in_force, self._live = Plan(), {}, None
+            return len(present)
 
     async def _enforce(self, wanted: Ruleset) -> None:
         if self._in_force is not None:

@@ -36,6 +36,7 @@ from marchproxy.model.problem import Problem
 from marchproxy.nlb.dataplane.choosing import Ground
 from marchproxy.nlb.dataplane.kernel.counts import traffic_counts
 from marchproxy.nlb.dataplane.kernel.frontends import Kernel, build_kernel
+from marchproxy.nlb.dataplane.kernel.ownership import lock_kernel, mark_of
 from marchproxy.nlb.dataplane.kernel.probe import knock
 from marchproxy.nlb.dataplane.kernel.pulse import Pulses, feel, left_out, places_of, without_dead
 from marchproxy.nlb.dataplane.names import resolve
@@ -49,7 +50,6 @@ from marchproxy.nlb.dataplane.plane import (
 from marchproxy.nlb.settings import NlbSettings
 
 _log = get_logger(__name__)
-_LOCK = "\0marchproxy-nftables"
 _POLL_SECONDS = 0.25
 _KNOCK_SECONDS = 1.0
 _KNOCKS_A_ROUND = 250
@@ -71,7 +71,7 @@ class KernelDataPlane:
         self._engine = NftablesEngine(tools, clock=clock)
         self._host = Host(tools)
         self._clock = clock
-        self._mark = settings.directory() / "kernel-rules"
+        self._mark = mark_of(settings.directory())
         self._lock: socket.socket | None = None
         self._forwarding = Forwarding()
         self._carried = Kernel()
@@ -106,13 +106,9 @@ class KernelDataPlane:
     def claim(self) -> str:
         """Become the one that sets rules; why that cannot be, or empty."""
         if self._lock is None and not self.obstacle:
-            lock = socket.socket(socket.AF_UNIX)
-            try:
-                lock.bind(_LOCK)
-            except OSError:
-                lock.close()
+            self._lock = lock_kernel()
+            if self._lock is None:
                 return "another NLB of this host (network namespace) uses the kernel's rules"
-            self._lock = lock
         return self.obstacle
 
     async def survey(self, forwarding: Forwarding) -> Ground:
