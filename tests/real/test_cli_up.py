@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 
+import httpx
 import pytest
 
 from tests.real.support.backends import serving
