@@ -14,6 +14,7 @@ from marchproxy.cli.file import Loaded, load_file
 from marchproxy.kit.settings import Problem, SettingsError
 from marchproxy.model.limit import NLB_SCOPES
 from marchproxy.model.listener import Listener
+from marchproxy.model.route import Route
 from marchproxy.model.sharing import Sharing, share
 
 _TOLD_APART = {
@@ -101,7 +102,7 @@ def _contents(loaded: Loaded) -> list[tuple[str, str]]:
         (
             "route",
             f"{route.route_id}: {', '.join(route.match.hosts) or 'any host'}, path {route.match.path.value} → "
-            + ", ".join(f"{backend.pool} {backend.weight} %" for backend in route.backends),
+            + _answered_by(route),
         )
         for route in state.routes
     ]
@@ -128,4 +129,14 @@ def _listener_in_words(listener: Listener) -> str:
     return (
         f"{listener.name} at {listener.address}{names} "
         f"({listener.protocol.value} → {listener.module_type.value}){tls}"
+    )
+
+
+def _answered_by(route: Route) -> str:
+    if route.redirect is not None:
+        return f"a redirect ({route.redirect.code})"
+    if route.response is not None:
+        return f"an answer of its own ({route.response.status})"
+    return (
+        ", ".join(f"{backend.pool} {backend.weight} %" for backend in route.backends) or "the module decides"
     )
