@@ -127,9 +127,7 @@ def _show(places: Places, outcome: Outcome) -> None:
         stdout().print(Sheet(str(places.file), columns("what", "name", "#pid", "how"), rows).rendered())
     elif not outcome.problem:
         typer.echo(f"nothing of {places.file} is running")
-        typer.echo(
-            f"(looked in {places.folders.state}: started by another user or with --state-dir, say the same here)"
-        )
+        typer.echo(f"(looked in {places.folders.state}; give --state-dir where `up` was given one)")
     if any(rules is Rules.ABSENT for _, rules in outcome.rules):
         warn(
             "it once set rules in the kernel, and none are in this network namespace; when it ran in another one, "
