@@ -343,7 +343,7 @@ async def test_a_missing_envoy(make: Make) -> None:
 async def test_a_state_folder_that_cannot_be_made(make: Make, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     said = await refuses(make(state_dir=str(tmp_path / "file")))
-    assert f"state_dir: cannot make {tmp_path}/file/alb-1" in said
+    assert f"state_dir: {tmp_path}/file/alb-1 cannot be used" in said
 
 
 async def test_a_kept_state_of_garbage_is_passed_over(make: Make, tmp_path: Path) -> None:
