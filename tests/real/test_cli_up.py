@@ -126,7 +126,7 @@ async def test_what_is_explained_of_routes_is_what_traffic_gets(tmp_path):
 
 async def test_a_port_in_use_is_told_and_nothing_is_left(tmp_path):
     async with example(tmp_path) as up:
-        taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", up.ports["50050"])
+        taken = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", up.ports["50050"])
         async with taken:
             process = await up.launch()
             assert await process.ended(30) == 1
