@@ -55,17 +55,7 @@ def plain_headers(headers: Sequence[HeaderMatch]) -> Sequence[HeaderMatch]:
 def header_to_pb(header: HeaderMatch) -> types_pb2.HeaderMatch:
     """The message."""
     pb = types_pb2.HeaderMatch(name=header.name, invert=header.invert)
-    match header.kind:
-        case HeaderKind.EXACT:
-            pb.exact = header.value
-        case HeaderKind.PREFIX:
-            pb.prefix = header.value
-        case HeaderKind.REGEX:
-            pb.regex = header.value
-        case HeaderKind.PRESENT:
-            pb.present = True
-        case _:
-            assert_never(header.kind)
+    _set_condition(pb, header)
     return pb
 
 
@@ -87,17 +77,7 @@ def header_from_pb(pb: types_pb2.HeaderMatch) -> HeaderMatch:
 def parameter_to_pb(parameter: QueryMatch) -> types_pb2.QueryMatch:
     """The message."""
     pb = types_pb2.QueryMatch(name=parameter.name)
-    match parameter.kind:
-        case HeaderKind.EXACT:
-            pb.exact = parameter.value
-        case HeaderKind.PREFIX:
-            pb.prefix = parameter.value
-        case HeaderKind.REGEX:
-            pb.regex = parameter.value
-        case HeaderKind.PRESENT:
-            pb.present = True
-        case _:
-            assert_never(parameter.kind)
+    _set_condition(pb, parameter)
     return pb
 
 
@@ -114,3 +94,17 @@ def read_parameter(pb: types_pb2.QueryMatch, path: str, faults: Faults) -> Query
             if pb.HasField("present") and not pb.present:
                 faults.add(f"{path}.present", "is true where it is given: absence cannot be asked for")
             return QueryMatch(pb.name, HeaderKind.PRESENT)
+
+
+def _set_condition(pb: types_pb2.HeaderMatch | types_pb2.QueryMatch, match: HeaderMatch | QueryMatch) -> None:
+    match match.kind:
+        case HeaderKind.EXACT:
+            pb.exact = match.value
+        case HeaderKind.PREFIX:
+            pb.prefix = match.value
+        case HeaderKind.REGEX:
+            pb.regex = match.value
+        case HeaderKind.PRESENT:
+            pb.present = True
+        case _:
+            assert_never(match.kind)

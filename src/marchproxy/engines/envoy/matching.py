@@ -123,15 +123,7 @@ def _set_path(message: route_pb2.RouteMatch, path: PathMatch) -> None:
 
 def _header(header: HeaderMatch) -> route_pb2.HeaderMatcher:
     message = route_pb2.HeaderMatcher(name=header.name, invert_match=header.invert)
-    match header.kind:
-        case HeaderKind.PRESENT:
-            message.present_match = True
-        case HeaderKind.EXACT:
-            message.string_match.exact = header.value
-        case HeaderKind.PREFIX:
-            message.string_match.prefix = header.value
-        case HeaderKind.REGEX:
-            message.string_match.CopyFrom(_regex_string(header.value))
+    _set_condition(message, header)
     if header.kind is not HeaderKind.PRESENT and header.invert:
         # "is not X" holds for a request without the header
         message.treat_missing_header_as_empty = True
@@ -140,18 +132,24 @@ def _header(header: HeaderMatch) -> route_pb2.HeaderMatcher:
 
 def _parameter(parameter: QueryMatch) -> route_pb2.QueryParameterMatcher:
     message = route_pb2.QueryParameterMatcher(name=parameter.name)
-    match parameter.kind:
+    _set_condition(message, parameter)
+    return message
+
+
+def _set_condition(
+    message: route_pb2.HeaderMatcher | route_pb2.QueryParameterMatcher, match: HeaderMatch | QueryMatch
+) -> None:
+    match match.kind:
         case HeaderKind.PRESENT:
             message.present_match = True
         case HeaderKind.EXACT:
-            message.string_match.exact = parameter.value
+            message.string_match.exact = match.value
         case HeaderKind.PREFIX:
-            message.string_match.prefix = parameter.value
+            message.string_match.prefix = match.value
         case HeaderKind.REGEX:
-            message.string_match.CopyFrom(_regex_string(parameter.value))
+            message.string_match.CopyFrom(_regex_string(match.value))
         case _ as other:
             assert_never(other)
-    return message
 
 
 def _regex_string(pattern: str) -> string_pb2.StringMatcher:
