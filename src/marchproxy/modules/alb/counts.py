@@ -12,7 +12,7 @@ from marchproxy.engines.envoy.clusters import ClusterStatus, HostStatus
 from marchproxy.engines.envoy.stats import EnvoyStats, Quantiles
 from marchproxy.modules.alb.handshakes import WANTED as HANDSHAKES
 from marchproxy.modules.alb.resources.clusters import cluster_name
-from marchproxy.modules.alb.resources.listener import STAT_PREFIX
+from marchproxy.modules.alb.resources.connection_manager import STAT_PREFIX
 from marchproxy.modules.base.observation import EndpointSeen, Latency, Observation, PoolSeen, Traffic
 
 _HTTP = f"http.{STAT_PREFIX}."

@@ -11,6 +11,7 @@ from typing import Any
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from envoy.extensions.transport_sockets.quic.v3 import quic_transport_pb2
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from google.protobuf.message import Message
 
@@ -98,6 +99,9 @@ def _of_mirrors(holder: Any, found: _Found) -> None:
 
 def _of_transport_socket(holder: Any, found: _Found) -> None:
     config = holder.transport_socket.typed_config
+    if config.Is(quic_transport_pb2.QuicDownstreamTransport.DESCRIPTOR):
+        transport = quic_transport_pb2.QuicDownstreamTransport.FromString(config.value)
+        _of_tls(transport.downstream_tls_context.common_tls_context, found)
     for context in _TLS_CONTEXTS:
         if config.Is(context.DESCRIPTOR):
             _of_tls(context.FromString(config.value).common_tls_context, found)

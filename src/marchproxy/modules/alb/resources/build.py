@@ -10,7 +10,8 @@ from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.credentials import Credentials
 from marchproxy.modules.alb.resources.balance import hashed_pools
-from marchproxy.modules.alb.resources.listener import ListenerSpec, build_listener
+from marchproxy.modules.alb.resources.listener import build_listener
+from marchproxy.modules.alb.resources.listener_spec import ListenerSpec
 from marchproxy.modules.alb.resources.pools import NOTHING_FOUND, PoolFindings, PoolTable
 from marchproxy.modules.alb.resources.routes import RouteTable
 
