@@ -15,13 +15,19 @@ class UnusableFile(Exception):
 
 
 def read_pair(certificate: str, key: str) -> tuple[bytes, bytes]:
-    """What the files of a certificate (with its chain) and of its key hold, as PEM. Raises UnusableFile."""
+    """What the files of a certificate (with its chain) and of its key hold, as PEM. Raises UnusableFile.
+
+    They fit each other, whenever somebody replaces them.
+    """
     pair = _content("certificate", certificate), _content("key", key)
     _load_authorities("certificate", certificate, pair[0])
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
     except (ssl.SSLError, OSError, ValueError) as error:
         raise UnusableFile("key", f"{key}: {_fault_of_key(error)}") from error
+    if pair != (_content("certificate", certificate), _content("key", key)):
+        # what OpenSSL judged was not what was read before
+        raise UnusableFile("certificate", f"{certificate}: is being replaced at this moment")
     return pair
 
 

@@ -15,6 +15,7 @@ from marchproxy.model.problem import Problem, RefusalCode, Refused
 from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb import rules
+from marchproxy.modules.alb.certificates import Certificates
 from marchproxy.modules.alb.counts import ACTIVE, POOLS, WANTED, active, observation
 from marchproxy.modules.alb.handshakes import Handshakes, TlsTrouble, handshakes, troubles
 from marchproxy.modules.alb.pool_rules import pool_faults
@@ -38,6 +39,7 @@ class AlbEngine:
         programmer: Programmer,
         endpoints: tuple[TrafficEndpoint, ...],
         *,
+        certificates: Certificates,
         clock: Clock,
         goodbye_seconds: float,
     ) -> None:
@@ -47,10 +49,12 @@ class AlbEngine:
         self._envoy = envoy
         self._programmer = programmer
         self._endpoints = endpoints
+        self._certificates = certificates
         self._handshakes: dict[str, Handshakes] = {}
         self._tls_troubles: dict[str, TlsTrouble] = {}
         self._last = Observation()
-        self._serving = _with_pools(self._last, _ENVOY_OK)  # worked out once per look, not per question
+        # worked out once per look, not per question
+        self._serving = self._certificates.judge(_with_pools(self._last, _ENVOY_OK))
         self._draining = False
 
     @property
@@ -100,7 +104,7 @@ class AlbEngine:
         live = info.state is ServerState.LIVE
         checks["envoy"] = "ok" if live else info.state.value.lower()
         pools = self._with_troubles(observation_of_pools(clusters).pools)
-        seen = _with_pools(replace(self._last, pools=pools), checks)
+        seen = self._certificates.judge(_with_pools(replace(self._last, pools=pools), checks))
         return (
             seen if live else EngineHealth(HealthStatus.UNHEALTHY, f"Envoy is {checks['envoy']}", seen.checks)
         )
@@ -122,10 +126,11 @@ class AlbEngine:
         self._last = replace(
             seen,
             pools=self._with_troubles(seen.pools),
+            points=(*seen.points, *self._certificates.points()),
             cpu_percent=cpu + own_cpu,
             memory_mb=memory + own_memory,
         )
-        self._serving = _with_pools(self._last, _ENVOY_OK)
+        self._serving = self._certificates.judge(_with_pools(self._last, _ENVOY_OK))
         return self._last
 
     async def drain(self, deadline: float) -> int:

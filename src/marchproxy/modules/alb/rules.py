@@ -13,6 +13,7 @@ from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.resources.build import own_routes
 from marchproxy.modules.alb.resources.clusters import cluster_name
 
+_SERVED = HTTP_FAMILY | {Protocol.HTTPS, Protocol.HTTP3}
 _POOL_PROTOCOLS = frozenset({Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC})
 
 
@@ -62,7 +63,7 @@ def answer(state: DesiredState, route: Route, context: Mapping[str, str]) -> Ver
     A route without host, path, method and headers asks about a listener as a whole. Otherwise it is one of the ALB's
     own routes (by id), or it is read as a request: its first host, its path, its first method, its exact headers.
     """
-    if route.protocol not in HTTP_FAMILY:
+    if route.protocol not in _SERVED:
         return Verdict(can_handle=False, reason=f"an ALB serves HTTP, not {route.protocol.value}")
     if route.module_type not in {None, ModuleType.ALB}:
         return Verdict(can_handle=False, reason=f"the route is meant for {route.module_type.value}")

@@ -1,6 +1,5 @@
 """The ALB process: an ADS server, an Envoy that takes its resources from it, and ModuleService around both."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from marchproxy.engines.envoy.bootstrap import BootstrapSpec, render
@@ -8,15 +7,16 @@ from marchproxy.engines.envoy.process import EnvoyProcess, EnvoySettings
 from marchproxy.engines.envoy.xds.publish import Publisher, load
 from marchproxy.engines.envoy.xds.server import AdsServer, serve_unix
 from marchproxy.kit.clock import Clock, SystemClock
-from marchproxy.kit.listening import check_free, choose_port
-from marchproxy.kit.settings import HostPort, Problem, SettingsError
+from marchproxy.kit.listening import choose_port
+from marchproxy.kit.settings import Problem, SettingsError
 from marchproxy.kit.tasks import beside
-from marchproxy.model.module import Protocol, TrafficEndpoint
+from marchproxy.modules.alb.certificates import open_certificates
 from marchproxy.modules.alb.discovery import Follower, SrvResolver
 from marchproxy.modules.alb.engine import AlbEngine, until_warm
+from marchproxy.modules.alb.listening import check_ports, endpoints, listeners
 from marchproxy.modules.alb.programmer import Programmer
-from marchproxy.modules.alb.resources import Builder, ListenerSpec
-from marchproxy.modules.alb.settings import AlbSettings
+from marchproxy.modules.alb.resources import Builder
+from marchproxy.modules.alb.settings import ADDRESSES, AlbSettings
 from marchproxy.modules.alb.surroundings import Surroundings
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
 
@@ -35,6 +35,7 @@ async def serve(
     run_dir = settings.own_state_dir()
     socket, store = run_dir / "ads.sock", run_dir / "snapshot.bin"
     _make_directory(run_dir, socket)
+    certificates = open_certificates(settings.https, run_dir, clock=clock)
     ads = AdsServer()
     async with serve_unix(ads, socket):
         envoy = EnvoyProcess(
@@ -46,33 +47,28 @@ async def serve(
                 ads, settings.id, warmed=lambda: until_warm(envoy.admin, clock), store=store
             )
             if not envoy.status().adopted:
-                _check_ports(settings)
+                check_ports(settings)
             elif (last_good := load(store)) is not None:
                 publisher.resume(last_good)
             builder = Builder(
-                tuple(_listeners(settings)), workers=settings.envoy.workers(), resolvers=settings.resolvers
+                tuple(listeners(settings, run_dir)),
+                workers=settings.envoy.workers(),
+                resolvers=settings.resolvers,
             )
-            around = Surroundings(Follower(SrvResolver(settings.resolvers), clock=clock))
+            around = Surroundings(
+                Follower(SrvResolver(settings.resolvers), clock=clock), certificates, clock=clock
+            )
             programmer = Programmer(publisher, builder, around, clock=clock)
             engine = AlbEngine(
                 envoy,
                 programmer,
                 endpoints(settings),
+                certificates=certificates,
                 clock=clock,
                 goodbye_seconds=_goodbye_seconds(settings),
             )
             async with beside(programmer.follow(), name="endpoints"):
                 await ModuleServer(settings, engine, origin, signals, clock=clock).run()
-
-
-def endpoints(settings: AlbSettings) -> tuple[TrafficEndpoint, ...]:
-    """What the instance tells the NLB of its traffic ports."""
-    ports = (("http", settings.traffic, False), ("http-proxied", settings.proxy_traffic, True))
-    return tuple(
-        TrafficEndpoint(name, Protocol.HTTP, str(settings.reachable(address)), proxied)
-        for name, address, proxied in ports
-        if address is not None
-    )
 
 
 def _make_directory(directory: Path, socket: Path) -> None:
@@ -88,27 +84,8 @@ def _make_directory(directory: Path, socket: Path) -> None:
 
 def _with_ports(settings: AlbSettings) -> AlbSettings:
     """Others are told where we listen, so a port of 0 is chosen before anything listens on it."""
-    addresses = {"grpc", "health", "metrics", "traffic", "proxy_traffic"}
-    given = {name: address for name in addresses if (address := getattr(settings, name)) is not None}
+    given = {name: address for name in ADDRESSES if (address := getattr(settings, name)) is not None}
     return settings.model_copy(update={name: choose_port(address) for name, address in given.items()})
-
-
-def _listeners(settings: AlbSettings) -> Iterator[ListenerSpec]:
-    if settings.traffic is not None:
-        yield ListenerSpec("http", settings.traffic.host, settings.traffic.port)
-    if (proxied := settings.proxy_traffic) is not None:
-        yield ListenerSpec("http-proxied", proxied.host, proxied.port, settings.proxy_sources)
-
-
-def _check_ports(settings: AlbSettings) -> None:
-    """Envoy listens with SO_REUSEPORT and would silently share a port with another process that does."""
-    named: tuple[tuple[str, HostPort | None], ...] = (
-        ("traffic", settings.traffic),
-        ("proxy_traffic", settings.proxy_traffic),
-    )
-    for name, address in named:
-        if address is not None:
-            check_free(address, name)
 
 
 def _goodbye_seconds(settings: AlbSettings) -> int:

@@ -1,27 +1,34 @@
-"""Surroundings: what pools need beside the document, which lies in files and in DNS."""
+"""Surroundings: what Envoy needs beside the document, which lies in files and in DNS."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
+from marchproxy.kit.clock import Clock
+from marchproxy.kit.tasks import beside, every
 from marchproxy.model.module import PoolName
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem
+from marchproxy.modules.alb.certificates import Certificates
 from marchproxy.modules.alb.discovery import Follower
 from marchproxy.modules.alb.pool_files import PoolFiles
 from marchproxy.modules.alb.resources.pools import PoolFindings
 
+_LOOK_SECONDS = 1.0
+
 
 class Surroundings:
-    """The files of TLS and the endpoints that are found, of all pools."""
+    """The files of TLS, of listeners and of pools, and the endpoints that are found."""
 
-    def __init__(self, follower: Follower) -> None:
+    def __init__(self, follower: Follower, certificates: Certificates, *, clock: Clock) -> None:
         self._follower = follower
+        self._certificates = certificates
+        self._clock = clock
         self._files = PoolFiles()
 
     @property
     def changed(self) -> asyncio.Event:
-        """Set when other endpoints were found."""
+        """Set when other endpoints were found, or files hold something else."""
         return self._follower.changed
 
     def problems(self, pools: Sequence[BackendPool]) -> Iterator[Problem]:
@@ -31,7 +38,12 @@ class Surroundings:
     async def find(self, pools: Sequence[BackendPool]) -> PoolFindings:
         """What these pools need, as it is now or was when it was last good. Raises UnusableFile."""
         await self._follower.look(pools)
-        return PoolFindings(self._files.material(pools), self._follower.endpoints(pools))
+        self._certificates.look(at_once=True)
+        return PoolFindings(
+            self._files.material(pools),
+            self._follower.endpoints(pools),
+            tuple(self._certificates.resources()),
+        )
 
     def keep(self, pools: Sequence[BackendPool]) -> None:
         """These pools run now; forget all others."""
@@ -47,5 +59,11 @@ class Surroundings:
         return {name: "; ".join(troubles) for name, troubles in words.items()}
 
     async def follow(self) -> None:
-        """Look for endpoints again and again, until cancelled."""
-        await self._follower.run()
+        """Look for endpoints and at files again and again, until cancelled."""
+        looking = every(_LOOK_SECONDS, self._look, clock=self._clock, name="certificate files")
+        async with beside(looking, name="certificate files"):
+            await self._follower.run()
+
+    async def _look(self) -> None:
+        if any([self._certificates.look(), self._files.changed()]):
+            self.changed.set()

@@ -54,7 +54,7 @@ class Builder:
         grpc_pools = frozenset(pool.name for pool in state.pools if pool.protocol is Protocol.GRPC)
         routes = self._routes.build(own, state.rate_limits, credentials or {}, grpc_pools)
         pools = self._pools.build(state.pools, hashed_pools(own), findings)
-        return Draft((*pools, *self._listeners, Resource.of(routes)))
+        return Draft((*pools, *findings.secrets, *self._listeners, Resource.of(routes)))
 
 
 def own_routes(routes: Iterable[Route]) -> list[Route]:

@@ -14,10 +14,14 @@ from marchproxy.modules.alb.resources.upstream_tls import PoolMaterial, pool_sec
 
 @dataclass(frozen=True, slots=True)
 class PoolFindings:
-    """What was read and found outside the document: of the files of TLS, and of endpoints by pool."""
+    """What was read and found outside the document: of the files of TLS, and of endpoints by pool.
+
+    `secrets` are those of the listeners.
+    """
 
     material: Mapping[UpstreamTls, PoolMaterial] = field(default_factory=dict)
     endpoints: Mapping[PoolName, tuple[Target, ...]] = field(default_factory=dict)
+    secrets: tuple[Resource, ...] = ()
 
 
 NOTHING_FOUND = PoolFindings()
