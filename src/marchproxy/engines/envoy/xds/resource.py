@@ -57,10 +57,15 @@ class Resource:
         if not name:
             raise ValueError(f"a {kind.name.lower()} needs a name")
         content = message.SerializeToString(deterministic=True)
+        return cls.of_bytes(kind, name, content, references_of(kind, message))
+
+    @classmethod
+    def of_bytes(cls, kind: ResourceType, name: str, content: bytes, references: References) -> Self:
+        """A resource that was serialised elsewhere, with all that its message refers to. Neither is looked at again."""
         return cls(
             type=kind,
             name=name,
             version=hashlib.blake2b(content, digest_size=8).hexdigest(),
             body=any_pb2.Any(type_url=kind.type_url, value=content),
-            references=references_of(kind, message),
+            references=references,
         )

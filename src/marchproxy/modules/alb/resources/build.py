@@ -9,11 +9,11 @@ from marchproxy.model.module import HTTP_FAMILY, ModuleType, Protocol
 from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.credentials import Credentials
-from marchproxy.modules.alb.resources.balance import hashed_pools
+from marchproxy.modules.alb.resources.balance import hashed_pools, hashing_pools
 from marchproxy.modules.alb.resources.listener import build_listener
 from marchproxy.modules.alb.resources.listener_spec import ListenerSpec
 from marchproxy.modules.alb.resources.pools import NOTHING_FOUND, PoolFindings, PoolTable
-from marchproxy.modules.alb.resources.routes import RouteTable
+from marchproxy.modules.alb.resources.routes import Around, RouteTable, by_target
 
 ROUTE_CONFIGURATION = "routes"
 
@@ -52,9 +52,12 @@ class Builder:
         """
         own = own_routes(state.routes)
         grpc_pools = frozenset(pool.name for pool in state.pools if pool.protocol is Protocol.GRPC)
-        routes = self._routes.build(own, state.rate_limits, credentials or {}, grpc_pools)
-        pools = self._pools.build(state.pools, hashed_pools(own), findings)
-        return Draft((*pools, *findings.secrets, *self._listeners, Resource.of(routes)))
+        hashed = hashed_pools(own)
+        around = Around(
+            by_target(state.rate_limits), credentials or {}, grpc_pools, hashing_pools(state.pools, hashed)
+        )
+        pools = self._pools.build(state.pools, hashed, findings)
+        return Draft((*pools, *findings.secrets, *self._listeners, self._routes.build(own, around)))
 
 
 def own_routes(routes: Iterable[Route]) -> list[Route]:

@@ -16,8 +16,10 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from google.protobuf import wrappers_pb2
 
 from marchproxy.engines.envoy.messages import duration, over_ads, pack
+from marchproxy.modules.alb.resources.actions import COMMON_UPGRADE
 from marchproxy.modules.alb.resources.filters import http_filters
 from marchproxy.modules.alb.resources.listener_spec import Underscores
+from marchproxy.modules.alb.resources.route_stats import route_statistics
 
 #: Prefix of the HTTP connection managers' statistics.
 STAT_PREFIX = "alb"
@@ -58,6 +60,8 @@ def serving_manager(speech: Speech, route_configuration: str) -> Any:
     manager.rds.route_config_name = route_configuration
     manager.rds.config_source.CopyFrom(over_ads())
     manager.http_filters.extend([*_header_filter(speech), *http_filters()])
+    manager.access_log.extend(route_statistics())
+    manager.upgrade_configs.add(upgrade_type=COMMON_UPGRADE)
     return manager
 
 
