@@ -13,7 +13,7 @@ from bench.support.processes import cpu_seconds
 from bench.support.wrk import Run, run_wrk
 
 CONNECTIONS = 32
-_WARM_UP_SECONDS = 0.3
+_WARM_UP_SECONDS = 0.2
 _PEERS = (ENVOY, HAPROXY, NGINX)
 #: what the paths with one route were called before there were more sizes
 _FIRST_NAMES = {OURS: "nlb_alb", ALB: "alb", ENVOY: "envoy_http", HAPROXY: "haproxy_http"}

@@ -33,7 +33,7 @@ _ROOTS: dict[ResourceType, Any] = {
 }
 
 
-class _References:
+class Referred:
     """What resources refer to, worked out once for all nodes."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class _References:
 class Node:
     """What one node asked for and holds; requests and responses go in and out as messages, without I/O."""
 
-    def __init__(self, number: int, references: _References) -> None:
+    def __init__(self, number: int, references: Referred) -> None:
         self._number = number
         self._references = references
         self._wanted: dict[ResourceType, set[str]] = {}
@@ -111,7 +111,7 @@ class _Fleet:
     """All nodes; tells when all have news."""
 
     def __init__(self, count: int) -> None:
-        references = _References()
+        references = Referred()
         self.nodes = [Node(number, references) for number in range(count)]
         self._waiting = set(self.nodes)
         self._started = time.monotonic()
