@@ -24,14 +24,18 @@ async def answering(*answers):
 
 async def test_it_asks_until_the_answer_shows_the_change():
     old = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Change: 1\r\n\r\nok"
-    async with answering(old, old, old.replace("X-Change: 1", "X-Change: 2")) as (port, asked):
-        async with Watcher.connected(port) as watcher:
-            await watcher.until("team-1.example", "/items", "x-change", "2")
+    async with (
+        answering(old, old, old.replace("X-Change: 1", "X-Change: 2")) as (port, asked),
+        Watcher.connected(port) as watcher,
+    ):
+        await watcher.until("team-1.example", "/items", "x-change", "2")
     assert asked == ["GET /items HTTP/1.1\r\nhost: team-1.example\r\n\r\n"] * 3
 
 
 async def test_an_answer_other_than_200_is_a_failed_request():
-    async with answering("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n") as (port, _):
-        async with Watcher.connected(port) as watcher:
-            with pytest.raises(RuntimeError, match="503"):
-                await watcher.until("team-1.example", "/items", "x-change", "2")
+    async with (
+        answering("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n") as (port, _),
+        Watcher.connected(port) as watcher,
+    ):
+        with pytest.raises(RuntimeError, match="503"):
+            await watcher.until("team-1.example", "/items", "x-change", "2")
