@@ -64,7 +64,7 @@ def _no_password() -> str:
 
 def _fault_of_key(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        if error.reason == "KEY_VALUES_MISMATCH":
+        if error.reason in {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"}:
             return "is not the key of the certificate"
         return "holds no private key as PEM"
     return str(error)
