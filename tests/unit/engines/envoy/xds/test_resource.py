@@ -1,16 +1,17 @@
 import pytest
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.core.v3 import base_pb2
+from envoy.config.core.v3 import base_pb2, extension_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
+from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
 
 from marchproxy.engines.envoy.xds.resource import Resource, ResourceType
 from tests.unit.engines.envoy.xds import builders
-from tests.unit.engines.envoy.xds.envoy_model import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
+from tests.unit.engines.envoy.xds.envoy_model import CLUSTER, ENDPOINT, EXTENSION, LISTENER, ROUTE, SECRET
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,7 @@ from tests.unit.engines.envoy.xds.envoy_model import CLUSTER, ENDPOINT, LISTENER
         (listener_pb2.Listener(name="x"), LISTENER),
         (route_pb2.RouteConfiguration(name="x"), ROUTE),
         (secret_pb2.Secret(name="x"), SECRET),
+        (extension_pb2.TypedExtensionConfig(name="x"), EXTENSION),
     ],
 )
 def test_type_and_name_come_from_the_message(message, kind):
@@ -38,6 +40,7 @@ def test_types_are_listed_in_delivery_order():
         "ROUTE",
         "SECRET",
         "RUNTIME",
+        "EXTENSION",
     ]
 
 
@@ -102,6 +105,20 @@ ROUTED = route_pb2.RouteConfiguration(
 )
 
 
+FOUND = {"name": "found", "config_discovery": {"config_source": builders.ads()}}
+FROM_A_FILE = {
+    "name": "file",
+    "config_discovery": {"config_source": {"path_config_source": {"path": "/x"}}},
+}
+FAR = {"remote_jwks": {"http_uri": {"uri": "https://id.example/keys", "cluster": "keys"}}}
+
+
+def filter_with(config):
+    message = extension_pb2.TypedExtensionConfig(name="f")
+    message.typed_config.Pack(config)
+    return message
+
+
 @pytest.mark.parametrize(
     ("message", "references"),
     [
@@ -155,6 +172,12 @@ ROUTED = route_pb2.RouteConfiguration(
             {CLUSTER: {"a", "b", "c", "shadow"}},
         ),
         (endpoint_pb2.ClusterLoadAssignment(cluster_name="c"), {}),
+        (
+            listener_with(hcm_pb2.HttpConnectionManager(http_filters=[FOUND, FROM_A_FILE])),
+            {EXTENSION: {"found"}},
+        ),
+        (filter_with(jwt_pb2.JwtAuthentication(providers={"far": FAR, "near": {}})), {CLUSTER: {"keys"}}),
+        (filter_with(hcm_pb2.HttpConnectionManager()), {}),
     ],
 )
 def test_references(message, references):
