@@ -5,6 +5,9 @@ from pathlib import Path
 
 _LARGEST_FILE = 1_000_000  # bytes; a chain of certificates has some thousands, a system's authorities 300,000
 
+# the second is how OpenSSL says that an RSA key comes with an ECDSA certificate, or the other way round
+_MISFITS = {"KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
+
 
 class UnusableFile(Exception):
     """A file that cannot be used; `field` is the one of the document that names it."""
@@ -64,7 +67,7 @@ def _no_password() -> str:
 
 def _fault_of_key(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        if error.reason in {"KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH"}:
+        if error.reason in _MISFITS:
             return "is not the key of the certificate"
         return "holds no private key as PEM"
     return str(error)
