@@ -70,6 +70,9 @@ class EngineDouble:
             raise Refused(RefusalCode.UNAVAILABLE, "does not answer")
         return self.seen
 
+    async def exposition(self) -> bytes:
+        return b""
+
     async def drain(self, deadline: float) -> int:
         return 0
 

@@ -23,6 +23,7 @@ from marchproxy.engines.envoy.stats import EnvoyStats, MalformedStats, parse_sta
 from marchproxy.kit.settings.types import HostPort
 
 _ANSWER_LIMIT = 64 * 1024 * 1024
+_LONG = 256 * 1024
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # bound everywhere, so asked on the loopback
 # not the admin's own listener, and not the per-worker shares of each listener
 _CONNECTIONS = r"^listener\..*\.downstream_cx_active$"
@@ -111,14 +112,22 @@ class EnvoyAdmin:
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise AdminRefused(f"{self._address} does not answer like an Envoy 1.40: {error!r}") from error
 
-    async def stats(self, pattern: str | None = None, *, detailed: bool = False) -> EnvoyStats:
-        """Return the statistics whose name matches the RE2 `pattern`; `detailed` adds samples and mean to quantiles."""
+    async def stats(
+        self, pattern: str | None = None, *, detailed: bool = False, used_only: bool = False
+    ) -> EnvoyStats:
+        """Return the statistics whose name matches the RE2 `pattern`.
+
+        `detailed` adds bins, samples and mean to quantiles; `used_only` leaves out what was never written.
+        """
         query = {"format": "json", "histogram_buckets": "detailed" if detailed else "summary"}
+        if used_only:
+            query["usedonly"] = ""
         if pattern is not None:
             query["filter"] = pattern
         body = await self._get("/stats", query)
         try:
-            return parse_stats(body)
+            # long answers in a thread, so that the event loop goes on
+            return await asyncio.to_thread(parse_stats, body) if len(body) > _LONG else parse_stats(body)
         except MalformedStats as error:
             raise AdminRefused(str(error)) from error
 

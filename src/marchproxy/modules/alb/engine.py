@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from marchproxy.engines.envoy.admin import AdminError, EnvoyAdmin, ServerState
 from marchproxy.engines.envoy.clusters import ClusterStatus
+from marchproxy.engines.envoy.metrics import EnvoyMeter
 from marchproxy.engines.envoy.process import EnvoyProcess, EnvoyState
 from marchproxy.engines.envoy.stats import EnvoyStats
 from marchproxy.kit.clock import Clock
@@ -18,6 +19,7 @@ from marchproxy.modules.alb import rules
 from marchproxy.modules.alb.certificates import Certificates
 from marchproxy.modules.alb.counts import ACTIVE, POOLS, WANTED, active, observation
 from marchproxy.modules.alb.handshakes import Handshakes, TlsTrouble, handshakes, troubles
+from marchproxy.modules.alb.metrics import TABLE
 from marchproxy.modules.alb.pool_rules import pool_faults
 from marchproxy.modules.alb.programmer import Programmer
 from marchproxy.modules.alb.resources.build import own_routes
@@ -49,6 +51,7 @@ class AlbEngine:
         self._envoy = envoy
         self._programmer = programmer
         self._endpoints = endpoints
+        self._meter = EnvoyMeter(envoy.admin, TABLE, lambda: envoy.status().pid, clock=clock, others=WANTED)
         self._certificates = certificates
         self._handshakes: dict[str, Handshakes] = {}
         self._tls_troubles: dict[str, TlsTrouble] = {}
@@ -75,6 +78,12 @@ class AlbEngine:
     async def apply(self, state: DesiredState) -> None:
         """Program Envoy; returns when it acknowledged everything. Raises Refused with Envoy's own words."""
         await self._programmer.apply(state)
+        self._meter.know(
+            {
+                "route": frozenset(str(route.route_id) for route in own_routes(state.routes)),
+                "pool": frozenset(str(pool.name) for pool in state.pools),
+            }
+        )
 
     def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
         """Whether one of the ALB's routes takes this traffic, and which."""
@@ -113,7 +122,7 @@ class AlbEngine:
         """Scrape Envoy. Raises Refused (UNAVAILABLE) when it does not answer."""
         admin: EnvoyAdmin = self._envoy.admin
         try:
-            stats = await admin.stats(WANTED)
+            stats = await self._meter.look()
             clusters = await admin.clusters(POOLS)
         except AdminError as error:
             raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
@@ -132,6 +141,10 @@ class AlbEngine:
         )
         self._serving = self._certificates.judge(_with_pools(self._last, _ENVOY_OK))
         return self._last
+
+    async def exposition(self) -> bytes:
+        """What Envoy counts, under our names; see docs/metrics.md."""
+        return await self._meter.exposition()
 
     async def drain(self, deadline: float) -> int:
         """Fail health checks, ask clients to go, wait for the last connection. Raises nothing: a dead Envoy has none.

@@ -18,8 +18,6 @@ _STATS = {
     "fail_verify_san": "misnamed",
     "connection_error": "broken",
 }
-#: The statistics that are read, as an RE2 pattern.
-WANTED = rf"cluster\.pool\..+\.ssl\.({'|'.join(_STATS)})"
 _NAME = re.compile(rf"cluster\.{re.escape(cluster_name(''))}(?P<pool>.+)\.ssl\.(?P<stat>{'|'.join(_STATS)})")
 
 

@@ -60,6 +60,13 @@ class Engine(Protocol):
         """Ask the engine for its counts. Raises Refused (UNAVAILABLE) when it does not answer."""
         ...
 
+    async def exposition(self) -> bytes:
+        """Metrics of its own in the Prometheus text format 0.0.4, beside what `observe` tells; empty: none.
+
+        Must answer within 3 seconds, whatever the engine does.
+        """
+        ...
+
     async def drain(self, deadline: float) -> int:
         """Take no new connections and wait up to `deadline` seconds; returns how many connections are left."""
         ...
