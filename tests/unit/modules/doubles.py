@@ -12,7 +12,7 @@ from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb import rules as alb_rules
 from marchproxy.modules.base.core import Identity, ModuleCore
-from marchproxy.modules.base.engine import EngineHealth
+from marchproxy.modules.base.engine import EngineHealth, Isolate
 from marchproxy.modules.base.observation import Observation, PoolSeen, Traffic
 
 DOCUMENT = b"""
@@ -35,6 +35,9 @@ class EngineDouble:
 
     applied: list[DesiredState] = field(default_factory=list)
     refusal: Refused | None = None
+    objections: tuple[Problem, ...] = ()
+    isolated: tuple[Problem, ...] = ()
+    isolate: Isolate = Isolate.NOTHING
     seen: Observation = field(default_factory=Observation)
     silent: bool = False
     looks: int = 0
@@ -50,10 +53,15 @@ class EngineDouble:
     def faults(self, state: DesiredState) -> Iterable[Problem]:
         return alb_rules.faults(state)
 
-    async def apply(self, state: DesiredState) -> None:
+    async def rehearse(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> tuple[Problem, ...]:
+        return self.objections
+
+    async def apply(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> tuple[Problem, ...]:
         if self.refusal is not None:
             raise self.refusal
         self.applied.append(state)
+        self.isolate = isolate
+        return self.isolated
 
     def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
         return alb_rules.answer(state, route, context)

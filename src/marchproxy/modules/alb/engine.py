@@ -1,6 +1,6 @@
 """The ALB's engine: an Envoy that is programmed over xDS and asked over its admin API."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from marchproxy.engines.envoy.admin import AdminError, EnvoyAdmin, ServerState
@@ -23,7 +23,7 @@ from marchproxy.modules.alb.metrics import TABLE
 from marchproxy.modules.alb.pool_rules import pool_faults
 from marchproxy.modules.alb.programmer import Programmer
 from marchproxy.modules.alb.resources.build import own_routes
-from marchproxy.modules.base.engine import EngineHealth
+from marchproxy.modules.base.engine import EngineHealth, Isolate
 from marchproxy.modules.base.observation import Observation, PoolSeen
 
 _WARM_SECONDS = 4.0
@@ -75,9 +75,13 @@ class AlbEngine:
         yield from pool_faults(state.pools, own_routes(state.routes))
         yield from self._programmer.faults(state)
 
-    async def apply(self, state: DesiredState) -> None:
+    async def rehearse(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> Sequence[Problem]:
+        """Ask an Envoy of its own what it would refuse."""
+        return await self._programmer.rehearse(state, isolate)
+
+    async def apply(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> Sequence[Problem]:
         """Program Envoy; returns when it acknowledged everything. Raises Refused with Envoy's own words."""
-        await self._programmer.apply(state)
+        return await self._programmer.apply(state, isolate)
         self._meter.know(
             {
                 "route": frozenset(str(route.route_id) for route in own_routes(state.routes)),
@@ -100,7 +104,7 @@ class AlbEngine:
             return EngineHealth(
                 HealthStatus.STARTING if starting else HealthStatus.UNHEALTHY, words, {"envoy": words}
             )
-        return self._serving
+        return self._programmer.quarantine.judge(self._serving)
 
     async def check(self) -> EngineHealth:
         """Ask Envoy whether it is live, and look at every endpoint."""
@@ -114,6 +118,7 @@ class AlbEngine:
         checks["envoy"] = "ok" if live else info.state.value.lower()
         pools = self._with_troubles(observation_of_pools(clusters).pools)
         seen = self._certificates.judge(_with_pools(replace(self._last, pools=pools), checks))
+        seen = self._programmer.quarantine.judge(seen)
         return (
             seen if live else EngineHealth(HealthStatus.UNHEALTHY, f"Envoy is {checks['envoy']}", seen.checks)
         )
@@ -135,7 +140,7 @@ class AlbEngine:
         self._last = replace(
             seen,
             pools=self._with_troubles(seen.pools),
-            points=(*seen.points, *self._certificates.points()),
+            points=(*seen.points, *self._certificates.points(), *self._programmer.quarantine.points()),
             cpu_percent=cpu + own_cpu,
             memory_mb=memory + own_memory,
         )

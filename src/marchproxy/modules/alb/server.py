@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from marchproxy.engines.envoy.binary import find_envoy
 from marchproxy.engines.envoy.bootstrap import BootstrapSpec, render
 from marchproxy.engines.envoy.process import EnvoyProcess, EnvoySettings
+from marchproxy.engines.envoy.validation import Validator
 from marchproxy.engines.envoy.xds.publish import Publisher, load
 from marchproxy.engines.envoy.xds.server import AdsServer, serve_unix
 from marchproxy.kit.clock import Clock, SystemClock
@@ -15,7 +17,9 @@ from marchproxy.modules.alb.discovery import Follower, SrvResolver
 from marchproxy.modules.alb.engine import AlbEngine, until_warm
 from marchproxy.modules.alb.listening import check_ports, endpoints, listeners
 from marchproxy.modules.alb.programmer import Programmer
+from marchproxy.modules.alb.publication import Publication, resume
 from marchproxy.modules.alb.resources import Builder
+from marchproxy.modules.alb.resources.fleet import FLEET
 from marchproxy.modules.alb.settings import ADDRESSES, AlbSettings
 from marchproxy.modules.alb.surroundings import Surroundings
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
@@ -48,17 +52,18 @@ async def serve(
             )
             if not envoy.status().adopted:
                 check_ports(settings)
-            elif (last_good := load(store)) is not None:
-                publisher.resume(last_good)
             builder = Builder(
                 tuple(listeners(settings, run_dir)),
                 workers=settings.envoy.workers(),
                 resolvers=settings.resolvers,
+                fleet=FLEET,
             )
+            resume(publisher, load(store), builder, adopted=envoy.status().adopted)
             around = Surroundings(
                 Follower(SrvResolver(settings.resolvers), clock=clock), certificates, clock=clock
             )
-            programmer = Programmer(publisher, builder, around, clock=clock)
+            publication = Publication(publisher, builder, _validator(settings, run_dir, socket))
+            programmer = Programmer(publication, around, clock=clock)
             engine = AlbEngine(
                 envoy,
                 programmer,
@@ -69,6 +74,12 @@ async def serve(
             )
             async with beside(programmer.follow(), name="endpoints"):
                 await ModuleServer(settings, engine, origin, signals, clock=clock).run()
+
+
+def _validator(settings: AlbSettings, run_dir: Path, socket: Path) -> Validator | None:
+    if not settings.envoy.validate_changes:
+        return None
+    return Validator(find_envoy(settings.envoy.binary), _bootstrap(settings, socket), run_dir / "validation")
 
 
 def _make_directory(directory: Path, socket: Path) -> None:
@@ -114,5 +125,6 @@ def _bootstrap(settings: AlbSettings, socket: Path) -> bytes:
             admin=settings.envoy.admin,
             ads_socket=socket,
             stats_flush_seconds=settings.stats_window,
+            fleet=FLEET,
         )
     )

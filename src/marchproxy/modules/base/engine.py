@@ -1,7 +1,8 @@
 """Engine: what a module supplies. Everything else of a module is shared."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from marchproxy.model.module import HealthStatus, ModuleType, TrafficEndpoint
@@ -20,6 +21,28 @@ class EngineHealth:
     message: str
     checks: Mapping[str, str]
 
+    def but(self, check: str, fault: str) -> "EngineHealth":
+        """The same with one more check that fails: degraded, if it is not worse than that already."""
+        checks = {**self.checks, check: fault}
+        match self.status:
+            case HealthStatus.HEALTHY:
+                return EngineHealth(HealthStatus.DEGRADED, fault, checks)
+            case HealthStatus.DEGRADED:
+                return EngineHealth(self.status, f"{self.message}; {fault}", checks)
+            case _:
+                return EngineHealth(self.status, self.message, checks)
+
+
+class Isolate(Enum):
+    """What of a faulty state is set aside, so that the rest of it runs. Of what is not, the whole state is refused."""
+
+    NOTHING = "nothing"
+    """For small changes: their author is there and waits."""
+    REJECTED = "rejected"
+    """For documents: what the data path rejects although the engine's own check found nothing wrong with it."""
+    FAULTY = "faulty"
+    """For a start: also what the check finds. Nothing else would serve."""
+
 
 class Engine(Protocol):
     """The data path of a module, and its rules."""
@@ -37,8 +60,12 @@ class Engine(Protocol):
         """What this engine cannot do of an otherwise sound state."""
         ...
 
-    async def apply(self, state: DesiredState) -> None:
-        """Run `state`; when this returns, traffic goes by it.
+    async def rehearse(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> Sequence[Problem]:
+        """What `apply` would refuse of a state without `faults`; changes nothing."""
+        ...
+
+    async def apply(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> Sequence[Problem]:
+        """Run `state`; when this returns, traffic goes by it, except for what is set aside: the problems of that.
 
         Raises Refused when the engine rejects it or does not answer; the engine then runs what it ran before.
         """

@@ -1,15 +1,13 @@
-"""What the ALB takes, which route it is, and who is to blame."""
+"""What the ALB takes, and which route it is."""
 
 from collections.abc import Mapping
 
 import pytest
 
 from marchproxy.contract.document import decode
-from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.model.route import HeaderMatch, PathKind, PathMatch, Route, RouteId, RouteMatch
-from marchproxy.model.state import DesiredState
-from marchproxy.modules.alb.rules import answer, blame, faults
+from marchproxy.modules.alb.rules import answer, faults
 
 STATE = decode(b"""
 routes:
@@ -108,29 +106,3 @@ def test_faults(document: bytes, path: str, words: str) -> None:
 
 def test_what_belongs_to_others_has_no_faults() -> None:
     assert list(faults(decode(b"routes: [{id: a, module: ailb}, {id: b, protocol: tcp}]"))) == []
-
-
-def with_regex(document: bytes) -> DesiredState:
-    return decode(document.replace(b"PATTERN", b'{regex: "/a.*"}'))
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "kind", "names", "paths"),
-    [
-        (STATE, with_regex(b"routes: [{id: a, path: PATTERN}, {id: b, path: /b}]"), ResourceType.ROUTE, ["routes"], ["routes[0].path"]),
-        (DesiredState(), decode(b"routes: [{id: b, path: /b}]"), ResourceType.ROUTE, ["routes"], ["routes[0].headers"]),
-        (DesiredState(), decode(b"pools: [{name: p}]\nroutes: [{id: a, backends: [p]}, {id: b, path: /b, backends: [p], rewrite: {pattern: a, path: b}}]"), ResourceType.ROUTE, ["routes"], ["routes[1].rewrite.pattern"]),
-        (DesiredState(), decode(b"routes: [{id: b, query: [{name: v, exact: a}, {name: w, regex: a}]}]"), ResourceType.ROUTE, ["routes"], ["routes[0].query[1].regex"]),
-        (DesiredState(), decode(b"routes: [{id: b, headers: [{name: v, regex: a}]}]"), ResourceType.ROUTE, ["routes"], ["routes[0].headers[0].regex"]),
-        (STATE, STATE, ResourceType.ROUTE, ["routes"], [""]),  # nothing is new, and still there is an answer
-        (STATE, STATE, ResourceType.CLUSTER, ["pool.green"], ["pools[1]"]),
-        (STATE, STATE, ResourceType.ENDPOINT, ["pool.green", "pool.blue"], ["pools[0]", "pools[1]"]),
-        (STATE, STATE, ResourceType.LISTENER, ["http"], [""]),
-    ],
-)  # fmt: skip
-def test_blame(
-    before: DesiredState, after: DesiredState, kind: ResourceType, names: list[str], paths: list[str]
-) -> None:
-    problems = blame(before, after, kind, names, "no argument for repetition")
-    assert [problem.path for problem in problems] == paths
-    assert all("no argument for repetition" in problem.message for problem in problems)

@@ -57,6 +57,8 @@ def render(pieces: Iterable[Piece], clusters: Sequence[bytes] = ()) -> bytes:
                 static.clusters.append(_using(secret, len(static.clusters)))
             case ResourceType.LISTENER:
                 static.listeners.append(listener_pb2.Listener.FromString(piece.body))
+            case ResourceType.EXTENSION:
+                static.listeners.append(_filtering(piece, len(static.listeners)))
             case ResourceType.ROUTE if piece.is_route:
                 routes.setdefault((piece.name, piece.beside), []).append(piece.body)
             case ResourceType.ROUTE:
@@ -118,6 +120,14 @@ def _serving(configuration: Any, filters: Iterable[bytes], number: int) -> Any:
     return listener_pb2.Listener(
         name=f"routes-{number}", address=socket_address(_NOWHERE, 1 + number), filter_chains=[chain]
     )
+
+
+def _filtering(piece: Piece, number: int) -> Any:
+    """A listener with the filter that the configuration is of, in front of no routes."""
+    extension = extension_pb2.TypedExtensionConfig.FromString(piece.body)
+    one = hcm_pb2.HttpFilter(name=extension.name, typed_config=extension.typed_config)
+    filters = (one.SerializeToString(), _router().SerializeToString())
+    return _serving(route_pb2.RouteConfiguration(name="none"), filters, number)
 
 
 def _router() -> Any:

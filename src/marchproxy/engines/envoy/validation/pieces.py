@@ -18,7 +18,7 @@ from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.engines.envoy.xds.resource import Resource
 from marchproxy.engines.envoy.xds.snapshot import Snapshot
 
-_WHOLE = frozenset({ResourceType.CLUSTER, ResourceType.LISTENER, ResourceType.SECRET})
+_WHOLE = frozenset({ResourceType.CLUSTER, ResourceType.LISTENER, ResourceType.SECRET, ResourceType.EXTENSION})
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.engines.envoy.xds.snapshot import Snapshot
 
 _SEARCH_SECONDS = 10.0
+_NAMING = {ResourceType.LISTENER, ResourceType.EXTENSION}
 _TELLING = 0.5  # a hint that fits more than this share of the suspects says nothing
 
 
@@ -107,7 +108,7 @@ def suspected(reason: str, pieces: Sequence[Piece]) -> list[Piece]:
 def _at_hand(pieces: Iterable[Piece], snapshot: Snapshot) -> list[bytes]:
     """Clusters that the filters of listeners name: Envoy wants to know that there are such."""
     bodies = {body for piece in pieces for body in piece.beside}
-    bodies |= {piece.body for piece in pieces if piece.type is ResourceType.LISTENER}
+    bodies |= {piece.body for piece in pieces if piece.type in _NAMING}
     everything = b"\n".join(bodies)
     return [stand_in(name) for name in snapshot.of(ResourceType.CLUSTER) if name.encode() in everything]
 

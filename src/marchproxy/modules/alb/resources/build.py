@@ -10,6 +10,8 @@ from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.credentials import Credentials
 from marchproxy.modules.alb.resources.balance import hashed_pools, hashing_pools
+from marchproxy.modules.alb.resources.fleet import build_fleet
+from marchproxy.modules.alb.resources.limits import LimitTable
 from marchproxy.modules.alb.resources.listener import build_listener
 from marchproxy.modules.alb.resources.listener_spec import ListenerSpec
 from marchproxy.modules.alb.resources.pools import NOTHING_FOUND, PoolFindings, PoolTable
@@ -28,10 +30,12 @@ class Builder:
         workers: int = 1,
         resolvers: Sequence[HostPort] = (),
         route_configuration: str = ROUTE_CONFIGURATION,
+        fleet: str = "",
     ) -> None:
         """`workers`: Envoy's threads. `resolvers`: whom it asks for host names; none: whom the system asks.
 
-        `route_configuration`: what the listeners' routes are called.
+        `route_configuration`: what the listeners' routes are called. `fleet`: the local cluster of Envoy's bootstrap, among
+        whose members limits are divided; none: they are not.
         """
         self._listeners = tuple(
             Resource.of(build_listener(listener, route_configuration, shared_port=workers > 1))
@@ -39,6 +43,13 @@ class Builder:
         )
         self._routes = RouteTable(route_configuration)
         self._pools = PoolTable(resolvers)
+        self._limits = LimitTable(divided=bool(fleet))
+        self._fleet = fleet
+
+    @property
+    def listeners(self) -> tuple[Resource, ...]:
+        """The listeners of every draft."""
+        return self._listeners
 
     def build(
         self,
@@ -57,13 +68,19 @@ class Builder:
             by_target(state.rate_limits), credentials or {}, grpc_pools, hashing_pools(state.pools, hashed)
         )
         pools = self._pools.build(state.pools, hashed, findings)
-        return Draft((*pools, *findings.secrets, *self._listeners, self._routes.build(own, around)))
+        limits = self._limits.build(state.rate_limits, findings.instances)
+        fleet = (Resource.of(build_fleet(self._fleet, findings.instances)),) if self._fleet else ()
+        routes = self._routes.build(own, around)
+        return Draft((*pools, *fleet, *findings.secrets, *limits, *self._listeners, routes))
 
 
 def own_routes(routes: Iterable[Route]) -> list[Route]:
     """The routes that the ALB serves: HTTP, and meant for it or for any module."""
-    return [
-        route
-        for route in routes
-        if route.protocol in HTTP_FAMILY and route.module_type in {None, ModuleType.ALB}
-    ]
+    return [route for route in routes if is_own(route)]
+
+
+def is_own(route: Route) -> bool:
+    """Whether the ALB serves this route: it is HTTP, and meant for it or for any module."""
+    return route.protocol in HTTP_FAMILY and (
+        route.module_type is None or route.module_type is ModuleType.ALB
+    )

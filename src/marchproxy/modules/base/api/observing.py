@@ -31,7 +31,7 @@ class ObservingApi(Api):
         parts = self._parts
         parts.expect(request.instance_id)
         deep = request.deep_check and not parts.control.stopping
-        health = await parts.core.engine.check() if deep else reports.health(parts)
+        health = reports.judged(parts, await parts.core.engine.check()) if deep else reports.health(parts)
         return module_pb2.HealthCheckResponse(
             status=HEALTH.to_pb(health.status),
             message=health.message,

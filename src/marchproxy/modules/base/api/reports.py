@@ -12,7 +12,12 @@ def health(parts: Parts) -> EngineHealth:
     """How the module is, from what is known without asking anybody."""
     if parts.control.stopping:
         return EngineHealth(HealthStatus.STOPPING, "stopping", {})
-    return parts.core.engine.health()
+    return judged(parts, parts.core.engine.health())
+
+
+def judged(parts: Parts, found: EngineHealth) -> EngineHealth:
+    """The health of the engine as that of the module: degraded while its own configuration cannot run."""
+    return found.but("configuration", parts.core.trouble) if parts.core.trouble else found
 
 
 def instance(parts: Parts, now: EngineHealth | None = None) -> ModuleInstance:

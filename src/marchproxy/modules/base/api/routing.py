@@ -164,8 +164,8 @@ class RoutingApi(Api):
         try:
             if not validate_only:
                 await core.change(decide_once)
-            elif problems := core.faults(decide_once(core.desired)):
-                raise InvalidValue(problems)
+            else:
+                await core.rehearse(decide_once)
         except (InvalidValue, Refused) as refused:
             failure: InvalidValue | Refused = refused
             if decided and failure.problems:
