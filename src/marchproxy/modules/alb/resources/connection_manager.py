@@ -19,6 +19,7 @@ from marchproxy.engines.envoy.messages import duration, over_ads, pack
 from marchproxy.modules.alb.resources.actions import COMMON_UPGRADE
 from marchproxy.modules.alb.resources.filters import http_filters
 from marchproxy.modules.alb.resources.listener_spec import Underscores
+from marchproxy.modules.alb.resources.observing import NOTHING_OBSERVED, Observing, observe
 from marchproxy.modules.alb.resources.route_stats import route_statistics
 
 #: Prefix of the HTTP connection managers' statistics.
@@ -31,6 +32,7 @@ STREAM_WINDOW = 65_536
 CONNECTION_WINDOW = 1 << 20
 """The same for all requests of a connection together."""
 
+_HTTPS_PORT = 443
 _Manager = hcm_pb2.HttpConnectionManager
 _UNDERSCORES = {
     Underscores.REJECT: protocol_pb2.HttpProtocolOptions.REJECT_REQUEST,
@@ -52,6 +54,7 @@ class Speech:
     client_certificates: bool = False
     headers: tuple[tuple[str, str], ...] = ()
     underscores: Underscores = Underscores.REJECT
+    observing: Observing = NOTHING_OBSERVED
 
 
 def serving_manager(speech: Speech, route_configuration: str) -> Any:
@@ -70,10 +73,11 @@ def redirecting_manager(speech: Speech, port: int) -> Any:
     manager = _manager(speech)
     route = route_components_pb2.Route(match=route_components_pb2.RouteMatch(prefix="/"))
     route.redirect.https_redirect = True
-    route.redirect.port_redirect = port
+    route.redirect.port_redirect = 0 if port == _HTTPS_PORT else port
     route.redirect.response_code = route_components_pb2.RedirectAction.PERMANENT_REDIRECT
     everything = route_components_pb2.VirtualHost(name="*", domains=["*"], routes=[route])
     manager.route_config.CopyFrom(route_pb2.RouteConfiguration(name="redirect", virtual_hosts=[everything]))
+    manager.strip_any_host_port = True  # the port of the plain listener is not that of https
     manager.http_filters.add(name="envoy.filters.http.router", typed_config=pack(router_pb2.Router()))
     return manager
 
@@ -102,6 +106,7 @@ def _manager(speech: Speech) -> Any:
         manager.forward_client_cert_details = _Manager.SANITIZE_SET
         details = manager.set_current_client_cert_details
         details.subject.value = details.uri = details.dns = True
+    observe(manager, speech.observing)
     return manager
 
 
