@@ -3,5 +3,16 @@
 from marchproxy.kit.telemetry.section import Service, TracingSection
 from marchproxy.kit.telemetry.spans import annotate, recorder, span, spanned, trace_id
 from marchproxy.kit.telemetry.tracing import tracing
+from marchproxy.kit.telemetry.trust import authorities
 
-__all__ = ["Service", "TracingSection", "annotate", "recorder", "span", "spanned", "trace_id", "tracing"]
+__all__ = [
+    "Service",
+    "TracingSection",
+    "annotate",
+    "authorities",
+    "recorder",
+    "span",
+    "spanned",
+    "trace_id",
+    "tracing",
+]

@@ -4,7 +4,6 @@ It runs on the batch processor's own thread. https://opentelemetry.io/docs/specs
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -14,8 +13,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from marchproxy.kit.logs import get_logger
-from marchproxy.kit.settings import Problem, SettingsError
 from marchproxy.kit.telemetry.section import TracingSection
+from marchproxy.kit.telemetry.trust import authorities
 
 _log = get_logger(__name__)
 #: How long the collector may take for one batch.
@@ -78,14 +77,4 @@ def _channel(section: TracingSection) -> grpc.Channel:
     options = [("grpc.max_reconnect_backoff_ms", 5_000), ("grpc.use_local_subchannel_pool", 1)]
     if not section.secure:
         return grpc.insecure_channel(where, options=options)
-    authorities = None if section.ca is None else read_authorities(section.ca)
-    return grpc.secure_channel(where, grpc.ssl_channel_credentials(authorities), options=options)
-
-
-def read_authorities(file: Path) -> bytes:
-    """The PEM in `tracing.ca`. Raises SettingsError."""
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise SettingsError([Problem("tracing.ca", f"cannot read {file}: {reason}")]) from error
+    return grpc.secure_channel(where, grpc.ssl_channel_credentials(authorities(section)), options=options)

@@ -57,11 +57,16 @@ def _chains(spec: ListenerSpec, route_configuration: str) -> Iterator[Any]:
         yield _secure_chain(spec, spec.tls, route_configuration)
         return
     for port in spec.tls_ended_ports:
-        speech = Speech(tls_ended_before=True, headers=spec.secure_headers, underscores=spec.underscores)
+        speech = Speech(
+            tls_ended_before=True,
+            headers=spec.secure_headers,
+            underscores=spec.underscores,
+            observing=spec.observing,
+        )
         chain = _chain(serving_manager(speech, route_configuration))
         chain.filter_chain_match.destination_port.value = port
         yield chain
-    speech = Speech(underscores=spec.underscores)
+    speech = Speech(underscores=spec.underscores, observing=spec.observing)
     if spec.redirect_port:
         yield _chain(redirecting_manager(speech, spec.redirect_port))
     else:
@@ -74,6 +79,7 @@ def _secure_chain(spec: ListenerSpec, tls: DownstreamTls, route_configuration: s
         client_certificates=bool(tls.client_ca),
         headers=spec.secure_headers,
         underscores=spec.underscores,
+        observing=spec.observing,
     )
     chain = _chain(serving_manager(speech, route_configuration))
     chain.transport_socket.CopyFrom(quic_socket(tls) if spec.quic else tls_socket(tls))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from marchproxy.modules.alb.resources.downstream_tls import DownstreamTls
+from marchproxy.modules.alb.resources.observing import NOTHING_OBSERVED, Observing
 
 
 class Underscores(Enum):
@@ -35,3 +36,4 @@ class ListenerSpec:
     secure_headers: tuple[tuple[str, str], ...] = ()
     redirect_port: int = 0
     underscores: Underscores = Underscores.REJECT
+    observing: Observing = NOTHING_OBSERVED
