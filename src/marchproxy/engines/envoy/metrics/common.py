@@ -51,7 +51,7 @@ UPDATES = (
 )
 LISTENERS = Source(
     # those of this host: not the admin API's, nor the workers' shares of each
-    r"listener\.(?P<listener>(?:(?:tcp|udp)\.)?[0-9a-f.:_\[\]]+)\.<stat>",
+    r"listener\.(?P<address>(?:(?:tcp|udp)\.)?[0-9a-f.:_\[\]]+)\.<stat>",
     {
         "downstream_cx_total": cell(counter("listener_connections", "Connections that were accepted.")),
         "downstream_cx_active": cell(gauge("listener_connections_open", "Connections that are open.")),
@@ -65,7 +65,7 @@ LISTENERS = Source(
         "ssl.handshake": cell(_HANDSHAKES),
         **{stat: cell(_TLS_ERRORS, reason=reason) for stat, reason in _TLS_REASONS.items()},
     },
-    spell=lambda name: re.sub(r"_(\d+)$", r":\1", name),
+    spell=lambda name: re.sub(r"^(?:tcp\.|udp\.)?(.*)[._](\d+)$", r"\1:\2", name),
 )
 #: Of every Envoy.
 COMMON = (SERVER, CONTROL_PLANE, *UPDATES, LISTENERS)

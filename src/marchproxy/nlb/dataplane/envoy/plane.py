@@ -10,6 +10,7 @@ from pathlib import Path
 
 from marchproxy.engines.envoy.admin import AdminError
 from marchproxy.engines.envoy.bootstrap import BootstrapSpec, render
+from marchproxy.engines.envoy.metrics import EnvoyMeter
 from marchproxy.engines.envoy.pem import UnusableFile
 from marchproxy.engines.envoy.process import EnvoyProcess, EnvoySettings, EnvoyState
 from marchproxy.engines.envoy.xds.publish import Publisher, PublishTimeout, SnapshotRejected, load
@@ -26,6 +27,7 @@ from marchproxy.model.sharing import Port, share
 from marchproxy.nlb.dataplane.envoy.counts import CountsCache
 from marchproxy.nlb.dataplane.envoy.files import TlsFiles
 from marchproxy.nlb.dataplane.envoy.limits import refused
+from marchproxy.nlb.dataplane.envoy.metrics import TABLE
 from marchproxy.nlb.dataplane.envoy.shedding import shed
 from marchproxy.nlb.dataplane.names import resolve
 from marchproxy.nlb.dataplane.plane import (
@@ -57,6 +59,7 @@ class EnvoyDataPlane:
         self._ads = AdsServer()
         self._publisher = Publisher(self._ads, settings.id, store=self._directory / _SNAPSHOT)
         self._counts = CountsCache(self._process.admin)
+        self._meter = EnvoyMeter(self._process.admin, TABLE, lambda: self._process.status().pid, clock=clock)
         self._files = TlsFiles()
         self._log = _connection_log(settings)
         self._held: Mapping[str, HostPort] = {}
@@ -104,6 +107,7 @@ class EnvoyDataPlane:
             raise PlaneUnavailable(f"Envoy did not acknowledge it: {error}") from error
         self._held = {port_name(port): HostPort(port.first.host, port.first.port) for port in ports}
         self._forwarding = forwarding
+        self._meter.know({"listener": frozenset(plan.listener.name for plan in forwarding.plan.listeners)})
         await self._counts.begin(forwarding)
         self._applied = True
 
@@ -119,6 +123,10 @@ class EnvoyDataPlane:
     async def counts(self, *, max_age: float = 1.0) -> TrafficCounts:
         """What Envoy counts; at most `max_age` seconds old. Raises PlaneUnavailable."""
         return await self._counts.read(self._forwarding, max_age)
+
+    async def exposition(self) -> bytes:
+        """What Envoy counts, under our names, in the Prometheus text format; see docs/metrics.md."""
+        return await self._meter.exposition()
 
     async def shed(self, instance_id: InstanceId, count: int, *, listener: str = "") -> int:  # noqa: ARG002 - as the others
         """Close connections to an instance, whichever listener they came through. What the kernel forbids is logged."""

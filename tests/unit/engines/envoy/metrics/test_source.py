@@ -34,7 +34,7 @@ def read(name: str, known=KNOWN) -> tuple[str, str, dict[str, str]] | None:
         ("listener.[__1]_443.ssl.handshake", ("listener_tls_handshakes_total", "[__1]:443", {})),
         ("listener.0.0.0.0_80.worker_0.downstream_cx_total", None),
         ("listener.admin.downstream_cx_total", None),
-        ("listener.tcp.10.0.0.1.80.downstream_cx_active", ("listener_connections_open", "tcp.10.0.0.1.80", {})),
+        ("listener.tcp.10.0.0.1.80.downstream_cx_active", ("listener_connections_open", "10.0.0.1:80", {})),
         ("routes.completed.code.404.route.shop", ("route_requests_total", "shop", {"class": "4xx"})),
         ("routes.completed.code.200.route.a.route.b", ("route_requests_total", "a.route.b", {"class": "2xx"})),
         ("routes.completed.code.200.route.gone", None),
