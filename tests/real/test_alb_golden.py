@@ -9,6 +9,7 @@ import pytest
 
 from marchproxy.engines.envoy.binary import find_envoy
 from marchproxy.modules.alb.resources import ListenerSpec
+from marchproxy.modules.alb.resources.fleet import FLEET
 from tests.golden.alb.cases import CASES, listeners, resources
 
 ANY = [ListenerSpec("http", "127.0.0.1", 10000)]
@@ -22,19 +23,25 @@ def bootstrap(built: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
             del cluster["eds_cluster_config"]
             cluster.update(type="STATIC", load_assignment=endpoints[cluster["name"]])
     (routes,) = built["route"]
+    filters = {one["name"]: one["typed_config"] for one in built["extension"]}
+    fleet = [{"name": name, "load_assignment": endpoints[name]} for name in endpoints if name == FLEET]
     for listener in built["listener"]:
         for chain in listener["filter_chains"]:
             manager = chain["filters"][-1]["typed_config"]
+            for http_filter in manager["http_filters"]:
+                if http_filter.pop("config_discovery", None):
+                    http_filter["typed_config"] = filters[http_filter["name"]]
             if manager.pop("rds", None):
                 manager["route_config"] = {**routes, "validate_clusters": True}
     secrets = built.get("secret", [])
     _forget_sds([built.get("cluster", []), built["listener"]])
     return {
         "static_resources": {
-            "clusters": built.get("cluster", []),
+            "clusters": [*built.get("cluster", []), *fleet],
             "listeners": built["listener"],
             "secrets": secrets,
-        }
+        },
+        **({"cluster_manager": {"local_cluster_name": FLEET}} if fleet else {}),
     }
 
 

@@ -21,6 +21,7 @@ from marchproxy.modules.alb.credentials import read_credentials
 from marchproxy.modules.alb.pool_files import read
 from marchproxy.modules.alb.resources import Builder, ListenerSpec
 from marchproxy.modules.alb.resources.endpoints import Target
+from marchproxy.modules.alb.resources.fleet import FLEET
 from marchproxy.modules.alb.resources.pools import PoolFindings
 
 FOUND = (
@@ -44,13 +45,22 @@ def resources(case: Path, specs: list[ListenerSpec]) -> dict[str, list[dict[str,
     """Every resource of a case by kind, as Envoy's own YAML would write it."""
     state = decode((case / "state.yaml").read_bytes())
     ways = [replace(way, file=str(case / Path(way.file).name)) for way in state.authentication]
-    found = replace(findings(case, state), secrets=tuple(secrets(case, specs)))
-    draft = Builder(specs).build(state, read_credentials(ways), found)
+    fleet = case / "fleet.yaml"
+    found = replace(
+        findings(case, state),
+        secrets=tuple(secrets(case, specs)),
+        instances=yaml.safe_load(fleet.read_text())["instances"] if fleet.exists() else 1,
+    )
+    builder = Builder(specs, fleet=FLEET if fleet.exists() else "")
+    draft = builder.build(state, read_credentials(ways), found)
     snapshot = check(draft)
     built = {
         kind.name.lower(): [_plain(resource) for _, resource in sorted(snapshot.of(kind).items())]
         for kind in ResourceType
     }
+    if not specs:  # nobody asks for the filters that limit nothing
+        idle = {"@type", "stat_prefix"}
+        built["extension"] = [one for one in built["extension"] if one["typed_config"].keys() - idle]
     return {kind: items for kind, items in built.items() if items}
 
 

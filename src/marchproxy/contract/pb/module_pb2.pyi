@@ -570,8 +570,11 @@ class GetRateLimitsResponse(_message.Message):
 
     LIMITS_FIELD_NUMBER: _builtins.int
     TOTAL_LIMITS_FIELD_NUMBER: _builtins.int
+    INSTANCES_OF_TYPE_FIELD_NUMBER: _builtins.int
     total_limits: _builtins.int
     """How many."""
+    instances_of_type: _builtins.int
+    """Among how many instances those that are shared are divided, this one included."""
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.RateLimit]:
         """The limits."""
@@ -581,10 +584,11 @@ class GetRateLimitsResponse(_message.Message):
         *,
         limits: _abc.Iterable[_types_pb2.RateLimit] | None = ...,
         total_limits: _builtins.int = ...,
+        instances_of_type: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "total_limits", b"total_limits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instances_of_type", b"instances_of_type", "limits", b"limits", "total_limits", b"total_limits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1619,6 +1619,7 @@ class RateLimit(_message.Message):
     ENABLED_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     PER_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
     limit_id: _builtins.str
     """Unique name."""
     target: _builtins.str
@@ -1639,6 +1640,8 @@ class RateLimit(_message.Message):
     """Each value of this has a bucket of its own: "client" (the address) or "header:NAME". Empty: all share one. For a
     route_id and "*" only.
     """
+    shared: _builtins.bool
+    """The instances of the module type divide the limit among themselves. false: each grants the whole. Unset: true."""
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Free labels; no effect on traffic."""
@@ -1655,12 +1658,15 @@ class RateLimit(_message.Message):
         enabled: _builtins.bool = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         per: _builtins.str = ...,
+        shared: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_shared", b"_shared", "shared", b"shared"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["burst_size", b"burst_size", "enabled", b"enabled", "limit_id", b"limit_id", "metadata", b"metadata", "per", b"per", "requests_per_hour", b"requests_per_hour", "requests_per_minute", b"requests_per_minute", "requests_per_second", b"requests_per_second", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shared", b"_shared", "burst_size", b"burst_size", "enabled", b"enabled", "limit_id", b"limit_id", "metadata", b"metadata", "per", b"per", "requests_per_hour", b"requests_per_hour", "requests_per_minute", b"requests_per_minute", "requests_per_second", b"requests_per_second", "shared", b"shared", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__shared: _TypeAlias = _typing.Literal["shared"]  # noqa: Y015
+    _WhichOneofArgType__shared: _TypeAlias = _typing.Literal["_shared", b"_shared"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__shared) -> _WhichOneofReturnType__shared | None: ...
 
 Global___RateLimit: _TypeAlias = RateLimit  # noqa: Y015
 

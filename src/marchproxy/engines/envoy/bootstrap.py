@@ -28,7 +28,8 @@ class BootstrapSpec:
     connections of the whole process; the default is Envoy's advice for an edge proxy. `stats_flush_seconds` is the
     window of interval quantiles: histograms change only when it ends. `max_regex_program` bounds the compiled size of
     a route's regex: Envoy's own 100 refuses patterns as plain as `[a-z0-9-]{1,64}`. `runtime` names a runtime layer that
-    is taken over ADS (RTDS); with one, Envoy asks for it first, and for nothing else before it has it.
+    is taken over ADS (RTDS); with one, Envoy asks for it first, and for nothing else before it has it. `fleet` names Envoy's
+    local cluster, whose members are taken over ADS (EDS), before any other cluster; none: it has no local cluster.
     """
 
     node_id: str
@@ -39,6 +40,7 @@ class BootstrapSpec:
     stats_flush_seconds: float = 5.0
     max_regex_program: int = 5_000
     runtime: str = ""
+    fleet: str = ""
 
 
 def render(spec: BootstrapSpec) -> bytes:
@@ -47,11 +49,13 @@ def render(spec: BootstrapSpec) -> bytes:
         raise ValueError(
             f"the ADS socket path {spec.ads_socket} is longer than the 107 bytes a Unix socket may have"
         )
+    clusters = [_ads_cluster(spec.ads_socket), *_local_cluster(spec.fleet)]
     document = {
         "node": {"id": spec.node_id, "cluster": spec.cluster},
         "admin": _admin(spec.admin),
         "dynamic_resources": _dynamic_resources(),
-        "static_resources": {"clusters": [_ads_cluster(spec.ads_socket)]},
+        "static_resources": {"clusters": clusters},
+        **({"cluster_manager": {"local_cluster_name": spec.fleet}} if spec.fleet else {}),
         "layered_runtime": {"layers": list(_runtime_layers(spec))},
         "overload_manager": _connection_limit(spec.max_connections),
         "stats_flush_interval": f"{spec.stats_flush_seconds:g}s",
@@ -98,6 +102,12 @@ def _ads_cluster(socket: Path) -> dict[str, Any]:
         "typed_extension_protocol_options": {_HTTP_OPTIONS: http2},
         "load_assignment": {"cluster_name": XDS_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]},
     }
+
+
+def _local_cluster(name: str) -> Iterator[dict[str, Any]]:
+    if name:
+        members = {"eds_config": _OVER_ADS}
+        yield {"name": name, "type": "EDS", "connect_timeout": "1s", "eds_cluster_config": members}
 
 
 def _connection_limit(connections: int) -> dict[str, Any]:

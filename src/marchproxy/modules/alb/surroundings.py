@@ -18,18 +18,30 @@ _LOOK_SECONDS = 1.0
 
 
 class Surroundings:
-    """The files of TLS, of listeners and of pools, and the endpoints that are found."""
+    """The files of TLS, of listeners and of pools, the endpoints that are found, and the size of the fleet."""
 
     def __init__(self, follower: Follower, certificates: Certificates, *, clock: Clock) -> None:
         self._follower = follower
         self._certificates = certificates
         self._clock = clock
         self._files = PoolFiles()
+        self._instances = 1
 
     @property
     def changed(self) -> asyncio.Event:
-        """Set when other endpoints were found, or files hold something else."""
+        """Set when other endpoints were found, files hold something else, or the fleet has another size."""
         return self._follower.changed
+
+    @property
+    def instances(self) -> int:
+        """How many ALBs divide the limits among themselves, this one included."""
+        return self._instances
+
+    def divide(self, instances: int) -> None:
+        """From now on as many ALBs divide the limits, this one included."""
+        if max(1, instances) != self._instances:
+            self._instances = max(1, instances)
+            self.changed.set()
 
     def problems(self, pools: Sequence[BackendPool]) -> Iterator[Problem]:
         """What keeps pools from running at all."""
@@ -43,6 +55,7 @@ class Surroundings:
             self._files.material(pools),
             self._follower.endpoints(pools),
             tuple(self._certificates.resources()),
+            self._instances,
         )
 
     def keep(self, pools: Sequence[BackendPool]) -> None:

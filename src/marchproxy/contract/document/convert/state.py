@@ -48,6 +48,7 @@ def _limit(item: RateLimitDocument) -> RateLimit:
         burst=item.burst_size,
         enabled=item.enabled,
         per=item.per,
+        shared=item.shared,
         metadata=dict(item.metadata),
     )
 
@@ -62,6 +63,7 @@ def _limit_document(item: RateLimit) -> RateLimitDocument:
         burst_size=item.burst,
         enabled=item.enabled,
         per=item.per,
+        shared=item.shared,
         metadata=dict(item.metadata),
     )
 

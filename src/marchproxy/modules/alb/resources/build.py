@@ -14,6 +14,7 @@ from marchproxy.modules.alb.resources.fleet import build_fleet
 from marchproxy.modules.alb.resources.limits import LimitTable
 from marchproxy.modules.alb.resources.listener import build_listener
 from marchproxy.modules.alb.resources.listener_spec import ListenerSpec
+from marchproxy.modules.alb.resources.observing import collectors
 from marchproxy.modules.alb.resources.pools import NOTHING_FOUND, PoolFindings, PoolTable
 from marchproxy.modules.alb.resources.routes import Around, RouteTable, by_target
 
@@ -41,6 +42,7 @@ class Builder:
             Resource.of(build_listener(listener, route_configuration, shared_port=workers > 1))
             for listener in listeners
         )
+        self._collectors = tuple(map(Resource.of, collectors(listeners)))
         self._routes = RouteTable(route_configuration)
         self._pools = PoolTable(resolvers)
         self._limits = LimitTable(divided=bool(fleet))
@@ -71,7 +73,9 @@ class Builder:
         limits = self._limits.build(state.rate_limits, findings.instances)
         fleet = (Resource.of(build_fleet(self._fleet, findings.instances)),) if self._fleet else ()
         routes = self._routes.build(own, around)
-        return Draft((*pools, *fleet, *findings.secrets, *limits, *self._listeners, routes))
+        return Draft(
+            (*pools, *self._collectors, *fleet, *findings.secrets, *limits, *self._listeners, routes)
+        )
 
 
 def own_routes(routes: Iterable[Route]) -> list[Route]:

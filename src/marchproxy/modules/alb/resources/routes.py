@@ -24,7 +24,7 @@ from marchproxy.modules.alb.credentials import Credentials
 from marchproxy.modules.alb.resources.actions import COMMON_RETRY, retry_policy
 from marchproxy.modules.alb.resources.authentication import authentication_config
 from marchproxy.modules.alb.resources.filters import grpc_web
-from marchproxy.modules.alb.resources.limits import Scope, limit_configs
+from marchproxy.modules.alb.resources.limits import limits_turned_on, mark_limits
 from marchproxy.modules.alb.resources.parts import parts
 
 _COMMON_RETRY = retry_policy(COMMON_RETRY)
@@ -104,7 +104,7 @@ class RouteTable:
         self._built = {route.route_id: self._one(route, around.of(route)) for route in routes}
         self._hosts = dict(self._virtual_hosts())
         rest = configuration_pb2.RouteConfiguration(name=self._name, ignore_port_in_host_matching=True)
-        everything = limit_configs(around.limits.get(EVERYTHING, ()), Scope.EVERYTHING)
+        everything = limits_turned_on(around.limits.get(EVERYTHING, ()))
         for filter_name, config in everything.items():
             rest.typed_per_filter_config[filter_name].CopyFrom(config)
         return Resource.of_bytes(
@@ -164,5 +164,8 @@ def _build(route: Route, needs: Needs) -> _Built:
 def build_route(route: Route, needs: Needs) -> Sequence[Any]:
     """The messages of one route, in the order in which Envoy tries them."""
     limits, ways, grpc, hashed = needs
-    filters = {**limit_configs(limits, Scope.ROUTE), **authentication_config(ways)}
-    return list(parts(route, {**filters, **grpc_web()} if grpc else filters, hashed=hashed))
+    filters = {**limits_turned_on(limits), **authentication_config(ways)}
+    messages = list(parts(route, {**filters, **grpc_web()} if grpc else filters, hashed=hashed))
+    for message in messages:
+        mark_limits(message, limits)
+    return messages
