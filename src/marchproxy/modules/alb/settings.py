@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from marchproxy.engines.envoy.section import EnvoySection
 from marchproxy.kit.settings import HostPort
+from marchproxy.modules.alb.access_log_section import AlbAccessLog
 from marchproxy.modules.alb.https_section import HttpsSection
 from marchproxy.modules.alb.resources.listener_spec import Underscores
 from marchproxy.modules.base.settings import ModuleSettings
@@ -38,6 +39,8 @@ class AlbSettings(ModuleSettings):
     """What becomes of a request's headers with a `_` in their name: some backends take it for a `-`."""
     resolvers: tuple[HostPort, ...] = ()
     """The DNS servers that are asked for endpoints of pools; none: those of the system."""
+    access_log: AlbAccessLog | None = None
+    """A line for each request; none: none are written."""
     envoy: EnvoySection = EnvoySection()
     stats_window: Annotated[int, Field(ge=1, le=300)] = 5
     """Seconds over which latency percentiles are taken."""
