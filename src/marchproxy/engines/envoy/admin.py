@@ -188,6 +188,10 @@ class EnvoyAdmin:
         """Close the listeners: at once, or after `--drain-time-s` in which clients are asked to go. Cannot be undone."""
         await self._post("/drain_listeners", {"graceful": ""} if graceful else {})
 
+    async def reopen_logs(self) -> None:
+        """Have it open its access logs anew, by their paths, before the next lines are written."""
+        await self._post("/reopen_logs")
+
     async def quit(self) -> None:
         """End the process cleanly, without a drain."""
         await self._post("/quitquitquit")
