@@ -1,10 +1,12 @@
 """The ALB process: an ADS server, an Envoy that takes its resources from it, and ModuleService around both."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from marchproxy.engines.envoy.binary import find_envoy
 from marchproxy.engines.envoy.bootstrap import BootstrapSpec, render
 from marchproxy.engines.envoy.process import EnvoyProcess, EnvoySettings
+from marchproxy.engines.envoy.tracing import request_tracing
 from marchproxy.engines.envoy.validation import Validator
 from marchproxy.engines.envoy.xds.publish import Publisher, load
 from marchproxy.engines.envoy.xds.server import AdsServer, serve_unix
@@ -12,6 +14,8 @@ from marchproxy.kit.clock import Clock, SystemClock
 from marchproxy.kit.listening import choose_port
 from marchproxy.kit.settings import Problem, SettingsError
 from marchproxy.kit.tasks import beside
+from marchproxy.kit.telemetry import Service
+from marchproxy.modules.alb.access_log import AccessLogFile
 from marchproxy.modules.alb.certificates import open_certificates
 from marchproxy.modules.alb.discovery import Follower, SrvResolver
 from marchproxy.modules.alb.engine import AlbEngine, until_warm
@@ -20,11 +24,13 @@ from marchproxy.modules.alb.programmer import Programmer
 from marchproxy.modules.alb.publication import Publication, resume
 from marchproxy.modules.alb.resources import Builder
 from marchproxy.modules.alb.resources.fleet import FLEET
+from marchproxy.modules.alb.resources.observing import Observing
 from marchproxy.modules.alb.settings import ADDRESSES, AlbSettings
 from marchproxy.modules.alb.surroundings import Surroundings
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
 
 _LONGEST_SOCKET = 107  # unix(7)
+_FLUSH_MILLISECONDS = 1000  # how long a line of the access log may wait for others
 
 
 async def serve(
@@ -40,6 +46,8 @@ async def serve(
     socket, store = run_dir / "ads.sock", run_dir / "snapshot.bin"
     _make_directory(run_dir, socket)
     certificates = open_certificates(settings.https, run_dir, clock=clock)
+    log = None if settings.access_log is None else AccessLogFile(settings.access_log, run_dir)
+    observing = _observing(settings, log)
     ads = AdsServer()
     async with serve_unix(ads, socket):
         envoy = EnvoyProcess(
@@ -53,7 +61,7 @@ async def serve(
             if not envoy.status().adopted:
                 check_ports(settings)
             builder = Builder(
-                tuple(listeners(settings, run_dir)),
+                tuple(replace(listener, observing=observing) for listener in listeners(settings, run_dir)),
                 workers=settings.envoy.workers(),
                 resolvers=settings.resolvers,
                 fleet=FLEET,
@@ -72,7 +80,10 @@ async def serve(
                 clock=clock,
                 goodbye_seconds=_goodbye_seconds(settings),
             )
-            async with beside(programmer.follow(), name="endpoints"):
+            async with (
+                beside(programmer.follow(), name="endpoints"),
+                beside(_keep(log, envoy, clock), name="access-log"),
+            ):
                 await ModuleServer(settings, engine, origin, signals, clock=clock).run()
 
 
@@ -80,6 +91,16 @@ def _validator(settings: AlbSettings, run_dir: Path, socket: Path) -> Validator 
     if not settings.envoy.validate_changes:
         return None
     return Validator(find_envoy(settings.envoy.binary), _bootstrap(settings, socket), run_dir / "validation")
+
+
+def _observing(settings: AlbSettings, log: AccessLogFile | None) -> Observing:
+    tracing = request_tracing(settings.tracing, Service("alb", settings.id, settings.version))
+    return Observing(None if log is None else log.resource(), tracing)
+
+
+async def _keep(log: AccessLogFile | None, envoy: EnvoyProcess, clock: Clock) -> None:
+    if log is not None:
+        await log.keep(envoy.admin, clock)
 
 
 def _make_directory(directory: Path, socket: Path) -> None:
@@ -114,6 +135,7 @@ def _envoy_settings(settings: AlbSettings, run_dir: Path) -> EnvoySettings:
         concurrency=settings.envoy.workers(),
         log_level=settings.envoy.log_level,
         drain_seconds=_goodbye_seconds(settings),
+        extra_args=("--file-flush-interval-msec", str(_FLUSH_MILLISECONDS)),
     )
 
 
