@@ -362,13 +362,3 @@ async def test_a_file_with_faults(make: Make, backends: list[Backend]) -> None:
     said = await refuses(alb)
     assert "rate_limits[0].target" in said
     assert "rate_limits[0].requests_per_second" in said
-
-
-async def test_an_expression_that_only_envoy_refuses(make: Make, backends: list[Backend]) -> None:
-    alb = make()
-    document = state(backends)
-    document["routes"][0]["path"] = {"regex": "/a(?=b)"}
-    alb.write(document)
-    said = await refuses(alb)
-    assert "routes[0].path" in said
-    assert "Envoy refused it" in said

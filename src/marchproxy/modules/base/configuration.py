@@ -69,6 +69,7 @@ class Configuration:
         state, document = self._read()
         if document == core.running.checksum and not core.running.modified:
             await core.refresh()
+            core.trouble = ""
             return "the configuration has not changed"
         await self._take(state, document)
         _log.info(
