@@ -8,6 +8,7 @@ from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.engines.envoy.xds.publish import Publisher, PublishTimeout, SnapshotRejected
 from marchproxy.engines.envoy.xds.snapshot import InconsistentSnapshot, Snapshot, check
 from marchproxy.kit.logs import get_logger
+from marchproxy.kit.telemetry import spanned
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.modules.alb.mixture import Inputs
 from marchproxy.modules.alb.resources import Builder
@@ -48,6 +49,7 @@ class Publication:
         self._builder = builder
         self._validator = validator
 
+    @spanned("compile")
     def build(self, inputs: Inputs) -> Snapshot:
         """The snapshot of some inputs. Raises Refused."""
         try:

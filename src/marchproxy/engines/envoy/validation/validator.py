@@ -14,6 +14,7 @@ from marchproxy.engines.envoy.validation.run import judge
 from marchproxy.engines.envoy.validation.words import tokens
 from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.engines.envoy.xds.snapshot import Snapshot
+from marchproxy.kit.telemetry import spanned
 
 _SEARCH_SECONDS = 10.0
 _NAMING = {ResourceType.LISTENER, ResourceType.EXTENSION}
@@ -45,6 +46,7 @@ class Validator:
         shutil.rmtree(directory, ignore_errors=True)  # what a process that was killed left, keys perhaps
         directory.mkdir(mode=0o700, parents=True)
 
+    @spanned("validate")
     async def check(self, snapshot: Snapshot) -> tuple[Fault, ...]:
         """Everything in `snapshot` that Envoy refuses; none: it would take it. Raises Unjudged.
 

@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 
 from marchproxy.engines.envoy.xds.resource import Resource
 from marchproxy.engines.envoy.xds.snapshot import Draft
+from marchproxy.kit.telemetry import spanned
 from marchproxy.model.plan import ListenerPlan
 from marchproxy.model.sharing import Port, Sharing, share
 from marchproxy.nlb.dataplane.plane import Forwarding
@@ -35,6 +36,7 @@ class Surroundings:
     workers: int = 1
 
 
+@spanned("compile")
 def build_draft(forwarding: Forwarding, around: Surroundings) -> Draft:
     """The resources of every port. Raises KeyError for a listener with TLS and no material."""
     plans = {plan.listener.name: plan for plan in forwarding.plan.listeners}
