@@ -1,14 +1,15 @@
 """A module without an engine behind it: what the shared parts are tested with."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from marchproxy.contract.document import checksum, decode, encode
 from marchproxy.kit.clock import VirtualClock
+from marchproxy.model.choice import EndpointChoice, PoolChoice
 from marchproxy.model.module import HealthStatus, ModuleType, Protocol, TrafficEndpoint
 from marchproxy.model.plan import Verdict
 from marchproxy.model.problem import Problem, RefusalCode, Refused
-from marchproxy.model.route import Route
+from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb import rules as alb_rules
 from marchproxy.modules.base.core import Identity, ModuleCore
@@ -41,6 +42,7 @@ class EngineDouble:
     seen: Observation = field(default_factory=Observation)
     silent: bool = False
     looks: int = 0
+    instances: int = 1
     state: HealthStatus = HealthStatus.HEALTHY
 
     @property
@@ -49,6 +51,9 @@ class EngineDouble:
 
     def endpoints(self) -> tuple[TrafficEndpoint, ...]:
         return (TrafficEndpoint("http", Protocol.HTTP, "127.0.0.1:10000"),)
+
+    def divide(self, instances: int) -> None:
+        self.instances = instances
 
     def faults(self, state: DesiredState) -> Iterable[Problem]:
         return alb_rules.faults(state)
@@ -65,6 +70,13 @@ class EngineDouble:
 
     def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
         return alb_rules.answer(state, route, context)
+
+    async def choices(
+        self, state: DesiredState, route_id: RouteId, request: Route, context: Mapping[str, str]
+    ) -> Sequence[PoolChoice]:
+        if self.silent:
+            raise Refused(RefusalCode.UNAVAILABLE, "does not answer")
+        return [PoolChoice("blue", "v1", 1.0, f"for {route_id}", (EndpointChoice("127.0.0.1:81", 1.0),))]
 
     def health(self) -> EngineHealth:
         return EngineHealth(self.state, "as known", {"engine": "ok"})

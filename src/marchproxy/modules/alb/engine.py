@@ -1,5 +1,7 @@
 """The ALB's engine: an Envoy that is programmed over xDS and asked over its admin API."""
 
+import asyncio
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -10,19 +12,22 @@ from marchproxy.engines.envoy.process import EnvoyProcess, EnvoyState
 from marchproxy.engines.envoy.stats import EnvoyStats
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.metrics import process_usage
+from marchproxy.model.choice import PoolChoice
 from marchproxy.model.module import HealthStatus, ModuleType, TrafficEndpoint
 from marchproxy.model.plan import Verdict
 from marchproxy.model.problem import Problem, RefusalCode, Refused
-from marchproxy.model.route import Route
+from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb import rules
 from marchproxy.modules.alb.certificates import Certificates
+from marchproxy.modules.alb.choices import Asked, pool_choices
 from marchproxy.modules.alb.counts import ACTIVE, POOLS, WANTED, active, observation
 from marchproxy.modules.alb.handshakes import Handshakes, TlsTrouble, handshakes, troubles
 from marchproxy.modules.alb.metrics import TABLE
 from marchproxy.modules.alb.pool_rules import pool_faults
 from marchproxy.modules.alb.programmer import Programmer
 from marchproxy.modules.alb.resources.build import own_routes
+from marchproxy.modules.alb.resources.clusters import cluster_name
 from marchproxy.modules.base.engine import EngineHealth, Isolate
 from marchproxy.modules.base.observation import Observation, PoolSeen
 
@@ -81,17 +86,35 @@ class AlbEngine:
 
     async def apply(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> Sequence[Problem]:
         """Program Envoy; returns when it acknowledged everything. Raises Refused with Envoy's own words."""
-        return await self._programmer.apply(state, isolate)
+        isolated = await self._programmer.apply(state, isolate)
         self._meter.know(
             {
                 "route": frozenset(str(route.route_id) for route in own_routes(state.routes)),
                 "pool": frozenset(str(pool.name) for pool in state.pools),
             }
         )
+        return isolated
 
     def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
         """Whether one of the ALB's routes takes this traffic, and which."""
         return rules.answer(state, route, context)
+
+    async def choices(
+        self, state: DesiredState, route_id: RouteId, request: Route, context: Mapping[str, str]
+    ) -> Sequence[PoolChoice]:
+        """The pools of the route with the endpoints that Envoy has now, found ones included."""
+        route = next((route for route in own_routes(state.routes) if route.route_id == route_id), None)
+        if route is None or not route.backends:
+            return ()
+        names = "|".join(re.escape(cluster_name(backend.pool)) for backend in route.backends)
+        try:
+            clusters = await self._envoy.admin.clusters(f"^({names})$")
+        except AdminError as error:
+            raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
+        headers = {header.name.lower(): header.value for header in request.match.headers}
+        asked = Asked(headers, context.get("client", ""))
+        # the table of hashes may take a tenth of a second
+        return await asyncio.to_thread(pool_choices, state, route, asked, clusters)
 
     def health(self) -> EngineHealth:
         """The state of the Envoy process, and how many endpoints were healthy at the last look."""
@@ -131,7 +154,7 @@ class AlbEngine:
             clusters = await admin.clusters(POOLS)
         except AdminError as error:
             raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
-        cpu, memory = self._envoy.usage()
+        used = self._envoy.usage()
         own_cpu, own_memory = process_usage()
         now = handshakes(stats)
         self._tls_troubles = troubles(self._handshakes, now, self._tls_troubles)
@@ -141,8 +164,8 @@ class AlbEngine:
             seen,
             pools=self._with_troubles(seen.pools),
             points=(*seen.points, *self._certificates.points(), *self._programmer.quarantine.points()),
-            cpu_percent=cpu + own_cpu,
-            memory_mb=memory + own_memory,
+            cpu_percent=used.cpu_percent + own_cpu,
+            memory_mb=used.memory_bytes / 1e6 + own_memory,
         )
         self._serving = self._certificates.judge(_with_pools(self._last, _ENVOY_OK))
         return self._last

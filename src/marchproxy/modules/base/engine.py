@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from marchproxy.model.choice import PoolChoice
 from marchproxy.model.module import HealthStatus, ModuleType, TrafficEndpoint
 from marchproxy.model.plan import Verdict
 from marchproxy.model.problem import Problem
-from marchproxy.model.route import Route
+from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.base.observation import Observation
 
@@ -73,6 +74,15 @@ class Engine(Protocol):
 
     def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
         """Whether traffic of this route can be taken, and why."""
+        ...
+
+    async def choices(
+        self, state: DesiredState, route_id: RouteId, request: Route, context: Mapping[str, str]
+    ) -> Sequence[PoolChoice]:
+        """Where a `request`, asked about as for `can_handle`, would go that the route took; empty: nowhere from here.
+
+        Raises Refused (UNAVAILABLE) when the engine does not answer.
+        """
         ...
 
     def health(self) -> EngineHealth:
