@@ -31,6 +31,8 @@ EXPORT_SECONDS = 3.0
 #: Spans that one worker keeps for the collector; more are dropped.
 QUEUE = 1024
 _MOST_EXPORTS = 32
+# in place of Envoy's own, which has the query in it
+_TAGS = {"http.url": "%REQ(:SCHEME)%://%REQ(:AUTHORITY)%%PATH(NQ)%"}
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _Options = http_protocol_options_pb2.HttpProtocolOptions
 _SanMatcher = common_pb2.SubjectAltNameMatcher
@@ -97,7 +99,9 @@ def trace_requests(manager: Any, tracing: RequestTracing, tags: Mapping[str, str
             spawn_upstream_span=wrappers_pb2.BoolValue(value=True),
             operation="%ROUTE_NAME%",
             upstream_operation="%ROUTE_NAME%",
-            custom_tags=[custom_tag_pb2.CustomTag(tag=name, value=value) for name, value in tags.items()],
+            custom_tags=[
+                custom_tag_pb2.CustomTag(tag=name, value=value) for name, value in {**_TAGS, **tags}.items()
+            ],
             provider=http_tracer_pb2.Tracing.Http(
                 name="envoy.tracers.opentelemetry", typed_config=pack(_tracer(tracing))
             ),

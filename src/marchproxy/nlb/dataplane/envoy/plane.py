@@ -13,6 +13,7 @@ from marchproxy.engines.envoy.bootstrap import BootstrapSpec, render
 from marchproxy.engines.envoy.metrics import EnvoyMeter
 from marchproxy.engines.envoy.pem import UnusableFile
 from marchproxy.engines.envoy.process import EnvoyProcess, EnvoySettings, EnvoyState
+from marchproxy.engines.envoy.tracing import request_tracing
 from marchproxy.engines.envoy.xds.publish import Publisher, PublishTimeout, SnapshotRejected, load
 from marchproxy.engines.envoy.xds.server import AdsServer, serve_unix
 from marchproxy.engines.envoy.xds.snapshot import InconsistentSnapshot, check
@@ -20,6 +21,7 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.listening import BindError, check_free
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings.types import HostPort
+from marchproxy.kit.telemetry import Service
 from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import InstanceId
 from marchproxy.model.problem import Problem
@@ -62,6 +64,7 @@ class EnvoyDataPlane:
         self._meter = EnvoyMeter(self._process.admin, TABLE, lambda: self._process.status().pid, clock=clock)
         self._files = TlsFiles()
         self._log = _connection_log(settings)
+        self._tracing = request_tracing(settings.tracing, Service("nlb", settings.id))
         self._held: Mapping[str, HostPort] = {}
         self._forwarding = Forwarding()
         self._applied = False
@@ -167,7 +170,11 @@ class EnvoyDataPlane:
     async def _surroundings(self, forwarding: Forwarding) -> Surroundings:
         listeners = [plan.listener for plan in forwarding.plan.listeners]
         return Surroundings(
-            await resolve(_hosts(forwarding)), self._files.material(listeners), self._log, self._workers
+            await resolve(_hosts(forwarding)),
+            self._files.material(listeners),
+            self._log,
+            self._workers,
+            self._tracing,
         )
 
     def _check_new(self, ports: Sequence[Port]) -> None:
