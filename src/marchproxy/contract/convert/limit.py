@@ -17,7 +17,7 @@ def limit_to_pb(limit: RateLimit) -> types_pb2.RateLimit:
         burst_size=limit.burst,
         enabled=limit.enabled,
         per=limit.per,
-        shared=limit.shared,
+        shared=None if limit.shared else False,
         metadata=limit.metadata,
     )
 

@@ -95,6 +95,10 @@ class AlbEngine:
         )
         return isolated
 
+    def divide(self, instances: int) -> None:
+        """Grant one of so many shares of each shared limit."""
+        self._programmer.divide(instances)
+
     def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
         """Whether one of the ALB's routes takes this traffic, and which."""
         return rules.answer(state, route, context)

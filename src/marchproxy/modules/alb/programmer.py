@@ -75,6 +75,10 @@ class Programmer:
             self._around.keep(state.pools)
             return self._quarantine.problems
 
+    def divide(self, instances: int) -> None:
+        """Publish anew, soon, for a fleet of this size."""
+        self._around.divide(instances)
+
     async def follow(self) -> None:
         """Publish anew whenever other endpoints or files are found, until cancelled."""
         async with beside(self._around.follow(), name="discovery"):

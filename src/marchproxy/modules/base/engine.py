@@ -72,6 +72,10 @@ class Engine(Protocol):
         """
         ...
 
+    def divide(self, instances: int) -> None:
+        """From now on as many instances, this one included, share what is limited. Takes effect soon; must not block."""
+        ...
+
     def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
         """Whether traffic of this route can be taken, and why."""
         ...

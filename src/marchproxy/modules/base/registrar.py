@@ -76,6 +76,10 @@ class Registrar:
         self._registration_id = ""
         self._reported = ""
         self._wanted = ""
+        self.instances = 0
+        """How many instances of our type take traffic there, as it was told last; 0: never told."""
+        self.on_instances: Callable[[], None] = lambda: None
+        """Called when that has changed; must not block."""
 
     @property
     def registered(self) -> bool:
@@ -125,6 +129,7 @@ class Registrar:
         answer = await self._call("RegisterModule", self._reporter.registration())
         if answer.success:
             self._registration_id = answer.registration_id
+            self._heard_of(answer.instances_of_type)
             self._report("registered")
         else:
             self._report(f"refused: {answer.message}")
@@ -138,10 +143,17 @@ class Registrar:
             self._report(f"unknown there, registering again: {answer.message}")
             await self._register()
             return
+        self._heard_of(answer.instances_of_type)
         self._note_scaling(answer)
         if self._on_advice is not None and answer.should_reload:
             wanted = answer.instructions.get("config_checksum", "")
             await self._on_advice(Advice(self.nlb, should_reload=True, wanted_checksum=wanted))
+
+    def _heard_of(self, instances: int) -> None:
+        """An older NLB tells nothing, and what one said that is gone still holds."""
+        if instances > 0 and instances != self.instances:
+            self.instances = instances
+            self.on_instances()
 
     def _note_scaling(self, answer: nlb_pb2.HeartbeatResponse) -> None:
         """Every instance is told how many are wanted, but one launcher is asked for them: to act here as well would be twice."""

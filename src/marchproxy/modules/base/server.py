@@ -151,7 +151,7 @@ class ModuleServer:
         core = ModuleCore(identity, engine, clock=clock)
         self._configuration = Configuration(core, self._origin.source, self._keeper, self._signals.reload)
         sampler = Sampler(engine, clock=clock)
-        fleet = NlbFleet(self._pool, engine.module_type)
+        fleet = NlbFleet(self._pool, engine.module_type, engine.divide)
         parts = Parts(
             core=core,
             sampler=sampler,

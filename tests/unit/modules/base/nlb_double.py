@@ -18,6 +18,7 @@ class NlbDouble(nlb_pb2_grpc.NLBServiceServicer):
         self.refuse_registration = False
         self.routes_fail = 0
         self.reload_to = ""
+        self.instances = 0
         self.modules: list[types_pb2.ModuleInstance] = []
         self.address = ""
         self._told = asyncio.Condition()
@@ -46,7 +47,9 @@ class NlbDouble(nlb_pb2_grpc.NLBServiceServicer):
             return nlb_pb2.RegisterModuleResponse(success=False, message="no room")
         registration = f"r{len(self.known)}-{len(self.calls)}"
         self.known.add(registration)
-        return nlb_pb2.RegisterModuleResponse(success=True, registration_id=registration)
+        return nlb_pb2.RegisterModuleResponse(
+            success=True, registration_id=registration, instances_of_type=self.instances
+        )
 
     async def UnregisterModule(self, request: Any, context: Any) -> nlb_pb2.UnregisterModuleResponse:
         await self._note("UnregisterModule", request)
@@ -54,7 +57,9 @@ class NlbDouble(nlb_pb2_grpc.NLBServiceServicer):
 
     async def Heartbeat(self, request: Any, context: Any) -> nlb_pb2.HeartbeatResponse:
         await self._note("Heartbeat", request)
-        answer = nlb_pb2.HeartbeatResponse(acknowledged=request.registration_id in self.known)
+        answer = nlb_pb2.HeartbeatResponse(
+            acknowledged=request.registration_id in self.known, instances_of_type=self.instances
+        )
         if self.reload_to:
             answer.should_reload = True
             answer.instructions["config_checksum"] = self.reload_to

@@ -49,7 +49,9 @@ async def test_counters_go_on_when_the_engine_starts_anew() -> None:
         engine.seen = replace(engine.seen, traffic=Traffic(requests))
         await sampler.look()
         told.append(registry.get_sample_value("marchproxy_module_requests_total"))
-        assert told[-1] == registry.get_sample_value("marchproxy_module_requests_total")  # asking changes nothing
+        assert told[-1] == registry.get_sample_value(
+            "marchproxy_module_requests_total"
+        )  # asking changes nothing
     assert told == [5, 7, 9, 10, 10, 14]
 
 

@@ -180,3 +180,26 @@ async def test_fleet_registers_tells_and_leaves_everywhere(pool: ChannelPool) ->
         task.cancel()
         await fleet.leave(0)
         assert [nlb.names()[-1] for nlb in (one, other)] == ["UnregisterModule"] * 2
+
+
+async def test_the_size_of_the_fleet_is_the_most_that_an_nlb_knows_and_outlives_it(pool: ChannelPool) -> None:
+    sizes: asyncio.Queue[int] = asyncio.Queue()
+    async with serving(NlbDouble()) as one, serving(NlbDouble()) as other, asyncio.TaskGroup() as group:
+        fleet = NlbFleet(pool, ModuleType.ALB, sizes.put_nowait)
+        fleet.join([make(one.address, pool), make(other.address, pool)])
+        assert fleet.size == 1
+        task = group.create_task(fleet.run())
+        await one.until("Heartbeat")
+        assert fleet.size == 1  # they are of a release that tells nothing
+        async with asyncio.timeout(5):
+            one.instances = 3
+            assert await sizes.get() == 3
+            other.instances = 2
+            await other.until("Heartbeat", other.names().count("Heartbeat") + 2)
+            one.instances = 1
+            assert await sizes.get() == 2
+        one.instances = other.instances = 0
+        await one.until("Heartbeat", one.names().count("Heartbeat") + 2)
+        assert fleet.size == 2
+        task.cancel()
+    assert sizes.empty()
