@@ -15,10 +15,13 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 
 from marchproxy.engines.envoy.validation.plain import without_places, without_weights
 from marchproxy.engines.envoy.xds.kinds import ResourceType
-from marchproxy.engines.envoy.xds.resource import Resource
+from marchproxy.engines.envoy.xds.resource import Resource, RouteParts
 from marchproxy.engines.envoy.xds.snapshot import Snapshot
 
 _WHOLE = frozenset({ResourceType.CLUSTER, ResourceType.LISTENER, ResourceType.SECRET, ResourceType.EXTENSION})
+
+# a route configuration's name, and the serialised HttpFilters of the listener that serves it
+_Served = tuple[str, tuple[bytes, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,39 +41,41 @@ class Piece:
 
 
 class Pieces:
-    """Takes snapshots apart. Remembers the routes of the last one: of 5,000, only those that changed are looked at."""
+    """Takes snapshots apart. Remembers the pieces of the last one: of 5,000, only those that changed are looked at."""
 
     def __init__(self) -> None:
-        self._plain: dict[tuple[str, tuple[bytes, ...]], dict[bytes, Piece]] = {}
+        self._routes: dict[_Served, dict[bytes, Piece]] = {}
+        self._others: dict[tuple[ResourceType, str, str], Piece] = {}
 
     def of(self, snapshot: Snapshot) -> Iterator[Piece]:
         """Every piece, in the order in which Envoy would be given them."""
-        kept: dict[tuple[str, tuple[bytes, ...]], dict[bytes, Piece]] = {}
+        others, self._others = self._others, {}
+        routes, self._routes = self._routes, {}
         for resource in snapshot:
-            if resource.type in _WHOLE:
-                yield _whole(resource)
-            elif resource.type is ResourceType.ENDPOINT:
-                yield _endpoints(resource)
-            elif resource.type is ResourceType.ROUTE:
-                beside = http_filters(snapshot, resource.name)
-                key = (resource.name, beside)
-                configuration = route_pb2.RouteConfiguration.FromString(resource.body.value)
-                kept[key] = self._routes(configuration, beside, self._plain.get(key, {}))
-                yield from dict.fromkeys(kept[key].values())
-                yield _frame(configuration, beside)
-        self._plain = kept
+            if resource.type is ResourceType.ROUTE:
+                served = (resource.name, http_filters(snapshot, resource.name))
+                parts = resource.parts or taken_apart(resource.body.value)
+                known = routes.get(served, {})
+                # a route that several hosts repeat is one
+                found = {content: known.get(content) or _route(content, served) for content in parts.routes}
+                self._routes[served] = found
+                yield from found.values()
+                yield _frame(parts.frame, served)
+            elif resource.type is ResourceType.ENDPOINT or resource.type in _WHOLE:
+                key = (resource.type, resource.name, resource.content)
+                self._others[key] = piece = others.get(key) or _other(resource)
+                yield piece
 
-    def _routes(
-        self, configuration: Any, beside: tuple[bytes, ...], known: dict[bytes, Piece]
-    ) -> dict[bytes, Piece]:
-        """The pieces of a configuration's routes by their bytes. A route that several hosts repeat is one."""
-        found: dict[bytes, Piece] = {}
-        for host in configuration.virtual_hosts:
-            for route in host.routes:
-                content = route.SerializeToString(deterministic=True)
-                if content not in found:
-                    found[content] = known.get(content) or _route(content, configuration.name, beside)
-        return found
+
+def taken_apart(configuration: bytes) -> RouteParts:
+    """The parts of a serialised route configuration."""
+    message = route_pb2.RouteConfiguration.FromString(configuration)
+    routes = [
+        route.SerializeToString(deterministic=True) for host in message.virtual_hosts for route in host.routes
+    ]
+    for host in message.virtual_hosts:
+        host.ClearField("routes")
+    return RouteParts(message.SerializeToString(deterministic=True), tuple(dict.fromkeys(routes)))
 
 
 def http_filters(snapshot: Snapshot, routes: str) -> tuple[bytes, ...]:
@@ -91,32 +96,27 @@ def managers(listener: Any) -> Iterator[Any]:
                 yield hcm_pb2.HttpConnectionManager.FromString(network_filter.typed_config.value)
 
 
-def _whole(resource: Resource) -> Piece:
-    return Piece(
-        resource.type, resource.name, _digest(resource.type, resource.body.value), resource.body.value
-    )
-
-
-def _endpoints(resource: Resource) -> Piece:
-    assignment = endpoint_pb2.ClusterLoadAssignment.FromString(resource.body.value)
-    body = without_places(assignment).SerializeToString(deterministic=True)
+def _other(resource: Resource) -> Piece:
+    body = resource.body.value
+    if resource.type is ResourceType.ENDPOINT:
+        assignment = endpoint_pb2.ClusterLoadAssignment.FromString(body)
+        body = without_places(assignment).SerializeToString(deterministic=True)
     return Piece(resource.type, resource.name, _digest(resource.type, body), body)
 
 
-def _route(content: bytes, configuration: str, beside: tuple[bytes, ...]) -> Piece:
+def _route(content: bytes, served: _Served) -> Piece:
+    configuration, beside = served
     route = without_weights(route_components_pb2.Route.FromString(content))
     body = route.SerializeToString(deterministic=True)
     digest = _digest(ResourceType.ROUTE, b"route", body, *beside)
     return Piece(ResourceType.ROUTE, configuration, digest, body, route.name, is_route=True, beside=beside)
 
 
-def _frame(configuration: Any, beside: tuple[bytes, ...]) -> Piece:
-    """The configuration without its routes, which it loses here."""
-    for host in configuration.virtual_hosts:
-        host.ClearField("routes")
-    body = configuration.SerializeToString(deterministic=True)
+def _frame(body: bytes, served: _Served) -> Piece:
+    """The configuration without its routes."""
+    name, beside = served
     digest = _digest(ResourceType.ROUTE, b"frame", body, *beside)
-    return Piece(ResourceType.ROUTE, configuration.name, digest, body, beside=beside)
+    return Piece(ResourceType.ROUTE, name, digest, body, beside=beside)
 
 
 def _digest(kind: ResourceType, *contents: bytes) -> bytes:

@@ -6,6 +6,7 @@ https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/route/v3/route_compon
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from envoy.config.route.v3 import route_components_pb2
@@ -15,7 +16,7 @@ from marchproxy.engines.envoy.joining import route_configuration, routes_field, 
 from marchproxy.engines.envoy.matching import covering
 from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.engines.envoy.xds.references import references_of
-from marchproxy.engines.envoy.xds.resource import Resource
+from marchproxy.engines.envoy.xds.resource import Resource, RouteParts
 from marchproxy.model.limit import EVERYTHING, RateLimit
 from marchproxy.model.matching import Rank, best_pattern, rank
 from marchproxy.model.module import PoolName
@@ -68,6 +69,7 @@ class _Built:
 
     route: Route
     needs: Needs
+    parts: tuple[bytes, ...]
     content: bytes
     clusters: frozenset[str]
     patterns: tuple[str, ...]
@@ -84,9 +86,10 @@ class _Built:
 
 @dataclass(frozen=True, slots=True)
 class _Host:
-    """A virtual host's bytes, and the routes that it was made of in the order in which it was given them."""
+    """A virtual host's bytes, also without routes, and the routes that it was made of in the order in which they came."""
 
     routes: Sequence[_Built]
+    frame: bytes
     content: bytes
 
 
@@ -112,6 +115,10 @@ class RouteTable:
             self._name,
             route_configuration(rest, (host.content for host in self._hosts.values())),
             {ResourceType.CLUSTER: _NOTHING.union(*{built.clusters for built in self._built.values()})},
+            parts=RouteParts(
+                route_configuration(rest, (host.frame for host in self._hosts.values())),
+                tuple(chain.from_iterable(built.parts for built in self._built.values())),
+            ),
         )
 
     def _one(self, route: Route, needs: Needs) -> _Built:
@@ -130,7 +137,7 @@ class RouteTable:
             routes = _covering(pattern, by_pattern)
             host = self._hosts.get(pattern)
             if host is None or host.routes != routes:
-                host = _Host(routes, _host_bytes(pattern, routes))
+                host = _host(pattern, routes)
             yield pattern, host
 
 
@@ -142,10 +149,11 @@ def _covering(pattern: str, by_pattern: Mapping[str, Sequence[_Built]]) -> Seque
     return list(dict.fromkeys(built for routes in wider for built in routes))
 
 
-def _host_bytes(pattern: str, routes: Iterable[_Built]) -> bytes:
+def _host(pattern: str, routes: Sequence[_Built]) -> _Host:
     rest = route_components_pb2.VirtualHost(name=pattern, domains=[pattern], retry_policy=_COMMON_RETRY)
     in_order = sorted(routes, key=lambda built: built.rank(pattern))
-    return virtual_host_field(rest, (built.content for built in in_order))
+    content = virtual_host_field(rest, (built.content for built in in_order))
+    return _Host(routes, virtual_host_field(rest, ()), content)
 
 
 def _build(route: Route, needs: Needs) -> _Built:
@@ -155,6 +163,7 @@ def _build(route: Route, needs: Needs) -> _Built:
     return _Built(
         route,
         needs,
+        tuple(message.SerializeToString(deterministic=True) for message in messages),
         routes_field(messages),
         references_of(ResourceType.ROUTE, alone).get(ResourceType.CLUSTER, _NOTHING),
         tuple(dict.fromkeys(host.lower() for host in route.match.hosts)) or ("*",),
