@@ -14,7 +14,7 @@ from marchproxy.contract.document import decode
 from marchproxy.engines.envoy.secrets import authorities_secret, certificate_secret
 from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.engines.envoy.xds.resource import Resource
-from marchproxy.engines.envoy.xds.snapshot import check
+from marchproxy.engines.envoy.xds.snapshot import Snapshot, check
 from marchproxy.model.pool import UpstreamTls
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.credentials import read_credentials
@@ -41,8 +41,8 @@ def listeners(case: Path) -> list[ListenerSpec]:
     )
 
 
-def resources(case: Path, specs: list[ListenerSpec]) -> dict[str, list[dict[str, Any]]]:
-    """Every resource of a case by kind, as Envoy's own YAML would write it."""
+def snapshot_of(case: Path, specs: list[ListenerSpec]) -> Snapshot:
+    """What a case is compiled to."""
     state = decode((case / "state.yaml").read_bytes())
     ways = [replace(way, file=str(case / Path(way.file).name)) for way in state.authentication]
     fleet = case / "fleet.yaml"
@@ -52,8 +52,12 @@ def resources(case: Path, specs: list[ListenerSpec]) -> dict[str, list[dict[str,
         instances=yaml.safe_load(fleet.read_text())["instances"] if fleet.exists() else 1,
     )
     builder = Builder(specs, fleet=FLEET if fleet.exists() else "")
-    draft = builder.build(state, read_credentials(ways), found)
-    snapshot = check(draft)
+    return check(builder.build(state, read_credentials(ways), found))
+
+
+def resources(case: Path, specs: list[ListenerSpec]) -> dict[str, list[dict[str, Any]]]:
+    """Every resource of a case by kind, as Envoy's own YAML would write it."""
+    snapshot = snapshot_of(case, specs)
     built = {
         kind.name.lower(): [_plain(resource) for _, resource in sorted(snapshot.of(kind).items())]
         for kind in ResourceType

@@ -90,7 +90,7 @@ def _holding(piece: Piece, number: int) -> Any:
 def _using(secret: Any, number: int) -> Any:
     """Envoy looks into a secret when something uses it."""
     tls = tls_pb2.CommonTlsContext()
-    source = tls_pb2.SdsSecretConfig(name=secret.name)
+    source = secret_pb2.SdsSecretConfig(name=secret.name)
     if secret.HasField("validation_context"):
         tls.validation_context_sds_secret_config.CopyFrom(source)
     elif secret.HasField("tls_certificate"):

@@ -1,0 +1,73 @@
+"""What Envoy does not judge makes no difference; what it judges does."""
+
+import pytest
+from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
+from envoy.config.route.v3 import route_components_pb2
+from google.protobuf import wrappers_pb2
+
+from marchproxy.engines.envoy.messages import socket_address
+from marchproxy.engines.envoy.validation.plain import without_places, without_weights
+
+
+def weighted(*weights: int) -> route_components_pb2.Route:
+    route = route_components_pb2.Route(name="r")
+    for number, weight in enumerate(weights):
+        route.route.weighted_clusters.clusters.add(
+            name=f"c{number}", weight=wrappers_pb2.UInt32Value(value=weight)
+        )
+    return route
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ((10, 90), (50, 50), True),
+        ((0, 100), (50, 50), True),
+        ((0, 0), (50, 50), False),  # Envoy refuses a sum of zero
+        ((2**32 - 1, 2**32 - 1), (50, 50), False),
+    ],
+)
+def test_weights_of_a_route(one: tuple[int, ...], other: tuple[int, ...], *, same: bool) -> None:
+    assert (without_weights(weighted(*one)) == without_weights(weighted(*other))) is same
+
+
+def test_a_route_to_one_cluster_stays_as_it_is() -> None:
+    route = route_components_pb2.Route(name="r", route=route_components_pb2.RouteAction(cluster="c"))
+    assert without_weights(route) == route_components_pb2.Route(
+        name="r", route=route_components_pb2.RouteAction(cluster="c")
+    )
+
+
+def assignment(*endpoints: tuple[str, int, int], priority: int = 0) -> endpoint_pb2.ClusterLoadAssignment:
+    message = endpoint_pb2.ClusterLoadAssignment(cluster_name="c")
+    locality = message.endpoints.add(priority=priority)
+    for host, port, weight in endpoints:
+        locality.lb_endpoints.append(
+            endpoint_components_pb2.LbEndpoint(
+                endpoint=endpoint_components_pb2.Endpoint(address=socket_address(host, port)),
+                load_balancing_weight=wrappers_pb2.UInt32Value(value=weight),
+            )
+        )
+    return message
+
+
+ONE = assignment(("10.0.0.1", 80, 1))
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (assignment(("10.0.0.2", 81, 7)), True),
+        (assignment(("10.0.0.2", 81, 7), ("::1", 80, 1)), True),
+        (assignment(("10.0.0.1", 80, 1), priority=1), False),
+        (assignment(("backend.test", 80, 1)), False),
+        (assignment(("10.0.0.1", 0, 1)), False),
+        (assignment(("10.0.0.1", 80, 0)), False),
+        (assignment(("10.0.0.1", 80, 2**32 - 1), ("10.0.0.2", 80, 1)), False),
+        (assignment(), False),
+    ],
+)
+def test_places_of_endpoints(other: endpoint_pb2.ClusterLoadAssignment, *, same: bool) -> None:
+    before = other.SerializeToString()
+    assert (without_places(ONE) == without_places(other)) is same
+    assert other.SerializeToString() == before
