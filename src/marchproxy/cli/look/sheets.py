@@ -1,9 +1,11 @@
 """Messages of the contract as tables for people. No I/O."""
 
+import types
 from collections.abc import Iterable, Iterator, Mapping
 
 from rich.text import Text
 
+from marchproxy.cli.look.latencies import HEADS, Measured, cells, slowest
 from marchproxy.cli.screen import Sheet, columns, health_text
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 
@@ -35,8 +37,11 @@ def modules(answer: nlb_pb2.ListModulesResponse, now: float) -> Sheet:
     return Sheet("Modules", heads, rows, "no module has registered")
 
 
-def routes(answer: nlb_pb2.GetRoutingTableResponse) -> Sheet:
-    """The routing table."""
+def routes(
+    answer: nlb_pb2.GetRoutingTableResponse, counted: Mapping[str, Measured] = types.MappingProxyType({})
+) -> Sheet:
+    """The routing table; `counted` by route_id."""
+    scale = slowest(counted.values())
     rows = [
         (
             entry.route.route_id,
@@ -47,10 +52,12 @@ def routes(answer: nlb_pb2.GetRoutingTableResponse) -> Sheet:
             "\n".join(_answers(entry.route)),
             ", ".join(entry.route.listeners) or "all",
             entry.target_instance_id or Text("nobody", style="red"),
+            *cells(counted.get(entry.route.route_id, Measured()), scale),
         )
         for entry in answer.entries
     ]
-    heads = columns("route", "#priority", "hosts", "path", "conditions", "pools", "listeners", "served by")
+    own = ("route", "#priority", "hosts", "path", "conditions", "pools", "listeners", "served by")
+    heads = columns(*own, *HEADS)
     return Sheet("Routes", heads, rows, "there are no routes")
 
 

@@ -68,6 +68,15 @@ def route_stats(parts: Parts) -> dict[str, types_pb2.ModuleStats]:
     }
 
 
+def pool_stats(parts: Parts) -> dict[str, types_pb2.ModuleStats]:
+    """The counts of each backend pool since the last reset."""
+    before = dict(parts.sampler.baseline.pools)
+    return {
+        pool: traffic_stats(seen.traffic.since(before.get(pool, Traffic())), parts)
+        for pool, seen in parts.sampler.last.pools.items()
+    }
+
+
 def traffic_stats(traffic: Traffic, parts: Parts) -> types_pb2.ModuleStats:
     """Some traffic as a message."""
     latency = traffic.latency
@@ -80,6 +89,7 @@ def traffic_stats(traffic: Traffic, parts: Parts) -> types_pb2.ModuleStats:
         bytes_sent=traffic.bytes_sent,
         avg_latency_ms=latency.mean,
         p50_latency_ms=latency.p50,
+        p90_latency_ms=latency.p90,
         p95_latency_ms=latency.p95,
         p99_latency_ms=latency.p99,
         since=unix_to_pb(parts.sampler.baseline.at),
