@@ -1,18 +1,21 @@
 """Detached: starts a process that outlives us, in a session of its own; with a keeper, where its parent must too."""
 
 import errno
+import fcntl
 import os
 import resource
 import select
 import shlex
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 _SHELL = "/bin/sh"
-_TOLD, _DIRECTORY = 3, 9  # descriptors: where the keeper tells the pid, and the directory that the process is given
+# descriptors: where the keeper tells the pid, what it holds, and the directory that the process is given
+_TOLD, _HELD, _DIRECTORY = 3, 8, 9
 _TELL_SECONDS = 5.0
 
 #: How a process that `spawn_kept` starts can name files in its directory, however long the directory's path is.
@@ -36,21 +39,32 @@ def spawn_detached(argv: Sequence[str], log: Path) -> int:
     return pid
 
 
-def spawn_kept(argv: Sequence[str], log: Path, directory: Path) -> Kept:
+def spawn_kept(
+    argv: Sequence[str],
+    log: Path,
+    directory: Path,
+    *,
+    hold: int | None = None,
+    afterwards: Sequence[str] = (),
+) -> Kept:
     """As `spawn_detached`, but below a keeper that outlives us too: for a program that ends when its parent does.
 
-    `directory` stays open in the process as OWN_DIRECTORY. Raises OSError. Blocks for a few milliseconds.
+    `directory` stays open in the process as OWN_DIRECTORY. The keeper holds the descriptor `hold` open for as long as
+    the process runs, and runs the command `afterwards` when it has ended. Raises OSError. Blocks for a few milliseconds.
     """
     _check_runnable(argv[0])
     # one word of the keeper's own command line: who looks for the process by its options must not find the keeper
     command = (
-        f'ulimit -n "$(ulimit -Hn)"; {shlex.join(argv)} {_TOLD}>&- {_DIRECTORY}<{shlex.quote(str(directory))} &'
-        f" echo $! >&{_TOLD}; exec {_TOLD}>&-; wait $!; exit $?"
+        f'ulimit -n "$(ulimit -Hn)"; {shlex.join(argv)} {_TOLD}>&- {_HELD}>&- {_DIRECTORY}<{shlex.quote(str(directory))} &'
+        f" echo $! >&{_TOLD}; exec {_TOLD}>&-; wait $!; ended=$?; {shlex.join(afterwards or (':',))} 2>/dev/null;"
+        " exit $ended"
     )
     told, telling = os.pipe()
     try:
         try:
-            keeper = _spawn([_SHELL, "-c", command], log, telling)
+            keeper = _spawn(
+                [_SHELL, "-c", command], log, {_TOLD: telling} | ({} if hold is None else {_HELD: hold})
+            )
         finally:
             os.close(telling)
         pid = _read_pid(told)
@@ -70,22 +84,28 @@ def _check_runnable(path: str) -> None:
             raise OSError(errno.ENOEXEC, os.strerror(errno.ENOEXEC), path)
 
 
-def _spawn(argv: Sequence[str], log: Path, telling: int | None = None) -> int:
-    # posix_spawn and not subprocess: Popen and asyncio's transports both hold on to a child that is to outlive us
-    return os.posix_spawn(
-        argv[0],
-        list(argv),
-        os.environ,
-        file_actions=[
-            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640),
-            (os.POSIX_SPAWN_DUP2, 1, 2),
-            *([] if telling is None else [(os.POSIX_SPAWN_DUP2, telling, _TOLD)]),
-        ],
-        setsid=True,  # a Ctrl-C for the supervisor is not one for the process
-        setsigmask=(),
-        setsigdef=(signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
-    )
+def _spawn(argv: Sequence[str], log: Path, given: Mapping[int, int] = MappingProxyType({})) -> int:
+    # out of the way of each other's places first
+    copies = {theirs: fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, 10) for theirs, ours in given.items()}
+    try:
+        # posix_spawn and not subprocess: Popen and asyncio's transports both hold on to a child that is to outlive us
+        return os.posix_spawn(
+            argv[0],
+            list(argv),
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+                *((os.POSIX_SPAWN_DUP2, copy, theirs) for theirs, copy in copies.items()),
+            ],
+            setsid=True,  # a Ctrl-C for the supervisor is not one for the process
+            setsigmask=(),
+            setsigdef=(signal.SIGPIPE, signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
+        )
+    finally:
+        for copy in copies.values():
+            os.close(copy)
 
 
 def _read_pid(told: int) -> int | None:

@@ -229,7 +229,7 @@ class EnvoyAdmin:
                 timeout=self._timeout,
                 trust_env=False,  # a proxy from the environment is never between us and our own Envoy
                 verify=False,  # noqa: S501 - plain HTTP only; this skips loading the CA store
-                limits=httpx.Limits(max_connections=4),
+                limits=httpx.Limits(max_connections=4, keepalive_expiry=None),
             )
         return self._client
 

@@ -62,22 +62,21 @@ async def is_deaf(record: PidRecord, address: HostPort) -> bool:
     """Whether an Envoy's admin API does not answer, or a later one's does in its place."""
     async with EnvoyAdmin(address, timeout=1.0) as admin:
         try:
-            return await _epoch(admin) != record.epoch
+            return await epoch_of(admin) != record.epoch
         except AdminError:
             return True
 
 
-async def open_connections(admin: EnvoyAdmin) -> int:
-    """How many connections the predecessor of an Envoy has still open, as of the last flush of statistics."""
-    stats = await admin.stats(r"^server\.parent_connections$")
-    return stats.gauge("server.parent_connections")
+async def epoch_of(admin: EnvoyAdmin) -> int:
+    """The epoch of whoever answers. Raises AdminError."""
+    return (await admin.stats(rf"^{re.escape(_EPOCH)}$")).gauge(_EPOCH)
 
 
 async def serves(admin: EnvoyAdmin, record: PidRecord) -> bool:
     """Whether this very Envoy has taken over: it is LIVE, and has told its predecessor to stop listening."""
     with suppress(AdminError, OSError):
         return (
-            await _epoch(admin) == record.epoch
+            await epoch_of(admin) == record.epoch
             and await admin.ready()
             and not shared_memory.is_starting(record.base_id)
         )
@@ -139,7 +138,3 @@ def make_room(launcher: Launcher, record: PidRecord) -> None:
         shared_memory.forget_start(record.base_id)
     except OSError as error:
         _log.warning("hot restart is blocked until Envoy is stopped and started", reason=str(error))
-
-
-async def _epoch(admin: EnvoyAdmin) -> int:
-    return (await admin.stats(rf"^{re.escape(_EPOCH)}$")).gauge(_EPOCH)

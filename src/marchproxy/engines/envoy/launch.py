@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from marchproxy.engines.detached import OWN_DIRECTORY, spawn_kept
-from marchproxy.engines.envoy import shared_memory
+from marchproxy.engines.detached import OWN_DIRECTORY, Kept, spawn_kept
+from marchproxy.engines.envoy import shared_memory, stand_in
 from marchproxy.engines.envoy.binary import find_envoy
 from marchproxy.engines.envoy.handle import ProcessHandle, find_by_option, find_keeper
 from marchproxy.engines.envoy.logfile import EnvoyLog
@@ -26,7 +26,6 @@ __all__ = ["EnvoyStartError", "Launched", "Launcher"]
 
 _log = get_logger(__name__)
 
-_FLUSH_SECONDS = 5.0  # Envoy's default
 #: The key in a node's metadata under which an Envoy says when it was started, in milliseconds since the host's boot.
 STARTED_AT = "marchproxy.started"
 
@@ -49,13 +48,22 @@ class Stray:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How one Envoy is to be started: what it is told on its command line."""
+    """How one Envoy is to be started: its command line, and the one before it, if there is one."""
 
     argv: tuple[str, ...]
     fingerprint: str
-    epoch: int
     base_id: int
-    role: Role
+    old: PidRecord | None = None
+
+    @property
+    def epoch(self) -> int:
+        """How many hot restarts there have been."""
+        return 0 if self.old is None else self.old.epoch + 1
+
+    @property
+    def role(self) -> Role:
+        """What it is at first."""
+        return Role.SERVING if self.old is None else Role.NEXT
 
 
 class Launcher:
@@ -79,14 +87,6 @@ class Launcher:
             settings.cluster,
             "--disable-hot-restart",
         ]
-
-    def flush_seconds(self) -> float:
-        """Return how often Envoy flushes its statistics, as its bootstrap says."""
-        try:
-            told = json.loads(self.bootstrap)["stats_flush_interval"]
-            return float(told.removesuffix("s"))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return _FLUSH_SECONDS
 
     def binary(self) -> Path:
         """Return the binary that a start would run now. Raises EnvoyMissing."""
@@ -112,7 +112,7 @@ class Launcher:
         except OSError as error:
             raise EnvoyStartError(f"{binary} cannot be started in {self.directory.path}: {error}") from error
         argv = (str(binary), "-c", str(self.directory.bootstrap), *self._common(), *_restarting(base_id, 0))
-        return self._start(Start(argv, self.fingerprint(), 0, base_id, Role.SERVING))
+        return self._start(Start(argv, self.fingerprint(), base_id))
 
     def spawn_next(self, old: PidRecord, finish_seconds: float) -> Launched:
         """Start the successor of `old`, which then may finish for so long. Raises EnvoyMissing, EnvoyStartError."""
@@ -124,10 +124,9 @@ class Launcher:
             raise EnvoyStartError(
                 f"the bootstrap in {self.directory.path} cannot be written: {error}"
             ) from error
-        epoch = old.epoch + 1
-        row = _restarting(old.base_id, epoch, finish_seconds)
+        row = _restarting(old.base_id, old.epoch + 1, finish_seconds)
         argv = (str(binary), "-c", str(self.directory.next_bootstrap), *self._common(), *row)
-        return self._start(Start(argv, self.fingerprint(), epoch, old.base_id, Role.NEXT))
+        return self._start(Start(argv, self.fingerprint(), old.base_id, old))
 
     def spawn_again(self, old: Launched, argv: tuple[str, ...]) -> Launched:
         """Start a successor of `old` that is like it, whatever the binary is now; `argv` is its command line."""
@@ -135,7 +134,7 @@ class Launcher:
         row = _restarting(record.base_id, record.epoch + 1, self.handover_seconds)
         own = argv[3 : argv.index("--base-id")]  # behind `BINARY -c BOOTSTRAP`, which has been renamed since
         start = (f"/proc/{record.pid}/exe", "-c", str(self.directory.bootstrap), *own, *row)
-        return self._start(Start(start, record.fingerprint, record.epoch + 1, record.base_id, Role.NEXT))
+        return self._start(Start(start, record.fingerprint, record.base_id, record))
 
     def remember(self, launched: Launched, admin: HostPort, role: Role = Role.SERVING) -> None:
         """Add the address of the admin API to the pid file; a full disk is logged and costs only a later adoption."""
@@ -172,7 +171,7 @@ class Launcher:
 
     def _start(self, start: Start) -> Launched:
         try:
-            kept = spawn_kept(start.argv, self.directory.log, self.directory.path)
+            kept = self._spawn(start)
         except OSError as error:
             raise EnvoyStartError(
                 f"{start.argv[0]} cannot be started in {self.directory.path}: {error}"
@@ -193,6 +192,18 @@ class Launcher:
                 f"the pid file in {self.directory.path} cannot be written: {error}"
             ) from error
         return Launched(handle, record)
+
+    def _spawn(self, start: Start) -> Kept:
+        run_dir = self.directory.path
+        if not start.base_id:
+            return spawn_kept(start.argv, self.directory.log, run_dir)
+        afterwards = stand_in.place_command(run_dir, start.base_id, start.epoch)
+        if start.old is None:
+            return spawn_kept(start.argv, self.directory.log, run_dir, afterwards=afterwards)
+        with stand_in.bind(run_dir, start.old) as held:
+            return spawn_kept(
+                start.argv, self.directory.log, run_dir, hold=held.fileno(), afterwards=afterwards
+            )
 
     def _base_id(self, before: PidRecord | None) -> int:
         if before is not None and before.base_id:
@@ -224,6 +235,8 @@ def _restarting(base_id: int, epoch: int, finish_seconds: float = 1.0) -> list[s
         *("--base-id", str(base_id), "--restart-epoch", str(epoch)),
         # in our own directory: Envoy's default is an abstract socket, which any user of the host may talk to
         *("--socket-path", f"{OWN_DIRECTORY}/{HOT_SOCKETS}"),
+        # every flush of statistics would wait for an answer of the one before, for ever or until Envoy aborts
+        "--skip-hot-restart-parent-stats",
         *("--parent-shutdown-time-s", str(max(1, round(finish_seconds)))),
         *("--config-yaml", json.dumps(metadata)),
     ]

@@ -15,7 +15,6 @@ from marchproxy.engines.envoy.launch import Launched, Launcher
 from marchproxy.engines.envoy.pidfile import PidRecord
 from marchproxy.engines.envoy.restart import LastExit
 from marchproxy.engines.envoy.retired import Retired
-from marchproxy.engines.envoy.run_directory import Role
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings.types import HostPort
@@ -61,7 +60,7 @@ class EnvoyLife:
         found = await adopt(self._launcher, self._admin)
         self._serve(found.serving)
         if found.retired is not None:
-            self._retire(found.retired, self._launcher.handover_seconds)
+            self.retired = self._retired(found.retired, None, self._launcher.handover_seconds)
         self.adopted, self.deaf = found.serving is not None, found.deaf
         return self.adopted
 
@@ -79,12 +78,15 @@ class EnvoyLife:
         old = self._serving
         if old is None:
             raise handover.HandOverFailed("no Envoy runs that could hand over")
+        watcher = await self._watcher()
         try:
             successor, address = await handover.hand_over(self._launcher, old, self._clock, finish_seconds)
-        except handover.HandOverFailed:
-            self.deaf = old.handle.alive() and await handover.is_deaf(old.record, self._admin.address)
+        except BaseException as error:
+            await watcher.close()
+            if isinstance(error, handover.HandOverFailed):
+                self.deaf = old.handle.alive() and await handover.is_deaf(old.record, self._admin.address)
             raise
-        await self._succeed(old, successor, address, finish_seconds)
+        await self._succeed(old, successor, address, self._retired(old, watcher, finish_seconds))
 
     async def restore(self) -> None:
         """Give the one that serves its admin API back, by handing over to another like it. Raises HandOverFailed."""
@@ -92,14 +94,13 @@ class EnvoyLife:
         if old is None:
             raise handover.HandOverFailed("no Envoy runs that could hand over")
         successor, address = await handover.restore(self._launcher, old, self._clock)
-        await self._succeed(old, successor, address, self._launcher.handover_seconds)
+        retired = self._retired(old, None, self._launcher.handover_seconds)
+        await self._succeed(old, successor, address, retired)
 
     async def look_after_retired(self) -> None:
         """End the one that finishes when it is time."""
-        if self.retired is not None and await self.retired.look(self._admin, self._clock.monotonic()):
-            self.retired.let_go()
+        if self.retired is not None and await self.retired.look(self._launcher, self._clock.monotonic()):
             self.retired = None
-            self._launcher.directory.forget(Role.OLD)
 
     async def ended(self) -> LastExit:
         """Wait until the one that serves ends, and let go of it; at once when there is none."""
@@ -133,14 +134,14 @@ class EnvoyLife:
         if self.retired is not None:
             self.retired.kill()
 
-    def let_go(self) -> None:
+    async def let_go(self) -> None:
         """Forget the processes, which go on if they run."""
         serving, self._serving = self._serving, None
         if serving is not None:
             serving.handle.close()
         retired, self.retired = self.retired, None
         if retired is not None:
-            retired.let_go()
+            await retired.let_go()
 
     def forget(self) -> None:
         """Remove what dead Envoys leave."""
@@ -192,11 +193,9 @@ class EnvoyLife:
             replaced.cancel()
         return ended
 
-    async def _succeed(
-        self, old: Launched, successor: Launched, address: HostPort, finish_seconds: float
-    ) -> None:
-        if self._serving is old:  # else it has died meanwhile
-            self._retire(old, finish_seconds)
+    async def _succeed(self, old: Launched, successor: Launched, address: HostPort, retired: Retired) -> None:
+        if self._serving is old:
+            self.retired = retired
         self._serve(successor)
         self._replaced.set()
         self.adopted = self.deaf = False
@@ -206,20 +205,20 @@ class EnvoyLife:
         pids = {"pid": successor.record.pid, "old_pid": old.record.pid}
         _log.info("Envoy restarted hot", epoch=successor.record.epoch, admin=str(address), **pids)
 
+    async def _watcher(self) -> EnvoyAdmin:
+        """A connection to the admin API of an Envoy that will soon take no more of them."""
+        watcher = EnvoyAdmin(self._admin.address)
+        with suppress(AdminError):
+            await handover.epoch_of(watcher)
+        return watcher
+
+    def _retired(self, old: Launched, admin: EnvoyAdmin | None, finish_seconds: float) -> Retired:
+        return Retired(old, admin, since=self._clock.monotonic(), finish_seconds=finish_seconds)
+
     def _serve(self, launched: Launched | None) -> None:
         self._serving = launched
         if launched is not None:
             self._last = launched.record
-
-    def _retire(self, launched: Launched, finish_seconds: float) -> None:
-        # a successor asks how many connections its predecessor has when it flushes statistics
-        settle_seconds = self._launcher.drain_seconds + 2 * self._launcher.flush_seconds()
-        self.retired = Retired(
-            launched,
-            since=self._clock.monotonic(),
-            finish_seconds=finish_seconds,
-            settle_seconds=settle_seconds,
-        )
 
     def _is_dead(self) -> bool:
         return not self.alive()

@@ -133,7 +133,7 @@ class EnvoyProcess:
             else:
                 await self._launch()
         except BaseException:
-            self._abandon()
+            await self._abandon()
             await self._admin.close()
             raise
 
@@ -184,14 +184,14 @@ class EnvoyProcess:
                 if ended is not None:
                     self._apply(Exited(ended))
             finally:
-                self._abandon()
+                await self._abandon()
                 await self._admin.close()
 
     async def release(self) -> None:
         """Stop supervising and leave Envoy running, to be adopted by the next supervisor of its run directory."""
         async with self._ending, self._turn:  # a hot restart is finished first
             self._end_watch()
-            self._life.let_go()
+            await self._life.let_go()
             self._directory.release()
             await self._admin.close()
 
@@ -278,10 +278,10 @@ class EnvoyProcess:
             task.cancel()
         self._tasks = ()
 
-    def _abandon(self) -> None:
+    async def _abandon(self) -> None:
         self._apply(StopRequested())
         self._life.kill()
         self._life.kill_retired()
-        self._life.let_go()
         self._life.forget()
         self._directory.release()
+        await self._life.let_go()
