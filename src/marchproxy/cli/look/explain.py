@@ -29,6 +29,8 @@ class InModule:
     route: types_pb2.Route | None = None
     pools: tuple[types_pb2.BackendPool, ...] = ()
     limits: tuple[types_pb2.RateLimit, ...] = ()
+    instances: int = 1
+    """Among how many instances its shared limits are divided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ def as_json_data(explanation: Explanation) -> dict[str, Any]:
             "route": as_data(module.route) if module.route else None,
             "pools": [as_data(pool) for pool in module.pools],
             "rate_limits": [as_data(limit) for limit in module.limits],
+            "limits_divided_by": module.instances,
         }
     return data
 
@@ -128,7 +131,7 @@ def _module_lines(module: InModule, question: Question) -> list[str]:
     if module.route is None:
         return lines
     lines += _action_lines(module.route, question)
-    lines += [_limit_line(limit) for limit in module.limits]
+    lines += [_limit_line(limit, module.instances) for limit in module.limits]
     if not module.verdict.choices:
         lines += _pool_lines(module, module.route)
     return lines
@@ -162,8 +165,8 @@ def _refusal(module: InModule | None, client: str) -> str:
     return refusal(Route(RouteId(""), allow=tuple(module.route.allow), deny=tuple(module.route.deny)), client)
 
 
-def _limit_line(limit: types_pb2.RateLimit) -> str:
-    text = rates(limit)
+def _limit_line(limit: types_pb2.RateLimit, instances: int) -> str:
+    text = rates(limit, instances)
     burst = f", {limit.burst_size} at once" if limit.burst_size else ""
     per = f" for each {limit.per.replace(':', ' ')}" if limit.per else ""
     return f"limit {limit.limit_id} on {limit.target}: {text}{burst}{per}; beyond it: 429"
@@ -214,7 +217,7 @@ async def _inside(client: Client, address: str, verdict: module_pb2.CanHandleRes
     everything = module_pb2.GetRateLimitsRequest()
     answer = await client.module(address, lambda stub, left: stub.GetRateLimits(everything, timeout=left))
     limits = [item for item in answer.limits if item.enabled and item.target in {route_id, "*"}]
-    return InModule(verdict, route, tuple(pools), tuple(limits))
+    return InModule(verdict, route, tuple(pools), tuple(limits), answer.instances_of_type)
 
 
 async def _pools(client: Client, address: str, route: types_pb2.Route) -> Sequence[types_pb2.BackendPool]:

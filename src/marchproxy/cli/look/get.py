@@ -147,6 +147,7 @@ async def _limits(client: Client) -> Answer:
     data = {
         "nlb": as_data(status)["rate_limits"],
         "instances": {name: as_data(answer)["limits"] for name, answer in found.items()},
+        "divided_by": {name: answer.instances_of_type for name, answer in found.items()},
         "silent": silent,
     }
     return Answer(sheets.limits(status, found), data, silent)

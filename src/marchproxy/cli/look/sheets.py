@@ -93,20 +93,24 @@ def limits(
         for item in answer.rate_limits
     ]
     rows += [
-        (instance, *_limit(item), "") for instance, found in sorted(answers.items()) for item in found.limits
+        (instance, *_limit(item, found.instances_of_type), "")
+        for instance, found in sorted(answers.items())
+        for item in found.limits
     ]
     heads = columns("kept by", "limit", "target", "rates", "at once", "counted")
     return Sheet("Rate limits", heads, rows, "there are no rate limits")
 
 
-def rates(limit: types_pb2.RateLimit) -> str:
-    """A limit's rates in words."""
+def rates(limit: types_pb2.RateLimit, instances: int = 1) -> str:
+    """A limit's rates in words, and among how many instances they are divided, where they are."""
     given = {
         "a second": limit.requests_per_second,
         "a minute": limit.requests_per_minute,
         "an hour": limit.requests_per_hour,
     }
-    return ", ".join(f"{rate} {unit}" for unit, rate in given.items() if rate)
+    text = ", ".join(f"{rate} {unit}" for unit, rate in given.items() if rate)
+    is_shared = limit.shared if limit.HasField("shared") else True
+    return f"{text} among {instances} instances" if is_shared and instances > 1 else text
 
 
 def scaling(answer: nlb_pb2.GetNLBStatusResponse) -> Sheet:
@@ -250,9 +254,10 @@ def _limits_on(listener: nlb_pb2.Listener, limits: Iterable[types_pb2.RateLimit]
     ]
 
 
-def _limit(limit: types_pb2.RateLimit) -> tuple[str, str, str, str]:
+def _limit(limit: types_pb2.RateLimit, instances: int = 1) -> tuple[str, str, str, str]:
+    text = rates(limit, instances)
     burst = str(limit.burst_size) if limit.burst_size else "-"
-    return (limit.limit_id, limit.target, rates(limit) if limit.enabled else f"{rates(limit)} (off)", burst)
+    return (limit.limit_id, limit.target, text if limit.enabled else f"{text} (off)", burst)
 
 
 def _hosts(route: types_pb2.Route) -> Iterable[str]:

@@ -312,3 +312,18 @@ def test_backends_that_were_found_and_what_troubles_a_pool() -> None:
     assert "10.0.0.2:80" in text
     assert text.count("a.yaml: not a list") == 1
     assert "no answer" in text
+
+
+@pytest.mark.parametrize(
+    ("limit", "instances", "words"),
+    [
+        ({}, 1, "30 a second"),
+        ({}, 0, "30 a second"),  # of a module that is older
+        ({}, 3, "30 a second among 3 instances"),
+        ({"shared": True}, 3, "30 a second among 3 instances"),
+        ({"shared": False}, 3, "30 a second"),
+    ],
+)
+def test_a_limit_tells_among_how_many_it_is_divided(limit, instances, words):
+    given = types_pb2.RateLimit(requests_per_second=30, **limit)
+    assert sheets.rates(given, instances) == words
