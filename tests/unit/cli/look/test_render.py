@@ -1,5 +1,6 @@
 """Messages in, words out."""
 
+import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 
