@@ -13,7 +13,7 @@ from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 
-from marchproxy.engines.envoy.validation.plain import without_places, without_weights
+from marchproxy.engines.envoy.validation.plain import without_places, without_texts
 from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.engines.envoy.xds.resource import Resource, RouteParts
 from marchproxy.engines.envoy.xds.snapshot import Snapshot
@@ -106,10 +106,12 @@ def _other(resource: Resource) -> Piece:
 
 def _route(content: bytes, served: _Served) -> Piece:
     configuration, beside = served
-    route = without_weights(route_components_pb2.Route.FromString(content))
-    body = route.SerializeToString(deterministic=True)
-    digest = _digest(ResourceType.ROUTE, b"route", body, *beside)
-    return Piece(ResourceType.ROUTE, configuration, digest, body, route.name, is_route=True, beside=beside)
+    route = route_components_pb2.Route.FromString(content)
+    name = route.name
+    digest = _digest(
+        ResourceType.ROUTE, b"route", without_texts(route).SerializeToString(deterministic=True), *beside
+    )
+    return Piece(ResourceType.ROUTE, configuration, digest, content, name, is_route=True, beside=beside)
 
 
 def _frame(body: bytes, served: _Served) -> Piece:

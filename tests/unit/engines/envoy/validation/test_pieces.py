@@ -46,7 +46,8 @@ def test_a_route_of_several_hosts_is_one_piece_and_one_of_several_parts_several(
     ("state", "new"),
     [
         (STATE, set()),
-        (changed(timeout=99.0), {"ROUTE a"}),
+        (changed(timeout=99.0), set()),
+        (changed(match=replace(STATE.routes[0].match, methods=("PUT",))), {"ROUTE a"}),
         (changed(backends=(BackendRef(STATE.pools[0].name, 1), BackendRef(STATE.pools[1].name, 99))), set()),
         (replace(STATE, routes=STATE.routes[:1]), {"ROUTE routes"}),  # other hosts
         (replace(STATE, pools=(replace(STATE.pools[0], connect_timeout=9.0), STATE.pools[1])), {"CLUSTER pool.blue"}),

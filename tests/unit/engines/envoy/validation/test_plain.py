@@ -1,12 +1,15 @@
 """What Envoy does not judge makes no difference; what it judges does."""
 
+from typing import Any
+
 import pytest
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.config.route.v3 import route_components_pb2
 from google.protobuf import wrappers_pb2
+from google.protobuf.json_format import ParseDict
 
 from marchproxy.engines.envoy.messages import socket_address
-from marchproxy.engines.envoy.validation.plain import without_places, without_weights
+from marchproxy.engines.envoy.validation.plain import without_places, without_texts, without_weights
 
 
 def weighted(*weights: int) -> route_components_pb2.Route:
@@ -36,6 +39,44 @@ def test_a_route_to_one_cluster_stays_as_it_is() -> None:
     assert without_weights(route) == route_components_pb2.Route(
         name="r", route=route_components_pb2.RouteAction(cluster="c")
     )
+
+
+def forwarding(**fields: Any) -> route_components_pb2.Route:
+    message = route_components_pb2.Route(name="r")
+    message.match.path_separated_prefix = "/api"
+    message.route.cluster = "c"
+    message.route.timeout.seconds = 15
+    ParseDict(fields, message)
+    return message
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (forwarding(name="another"), True),
+        (forwarding(match={"path_separated_prefix": "/v1/users"}), True),
+        (forwarding(route={"cluster": "d", "timeout": "7.5s"}), True),
+        (forwarding(match={"path": "/api"}), False),  # another kind of match
+        (forwarding(match={"path_separated_prefix": "/api/"}), False),  # Envoy refuses a slash at its end
+        (forwarding(match={"path_separated_prefix": "/api?x"}), False),
+        (forwarding(match={"safe_regex": {"regex": "/api"}}), False),
+        (forwarding(route={"cluster": ""}), False),  # and so it does no name at all
+        (forwarding(route={"timeout": "-1s"}), False),
+        (forwarding(route={"idle_timeout": "15s"}), True),
+        (forwarding(route={"idle_timeout": "-15s"}), False),
+        (forwarding(route={"prefix_rewrite": "/"}), False),
+        (forwarding(metadata={"filter_metadata": {"a": {"b": "c"}}}), False),
+    ],
+)
+def test_texts_of_a_route(other: route_components_pb2.Route, *, same: bool) -> None:
+    assert (without_texts(other) == without_texts(forwarding())) is same
+
+
+def test_shares_of_a_route_may_have_other_clusters_but_not_more_of_them() -> None:
+    renamed = weighted(10, 90)
+    renamed.route.weighted_clusters.clusters[0].name = "other"
+    assert without_texts(renamed) == without_texts(weighted(1, 99))
+    assert without_texts(weighted(1, 1, 98)) != without_texts(weighted(1, 99))
 
 
 def assignment(*endpoints: tuple[str, int, int], priority: int = 0) -> endpoint_pb2.ClusterLoadAssignment:

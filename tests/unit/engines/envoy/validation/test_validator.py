@@ -18,7 +18,9 @@ REFUSES = "error initializing configuration 'x': "
 
 
 def snapshot(*paths: str) -> Snapshot:
-    routes = ", ".join(f"{{id: r{n}, path: {path}, backends: [p]}}" for n, path in enumerate(paths))
+    routes = ", ".join(
+        f"{{id: r{n}, path: {{regex: {path}}}, backends: [p]}}" for n, path in enumerate(paths)
+    )
     state = decode(f"pools: [{{name: p}}]\nroutes: [{routes}]".encode())
     return check(Builder([ListenerSpec("http", "127.0.0.1", 10000)]).build(state))
 
@@ -48,6 +50,16 @@ async def test_what_was_judged_is_not_judged_again(tmp_path: Path) -> None:
     assert runs(tmp_path) == 2
 
 
+async def test_a_route_like_those_that_were_judged_is_not_judged(tmp_path: Path) -> None:
+    judge = validator(tmp_path, "exit 0")
+    state = "pools: [{name: p}, {name: q}]\nroutes: [{id: a, path: /a, backends: [p]}"
+    builder = Builder([ListenerSpec("http", "127.0.0.1", 10000)])
+    await judge.check(check(builder.build(decode(f"{state}]".encode()))))
+    another = ", {id: b, path: /b, backends: [q], timeout: 7s}]"
+    assert await judge.check(check(builder.build(decode((state + another).encode())))) == ()
+    assert runs(tmp_path) == 1
+
+
 async def test_calls_at_the_same_time_share_what_they_find(tmp_path: Path) -> None:
     judge = validator(tmp_path, "exit 0")
     async with asyncio.TaskGroup() as group:
@@ -58,7 +70,7 @@ async def test_calls_at_the_same_time_share_what_they_find(tmp_path: Path) -> No
 
 async def test_culprits_are_named_and_remembered(tmp_path: Path) -> None:
     judge = validator(tmp_path, refusing("wrong"))
-    wanted = snapshot("/a", "/wrong", "/b", "/wronger")
+    wanted = snapshot("/a", "/wrong", "/b", "/c-wrong")
     found = await judge.check(wanted)
     assert {(fault.part, fault.message) for fault in found} == {("r1", "no: wrong"), ("r3", "no: wrong")}
     spent = runs(tmp_path)
