@@ -85,9 +85,9 @@ class EnvoyMeter:
 
     def _about_the_scrape(self, *, answered: bool) -> bytes:
         return (
-            f"# HELP {PREFIX}scraped 1: Envoy answered, and all that follows is of now.\n"
-            f"# TYPE {PREFIX}scraped gauge\n"
-            f"{PREFIX}scraped {int(answered)}\n"
+            f"# HELP {PREFIX}up 1: Envoy answers; 0: what follows is what it last told, without gauges.\n"
+            f"# TYPE {PREFIX}up gauge\n"
+            f"{PREFIX}up {int(answered)}\n"
             f"# HELP {PREFIX}scrape_seconds What the last reading of Envoy's statistics took.\n"
             f"# TYPE {PREFIX}scrape_seconds gauge\n"
             f"{PREFIX}scrape_seconds {self._took:.6f}\n"
