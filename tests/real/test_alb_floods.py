@@ -103,12 +103,14 @@ async def test_empty_continuations_without_an_end(world: World) -> None:
 
 async def test_requests_that_are_taken_back_at_once(world: World) -> None:
     """Rapid reset, CVE-2023-44487."""
+    served = world.backend.served
     async with frames(world.alb.port) as client:
         cancel = struct.pack("!I", Code.CANCEL)
         for stream in range(1, 40_001, 2):
             client.send(headers(stream, SLOW), frame(Kind.RST_STREAM, cancel, stream=stream))
         heard = await client.until()
     assert heard.closed
+    assert world.backend.served - served < 1_000
 
 
 async def test_clients_that_never_finish_their_hello_are_closed_and_hold_up_nobody(world: World) -> None:

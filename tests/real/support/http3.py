@@ -1,6 +1,7 @@
-"""An HTTP/3 client."""
+"""An HTTP/3 client; `python -m tests.real.support.http3 ADDRESS PORT NAME CA PATH` asks once, where it is run."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -87,3 +88,13 @@ async def http3(port: int, name: str, ca: Path, *, address: str = "127.0.0.1") -
     async with asyncio.timeout(60):
         async with connect(address, port, configuration=configuration, create_protocol=Http3) as client:
             yield client
+
+
+async def _main(address: str, port: str, name: str, ca: str, path: str) -> None:
+    async with http3(int(port), name, Path(ca), address=address) as client:
+        answer = await client.ask(path, host=name)
+    sys.stdout.write(f"{answer.status} {answer.body.decode()}")
+
+
+if __name__ == "__main__":
+    asyncio.run(_main(*sys.argv[1:]))
