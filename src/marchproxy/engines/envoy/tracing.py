@@ -13,7 +13,12 @@ from envoy.config.core.v3 import base_pb2, extension_pb2, grpc_service_pb2, prot
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.config.trace.v3 import http_tracer_pb2, opentelemetry_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+from envoy.extensions.request_id.uuid.v3 import uuid_pb2
 from envoy.extensions.tracers.opentelemetry.resource_detectors.v3 import static_config_resource_detector_pb2
+from envoy.extensions.tracers.opentelemetry.samplers.v3 import (
+    parent_based_sampler_pb2,
+    trace_id_ratio_based_sampler_pb2,
+)
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.matcher.v3 import string_pb2
@@ -34,6 +39,9 @@ _MOST_EXPORTS = 32
 # in place of Envoy's own, which has the query in it
 _TAGS = {"http.url": "%REQ(:SCHEME)%://%REQ(:AUTHORITY)%%PATH(NQ)%"}
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_SAMPLERS = "envoy.tracers.opentelemetry.samplers"
+_PER_MILLION = 10_000  # of a percent
+_NO = wrappers_pb2.BoolValue(value=False)
 _Options = http_protocol_options_pb2.HttpProtocolOptions
 _SanMatcher = common_pb2.SubjectAltNameMatcher
 
@@ -89,13 +97,14 @@ def trace_requests(manager: Any, tracing: RequestTracing, tags: Mapping[str, str
 
     A request that brings a trace is part of it, and traced as it says; of the others a share is drawn.
     """
-    section = tracing.section
+    leave_request_ids(manager)
+    everything = percent_pb2.Percent(value=100)  # the tracer's sampler decides
     manager.tracing.CopyFrom(
         hcm_pb2.HttpConnectionManager.Tracing(
             # a header of Envoy's own with which clients could have themselves traced
             client_sampling=percent_pb2.Percent(value=0),
-            random_sampling=percent_pb2.Percent(value=section.sample_percent),
-            overall_sampling=percent_pb2.Percent(value=100),
+            random_sampling=everything,
+            overall_sampling=everything,
             spawn_upstream_span=wrappers_pb2.BoolValue(value=True),
             operation="%ROUTE_NAME%",
             upstream_operation="%ROUTE_NAME%",
@@ -107,6 +116,12 @@ def trace_requests(manager: Any, tracing: RequestTracing, tags: Mapping[str, str
             ),
         )
     )
+
+
+def leave_request_ids(manager: Any) -> None:
+    """An id that a client chose says nothing about whether it is traced, and is not written over to say so."""
+    ids = uuid_pb2.UuidRequestIdConfig(pack_trace_reason=_NO, use_request_id_for_trace_sampling=_NO)
+    manager.request_id_extension.CopyFrom(hcm_pb2.RequestIDExtension(typed_config=pack(ids)))
 
 
 def _tracer(tracing: RequestTracing) -> opentelemetry_pb2.OpenTelemetryConfig:
@@ -132,7 +147,23 @@ def _tracer(tracing: RequestTracing) -> opentelemetry_pb2.OpenTelemetryConfig:
                 typed_config=pack(detector),
             )
         ],
+        sampler=_sampler(section.sample_percent),
         max_cache_size=wrappers_pb2.UInt32Value(value=QUEUE),
+    )
+
+
+def _sampler(percent: float) -> extension_pb2.TypedExtensionConfig:
+    share = percent_pb2.FractionalPercent(
+        numerator=round(percent * _PER_MILLION), denominator=percent_pb2.FractionalPercent.MILLION
+    )
+    by_chance = trace_id_ratio_based_sampler_pb2.TraceIdRatioBasedSamplerConfig(sampling_percentage=share)
+    as_the_parent = parent_based_sampler_pb2.ParentBasedSamplerConfig(
+        wrapped_sampler=extension_pb2.TypedExtensionConfig(
+            name=f"{_SAMPLERS}.trace_id_ratio_based", typed_config=pack(by_chance)
+        )
+    )
+    return extension_pb2.TypedExtensionConfig(
+        name=f"{_SAMPLERS}.parent_based", typed_config=pack(as_the_parent)
     )
 
 

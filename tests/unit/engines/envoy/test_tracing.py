@@ -4,6 +4,12 @@ from envoy.config.trace.v3.opentelemetry_pb2 import OpenTelemetryConfig
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
+from envoy.extensions.tracers.opentelemetry.samplers.v3.parent_based_sampler_pb2 import (
+    ParentBasedSamplerConfig,
+)
+from envoy.extensions.tracers.opentelemetry.samplers.v3.trace_id_ratio_based_sampler_pb2 import (
+    TraceIdRatioBasedSamplerConfig,
+)
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import UpstreamTlsContext
 
 from marchproxy.engines.envoy.tracing import (
@@ -52,13 +58,17 @@ def test_a_manager_that_traces():
     manager = HttpConnectionManager()
     trace_requests(manager, tracing(sample_percent=12.5, headers={"x-key": "50%"}), {"marchproxy.pool": "p"})
     found = manager.tracing
-    assert (found.random_sampling.value, found.client_sampling.value) == (12.5, 0)
+    assert found.client_sampling.value == 0
     assert found.spawn_upstream_span.value
     tags = {tag.tag: tag.value for tag in found.custom_tags}
     assert tags["marchproxy.pool"] == "p"
     assert "PATH(NQ)" in tags["http.url"]  # no query
     tracer = OpenTelemetryConfig()
     assert found.provider.typed_config.Unpack(tracer)
+    parent, ratio = ParentBasedSamplerConfig(), TraceIdRatioBasedSamplerConfig()
+    assert tracer.sampler.typed_config.Unpack(parent)
+    assert parent.wrapped_sampler.typed_config.Unpack(ratio)
+    assert ratio.sampling_percentage.numerator == 125_000
     assert tracer.service_name == "marchproxy-alb"
     assert [(h.key, h.value) for h in tracer.grpc_service.initial_metadata] == [("x-key", "50%%")]
 
