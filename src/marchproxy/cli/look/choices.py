@@ -18,16 +18,17 @@ def certain(choices: Sequence[types_pb2.PoolChoice]) -> str:
 
 def pool_line(choice: types_pb2.PoolChoice) -> str:
     """A pool, its share, and how its endpoints are chosen."""
+    gets = f"pool {choice.pool} ({choice.version}) gets {_percent(choice.probability)}"
+    if not choice.probability:
+        return gets
     sound = sum(not endpoint.trouble for endpoint in choice.endpoints)
-    gets = "gets it" if choice.probability == 1 else f"gets {_percent(choice.probability)}"
-    return (
-        f"pool {choice.pool} ({choice.version}) {gets}: an endpoint {choice.policy}; "
-        f"{sound} of {len(choice.endpoints)} are sound"
-    )
+    return f"{gets}: an endpoint {choice.policy}; {sound} of {len(choice.endpoints)} are sound"
 
 
 def endpoint_lines(choice: types_pb2.PoolChoice) -> Iterator[str]:
-    """The endpoints of a pool, those that may be chosen first."""
+    """The endpoints of a pool that may be chosen, the likeliest first."""
+    if not choice.probability:
+        return
     for endpoint in choice.endpoints[:_MOST]:
         yield _endpoint_line(endpoint)
     if len(choice.endpoints) > _MOST:

@@ -219,7 +219,7 @@ def told(*choices: types_pb2.PoolChoice) -> str:
 
 def test_an_explanation_goes_down_to_the_endpoint():
     text = told(chosen(1, 0, probability=1))
-    assert "pool v1 (v1) gets it: an endpoint in turn; 2 of 2 are sound" in text
+    assert "pool v1 (v1) gets 100 %: an endpoint in turn; 2 of 2 are sound" in text
     assert "10.0.0.0:1: chosen" in text
     assert "10.0.0.1:1: 0 %" in text
     assert '→ alb-1, route "shop", pool v1, 10.0.0.0:1' in text
@@ -239,6 +239,12 @@ def test_an_explanation_tells_chances_where_nothing_is_certain():
     )
     assert '→ alb-1, route "shop"\n' in text
     assert '→ alb-1, route "shop", pool v1\n' in told(chosen(0.5, 0.5, probability=1))
+
+
+def test_a_pool_that_gets_nothing_is_named_alone():
+    text = told(chosen(1, probability=0), chosen(1, probability=1))
+    assert "pool v1 (v1) gets 0 %\n" in text
+    assert text.count("chosen") == 1
 
 
 def test_an_explanation_of_many_endpoints_is_short():
