@@ -220,7 +220,9 @@ async def statuses(stub) -> dict[str, tuple[str, str]]:
         config.name: (csds_pb2.ConfigStatus.Name(config.config_status), config.error_state.details)
         for client in reply.config
         for config in client.generic_xds_configs
-        if not config.type_url.endswith(("ClusterLoadAssignment", "RouteConfiguration"))
+        if not config.type_url.endswith(
+            ("ClusterLoadAssignment", "RouteConfiguration", "TypedExtensionConfig")
+        )
     }
 
 

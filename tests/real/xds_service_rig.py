@@ -32,6 +32,7 @@ class Service:
     def write(self, document: dict) -> None:
         ports = {"grpc": self.port, "status": self.status, "metrics": self.metrics}
         own = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+        own |= {"state_dir": str(self.file.parent / "kept"), "push_interval": 0.1}
         text = yaml.safe_dump({**document, "xds": {**document.get("xds", {}), **own}})
         written = self.file.with_suffix(".new")
         written.write_text(text)

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 
+from marchproxy.cli.xds.cohorts import Cohort, Cohorts
 from marchproxy.cli.xds.offered import routes_by_host, routes_of, servable, unserved
 from marchproxy.cli.xds.settings import NodeSettings
 from marchproxy.engines.envoy.xds import Draft, Identity, Resource, Snapshot, check
@@ -21,8 +21,6 @@ from marchproxy.modules.alb.resources import (
 )
 from marchproxy.modules.alb.rules import faults
 
-_EVERY_NODE = (NodeSettings(),)
-
 
 class Catalogue:
     """Built once for a document, then only asked. InvalidValue: the document asks for what the ALB's compiler cannot do;
@@ -31,27 +29,29 @@ class Catalogue:
     def __init__(self, state: DesiredState, nodes: Sequence[NodeSettings] = ()) -> None:
         if problems := (*faults(state), *unserved(state)):
             raise InvalidValue(problems)
-        self._entries = tuple((node, *_snapshots(state, node)) for node in nodes or _EVERY_NODE)
+        self.state = state
+        self.nodes = tuple(nodes)
+        self.cohorts = Cohorts(nodes)
+        self._states = {cohort: _seen_by(state, node) for cohort, node in self.cohorts.all().items()}
+        self._snapshots = {cohort: compiled(cohort, seen) for cohort, seen in self._states.items()}
+
+    def state_of(self, cohort: Cohort) -> DesiredState:
+        """The part of the document that is meant for a cohort. Raises KeyError for one of another catalogue."""
+        return self._states[cohort]
+
+    def snapshot_of(self, cohort: Cohort) -> Snapshot:
+        """That part, compiled. Raises KeyError."""
+        return self._snapshots[cohort]
 
     def assign(self, identity: Identity) -> Snapshot | None:
-        """What a node is given, by the first entry that fits it; None when no entry does."""
-        for node, for_envoy, for_grpc in self._entries:
-            if _fits(node, identity):
-                return for_grpc if identity.is_grpc else for_envoy
-        return None
+        """What is meant for a node; None when no entry fits it."""
+        cohort = self.cohorts.of(identity)
+        return None if cohort is None else self._snapshots[cohort]
 
 
-def _fits(node: NodeSettings, identity: Identity) -> bool:
-    return (
-        fnmatchcase(identity.node_id, node.id)
-        and fnmatchcase(identity.cluster, node.cluster)
-        and node.metadata.items() <= identity.metadata.items()
-    )
-
-
-def _snapshots(state: DesiredState, node: NodeSettings) -> tuple[Snapshot, Snapshot]:
-    seen = _seen_by(state, node)
-    return check(_for_envoy(seen)), check(_for_grpc(seen))
+def compiled(cohort: Cohort, seen: DesiredState) -> Snapshot:
+    """What a cohort is given for a state. Raises InconsistentSnapshot."""
+    return check(_for_grpc(seen) if cohort.is_grpc else _for_envoy(seen))
 
 
 def _seen_by(state: DesiredState, node: NodeSettings) -> DesiredState:

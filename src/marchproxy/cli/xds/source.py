@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from marchproxy.cli.file import Loaded, load_file
@@ -43,11 +43,17 @@ class Source:
     """Hands a new catalogue to `publish` whenever there is one. A file with errors is told of, and changes nothing."""
 
     def __init__(
-        self, file: Path, publish: Callable[[Catalogue], None], *, read: Signature | None = None
+        self,
+        file: Path,
+        publish: Callable[[Catalogue], None],
+        *,
+        judge: Callable[[Catalogue], Awaitable[None]],
+        read: Signature | None = None,
     ) -> None:
-        """`read`: the signature of the file just before it was first read."""
+        """`read`: the signature of the file just before it was first read. `judge` raises InvalidValue."""
         self._file = file
         self._publish = publish
+        self._judge = judge
         self._lock = asyncio.Lock()
         self._read = self._settling = read
         self.fault = ""
@@ -59,6 +65,7 @@ class Source:
             try:
                 # thousands of routes take seconds, in which streams must go on
                 catalogue, hints = await asyncio.to_thread(self._compile)
+                await self._judge(catalogue)
             except FAULTS as error:
                 self.fault = str(error)
                 _log.error("the changed file is not put in force", file=str(self._file), reason=self.fault)

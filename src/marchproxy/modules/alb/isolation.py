@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from marchproxy.engines.envoy.validation import Fault, search_among
+from marchproxy.engines.envoy.xds.snapshot import Snapshot
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.modules.alb.blame import Blame, Item, ItemKind, blame, is_meant, pool_blame, route_blame
 from marchproxy.modules.alb.mixture import Inputs, changes, is_only_found, mixture, with_endpoints_of
-from marchproxy.modules.alb.publication import Publication, Rejected
+from marchproxy.modules.alb.publication import Rejected
 from marchproxy.modules.alb.quarantine import Blameless, Quarantine
 
 _log = get_logger(__name__)
@@ -16,10 +18,26 @@ _MOST_ROUNDS = 12  # of publishing, finding out who is to blame, and holding tha
 _MOST_QUESTIONS = 400
 
 
+class Publishes(Protocol):
+    """How inputs get to an Envoy, or to several."""
+
+    def build(self, inputs: Inputs) -> Snapshot:
+        """The snapshot of some inputs. Raises Refused."""
+        ...
+
+    async def judge(self, inputs: Inputs) -> Snapshot:
+        """Have them judged beforehand. Raises Rejected, Refused."""
+        ...
+
+    async def publish(self, snapshot: Snapshot) -> None:
+        """Return when it runs. Raises Rejected, Refused; then what ran before does."""
+        ...
+
+
 class Isolation:
     """Publishes as much of a document as Envoy takes."""
 
-    def __init__(self, publication: Publication) -> None:
+    def __init__(self, publication: Publishes) -> None:
         self._publication = publication
 
     async def serve(self, before: Inputs, after: Inputs, held: Quarantine) -> tuple[Inputs, Quarantine]:

@@ -120,9 +120,14 @@ class AdsServer:
             raise TypeError("only a checked Snapshot is published")
         self.node(node_id).aim(snapshot)
 
-    def reassign(self) -> None:
-        """Ask `assign` again for every node it was asked for. One that is given nothing any more keeps what it holds."""
+    def reassign(self, among: Callable[[Identity], bool] = lambda _: True) -> None:
+        """Ask `assign` again for every node it was asked for, or for those `among` them.
+
+        One that is given nothing any more keeps what it holds.
+        """
         for key, identity in self._assigned.items():
+            if not among(identity):
+                continue
             snapshot = None if self._assign is None else self._assign(identity)
             if snapshot is None:
                 _log.warning("xds: nothing is meant for this node any more; it keeps what it holds", node=key)
@@ -131,6 +136,10 @@ class AdsServer:
     def nodes(self) -> list[NodeStatus]:
         """Every node with a target or a stream."""
         return [node.status() for node in self._nodes.values()]
+
+    def connected(self) -> list[Identity]:
+        """The nodes with a stream that `assign` was asked for, in the order in which they came."""
+        return [identity for key, identity in self._assigned.items() if self._nodes[key].connected]
 
     def reports(self) -> list[tuple[Identity, Iterator[Standing]]]:
         """Every connected node, and what became of each resource that it asked for."""
