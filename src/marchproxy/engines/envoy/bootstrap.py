@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from marchproxy.engines.envoy.statistics import kept_statistics
 from marchproxy.kit.settings.types import HostPort
 
 XDS_CLUSTER = "marchproxy_xds"
@@ -58,6 +59,7 @@ def render(spec: BootstrapSpec) -> bytes:
         **({"cluster_manager": {"local_cluster_name": spec.fleet}} if spec.fleet else {}),
         "layered_runtime": {"layers": list(_runtime_layers(spec))},
         "overload_manager": _connection_limit(spec.max_connections),
+        **kept_statistics(),
         "stats_flush_interval": f"{spec.stats_flush_seconds:g}s",
     }
     return json.dumps(document, indent=1).encode() + b"\n"
@@ -70,7 +72,12 @@ def _admin(address: HostPort) -> dict[str, Any]:
 
 
 def _runtime_layers(spec: BootstrapSpec) -> Iterator[dict[str, Any]]:
-    fixed = {"re2.max_program_size.error_level": spec.max_regex_program}
+    fixed = {
+        "re2.max_program_size.error_level": spec.max_regex_program,
+        # Envoy's own 5 and 5,000 make a call to the collector of every third request, and wait long for the last
+        "tracing.opentelemetry.min_flush_spans": 128,
+        "tracing.opentelemetry.flush_interval_ms": 1000,
+    }
     yield {"name": "static", "static_layer": fixed}
     if spec.runtime:
         yield {"name": spec.runtime, "rtds_layer": {"name": spec.runtime, "rtds_config": _OVER_ADS}}
