@@ -1,7 +1,7 @@
 """Log rotation: a file that an Envoy appends to is put aside when it is large, and made again when it is gone.
 
-Envoy holds the file open. It writes on into one that was renamed or deleted until it has opened the path anew, so no line
-is lost. It is asked to only when the file is there: one that it cannot open it would never write to again.
+Envoy holds the file open. It writes on into one that was renamed until it has opened the path anew, so no line is lost. It
+is asked to only when the file is there: with one that it cannot open, lines are lost until it is asked again.
 """
 
 import os

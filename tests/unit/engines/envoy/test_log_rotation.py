@@ -15,7 +15,7 @@ class Envoy:
     async def reopen(self):
         if not self.reachable:
             raise AdminUnreachable("not now")
-        assert self.path.exists()  # one that is missing is a file that Envoy gives up for ever
+        assert self.path.exists()
         self.opened += 1
         self.file.close()
         self.file = self.path.open("ab", buffering=0)
