@@ -3,6 +3,7 @@
 import asyncio
 import stat
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import httpx
 import pytest
 import yaml
 
+from marchproxy.cli.client import connected
+from marchproxy.cli.up.reload import Reload, Taker
+from marchproxy.contract.document import decode
 from marchproxy.contract.pb import module_pb2 as pb
 from marchproxy.contract.pb import types_pb2
 from marchproxy.engines.envoy.binary import find_envoy
@@ -194,3 +198,38 @@ async def test_what_ran_before_goes_on_when_everything_died_and_the_document_is_
     answer = await alb.stub.Reload(pb.ReloadRequest())
     assert answer.success, answer
     assert "configuration" not in (await health(alb)).checks
+
+
+async def test_of_two_albs_the_second_never_sees_what_the_first_could_serve_in_part_only(
+    backend: Backend, tmp_path: Path
+) -> None:
+    async with AsyncExitStack() as stack:
+        albs: list[Alb] = []
+        before = document(backend)
+        for number in (1, 2):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            envoy = {
+                "admin": f"127.0.0.1:{free_port()}",
+                "concurrency": 1,
+                "binary": str(without_validation(folder)),
+            }
+            alb = Alb(folder, before, id=f"alb-{number}", envoy=envoy)
+            stack.push_async_callback(alb.close)
+            albs.append(await alb.start())
+        client = await stack.enter_async_context(connected("127.0.0.1:1"))
+        takers = [Taker(f"alb-{n}", f"127.0.0.1:{alb.grpc}", is_nlb=False) for n, alb in enumerate(albs, 1)]
+        reload = Reload(client, takers)
+        old, new = (decode(yaml.safe_dump(one).encode()) for one in (before, document(backend, bad("odd"))))
+        assert await reload.check(new) == []  # nobody knows it beforehand
+        async with load(albs[0].port) as first, load(albs[1].port) as second:
+            (refusal,) = await reload.apply(new, old)
+        assert refusal.who == "alb-1"
+        assert refusal.reasons[0].startswith("routes[3].path: ")
+        for alb, tally in zip(albs, (first, second), strict=True):
+            assert tally.total
+            assert not tally.bad()
+            assert (await get(alb, "odd", "/ab")).status_code == 404
+            assert "quarantine" not in (await health(alb)).checks
+        assert "Envoy refused a change" in albs[0].log.read_text()
+        assert "Envoy refused a change" not in albs[1].log.read_text()
