@@ -151,6 +151,16 @@ def find_keeper(pid: int) -> int | None:
     return None
 
 
+def wait_for_keeper(keeper: int) -> LastExit:
+    """Return how a process ended, when its keeper, our child, is about to end with it."""
+    descriptor = os.pidfd_open(keeper)
+    try:
+        _ends_within(descriptor, _KEEPER_SECONDS)
+        return _kept(_reap(descriptor))
+    finally:
+        os.close(descriptor)
+
+
 def find_by_option(option: str, value: str) -> list[int]:
     """Return the pids of this host's processes with `option value` on their command line."""
     return [

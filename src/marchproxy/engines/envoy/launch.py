@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ import psutil
 from marchproxy.engines.detached import OWN_DIRECTORY, Kept, spawn_kept
 from marchproxy.engines.envoy import shared_memory, stand_in
 from marchproxy.engines.envoy.binary import find_envoy
-from marchproxy.engines.envoy.handle import ProcessHandle, find_by_option, find_keeper
+from marchproxy.engines.envoy.handle import ProcessHandle, find_by_option, find_keeper, wait_for_keeper
 from marchproxy.engines.envoy.logfile import EnvoyLog
 from marchproxy.engines.envoy.pidfile import PidRecord
 from marchproxy.engines.envoy.run_directory import HOT_SOCKETS, EnvoyStartError, Role, RunDirectory
@@ -178,8 +177,10 @@ class Launcher:
             ) from error
         handle = ProcessHandle.open(kept.pid, keeper=kept.keeper)
         if handle is None:
-            os.waitpid(kept.keeper, 0)
-            raise self.explain_failure("ended at once")
+            ended = wait_for_keeper(kept.keeper)
+            failure = self.explain_failure(f"ended at once ({ended})")
+            failure.exit = ended
+            raise failure
         record = PidRecord(
             kept.pid, handle.start_ticks, start.fingerprint, epoch=start.epoch, base_id=start.base_id
         )

@@ -11,7 +11,7 @@ from marchproxy.engines.envoy import handover
 from marchproxy.engines.envoy.admin import AdminError, EnvoyAdmin
 from marchproxy.engines.envoy.adopt import adopt
 from marchproxy.engines.envoy.consumption import Consumption, Usage
-from marchproxy.engines.envoy.launch import Launched, Launcher
+from marchproxy.engines.envoy.launch import EnvoyStartError, Launched, Launcher
 from marchproxy.engines.envoy.pidfile import PidRecord
 from marchproxy.engines.envoy.restart import LastExit
 from marchproxy.engines.envoy.retired import Retired
@@ -36,6 +36,7 @@ class EnvoyLife:
         self._last: PidRecord | None = None
         self._consumption = Consumption()
         self._replaced = asyncio.Event()
+        self._stillborn: LastExit | None = None
         self.retired: Retired | None = None
         self.adopted = False
         self.deaf = False
@@ -67,7 +68,12 @@ class EnvoyLife:
     async def launch(self) -> None:
         """Start one and wait until its admin API answers. Raises EnvoyMissing, EnvoyStartError; it may run even then."""
         self.adopted = self.deaf = False
-        launched = self._launcher.spawn()
+        try:
+            launched = self._launcher.spawn()
+        except EnvoyStartError as error:
+            self._stillborn = error.exit
+            self.last_words = str(error).rpartition("\n")[2]
+            raise
         self._serve(launched)
         await self.until(self.admin_answers, _LAUNCH_SECONDS, ANSWER, hopeless=self._is_dead)
         self._launcher.remember(launched, self._admin.address)
@@ -113,7 +119,8 @@ class EnvoyLife:
                 self.last_words = tail.rpartition("\n")[2]
                 _log.error("Envoy died", pid=watched.record.pid, exit=str(ended), log=tail)
                 return ended
-        return LastExit()
+        stillborn, self._stillborn = self._stillborn, None
+        return stillborn or LastExit()
 
     async def terminate(self, deadline_seconds: float) -> LastExit | None:
         """SIGTERM, then SIGKILL at the deadline; how the one that serves ended, None when there was none."""

@@ -177,7 +177,7 @@ class EnvoyProcess:
         async with self._ending:
             if not self._directory.held:
                 return
-            self._end_watch()
+            await self._end_watch()
             try:
                 async with self._turn:
                     ended = await self._life.terminate(deadline_seconds)
@@ -190,7 +190,7 @@ class EnvoyProcess:
     async def release(self) -> None:
         """Stop supervising and leave Envoy running, to be adopted by the next supervisor of its run directory."""
         async with self._ending, self._turn:  # a hot restart is finished first
-            self._end_watch()
+            await self._end_watch()
             await self._life.let_go()
             self._directory.release()
             await self._admin.close()
@@ -272,11 +272,13 @@ class EnvoyProcess:
         self._known, commands = step(self._known, event, self._clock.monotonic(), self._policy)
         return commands
 
-    def _end_watch(self) -> None:
+    async def _end_watch(self) -> None:
         self._apply(StopRequested())
-        for task in self._tasks:
+        tasks, self._tasks = self._tasks, ()
+        for task in tasks:
             task.cancel()
-        self._tasks = ()
+        if tasks:
+            await asyncio.wait(tasks)  # they use the handles that are closed next
 
     async def _abandon(self) -> None:
         self._apply(StopRequested())

@@ -11,6 +11,7 @@ from enum import Enum
 from pathlib import Path
 
 from marchproxy.engines.envoy.pidfile import PidRecord, parse_record, render_record
+from marchproxy.engines.envoy.restart import LastExit
 from marchproxy.kit.files import write_atomically
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings.types import HostPort
@@ -22,7 +23,12 @@ HOT_SOCKETS = "hot"
 
 
 class EnvoyStartError(Exception):
-    """Envoy could not be started, or not be supervised; the message has Envoy's own words where it had any."""
+    """Envoy could not be started, or not be supervised; the message has Envoy's own words where it had any.
+
+    `exit` is how it ended, where it did at once.
+    """
+
+    exit: LastExit | None = None
 
 
 class Role(Enum):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 _FOLDER = Path("/dev/shm")  # noqa: S108 - where shm_open(3) puts it, with an exclusive create
 _SCALE = 10  # Envoy multiplies a base id by this
-_MOST = 2**32 // _SCALE
+_MOST = 2**31 // _SCALE  # beyond, the names of its sockets overflow
 _ATTEMPTS = 64
 _HEADER = struct.Struct("<QQ")  # size, version
 _KNOWN = (104, 11)

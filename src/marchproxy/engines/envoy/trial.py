@@ -11,6 +11,7 @@ from marchproxy.engines.envoy.launch import Launcher
 from marchproxy.kit.files import write_atomically
 
 _SECONDS = 15.0
+_END_SECONDS = 1.0
 _OUTPUT_BYTES = 64 * 1024
 _COMPATIBLE = "11.104"  # Envoy's --hot-restart-version, as `shared_memory` knows it
 
@@ -62,12 +63,19 @@ async def _run(binary: Path, *arguments: str) -> str:
         raise UnfitBinary(f"{binary} {arguments[0]} does not end within {_SECONDS:g} s") from None
     finally:
         if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await _end(process)
     if code:
         raise UnfitBinary(f"{binary} {arguments[0]} fails with exit code {code}: {_last_line(text)}")
     return text
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    # what it has written must be read, or asyncio never hears of its end
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_END_SECONDS):
+            await process.communicate()
 
 
 async def _read(process: asyncio.subprocess.Process) -> str:

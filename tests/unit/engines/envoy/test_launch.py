@@ -75,19 +75,6 @@ def test_a_successor_takes_the_place_of_the_one_before_it(tmp_path):
     assert directory.read_record(Role.OLD) is None
 
 
-@pytest.mark.parametrize(
-    ("bootstrap", "seconds"),
-    [
-        (b'{"stats_flush_interval": "0.5s"}', 0.5),
-        (b"{}", 5.0),
-        (b"[", 5.0),
-        (b'{"stats_flush_interval": 1}', 5.0),
-    ],
-)
-def test_how_often_statistics_are_flushed(tmp_path, bootstrap, seconds):
-    assert Launcher(_settings(tmp_path), bootstrap).flush_seconds() == seconds
-
-
 def _settings(run_dir: Path, **changes: object) -> EnvoySettings:
     fields: dict[str, object] = {
         "node_id": "n",
