@@ -65,6 +65,17 @@ HTTP = Source(
         ),
     },
 )
+# filters that a matcher runs do not know whose they are; the one for tokens, which stands by itself, does
+AUTHENTICATION = Source(
+    rf"http\.(?:{re.escape(STAT_PREFIX)})?\.<stat>",
+    {
+        "basic_auth.denied": cell(_REFUSED, reason="password"),
+        "api_key_auth.unauthorized": cell(_REFUSED, reason="api_key"),
+        "api_key_auth.forbidden": cell(_REFUSED, reason="api_key"),
+        "jwt_authn.denied": cell(_REFUSED, reason="token"),
+        f"jwt_authn.{STAT_PREFIX}.denied": cell(_REFUSED, reason="token"),
+    },
+)
 ROUTE_UPDATES = Source(rf"http\.{re.escape(STAT_PREFIX)}\.rds\..+\.<stat>", updates("routes"))
 ROUTES = Source(
     rf"{PREFIX}\.<stat>(?:\.{CODE_TAG}\.(?P<class>\d)\d\d)?\.{ROUTE_TAG}\.(?P<route>.+)",
@@ -91,4 +102,4 @@ LIMITS = Source(
 )
 
 #: All of them.
-TABLE = (*COMMON, HTTP, ROUTE_UPDATES, ROUTES, POOLS, ENDPOINT_UPDATES, LIMITS)
+TABLE = (*COMMON, HTTP, AUTHENTICATION, ROUTE_UPDATES, ROUTES, POOLS, ENDPOINT_UPDATES, LIMITS)

@@ -48,6 +48,7 @@ UPDATES = (
     Source(r"cluster_manager\.cds\.<stat>", updates("cluster")),
     Source(r"listener_manager\.lds\.<stat>", updates("listener")),
     Source(r"sds\..+\.<stat>", updates("secret")),
+    Source(r"extension_config_discovery\..+\.<stat>", updates("filter")),
 )
 LISTENERS = Source(
     # those of this host: not the admin API's, nor the workers' shares of each
