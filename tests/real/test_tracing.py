@@ -159,8 +159,9 @@ async def _of_a_change(collector: Collector, system: Up, document: dict[str, Any
     (reload,) = collector.named("reload")
     assert reload.service == "marchproxy-up"
     mine = [span for span in collector.spans if span.trace == reload.trace]
-    for service in ("nlb", "alb"):
-        for step in ("compile", "publish"):
+    wanted = {"nlb": ("compile", "publish"), "alb": ("compile", "validate", "publish")}
+    for service, names in wanted.items():
+        for step in names:
             steps = [span for span in mine if (span.service, span.name) == (f"marchproxy-{service}", step)]
             assert steps, (service, step)
             path = lineage(mine, steps[-1])
