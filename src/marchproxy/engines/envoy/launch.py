@@ -17,6 +17,7 @@ from marchproxy.engines.envoy.logfile import EnvoyLog
 from marchproxy.engines.envoy.pidfile import PidRecord
 from marchproxy.engines.envoy.run_directory import HOT_SOCKETS, EnvoyStartError, Role, RunDirectory
 from marchproxy.engines.envoy.settings import EnvoySettings
+from marchproxy.engines.envoy.xds.identity import STARTED_AT
 from marchproxy.kit.files import write_atomically
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings.types import HostPort
@@ -24,9 +25,6 @@ from marchproxy.kit.settings.types import HostPort
 __all__ = ["EnvoyStartError", "Launched", "Launcher"]
 
 _log = get_logger(__name__)
-
-#: The key in a node's metadata under which an Envoy says when it was started, in milliseconds since the host's boot.
-STARTED_AT = "marchproxy.started"
 
 
 @dataclass(slots=True)

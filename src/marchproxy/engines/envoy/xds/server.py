@@ -15,7 +15,7 @@ import grpc
 import grpc.aio
 from envoy.service.discovery.v3 import ads_pb2_grpc
 
-from marchproxy.engines.envoy.xds.identity import Assign, Identity
+from marchproxy.engines.envoy.xds.identity import STARTED_AT, Assign, Identity
 from marchproxy.engines.envoy.xds.kinds import type_of_url
 from marchproxy.engines.envoy.xds.node import Node, NodeStatus
 from marchproxy.engines.envoy.xds.session import (
@@ -49,6 +49,8 @@ class _Stream:
     def __init__(self, session: Session, first: Any) -> None:
         self.session = session
         self.first = first
+        told = first.node.metadata.fields
+        self.started: float = told[STARTED_AT].number_value if STARTED_AT in told else 0.0
         self._wake = asyncio.Event()
         self._ended = False
         self._strangers: set[str] = set()
@@ -80,7 +82,7 @@ class _Stream:
         for event in events:
             if isinstance(event, Nacked):
                 _tell_of(event.rejection, node)
-        node.observe(events)
+        node.observe(events, self)
         self.wake()
 
     async def write(self, node: Node, context: Any) -> None:
