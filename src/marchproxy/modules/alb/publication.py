@@ -1,5 +1,7 @@
 """Publication: one set of inputs built, judged beforehand, and published to Envoy."""
 
+import asyncio
+import threading
 import time
 from collections.abc import Sequence
 
@@ -48,12 +50,14 @@ class Publication:
         self._publisher = publisher
         self._builder = builder
         self._validator = validator
+        self._building = threading.Lock()  # the builder remembers what it built last
 
     @spanned("compile")
     def build(self, inputs: Inputs) -> Snapshot:
         """The snapshot of some inputs. Raises Refused."""
         try:
-            return check(self._builder.build(inputs.state, inputs.credentials, inputs.findings))
+            with self._building:
+                return check(self._builder.build(inputs.state, inputs.credentials, inputs.findings))
         except InconsistentSnapshot as error:
             raise Refused(RefusalCode.INVALID_ARGUMENT, f"not consistent: {error}") from error
 
@@ -63,7 +67,8 @@ class Publication:
         An Envoy that gives no judgement (killed, out of memory) is told of and holds up nobody: what is published is
         judged once more by the Envoy that gets it.
         """
-        snapshot = self.build(inputs)
+        # a whole document of 5,000 routes takes a while, and others are answered meanwhile
+        snapshot = await asyncio.to_thread(self.build, inputs)
         if self._validator is None:
             return snapshot
         try:

@@ -105,7 +105,7 @@ class ModuleCore:
         Raises Refused when the engine rejects what seemed sound.
         """
         try:
-            state = decode(data)
+            state = await asyncio.to_thread(decode, data)  # takes a while, and others are answered meanwhile
         except InvalidValue as error:
             return error.problems
         problems = tuple(self.engine.faults(state))

@@ -54,7 +54,7 @@ class Validator:
         """
         async with self._lock:
             self._memory.of(_fingerprint(self._binary))
-            pieces = tuple(self._pieces.of(snapshot))
+            pieces = await asyncio.to_thread(lambda: tuple(self._pieces.of(snapshot)))
             unknown = self._memory.unknown(piece.digest for piece in pieces)
             unsettled: tuple[Fault, ...] = ()
             if unknown:
