@@ -7,10 +7,12 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
 _PEM = serialization.Encoding.PEM
+
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 
 @dataclass(frozen=True)
@@ -51,15 +53,10 @@ class Authority:
         *,
         days: float = 20,
         since: timedelta = timedelta(hours=-1),
-        curve: ec.EllipticCurve | None = None,
-        edwards: bool = False,
+        key: Key | None = None,
     ) -> Issued:
         """A certificate for these DNS names, good for `days` from now on (negative: it has expired)."""
-        key = (
-            ed25519.Ed25519PrivateKey.generate()
-            if edwards
-            else ec.generate_private_key(curve or ec.SECP256R1())
-        )
+        key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, stem)])
         now = datetime.now(UTC)
         start = min(now + since, now + timedelta(days=days - 1))

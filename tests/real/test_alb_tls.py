@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.authority import Authority, Issued
 from tests.real.support.backends import Backend, serving
@@ -112,6 +113,35 @@ async def test_a_client_that_verifies_is_served(world: World) -> None:
 )
 async def test_versions_and_ciphers(world: World, options: tuple[str, ...], made: str) -> None:
     assert made in await s_client(world.alb.tls, *options)
+
+
+async def test_kinds_of_keys(backend: Backend, tmp_path: Path) -> None:
+    """One name may have a certificate of each kind: a client gets the one that it can verify."""
+    authority = Authority(tmp_path)
+    keys = {
+        "rsa": rsa.generate_private_key(65537, 2048),
+        "p256": ec.generate_private_key(ec.SECP256R1()),
+        "p384": ec.generate_private_key(ec.SECP384R1()),
+        "p521": ec.generate_private_key(ec.SECP521R1()),
+    }
+    issued = [
+        authority.issue(kind, [f"{kind}.example", "both.example"], key=key) for kind, key in keys.items()
+    ]
+    alb = SecureAlb(tmp_path, state(backend), https={"certificates": [item.settings for item in issued]})
+    try:
+        await alb.start()
+        for kind in keys:
+            assert await name_at(alb.tls, f"{kind}.example") == kind
+            answer = await curl(alb.tls, f"https://{kind}.example/", ca=authority.certificate)
+            assert (answer.exit, answer.status) == (0, 200)
+        for cipher, made in (
+            ("ECDHE-RSA-AES128-GCM-SHA256", "CN = rsa"),
+            ("ECDHE-ECDSA-AES128-GCM-SHA256", "CN = p256"),
+        ):
+            said = await s_client(alb.tls, "-servername", "both.example", "-tls1_2", "-cipher", cipher)
+            assert f"subject={made}" in said
+    finally:
+        await alb.close()
 
 
 async def test_what_is_no_tls_gets_nothing(world: World) -> None:

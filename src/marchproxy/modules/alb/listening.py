@@ -1,18 +1,39 @@
 """Listening: the settings of an ALB as the listeners that its Envoy opens, and the endpoints that NLBs are told of."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from marchproxy.kit.listening import check_free
+from marchproxy.kit.listening import PortInUse, check_free, choose_port
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import Protocol, TrafficEndpoint
 from marchproxy.modules.alb.certificates import tls_of
 from marchproxy.modules.alb.resources import ListenerSpec
-from marchproxy.modules.alb.settings import AlbSettings
+from marchproxy.modules.alb.settings import ADDRESSES, AlbSettings
 
 _HTTPS_PORT = 443
+_TRIES = 20
 _ALT_SVC_SECONDS = 24 * 3600
+
+
+def choose_ports(settings: AlbSettings) -> AlbSettings:
+    """The settings with ports that are free now in place of 0. Raises BindError."""
+    given = {name: address for name in ADDRESSES if (address := getattr(settings, name)) is not None}
+    chosen = {name: choose_port(address) for name, address in given.items()}
+    if settings.http3 and settings.tls_traffic is not None and settings.tls_traffic.port == 0:
+        chosen["tls_traffic"] = _port_of_both(settings.tls_traffic)
+    return settings.model_copy(update=chosen)
+
+
+def _port_of_both(address: HostPort) -> HostPort:
+    """A port that is free for TCP and for UDP."""
+    for _ in range(_TRIES):
+        chosen = choose_port(address)
+        with suppress(PortInUse):
+            check_free(chosen, "tls_traffic", udp=True)
+            return chosen
+    raise PortInUse(address, "tls_traffic")
 
 
 def endpoints(settings: AlbSettings) -> tuple[TrafficEndpoint, ...]:

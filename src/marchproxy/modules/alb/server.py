@@ -11,7 +11,6 @@ from marchproxy.engines.envoy.validation import Validator
 from marchproxy.engines.envoy.xds.publish import Publisher, load
 from marchproxy.engines.envoy.xds.server import AdsServer, serve_unix
 from marchproxy.kit.clock import Clock, SystemClock
-from marchproxy.kit.listening import choose_port
 from marchproxy.kit.settings import Problem, SettingsError
 from marchproxy.kit.tasks import beside
 from marchproxy.kit.telemetry import Service
@@ -19,13 +18,13 @@ from marchproxy.modules.alb.access_log import AccessLogFile
 from marchproxy.modules.alb.certificates import open_certificates
 from marchproxy.modules.alb.discovery import Follower, SrvResolver
 from marchproxy.modules.alb.engine import AlbEngine, until_warm
-from marchproxy.modules.alb.listening import check_ports, endpoints, listeners
+from marchproxy.modules.alb.listening import check_ports, choose_ports, endpoints, listeners
 from marchproxy.modules.alb.programmer import Programmer
 from marchproxy.modules.alb.publication import Publication, resume
 from marchproxy.modules.alb.resources import Builder
 from marchproxy.modules.alb.resources.fleet import FLEET
 from marchproxy.modules.alb.resources.observing import Observing
-from marchproxy.modules.alb.settings import ADDRESSES, AlbSettings
+from marchproxy.modules.alb.settings import AlbSettings
 from marchproxy.modules.alb.surroundings import Surroundings
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
 
@@ -41,7 +40,7 @@ async def serve(
     Raises SettingsError, Refused, PortInUse, BindError, EnvoyMissing and EnvoyStartError; nothing is left running then.
     """
     clock = clock or SystemClock()
-    settings = _with_ports(settings)
+    settings = choose_ports(settings)  # others are told where we listen
     run_dir = settings.own_state_dir()
     socket, store = run_dir / "ads.sock", run_dir / "snapshot.bin"
     _make_directory(run_dir, socket)
@@ -112,12 +111,6 @@ def _make_directory(directory: Path, socket: Path) -> None:
     except OSError as error:
         reason = f"cannot make {directory}: {error.strerror or error}"
         raise SettingsError([Problem("state_dir", reason)]) from error
-
-
-def _with_ports(settings: AlbSettings) -> AlbSettings:
-    """Others are told where we listen, so a port of 0 is chosen before anything listens on it."""
-    given = {name: address for name in ADDRESSES if (address := getattr(settings, name)) is not None}
-    return settings.model_copy(update={name: choose_port(address) for name, address in given.items()})
 
 
 def _goodbye_seconds(settings: AlbSettings) -> int:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from marchproxy.kit.settings import SettingsError, load
-from marchproxy.modules.alb.listening import check_ports, endpoints, listeners, public_port
+from marchproxy.modules.alb.listening import check_ports, choose_ports, endpoints, listeners, public_port
 from marchproxy.modules.alb.resources.downstream_tls import TlsVersion
 from marchproxy.modules.alb.settings import AlbSettings
 from tests.ports import free_port
@@ -128,3 +128,12 @@ def test_a_port_of_datagrams_that_is_taken() -> None:
 def test_a_fault_names_the_field_of_the_file() -> None:
     with pytest.raises(SettingsError, match="http3 needs tls_traffic"):
         load(AlbSettings, "id: a\nhttp3: true", environ={})
+
+
+def test_a_port_that_is_chosen_is_free_for_datagrams_too() -> None:
+    settings = choose_ports(alb(**{**TLS, "tls_traffic": "127.0.0.1:0"}, http3=True, traffic="127.0.0.1:0"))
+    assert settings.tls_traffic is not None
+    assert settings.tls_traffic.port
+    assert settings.traffic is not None
+    assert settings.traffic.port
+    check_ports(settings)

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 _SMALLEST_RSA = 2048
+_UNREADABLE = (x509.DuplicateExtension, x509.InvalidVersion, x509.UnsupportedGeneralNameType)
 
 
 class UnfitCertificate(ValueError):
@@ -33,7 +34,7 @@ def facts_of(pem: bytes) -> Facts:
         certificate, *_ = x509.load_pem_x509_certificates(pem)
         key = certificate.public_key()
         names = tuple(_names(certificate))
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except (ValueError, UnsupportedAlgorithm, *_UNREADABLE) as error:
         raise UnfitCertificate(f"cannot be read: {error}") from error
     match key:
         case ec.EllipticCurvePublicKey() if isinstance(key.curve, _CURVES):

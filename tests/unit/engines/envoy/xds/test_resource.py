@@ -7,6 +7,7 @@ from envoy.config.route.v3 import route_pb2
 from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from envoy.extensions.transport_sockets.quic.v3 import quic_transport_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
 
 from marchproxy.engines.envoy.xds.resource import Resource, ResourceType
@@ -71,6 +72,14 @@ def test_other_messages_and_nameless_ones_are_refused(message):
 def tls(context, **fields):
     holder = cluster_pb2.Cluster(name="c")
     holder.transport_socket.typed_config.Pack(context(common_tls_context=tls_pb2.CommonTlsContext(**fields)))
+    return holder
+
+
+def over_quic(**fields):
+    context = tls_pb2.DownstreamTlsContext(common_tls_context=tls_pb2.CommonTlsContext(**fields))
+    holder = listener_pb2.Listener(name="l")
+    transport = quic_transport_pb2.QuicDownstreamTransport(downstream_tls_context=context)
+    holder.filter_chains.add().transport_socket.typed_config.Pack(transport)
     return holder
 
 
@@ -142,6 +151,7 @@ def filter_with(config):
             {},
         ),
         (tls(tls_pb2.UpstreamTlsContext, tls_certificate_sds_secret_configs=[SDS]), {SECRET: {"cert"}}),
+        (over_quic(tls_certificate_sds_secret_configs=[SDS]), {SECRET: {"cert"}}),
         (tls(tls_pb2.DownstreamTlsContext, validation_context_sds_secret_config=SDS), {SECRET: {"cert"}}),
         (
             tls(

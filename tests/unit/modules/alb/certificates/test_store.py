@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from marchproxy.kit.clock import VirtualClock
 from marchproxy.kit.settings import SettingsError
@@ -13,7 +14,7 @@ from marchproxy.model.module import HealthStatus
 from marchproxy.modules.alb.certificates import Certificates, open_certificates, tls_of
 from marchproxy.modules.alb.https_section import HttpsSection
 from marchproxy.modules.base.engine import EngineHealth
-from tests.authority import Authority, Issued
+from tests.authority import Authority, Issued, Key
 
 SERVING = EngineHealth(HealthStatus.HEALTHY, "serving", {"envoy": "ok"})
 
@@ -121,7 +122,10 @@ def test_a_spoilt_file_is_told_and_nothing_else_happens(
 
 
 def test_every_fault_at_the_start_is_named_with_its_field(tmp_path: Path, authority: Authority) -> None:
-    good, edwards = authority.issue("good", ["a.example"]), authority.issue("ed", ["b.example"], edwards=True)
+    good, edwards = (
+        authority.issue("good", ["a.example"]),
+        authority.issue("ed", ["b.example"], key=ed25519.Ed25519PrivateKey.generate()),
+    )
     mixed = {"certificate": str(good.certificate), "key": str(edwards.key)}
     nobody = {"certificate": str(tmp_path / "none.crt"), "key": str(good.key)}
     https = HttpsSection.model_validate(
@@ -194,3 +198,25 @@ def test_without_https_there_is_nothing_to_tell(tmp_path: Path) -> None:
 def test_a_key_is_in_no_text(tmp_path: Path, authority: Authority) -> None:
     certificates = opened(tmp_path, authority.issue("one", ["one.example"]))
     assert "PRIVATE" not in repr([watched.content for _, watched in certificates._pairs])
+
+
+@pytest.mark.parametrize(
+    ("key", "fit"),
+    [
+        (ec.generate_private_key(ec.SECP256R1()), True),
+        (ec.generate_private_key(ec.SECP384R1()), True),
+        (ec.generate_private_key(ec.SECP521R1()), True),
+        (ec.generate_private_key(ec.SECP256K1()), False),
+        (rsa.generate_private_key(65537, 2048), True),
+        (rsa.generate_private_key(65537, 1024), False),
+        (ed25519.Ed25519PrivateKey.generate(), False),
+    ],
+    ids=["P-256", "P-384", "P-521", "secp256k1", "RSA 2048", "RSA 1024", "Ed25519"],
+)
+def test_kinds_of_keys(tmp_path: Path, authority: Authority, key: Key, fit: bool) -> None:
+    files = authority.issue("one", ["one.example"], key=key)
+    if fit:
+        assert shown(opened(tmp_path, files))
+    else:
+        with pytest.raises(SettingsError, match=r"its key is neither RSA|holds no"):
+            opened(tmp_path, files)
