@@ -1,26 +1,28 @@
 """Plain: resources without what Envoy does not judge, so that a change of it needs no new judgement.
 
 Of weights Envoy asks only that their sum is neither zero nor beyond 32 bits; of an endpoint's address, that it is one; of a
-literal path, that no query or fragment is in it; of a time, that it is one. What does not keep to that, or is made of
-unusual characters, is left as it is, and judged as it is.
+literal path, that no query or fragment is in it; of a header's value, that no broken command (`%…%`) is in it; of a time, that
+it is one. What does not keep to that, or is made of unusual characters, is left as it is, and judged as it is.
 """
 
 import ipaddress
 import re
+from itertools import chain
 from typing import Any
 
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 
 _MOST = 2**32 - 1
 _NOWHERE = "127.0.0.1"
-_LITERAL = re.compile(r"/[A-Za-z0-9/._~-]*[A-Za-z0-9._~-]")
+_LITERAL = re.compile(r"/[A-Za-z0-9/._~-]{0,1000}[A-Za-z0-9._~-]")
+_VALUE = re.compile(r"[ -$&-~]{1,1000}")  # visible ASCII without %
 _ANY_PATH = "/path"
 _ANY_NAME = "name"
 _LONGEST = 366 * 24 * 3600  # seconds; what documents allow, and far from where Envoy's own arithmetic ends
 
 
 def without_texts(route: Any) -> Any:
-    """A route, changed in place: its name, its literal path, its times and the clusters it names are like any other's.
+    """A route, changed in place: its name, literal path, header values, times and clusters are like any other's.
 
     That the clusters exist is what a consistent snapshot says.
     """
@@ -28,6 +30,9 @@ def without_texts(route: Any) -> Any:
     kind = route.match.WhichOneof("path_specifier")
     if kind in {"path", "prefix", "path_separated_prefix"} and _LITERAL.fullmatch(getattr(route.match, kind)):
         setattr(route.match, kind, _ANY_PATH)
+    for option in chain(route.request_headers_to_add, route.response_headers_to_add):
+        if _VALUE.fullmatch(option.header.value):
+            option.header.value = _ANY_NAME
     if route.HasField("route"):
         _forwarding_anywhere(route.route)
     return without_weights(route)

@@ -72,6 +72,19 @@ def test_texts_of_a_route(other: route_components_pb2.Route, *, same: bool) -> N
     assert (without_texts(other) == without_texts(forwarding())) is same
 
 
+@pytest.mark.parametrize(
+    ("value", "same"),
+    [("text", True), ("a: b; c=\"d\"", True), ("", False), ("%HOSTNAME%", False), ("100%", False), ("ü", False), ("a\n", False)],
+)  # fmt: skip
+@pytest.mark.parametrize("field", ["request_headers_to_add", "response_headers_to_add"])
+def test_values_of_headers(field: str, value: str, *, same: bool) -> None:
+    def with_header(text: str) -> route_components_pb2.Route:
+        return forwarding(**{field: [{"header": {"key": "x", "value": text}}]})
+
+    assert (without_texts(with_header(value)) == without_texts(with_header("value"))) is same
+    assert without_texts(with_header("value")) != without_texts(forwarding())
+
+
 def test_shares_of_a_route_may_have_other_clusters_but_not_more_of_them() -> None:
     renamed = weighted(10, 90)
     renamed.route.weighted_clusters.clusters[0].name = "other"
