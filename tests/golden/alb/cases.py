@@ -44,7 +44,10 @@ def listeners(case: Path) -> list[ListenerSpec]:
 def snapshot_of(case: Path, specs: list[ListenerSpec]) -> Snapshot:
     """What a case is compiled to."""
     state = decode((case / "state.yaml").read_bytes())
-    ways = [replace(way, file=str(case / Path(way.file).name)) for way in state.authentication]
+    ways = [
+        replace(way, file=str(case / Path(way.file).name)) if way.file else way
+        for way in state.authentication
+    ]
     fleet = case / "fleet.yaml"
     found = replace(
         findings(case, state),

@@ -27,7 +27,9 @@ _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _SERVER_ERROR = "5"
 
 #: What `observation` reads beside the table of metrics, as an RE2 pattern.
-WANTED = rf"http\.{STAT_PREFIX}\.(downstream_rq_completed|downstream_cx_total)"
+WANTED = (
+    rf"http\.{STAT_PREFIX}\.(downstream_rq_completed|downstream_cx_total|jwt_authn\.tokens\.jwks_fetch_.*)"
+)
 #: What goes on at this moment.
 ACTIVE = rf"^http\.{STAT_PREFIX}\.downstream_(rq|cx)_active$"
 #: The clusters whose endpoints are looked at.
@@ -46,8 +48,8 @@ def observation(stats: EnvoyStats, clusters: Iterable[ClusterStatus]) -> Observa
         ),
         active_connections=stats.gauge(f"{_HTTP}downstream_cx_active"),
         total_connections=stats.counter(f"{_HTTP}downstream_cx_total"),
-        routes=_grouped(stats, _ROUTE),
-        pools=_pools(_grouped(stats, _POOL), clusters),
+        routes=_grouped(stats, f"{PREFIX}.", _ROUTE),
+        pools=_pools(_grouped(stats, f"cluster.{cluster_name('')}", _POOL), clusters),
         status_classes={name: stats.counter(f"{_HTTP}downstream_rq_{name}") for name in _CLASSES},
     )
 
@@ -57,19 +59,19 @@ def active(stats: EnvoyStats) -> tuple[int, int]:
     return stats.gauge(f"{_HTTP}downstream_rq_active"), stats.gauge(f"{_HTTP}downstream_cx_active")
 
 
-def _grouped(stats: EnvoyStats, pattern: re.Pattern[str]) -> dict[str, Traffic]:
-    """Traffic by the name in the pattern."""
+def _grouped(stats: EnvoyStats, prefix: str, pattern: re.Pattern[str]) -> dict[str, Traffic]:
+    """Traffic by the name in the pattern; all that it matches begins with `prefix`."""
     requests: dict[str, int] = defaultdict(int)
     failures: dict[str, int] = defaultdict(int)
     for name, value in stats.values.items():
-        if found := pattern.fullmatch(name):
+        if name.startswith(prefix) and (found := pattern.fullmatch(name)):
             requests[found["name"]] += value
             if found["class"] == _SERVER_ERROR:
                 failures[found["name"]] += value
     latencies = {
         found["name"]: _latency(_recent(histogram))
         for name, histogram in stats.histograms.items()
-        if (found := pattern.fullmatch(name))
+        if name.startswith(prefix) and (found := pattern.fullmatch(name))
     }
     return {
         name: Traffic(count, failures[name], latency=latencies.get(name, Latency()))

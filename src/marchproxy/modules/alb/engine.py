@@ -22,6 +22,7 @@ from marchproxy.modules.alb import rules
 from marchproxy.modules.alb.certificates import Certificates
 from marchproxy.modules.alb.choices import Asked, pool_choices
 from marchproxy.modules.alb.counts import ACTIVE, POOLS, WANTED, active, observation
+from marchproxy.modules.alb.fetches import KeyFetches
 from marchproxy.modules.alb.handshakes import Handshakes, TlsTrouble, handshakes, troubles
 from marchproxy.modules.alb.metrics import TABLE
 from marchproxy.modules.alb.pool_rules import pool_faults
@@ -59,6 +60,7 @@ class AlbEngine:
         self._meter = EnvoyMeter(envoy.admin, TABLE, lambda: envoy.status().pid, clock=clock, others=WANTED)
         self._certificates = certificates
         self._handshakes: dict[str, Handshakes] = {}
+        self._fetches = KeyFetches()
         self._tls_troubles: dict[str, TlsTrouble] = {}
         self._last = Observation()
         # worked out once per look, not per question
@@ -87,6 +89,7 @@ class AlbEngine:
     async def apply(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> Sequence[Problem]:
         """Program Envoy; returns when it acknowledged everything. Raises Refused with Envoy's own words."""
         isolated = await self._programmer.apply(state, isolate)
+        self._fetches = self._fetches.of(state.authentication)
         self._meter.know(
             {
                 "route": frozenset(str(route.route_id) for route in own_routes(state.routes)),
@@ -131,7 +134,7 @@ class AlbEngine:
             return EngineHealth(
                 HealthStatus.STARTING if starting else HealthStatus.UNHEALTHY, words, {"envoy": words}
             )
-        return self._programmer.quarantine.judge(self._serving)
+        return self._fetches.judge(self._programmer.quarantine.judge(self._serving))
 
     async def check(self) -> EngineHealth:
         """Ask Envoy whether it is live, and look at every endpoint."""
@@ -145,7 +148,7 @@ class AlbEngine:
         checks["envoy"] = "ok" if live else info.state.value.lower()
         pools = self._with_troubles(observation_of_pools(clusters).pools)
         seen = self._certificates.judge(_with_pools(replace(self._last, pools=pools), checks))
-        seen = self._programmer.quarantine.judge(seen)
+        seen = self._fetches.judge(self._programmer.quarantine.judge(seen))
         return (
             seen if live else EngineHealth(HealthStatus.UNHEALTHY, f"Envoy is {checks['envoy']}", seen.checks)
         )
@@ -163,6 +166,7 @@ class AlbEngine:
         now = handshakes(stats)
         self._tls_troubles = troubles(self._handshakes, now, self._tls_troubles)
         self._handshakes = now
+        self._fetches = self._fetches.step(stats)
         seen = observation(stats, clusters)
         self._last = replace(
             seen,

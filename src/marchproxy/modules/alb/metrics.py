@@ -13,11 +13,13 @@ from marchproxy.engines.envoy.metrics.upstream import CLASSES, connections, requ
 from marchproxy.modules.alb.resources.clusters import cluster_name
 from marchproxy.modules.alb.resources.connection_manager import STAT_PREFIX
 from marchproxy.modules.alb.resources.route_stats import CODE_TAG, COMPLETED, PREFIX, ROUTE_TAG, TIME
+from marchproxy.modules.alb.resources.tokens import STAT_PREFIX as TOKENS
 
 _CONNECTIONS = counter("downstream_connections", "Connections of clients, by the version of HTTP.")
 _REQUESTS = counter("downstream_requests", "Requests that were answered, by class of status.")
 _RESETS = counter("downstream_resets", "Requests that were cut off, by whom.")
 _REFUSED = counter("downstream_refusals", "Requests that went no further, by reason.")
+_FETCHES = counter("token_key_fetches", "Fetches of the keys that sign tokens, by what came of them.")
 _DECISIONS = counter(
     "rate_limit_decisions", "Requests that met a rate limit, by its scope and what came of it."
 )
@@ -73,7 +75,9 @@ AUTHENTICATION = Source(
         "api_key_auth.unauthorized": cell(_REFUSED, reason="api_key"),
         "api_key_auth.forbidden": cell(_REFUSED, reason="api_key"),
         "jwt_authn.denied": cell(_REFUSED, reason="token"),
-        f"jwt_authn.{STAT_PREFIX}.denied": cell(_REFUSED, reason="token"),
+        f"jwt_authn.{TOKENS}.denied": cell(_REFUSED, reason="token"),
+        f"jwt_authn.{TOKENS}.jwks_fetch_success": cell(_FETCHES, result="fetched"),
+        f"jwt_authn.{TOKENS}.jwks_fetch_failed": cell(_FETCHES, result="failed"),
     },
 )
 ROUTE_UPDATES = Source(rf"http\.{re.escape(STAT_PREFIX)}\.rds\..+\.<stat>", updates("routes"))

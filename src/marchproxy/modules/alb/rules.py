@@ -27,11 +27,6 @@ def faults(state: DesiredState) -> Iterator[Problem]:
             )
         if route.authentication:
             yield from _ways_faults(route, state, path)
-    for index, way in enumerate(state.authentication):
-        if way.jwks_url:
-            yield Problem(
-                f"authentication[{index}].jwks_url", "the ALB takes keys from a file only; give one in `file`"
-            )
     for index, pool in enumerate(state.pools):
         if pool.protocol not in _POOL_PROTOCOLS:
             yield Problem(

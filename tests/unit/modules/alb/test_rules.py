@@ -88,7 +88,6 @@ def test_another_modules_route_is_not_counted() -> None:
     ("document", "path", "words"),
     [
         (b"routes: [{id: a}]", "routes[0].backends", "needs a backend pool"),
-        (b"authentication: [{name: a, kind: jwt, issuer: i, jwks_url: 'https://id.test/keys', jwks_pool: p}]\npools: [{name: p}]", "authentication[0].jwks_url", "from a file only"),
         (
             (b"routes: [{id: a, backends: [p], authentication: [x, y]}]\npools: [{name: p}]\n"
             b"authentication: [{name: x, kind: basic, file: /f}, {name: y, kind: basic, file: /f}]"),

@@ -17,6 +17,7 @@ from marchproxy.modules.alb.resources.listener_spec import ListenerSpec
 from marchproxy.modules.alb.resources.observing import collectors
 from marchproxy.modules.alb.resources.pools import NOTHING_FOUND, PoolFindings, PoolTable
 from marchproxy.modules.alb.resources.routes import Around, RouteTable, by_target
+from marchproxy.modules.alb.resources.tokens import build_tokens, required_by
 
 ROUTE_CONFIGURATION = "routes"
 
@@ -71,10 +72,12 @@ class Builder:
         )
         pools = self._pools.build(state.pools, hashed, findings)
         limits = self._limits.build(state.rate_limits, findings.instances)
+        known = credentials or {}
+        tokens = build_tokens(known.values(), required_by((route.authentication for route in own), known))
         fleet = (Resource.of(build_fleet(self._fleet, findings.instances)),) if self._fleet else ()
         routes = self._routes.build(own, around)
         return Draft(
-            (*pools, *self._collectors, *fleet, *findings.secrets, *limits, *self._listeners, routes)
+            (*pools, *self._collectors, *fleet, *findings.secrets, *limits, tokens, *self._listeners, routes)
         )
 
 

@@ -23,7 +23,7 @@ from marchproxy.model.module import PoolName
 from marchproxy.model.route import Route, RouteId
 from marchproxy.modules.alb.credentials import Credentials
 from marchproxy.modules.alb.resources.actions import COMMON_RETRY, retry_policy
-from marchproxy.modules.alb.resources.authentication import authentication_config
+from marchproxy.modules.alb.resources.authentication import authentication_cases
 from marchproxy.modules.alb.resources.filters import grpc_web
 from marchproxy.modules.alb.resources.limits import limits_turned_on, mark_limits
 from marchproxy.modules.alb.resources.parts import parts
@@ -173,8 +173,12 @@ def _build(route: Route, needs: Needs) -> _Built:
 def build_route(route: Route, needs: Needs) -> Sequence[Any]:
     """The messages of one route, in the order in which Envoy tries them."""
     limits, ways, grpc, hashed = needs
-    filters = {**limits_turned_on(limits), **authentication_config(ways)}
-    messages = list(parts(route, {**filters, **grpc_web()} if grpc else filters, hashed=hashed))
-    for message in messages:
-        mark_limits(message, limits)
+    common = {**limits_turned_on(limits), **(grpc_web() if grpc else {})}
+    messages: list[Any] = []
+    for presented, judging in authentication_cases(ways):
+        for message in parts(route, {**common, **judging}, hashed=hashed):
+            if presented is not None:
+                message.match.headers.append(presented)
+            mark_limits(message, limits)
+            messages.append(message)
     return messages

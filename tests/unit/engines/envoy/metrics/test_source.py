@@ -30,7 +30,7 @@ def read(name: str, known=KNOWN) -> tuple[str, str, dict[str, str]] | None:
         ("http.alb.downstream_rq_5xx", ("downstream_requests_total", "", {"class": "5xx"})),
         ("http.alb.downstream_cx_http3_total", ("downstream_connections_total", "", {"protocol": "http3"})),
         ("http..basic_auth.denied", ("downstream_refusals_total", "", {"reason": "password"})),
-        ("http.alb.jwt_authn.alb.denied", ("downstream_refusals_total", "", {"reason": "token"})),
+        ("http.alb.jwt_authn.tokens.denied", ("downstream_refusals_total", "", {"reason": "token"})),
         ("extension_config_discovery.http_filter.a.b.update_success", ("xds_updates_total", "", {"type": "filter", "result": "ok"})),
         ("http.admin.downstream_rq_5xx", None),
         ("listener.0.0.0.0_80.downstream_cx_total", ("listener_connections_total", "0.0.0.0:80", {})),
