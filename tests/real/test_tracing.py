@@ -4,10 +4,11 @@ import asyncio
 import json
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 import yaml
@@ -17,6 +18,7 @@ from tests.collector import Collector, Span
 from tests.ports import free_port
 from tests.real.support.alb import Alb
 from tests.real.support.backends import Backend, serving
+from tests.real.support.certificates import make_certificate
 from tests.real.support.process import kill_left
 from tests.real.support.up import Up
 
@@ -237,26 +239,90 @@ async def test_a_client_that_wants_no_trace_has_none(tmp_path: Path) -> None:
     assert TRACE not in {span.trace for span in collector.spans}
 
 
-@pytest.mark.parametrize("kind", ["dead", "silent"])
-async def test_a_bad_collector_harms_no_request_and_no_stop(tmp_path: Path, kind: str) -> None:
-    async def silence(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    while await reader.read(65_536):  # takes whatever comes, and says nothing
+        pass
+
+
+async def garbage(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 418 I am no collector\r\n\r\n" * 100)
+    await writer.drain()
+
+
+@asynccontextmanager
+async def behaving(behave: Any) -> AsyncIterator[str]:
+    """The endpoint of something that is no collector; None: of nothing."""
+    talks: set[asyncio.Task[None]] = set()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.add(asyncio.current_task())
         try:
-            await asyncio.sleep(600)
+            with suppress(ConnectionError):
+                await behave(reader, writer)
         finally:
             writer.close()
 
-    server = await asyncio.start_server(silence, "127.0.0.1", 0)
-    endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    if kind == "dead":
-        server.close()
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
     try:
-        async with serving("shop") as (backend,), alb(tmp_path, backend, endpoint, sample_percent=100) as one:
-            async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-                for _ in range(500):
-                    assert (await client.get(f"http://127.0.0.1:{one.port}/")).status_code == 200
-            one.process.send(signal.SIGTERM)
-            assert await one.process.ended(20) == 0
-            told = one.log.read_text().count("traces are not delivered")
-            assert told <= 1
+        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        if behave is None:
+            server.close()
+        yield endpoint
     finally:
         server.close()
+        await asyncio.gather(*talks, return_exceptions=True)  # who traced has gone, so they end by themselves
+
+
+@pytest.mark.parametrize("behave", [None, silent, garbage])
+async def test_a_bad_collector_harms_no_request_and_no_stop(tmp_path: Path, behave: Any) -> None:
+    async with (
+        behaving(behave) as endpoint,
+        serving("shop") as (backend,),
+        alb(tmp_path, backend, endpoint, sample_percent=100) as one,
+        httpx.AsyncClient(trust_env=False, timeout=30) as client,
+    ):
+        for _ in range(500):
+            assert (await client.get(f"http://127.0.0.1:{one.port}/")).status_code == 200
+        await one.stub.GetStats(pb.GetStatsRequest(), timeout=30)
+        one.process.send(signal.SIGTERM)
+        assert await one.process.ended(20) == 0
+        assert one.log.read_text().count("traces are not delivered") == 1
+
+
+async def test_over_tls_the_collector_must_be_who_it_should_be(tmp_path: Path) -> None:
+    right, wrong = (make_certificate(tmp_path, name) for name in ("localhost", "other.test"))
+    key = right.with_suffix(".key").read_bytes()
+    credentials = grpc.ssl_server_credentials([(key, right.read_bytes())])
+    with Collector(tls=credentials) as collector:
+        endpoint = f"https://localhost:{collector.port}"
+        async with serving("shop") as (backend,):
+            async with alb(tmp_path, backend, endpoint, sample_percent=100, ca=str(wrong)) as one:
+                await ask(one.port)
+                await one.stub.GetStats(pb.GetStatsRequest(), timeout=30)
+                one.process.send(signal.SIGTERM)  # what is left is sent at the end
+                await one.process.ended(20)
+            assert collector.spans == []
+            async with alb(tmp_path, backend, endpoint, sample_percent=100, ca=str(right)) as one:
+                await ask(one.port)
+                await one.stub.GetStats(pb.GetStatsRequest(), timeout=30)
+                await collector.until(
+                    lambda: {"all", "marchproxy.ModuleService/GetStats"} <= {s.name for s in collector.spans}
+                )
+
+
+async def test_another_collector_needs_no_other_envoy(tmp_path: Path) -> None:
+    with Collector() as first, Collector() as second:
+        async with (
+            serving("shop") as (backend,),
+            alb(tmp_path, backend, first.endpoint, sample_percent=100) as one,
+        ):
+            await ask(one.port)
+            await first.until(lambda: first.named("all"))
+            before = one.envoys()
+            await one.kill()
+            one.settings["tracing"]["endpoint"] = second.endpoint
+            one.write(state(backend))
+            await one.start()
+            assert one.envoys() == before
+            await ask(one.port)
+            await second.until(lambda: second.named("all"))

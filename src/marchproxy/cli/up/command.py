@@ -102,8 +102,9 @@ class System:
         before, now = self._loaded.document, loaded.document
         self._loaded = loaded
         self._say("reloaded", f"{self._file} is in force everywhere", Tone.GOOD)
-        if (before.nlb, before.modules) != (now.nlb, now.modules):
-            self._say("warning", "changes in `nlb` and `modules` take effect at the next start", Tone.WARNING)
+        if (before.nlb, before.modules, before.tracing) != (now.nlb, now.modules, now.tracing):
+            words = "changes in `nlb`, `modules` and `tracing` take effect at the next start"
+            self._say("warning", words, Tone.WARNING)
 
     async def _greet(self) -> None:
         """Say what runs, once traffic can flow."""

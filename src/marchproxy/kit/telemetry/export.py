@@ -36,7 +36,7 @@ class OtlpExporter(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send one batch. Blocks up to EXPORT_SECONDS."""
         if self._closed:
-            return SpanExportResult.FAILURE
+            return self._failed(len(spans), "the process ends, and the collector did not answer")
         try:
             answer = self._stub.Export(encode_spans(spans), timeout=EXPORT_SECONDS, metadata=self._headers)
         except grpc.RpcError as error:

@@ -135,3 +135,31 @@ def test_an_unknown_variable_is_named(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(SettingsError, match=r"nowhere\.yaml: cannot be read: No such file"):
         load_file(tmp_path / "nowhere.yaml", {})
+
+
+TRACING = GOOD + "tracing: {endpoint: http://otel:4317}\n"
+
+
+def test_one_section_tracing_holds_for_every_process(tmp_path):
+    document = load_file(write(tmp_path, TRACING), {}).document
+    (module,) = document.modules
+    assert document.nlb.tracing == module.tracing == document.tracing
+    assert document.tracing.endpoint == "http://otel:4317"
+
+
+def test_a_process_may_have_a_collector_of_its_own(tmp_path):
+    text = TRACING.replace("type: alb}", "type: alb, tracing: {endpoint: http://other:4317}}")
+    document = load_file(write(tmp_path, text), {}).document
+    assert document.modules[0].tracing.endpoint == "http://other:4317"
+    assert document.nlb.tracing == document.tracing
+
+
+def test_without_it_nobody_traces(tmp_path):
+    document = load_file(write(tmp_path, GOOD), {}).document
+    assert document.tracing is document.nlb.tracing is document.modules[0].tracing is None
+
+
+def test_its_collector_may_come_from_the_environment(tmp_path):
+    environ = {"MARCHPROXY_TRACING__ENDPOINT": "http://otel:4317", "MARCHPROXY_TRACING__SAMPLE_PERCENT": "7"}
+    document = load_file(write(tmp_path, GOOD), environ).document
+    assert document.modules[0].tracing.sample_percent == 7
