@@ -33,7 +33,6 @@ class _Entry:
     """A statistic: where it is counted (None: nowhere), and what it stood at."""
 
     series: Series | None = None
-    resolved: bool = False
     value: int = 0
     distribution: Distribution = Distribution()
 
@@ -48,6 +47,7 @@ class Tally:
     _numbers: dict[str, _Entry] = field(init=False, default_factory=dict)
     _histograms: dict[str, _Entry] = field(init=False, default_factory=dict)
     _named: dict[str, set[str]] = field(init=False, default_factory=dict)
+    _sharing: dict[str, set[str]] = field(init=False, default_factory=dict)
     _known: Mapping[str, frozenset[str]] = field(init=False, default_factory=dict)
     _generation: object = field(init=False, default=None)
 
@@ -64,13 +64,17 @@ class Tally:
         self._known = known
         for label, things in known.items():
             self._named[label] = self._named.get(label, set()) & things
+            self._sharing[label] = self._sharing.get(label, set()) & things
         self._series = {
             key: series
             for key, series in self._series.items()
             if series.thing[1] in {"", OTHER} or series.thing[1] in self._named.get(series.thing[0], ())
         }
-        for entry in (*self._numbers.values(), *self._histograms.values()):
-            entry.series, entry.resolved = None, False
+        kept = {id(series) for series in self._series.values()}
+        for entries in (self._numbers, self._histograms):
+            for name, entry in entries.items():
+                if id(entry.series) not in kept:  # of a thing that went, or that may have come
+                    entry.series = self._resolve(name)
 
     def add(
         self,
@@ -94,24 +98,31 @@ class Tally:
         for series in self._series.values():
             if series.family.kind is Kind.GAUGE:
                 series.value = 0
-        after: dict[str, _Entry] = {}
+        entries = self._numbers
+        for name in entries.keys() - values.keys():
+            del entries[name]
         for name, value in values.items():
-            entry = after[name] = self._entry(name, self._numbers)
-            if entry.series is not None:
-                restarted = value < entry.value or entry.series.family.kind is Kind.GAUGE
-                entry.series.value += value if restarted else value - entry.value
-            entry.value = value
-        self._numbers = after
+            entry = entries.get(name) or self._enter(name, entries)
+            counted = entry.series
+            if counted is None:
+                entry.value = value
+            elif counted.family.kind is Kind.GAUGE:
+                counted.value += value
+            elif value != entry.value:
+                counted.value += value - entry.value if value > entry.value else value
+                entry.value = value
 
     def _add_histograms(self, histograms: Mapping[str, Distribution]) -> None:
-        after: dict[str, _Entry] = {}
+        entries = self._histograms
+        for name in entries.keys() - histograms.keys():
+            del entries[name]
         for name, now in histograms.items():
-            entry = after[name] = self._entry(name, self._histograms)
-            if entry.series is not None and now != entry.distribution:
-                grown = now.since(entry.distribution)
-                entry.series.distribution = entry.series.distribution.plus(grown)
-            entry.distribution = now
-        self._histograms = after
+            entry = entries.get(name) or self._enter(name, entries)
+            if now != entry.distribution:
+                if entry.series is not None:
+                    grown = now.since(entry.distribution)
+                    entry.series.distribution = entry.series.distribution.plus(grown)
+                entry.distribution = now
 
     def families(self) -> Iterator[tuple[Family, list[Series]]]:
         """Every family with its series, in the order of the table."""
@@ -122,10 +133,8 @@ class Tally:
             grouped[series.family].append(series)
         yield from grouped.items()
 
-    def _entry(self, name: str, before: Mapping[str, _Entry]) -> _Entry:
-        entry = before.get(name) or _Entry()
-        if not entry.resolved:
-            entry.series, entry.resolved = self._resolve(name), True
+    def _enter(self, name: str, entries: dict[str, _Entry]) -> _Entry:
+        entry = entries[name] = _Entry(self._resolve(name))
         return entry
 
     def _resolve(self, name: str) -> Series | None:
@@ -137,12 +146,12 @@ class Tally:
         return None
 
     def _admitted(self, label: str, thing: str) -> str:
-        """The thing, or what those are called that came when there were enough."""
-        named = self._named.setdefault(label, set())
-        if thing not in named:
-            if label and len(named) >= self.most:
-                return OTHER
-            named.add(thing)
+        """The thing, or what those are called that came when there were enough; which they stay as long as they are."""
+        named, sharing = self._named.setdefault(label, set()), self._sharing.setdefault(label, set())
+        if thing in sharing or (label and thing not in named and len(named) >= self.most):
+            sharing.add(thing)
+            return OTHER
+        named.add(thing)
         return thing
 
     def _find(self, cell: Cell, label: str, thing: str) -> Series:

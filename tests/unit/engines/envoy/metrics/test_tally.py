@@ -75,9 +75,11 @@ def test_a_thing_that_went_leaves_its_place_and_what_it_shared_stays() -> None:
     tally.know({"thing": frozenset("abc")})
     tally.add(asked(a=1, b=2, x=9), 1)
     tally.know({"thing": frozenset("bc")})
-    tally.add(asked(a=5, b=3, c=4), 1)
-    # b has a place now, and grows from there; c came too late; a is nobody's any more, x never was
-    assert values(tally) == {("asked_total", "b"): 1, ("asked_total", OTHER): 6, ("all_total", "us"): 0}
+    tally.add({**asked(a=5, b=3, c=4), "thing.open.b": 7}, 1)
+    # c is new and takes the place; b stays where all of it is; a is nobody's any more, x never was
+    assert values(tally) == {
+        ("asked_total", "c"): 4, ("asked_total", OTHER): 3, ("open", OTHER): 7, ("all_total", "us"): 0,
+    }  # fmt: skip
 
 
 def test_a_thing_that_comes_back_is_not_counted_twice() -> None:
