@@ -108,6 +108,14 @@ class Engine(Protocol):
         """
         ...
 
+    async def renew(self, finish_seconds: float | None) -> str:
+        """Replace what moves the bytes by a new process without dropping a connection; says what came of it.
+
+        The old process may finish what is open for `finish_seconds`; None: as the settings say. Raises Refused; what
+        runs then runs on.
+        """
+        ...
+
     async def drain(self, deadline: float) -> int:
         """Take no new connections and wait up to `deadline` seconds; returns how many connections are left."""
         ...

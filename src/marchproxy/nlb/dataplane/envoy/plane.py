@@ -14,6 +14,7 @@ from marchproxy.engines.envoy.metrics import EnvoyMeter
 from marchproxy.engines.envoy.pem import UnusableFile
 from marchproxy.engines.envoy.process import EnvoyProcess, EnvoySettings, EnvoyState
 from marchproxy.engines.envoy.tracing import request_tracing
+from marchproxy.engines.envoy.vitals import Vitals
 from marchproxy.engines.envoy.xds.publish import Publisher, PublishTimeout, SnapshotRejected, load
 from marchproxy.engines.envoy.xds.server import AdsServer, serve_unix
 from marchproxy.engines.envoy.xds.snapshot import InconsistentSnapshot, check
@@ -46,6 +47,7 @@ from marchproxy.nlb.settings import NlbSettings
 
 _log = get_logger(__name__)
 _PUBLISH_SECONDS = 5.0
+_ADMIN_SECONDS = 30.0
 _SNAPSHOT = "snapshot.json"
 
 
@@ -61,6 +63,7 @@ class EnvoyDataPlane:
         self._ads = AdsServer()
         self._publisher = Publisher(self._ads, settings.id, store=self._directory / _SNAPSHOT)
         self._counts = CountsCache(self._process.admin)
+        self._vitals = Vitals(self._process)
         self._meter = EnvoyMeter(self._process.admin, TABLE, lambda: self._process.status().pid, clock=clock)
         self._files = TlsFiles()
         self._log = _connection_log(settings)
@@ -128,8 +131,8 @@ class EnvoyDataPlane:
         return await self._counts.read(self._forwarding, max_age)
 
     async def exposition(self) -> bytes:
-        """What Envoy counts, under our names, in the Prometheus text format; see docs/metrics.md."""
-        return await self._meter.exposition()
+        """What Envoy counts, under our names, and how its process is, as Prometheus reads it; see docs/metrics.md."""
+        return self._vitals.render() + await self._meter.exposition()
 
     async def shed(self, instance_id: InstanceId, count: int, *, listener: str = "") -> int:  # noqa: ARG002 - as the others
         """Close connections to an instance, whichever listener they came through. What the kernel forbids is logged."""
@@ -141,12 +144,13 @@ class EnvoyDataPlane:
         status = self._process.status()
         node = next(iter(self._ads.nodes()), None)
         facts = {"pid": str(status.pid), "state": status.state.value, "restarts": str(status.restarts)}
+        facts |= {"epoch": str(status.epoch)} | ({"trouble": status.trouble} if status.trouble else {})
         try:
             ready = await self._process.admin.ready()
         except AdminError as error:
-            raise PlaneUnavailable(str(error)) from error
+            raise PlaneUnavailable(status.trouble or str(error)) from error
         if not ready or status.state is not EnvoyState.RUNNING:
-            raise PlaneUnavailable(f"Envoy is {status.state.value}, ready: {ready}")
+            raise PlaneUnavailable(status.trouble or f"Envoy is {status.state.value}, ready: {ready}")
         if node is None or not node.connected:
             raise PlaneUnavailable("Envoy runs without a connection to its control plane")
         return facts
@@ -163,6 +167,9 @@ class EnvoyDataPlane:
         """Go on from what the adopted Envoy holds."""
         if (last := load(self._directory / _SNAPSHOT)) is not None:
             self._publisher.resume(last)
+        await self._process.wait_admin(
+            _ADMIN_SECONDS
+        )  # after a hot restart that was cut short it comes with the next
         bound = await self._process.admin.listeners()
         self._held = {listener.name: listener.addresses[0] for listener in bound if listener.addresses}
         _log.info("Envoy adopted", pid=self._process.status().pid, listeners=sorted(self._held))
@@ -202,6 +209,7 @@ def _process(settings: NlbSettings, directory: Path, clock: Clock) -> EnvoyProce
         concurrency=settings.envoy.workers(),
         log_level=settings.envoy.log_level,
         drain_seconds=int(settings.drain_seconds),
+        handover_seconds=settings.envoy.handover_seconds,
     )
     return EnvoyProcess(envoy, bootstrap=render(spec), clock=clock)
 
