@@ -43,6 +43,7 @@ class EngineDouble:
     silent: bool = False
     looks: int = 0
     instances: int = 1
+    renewed: list[float | None] = field(default_factory=list)
     state: HealthStatus = HealthStatus.HEALTHY
 
     @property
@@ -92,6 +93,12 @@ class EngineDouble:
 
     async def exposition(self) -> bytes:
         return b""
+
+    async def renew(self, finish_seconds: float | None) -> str:
+        if self.silent:
+            raise Refused(RefusalCode.UNAVAILABLE, "the old one serves on")
+        self.renewed.append(finish_seconds)
+        return "a new process serves"
 
     async def drain(self, deadline: float) -> int:
         return 0

@@ -8,8 +8,9 @@ from dataclasses import replace
 from marchproxy.engines.envoy.admin import AdminError, EnvoyAdmin, ServerState
 from marchproxy.engines.envoy.clusters import ClusterStatus
 from marchproxy.engines.envoy.metrics import EnvoyMeter
-from marchproxy.engines.envoy.process import EnvoyProcess, EnvoyState
+from marchproxy.engines.envoy.process import EnvoyProcess, EnvoyState, HandOverFailed
 from marchproxy.engines.envoy.stats import EnvoyStats
+from marchproxy.engines.envoy.vitals import Vitals
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.metrics import process_usage
 from marchproxy.model.choice import PoolChoice
@@ -32,6 +33,7 @@ from marchproxy.modules.alb.resources.clusters import cluster_name
 from marchproxy.modules.base.engine import EngineHealth, Isolate
 from marchproxy.modules.base.observation import Observation, PoolSeen
 
+_CHOICE_SECONDS = 2.0
 _WARM_SECONDS = 4.0
 _WARM_POLL = 0.005
 _MOST_FAULTS = 5  # in one message; the checks have them all
@@ -58,6 +60,7 @@ class AlbEngine:
         self._programmer = programmer
         self._endpoints = endpoints
         self._meter = EnvoyMeter(envoy.admin, TABLE, lambda: envoy.status().pid, clock=clock, others=WANTED)
+        self._vitals = Vitals(envoy)
         self._certificates = certificates
         self._handshakes: dict[str, Handshakes] = {}
         self._fetches = KeyFetches()
@@ -115,9 +118,10 @@ class AlbEngine:
             return ()
         names = "|".join(re.escape(cluster_name(backend.pool)) for backend in route.backends)
         try:
-            clusters = await self._envoy.admin.clusters(f"^({names})$")
-        except AdminError as error:
-            raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
+            async with asyncio.timeout(_CHOICE_SECONDS):
+                clusters = await self._envoy.admin.clusters(f"^({names})$")
+        except (AdminError, TimeoutError) as error:
+            raise Refused(RefusalCode.UNAVAILABLE, str(error) or "Envoy does not answer") from error
         headers = {header.name.lower(): header.value for header in request.match.headers}
         asked = Asked(headers, context.get("client", ""))
         # the table of hashes may take a tenth of a second
@@ -129,12 +133,12 @@ class AlbEngine:
         if self._draining or state is EnvoyState.DRAINING:
             return EngineHealth(HealthStatus.STOPPING, "draining", {"envoy": "draining"})
         if state is not EnvoyState.RUNNING:
-            words = f"Envoy is {state.value}"
+            words = self._envoy.status().trouble or f"Envoy is {state.value}"
             starting = state is EnvoyState.STARTING and self._envoy.status().restarts == 0
             return EngineHealth(
                 HealthStatus.STARTING if starting else HealthStatus.UNHEALTHY, words, {"envoy": words}
             )
-        return self._fetches.judge(self._programmer.quarantine.judge(self._serving))
+        return self._judge(self._fetches.judge(self._programmer.quarantine.judge(self._serving)))
 
     async def check(self) -> EngineHealth:
         """Ask Envoy whether it is live, and look at every endpoint."""
@@ -148,7 +152,7 @@ class AlbEngine:
         checks["envoy"] = "ok" if live else info.state.value.lower()
         pools = self._with_troubles(observation_of_pools(clusters).pools)
         seen = self._certificates.judge(_with_pools(replace(self._last, pools=pools), checks))
-        seen = self._fetches.judge(self._programmer.quarantine.judge(seen))
+        seen = self._judge(self._fetches.judge(self._programmer.quarantine.judge(seen)))
         return (
             seen if live else EngineHealth(HealthStatus.UNHEALTHY, f"Envoy is {checks['envoy']}", seen.checks)
         )
@@ -179,8 +183,18 @@ class AlbEngine:
         return self._last
 
     async def exposition(self) -> bytes:
-        """What Envoy counts, under our names; see docs/metrics.md."""
-        return await self._meter.exposition()
+        """What Envoy counts, under our names, and how its process is; see docs/metrics.md."""
+        return self._vitals.render() + await self._meter.exposition()
+
+    async def renew(self, finish_seconds: float | None) -> str:
+        """Restart Envoy hot."""
+        try:
+            await self._envoy.hand_over(finish_seconds)
+        except HandOverFailed as failed:
+            words = f"Envoy was not restarted, the one that runs serves on: {failed}"
+            raise Refused(RefusalCode.UNAVAILABLE, words) from failed
+        status = self._envoy.status()
+        return f"Envoy was restarted without a cut (pid {status.pid}, epoch {status.epoch})"
 
     async def drain(self, deadline: float) -> int:
         """Fail health checks, ask clients to go, wait for the last connection. Raises nothing: a dead Envoy has none.
@@ -200,6 +214,10 @@ class AlbEngine:
             return await self._envoy.drain(deadline, busy=busy)
         except AdminError:
             return self._last.active_connections
+
+    def _judge(self, health: EngineHealth) -> EngineHealth:
+        trouble = self._envoy.status().trouble
+        return health.but("envoy", trouble) if trouble else health
 
     def _with_troubles(self, pools: Mapping[str, PoolSeen]) -> dict[str, PoolSeen]:
         words: dict[str, list[str]] = {name: [] for name in pools}

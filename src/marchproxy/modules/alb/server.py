@@ -128,6 +128,7 @@ def _envoy_settings(settings: AlbSettings, run_dir: Path) -> EnvoySettings:
         concurrency=settings.envoy.workers(),
         log_level=settings.envoy.log_level,
         drain_seconds=_goodbye_seconds(settings),
+        handover_seconds=settings.envoy.handover_seconds,
         extra_args=("--file-flush-interval-msec", str(_FLUSH_MILLISECONDS)),
     )
 
