@@ -1,11 +1,17 @@
 """docs/metrics.md names every family with its kind and what is said of it."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from prometheus_client import Metric
 
-from marchproxy.engines.envoy.metrics.family import Family
+from marchproxy.engines.envoy.metrics.family import PREFIX, Family
+from marchproxy.engines.envoy.process import EnvoyProcess, EnvoySettings
+from marchproxy.engines.envoy.vitals import Vitals
+from marchproxy.kit.clock import VirtualClock
+from marchproxy.kit.settings import HostPort
 from marchproxy.modules.alb.metrics import TABLE as ALB
 from marchproxy.nlb.dataplane.envoy.metrics import TABLE as NLB
 
@@ -25,7 +31,20 @@ def test_a_family_is_documented(family: Family) -> None:
 
 
 def test_nothing_else_is() -> None:
-    assert ROWS.keys() - {family.name for family in FAMILIES} == {"up", "scrape_seconds"}
+    of_the_process = {
+        f"{family.name}_total" if family.type == "counter" else family.name for family in vitals()
+    }
+    others = {name.removeprefix(PREFIX) for name in of_the_process} | {"up", "scrape_seconds"}
+    assert ROWS.keys() - {family.name for family in FAMILIES} == others
+
+
+def vitals() -> Iterable[Metric]:
+    process = EnvoyProcess(
+        EnvoySettings(node_id="a", cluster="b", admin=HostPort("127.0.0.1", 1), run_dir=Path("/nowhere")),
+        bootstrap=b"{}",
+        clock=VirtualClock(),
+    )
+    return Vitals(process).collect()
 
 
 def test_labels_and_their_values_are_documented() -> None:
