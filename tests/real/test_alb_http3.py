@@ -168,3 +168,43 @@ async def test_a_certificate_is_renewed_and_connections_go_on(
     with pytest.raises(ConnectionError):
         async with http3(alb.tls, HOST, authority.certificate) as client:
             await client.ask("/", host=HOST)
+
+
+@pytest.mark.parametrize("kind", ["required", "optional"])
+async def test_clients_certificates(backends: list[Backend], tmp_path: Path, kind: str) -> None:
+    authority, clients = Authority(tmp_path), Authority(tmp_path, "clients")
+    known, stranger = clients.issue("ann", ["ann.example"]), authority.issue("eve", ["eve.example"])
+    https = {
+        "certificates": [authority.issue("web", [HOST]).settings],
+        "client_ca": str(clients.certificate),
+        "client_certificate": kind,
+    }
+    state = {
+        "routes": [{"id": "web", "backends": ["a"]}],
+        "pools": [{"name": "a", "endpoints": [backends[0].address]}],
+    }
+    alb = SecureAlb(tmp_path, state, http3=True, https=https)
+
+    async def told(shown: Issued | None) -> str | None:
+        """What the backend is told of the client; raises ConnectionError when it is not let in."""
+        async with http3(alb.tls, HOST, authority.certificate, shown=shown) as client:
+            answer = await client.ask("/echo", host=HOST, **{"x-forwarded-client-cert": "Subject=forged"})
+        assert answer.status == 200
+        seen: str | None = json.loads(answer.body)["headers"].get("x-forwarded-client-cert")
+        return seen
+
+    try:
+        await alb.start()
+        told_of_ann = await told(known)
+        assert told_of_ann is not None
+        assert 'Subject="CN=ann"' in told_of_ann
+        assert "forged" not in told_of_ann
+        with pytest.raises(ConnectionError, match="unknown CA"):
+            await told(stranger)
+        if kind == "required":
+            with pytest.raises(ConnectionError, match="certificate required"):
+                await told(None)
+        else:
+            assert await told(None) is None
+    finally:
+        await alb.close()

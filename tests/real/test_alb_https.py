@@ -25,7 +25,7 @@ PUBLIC = 443
 
 def state(backend: Backend) -> dict:
     pools = [{"name": "web", "endpoints": [backend.address]}]
-    return {"routes": [{"id": "web", "backends": ["web"]}], "pools": pools}
+    return {"routes": [{"id": "web", "hosts": ["shop.example"], "backends": ["web"]}], "pools": pools}
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -62,7 +62,9 @@ async def test_over_tls_every_answer_has_the_header(alb: SecureAlb, version: str
     answer = await curl(alb.tls, "https://shop.example/echo", version)
     assert (answer.status, answer.headers[HSTS]) == (200, "max-age=3600")
     assert json.loads(answer.body)["headers"]["x-forwarded-proto"] == "https"
-    assert (await curl(alb.tls, "https://shop.example/status/500", version)).headers[HSTS] == "max-age=3600"
+    for url, status in (("https://shop.example/status/500", 500), ("https://nobody.example/", 404)):
+        answer = await curl(alb.tls, url, version)
+        assert (answer.status, answer.headers[HSTS]) == (status, "max-age=3600")
 
 
 @pytest.mark.parametrize("version", ["--http1.1", "--http2-prior-knowledge"])

@@ -14,6 +14,8 @@ from aioquic.h3.events import DataReceived, H3Event, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import ConnectionTerminated, QuicEvent, StreamReset
 
+from tests.authority import Issued
+
 
 @dataclass
 class Answer:
@@ -80,11 +82,18 @@ class Http3(QuicConnectionProtocol):
 
 
 @asynccontextmanager
-async def http3(port: int, name: str, ca: Path, *, address: str = "127.0.0.1") -> AsyncIterator[Http3]:
-    """A connection to a server that must prove to be `name`. Raises ConnectionError when there is none."""
+async def http3(
+    port: int, name: str, ca: Path, *, address: str = "127.0.0.1", shown: Issued | None = None
+) -> AsyncIterator[Http3]:
+    """A connection to a server that must prove to be `name`. Raises ConnectionError when there is none.
+
+    `shown`: the client's own certificate.
+    """
     configuration = QuicConfiguration(
         is_client=True, alpn_protocols=H3_ALPN, server_name=name, cafile=str(ca), idle_timeout=20.0
     )
+    if shown is not None:
+        configuration.load_cert_chain(shown.certificate, shown.key)
     async with asyncio.timeout(60):
         async with connect(address, port, configuration=configuration, create_protocol=Http3) as client:
             yield client

@@ -69,10 +69,6 @@ class AlbSettings(ModuleSettings):
             (shown and not is_open, f"https.certificates and https.self_signed are for {ports}; give one"),
             (self.http3 and self.tls_traffic is None, "http3 needs tls_traffic, whose port it shares"),
             (
-                self.http3 and https.client_ca is not None,
-                "http3 cannot ask clients for certificates; leave out http3 or https.client_ca",
-            ),
-            (
                 https.client_ca is not None and not is_open,
                 f"https.client_ca is for {ports}; give one",
             ),

@@ -29,7 +29,6 @@ def alb(**given: Any) -> AlbSettings:
         ({"https": SELF}, "are for tls_traffic or tls_proxy_traffic; give one"),
         ({"http3": True}, "http3 needs tls_traffic"),
         ({"http3": True, "tls_proxy_traffic": "127.0.0.1:1", "https": SELF}, "http3 needs tls_traffic"),
-        ({**TLS, "http3": True, "https": {**SELF, "client_ca": "/a"}}, "leave out http3 or https.client_ca"),
         ({"https": {"client_ca": "/a"}}, "https.client_ca is for"),
         ({"https": {"redirect_http": True}}, "nobody would answer there"),
         ({"https": {"tls_ended_ports": [443]}}, "needs proxy_traffic"),

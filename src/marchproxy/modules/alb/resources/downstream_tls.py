@@ -48,15 +48,13 @@ class DownstreamTls:
 
 def tls_socket(tls: DownstreamTls) -> base_pb2.TransportSocket:
     """TLS over TCP, for HTTP/2 and HTTP/1.1. Ciphers and curves are Envoy's own: forward secret, authenticated."""
-    context = _context(tls, _OVER_TCP)
-    if tls.client_ca:
-        context.require_client_certificate.value = tls.client_required
-        context.common_tls_context.validation_context_sds_secret_config.CopyFrom(over_sds(tls.client_ca))
-    return base_pb2.TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
+    return base_pb2.TransportSocket(
+        name="envoy.transport_sockets.tls", typed_config=pack(_context(tls, _OVER_TCP))
+    )
 
 
 def quic_socket(tls: DownstreamTls) -> base_pb2.TransportSocket:
-    """TLS 1.3 within QUIC. Envoy asks no QUIC client for a certificate, so a listener with `client_ca` has none.
+    """TLS 1.3 within QUIC.
 
     Requests in a client's first flight (0-RTT) are not taken: whoever records them could send them again.
     """
@@ -68,7 +66,7 @@ def quic_socket(tls: DownstreamTls) -> base_pb2.TransportSocket:
 
 
 def _context(tls: DownstreamTls, protocols: tuple[str, ...]) -> tls_pb2.DownstreamTlsContext:
-    return tls_pb2.DownstreamTlsContext(
+    context = tls_pb2.DownstreamTlsContext(
         common_tls_context=tls_pb2.CommonTlsContext(
             tls_params=common_pb2.TlsParameters(
                 tls_minimum_protocol_version=_VERSIONS[tls.minimum_version],
@@ -78,3 +76,7 @@ def _context(tls: DownstreamTls, protocols: tuple[str, ...]) -> tls_pb2.Downstre
             alpn_protocols=protocols,
         )
     )
+    if tls.client_ca:
+        context.require_client_certificate.value = tls.client_required
+        context.common_tls_context.validation_context_sds_secret_config.CopyFrom(over_sds(tls.client_ca))
+    return context
