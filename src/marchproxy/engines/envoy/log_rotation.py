@@ -4,6 +4,7 @@ Envoy holds the file open. It writes on into one that was renamed until it has o
 is asked to only when the file is there: with one that it cannot open, lines are lost until it is asked again.
 """
 
+import fcntl
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -55,6 +56,16 @@ class RotatedLog:
         return 0 < self._limits.largest < self._path.stat().st_size
 
     def _put_aside(self) -> None:
+        with self._path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return  # another instance that writes to the same file does it
+            if _identity(self._path) != _identity_of(os.fstat(file.fileno())):
+                return  # and has done it
+            self._shift()
+
+    def _shift(self) -> None:
         for number in range(self._limits.keep - 1, 0, -1):
             older = aside(self._path, number)
             if older.exists():
@@ -85,4 +96,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
         found = path.stat()
     except FileNotFoundError:
         return None
+    return _identity_of(found)
+
+
+def _identity_of(found: os.stat_result) -> tuple[int, int]:
     return found.st_dev, found.st_ino

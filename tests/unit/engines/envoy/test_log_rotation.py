@@ -1,3 +1,5 @@
+import fcntl
+
 import pytest
 
 from marchproxy.engines.envoy.admin import AdminUnreachable
@@ -112,3 +114,15 @@ async def test_somebody_elses_rotation_is_followed(envoy, path):
     await log.look()
     envoy.write("new\n")
     assert path.read_text() == "new\n"
+
+
+async def test_of_two_that_write_to_one_file_one_puts_it_aside(envoy, path):
+    log = rotated(envoy)
+    await log.look()
+    envoy.write("more than ten bytes\n")
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        await log.look()
+        assert not aside(path, 1).exists()
+    await log.look()
+    assert aside(path, 1).read_text() == "more than ten bytes\n"
