@@ -8,6 +8,7 @@ from marchproxy.engines.envoy.validation import Fault, search_among
 from marchproxy.engines.envoy.xds.snapshot import Snapshot
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.problem import RefusalCode, Refused
+from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.blame import Blame, Item, ItemKind, blame, is_meant, pool_blame, route_blame
 from marchproxy.modules.alb.mixture import Inputs, changes, is_only_found, mixture, with_endpoints_of
 from marchproxy.modules.alb.publication import Rejected
@@ -51,7 +52,7 @@ class Isolation:
             try:
                 await self._publication.publish(await self._publication.judge(offered))
             except Rejected as rejected:
-                blames = await self._culprits(before, offered, rejected)
+                blames = await self._culprits(before, offered, after.state, rejected)
                 after, blames = _with_known_endpoints(before, after, blames)
                 held = _extended(held, blames, after)
                 continue
@@ -60,14 +61,20 @@ class Isolation:
             return offered, held
         raise Refused(RefusalCode.INVALID_ARGUMENT, f"{held.problems[0]} (and more)", held.problems)
 
-    async def _culprits(self, before: Inputs, offered: Inputs, rejected: Rejected) -> Sequence[Blame]:
+    async def _culprits(
+        self, before: Inputs, offered: Inputs, document: DesiredState, rejected: Rejected
+    ) -> Sequence[Blame]:
         """Who is to blame: Envoy said so, or it is found out by publishing parts of what is offered."""
-        blames = blame(rejected.faults, offered.state, rejected.snapshot)
+        blames = blame(rejected.faults, document, rejected.snapshot)
         if rejected.beforehand or all(found.item is not None for found in blames):
             return blames
-        return await self._search(before, offered, rejected.faults[0])
+        reasons = await self._search(before, offered, rejected.faults[0])
+        return [_blame_of(item, document, reason) for item, reason in reasons.items()]
 
-    async def _search(self, before: Inputs, offered: Inputs, fault: Fault) -> Sequence[Blame]:
+    async def _search(self, before: Inputs, offered: Inputs, fault: Fault) -> dict[Item, Fault]:
+        """The culprits, and what Envoy said of each."""
+        if await self._ask(mixture(before, offered, ())) is not None:  # what no item is responsible for
+            raise Refused(RefusalCode.INVALID_ARGUMENT, f"Envoy refused it: {fault.message}")
         search = search_among(
             changes(before, offered), _meant(offered, changes(before, offered), fault.message), known_bad=True
         )
@@ -82,7 +89,7 @@ class Isolation:
             search = search.answered(sound=answer is None, likely=likely)
         if search.question or not search.culprits:
             raise Refused(RefusalCode.INVALID_ARGUMENT, f"Envoy refused it: {fault.message}")
-        return [_blame_of(item, offered, reasons.get(item, fault)) for item in search.culprits]
+        return {item: reasons.get(item, fault) for item in search.culprits}
 
     async def _ask(self, inputs: Inputs) -> Fault | None:
         """Why Envoy does not take these; None: it runs them now."""
@@ -127,9 +134,9 @@ def _meant(inputs: Inputs, items: Sequence[Item], message: str) -> list[Item]:
     ]
 
 
-def _blame_of(item: Item, inputs: Inputs, fault: Fault) -> Blame:
+def _blame_of(item: Item, document: DesiredState, fault: Fault) -> Blame:
     if item.kind is ItemKind.ROUTE:
-        places = {str(route.route_id): index for index, route in enumerate(inputs.state.routes)}
-        return route_blame(places[item.name], inputs.state.routes[places[item.name]], fault.message)
-    places = {str(pool.name): index for index, pool in enumerate(inputs.state.pools)}
-    return pool_blame(places[item.name], inputs.state.pools[places[item.name]], fault)
+        places = {str(route.route_id): index for index, route in enumerate(document.routes)}
+        return route_blame(places[item.name], document.routes[places[item.name]], fault.message)
+    places = {str(pool.name): index for index, pool in enumerate(document.pools)}
+    return pool_blame(places[item.name], document.pools[places[item.name]], fault)
