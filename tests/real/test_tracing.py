@@ -20,7 +20,7 @@ from tests.real.support.alb import Alb
 from tests.real.support.backends import Backend, serving
 from tests.real.support.certificates import make_certificate
 from tests.real.support.process import kill_left
-from tests.real.support.up import Up
+from tests.real.support.up import Up, run
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 PARENT = "b7ad6b7169203331"
@@ -108,7 +108,9 @@ def lineage(spans: list[Span], last: Span) -> list[Span]:
     return found
 
 
-async def test_one_trace_of_a_request_and_one_of_a_change(tmp_path: Path) -> None:
+async def test_one_trace_of_a_request_and_one_of_a_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     port = free_port()
     with Collector() as collector:
         async with serving("shop") as (backend,):
@@ -116,6 +118,8 @@ async def test_one_trace_of_a_request_and_one_of_a_change(tmp_path: Path) -> Non
             async with up(tmp_path, document, port) as system:
                 await _of_a_request(collector, system, port)
                 await _of_a_change(collector, system, document)
+                monkeypatch.setenv("MARCHPROXY_TRACING__ENDPOINT", collector.endpoint)
+                await _of_a_command(collector, document["nlb"]["grpc"])
 
 
 async def _of_a_request(collector: Collector, system: Up, port: int) -> None:
@@ -175,6 +179,24 @@ async def _of_a_change(collector: Collector, system: Up, document: dict[str, Any
     assert not [
         span for span in collector.spans if span.name.endswith("Heartbeat")
     ]  # no share of calls is drawn
+
+
+async def _of_a_command(collector: Collector, nlb: str) -> None:
+    code, _, words = await run("set", "weight", "v1", "100", "--nlb", nlb)
+    assert code == 0, words
+    await collector.until(lambda: collector.named("change"))
+    (change,) = collector.named("change")
+    assert change.service == "marchproxy-cli"
+
+    def answered() -> list[Span]:
+        return [
+            span
+            for span in collector.named("marchproxy.ModuleService/SetTrafficWeight")
+            if (span.trace, span.service, span.kind) == (change.trace, "marchproxy-alb", "server")
+        ]
+
+    await collector.until(answered)
+    assert lineage(collector.spans, answered()[0])[0] == change
 
 
 def _published(collector: Collector) -> set[str]:
