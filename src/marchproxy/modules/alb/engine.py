@@ -188,6 +188,7 @@ class AlbEngine:
 
     async def renew(self, finish_seconds: float | None) -> str:
         """Restart Envoy hot."""
+        await self._meter.exposition()  # the successor counts from 0: what this one counted is kept
         try:
             await self._envoy.hand_over(finish_seconds)
         except HandOverFailed as failed:
