@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import random
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -206,5 +207,35 @@ async def test_clients_certificates(backends: list[Backend], tmp_path: Path, kin
                 await told(None)
         else:
             assert await told(None) is None
+    finally:
+        await alb.close()
+
+
+async def test_a_request_under_way_is_answered_before_the_instance_ends(
+    backends: list[Backend], tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    state = {
+        "routes": [{"id": "web", "backends": ["a"]}],
+        "pools": [{"name": "a", "endpoints": [backends[0].address]}],
+    }
+    https = {"certificates": [authority.issue("web", [HOST]).settings]}
+    alb = SecureAlb(tmp_path, state, http3=True, https=https, drain_seconds=15)
+    try:
+        await alb.start()
+        async with http3(alb.tls, HOST, authority.certificate) as client, asyncio.TaskGroup() as group:
+            slow = group.create_task(client.ask("/slow/2", host=HOST))
+            over_tcp = group.create_task(curl(alb.tls, f"https://{HOST}/slow/2", "--http2"))
+            served = backends[0].served
+
+            async def under_way() -> bool:
+                return backends[0].served >= served + 2
+
+            await until(under_way, 20)
+            assert alb.process is not None
+            alb.process.send(signal.SIGTERM)
+        assert (slow.result().status, slow.result().body) == (200, b"a")
+        assert (over_tcp.result().status, over_tcp.result().body) == (200, "a")
+        assert await alb.process.ended(30) == 0
     finally:
         await alb.close()

@@ -57,6 +57,12 @@ def test_a_module_keeps_the_nlbs_it_names(tmp_path):
             GOOD.replace("127.0.0.1:8000", "0.0.0.0:10000"),
             [(5, "listeners[0].address", "0.0.0.0:10000 is already taken by modules[0].traffic (line 3, by default)")],
         ),
+        (  # the port of HTTP/3 is that of datagrams
+            GOOD.replace("type: alb}", 'type: alb, tls_traffic: "127.0.0.1:8443", http3: true, https: {self_signed: [a.example]}}').replace(
+                '"127.0.0.1:8000"', '"127.0.0.1:8443", protocol: http3'
+            ),
+            [(5, "listeners[0].address", "127.0.0.1:8443 is already taken by modules[0].tls_traffic (line 3)")],
+        ),
         (GOOD.replace("name: web", "nam: web"), [
             (5, "listeners[0].name", "required, but not given"),
             (5, "listeners[0].nam", 'unknown key; did you mean "name"?'),

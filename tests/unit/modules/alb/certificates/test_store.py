@@ -90,6 +90,25 @@ def test_a_file_that_is_written_again_within_the_grain_of_its_time_is_seen(
     assert certificates.look()  # read once more after the start, when nothing has changed since
 
 
+def test_a_folder_that_is_swapped_by_a_link_is_seen(tmp_path: Path, authority: Authority) -> None:
+    """As Kubernetes replaces the files of a secret."""
+    one, two = authority.issue("one", ["a.example"]), authority.issue("two", ["a.example"])
+    for name, issued in (("old", one), ("new", two)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tls.crt").write_bytes(issued.certificate.read_bytes())
+        (tmp_path / name / "tls.key").write_bytes(issued.key.read_bytes())
+    (tmp_path / "data").symlink_to("old")
+    files = Issued(tmp_path / "data" / "tls.crt", tmp_path / "data" / "tls.key")
+    certificates = opened(tmp_path, files)
+    before = shown(certificates)
+    certificates.look()
+    (tmp_path / "next").symlink_to("new")
+    (tmp_path / "next").rename(tmp_path / "data")
+    certificates.look()
+    assert certificates.look()
+    assert shown(certificates) != before
+
+
 @pytest.mark.parametrize(
     ("part", "content", "words"),
     [
