@@ -48,10 +48,10 @@ def _measure(directory: Path, quick: bool) -> Report:  # noqa: FBT001 - the sign
     largest = RoutingTable.of(SIZES[-1])
     (port,) = free_ports(1)
     with every_path(directory) as ground:
-        found = rounds.measure(ground.paths, rounds=3 if quick else 9, seconds=0.6 if quick else 3)
+        found = rounds.measure(ground.paths, rounds=3 if quick else 9, seconds=0.5 if quick else 3)
         changed = uvloop.run(
             changes.measure(
-                ground.largest, largest, changes=30 if quick else 200, refusals=3 if quick else 10
+                ground.largest, largest, changes=20 if quick else 200, refusals=3 if quick else 10
             )
         )
     with fleet.control_plane(largest, port, directory) as xds:
