@@ -15,6 +15,7 @@ from marchproxy.modules.alb.pool_files import PoolFiles
 from marchproxy.modules.alb.resources.pools import PoolFindings
 
 _LOOK_SECONDS = 1.0
+_MOST_INSTANCES = 1000  # as many as an NLB registers; each is a member of a cluster
 
 
 class Surroundings:
@@ -39,8 +40,9 @@ class Surroundings:
 
     def divide(self, instances: int) -> None:
         """From now on as many ALBs divide the limits, this one included."""
-        if max(1, instances) != self._instances:
-            self._instances = max(1, instances)
+        bounded = max(1, min(instances, _MOST_INSTANCES))
+        if bounded != self._instances:
+            self._instances = bounded
             self.changed.set()
 
     def problems(self, pools: Sequence[BackendPool]) -> Iterator[Problem]:
