@@ -194,6 +194,24 @@ async def test_a_dead_envoy_is_told_and_counters_go_on(alb: Alb) -> None:
     assert [key for key, value in told.items() if after.samples[key] < value] == []
 
 
+async def test_counters_go_on_over_a_hot_restart(alb: Alb) -> None:
+    def shop(seen: Scrape) -> float:
+        return seen.get("route_requests_total", route="shop", **{"class": "2xx"})
+
+    await ask(alb, "shop", count=5)
+    before = await until(alb, lambda s: shop(s) == 5)
+    answer = await alb.stub.Reload(pb.ReloadRequest(graceful=True, timeout_seconds=1), timeout=60)
+    assert answer.success, answer
+    asked, after = 5, before
+    async with asyncio.timeout(30):
+        while shop(after) == 5:  # what the old one still takes is counted nowhere
+            asked += len(await ask(alb, "shop"))
+            after = await scrape(alb)
+    assert 5 < shop(after) <= asked
+    told = before.counters()
+    assert [key for key, value in told.items() if after.samples[key] < value] == []
+
+
 async def test_routes_beyond_the_bound_share_one_series(tmp_path) -> None:
     """2,000 routes with traffic: as many series as the bound allows, and nothing is lost."""
     routes = 2_000
