@@ -123,6 +123,10 @@ async def test_a_start_serves_the_rest_until_the_route_is_corrected(make: Make, 
     assert seen.status == types_pb2.HEALTH_STATUS_DEGRADED
     assert 'route "odd": Envoy refused it: invalid perl operator: (?=' in seen.checks["quarantine"]
 
+    async with httpx.AsyncClient(trust_env=False) as client:
+        text = (await client.get(f"http://127.0.0.1:{alb.metrics}/metrics")).text
+    assert 'marchproxy_module_quarantined{kind="route"} 1.0' in text
+
     await alb.put(route("other", blue=100))  # another route is no correction
     assert (await get(alb, "odd", "/ab")).status_code == 500
     await alb.put(route("odd", blue=100))
