@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from envoy.config.core.v3 import extension_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 
-from marchproxy.engines.envoy.validation.plain import without_places, without_texts
+from marchproxy.engines.envoy.validation.plain import without_amounts, without_places, without_texts
 from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.engines.envoy.xds.resource import Resource, RouteParts
 from marchproxy.engines.envoy.xds.snapshot import Snapshot
@@ -101,6 +102,10 @@ def _other(resource: Resource) -> Piece:
     if resource.type is ResourceType.ENDPOINT:
         assignment = endpoint_pb2.ClusterLoadAssignment.FromString(body)
         body = without_places(assignment).SerializeToString(deterministic=True)
+    elif resource.type is ResourceType.EXTENSION:
+        extension = without_amounts(extension_pb2.TypedExtensionConfig.FromString(body))
+        digest = _digest(resource.type, extension.SerializeToString(deterministic=True))
+        return Piece(resource.type, resource.name, digest, body)
     return Piece(resource.type, resource.name, _digest(resource.type, body), body)
 
 

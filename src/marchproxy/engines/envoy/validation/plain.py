@@ -2,7 +2,7 @@
 
 Of weights Envoy asks only that their sum is neither zero nor beyond 32 bits; of an endpoint's address, that it is one; of a
 literal path, that no query or fragment is in it; of a header's value, that no broken command (`%…%`) is in it; of a time, that
-it is one. What does not keep to that, or is made of unusual characters, is left as it is, and judged as it is.
+it is one; of a bucket, that it holds tokens and is filled. What does not keep to that, or is made of unusual characters, is left as it is, and judged as it is.
 """
 
 import ipaddress
@@ -11,6 +11,8 @@ from itertools import chain
 from typing import Any
 
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
+from envoy.extensions.common.ratelimit.v3 import ratelimit_pb2
+from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2
 
 _MOST = 2**32 - 1
 _NOWHERE = "127.0.0.1"
@@ -59,6 +61,34 @@ def without_weights(route: Any) -> Any:
             for cluster in clusters:
                 cluster.weight.value = 1
     return route
+
+
+def without_amounts(extension: Any) -> Any:
+    """A filter's configuration, changed in place: of a local rate limit, one bucket of each sort; others stay as they are."""
+    if not extension.typed_config.Is(local_rate_limit_pb2.LocalRateLimit.DESCRIPTOR):
+        return extension
+    limits = local_rate_limit_pb2.LocalRateLimit.FromString(extension.typed_config.value)
+    for bucket in (limits.token_bucket, *(descriptor.token_bucket for descriptor in limits.descriptors)):
+        bucket.max_tokens = min(bucket.max_tokens, 1)
+        if bucket.tokens_per_fill.value:
+            bucket.tokens_per_fill.value = 1
+    for option in limits.response_headers_to_add:
+        if _VALUE.fullmatch(option.header.value):
+            option.header.value = _ANY_NAME
+    if len({str(descriptor.entries) for descriptor in limits.descriptors}) == len(limits.descriptors):
+        _keep_sorts(limits.descriptors)  # of two that are the same, Envoy refuses the second
+    extension.typed_config.Pack(limits, deterministic=True)
+    return extension
+
+
+def _keep_sorts(descriptors: Any) -> None:
+    for descriptor in descriptors:
+        for entry in descriptor.entries:
+            entry.value = entry.value and _ANY_NAME
+    sorts = {descriptor.SerializeToString(deterministic=True): descriptor for descriptor in descriptors}
+    kept = [ratelimit_pb2.LocalRateLimitDescriptor.FromString(content) for content in sorted(sorts)]
+    del descriptors[:]
+    descriptors.extend(kept)
 
 
 def without_places(assignment: Any) -> Any:

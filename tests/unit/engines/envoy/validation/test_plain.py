@@ -3,13 +3,22 @@
 from typing import Any
 
 import pytest
+from envoy.config.core.v3 import extension_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.config.route.v3 import route_components_pb2
+from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2
 from google.protobuf import wrappers_pb2
 from google.protobuf.json_format import ParseDict
 
-from marchproxy.engines.envoy.messages import socket_address
-from marchproxy.engines.envoy.validation.plain import without_places, without_texts, without_weights
+from marchproxy.engines.envoy.messages import pack, socket_address
+from marchproxy.engines.envoy.validation.plain import (
+    without_amounts,
+    without_places,
+    without_texts,
+    without_weights,
+)
+from marchproxy.model.limit import LimitId, RateLimit
+from marchproxy.modules.alb.resources.limits import LimitTable
 
 
 def weighted(*weights: int) -> route_components_pb2.Route:
@@ -32,6 +41,66 @@ def weighted(*weights: int) -> route_components_pb2.Route:
 )
 def test_weights_of_a_route(one: tuple[int, ...], other: tuple[int, ...], *, same: bool) -> None:
     assert (without_weights(weighted(*one)) == without_weights(weighted(*other))) is same
+
+
+def limiting(*limits: RateLimit) -> Any:
+    found = {item.name: item for item in LimitTable(divided=False).build(limits, 1)}
+    return [
+        without_amounts(extension_pb2.TypedExtensionConfig.FromString(found[name].body.value))
+        for name in sorted(found)
+    ]
+
+
+def limit(target: str = "*", **fields: Any) -> RateLimit:
+    return RateLimit(LimitId("l"), target, **{"per_second": 5, **fields})
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ([limit()], [limit(per_second=9, burst=70)], True),
+        ([limit(per="client")], [limit(per="client", per_second=7)], True),
+        ([limit("r-1")], [limit("r-1", per_second=9)], True),
+        ([limit()], [], False),
+        ([limit()], [limit(per_minute=5)], False),
+        ([limit()], [limit(per="client")], False),
+        ([limit(per="header:a")], [limit(per="header:b")], False),
+    ],
+)
+def test_amounts_of_limits(one: list[RateLimit], other: list[RateLimit], *, same: bool) -> None:
+    assert (limiting(*one) == limiting(*other)) is same
+
+
+def bucketed(*buckets: tuple[str, int, int]) -> Any:
+    """A filter with a descriptor for each name, of so many tokens and so many at a time."""
+    limits = local_rate_limit_pb2.LocalRateLimit(stat_prefix="x")
+    for name, size, fill in buckets:
+        descriptor = limits.descriptors.add()
+        descriptor.entries.add(key="route", value=name)
+        descriptor.token_bucket.max_tokens = size
+        descriptor.token_bucket.tokens_per_fill.value = fill
+    return without_amounts(extension_pb2.TypedExtensionConfig(name="f", typed_config=pack(limits)))
+
+
+@pytest.mark.parametrize(
+    ("buckets", "same"),
+    [
+        ([("a", 9, 9)], True),
+        ([("a", 9, 9), ("b", 1, 5)], True),
+        ([("a", 9, 9), ("a", 1, 5)], False),  # Envoy refuses two of one name
+        ([("a", 0, 9)], False),  # nor is there a bucket without tokens
+        ([("a", 9, 0)], False),
+        ([("", 9, 9)], False),
+    ],
+)
+def test_buckets_of_one_sort(buckets: list[tuple[str, int, int]], *, same: bool) -> None:
+    assert (bucketed(*buckets) == bucketed(("z", 3, 3))) is same
+
+
+def test_what_is_no_limit_stays() -> None:
+    other = extension_pb2.TypedExtensionConfig(name="f", typed_config=pack(weighted(1)))
+    before = other.SerializeToString(deterministic=True)
+    assert without_amounts(other).SerializeToString(deterministic=True) == before
 
 
 def test_a_route_to_one_cluster_stays_as_it_is() -> None:
