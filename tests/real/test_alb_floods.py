@@ -17,7 +17,6 @@ from tests.real.support.frames import (
     REQUEST,
     Code,
     Frames,
-    Heard,
     Kind,
     frame,
     frames,
@@ -54,21 +53,18 @@ async def test_streams_beyond_the_number_that_was_told(world: World) -> None:
     assert set(heard.resets.values()) <= {Code.REFUSED_STREAM, Code.PROTOCOL_ERROR}
 
 
-async def flood(client: Frames, unit: bytes, most: int) -> Heard:
-    """Send it again and again until the server has had enough; fails when it has not."""
+async def flood(client: Frames, unit: bytes) -> None:
+    """Send it again and again until the server has had enough; fails when it never has."""
     try:
-        async with asyncio.timeout(30):
-            for _ in range(most):
+        async with asyncio.timeout(60):
+            while not client.writer.transport.is_closing():
                 client.send(unit)
                 await client.writer.drain()
-                if client.writer.transport.is_closing():
-                    break
-    except (ConnectionError, OSError):
+                await asyncio.sleep(0)
+    except ConnectionError:
         pass
-    return client.heard
 
 
-ENDLESS = 20_000
 FLOODS = {
     "SETTINGS": frame(Kind.SETTINGS, setting(4, 65_535)) * 100,
     "PING": frame(Kind.PING, bytes(8)) * 100,
@@ -82,23 +78,20 @@ FLOODS = {
 async def test_frames_that_cost_only_us_are_bounded(world: World, unit: bytes) -> None:
     async with frames(world.alb.port, deaf=True) as client:
         client.send(headers(1, POST, flags=END_HEADERS))
-        await flood(client, unit, ENDLESS)
-        assert client.writer.transport.is_closing()
+        await flood(client, unit)
 
 
 async def test_header_blocks_without_an_end(world: World) -> None:
     async with frames(world.alb.port, deaf=True) as client:
         client.send(headers(1, flags=END_STREAM))
         line = b"\x00\x01a\x7f\x81\x01" + b"b" * 256
-        await flood(client, frame(Kind.CONTINUATION, line, stream=1), ENDLESS)
-        assert client.writer.transport.is_closing()
+        await flood(client, frame(Kind.CONTINUATION, line, stream=1))
 
 
 async def test_empty_continuations_without_an_end(world: World) -> None:
     async with frames(world.alb.port, deaf=True) as client:
         client.send(headers(1, flags=END_STREAM))
-        await flood(client, frame(Kind.CONTINUATION, b"", stream=1) * 100, ENDLESS)
-        assert client.writer.transport.is_closing()
+        await flood(client, frame(Kind.CONTINUATION, b"", stream=1) * 100)
 
 
 async def test_requests_that_are_taken_back_at_once(world: World) -> None:
