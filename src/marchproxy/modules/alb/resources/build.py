@@ -73,7 +73,7 @@ class Builder:
         pools = self._pools.build(state.pools, hashed, findings)
         limits = self._limits.build(state.rate_limits, findings.instances)
         known = credentials or {}
-        tokens = build_tokens(known.values(), required_by((route.authentication for route in own), known))
+        tokens = build_tokens(known.values(), required_by({route.authentication for route in own}, known))
         fleet = (Resource.of(build_fleet(self._fleet, findings.instances)),) if self._fleet else ()
         routes = self._routes.build(own, around)
         return Draft(

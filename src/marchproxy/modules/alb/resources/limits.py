@@ -100,9 +100,17 @@ class LimitTable:
         """`divided`: Envoy knows the fleet as its local cluster, and grants its share of what is shared."""
         self._divided = divided
         self._built: dict[_Filter, tuple[tuple[RateLimit, ...], int, Resource]] = {}
+        self._last: tuple[Sequence[RateLimit], int] | None = None
 
-    def build(self, limits: Iterable[RateLimit], instances: int) -> Iterator[Resource]:
+    def build(self, limits: Sequence[RateLimit], instances: int) -> tuple[Resource, ...]:
         """Every filter. `instances`: how many the fleet has, this one included."""
+        # values are frozen, so identity tells that nothing is new
+        if self._last is None or self._last[0] is not limits or self._last[1] != instances:
+            self._build(limits, instances)
+            self._last = (limits, instances)
+        return tuple(resource for _, _, resource in self._built.values())
+
+    def _build(self, limits: Iterable[RateLimit], instances: int) -> None:
         counted: Mapping[_Filter, list[RateLimit]] = {one: [] for one in _FILTERS}
         for limit in limits:
             if limit.enabled and limit.scope in {LimitScope.ROUTE, LimitScope.EVERYTHING}:
@@ -110,13 +118,11 @@ class LimitTable:
         for one, found in counted.items():
             members = instances if one.shared and self._divided else 1
             # a fleet that changes its size must not fill the buckets that are as large as before
-            least = (
-                members if any(count.size < members for limit in found for count in counting(limit)) else 1
-            )
+            small = members > 1 and any(count.size < members for limit in found for count in counting(limit))
+            least = members if small else 1
             before = self._built.get(one)
             if before is None or before[:2] != (tuple(found), least):
-                self._built[one] = before = (tuple(found), least, self._resource(one, found, least))
-            yield before[2]
+                self._built[one] = (tuple(found), least, self._resource(one, found, least))
 
     def _resource(self, one: _Filter, limits: Sequence[RateLimit], least: int) -> Resource:
         config = _empty(one) if not limits else _filled(one, limits, least)
