@@ -63,7 +63,7 @@ class Validator:
             return tuple(dict.fromkeys((*self._faults(pieces), *unsettled)))
 
     def _faults(self, pieces: Iterable[Piece]) -> Iterable[Fault]:
-        for piece in pieces:
+        for piece in pieces if self._memory.has_refused else ():
             reason = self._memory.reason(piece.digest)
             if reason is not None:
                 yield Fault(piece.type, piece.name, piece.part, reason)
@@ -85,6 +85,8 @@ class Validator:
             likely = () if answer is None else suspected(answer, search.question)
             search = search.answered(sound=answer is None, likely=likely)
         self._memory.pass_(piece.digest for piece in search.good)
+        if len(search.culprits) == 1 and not search.question:
+            reasons.setdefault(search.culprits[0], reason)  # nothing else can have been meant
         for piece in search.culprits:
             own = reasons.get(piece) or await self._run((piece,), at_hand)
             self._memory.refuse(piece.digest, own or f"{reason} (together with others)")
