@@ -32,6 +32,11 @@ class Memory:
             self._sound.move_to_end(digest)
         return {digest for digest in wanted - found if digest not in self._refused}
 
+    @property
+    def has_refused(self) -> bool:
+        """Whether a refusal is remembered."""
+        return bool(self._refused)
+
     def reason(self, digest: bytes) -> str | None:
         """Why the digest was refused; None when it was not."""
         return self._refused.get(digest)

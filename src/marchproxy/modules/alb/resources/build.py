@@ -17,9 +17,12 @@ from marchproxy.modules.alb.resources.listener_spec import ListenerSpec
 from marchproxy.modules.alb.resources.observing import collectors
 from marchproxy.modules.alb.resources.pools import NOTHING_FOUND, PoolFindings, PoolTable
 from marchproxy.modules.alb.resources.routes import Around, RouteTable, by_target
-from marchproxy.modules.alb.resources.tokens import build_tokens, required_by
+from marchproxy.modules.alb.resources.tokens import TokenTable
 
 ROUTE_CONFIGURATION = "routes"
+_OWN_PROTOCOLS = tuple(
+    HTTP_FAMILY
+)  # asked of every route at every change: an enum's hash takes longer than this
 
 
 class Builder:
@@ -48,6 +51,7 @@ class Builder:
         self._pools = PoolTable(resolvers)
         self._limits = LimitTable(divided=bool(fleet))
         self._fleet = fleet
+        self._tokens = TokenTable()
 
     @property
     def listeners(self) -> tuple[Resource, ...]:
@@ -73,7 +77,7 @@ class Builder:
         pools = self._pools.build(state.pools, hashed, findings)
         limits = self._limits.build(state.rate_limits, findings.instances)
         known = credentials or {}
-        tokens = build_tokens(known.values(), required_by({route.authentication for route in own}, known))
+        tokens = self._tokens.build(known, {route.authentication for route in own})
         fleet = (Resource.of(build_fleet(self._fleet, findings.instances)),) if self._fleet else ()
         routes = self._routes.build(own, around)
         return Draft(
@@ -88,6 +92,6 @@ def own_routes(routes: Iterable[Route]) -> list[Route]:
 
 def is_own(route: Route) -> bool:
     """Whether the ALB serves this route: it is HTTP, and meant for it or for any module."""
-    return route.protocol in HTTP_FAMILY and (
+    return route.protocol in _OWN_PROTOCOLS and (
         route.module_type is None or route.module_type is ModuleType.ALB
     )
