@@ -24,6 +24,7 @@ _FILTER = "marchproxy.tokens"
 STAT_PREFIX = "tokens"
 _FETCH_SECONDS = 5.0
 _AGAIN_SECONDS = 1.0
+_MOST_REMEMBERED = 64
 
 
 def token_filter() -> Any:
@@ -43,19 +44,38 @@ def asks_for_keys(ways: Iterable[Credentials]) -> bool:
 
 def tokens_required(ways: Sequence[Credentials]) -> dict[str, any_pb2.Any]:
     """What turns the filter on for a route that takes the tokens of these."""
-    return {_FILTER: pack(jwt_pb2.PerRouteConfig(requirement_name=_requirement_name(ways)))}
+    names = ",".join(credentials.way.name for credentials in ways)
+    return {_FILTER: pack(jwt_pb2.PerRouteConfig(requirement_name=names))}
 
 
-def build_tokens(credentials: Iterable[Credentials], required: Iterable[Sequence[Credentials]]) -> Resource:
-    """The filter: every way with tokens by itself, and those together that a route takes."""
-    known = [one for one in credentials if one.way.kind is AuthenticationKind.JWT]
-    config = jwt_pb2.JwtAuthentication(stat_prefix=STAT_PREFIX)
-    if asks_for_keys(known):
-        for one in known:
-            config.providers[one.way.name].CopyFrom(provider(one))
-        for ways in (*([one] for one in known), *required):
-            config.requirement_map[_requirement_name(ways)].CopyFrom(requirement(ways))
-    return Resource.of(extension_pb2.TypedExtensionConfig(name=_FILTER, typed_config=pack(config)))
+class TokenTable:
+    """Builds the filter. Remembers which ways a route took together: until routes have changed, some still do."""
+
+    def __init__(self) -> None:
+        self._together: dict[tuple[str, ...], None] = {}
+
+    def build(self, known: Mapping[str, Credentials], routes: Iterable[Sequence[str]]) -> Resource:
+        """Every way with tokens by itself, and those together that `routes`, lists of ways, take."""
+        config = jwt_pb2.JwtAuthentication(stat_prefix=STAT_PREFIX)
+        ways = {name: one for name, one in known.items() if one.way.kind is AuthenticationKind.JWT}
+        if not asks_for_keys(ways.values()):
+            ways = {}  # routes have them in themselves
+        self._note(ways, routes)
+        for name, one in ways.items():
+            config.providers[name].CopyFrom(provider(one))
+        for names in (*((name,) for name in ways), *sorted(self._together)):
+            config.requirement_map[",".join(names)].CopyFrom(requirement([ways[name] for name in names]))
+        return Resource.of(extension_pb2.TypedExtensionConfig(name=_FILTER, typed_config=pack(config)))
+
+    def _note(self, ways: Mapping[str, Credentials], routes: Iterable[Sequence[str]]) -> None:
+        taken = {tuple([name for name in names if name in ways]) for names in routes}
+        for names in sorted(taken):
+            if len(names) > 1 and asks_for_keys(ways[name] for name in names):
+                self._together.pop(names, None)
+                self._together[names] = None
+        kept = [names for names in self._together if ways.keys() >= set(names)]
+        newest = kept[-max(_MOST_REMEMBERED, len(taken)) :]
+        self._together = dict.fromkeys(newest)
 
 
 def requirement(ways: Sequence[Credentials]) -> Any:
@@ -86,17 +106,3 @@ def provider(credentials: Credentials) -> Any:
     if way.forward_header:
         found.claim_to_headers.add(header_name=way.forward_header, claim_name="sub")
     return found
-
-
-def _requirement_name(ways: Iterable[Credentials]) -> str:
-    return ",".join(credentials.way.name for credentials in ways)
-
-
-def required_by(routes: Iterable[Sequence[str]], known: Mapping[str, Credentials]) -> list[list[Credentials]]:
-    """The ways with tokens of each of these lists of ways, where several go together; each list once."""
-    found: dict[tuple[str, ...], list[Credentials]] = {}
-    for names in routes:
-        ways = [known[name] for name in names if known[name].way.kind is AuthenticationKind.JWT]
-        if len(ways) > 1 and asks_for_keys(ways):
-            found[tuple(one.way.name for one in ways)] = ways
-    return [found[names] for names in sorted(found)]

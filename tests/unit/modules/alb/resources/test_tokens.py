@@ -1,5 +1,6 @@
 """Tokens whose keys are fetched: what the filter has, and how a route is divided by what requests present."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_pb2
 from marchproxy.model.http import Authentication, AuthenticationKind
 from marchproxy.modules.alb.credentials import Credentials
 from marchproxy.modules.alb.resources.authentication import authentication_cases
-from marchproxy.modules.alb.resources.tokens import build_tokens, required_by
+from marchproxy.modules.alb.resources.tokens import TokenTable
 
 JWT = AuthenticationKind.JWT
 WAYS = {
@@ -21,8 +22,10 @@ WAYS = {
 }
 
 
-def built(*routes: tuple[str, ...], known: dict[str, Credentials] = WAYS) -> Any:
-    resource = build_tokens(known.values(), required_by(routes, known))
+def built(
+    *routes: tuple[str, ...], known: dict[str, Credentials] = WAYS, table: TokenTable | None = None
+) -> Any:
+    resource = (table or TokenTable()).build(known, routes)
     extension = extension_pb2.TypedExtensionConfig.FromString(resource.body.value)
     return jwt_pb2.JwtAuthentication.FromString(extension.typed_config.value)
 
@@ -43,6 +46,28 @@ def test_without_keys_to_fetch_the_filter_is_empty() -> None:
 
 def test_the_order_of_routes_changes_nothing() -> None:
     assert built(("far", "near"), ("far", "other")) == built(("far", "other"), ("far", "near"))
+
+
+def test_what_a_route_took_is_there_until_the_route_has_changed() -> None:
+    table = TokenTable()
+    built(("far", "near"), table=table)
+    assert "far,near" in built(("far",), table=table).requirement_map
+    gone = {name: one for name, one in WAYS.items() if name != "near"}
+    assert "far,near" not in built(("far",), known=gone, table=table).requirement_map
+
+
+def test_not_everything_is_remembered() -> None:
+    many = {
+        name: replace(WAYS["far"], way=replace(WAYS["far"].way, name=name)) for name in map(str, range(100))
+    }
+    table = TokenTable()
+    for name in many:
+        built(("0", name), known=many, table=table)
+    kept = [name for name in built(("0", "1"), known=many, table=table).requirement_map if "," in name]
+    assert len(kept) == 64
+    assert {"0,1", "0,99"} <= set(kept)
+    every = [("0", name) for name in many if name != "0"]
+    assert len([n for n in built(*every, known=many, table=table).requirement_map if "," in n]) == 99
 
 
 @pytest.mark.parametrize(
