@@ -166,6 +166,36 @@ async def test_histograms_are_of_seconds_and_cumulated(alb: Alb) -> None:
         assert seen.types[PREFIX + name] == "histogram"
 
 
+async def test_tls_of_clients_is_counted_by_listener(tmp_path) -> None:
+    port = free_port()
+    async with serving("blue") as (blue,):
+        alb = Alb(
+            tmp_path,
+            document(blue.address),
+            tls_traffic=f"127.0.0.1:{port}",
+            https={"self_signed": ["shop.test"]},
+        )
+        try:
+            await alb.start()
+            async with httpx.AsyncClient(verify=False, http2=False, timeout=20) as client:
+                answer = await client.get(f"https://127.0.0.1:{port}/", headers={"host": "shop.test"})
+                assert answer.status_code == 200
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\n\r\n")
+            async with asyncio.timeout(20):
+                with contextlib.suppress(ConnectionError):
+                    await reader.read()
+            writer.close()
+            address = f"127.0.0.1:{port}"
+            seen = await until(
+                alb, lambda s: s.get("listener_tls_errors_total", address=address, reason="handshake") == 1
+            )
+            assert seen.get("listener_tls_handshakes_total", address=address) == 1
+            assert seen.get("listener_tls_handshakes_total", address=f"127.0.0.1:{alb.port}") == 0
+        finally:
+            await alb.close()
+
+
 async def test_a_dead_envoy_is_told_and_counters_go_on(alb: Alb) -> None:
     await ask(alb, "shop", count=7)
     before = await until(alb, lambda s: s.get("route_requests_total", route="shop", **{"class": "2xx"}) == 7)

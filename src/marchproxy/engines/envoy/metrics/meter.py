@@ -44,6 +44,7 @@ class EnvoyMeter:
         self._known: Mapping[str, frozenset[str]] = {}
         self._read_at = float("-inf")
         self._took = 0.0
+        self._answered = True
 
     def know(self, known: Mapping[str, frozenset[str]]) -> None:
         """The things that there are, by label, from the next reading on; see `Tally.know`."""
@@ -69,8 +70,10 @@ class EnvoyMeter:
                 if self._clock.monotonic() - self._read_at > _FRESH_SECONDS:
                     await self._read_all()
         except (AdminError, TimeoutError) as error:
-            _log.warning("Envoy's metrics are missing", reason=str(error) or "no answer in time")
+            if self._answered:  # told once, not at every scrape
+                _log.warning("Envoy's metrics are missing", reason=str(error) or "no answer in time")
             answered = False
+        self._answered = answered
         return self._about_the_scrape(answered=answered) + render(self._tally.families(), gauges=answered)
 
     async def _read_all(self) -> None:
