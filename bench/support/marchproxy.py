@@ -90,6 +90,7 @@ def running_xds(name: str, state: Mapping[str, Any], directory: Path) -> Iterato
             "grpc": f"127.0.0.1:{grpc}",
             "status": None,
             "metrics": f"127.0.0.1:{metrics}",
+            "state_dir": str(directory / "state" / name),
             "log_level": "warning",
         }
     }
