@@ -56,7 +56,7 @@ def forget_start(base_id: int) -> None:
     Only while none starts. Raises OSError when the memory cannot be written, or is not laid out as known.
     """
     with path_of(base_id).open("r+b", buffering=0) as file:
-        flags = _flags(file.read(_KNOWN[0]))
+        flags = _flags(file.read(_KNOWN[0] + 1))
         file.seek(_FLAGS_AT)
         file.write((flags & ~_INITIALIZING).to_bytes(8, "little"))
 
