@@ -24,9 +24,6 @@ class EnvoySection(Section):
     handover_seconds: Annotated[int, Field(ge=1, le=7 * 24 * 3600)] = 3600
     """For how long an Envoy that was replaced by a hot restart may finish what is open. It ends before when nothing is."""
 
-    validate_changes: bool = True
-    """Whether every change is judged by an Envoy of its own before the one that serves is given it. ~40 ms per change."""
-
     def workers(self) -> int:
         """How many worker threads to start."""
         return self.concurrency or len(os.sched_getaffinity(0))

@@ -16,6 +16,13 @@ from marchproxy.modules.base.settings import ModuleSettings
 ADDRESSES = ("grpc", "health", "metrics", "traffic", "proxy_traffic", "tls_traffic", "tls_proxy_traffic")
 
 
+class JudgedEnvoySection(EnvoySection):
+    """The Envoy of an ALB."""
+
+    validate_changes: bool = True
+    """Whether every change is judged by an Envoy of its own before the one that serves is given it; up to 50 ms each."""
+
+
 class AlbSettings(ModuleSettings):
     """One instance of the ALB. A port of 0 anywhere is chosen by the system."""
 
@@ -41,7 +48,7 @@ class AlbSettings(ModuleSettings):
     """The DNS servers that are asked for endpoints of pools; none: those of the system."""
     access_log: AlbAccessLog | None = None
     """A line for each request; none: none are written."""
-    envoy: EnvoySection = EnvoySection()
+    envoy: JudgedEnvoySection = JudgedEnvoySection()
     stats_window: Annotated[int, Field(ge=1, le=300)] = 5
     """Seconds over which latency percentiles are taken."""
 
