@@ -134,6 +134,8 @@ def _histogram(ranks: list[float], values: list[Mapping[str, Any]], entry: Mappi
 def _quantiles(
     ranks: list[float], values: list[float | None], buckets: list[Mapping[str, Any]] | None
 ) -> Quantiles | None:
+    if len(values) == len(ranks) and values.count(None) == len(values):
+        return None  # most are, of thousands: the last window had no sample
     known = {_FIELDS[rank]: value for rank, value in zip(ranks, values, strict=True) if rank in _FIELDS}
     numbers = {name: float(value) for name, value in known.items() if value is not None}
     if not numbers or any(math.isnan(value) for value in numbers.values()):
