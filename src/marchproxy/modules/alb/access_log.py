@@ -35,7 +35,14 @@ class AccessLogFile:
 
     def resource(self) -> AccessLog:
         """What Envoy is told of it."""
-        return self._section.resource(self.path)
+        section = self._section
+        return AccessLog(
+            path=str(self.path),
+            fields=tuple(section.fields.items()),
+            percent=section.sample_percent,
+            status_from=section.always.status_from,
+            slower_than=section.always.slower_than,
+        )
 
     async def keep(self, admin: EnvoyAdmin, clock: Clock) -> None:
         """Look after the file until cancelled."""

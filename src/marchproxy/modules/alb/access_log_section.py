@@ -1,7 +1,6 @@
-"""The section `access_log` in the settings of an ALB."""
+"""The section `access_log` in the settings of an ALB. An NLB reads it too, and needs nothing of the compiler."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, field_validator
@@ -9,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from marchproxy.engines.envoy.access_log_section import AccessLogSection
 from marchproxy.engines.envoy.operators import fault
 from marchproxy.kit.settings.problems import suggestion
-from marchproxy.modules.alb.resources.access_log import FIELDS, USUAL, AccessLog
+from marchproxy.modules.alb.log_fields import FIELDS, USUAL
 
 FieldName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]{0,63}$")]
 
@@ -47,13 +46,3 @@ class AlbAccessLog(AccessLogSection):
             if (words := fault(sound[name])) is not None:
                 raise ValueError(f"{name}: {words}")
         return sound
-
-    def resource(self, path: Path) -> AccessLog:
-        """What Envoy is told; `path` is where the file really is."""
-        return AccessLog(
-            path=str(path),
-            fields=tuple(self.fields.items()),
-            percent=self.sample_percent,
-            status_from=self.always.status_from,
-            slower_than=self.always.slower_than,
-        )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from marchproxy.kit.settings import Seconds, Section
-from marchproxy.modules.alb.resources.downstream_tls import TlsVersion
+from marchproxy.modules.alb.downstream import TlsVersion
 
 _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 ServerName = Annotated[

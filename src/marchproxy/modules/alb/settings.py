@@ -8,8 +8,8 @@ from pydantic import Field, field_validator, model_validator
 from marchproxy.engines.envoy.section import EnvoySection
 from marchproxy.kit.settings import HostPort
 from marchproxy.modules.alb.access_log_section import AlbAccessLog
+from marchproxy.modules.alb.downstream import Underscores
 from marchproxy.modules.alb.https_section import HttpsSection
-from marchproxy.modules.alb.resources.listener_spec import Underscores
 from marchproxy.modules.base.settings import ModuleSettings
 
 #: The settings that are addresses of TCP ports which the ALB opens.

@@ -12,7 +12,7 @@ from marchproxy.engines.envoy.access_log_section import AlwaysLogged
 from marchproxy.kit.settings import load
 from marchproxy.kit.telemetry import TracingSection
 from marchproxy.modules.alb.access_log_section import AlbAccessLog
-from marchproxy.modules.alb.resources.access_log import FIELDS, USUAL
+from marchproxy.modules.alb.log_fields import FIELDS, USUAL
 
 REFERENCE = (Path(__file__).parents[4] / "docs/configuration.md").read_text()
 SHOWN = [

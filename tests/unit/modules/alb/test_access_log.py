@@ -6,7 +6,7 @@ import pytest
 from marchproxy.kit.settings import SettingsError, load
 from marchproxy.modules.alb.access_log import AccessLogFile
 from marchproxy.modules.alb.access_log_section import AlbAccessLog
-from marchproxy.modules.alb.resources.access_log import FIELDS, USUAL
+from marchproxy.modules.alb.log_fields import FIELDS, USUAL
 
 
 def section(text="{}"):

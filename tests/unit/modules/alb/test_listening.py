@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from marchproxy.kit.settings import SettingsError, load
+from marchproxy.modules.alb.downstream import TlsVersion
 from marchproxy.modules.alb.listening import check_ports, choose_ports, endpoints, listeners, public_port
-from marchproxy.modules.alb.resources.downstream_tls import TlsVersion
 from marchproxy.modules.alb.settings import AlbSettings
 from tests.ports import free_port
 

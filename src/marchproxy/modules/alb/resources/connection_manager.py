@@ -16,9 +16,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from google.protobuf import wrappers_pb2
 
 from marchproxy.engines.envoy.messages import duration, over_ads, pack
+from marchproxy.modules.alb.downstream import Underscores
 from marchproxy.modules.alb.resources.actions import COMMON_UPGRADE
 from marchproxy.modules.alb.resources.filters import http_filters
-from marchproxy.modules.alb.resources.listener_spec import Underscores
 from marchproxy.modules.alb.resources.observing import NOTHING_OBSERVED, Observing, observe
 from marchproxy.modules.alb.resources.route_stats import route_statistics
 

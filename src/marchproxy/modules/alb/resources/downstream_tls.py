@@ -6,7 +6,6 @@ https://www.envoyproxy.io/docs/envoy/v1.40.0/intro/arch_overview/security/ssl#ce
 """
 
 from dataclasses import dataclass
-from enum import Enum
 
 from envoy.config.core.v3 import base_pb2
 from envoy.extensions.transport_sockets.quic.v3 import quic_transport_pb2
@@ -15,16 +14,10 @@ from google.protobuf import wrappers_pb2
 
 from marchproxy.engines.envoy.messages import pack
 from marchproxy.engines.envoy.secrets import over_sds
+from marchproxy.modules.alb.downstream import TlsVersion
 
 _OVER_TCP = ("h2", "http/1.1")
 _OVER_QUIC = ("h3",)
-
-
-class TlsVersion(Enum):
-    """The oldest version that is spoken; what is older is deprecated (RFC 8996)."""
-
-    V1_2 = "1.2"
-    V1_3 = "1.3"
 
 
 _VERSIONS = {

@@ -1,18 +1,10 @@
 """What a listener of the ALB is like, as a plain value."""
 
 from dataclasses import dataclass
-from enum import Enum
 
+from marchproxy.modules.alb.downstream import Underscores
 from marchproxy.modules.alb.resources.downstream_tls import DownstreamTls
 from marchproxy.modules.alb.resources.observing import NOTHING_OBSERVED, Observing
-
-
-class Underscores(Enum):
-    """What becomes of a request's headers with a `_` in their name, which some backends take for a `-`."""
-
-    REJECT = "reject"
-    DROP = "drop"
-    ALLOW = "allow"
 
 
 @dataclass(frozen=True, slots=True)
