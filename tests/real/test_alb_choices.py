@@ -45,12 +45,17 @@ def document(backends: list[Backend], file: str) -> dict:
             "endpoints": [one, "127.0.0.1:1"],
             "health_check": {"interval": 0.2, "timeout": 0.2},
         },
+        {
+            "name": "failing",
+            "endpoints": [one, "127.0.0.1:2"],
+            "outliers": {"consecutive_errors": 1, "ejection_time": 300, "max_ejected_percent": 50},
+        },
     ]
     by_header = {"kind": "header", "name": "X-User"}
     routes = [{"id": name, "backends": [name], "sticky": by_header} for name in HASHED]
     routes += [
         {"id": name, "backends": [name]}
-        for name in ("source", "least", "turns", "random", "found", "named", "half-dead")
+        for name in ("source", "least", "turns", "random", "found", "named", "half-dead", "failing")
     ]
     shared = [{"pool": "maglev", "weight": 70}, {"pool": "ring", "weight": 30}]
     routes += [
@@ -172,6 +177,20 @@ async def test_who_takes_none_is_told_with_the_reason(served) -> None:
     assert dead.probability == 0
     assert certain(await told(alb, "half-dead"), names) == "one"
     assert pool.endpoints[0].address != dead.address  # the likeliest first
+
+
+async def test_who_was_left_out_for_its_failures_is_told(served) -> None:
+    alb, names = served
+    async with asyncio.timeout(30), httpx.AsyncClient() as client:
+        while True:
+            await client.get(f"http://127.0.0.1:{alb.port}/", headers={"host": "failing.test"})
+            (pool,) = (await told(alb, "failing")).choices
+            dead = next(endpoint for endpoint in pool.endpoints if endpoint.address == "127.0.0.1:2")
+            if dead.trouble:
+                break
+            await asyncio.sleep(0.05)
+    assert (dead.trouble, dead.probability) == ("left out for its failures", 0)
+    assert certain(await told(alb, "failing"), names) == "one"
 
 
 async def test_a_session_is_kept_where_its_cookie_says(served) -> None:

@@ -22,7 +22,8 @@ def pool_line(choice: types_pb2.PoolChoice) -> str:
     if not choice.probability:
         return gets
     sound = sum(not endpoint.trouble for endpoint in choice.endpoints)
-    return f"{gets}: an endpoint {choice.policy}; {sound} of {len(choice.endpoints)} are sound"
+    tried = "" if sound or not choice.endpoints else ", so every one is tried"
+    return f"{gets}: an endpoint {choice.policy}; {sound} of {len(choice.endpoints)} are sound{tried}"
 
 
 def endpoint_lines(choice: types_pb2.PoolChoice) -> Iterator[str]:

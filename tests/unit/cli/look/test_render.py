@@ -247,6 +247,13 @@ def test_a_pool_that_gets_nothing_is_named_alone():
     assert text.count("chosen") == 1
 
 
+def test_where_nobody_is_sound_everyone_is_tried():
+    choice = chosen(0.5, 0.5, probability=1)
+    for endpoint in choice.endpoints:
+        endpoint.trouble = "fails its health check"
+    assert "0 of 2 are sound, so every one is tried" in told(choice)
+
+
 def test_an_explanation_of_many_endpoints_is_short():
     text = told(chosen(*[0.01] * 100, probability=1))
     assert "10.0.0.9:1" in text
