@@ -17,6 +17,7 @@ class NlbDouble(nlb_pb2_grpc.NLBServiceServicer):
         self.known: set[str] = set()
         self.refuse_registration = False
         self.routes_fail = 0
+        self.routes_refused = 0
         self.reload_to = ""
         self.instances = 0
         self.modules: list[types_pb2.ModuleInstance] = []
@@ -70,7 +71,8 @@ class NlbDouble(nlb_pb2_grpc.NLBServiceServicer):
         if self.routes_fail:
             self.routes_fail -= 1
             await context.abort(grpc.StatusCode.UNAVAILABLE, "busy")
-        return nlb_pb2.UpdateRoutingResponse(success=True)
+        self.routes_refused, refused = max(0, self.routes_refused - 1), self.routes_refused > 0
+        return nlb_pb2.UpdateRoutingResponse(success=not refused)
 
     async def ListModules(self, request: Any, context: Any) -> nlb_pb2.ListModulesResponse:
         await self._note("ListModules", request)

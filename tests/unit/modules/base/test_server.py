@@ -183,6 +183,21 @@ async def test_limits_and_shifts_that_keep_the_routes_are_no_news_to_the_nlb(tmp
             assert (await stub.DeleteRoute(pb.DeleteRouteRequest(route_id="api"))).success
             update = await nlb.until("UpdateRouting")
             assert [item.route_id for item in update.routes] == ["shop"]
+            assert update.replace_all  # nothing else could say that one is gone
+
+
+async def test_nlbs_are_told_of_the_routes_that_changed(tmp_path: Path) -> None:
+    async with serving(NlbDouble()) as nlb:
+        process = Process(tmp_path, nlbs=[nlb.address], heartbeat_interval=0.05)
+        async with process.running() as stub:
+            await nlb.until("Heartbeat")
+            kept = (await stub.GetRoutes(pb.GetRoutesRequest())).routes
+            changed = next(item for item in kept if item.route_id == "api")
+            changed.timeout.seconds = 77
+            assert (await stub.UpdateRoutes(pb.UpdateRoutesRequest(routes=[changed]))).success
+            update = await nlb.until("UpdateRouting")
+            assert not update.replace_all
+            assert [(item.route_id, item.timeout.seconds) for item in update.routes] == [("api", 77)]
 
 
 @pytest.mark.parametrize("busy", ["grpc", "health", "metrics"])
