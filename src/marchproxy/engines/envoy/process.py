@@ -35,7 +35,7 @@ from marchproxy.engines.envoy.restart import (
     step,
 )
 from marchproxy.engines.envoy.settings import EnvoySettings
-from marchproxy.engines.envoy.status import EnvoyStatus
+from marchproxy.engines.envoy.status import EnvoyStatus, crash_loop_words
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.tasks import every
@@ -55,6 +55,7 @@ __all__ = [
 _log = get_logger(__name__)
 _TRIM_SECONDS = 5.0
 _LOOK_SECONDS = 2.0
+_POLL_SECONDS = 0.1
 
 
 class EnvoyProcess:
@@ -157,12 +158,14 @@ class EnvoyProcess:
         """
         async with self._turn:
             self._apply(DrainStarted())
+        deadline = self._clock.monotonic() + deadline_seconds
         try:
-            return await drain_connections(self._admin, self._clock, deadline_seconds, busy=busy)
+            left = await drain_connections(self._admin, self._clock, deadline_seconds, busy=busy)
         except AdminError:
             if self._life.alive():
                 raise
-            return 0  # its connections went with it
+            left = 0  # its connections went with it
+        return left + await self._drain_retired(deadline)
 
     async def hand_over(self, finish_seconds: float | None = None) -> None:
         """Replace Envoy by a successor without dropping a connection; returns once that serves.
@@ -249,11 +252,8 @@ class EnvoyProcess:
 
     def _trouble(self, now: float) -> str:
         if is_crash_looping(self._known, now, self._policy):
-            return (
-                f"crash loop: {self._known.quick_deaths} times in a row Envoy died within"
-                f" {self._policy.settle_seconds:g} s of its start, last by {self._known.last_exit}:"
-                f" {self._life.last_words or 'it said nothing'}; see {self._launcher.log.path}"
-            )
+            log = str(self._launcher.log.path)
+            return crash_loop_words(self._known, self._policy, self._life.last_words, log)
         return self._renewer.trouble
 
     async def _launch(self) -> None:
@@ -263,6 +263,13 @@ class EnvoyProcess:
 
     def _note_hand_over(self) -> None:
         self._apply(HandedOver())
+
+    async def _drain_retired(self, deadline: float) -> int:
+        while (retired := self._life.retired) is not None and retired.connections != 0:
+            if self._clock.monotonic() >= deadline:
+                return retired.connections or 0
+            await self._clock.sleep(_POLL_SECONDS)
+        return 0
 
     def _hopeless(self) -> bool:
         # nobody starts it again: it was never supervised, or no longer is

@@ -25,6 +25,7 @@ def bind(directory: Path, old: PidRecord) -> socket.socket:
     folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         made.bind(f"/proc/self/fd/{folder}/{aside.name}")  # a Unix socket's path may have 107 bytes only
+        aside.chmod(0o600)
     except BaseException:
         made.close()
         raise

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from marchproxy.engines.envoy.restart import EnvoyState, LastExit
+from marchproxy.engines.envoy.restart import EnvoyState, LastExit, RestartPolicy, Supervision
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +25,11 @@ class EnvoyStatus:
     retired_pid: int | None = None
     crash_loop: bool = False
     trouble: str = ""
+
+
+def crash_loop_words(known: Supervision, policy: RestartPolicy, last_words: str, log: str) -> str:
+    """Return what is said of an Envoy that dies again and again."""
+    return (
+        f"crash loop: {known.quick_deaths} times in a row Envoy died within {policy.settle_seconds:g} s of its start,"
+        f" last by {known.last_exit}: {last_words or 'it said nothing'}; see {log}"
+    )
