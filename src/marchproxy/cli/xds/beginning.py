@@ -23,6 +23,11 @@ class Beginning:
     hints: tuple[str, ...] = ()
     fault: str = ""
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files that the document names."""
+        return () if self.catalogue is None else self.catalogue.files
+
 
 def begin(file: Path) -> Beginning:
     """Read the file. One that cannot be used is raised as at any start (FAULTS), unless something was left."""

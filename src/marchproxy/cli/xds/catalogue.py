@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from marchproxy.cli.xds.cohorts import Cohort, Cohorts
+from marchproxy.cli.xds.material import NO_MATERIAL, Material, downstream_tls
 from marchproxy.cli.xds.offered import routes_by_host, routes_of, servable, unserved
 from marchproxy.cli.xds.settings import NodeSettings
 from marchproxy.engines.envoy.xds import Draft, Identity, Resource, Snapshot, check
@@ -11,6 +12,7 @@ from marchproxy.model.module import PoolName
 from marchproxy.model.problem import InvalidValue
 from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
+from marchproxy.modules.alb.mixture import Inputs
 from marchproxy.modules.alb.resources import (
     Builder,
     ListenerSpec,
@@ -26,18 +28,29 @@ class Catalogue:
     """Built once for a document, then only asked. InvalidValue: the document asks for what the ALB's compiler cannot do;
     InconsistentSnapshot: it made something of it that no Envoy could serve."""
 
-    def __init__(self, state: DesiredState, nodes: Sequence[NodeSettings] = ()) -> None:
-        if problems := (*faults(state), *unserved(state)):
+    def __init__(
+        self,
+        state: DesiredState,
+        nodes: Sequence[NodeSettings] = (),
+        material: Material = NO_MATERIAL,
+        *,
+        keys: bool = False,
+    ) -> None:
+        """`material`: what the files hold that the document names. `keys`: nodes may be given private ones."""
+        if problems := (*faults(state), *unserved(state, keys=keys)):
             raise InvalidValue(problems)
         self.state = state
+        self.files = material.files
         self.nodes = tuple(nodes)
         self.cohorts = Cohorts(nodes)
-        self._states = {cohort: _seen_by(state, node) for cohort, node in self.cohorts.all().items()}
-        self._snapshots = {cohort: compiled(cohort, seen) for cohort, seen in self._states.items()}
+        self._inputs = {
+            cohort: _seen_by(state, node, material, keys=keys) for cohort, node in self.cohorts.all().items()
+        }
+        self._snapshots = {cohort: compiled(cohort, seen) for cohort, seen in self._inputs.items()}
 
-    def state_of(self, cohort: Cohort) -> DesiredState:
+    def inputs_of(self, cohort: Cohort) -> Inputs:
         """The part of the document that is meant for a cohort. Raises KeyError for one of another catalogue."""
-        return self._states[cohort]
+        return self._inputs[cohort]
 
     def snapshot_of(self, cohort: Cohort) -> Snapshot:
         """That part, compiled. Raises KeyError."""
@@ -49,27 +62,25 @@ class Catalogue:
         return None if cohort is None else self._snapshots[cohort]
 
 
-def compiled(cohort: Cohort, seen: DesiredState) -> Snapshot:
-    """What a cohort is given for a state. Raises InconsistentSnapshot."""
-    return check(_for_grpc(seen) if cohort.is_grpc else _for_envoy(seen))
+def compiled(cohort: Cohort, seen: Inputs) -> Snapshot:
+    """What a cohort is given for its inputs. Raises InconsistentSnapshot."""
+    return check(_for_grpc(seen.state) if cohort.is_grpc else _for_envoy(seen))
 
 
-def _seen_by(state: DesiredState, node: NodeSettings) -> DesiredState:
+def _seen_by(state: DesiredState, node: NodeSettings, material: Material, *, keys: bool) -> Inputs:
     """The part of a document that an entry gives away: its listeners, its routes, the pools these need."""
     routes = tuple(
         route for route in own_routes(state.routes) if node.routes is None or route.route_id in node.routes
     )
     needed = {name for route in routes for name in pools_of(route)}
-    return replace(
-        state,
-        listeners=tuple(
-            listener
-            for listener in servable(state.listeners)
-            if node.listeners is None or listener.name in node.listeners
-        ),
-        routes=routes,
-        pools=tuple(pool for pool in state.pools if pool.name in needed),
+    listeners = tuple(
+        listener
+        for listener in servable(state.listeners, keys=keys)
+        if node.listeners is None or listener.name in node.listeners
     )
+    pools = tuple(pool for pool in state.pools if pool.name in needed)
+    seen = replace(state, listeners=listeners, routes=routes, pools=pools)
+    return Inputs(seen, findings=material.findings(listeners))
 
 
 def pools_of(route: Route) -> set[PoolName]:
@@ -77,20 +88,24 @@ def pools_of(route: Route) -> set[PoolName]:
     return {backend.pool for backend in route.backends} | {mirror.pool for mirror in route.mirrors}
 
 
-def _for_envoy(state: DesiredState) -> Draft:
+def _for_envoy(seen: Inputs) -> Draft:
     found: dict[tuple[object, str], Resource] = {}
+    state = seen.state
     for listener in state.listeners:
-        spec = ListenerSpec(listener.name, listener.host, listener.port)
+        spec = ListenerSpec(listener.name, listener.host, listener.port, tls=downstream_tls(listener))
         # by how many threads an unknown Envoy works is not known: Envoy's own default is a socket for each of them
         builder = Builder([spec], workers=2, route_configuration=listener.name)
-        draft = builder.build(replace(state, routes=tuple(routes_of(listener, state.routes))))
+        own = replace(state, routes=tuple(routes_of(listener, state.routes)))
+        draft = builder.build(own, {}, seen.findings)
         found.update({(resource.type, resource.name): resource for resource in draft.resources})
     return Draft(tuple(found.values()))
 
 
 def _for_grpc(state: DesiredState) -> Draft:
     routes = in_reach_of_grpc(state.routes, state.pools)
-    targets = {listener.name: routes_of(listener, routes) for listener in state.listeners}
+    # a client that goes past a listener's TLS would go past whom it lets in
+    open_to_all = [listener for listener in state.listeners if listener.tls is None]
+    targets = {listener.name: routes_of(listener, routes) for listener in open_to_all}
     targets |= routes_by_host(routes)
     named = tuple(Target(name, tuple(found)) for name, found in sorted(targets.items()) if found)
     return build_grpc(named, state.pools)

@@ -67,7 +67,13 @@ class _ControlPlane:
             counts=self._counts,
             clock=SystemClock(),
         )
-        self._source = Source(file, self._delivery.offer, judge=self._delivery.judge, read=beginning.read)
+        self._source = Source(
+            file,
+            self._delivery.offer,
+            judge=self._delivery.judge,
+            read=beginning.read,
+            beside=beginning.files,
+        )
 
     def _validator(self) -> Validator | None:
         if not self._settings.validate_changes:

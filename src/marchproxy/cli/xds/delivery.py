@@ -112,7 +112,7 @@ class Delivery:
         wanted = catalogue.cohorts.all()
         known = {cohort: found for cohort, found in self._in_force.items() if cohort in wanted}
         fresh = {
-            cohort: InForce(catalogue.snapshot_of(cohort), Inputs(catalogue.state_of(cohort)))
+            cohort: InForce(catalogue.snapshot_of(cohort), catalogue.inputs_of(cohort))
             for cohort in wanted
             if cohort not in known
         }
@@ -126,7 +126,7 @@ class Delivery:
 
     async def _bring(self, cohort: Cohort, catalogue: Catalogue) -> None:
         was = self._in_force[cohort]
-        wanted = InForce(catalogue.snapshot_of(cohort), Inputs(catalogue.state_of(cohort)))
+        wanted = InForce(catalogue.snapshot_of(cohort), catalogue.inputs_of(cohort))
         if wanted.snapshot != was.snapshot:
             try:
                 wanted = await self._try(cohort, was, wanted.inputs)

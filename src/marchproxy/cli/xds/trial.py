@@ -58,7 +58,7 @@ class Trial:
     def build(self, inputs: Inputs) -> Snapshot:
         """The snapshot of some inputs. Raises Refused."""
         try:
-            return compiled(self._cohort, inputs.state)
+            return compiled(self._cohort, inputs)
         except InconsistentSnapshot as error:
             raise Refused(RefusalCode.INVALID_ARGUMENT, f"not consistent: {error}") from error
 
