@@ -17,6 +17,7 @@ from marchproxy.contract.pb import module_pb2, module_pb2_grpc, types_pb2
 _HEADER = "x-change"
 _DEADLINE_SECONDS = 30.0
 _WARM_UP = 3
+_FEWEST = 5
 _STRIDE = 997  # no change hits the host of the one before
 # RE2 knows no look-ahead; nobody but Envoy can tell
 _REFUSED_PATH = "/(?=refused).*"
@@ -31,8 +32,11 @@ class Changes:
     to_error: Sequence[float]
 
 
-async def measure(alb: Service, table: RoutingTable, *, changes: int, refusals: int) -> Changes:
-    """Change so many routes of an ALB that serves `table`, and have it refuse so many. Raises RuntimeError, TimeoutError."""
+async def measure(alb: Service, table: RoutingTable, *, changes: int, refusals: int, until: float) -> Changes:
+    """Change so many routes of an ALB that serves `table`, and have it refuse so many.
+
+    After `until`, by the monotonic clock, no further change begins, once there are five. Raises RuntimeError, TimeoutError.
+    """
     answers, effects = [], []
     async with grpc.aio.insecure_channel(alb.grpc) as channel, Watcher.connected(alb.traffic) as watcher:
         author: Any = module_pb2_grpc.ModuleServiceStub(channel)
@@ -43,6 +47,8 @@ async def measure(alb: Service, table: RoutingTable, *, changes: int, refusals: 
             if number >= 0:
                 answers.append(answer)
                 effects.append(effect)
+            if len(effects) >= _FEWEST and time.monotonic() > until:
+                break
         async with asyncio.timeout(_DEADLINE_SECONDS * refusals):
             errors = [await _refusal(author, number, table.lines[number]) for number in range(refusals)]
     return Changes(answers, effects, errors)

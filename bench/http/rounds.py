@@ -1,5 +1,6 @@
 """Rounds: every path in turn, again and again; what they come to as ratios, figures and tables."""
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,8 +31,11 @@ class Measured:
 Rounds = Mapping[Key, Sequence[Measured]]
 
 
-def measure(paths: Mapping[Key, HttpPath], *, rounds: int, seconds: float) -> Rounds:
-    """So many rounds of `seconds` on each path. Raises RuntimeError when any request failed."""
+def measure(paths: Mapping[Key, HttpPath], *, rounds: int, seconds: float, until: float) -> Rounds:
+    """So many rounds of `seconds` on each path; after `until`, by the monotonic clock, no further one begins.
+
+    Raises RuntimeError when any request failed.
+    """
     found: dict[Key, list[Measured]] = defaultdict(list)
     order = list(paths)
     for path in paths.values():
@@ -40,6 +44,8 @@ def measure(paths: Mapping[Key, HttpPath], *, rounds: int, seconds: float) -> Ro
         for key in order:
             found[key].append(_one_run(paths[key], seconds))
         order.reverse()  # none is always the first
+        if time.monotonic() > until:
+            break
     return found
 
 
