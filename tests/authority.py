@@ -54,13 +54,21 @@ class Authority:
         days: float = 20,
         since: timedelta = timedelta(hours=-1),
         key: Key | None = None,
+        must_staple: bool = False,
     ) -> Issued:
-        """A certificate for these DNS names, good for `days` from now on (negative: it has expired)."""
+        """A certificate for these DNS names, good for `days` from now on (negative: it has expired).
+
+        `must_staple`: it is of use only beside an answer of OCSP (RFC 7633), which Envoy asks for.
+        """
         key = key or ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, stem)])
         now = datetime.now(UTC)
         start = min(now + since, now + timedelta(days=days - 1))
         builder = self._builder(subject, key.public_key(), start, now + timedelta(days=days) - start)
+        if must_staple:
+            builder = builder.add_extension(
+                x509.TLSFeature([x509.TLSFeatureType.status_request]), critical=False
+            )
         wanted = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
         certificate = builder.add_extension(wanted, critical=False).sign(self._key, hashes.SHA256())
         issued = Issued(self._folder / f"{stem}.crt", self._folder / f"{stem}.key")

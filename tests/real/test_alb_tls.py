@@ -13,6 +13,7 @@ import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.authority import Authority, Issued
+from tests.real.support.alb import route
 from tests.real.support.backends import Backend, serving
 from tests.real.support.certificates import s_client
 from tests.real.support.https import SecureAlb, certificate_at, curl, name_at, trusting
@@ -201,6 +202,18 @@ async def test_one_that_has_expired_is_told_of_and_shown(world: World) -> None:
     world.default.certificate.write_bytes(good[0])
     world.default.key.write_bytes(good[1])
     await world.shows("", "default")
+
+
+async def test_what_envoy_refuses_after_all_is_taken_back_and_holds_up_no_change(world: World) -> None:
+    good = (world.default.certificate.read_bytes(), world.default.key.read_bytes())
+    world.default.replace_with(world.authority.issue("staple", ["default.example"], must_staple=True))
+    await world.said("Envoy refused it: OCSP response is required for must-staple certificate")
+    assert await name_at(world.alb.tls) == "default"
+    await world.alb.put(route("added", web=100))
+    assert (await curl(world.alb.tls, "https://added.test/")).body == "a"
+    world.default.certificate.write_bytes(good[0])
+    world.default.key.write_bytes(good[1])
+    await world.said('"status": "serving"')
 
 
 async def test_a_pool_s_own_files_are_watched_too(world: World, backend: Backend, tmp_path: Path) -> None:

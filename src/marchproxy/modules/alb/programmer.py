@@ -75,6 +75,11 @@ class Programmer:
             self._around.keep(state.pools)
             return self._quarantine.problems
 
+    @property
+    def instances(self) -> int:
+        """Among how many limits are divided."""
+        return self._around.instances
+
     def divide(self, instances: int) -> None:
         """Publish anew, soon, for a fleet of this size."""
         self._around.divide(instances)
@@ -103,6 +108,8 @@ class Programmer:
         try:
             await self._publication.publish(await self._publication.judge(offered))
         except Rejected as rejected:
+            if self._around.take_back(rejected.faults):  # a file of ours is at fault, not the document
+                return await self._put(state, held, isolate)
             if isolate is Isolate.NOTHING or (isolate is Isolate.REJECTED and rejected.beforehand):
                 problems = self._problems(rejected, state)
                 raise Refused(RefusalCode.INVALID_ARGUMENT, _summary(problems), problems) from rejected

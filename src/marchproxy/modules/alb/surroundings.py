@@ -1,9 +1,11 @@
 """Surroundings: what Envoy needs beside the document, which lies in files and in DNS."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
+from marchproxy.engines.envoy.validation import Fault
+from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.tasks import beside, every
 from marchproxy.model.module import PoolName
@@ -59,6 +61,15 @@ class Surroundings:
             tuple(self._certificates.resources()),
             self._instances,
         )
+
+    def take_back(self, faults: Iterable[Fault]) -> bool:
+        """Go back to earlier secrets of the listeners in place of those that Envoy refuses; False: none of them is at fault."""
+        taken = [
+            self._certificates.take_back(fault.name, fault.message)
+            for fault in faults
+            if fault.type is ResourceType.SECRET
+        ]
+        return any(taken)
 
     def keep(self, pools: Sequence[BackendPool]) -> None:
         """These pools run now; forget all others."""

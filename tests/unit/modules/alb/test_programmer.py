@@ -40,6 +40,9 @@ class Around:
     async def find(self, _: Sequence[BackendPool]) -> PoolFindings:
         return NOTHING_FOUND
 
+    def take_back(self, faults: Sequence[Fault]) -> bool:
+        return False
+
     def keep(self, pools: Sequence[BackendPool]) -> None:
         self.kept.append(pools)
 
@@ -194,3 +197,30 @@ def test_the_last_good_snapshot_is_served_where_its_listeners_are_still_wanted(
     assert publisher.current is (last_good if served else EMPTY)
     resume(publisher, None, BUILDER, adopted=adopted)
     assert publisher.current is (last_good if served else EMPTY)
+
+
+class Renewed(Around):
+    """A certificate was renewed, and Envoy takes the one before only."""
+
+    spoilt = True
+
+    def take_back(self, faults: Sequence[Fault]) -> bool:
+        taken, self.spoilt = self.spoilt and any(fault.type is ResourceType.SECRET for fault in faults), False
+        return taken
+
+
+async def test_a_file_that_envoy_refuses_is_no_fault_of_the_document() -> None:
+    around, envoys = Renewed(), Envoys(blind=True)
+    publish = envoys.publish
+
+    async def publish_if_good(snapshot: Snapshot) -> None:
+        if around.spoilt:
+            raise Rejected([Fault(ResourceType.SECRET, "c", "", "not this one")], snapshot, beforehand=False)
+        await publish(snapshot)
+
+    envoys.publish = publish_if_good  # type: ignore[method-assign]
+    found = Programmer(envoys, around, clock=VirtualClock())  # type: ignore[arg-type]
+    assert await found.apply(SOUND) == ()
+    assert envoys.served == [{"good"}]
+    with pytest.raises(Refused):  # a fault of the document is told as ever
+        await found.apply(FAULTY)

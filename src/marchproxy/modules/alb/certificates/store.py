@@ -66,6 +66,18 @@ class Certificates:
             _log.info("certificates have changed", files=[standing.file for standing in self.standings()])
         return any(changed)
 
+    def take_back(self, name: str, reason: str) -> bool:
+        """Go back to the secret that had the name before, as Envoy refuses the new one; False: there is none."""
+        taken = [
+            watched.take_back(f"{files.certificate}: Envoy refused it: {reason}")
+            for files, watched in self._pairs
+            if certificate_name(files.certificate) == name
+        ]
+        if self._authorities is not None and authorities_name(self._authorities[0]) == name:
+            path, authorities = self._authorities
+            taken.append(authorities.take_back(f"{path}: Envoy refused it: {reason}"))
+        return any(taken)
+
     def resources(self) -> Iterator[Resource]:
         """The secrets that the listeners ask for."""
         for files, watched in self._pairs:

@@ -25,6 +25,7 @@ class Watched(Generic[Content]):
         self._reading = read
         self._settling = self._signature()
         self._judged: _Signature | None = None  # read again once: they may be changed at this very moment
+        self._before: Content | None = None
         self.trouble = ""
         self.content = read()
 
@@ -45,8 +46,19 @@ class Watched(Generic[Content]):
                 _log.error("the earlier certificate stays in use", reason=str(error))
             self.trouble = str(error)
             return False
-        changed, self.content, self.trouble = content != self.content, content, ""
-        return changed
+        self.trouble = ""
+        if content == self.content:
+            return False
+        self._before, self.content = self.content, content
+        return True
+
+    def take_back(self, reason: str) -> bool:
+        """Go back to what was read before, as what is there now turned out to be of no use; False: there is nothing."""
+        if self._before is None:
+            return False
+        self.content, self._before, self.trouble = self._before, None, reason
+        _log.error("the earlier certificate is in use again", reason=reason)
+        return True
 
     def _signature(self) -> _Signature:
         return tuple(file_signature(file) for file in self._files)

@@ -140,6 +140,29 @@ def test_a_spoilt_file_is_told_and_nothing_else_happens(
     assert certificates.judge(SERVING).status is HealthStatus.HEALTHY
 
 
+def test_what_envoy_refuses_gives_way_to_what_was_before(tmp_path: Path, authority: Authority) -> None:
+    files, other = authority.issue("one", ["one.example"]), authority.issue("two", ["two.example"])
+    certificates = opened(tmp_path, files, client_ca=authority.certificate)
+    before = shown(certificates)
+    name, authorities = before
+    assert not certificates.take_back(name, "no")  # there was none before
+    assert not certificates.take_back(authorities, "no")
+    files.replace_with(other)
+    assert certificates.look(at_once=True)
+    assert not certificates.take_back("another", "no")
+    assert certificates.take_back(name, "too long")
+    assert shown(certificates) == before
+    assert "Envoy refused it: too long; the earlier one stays" in certificates.judge(SERVING).message
+    for _ in range(4):
+        if certificates.look():  # once more, now that the change has settled
+            assert certificates.take_back(name, "too long")
+    assert shown(certificates) == before
+    assert "too long" in certificates.judge(SERVING).message  # until the files are others
+    files.replace_with(authority.issue("three", ["one.example"]))
+    assert certificates.look(at_once=True)
+    assert certificates.judge(SERVING).status is HealthStatus.HEALTHY
+
+
 def test_every_fault_at_the_start_is_named_with_its_field(tmp_path: Path, authority: Authority) -> None:
     good, edwards = (
         authority.issue("good", ["a.example"]),
