@@ -101,6 +101,11 @@ class AlbEngine:
         )
         return isolated
 
+    @property
+    def instances(self) -> int:
+        """As an NLB said last, or before a restart; 1 when none ever did."""
+        return self._programmer.instances
+
     def divide(self, instances: int) -> None:
         """Grant one of so many shares of each shared limit."""
         self._programmer.divide(instances)

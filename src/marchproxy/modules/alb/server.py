@@ -22,7 +22,7 @@ from marchproxy.modules.alb.listening import check_ports, choose_ports, endpoint
 from marchproxy.modules.alb.programmer import Programmer
 from marchproxy.modules.alb.publication import Publication, resume
 from marchproxy.modules.alb.resources import Builder
-from marchproxy.modules.alb.resources.fleet import FLEET
+from marchproxy.modules.alb.resources.fleet import FLEET, instances_in
 from marchproxy.modules.alb.resources.observing import Observing
 from marchproxy.modules.alb.settings import AlbSettings
 from marchproxy.modules.alb.surroundings import Surroundings
@@ -69,6 +69,7 @@ async def serve(
             around = Surroundings(
                 Follower(SrvResolver(settings.resolvers), clock=clock), certificates, clock=clock
             )
+            around.divide(instances_in(publisher.current))  # as far as is known before an NLB speaks
             publication = Publication(publisher, builder, _validator(settings, run_dir, socket))
             programmer = Programmer(publication, around, clock=clock)
             engine = AlbEngine(

@@ -72,6 +72,11 @@ class Engine(Protocol):
         """
         ...
 
+    @property
+    def instances(self) -> int:
+        """Among how many instances what is limited is divided now, this one included."""
+        ...
+
     def divide(self, instances: int) -> None:
         """From now on as many instances, this one included, share what is limited. Takes effect soon; must not block."""
         ...

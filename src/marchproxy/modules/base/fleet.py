@@ -35,7 +35,7 @@ class NlbFleet:
     ) -> None:
         """`divide` is told among how many instances limits are divided, whenever that changes."""
         self._divide = divide
-        self._size = 1
+        self._size = 0
         self._registrars: tuple[Registrar, ...] = ()
         self._pool = pool
         self._module_type = module_type
@@ -60,11 +60,11 @@ class NlbFleet:
     @property
     def size(self) -> int:
         """How many instances of the type take traffic, this one included: the most that an NLB knows; 1 before one told."""
-        return self._size
+        return self._size or 1
 
     def _look(self) -> None:
         size = max((registrar.instances for registrar in self._registrars), default=0) or 1
-        if size != self._size:
+        if size != self._size:  # also the first one: the engine may go by what held before a restart
             _log.info("limits are divided anew", instances=size, before=self._size)
             self._size = size
             self._divide(size)

@@ -30,7 +30,7 @@ class LimitsApi(Api):
         return module_pb2.GetRateLimitsResponse(
             limits=[limit_to_pb(limit) for limit in limits],
             total_limits=len(limits),
-            instances_of_type=self._parts.fleet.size,
+            instances_of_type=self._parts.core.engine.instances,
         )
 
     async def SetRateLimit(

@@ -9,8 +9,9 @@ from envoy.config.route.v3 import route_components_pb2 as route_pb2
 from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2
 
 from marchproxy.engines.envoy.xds.resource import Resource
+from marchproxy.engines.envoy.xds.snapshot import EMPTY, Draft, check
 from marchproxy.model.limit import EVERYTHING, LimitId, RateLimit
-from marchproxy.modules.alb.resources.fleet import FLEET, build_fleet
+from marchproxy.modules.alb.resources.fleet import FLEET, build_fleet, instances_in
 from marchproxy.modules.alb.resources.limits import LimitTable, limit_filters, limits_turned_on, mark_limits
 
 HOUR = RateLimit(LimitId("a"), "route-a", per_hour=100)
@@ -127,6 +128,11 @@ def test_every_question_finds_its_bucket() -> None:
 def _key(action: Any) -> str:
     kind = action.WhichOneof("action_specifier")
     return "remote_address" if kind == "remote_address" else getattr(action, kind).descriptor_key
+
+
+def test_the_size_of_a_fleet_is_read_from_what_was_published() -> None:
+    assert instances_in(EMPTY) == 1
+    assert instances_in(check(Draft((Resource.of(build_fleet(FLEET, 3)),)))) == 3
 
 
 def test_a_fleet_has_as_many_members_as_instances() -> None:
