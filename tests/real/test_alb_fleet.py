@@ -24,14 +24,15 @@ class Fleet:
         self.nlb, self.albs = nlb, albs
 
     async def until_divided_by(self, instances: int) -> None:
-        """Wait until the Envoy of each divides by so many; then each says so."""
-        async with asyncio.timeout(40):
+        """Wait until each says that it divides by so many, and its Envoy does."""
+        async with asyncio.timeout(60):
             for alb in self.albs:
-                while await self._members(alb) != instances:
+                while {await self._told(alb), await self._members(alb)} != {instances}:
                     await asyncio.sleep(0.05)
-        for alb in self.albs:
-            told = await alb.stub.GetRateLimits(pb.GetRateLimitsRequest())
-            assert told.instances_of_type == instances
+
+    async def _told(self, alb: Alb) -> int:
+        answer: pb.GetRateLimitsResponse = await alb.stub.GetRateLimits(pb.GetRateLimitsRequest())
+        return answer.instances_of_type
 
     async def _members(self, alb: Alb) -> int:
         admin = alb.settings["envoy"]["admin"]
@@ -49,7 +50,9 @@ class Fleet:
 async def fleet(tmp_path: Path, size: int, state: dict[str, Any]) -> AsyncIterator[Fleet]:
     (tmp_path / "nlb").mkdir()
     async with AsyncExitStack() as stack:
-        nlb, _ = await stack.enter_async_context(nlb_process(tmp_path / "nlb", listener(free_port())))
+        nlb, _ = await stack.enter_async_context(
+            nlb_process(tmp_path / "nlb", listener(free_port()), heartbeat=2.0)
+        )
         known = {"nlbs": [f"127.0.0.1:{nlb.grpc_port}"], "heartbeat_interval": 0.5}
         albs = [
             await stack.enter_async_context(running(tmp_path / str(n), state, id=f"alb-{n}", **known))
