@@ -112,7 +112,7 @@ class AlbEngine:
 
     def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
         """Whether one of the ALB's routes takes this traffic, and which."""
-        return rules.answer(state, route, context)
+        return self._programmer.quarantine.explain(rules.answer(state, route, context), state)
 
     async def choices(
         self, state: DesiredState, route_id: RouteId, request: Route, context: Mapping[str, str]

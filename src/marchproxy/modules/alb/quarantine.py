@@ -12,8 +12,9 @@ from itertools import islice
 
 from marchproxy.model.http import DirectResponse, HeaderEdits
 from marchproxy.model.limit import LimitScope
+from marchproxy.model.plan import Verdict
 from marchproxy.model.problem import Problem
-from marchproxy.model.route import HeaderKind, PathKind, PathMatch, RetryPolicy, Route, RouteMatch
+from marchproxy.model.route import HeaderKind, PathKind, PathMatch, RetryPolicy, Route, RouteId, RouteMatch
 from marchproxy.model.series import Point
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.blame import Blame, Item, ItemKind
@@ -61,6 +62,19 @@ class Quarantine:
         more = f" and {len(self.held) - _MOST_NAMED} more" if len(self.held) > _MOST_NAMED else ""
         named = [f"{item} ({held.problem.message})" for item, held in islice(self.held.items(), _MOST_NAMED)]
         return health.but("quarantine", f"quarantined: {'; '.join(named)}{more}")
+
+    def explain(self, verdict: Verdict, state: DesiredState) -> Verdict:
+        """What is said of a request, where what would answer it is quarantined."""
+        route = state.routes_by_id().get(RouteId(verdict.details.get("route_id", ""))) if self.held else None
+        if route is None:
+            return verdict
+        items = [Item(ItemKind.ROUTE, route.route_id), *(Item(ItemKind.POOL, b.pool) for b in route.backends)]
+        words = {str(item): self.held[item].problem.message for item in items if item in self.held}
+        if not words:
+            return verdict
+        told = "; ".join(f"{item} is quarantined ({why})" for item, why in words.items())
+        details = {**verdict.details, "quarantined": ", ".join(words)}
+        return replace(verdict, reason=f"{verdict.reason}; but {told}", details=details)
 
     def points(self) -> tuple[Point, ...]:
         """For metrics: how many routes and pools."""

@@ -7,6 +7,7 @@ import pytest
 from marchproxy.contract.document import decode
 from marchproxy.model.matching import Request, find_route
 from marchproxy.model.module import HealthStatus
+from marchproxy.model.plan import Verdict
 from marchproxy.model.problem import Problem
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.blame import Blame, Item, ItemKind
@@ -132,6 +133,18 @@ def test_health_and_metrics_tell_of_it() -> None:
     ]
     down = EngineHealth(HealthStatus.UNHEALTHY, "Envoy is dead", {})
     assert held.judge(down).status is HealthStatus.UNHEALTHY
+
+
+@pytest.mark.parametrize(
+    ("route_id", "named"), [("shop", "route shop, pool blue"), ("both", "pool blue"), ("odd", ""), ("", "")]
+)
+def test_what_is_said_of_a_request_tells_of_it(route_id: str, named: str) -> None:
+    held = NOTHING_HELD.extended([route("shop"), BLUE], STATE)
+    verdict = Verdict(can_handle=True, reason="matches", details={"route_id": route_id})
+    told = held.explain(verdict, STATE)
+    assert told.details.get("quarantined", "") == named
+    assert ("Envoy refused it" in told.reason) == bool(named)
+    assert NOTHING_HELD.explain(verdict, STATE) is verdict
 
 
 @pytest.mark.parametrize(

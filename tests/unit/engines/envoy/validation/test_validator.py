@@ -110,6 +110,13 @@ async def test_no_judgement_is_no_refusal(tmp_path: Path, script: str, words: st
         await judge.check(snapshot("/a"))
 
 
+async def test_a_folder_that_is_gone_is_no_refusal(tmp_path: Path) -> None:
+    judge = validator(tmp_path, "exit 0")
+    (tmp_path / "own").rmdir()
+    with pytest.raises(Unjudged, match="cannot be run"):
+        await judge.check(snapshot("/a"))
+
+
 async def test_a_judge_that_is_not_there(tmp_path: Path) -> None:
     judge = Validator(tmp_path / "nowhere", BOOTSTRAP, tmp_path / "own")
     with pytest.raises(Unjudged, match="cannot be run"):
