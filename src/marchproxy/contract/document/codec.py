@@ -30,7 +30,8 @@ class Encoder:
     """Encodes one state after the other, and each item only once for as long as it stays the same object."""
 
     def __init__(self) -> None:
-        self._texts: dict[int, tuple[object, str]] = {}  # by id, which is the item's own while it is kept beside
+        # by id, which is an item's own as long as it is kept beside
+        self._texts: dict[int, tuple[object, str]] = {}
 
     def encode(self, state: DesiredState) -> bytes:
         """As the function `encode`."""
