@@ -10,7 +10,7 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.blame import Blame, Item, ItemKind, blame, is_meant, pool_blame, route_blame
-from marchproxy.modules.alb.mixture import Inputs, changes, is_only_found, mixture, with_endpoints_of
+from marchproxy.modules.alb.mixture import Inputs, changes, is_only_found, mixture, with_findings_of
 from marchproxy.modules.alb.publication import Rejected
 from marchproxy.modules.alb.quarantine import Blameless, Quarantine
 
@@ -53,7 +53,7 @@ class Isolation:
                 await self._publication.publish(await self._publication.judge(offered))
             except Rejected as rejected:
                 blames = await self._culprits(before, offered, after.state, rejected)
-                after, blames = _with_known_endpoints(before, after, blames)
+                after, blames = _with_known_findings(before, after, blames)
                 held = _extended(held, blames, after)
                 continue
             for item, why in held.held.items():
@@ -108,18 +108,18 @@ def _extended(quarantine: Quarantine, blames: Sequence[Blame], after: Inputs) ->
         raise Refused(RefusalCode.INVALID_ARGUMENT, str(error.problem), problems) from error
 
 
-def _with_known_endpoints(
+def _with_known_findings(
     before: Inputs, after: Inputs, blames: Sequence[Blame]
 ) -> tuple[Inputs, Sequence[Blame]]:
-    """Where only the endpoints that were found for a pool are refused, those that were found before go on."""
+    """Where only what was found for a pool is refused, endpoints or files, what was found before goes on."""
     rest: list[Blame] = []
     for found in blames:
         item = found.item
         if item is None or not is_only_found(item, before, after):
             rest.append(found)
             continue
-        _log.error("endpoints that were found are not used", pool=item.name, reason=found.problem.message)
-        after = with_endpoints_of(before, after, item)
+        _log.error("what was found for a pool is not used", pool=item.name, reason=found.problem.message)
+        after = with_findings_of(before, after, item)
     return after, rest
 
 

@@ -10,7 +10,9 @@ from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.blame import Item, ItemKind
 from marchproxy.modules.alb.credentials import Credentials
+from marchproxy.modules.alb.resources.endpoints import Target
 from marchproxy.modules.alb.resources.pools import NOTHING_FOUND, PoolFindings
+from marchproxy.modules.alb.resources.upstream_tls import PoolMaterial
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +62,36 @@ def mixture(before: Inputs, after: Inputs, accepted: Collection[Item]) -> Inputs
 
 
 def is_only_found(item: Item, before: Inputs, after: Inputs) -> bool:
-    """Whether a pool is what it was, and only its endpoints are found elsewhere."""
+    """Whether a pool is what it was, and only its endpoints are found elsewhere, or its files hold something else."""
     name = PoolName(item.name)
     known = before.state.pools_by_name().get(name)
     return (
         item.kind is ItemKind.POOL
         and known is not None
         and known == after.state.pools_by_name().get(name)
-        and before.findings.endpoints.get(name) != after.findings.endpoints.get(name)
+        and _found(known, before) != _found(known, after)
     )
 
 
-def with_endpoints_of(before: Inputs, after: Inputs, item: Item) -> Inputs:
-    """`after`, but with the endpoints of that pool that were found `before`."""
-    name = PoolName(item.name)
-    endpoints = {**after.findings.endpoints, name: before.findings.endpoints.get(name, ())}
-    return replace(after, findings=replace(after.findings, endpoints=endpoints))
+def with_findings_of(before: Inputs, after: Inputs, item: Item) -> Inputs:
+    """`after`, but with what was found for that pool `before`."""
+    pool = after.state.pools_by_name()[PoolName(item.name)]
+    endpoints, material = _found(pool, before)
+    found = replace(after.findings, endpoints={**after.findings.endpoints, pool.name: endpoints or ()})
+    if pool.tls is not None and material is not None:
+        found = replace(found, material={**found.material, pool.tls: material})
+    return replace(after, findings=found)
+
+
+def _found(pool: BackendPool, inputs: Inputs) -> tuple[tuple[Target, ...] | None, PoolMaterial | None]:
+    material = None if pool.tls is None else inputs.findings.material.get(pool.tls)
+    return inputs.findings.endpoints.get(pool.name), material
 
 
 def _changed_pools(before: Inputs, after: Inputs) -> Iterator[Item]:
     known = before.state.pools_by_name()
     for pool in after.state.pools:
-        found = (before.findings.endpoints.get(pool.name), after.findings.endpoints.get(pool.name))
-        if known.get(pool.name) != pool or found[0] != found[1]:
+        if known.get(pool.name) != pool or _found(pool, before) != _found(pool, after):
             yield Item(ItemKind.POOL, pool.name)
 
 
@@ -132,8 +141,11 @@ def _limits(before: DesiredState, after: DesiredState, kept: Mapping[str, bool])
 
 def _findings(before: Inputs, after: Inputs, refused: Collection[Item]) -> PoolFindings:
     old, new = before.findings, after.findings
-    endpoints = {
-        **old.endpoints,
-        **{n: found for n, found in new.endpoints.items() if Item(ItemKind.POOL, n) not in refused},
-    }
-    return replace(new, material={**old.material, **new.material}, endpoints=endpoints)
+    endpoints, material = {**old.endpoints, **new.endpoints}, {**old.material, **new.material}
+    for pool in before.state.pools:
+        if Item(ItemKind.POOL, pool.name) in refused:
+            found, held = _found(pool, before)
+            endpoints[pool.name] = found or ()
+            if pool.tls is not None and held is not None:
+                material[pool.tls] = held
+    return replace(new, material=material, endpoints=endpoints)

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from marchproxy.contract.document import decode
 from marchproxy.model.checks import check_state
 from marchproxy.modules.alb.blame import Item, ItemKind
-from marchproxy.modules.alb.mixture import Inputs, changes, is_only_found, mixture, with_endpoints_of
+from marchproxy.modules.alb.mixture import Inputs, changes, is_only_found, mixture, with_findings_of
 from marchproxy.modules.alb.resources.endpoints import Target
 from marchproxy.modules.alb.resources.pools import PoolFindings
+from marchproxy.modules.alb.resources.upstream_tls import PoolMaterial
 
 BEFORE = Inputs(
     decode(
@@ -100,4 +101,22 @@ def test_endpoints_that_were_found_are_a_change_of_their_pool() -> None:
     assert not is_only_found(pool("other"), one, two)
     assert mixture(one, two, []).findings.endpoints == one.findings.endpoints
     assert mixture(one, two, [pool("same")]).findings.endpoints == two.findings.endpoints
-    assert with_endpoints_of(one, two, pool("same")).findings.endpoints == one.findings.endpoints
+    assert with_findings_of(one, two, pool("same")).findings.endpoints == one.findings.endpoints
+
+
+def test_other_files_are_a_change_of_every_pool_that_names_them() -> None:
+    state = decode(
+        b"pools: [{name: a, endpoints: ['127.0.0.1:1'], tls: {ca: /ca, server_name: a}}, {name: b}]"
+    )
+    tls = state.pools[0].tls
+    assert tls is not None
+
+    def holding(ca: bytes) -> Inputs:
+        return Inputs(state, findings=PoolFindings(material={tls: PoolMaterial(ca=ca)}))
+
+    one, two = holding(b"one"), holding(b"two")
+    assert changes(one, two) == [pool("a")]
+    assert is_only_found(pool("a"), one, two)
+    assert with_findings_of(one, two, pool("a")).findings.material == one.findings.material
+    assert mixture(one, two, []).findings.material == one.findings.material
+    assert mixture(one, two, [pool("a")]).findings.material == two.findings.material
