@@ -71,6 +71,7 @@ class Launcher:
         self.bootstrap = bootstrap
         self.directory = RunDirectory(settings.run_dir)
         self.log = EnvoyLog(self.directory.log, settings.log_limit)
+        self._reserved = 0
         self.handover_seconds = settings.handover_seconds
         self.drain_seconds = settings.drain_seconds
 
@@ -150,8 +151,9 @@ class Launcher:
     def forget(self, record: PidRecord | None) -> None:
         """Remove everything that the dead Envoys of this directory leave, on disk and in memory."""
         known = record or self.directory.read_record()
-        if known is not None and known.base_id:
-            shared_memory.remove(known.base_id)
+        for base_id in {self._reserved, known.base_id if known is not None else 0} - {0}:
+            shared_memory.remove(base_id)
+        self._reserved = 0
         self.directory.forget_all()
 
     def explain_failure(self, what: str) -> EnvoyStartError:
@@ -207,10 +209,13 @@ class Launcher:
     def _base_id(self, before: PidRecord | None) -> int:
         if before is not None and before.base_id:
             return before.base_id
+        if self._reserved:
+            return self._reserved  # by an attempt that failed
         base_id = shared_memory.reserve(str(self.directory.path))
         if base_id is None:
             _log.warning("no shared memory for hot restarts: replacing Envoy will cut connections")
-        return base_id or 0
+        self._reserved = base_id or 0
+        return self._reserved
 
     def _common(self) -> list[str]:
         settings, directory = self._settings, self.directory
