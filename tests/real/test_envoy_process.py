@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import h2.connection
 import httpx
 import psutil
 import pytest
@@ -503,3 +504,39 @@ async def test_envoy_inherits_no_socket_of_ours(envoys):
         }
         assert envoys.port in listening
         assert port not in listening
+
+
+async def read_frame(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readexactly(9)
+    return head + await reader.readexactly(int.from_bytes(head[:3]))
+
+
+async def test_a_drain_tells_clients_of_http2_to_go_and_loses_none_of_their_requests(envoys):
+    async with envoys.make() as envoy:
+        await envoy.wait_ready(5)
+        reader, writer = await asyncio.open_connection("127.0.0.1", envoys.port)
+        client = h2.connection.H2Connection()
+        client.initiate_connection()
+        client.increment_flow_control_window(2**30)
+        headers = {":method": "GET", ":scheme": "http", ":authority": "a", ":path": "/"}
+        asked = answered = 0
+        goodbye = b""
+        async with asyncio.TaskGroup() as group, asyncio.timeout(20):
+            drained = group.create_task(envoy.drain(15))
+            while not goodbye or answered < asked:
+                if not goodbye and asked == answered:
+                    client.send_headers(client.get_next_available_stream_id(), [*headers.items()], True)
+                    asked += 1
+                writer.write(client.data_to_send())
+                frame = await read_frame(reader)
+                match frame[3]:
+                    case 0 | 1:  # DATA, HEADERS
+                        answered += frame[4] & 1  # END_STREAM
+                    case 7:  # GOAWAY, of which the library makes an end at once
+                        goodbye = frame
+                if not goodbye:
+                    client.receive_data(frame)
+            writer.close()
+        assert drained.result() == 0
+        assert goodbye[13:17] == bytes(4)  # NO_ERROR
+        assert answered == asked > 0
