@@ -25,7 +25,7 @@ def modules(answer: nlb_pb2.ListModulesResponse, now: float) -> Sheet:
             _health_and_why(module),
             str(module.traffic_weight),
             str(module.current_connections),
-            "\n".join(_endpoint(endpoint) for endpoint in module.traffic_endpoints),
+            "\n".join(dict.fromkeys(_endpoint(endpoint) for endpoint in module.traffic_endpoints)),
             module.address,
             f"{max(0.0, now - module.last_heartbeat.ToMicroseconds() / 1e6):.0f} s ago",
         )
