@@ -115,7 +115,7 @@ async def test_quic_goes_on_through_a_hot_restart(tmp_path, backends, certificat
         await alb.start()
         async with http3(alb.tls, HOST, authority.certificate) as open_before:
             assert (await open_before.ask("/", host=HOST)).status == 200
-            answer = await reload(alb, 6)
+            answer = await reload(alb, 4)
             assert answer.success, answer
             while len(envoys(alb)) == 2:
                 if (await open_before.ask("/", host=HOST)).status != 200:

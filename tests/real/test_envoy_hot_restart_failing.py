@@ -77,13 +77,13 @@ async def test_a_binary_that_is_replaced_takes_over(rig, tmp_path):
     ("program", "words"),
     [
         ("exit 3", "fails with exit code 3"),
-        ("exec sleep 60", "does not end within 0.5 s"),
+        ("exec sleep 60", "does not end within 3 s"),
         ("echo 12.104", "speaks version 12.104 of the hot restart"),
-        ("yes", "does not end within 0.5 s"),
+        ("yes", "does not end within 3 s"),
     ],
 )
 async def test_a_bad_binary_is_told_and_tried_once(rig, tmp_path, monkeypatch, program, words):
-    monkeypatch.setattr("marchproxy.engines.envoy.trial._SECONDS", 0.5)
+    monkeypatch.setattr("marchproxy.engines.envoy.trial._SECONDS", 3.0)
     binary, tries = copy_binary(tmp_path / "bin"), tmp_path / "tries"
     async with rig.make(binary=binary) as envoy:
         await envoy.wait_ready(10)
@@ -95,8 +95,9 @@ async def test_a_bad_binary_is_told_and_tried_once(rig, tmp_path, monkeypatch, p
         assert tries.read_text() == "x\n"
         assert (envoy.status().pid, await envoy.admin.ready()) == (pid, True)
         assert (await ask(rig.port, 5)).bad() == []
+        monkeypatch.setattr("marchproxy.engines.envoy.trial._SECONDS", 30.0)
         copy_binary(tmp_path / "bin")
-        await until(lambda: envoy.status().epoch == 1)
+        await until(lambda: envoy.status().epoch == 1, 40)
         assert envoy.status().trouble == ""
 
 
@@ -120,7 +121,7 @@ async def test_a_successor_that_never_gets_ready_is_undone(rig, monkeypatch):
             await until(lambda: envoy.status().trouble)
             assert "1 s passed before it was ready" in envoy.status().trouble
             monkeypatch.setattr("marchproxy.engines.envoy.handover._READY_SECONDS", 10.0)
-            await until(lambda: envoy.status().epoch == 1)  # its like, with an open admin API
+            await until(lambda: envoy.status().epoch == 1, 60)  # its like, with an open admin API
             assert await envoy.admin.ready()
             assert "hot restart failed" in envoy.status().trouble
             await tally.more(20)
