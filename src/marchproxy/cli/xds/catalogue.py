@@ -1,6 +1,6 @@
 """The snapshots of one document: for each entry of `xds.nodes` one for Envoys and one for gRPC clients. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from marchproxy.cli.xds.cohorts import Cohort, Cohorts
@@ -13,14 +13,16 @@ from marchproxy.model.problem import InvalidValue
 from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.mixture import Inputs
+from marchproxy.modules.alb.pool_rules import pool_faults
 from marchproxy.modules.alb.resources import (
     Builder,
     ListenerSpec,
-    Target,
     build_grpc,
     in_reach_of_grpc,
     own_routes,
 )
+from marchproxy.modules.alb.resources import Target as Dialled
+from marchproxy.modules.alb.resources.endpoints import Target
 from marchproxy.modules.alb.rules import faults
 
 
@@ -37,8 +39,11 @@ class Catalogue:
         keys: bool = False,
     ) -> None:
         """`material`: what the files hold that the document names. `keys`: nodes may be given private ones."""
-        if problems := (*faults(state), *unserved(state, keys=keys)):
+        pools = pool_faults(state.pools, own_routes(state.routes))
+        if problems := (*faults(state), *pools, *unserved(state, keys=keys)):
             raise InvalidValue(problems)
+        self._material = material
+        self._keys = keys
         self.state = state
         self.files = material.files
         self.nodes = tuple(nodes)
@@ -55,6 +60,11 @@ class Catalogue:
     def snapshot_of(self, cohort: Cohort) -> Snapshot:
         """That part, compiled. Raises KeyError."""
         return self._snapshots[cohort]
+
+    def with_endpoints(self, found: Mapping[PoolName, tuple[Target, ...]]) -> "Catalogue":
+        """The same with endpoints that were found for pools. Raises InconsistentSnapshot."""
+        material = replace(self._material, endpoints=found)
+        return Catalogue(self.state, self.nodes, material, keys=self._keys)
 
     def assign(self, identity: Identity) -> Snapshot | None:
         """What is meant for a node; None when no entry fits it."""
@@ -107,5 +117,5 @@ def _for_grpc(state: DesiredState) -> Draft:
     open_to_all = [listener for listener in state.listeners if listener.tls is None]
     targets = {listener.name: routes_of(listener, routes) for listener in open_to_all}
     targets |= routes_by_host(routes)
-    named = tuple(Target(name, tuple(found)) for name, found in sorted(targets.items()) if found)
+    named = tuple(Dialled(name, tuple(found)) for name, found in sorted(targets.items()) if found)
     return build_grpc(named, state.pools)

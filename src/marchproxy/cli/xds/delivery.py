@@ -11,11 +11,12 @@ from marchproxy.cli.xds.keeping import Keeper, Kept
 from marchproxy.cli.xds.settings import XdsSettings
 from marchproxy.cli.xds.trial import Means, Trial, judged
 from marchproxy.engines.envoy.validation import Validator
-from marchproxy.engines.envoy.xds import AdsServer, Identity, Snapshot
+from marchproxy.engines.envoy.xds import AdsServer, Identity, InconsistentSnapshot, Snapshot
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.problem import InvalidValue, Problem, Refused
 from marchproxy.modules.alb.blame import blame
+from marchproxy.modules.alb.discovery import Follower, SrvResolver
 from marchproxy.modules.alb.isolation import Isolation
 from marchproxy.modules.alb.mixture import Inputs
 from marchproxy.modules.alb.quarantine import NOTHING_HELD, Quarantine
@@ -53,6 +54,8 @@ class Delivery:
         self._cohorts = Cohorts(settings.nodes)
         self._in_force: dict[Cohort, InForce] = {}
         self._newest: Catalogue | None = None
+        self._delivered: Catalogue | None = None
+        self._follower = Follower(SrvResolver(settings.resolvers), clock=clock)
         self._wake = asyncio.Event()
 
     def assign(self, identity: Identity) -> Snapshot | None:
@@ -94,20 +97,38 @@ class Delivery:
         self._wake.set()
 
     async def run(self) -> None:
-        """Deliver what is offered, until cancelled; at most one catalogue in each `push_interval`."""
+        """Deliver what is offered, and endpoints that are found, until cancelled; once in each `push_interval`."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follower.run(), name="discovery")
+            group.create_task(self._offer_again(), name="endpoints")
+            await self._deliver_all()
+
+    async def _offer_again(self) -> None:
+        while True:
+            await self._follower.changed.wait()
+            self._follower.changed.clear()
+            if self._newest is None and self._delivered is not None:
+                self.offer(self._delivered)
+
+    async def _deliver_all(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
             catalogue, self._newest = self._newest, None
             started = self._clock.monotonic()
             if catalogue is not None:
-                await self.deliver(catalogue)
+                try:
+                    await self.deliver(catalogue)
+                except (InvalidValue, InconsistentSnapshot) as error:
+                    _log.error("what was found for pools cannot be served", reason=str(error))
             await self._clock.sleep(
                 max(0.0, started + self._settings.push_interval - self._clock.monotonic())
             )
 
     async def deliver(self, catalogue: Catalogue) -> None:
-        """Bring every cohort to it. A cohort that is not known yet gets it at once."""
+        """Bring every cohort to it, with the endpoints of its pools. A cohort that is not known yet gets it at once."""
+        self._delivered = catalogue
+        catalogue = await self._with_endpoints(catalogue)
         self._cohorts = catalogue.cohorts
         wanted = catalogue.cohorts.all()
         known = {cohort: found for cohort, found in self._in_force.items() if cohort in wanted}
@@ -123,6 +144,14 @@ class Delivery:
                 group.create_task(self._bring(cohort, catalogue))
         settings = self._settings.model_copy(update={"nodes": catalogue.nodes})
         self._keeper.keep(settings, {cohort: found.snapshot for cohort, found in self._in_force.items()})
+
+    async def _with_endpoints(self, catalogue: Catalogue) -> Catalogue:
+        pools = catalogue.state.pools
+        await self._follower.look(pools)
+        self._follower.keep(pools)
+        found = self._follower.endpoints(pools)
+        # thousands of routes take a while, in which streams must go on
+        return await asyncio.to_thread(catalogue.with_endpoints, found) if found else catalogue
 
     async def _bring(self, cohort: Cohort, catalogue: Catalogue) -> None:
         was = self._in_force[cohort]

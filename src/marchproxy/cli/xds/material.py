@@ -8,27 +8,33 @@ from marchproxy.engines.envoy.secrets import authorities_secret, certificate_sec
 from marchproxy.engines.envoy.xds import Resource
 from marchproxy.kit.files import file_signature
 from marchproxy.model.listener import Listener, TlsTermination
+from marchproxy.model.module import PoolName
 from marchproxy.model.pool import UpstreamTls
 from marchproxy.model.problem import InvalidValue, Problem
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.pool_files import read
 from marchproxy.modules.alb.resources.downstream_tls import DownstreamTls
+from marchproxy.modules.alb.resources.endpoints import Target
 from marchproxy.modules.alb.resources.pools import PoolFindings
 from marchproxy.modules.alb.resources.upstream_tls import PoolMaterial
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """By listener its secrets, by pool's TLS what its files hold; `files` are all that were read."""
+    """By listener its secrets, by pool's TLS what its files hold; `files` are all that were read.
+
+    `endpoints` are those that were found, by pool.
+    """
 
     listeners: Mapping[str, tuple[Resource, ...]] = field(default_factory=dict, repr=False)
     pools: Mapping[UpstreamTls, PoolMaterial] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    endpoints: Mapping[PoolName, tuple[Target, ...]] = field(default_factory=dict)
 
     def findings(self, listeners: Iterable[Listener]) -> PoolFindings:
         """What the snapshot of some nodes is made of: of secrets those of their own listeners, and no others."""
         secrets = [secret for one in listeners for secret in self.listeners.get(one.name, ())]
-        return PoolFindings(material=self.pools, secrets=tuple(secrets))
+        return PoolFindings(material=self.pools, endpoints=self.endpoints, secrets=tuple(secrets))
 
 
 NO_MATERIAL = Material()

@@ -73,12 +73,10 @@ def _patterns(host: str) -> Iterator[str]:
 
 
 def unserved(state: DesiredState, *, keys: bool = False) -> Iterator[Problem]:
-    """What an ALB does with files and questions of its own, which would be lost: passwords, keys, endpoints that are found."""
+    """What an ALB does with files of its own, which would be lost, and keys that nobody may be given."""
     for index, route in enumerate(state.routes):
         if route.authentication:
             yield Problem(f"routes[{index}].authentication", "is not served over xDS")
     for index, pool in enumerate(state.pools):
         if pool.tls is not None and pool.tls.key and not keys:
             yield Problem(f"pools[{index}].tls.key", f"is offered {_ONLY_KNOWN}")
-        if pool.discovery.srv or pool.discovery.file:
-            yield Problem(f"pools[{index}].discovery", "only `dns` is served over xDS")

@@ -48,4 +48,6 @@ class XdsSettings(Section):
     """Which Envoy judges; none: the one that was installed with MarchProxy, else the one on PATH."""
     state_dir: Path | None = None
     """Where is kept what nodes were given last, for a start with a file that cannot be used; none: the system's place."""
+    resolvers: tuple[HostPort, ...] = ()
+    """The DNS servers that are asked for SRV records of pools; none: those of the system."""
     log_level: LogLevel = "info"

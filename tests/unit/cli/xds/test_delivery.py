@@ -113,3 +113,33 @@ async def test_of_what_is_offered_in_quick_succession_the_newest_counts(tmp_path
         await clock.elapse(2)
         assert b"/three" in routes(found)
         running.cancel()
+
+
+async def test_endpoints_of_a_file_are_given_and_followed(tmp_path):
+    file = tmp_path / "endpoints.yaml"
+    file.write_text("[127.0.0.1:7001]")
+    clock = VirtualClock()
+    found = Delivery(
+        XdsSettings.model_validate({"push_interval": 0}),
+        validator=None,
+        keeper=Keeper(tmp_path / "kept"),
+        counts=Counts(new_registry()),
+        clock=clock,
+    )
+    document = f"listeners: [{{name: web, address: '127.0.0.1:81'}}]\npools: [{{name: p, discovery: {{file: '{file}', interval: 1s}}}}]\nroutes: [{{id: r, backends: [p]}}]"
+
+    def given() -> str:
+        snapshot = found.assign(EDGE)
+        return "" if snapshot is None else str(snapshot.of(ResourceType.ENDPOINT)["pool.p"].body)
+
+    await found.deliver(Catalogue(decode(document.encode())))
+    assert "127.0.0.1" in given()
+    before = given()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        running = group.create_task(found.run())
+        file.write_text("[127.0.0.1:7001, 127.0.0.2:7002]")
+        while given() == before:
+            await clock.elapse(0.5)
+            await asyncio.sleep(0.01)  # the file is read in a thread
+        running.cancel()
+    assert "127.0.0.2" in given()
