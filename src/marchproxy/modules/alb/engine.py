@@ -69,6 +69,7 @@ class AlbEngine:
         # worked out once per look, not per question
         self._serving = self._certificates.judge(_with_pools(self._last, _ENVOY_OK))
         self._draining = False
+        self._own = rules.OwnRoutes()
 
     @property
     def module_type(self) -> ModuleType:
@@ -112,7 +113,8 @@ class AlbEngine:
 
     def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
         """Whether one of the ALB's routes takes this traffic, and which."""
-        return self._programmer.quarantine.explain(rules.answer(state, route, context), state)
+        verdict = rules.answer(state, self._own.of(state), route, context)
+        return self._programmer.quarantine.explain(verdict, state)
 
     async def choices(
         self, state: DesiredState, route_id: RouteId, request: Route, context: Mapping[str, str]

@@ -7,7 +7,7 @@ from marchproxy.model.matching import Request, find_route
 from marchproxy.model.module import HTTP_FAMILY, ModuleType, Protocol
 from marchproxy.model.plan import Verdict
 from marchproxy.model.problem import Problem
-from marchproxy.model.route import PathMatch, Route
+from marchproxy.model.route import PathMatch, Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.resources.build import is_own, own_routes
 
@@ -51,8 +51,23 @@ def _ways_faults(route: Route, state: DesiredState, path: str) -> Iterator[Probl
             )
 
 
-def answer(state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
-    """Whether the ALB takes traffic of `route`.
+class OwnRoutes:
+    """The routes of a state that the ALB serves, by id, worked out once: an NLB asks about thousands, one by one."""
+
+    def __init__(self) -> None:
+        self._last: tuple[DesiredState, Mapping[RouteId, Route]] = (DesiredState(), {})
+
+    def of(self, state: DesiredState) -> Mapping[RouteId, Route]:
+        """Those of `state`; at once, where it is the same object as before."""
+        if state is not self._last[0]:
+            self._last = (state, {route.route_id: route for route in own_routes(state.routes)})
+        return self._last[1]
+
+
+def answer(
+    state: DesiredState, own: Mapping[RouteId, Route], route: Route, context: Mapping[str, str]
+) -> Verdict:
+    """Whether the ALB takes traffic of `route`; `own` are those of `state` that it serves.
 
     A route without host, path, method and headers asks about a listener as a whole. Otherwise it is one of the ALB's
     own routes (by id), or it is read as a request: its first host, its path, its first method, its exact headers.
@@ -61,7 +76,6 @@ def answer(state: DesiredState, route: Route, context: Mapping[str, str]) -> Ver
         return Verdict(can_handle=False, reason=f"an ALB serves HTTP, not {route.protocol.value}")
     if route.module_type not in {None, ModuleType.ALB}:
         return Verdict(can_handle=False, reason=f"the route is meant for {route.module_type.value}")
-    own = {own.route_id: own for own in own_routes(state.routes)}
     if route.route_id in own:
         return _yes(own[route.route_id], state, "its route of that id")
     request = _as_request(route, context)

@@ -1,13 +1,14 @@
 """What the ALB takes, and which route it is."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from marchproxy.contract.document import decode
 from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.model.route import HeaderMatch, PathKind, PathMatch, Route, RouteId, RouteMatch
-from marchproxy.modules.alb.rules import answer, faults
+from marchproxy.modules.alb.rules import OwnRoutes, answer, faults
 
 STATE = decode(b"""
 routes:
@@ -25,6 +26,14 @@ rate_limits:
   - {id: all, target: "*", requests_per_second: 100}
   - {id: off, target: form, requests_per_second: 100, enabled: false}
 """)
+OWN = OwnRoutes().of(STATE)
+
+
+def test_own_routes_are_those_of_the_state_that_is_asked_about() -> None:
+    own = OwnRoutes()
+    assert set(own.of(STATE)) == {"shop", "form", "beta", "second", "inside"}
+    assert own.of(STATE) is own.of(STATE)
+    assert set(own.of(replace(STATE, routes=STATE.routes[:1]))) == {"shop"}
 
 
 def ask(
@@ -63,14 +72,14 @@ def ask(
     ],
 )
 def test_answer(route: Route, context: dict[str, str], found: str, words: str) -> None:
-    verdict = answer(STATE, route, context)
+    verdict = answer(STATE, OWN, route, context)
     assert words in verdict.reason
     assert verdict.details.get("route_id", "") == found
     assert verdict.can_handle == (bool(found) or verdict.reason == "serves HTTP")
 
 
 def test_an_answer_explains_itself() -> None:
-    verdict = answer(STATE, ask("/"), {})
+    verdict = answer(STATE, OWN, ask("/"), {})
     assert verdict.priority == 5
     assert verdict.details == {
         "route_id": "shop",
@@ -81,7 +90,7 @@ def test_an_answer_explains_itself() -> None:
 
 
 def test_another_modules_route_is_not_counted() -> None:
-    assert answer(STATE, Route(RouteId("")), {}).details == {"routes": "5"}
+    assert answer(STATE, OWN, Route(RouteId("")), {}).details == {"routes": "5"}
 
 
 @pytest.mark.parametrize(
