@@ -1,7 +1,8 @@
-"""Statistics of routes: what became of each one's requests, counted as they end, under the route's name.
+"""Statistics of routes and of their pools: what became of each request, counted as it ends.
 
 Envoy's own (`stat_prefix` of a route) are made anew for every route at every change of one: of 5,000 routes that is more
-than half of what a change costs (ADR 0020). These are made when a route meets its first request.
+than half of what a change costs (ADR 0020). These are made when a route meets its first request, and stand for Envoy's own
+of pools too (`dynamic_stats` of the router), which would cost a request more than these do.
 https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/extensions/access_loggers/stats/v3/stats.proto
 """
 
@@ -15,15 +16,16 @@ from google.protobuf import wrappers_pb2
 
 from marchproxy.engines.envoy.messages import pack
 
-#: What every name begins with; then follow what is counted, its tags and their values, ROUTE_TAG and the route's id last.
+#: What every name begins with; then follow what is counted and TAG with its value.
 PREFIX = "routes"
-#: Requests that were answered, by CODE_TAG.
+#: Requests that were answered; the value is `status/attempts/cluster/route`.
 COMPLETED = "completed"
-#: Milliseconds from the request's first byte to the answer's last, upgraded connections left out.
+#: Milliseconds from the request's first byte to the answer's last, upgraded connections left out: `attempts/cluster/route`.
 TIME = "time"
-ROUTE_TAG = "route"
-#: The status of the answer.
-CODE_TAG = "code"
+#: One tag for all: each costs a request as much as what it tells. No name has a `/`.
+TAG = "of"
+# a request that was answered here, by a refusal for one, was attempted 0 times, whatever cluster its route has
+_ATTEMPTS = "%UPSTREAM_REQUEST_ATTEMPT_COUNT%/%UPSTREAM_CLUSTER%/%ROUTE_NAME%"
 
 _Config = stats_pb2.Config
 _INFORMATIONAL, _FINAL = 100, 200
@@ -53,14 +55,14 @@ def _log(least: int, config: Any) -> accesslog_pb2.AccessLog:
 
 
 def _counter(name: str) -> Any:
-    code = _Config.Tag(name=CODE_TAG, value_format="%RESPONSE_CODE%")
-    return _Config.Counter(stat=_stat(name, code), value_fixed=_ONE)
+    return _Config.Counter(stat=_stat(name, f"%RESPONSE_CODE%/{_ATTEMPTS}"), value_fixed=_ONE)
 
 
 def _histogram(name: str) -> Any:
-    return _Config.Histogram(stat=_stat(name), unit=_Config.Histogram.Milliseconds, value_format="%DURATION%")
+    return _Config.Histogram(
+        stat=_stat(name, _ATTEMPTS), unit=_Config.Histogram.Milliseconds, value_format="%DURATION%"
+    )
 
 
-def _stat(name: str, *tags: Any) -> Any:
-    route = _Config.Tag(name=ROUTE_TAG, value_format="%ROUTE_NAME%")
-    return _Config.Stat(name=name, tags=[*tags, route])
+def _stat(name: str, value: str) -> Any:
+    return _Config.Stat(name=name, tags=[_Config.Tag(name=TAG, value_format=value)])
