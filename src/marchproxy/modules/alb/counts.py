@@ -24,7 +24,7 @@ _ENDED = re.compile(
     rf"{PREFIX}\.(?:{COMPLETED}\.{TAG}\.(?P<class>\d)\d\d|{TIME}\.{TAG})[./]"
     rf"(?P<way>(?P<attempts>\d+)/(?:{re.escape(_POOL)}(?P<pool>[^/]+)|[^/]*)/(?P<route>[^/]*))"
 )
-_COPIES = re.compile(rf"cluster\.{re.escape(_POOL)}(?P<pool>.+)\.upstream_rq_(?P<class>\d)xx")
+_FETCHES = re.compile(rf"cluster\.{re.escape(_POOL)}(?P<pool>.+)\.upstream_rq_(?P<class>\d)xx")
 _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _SERVER_ERROR = "5"
 
@@ -97,7 +97,7 @@ def _traffic(stats: EnvoyStats) -> tuple[dict[str, Traffic], dict[str, Traffic]]
             ways[found["way"]] += number
             for its in _sums(found, routes, pools):
                 its.count(number, failed=found["class"] == _SERVER_ERROR)
-        elif name.startswith("cluster.") and (found := _COPIES.fullmatch(name)):
+        elif name.startswith("cluster.") and (found := _FETCHES.fullmatch(name)):
             pools[found["pool"]].count(number, failed=found["class"] == _SERVER_ERROR)
     for name, histogram in stats.histograms.items():
         if name.startswith(PREFIX) and (found := _ENDED.fullmatch(name)):

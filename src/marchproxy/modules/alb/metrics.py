@@ -104,7 +104,7 @@ POOL_ANSWERS = Source(
     },
 )
 _POOL = rf"cluster\.{re.escape(cluster_name(''))}"
-# of requests, those are in here that Envoy makes itself, as the copies for a mirror
+# of requests, those are in here that Envoy makes itself, as for keys that sign tokens
 POOLS = Source(
     rf"{_POOL}(?P<pool>.+)\.<stat>",
     {**_REQUESTS, **streams("pool", "a pool"), **connections("pool", "a pool")},

@@ -69,8 +69,15 @@ def test_a_route_is_the_sum_over_its_statuses_and_pools(route: str) -> None:
     assert pools == {"a": (14, 0), "b.c": (3, 3)}  # nothing of what was refused on its way to a pool
 
 
-def test_copies_for_a_mirror_count_though_they_are_no_requests_of_a_route() -> None:
-    values = {"cluster.pool.a.upstream_rq_2xx": 5, "cluster.pool.a.upstream_rq_5xx": 2}
+@pytest.mark.parametrize(
+    ("well", "ill"),
+    [
+        ("cluster.pool.a.upstream_rq_2xx", "cluster.pool.a.upstream_rq_5xx"),
+        ("routes.completed.of.200/1/pool.a/", "routes.completed.of.503/1/pool.a/"),
+    ],
+)
+def test_copies_and_fetches_count_though_they_are_no_requests_of_a_route(well: str, ill: str) -> None:
+    values = {well: 5, ill: 2}
     found = observation(EnvoyStats(values), clusters("a"))
     assert (found.pools["a"].traffic.requests, found.pools["a"].traffic.failures) == (7, 2)
     assert found.routes == {}

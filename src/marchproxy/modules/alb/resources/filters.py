@@ -33,6 +33,7 @@ from marchproxy.model.route import Route
 from marchproxy.modules.alb.resources.authentication import authentication_filters
 from marchproxy.modules.alb.resources.events import event_stream_filter
 from marchproxy.modules.alb.resources.limits import limit_filters
+from marchproxy.modules.alb.resources.route_stats import copy_statistics
 
 _CORS = "envoy.filters.http.cors"
 _ACCESS = "marchproxy.access"
@@ -97,7 +98,11 @@ def _on(name: str, config: Message) -> Any:
 
 def _router() -> Any:
     """Pools are counted by `route_stats`, and Envoy's own headers tell backends and clients what they did not ask for."""
-    return router_pb2.Router(dynamic_stats=wrappers_pb2.BoolValue(value=False), suppress_envoy_headers=True)
+    return router_pb2.Router(
+        dynamic_stats=wrappers_pb2.BoolValue(value=False),
+        suppress_envoy_headers=True,
+        upstream_log=copy_statistics(),
+    )
 
 
 def _off(name: str, config: Message) -> Any:
