@@ -1,0 +1,148 @@
+"""Flow: what a server still owes for what it was sent, in order, and whether it is free for another client. Pure.
+
+https://www.postgresql.org/docs/current/protocol-flow.html
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from enum import IntEnum
+
+
+class Owed(IntEnum):
+    """What a server owes an answer for."""
+
+    QUERY = 1
+    CALL = 2
+    SYNC = 3
+    PARSE = 4
+    BIND = 5
+    DESCRIBE_STATEMENT = 6
+    DESCRIBE_PORTAL = 7
+    CLOSE = 8
+    EXECUTE = 9
+    SILENT_PARSE = 10
+    """A Parse of our own: its answer is for nobody."""
+    SILENT_CLOSE = 11
+    GIVEN_PARSE = 12
+    """A Parse that the server was not sent: its answer is ours to give when its turn comes."""
+    GIVEN_CLOSE = 13
+
+
+class Desynchronised(Exception):
+    """The server answers something that nobody asked. Nothing on this connection can be trusted any more."""
+
+
+#: How an answer that ends a request is called by its type byte, and which requests it may end.
+_ENDS = {
+    ord("1"): frozenset({Owed.PARSE, Owed.SILENT_PARSE}),
+    ord("2"): frozenset({Owed.BIND}),
+    ord("3"): frozenset({Owed.CLOSE, Owed.SILENT_CLOSE}),
+    ord("n"): frozenset({Owed.DESCRIBE_STATEMENT, Owed.DESCRIBE_PORTAL}),
+    ord("T"): frozenset({Owed.DESCRIBE_STATEMENT, Owed.DESCRIBE_PORTAL}),
+    ord("C"): frozenset({Owed.EXECUTE}),
+    ord("I"): frozenset({Owed.EXECUTE}),
+    ord("s"): frozenset({Owed.EXECUTE}),
+}
+_ENDED_BY_READY = frozenset({Owed.QUERY, Owed.CALL, Owed.SYNC})
+_GIVEN = frozenset({Owed.GIVEN_PARSE, Owed.GIVEN_CLOSE})
+_SILENT = frozenset({Owed.SILENT_PARSE, Owed.SILENT_CLOSE})
+
+
+class Flow:
+    """One server connection, from the point of view of who shares it."""
+
+    __slots__ = ("_copying_in", "_failed", "_open", "_owed", "status")
+
+    def __init__(self) -> None:
+        self._owed: deque[Owed] = deque()
+        self._failed = False  # in the extended protocol, until the next Sync
+        self._open = False  # requests of the extended protocol were sent, and no Sync behind them
+        self._copying_in = False
+        self.status = ord("I")
+        """Of the transaction, as the server said last: I none, T in one, E in a failed one."""
+
+    @property
+    def free(self) -> bool:
+        """Whether another client may have the server: it owes nothing, and nobody's transaction is open."""
+        return not self._owed and not self._open and not self._copying_in and self.status == ord("I")
+
+    @property
+    def copying_in(self) -> bool:
+        """Whether the server waits for rows of COPY FROM STDIN."""
+        return self._copying_in
+
+    @property
+    def owed(self) -> int:
+        """How many answers are outstanding."""
+        return len(self._owed)
+
+    def sent(self, request: Owed) -> None:
+        """Note that the server was sent a request, or that an answer is ours to give in its turn."""
+        if self._copying_in and request is Owed.SYNC:
+            return  # a server that waits for rows ignores it
+        self._open = request not in _ENDED_BY_READY or (self._failed and request is not Owed.SYNC)
+        if self._failed:
+            if request is not Owed.SYNC:
+                return  # skipped by the server
+            self._failed = False
+        self._owed.append(request)
+
+    def given(self) -> Iterator[Owed]:
+        """The answers that are ours to give now, taken off the list."""
+        owed = self._owed
+        while owed and owed[0] in _GIVEN:
+            yield owed.popleft()
+
+    def copy_ended(self) -> None:
+        """The client sent CopyDone or CopyFail."""
+        self._copying_in = False
+
+    def received(self, kind: int) -> bool:
+        """Note an answer by its type byte; whether the client is to see it. Raises Desynchronised."""
+        if kind == ord("E"):
+            self._fail()
+            return True
+        head = self._owed[0] if self._owed else None
+        if head in _ENDED_BY_READY:
+            if kind == ord("G"):
+                self._begin_copy()
+            elif kind in {ord("1"), ord("2"), ord("3"), ord("n"), ord("s")}:
+                raise Desynchronised(f"answer {chr(kind)!r} while {Owed(head or 0).name} is owed")
+            return True
+        if kind == ord("G") and head is Owed.EXECUTE:
+            self._begin_copy()
+            return True
+        ends = _ENDS.get(kind)
+        if ends is None:
+            return True  # says nothing about the order: a parameter description, the begin of COPY TO
+        if head not in ends:
+            raise Desynchronised(f"answer {chr(kind)!r} while {head.name if head else 'nothing'} is owed")
+        self._owed.popleft()
+        return head not in _SILENT
+
+    def ready(self, status: int) -> None:
+        """The server is ready for a query, with this status of the transaction. Raises Desynchronised."""
+        if not self._owed or self._owed[0] not in _ENDED_BY_READY:
+            raise Desynchronised(
+                f"ready for a query while {self._owed[0].name if self._owed else 'nothing'} is owed"
+            )
+        self._owed.popleft()
+        self._copying_in = False
+        self.status = status
+
+    def _begin_copy(self) -> None:
+        """Rows are wanted; a Sync that was sent ahead of them is ignored by the server, the one after them counts."""
+        self._copying_in = True
+        head = self._owed[0]
+        if head is Owed.EXECUTE:
+            self._owed = deque(request for request in self._owed if request is not Owed.SYNC)
+
+    def _fail(self) -> None:
+        """After an error in the extended protocol the server skips everything up to the next Sync."""
+        self._copying_in = False
+        owed = self._owed
+        if not owed or owed[0] in _ENDED_BY_READY:
+            return
+        while owed and owed[0] is not Owed.SYNC:
+            owed.popleft()
+        self._failed = not owed
