@@ -26,6 +26,8 @@ class Owed(IntEnum):
     GIVEN_PARSE = 12
     """A Parse that the server was not sent: its answer is ours to give when its turn comes."""
     GIVEN_CLOSE = 13
+    SILENT_QUERY = 14
+    """A query of our own: nothing that the server answers is for the client."""
 
 
 class Desynchronised(Exception):
@@ -43,7 +45,7 @@ _ENDS = {
     ord("I"): frozenset({Owed.EXECUTE}),
     ord("s"): frozenset({Owed.EXECUTE}),
 }
-_ENDED_BY_READY = frozenset({Owed.QUERY, Owed.CALL, Owed.SYNC})
+_ENDED_BY_READY = frozenset({Owed.QUERY, Owed.CALL, Owed.SYNC, Owed.SILENT_QUERY})
 _GIVEN = frozenset({Owed.GIVEN_PARSE, Owed.GIVEN_CLOSE})
 _SILENT = frozenset({Owed.SILENT_PARSE, Owed.SILENT_CLOSE})
 
@@ -51,10 +53,14 @@ _SILENT = frozenset({Owed.SILENT_PARSE, Owed.SILENT_CLOSE})
 class Flow:
     """One server connection, from the point of view of who shares it."""
 
-    __slots__ = ("_copying_in", "_failed", "_open", "_owed", "status")
+    __slots__ = ("_copying_in", "_failed", "_open", "_owed", "skipped", "status", "to_give")
 
     def __init__(self) -> None:
-        self._owed: deque[Owed] = deque()
+        self._owed: deque[tuple[Owed, object]] = deque()
+        self.to_give = 0
+        """How many of the answers that are owed are ours to give."""
+        self.skipped: list[object] = []
+        """What the requests were about that the server skipped or refused, until somebody empties it."""
         self._failed = False  # in the extended protocol, until the next Sync
         self._open = False  # requests of the extended protocol were sent, and no Sync behind them
         self._copying_in = False
@@ -76,22 +82,30 @@ class Flow:
         """How many answers are outstanding."""
         return len(self._owed)
 
-    def sent(self, request: Owed) -> None:
+    def sent(self, request: Owed, about: object = None) -> None:
         """Note that the server was sent a request, or that an answer is ours to give in its turn."""
         if self._copying_in and request is Owed.SYNC:
             return  # a server that waits for rows ignores it
         self._open = request not in _ENDED_BY_READY or (self._failed and request is not Owed.SYNC)
         if self._failed:
             if request is not Owed.SYNC:
-                return  # skipped by the server
+                self._skip(about)
+                return
             self._failed = False
-        self._owed.append(request)
+        self.to_give += request in _GIVEN
+        self._owed.append((request, about))
+
+    @property
+    def silent(self) -> bool:
+        """Whether what the server says now is for us alone."""
+        return bool(self._owed) and self._owed[0][0] is Owed.SILENT_QUERY
 
     def given(self) -> Iterator[Owed]:
         """The answers that are ours to give now, taken off the list."""
         owed = self._owed
-        while owed and owed[0] in _GIVEN:
-            yield owed.popleft()
+        while owed and owed[0][0] in _GIVEN:
+            self.to_give -= 1
+            yield owed.popleft()[0]
 
     def copy_ended(self) -> None:
         """The client sent CopyDone or CopyFail."""
@@ -99,15 +113,17 @@ class Flow:
 
     def received(self, kind: int) -> bool:
         """Note an answer by its type byte; whether the client is to see it. Raises Desynchronised."""
+        if self.silent:
+            return False
         if kind == ord("E"):
             self._fail()
             return True
-        head = self._owed[0] if self._owed else None
+        head = self._owed[0][0] if self._owed else None
         if head in _ENDED_BY_READY:
             if kind == ord("G"):
                 self._begin_copy()
             elif kind in {ord("1"), ord("2"), ord("3"), ord("n"), ord("s")}:
-                raise Desynchronised(f"answer {chr(kind)!r} while {Owed(head or 0).name} is owed")
+                raise Desynchronised(f"answer {chr(kind)!r} while {head.name if head else 'nothing'} is owed")
             return True
         if kind == ord("G") and head is Owed.EXECUTE:
             self._begin_copy()
@@ -122,10 +138,9 @@ class Flow:
 
     def ready(self, status: int) -> None:
         """The server is ready for a query, with this status of the transaction. Raises Desynchronised."""
-        if not self._owed or self._owed[0] not in _ENDED_BY_READY:
-            raise Desynchronised(
-                f"ready for a query while {self._owed[0].name if self._owed else 'nothing'} is owed"
-            )
+        head = self._owed[0][0] if self._owed else None
+        if head not in _ENDED_BY_READY:
+            raise Desynchronised(f"ready for a query while {head.name if head else 'nothing'} is owed")
         self._owed.popleft()
         self._copying_in = False
         self.status = status
@@ -133,16 +148,21 @@ class Flow:
     def _begin_copy(self) -> None:
         """Rows are wanted; a Sync that was sent ahead of them is ignored by the server, the one after them counts."""
         self._copying_in = True
-        head = self._owed[0]
-        if head is Owed.EXECUTE:
-            self._owed = deque(request for request in self._owed if request is not Owed.SYNC)
+        if self._owed[0][0] is Owed.EXECUTE:
+            self._owed = deque(item for item in self._owed if item[0] is not Owed.SYNC)
 
     def _fail(self) -> None:
         """After an error in the extended protocol the server skips everything up to the next Sync."""
         self._copying_in = False
         owed = self._owed
-        if not owed or owed[0] in _ENDED_BY_READY:
+        if not owed or owed[0][0] in _ENDED_BY_READY:
             return
-        while owed and owed[0] is not Owed.SYNC:
-            owed.popleft()
+        while owed and owed[0][0] is not Owed.SYNC:
+            request, about = owed.popleft()
+            self.to_give -= request in _GIVEN
+            self._skip(about)
         self._failed = not owed
+
+    def _skip(self, about: object) -> None:
+        if about is not None:
+            self.skipped.append(about)
