@@ -46,6 +46,7 @@ _ENDS = {
     ord("s"): frozenset({Owed.EXECUTE}),
 }
 _ENDED_BY_READY = frozenset({Owed.QUERY, Owed.CALL, Owed.SYNC, Owed.SILENT_QUERY})
+_IDLE = ord("I")
 _GIVEN = frozenset({Owed.GIVEN_PARSE, Owed.GIVEN_CLOSE})
 _SILENT = frozenset({Owed.SILENT_PARSE, Owed.SILENT_CLOSE})
 
@@ -70,7 +71,7 @@ class Flow:
     @property
     def free(self) -> bool:
         """Whether another client may have the server: it owes nothing, and nobody's transaction is open."""
-        return not self._owed and not self._open and not self._copying_in and self.status == ord("I")
+        return not self._owed and not self._open and not self._copying_in and self.status == _IDLE
 
     @property
     def copying_in(self) -> bool:
@@ -99,6 +100,17 @@ class Flow:
     def silent(self) -> bool:
         """Whether what the server says now is for us alone."""
         return bool(self._owed) and self._owed[0][0] is Owed.SILENT_QUERY
+
+    @property
+    def one_query(self) -> bool:
+        """Whether all that is owed is the answer to one simple query."""
+        owed = self._owed
+        return len(owed) == 1 and owed[0][0] is Owed.QUERY and not self._copying_in
+
+    def answered(self) -> None:
+        """That one query has its answer, outside of a transaction."""
+        self._owed.clear()
+        self.status = _IDLE
 
     def given(self) -> Iterator[Owed]:
         """The answers that are ours to give now, taken off the list."""

@@ -46,6 +46,16 @@ class Framer:
         """Whether the stream is at the end of a message."""
         return not self._held and not self._skip
 
+    def is_one(self, data: bytes, kind: int) -> bool:
+        """Whether these bytes are exactly one message of this type: then they need not be fed."""
+        return (
+            len(data) >= _HEAD
+            and data[0] == kind
+            and _LENGTH.unpack_from(data, 1)[0] == len(data) - 1
+            and not self._held
+            and not self._skip
+        )
+
     def feed(self, data: bytes) -> tuple[bytes, list[Event]]:
         """The bytes that may go on, and the messages in them that were asked for. Raises ProtocolFault."""
         if self._held:

@@ -172,10 +172,20 @@ def test_a_query_of_our_own_is_heard_by_nobody(client, server):
     client.ask(server, encode.query("select 1"))
     status = encode.parameter("TimeZone", "CET")
     refused = encode.error("22023", "invalid value")
-    heard = server.answer(client, status, done(b"SET"), refused, READY, done(), READY)
-    assert heard.for_client == done() + READY
+    row = encode.message(b"D", b"\0\0")
+    heard = server.answer(client, status, row, done(b"SET"), refused, READY, row, done(), READY)
+    assert heard.for_client == row + done() + READY
     assert heard.own_errors == [refused]
     assert (heard.transactions, server.parameters) == (1, {"TimeZone": "CET"})
+
+
+def test_a_query_of_our_own_after_a_clients(client, server):
+    row = encode.message(b"D", b"\0\0")
+    client.ask(server, encode.query("begin"))
+    server.state.flow.sent(Owed.SILENT_QUERY)
+    heard = server.answer(client, done(b"BEGIN"), encode.ready(IN_TRANSACTION), row)
+    assert heard.for_client == done(b"BEGIN") + encode.ready(IN_TRANSACTION)
+    assert server.answer(client, row, done(), READY).for_client == b""
 
 
 def test_what_comes_after_a_server_is_free_is_nobodys(client, server):
