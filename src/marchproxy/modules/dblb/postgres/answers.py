@@ -93,7 +93,7 @@ def hear(data: bytes, events: Sequence[Event], server: ServerState, parameters: 
             _note(heard, server, kind, data[start:end])
         if silent:
             done = end  # with everything before it that was not told of
-        elif flow.to_give:
+        if flow.to_give and not flow.silent:
             pieces += data[done:end], due(server)
             done = end
         if heard.free:

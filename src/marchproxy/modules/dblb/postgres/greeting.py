@@ -4,13 +4,13 @@ import asyncio
 import hashlib
 import hmac
 import os
+import secrets
 from collections.abc import Callable
 from enum import Enum
 
-from scramp import ScramException, ScramMechanism
-
 from marchproxy.modules.dblb.postgres.inbox import Inbox
-from marchproxy.modules.dblb.postgres.secrets import Secret, Verifier
+from marchproxy.modules.dblb.postgres.secrets import Secret
+from marchproxy.modules.dblb.scram import ScramFault, Verifier, begin
 from marchproxy.wire.postgres import encode
 from marchproxy.wire.postgres.fault import ProtocolFault
 
@@ -61,19 +61,20 @@ async def authenticate(
 
 async def _scram(inbox: Inbox, send: Callable[[bytes], object], user: str, secret: Secret | None) -> bool:
     verifier = await asyncio.to_thread(lambda: secret.verifier) if secret is not None else None
-    server = ScramMechanism().make_server(lambda _: verifier or _pretended(user))
     send(encode.challenge(10, _SCRAM.encode() + b"\0\0"))
     mechanism, first = _first((await inbox.next())[5:])
     if mechanism != _SCRAM:
         raise ProtocolFault(f"SASL mechanism {mechanism!r} was not offered")
     try:
-        server.set_client_first(first)
-        send(encode.challenge(11, server.get_server_first().encode()))
-        server.set_client_final((await inbox.next())[5:].decode(errors="replace"))
-        send(encode.challenge(12, server.get_server_final().encode()))
-    except ScramException:
+        exchange = begin(first, verifier or _pretended(user), secrets.token_urlsafe(18))
+        send(encode.challenge(11, exchange.challenge.encode()))
+        answer = exchange.judge((await inbox.next())[5:].decode(errors="replace"))
+    except ScramFault as fault:
+        raise ProtocolFault(f"SCRAM: {fault}") from fault
+    if answer is None or verifier is None:
         return False
-    return verifier is not None
+    send(encode.challenge(12, answer.encode()))
+    return True
 
 
 def _first(body: bytes) -> tuple[str, str]:
@@ -87,7 +88,7 @@ def _first(body: bytes) -> tuple[str, str]:
 def _pretended(user: str) -> Verifier:
     """For a user that there is not: the same salt each time, and keys that nothing fits."""
     salt = hmac.digest(_PRETENCE, user.encode(), hashlib.sha256)[:16]
-    return salt, os.urandom(32), os.urandom(32), _ROUNDS
+    return Verifier(salt, _ROUNDS, os.urandom(32), os.urandom(32))
 
 
 async def _text(inbox: Inbox) -> bytes:

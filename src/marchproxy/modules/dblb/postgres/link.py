@@ -66,18 +66,18 @@ class Link(asyncio.Protocol):
 
     __slots__ = (
         "_framer",
-        "retiring",
-        "settings",
         "_owner",
         "_reason",
         "born",
+        "cancelling",
         "holder",
         "inbox",
+        "retiring",
+        "settings",
         "state",
         "transport",
         "used",
         "welcome",
-        "cancelling",
     )
 
     def __init__(self, owner: Owner, *, statement_bytes: int, now: float) -> None:

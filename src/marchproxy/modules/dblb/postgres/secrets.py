@@ -10,12 +10,11 @@ from functools import cached_property
 
 from scramp import ScramMechanism
 
+from marchproxy.modules.dblb.scram import Verifier
+
 _VERIFIER = re.compile(r"SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)")
 _MD5 = re.compile(r"md5[0-9a-f]{32}")
 _LINE = re.compile(r'"((?:[^"]|"")*)"\s+"((?:[^"]|"")*)"')
-
-#: Salt, stored key, server key and rounds, as RFC 5802 calls them.
-Verifier = tuple[bytes, bytes, bytes, int]
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,11 @@ class Secret:
         if (found := _VERIFIER.fullmatch(self.text)) is not None:
             rounds, *rest = found.groups()
             salt, stored, server = map(base64.b64decode, rest)
-            return salt, stored, server, int(rounds)
+            return Verifier(salt, int(rounds), stored, server)
         if self.is_md5:
             return None
         salt, stored, server, count = ScramMechanism().make_auth_info(self.text)
-        return salt, stored, server, count
+        return Verifier(salt, count, stored, server)
 
     def fits_password(self, user: str, password: str) -> bool:
         """Whether this is the password, which was sent in the clear."""
@@ -47,10 +46,9 @@ class Secret:
             digest = hashlib.md5(f"{password}{user}".encode(), usedforsecurity=False).hexdigest()
             return hmac.compare_digest(f"md5{digest}", self.text)
         if (verifier := self.verifier) is not None and self.text.startswith("SCRAM-SHA-256$"):
-            salt, stored, _, rounds = verifier
-            salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, rounds)
+            salted = hashlib.pbkdf2_hmac("sha256", password.encode(), verifier.salt, verifier.rounds)
             key = hmac.digest(salted, b"Client Key", "sha256")
-            return hmac.compare_digest(hashlib.sha256(key).digest(), stored)
+            return hmac.compare_digest(hashlib.sha256(key).digest(), verifier.stored_key)
         return hmac.compare_digest(password.encode(), self.text.encode())
 
     def fits_md5(self, user: str, salt: bytes, answer: bytes) -> bool:
