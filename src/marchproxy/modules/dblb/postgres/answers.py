@@ -16,7 +16,6 @@ _PLAIN = frozenset(b"TDCI")
 _SHORTEST = 6
 _DISCARDS = ord("D")
 _LENGTH = struct.Struct("!I")
-_NOTED = frozenset((_ERROR, _COMPLETE))
 _GIVEN = {Owed.GIVEN_PARSE: PARSE_COMPLETE, Owed.GIVEN_CLOSE: CLOSE_COMPLETE}
 _FORGETTING = (b"DEALLOCATE ALL\0", b"DISCARD ALL\0")
 
@@ -74,34 +73,36 @@ def hear(data: bytes, events: Sequence[Event], server: ServerState, parameters: 
     for kind, start, end in events:
         silent = flow.silent
         if kind == _READY:
-            flow.ready(_status(data, start, end))
-            if flow.free:
-                heard.free, heard.rest, data = True, data[end:], data[:end]
-            heard.transactions += not silent and flow.status == _IDLE
-            if flow.silent and not silent:
-                pieces.append(data[done:end])
-                done = end
+            _ready(heard, server, _status(data, start, end))
+            visible = True
         elif kind == _PARAMETER:
             name, value = read_parameter(data[start:end])
-            parameters[name] = value
-            heard.reported = True
-        elif not flow.received(kind):
-            if not silent:
-                pieces.append(data[done:start])
-            done = end
-        if kind in _NOTED:
+            parameters[name], heard.reported, visible = value, True, True
+        else:
+            visible = flow.received(kind)
             _note(heard, server, kind, data[start:end])
         if silent:
             done = end  # with everything before it that was not told of
-        if flow.to_give and not flow.silent:
-            pieces += data[done:end], due(server)
+        elif not visible:
+            pieces.append(data[done:start])
+            done = end
+        if flow.to_give or flow.silent:
+            pieces += data[done:end], b"" if flow.silent else due(server)
             done = end
         if heard.free:
+            heard.rest, data = data[end:], data[:end]
             break
     if not flow.silent:
         pieces.append(data[done:])
     heard.for_client = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     return heard
+
+
+def _ready(heard: Heard, server: ServerState, status: int) -> None:
+    flow, silent = server.flow, server.flow.silent
+    flow.ready(status)
+    heard.free = flow.free
+    heard.transactions += not silent and status == _IDLE
 
 
 def _note(heard: Heard, server: ServerState, kind: int, message: bytes) -> None:
