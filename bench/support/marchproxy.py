@@ -16,7 +16,7 @@ from bench.support.processes import child, python, wait_for_http
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running NLB or ALB. `traffic` is the ALB's plain port (0 for an NLB)."""
+    """A running NLB, ALB or control plane. `traffic` is the ALB's plain port (0 for the others)."""
 
     process: subprocess.Popen[bytes]
     grpc: str
@@ -79,6 +79,26 @@ def running_nlb(
     command = [*(inside(namespace) if namespace else ()), *python("marchproxy", "nlb", "--config", file)]
     with _serving(name, command, file, f"{host}:{metrics}") as process:
         yield Service(process, f"{host}:{grpc}", file, section)
+
+
+@contextmanager
+def running_xds(name: str, state: Mapping[str, Any], directory: Path) -> Iterator[Service]:
+    """A control plane by itself, that serves. Raises NotReady."""
+    grpc, metrics = free_ports(2)
+    section = {
+        "xds": {
+            "grpc": f"127.0.0.1:{grpc}",
+            "status": None,
+            "metrics": f"127.0.0.1:{metrics}",
+            "state_dir": str(directory / "state" / name),
+            "log_level": "warning",
+        }
+    }
+    file = directory / f"{name}.yaml"
+    _write(file, {**section, **state})
+    command = python("marchproxy", "xds", "--config", file)
+    with _serving(name, command, file, f"127.0.0.1:{metrics}") as process:
+        yield Service(process, f"127.0.0.1:{grpc}", file, section)
 
 
 @contextmanager

@@ -61,19 +61,22 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return ticks / _TICKS
 
 
-def resident_mb(pid: int) -> float:
-    """Resident memory in MiB."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
+def resident_mb(pid: int, *, peak: bool = False) -> float:
+    """Resident memory in MiB, now or at its highest."""
+    field, status = "VmHWM:" if peak else "VmRSS:", Path(f"/proc/{pid}/status").read_text()
+    kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith(field))
     return int(kilobytes) / 1024
 
 
-def wait_for_http(url: str, process: subprocess.Popen[bytes], log: Path, *, seconds: float = 30.0) -> None:
-    """Wait until the URL answers 2xx. Raises NotReady when the process ends, or after `seconds`."""
+def wait_for_http(
+    url: str, process: subprocess.Popen[bytes], log: Path, *, host: str = "", seconds: float = 30.0
+) -> None:
+    """Wait until the URL answers 2xx, asked as `host` if given. Raises NotReady: the process ended, or after `seconds`."""
+    request = urllib.request.Request(url, headers={"Host": host} if host else {})
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-            urllib.request.urlopen(url, timeout=2).close()
+            urllib.request.urlopen(request, timeout=2).close()
             return
         time.sleep(0.05)
     raise NotReady(f"{url} does not answer; {log.name} ends with:\n{log.read_text()[-2000:]}")

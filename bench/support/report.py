@@ -4,8 +4,7 @@ import json
 import os
 from dataclasses import dataclass, field
 
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, RenderableType
 
 _WIDTH = 110
 _QUIET = 0.5  # load per core before this benchmark began to count
@@ -13,10 +12,10 @@ _QUIET = 0.5  # load per core before this benchmark began to count
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A table ready to be printed, and the numbers by key."""
+    """What is ready to be printed, and the numbers by key."""
 
     name: str
-    table: Table
+    table: RenderableType
     ratios: dict[str, float]
     figures: dict[str, float]
     notes: tuple[str, ...] = field(default=())

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 _MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
@@ -18,12 +19,14 @@ class Run:
     p99_ms: float
 
 
-def run_wrk(url: str, *, connections: int, seconds: float, close: bool = False) -> Run:
+def run_wrk(
+    url: str, *, connections: int, seconds: float, close: bool = False, script: Path | None = None
+) -> Run:
     """Keep `connections` busy for `seconds`, from one thread; `close`: each request on a connection of its own.
 
-    Raises RuntimeError when any request failed.
+    `script`: a Lua program that says what is asked for. Raises RuntimeError when any request failed.
     """
-    header = ["-H", "Connection: close"] if close else []
+    header = ["-H", "Connection: close"] if close else ["-s", str(script)] if script is not None else []
     # its own clock knows whole seconds only; interrupted, it reports what it has
     command = ["wrk", "-t1", f"-c{connections}", f"-d{int(seconds) + 60}s", "--latency", *header, url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:

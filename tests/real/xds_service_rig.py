@@ -27,12 +27,20 @@ class Service:
         self.port, self.status, self.metrics = free_port(), free_port(), free_port()
         self.file = folder / "xds.yaml"
         self.log = folder / "xds.log"
+        self.push_interval = 0.1
+        self.env: dict[str, str] = {}
         self.write(document)
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "marchproxy", "xds", "--config", str(self.file)]
 
     def write(self, document: dict) -> None:
         ports = {"grpc": self.port, "status": self.status, "metrics": self.metrics}
         own = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
-        text = yaml.safe_dump({**document, "xds": {**document.get("xds", {}), **own}})
+        own |= {"state_dir": str(self.file.parent / "kept"), "push_interval": self.push_interval}
+        self.own = {**document.get("xds", {}), **own}
+        text = yaml.safe_dump({**document, "xds": self.own})
         written = self.file.with_suffix(".new")
         written.write_text(text)
         written.replace(self.file)
@@ -48,8 +56,7 @@ class Service:
     @asynccontextmanager
     async def started(self):
         """The process, once it is ready; it may die."""
-        command = [sys.executable, "-m", "marchproxy", "xds", "--config", str(self.file)]
-        process = await start(command, self.log)
+        process = await start(self.command, self.log, self.env)
         try:
             async with asyncio.timeout(PATIENCE):
                 while not await self._ready():

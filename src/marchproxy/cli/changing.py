@@ -113,7 +113,10 @@ def _where(route: str, listener: str) -> "Where":
 def _change(nlb: str, wanted: "Change", where: "Where | None" = None) -> None:
     from marchproxy.cli.change import change_all, change_nlb
     from marchproxy.cli.running import run_client
+    from marchproxy.cli.tracing import traced_command
 
     make = change_nlb if where is not None and where.listener else change_all
-    if not run_client(lambda: make(nlb, wanted)):
+    with traced_command("change"):
+        agreed = run_client(lambda: make(nlb, wanted))
+    if not agreed:
         raise typer.Exit(1)

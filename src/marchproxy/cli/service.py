@@ -6,17 +6,20 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from marchproxy.cli.failing import fail, failing_clearly
-from marchproxy.cli.file import load_file, pick_module, replica_of
+from marchproxy.cli.file import FileDocument, load_file, load_settings, pick_module, replica_of
 from marchproxy.cli.leash import ParentGone, end_with
 from marchproxy.cli.record import SERVICE, recorded
 from marchproxy.engines.envoy.binary import EnvoyMissing
 from marchproxy.engines.envoy.launch import EnvoyStartError
 from marchproxy.kit import logs, tasks
 from marchproxy.kit.listening import BindError
+from marchproxy.kit.settings import SettingsError
+from marchproxy.kit.telemetry import Service, tracing
 from marchproxy.model.problem import InvalidValue, Refused
 from marchproxy.modules.alb.settings import AlbSettings
 
@@ -33,8 +36,21 @@ class Instance:
     replica: int | None = None
 
     def settings(self) -> AlbSettings:
-        """The settings, as file and environment have them now. Raises SettingsError."""
-        module = pick_module(load_file(self.file, os.environ).document, self.module_id, os.environ)
+        """The settings, as file and environment have them now. Raises SettingsError.
+
+        A desired state with faults does not matter where an earlier process left another, which goes on.
+        """
+        try:
+            return self._picked(load_file(self.file, os.environ).document)
+        except SettingsError:
+            with suppress(SettingsError):
+                settings = self._picked(load_settings(self.file, os.environ))
+                if settings.kept_state().exists():
+                    return settings
+            raise
+
+    def _picked(self, document: FileDocument) -> AlbSettings:
+        module = pick_module(document, self.module_id, os.environ)
         return module if self.replica is None else replica_of(module, self.replica)
 
     def replica_command(self, entry: str) -> Callable[[int], Sequence[str]] | None:
@@ -79,7 +95,8 @@ def run_nlb(file: Path, leash: int | None = None) -> None:
         async def main(stop: asyncio.Event) -> None:
             await serve(settings, loaded.state, stop, started=running.append)
 
-        with recorded(settings.directory() / SERVICE, file):
+        me = Service("nlb", settings.id)
+        with recorded(settings.directory() / SERVICE, file), tracing(settings.tracing, me):
             tasks.run(lambda: tasks.run_service(main, on_reload=reload))
 
 
@@ -107,7 +124,8 @@ def run_alb(instance: Instance, leash: int | None = None) -> None:
         async def main(stop: asyncio.Event) -> None:
             await serve(settings, origin, Signals(stop=stop, reload=reload))
 
-        with recorded(settings.own_state_dir() / SERVICE, instance.file):
+        me = Service("alb", settings.id, settings.version)
+        with recorded(settings.own_state_dir() / SERVICE, instance.file), tracing(settings.tracing, me):
             tasks.run(lambda: tasks.run_service(main, on_reload=ask_to_reload))
 
 

@@ -8,6 +8,7 @@ import grpc
 from marchproxy.contract.convert.enums import EnumCodec
 from marchproxy.contract.convert.times import moment_to_pb
 from marchproxy.contract.pb import types_pb2
+from marchproxy.kit.telemetry import annotate
 from marchproxy.model.problem import InvalidValue, Problem, RefusalCode, Refused
 
 CODES = EnumCodec(RefusalCode, types_pb2.StatusCode.items(), "STATUS_CODE")
@@ -42,6 +43,7 @@ def refusal_of(failure: Refused | InvalidValue) -> Refused:
 def error_to_pb(failure: Refused | InvalidValue, occurred_at: datetime) -> types_pb2.Error:
     """The message; `details` holds each problem's path and what is wrong there."""
     refused = refusal_of(failure)
+    annotate(**{"marchproxy.refusal": refused.code.value})
     details: dict[str, str] = {}
     for problem in refused.problems:
         key = problem.path or "request"

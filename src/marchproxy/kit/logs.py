@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import structlog
 from structlog.types import Processor
 
+from marchproxy.kit.telemetry.spans import trace_id
+
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -50,6 +52,7 @@ def _shared_processors() -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
         _name_the_logger,
+        _name_the_trace,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
@@ -85,4 +88,12 @@ def _name_the_logger(
     name = record.name if record is not None else event.pop("_name", None)
     if name is not None:
         event["logger"] = name
+    return event
+
+
+def _name_the_trace(
+    _: structlog.typing.WrappedLogger, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    if (trace := trace_id()) is not None:
+        event.setdefault("trace_id", trace)
     return event

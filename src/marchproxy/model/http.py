@@ -111,8 +111,8 @@ class Authentication:
     """A way to authenticate that routes name. Secrets are given as files, which are read again on reload.
 
     BASIC: `file` is an htpasswd file with SHA-1 (`{SHA}`) entries. API_KEY: `file` has `name:key` lines; a key comes in
-    the header `header`. JWT: `file` is a JWKS, or `jwks_url` with `jwks_pool`, the pool that the URL's host is; `issuer`
-    and `audiences` must fit. The client's name goes to the backend in the header `forward_header`, empty: it does not.
+    the header `header`. JWT: `file` is a JWKS, or `jwks_url` with `jwks_pool`, the pool that the URL's host is, fetched
+    again every `jwks_refresh` seconds; `issuer` and `audiences` must fit. The client's name goes to the backend in the header `forward_header`, empty: it does not.
     """
 
     name: str
@@ -124,3 +124,4 @@ class Authentication:
     jwks_url: str = ""
     jwks_pool: str = ""
     forward_header: str = ""
+    jwks_refresh: float = 300.0

@@ -41,6 +41,7 @@ class RateLimit:
     `target`: a route id, `*`, `listener:NAME`, `module:TYPE`, `source:CIDR` or `client:CIDR` (an address alone is
     itself; see LimitScope). `burst` is the size of the per-second bucket (0: as large as the rate).
     `per` gives each value a bucket of its own: `client` (address) or `header:NAME`; for EVERYTHING and ROUTE only.
+    `shared`: the instances of a module type divide it among themselves; otherwise each grants the whole.
     """
 
     limit_id: LimitId
@@ -52,6 +53,7 @@ class RateLimit:
     enabled: bool = True
     per: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    shared: bool = True
 
     @property
     def scope(self) -> LimitScope:

@@ -120,6 +120,12 @@ def path_rank(path: PathMatch) -> tuple[int, int]:
 Rank: TypeAlias = tuple[int, tuple[int, int], int, tuple[int, int], int, int, int, str]
 
 
+def best_pattern(patterns: Sequence[str], host: str) -> str | None:
+    """The most specific of `patterns` that covers `host`, which may itself be a pattern; None: none of them does."""
+    covering = [p for p in patterns if p in {"*", host} or host_matches(p, host)]
+    return min(covering, key=host_rank, default=None)
+
+
 def rank(route: Route, host_pattern: str) -> Rank:
     """Sort key of a route under one of its host patterns, the winner first. The id makes the order total."""
     match = route.match
@@ -143,9 +149,8 @@ def in_order(routes: Iterable[Route], host: str | None = None) -> list[Route]:
     ranked = []
     for route in routes:
         patterns = route.match.hosts or ("*",)
-        covering = [p for p in patterns if host is None or p == "*" or host_matches(p, host) or p == host]
-        if covering:
-            best = min(covering, key=host_rank)
+        best = min(patterns, key=host_rank) if host is None else best_pattern(patterns, host)
+        if best is not None:
             ranked.append((rank(route, best), route))
     return [route for _, route in sorted(ranked, key=lambda pair: pair[0])]
 

@@ -16,6 +16,7 @@ from marchproxy.model.template import template_rank, template_shape, templates_m
 
 #: What tells routes apart: two that have different values of one trait never take the same request.
 _Traits: TypeAlias = Mapping[object, object]
+_PATTERNS = (PathKind.REGEX, PathKind.TEMPLATE)
 _HEADS = (2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)  # how many first characters of two expressions are compared
 
 
@@ -40,17 +41,24 @@ def ambiguous_pairs(routes: Sequence[Route]) -> Iterator[tuple[Route, Route]]:
 def near(routes: Iterable[Route]) -> Callable[[Route], bool]:
     """A quick test for one route among thousands: False says that it ties with none of `routes`."""
     priorities: set[int] = set()
-    paths: set[object] = set()
+    literals: set[tuple[bool, str]] = set()
+    patterns: set[PathKind] = set()
     hosts: set[str] = set()
     for route in routes:
         priorities.add(route.priority)
-        paths.add(_path_key(route.match.path))
+        path = route.match.path
+        if path.kind in _PATTERNS:
+            patterns.add(path.kind)
+        else:
+            literals.add((path.kind is PathKind.PREFIX, path.value.rstrip("/")))
         hosts.update(_hosts(route))
+    kinds = tuple(patterns)  # an enum's hash takes longer than to compare two
 
     def is_near(route: Route) -> bool:
+        path = route.match.path
         return (
             route.priority in priorities
-            and _path_key(route.match.path) in paths
+            and ((path.kind is PathKind.PREFIX, path.value.rstrip("/")) in literals or path.kind in kinds)
             and any(host in hosts for host in _hosts(route))
         )
 

@@ -193,7 +193,7 @@ async def _operations(desk: Desk, prometheus: CollectorRegistry, readiness: _Rea
         desk.settings.metrics,
         registry=prometheus,
         ready=readiness,
-        suppliers=(traffic,),
+        suppliers=(traffic, readiness.plane.envoy.exposition),
         setting="nlb.metrics",
     )
     port = await endpoint.start()

@@ -11,6 +11,7 @@ from marchproxy.kit.files import default_state_dir
 from marchproxy.kit.grpc.tls import ChannelTls, TlsSettings
 from marchproxy.kit.settings.load import Section
 from marchproxy.kit.settings.types import HostPort, Seconds
+from marchproxy.kit.telemetry import TracingSection
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
 Positive = Annotated[Seconds, Field(gt=0)]
@@ -88,6 +89,8 @@ class NlbSettings(Section):
     """TLS of the calls to modules. Default: none."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged, on stderr."""
+    tracing: TracingSection | None = None
+    """Where spans go; none: where the file's own section `tracing` says."""
 
     @model_validator(mode="after")
     def _removed_after_unhealthy(self) -> "NlbSettings":

@@ -1,23 +1,27 @@
 """The golden cases of the ALB: a desired state in each folder, and the resources that Envoy gets for it."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 from google.protobuf.json_format import MessageToJson
+from pydantic import TypeAdapter
 
 from marchproxy.contract.document import decode
+from marchproxy.engines.envoy.secrets import authorities_secret, certificate_secret
 from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.engines.envoy.xds.resource import Resource
-from marchproxy.engines.envoy.xds.snapshot import check
+from marchproxy.engines.envoy.xds.snapshot import Snapshot, check
 from marchproxy.model.pool import UpstreamTls
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.credentials import read_credentials
 from marchproxy.modules.alb.pool_files import read
 from marchproxy.modules.alb.resources import Builder, ListenerSpec
 from marchproxy.modules.alb.resources.endpoints import Target
+from marchproxy.modules.alb.resources.fleet import FLEET
 from marchproxy.modules.alb.resources.pools import PoolFindings
 
 FOUND = (
@@ -32,21 +36,49 @@ CASES = sorted(path.parent for path in HERE.glob("*/state.yaml"))
 def listeners(case: Path) -> list[ListenerSpec]:
     """Most cases are not about listeners and have none."""
     file = case / "listeners.yaml"
-    specs = yaml.safe_load(file.read_text()) if file.exists() else []
-    return [ListenerSpec(**{**spec, "proxy_sources": tuple(spec.get("proxy_sources", ()))}) for spec in specs]
+    return TypeAdapter(list[ListenerSpec]).validate_python(
+        yaml.safe_load(file.read_text()) if file.exists() else []
+    )
+
+
+def snapshot_of(case: Path, specs: list[ListenerSpec]) -> Snapshot:
+    """What a case is compiled to."""
+    state = decode((case / "state.yaml").read_bytes())
+    ways = [
+        replace(way, file=str(case / Path(way.file).name)) if way.file else way
+        for way in state.authentication
+    ]
+    fleet = case / "fleet.yaml"
+    found = replace(
+        findings(case, state),
+        secrets=tuple(secrets(case, specs)),
+        instances=yaml.safe_load(fleet.read_text())["instances"] if fleet.exists() else 1,
+    )
+    builder = Builder(specs, fleet=FLEET if fleet.exists() else "")
+    return check(builder.build(state, read_credentials(ways), found))
 
 
 def resources(case: Path, specs: list[ListenerSpec]) -> dict[str, list[dict[str, Any]]]:
     """Every resource of a case by kind, as Envoy's own YAML would write it."""
-    state = decode((case / "state.yaml").read_bytes())
-    ways = [replace(way, file=str(case / Path(way.file).name)) for way in state.authentication]
-    draft = Builder(specs).build(state, read_credentials(ways), findings(case, state))
-    snapshot = check(draft)
-    found = {
+    snapshot = snapshot_of(case, specs)
+    built = {
         kind.name.lower(): [_plain(resource) for _, resource in sorted(snapshot.of(kind).items())]
         for kind in ResourceType
     }
-    return {kind: items for kind, items in found.items() if items}
+    if not specs:  # nobody asks for the filters that limit nothing
+        idle = {"@type", "stat_prefix"}
+        built["extension"] = [one for one in built["extension"] if one["typed_config"].keys() - idle]
+    return {kind: items for kind, items in built.items() if items}
+
+
+def secrets(case: Path, specs: list[ListenerSpec]) -> Iterator[Resource]:
+    """Those that the listeners ask for: files of these names in the case's folder."""
+    asking = [spec.tls for spec in specs if spec.tls is not None]
+    for name in sorted({name for tls in asking for name in tls.certificates}):
+        certificate, key = ((case / f"{name}.{end}").read_bytes() for end in ("pem", "key"))
+        yield Resource.of(certificate_secret(name, certificate, key))
+    for name in sorted({tls.client_ca for tls in asking if tls.client_ca}):
+        yield Resource.of(authorities_secret(name, (case / f"{name}.pem").read_bytes()))
 
 
 def findings(case: Path, state: DesiredState) -> PoolFindings:

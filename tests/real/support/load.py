@@ -1,10 +1,12 @@
 """Load over keep-alive connections. Everything that is not a whole answer is a failure, and is remembered."""
 
 import asyncio
+import ssl
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 
 @dataclass
@@ -49,17 +51,20 @@ async def load(
     connections: int = 4,
     pause: float = 0.0,
     keep_alive: bool = True,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Tally]:
     """Ask without end while the block runs, each connection with `pause` seconds in between.
 
-    Without `keep_alive` every request has a connection of its own.
+    Without `keep_alive` every request has a connection of its own. With `tls` the host must be in the certificate.
     """
     tally, stop = Tally(), asyncio.Event()
     close = "" if keep_alive else "connection: close\r\n"
     request = f"GET {path} HTTP/1.1\r\nhost: {host}\r\n{close}\r\n".encode()
+    secure = {"ssl": tls, "server_hostname": host} if tls is not None else {}
+    dial = partial(asyncio.open_connection, "127.0.0.1", port, **secure)
     async with asyncio.TaskGroup() as group:
         for _ in range(connections):
-            group.create_task(_ask(port, request, tally, stop, pause))
+            group.create_task(_ask(dial, request, tally, stop, pause))
         try:
             yield tally
         finally:
@@ -79,10 +84,10 @@ async def ask(port: int, times: int, *, host: str = "web.test", path: str = "/")
     return tally
 
 
-async def _ask(port: int, request: bytes, tally: Tally, stop: asyncio.Event, pause: float) -> None:
+async def _ask(dial: Callable, request: bytes, tally: Tally, stop: asyncio.Event, pause: float) -> None:
     while not stop.is_set():
         try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            reader, writer = await dial()
         except OSError as error:
             tally.failures.append(f"connect: {error}")
             await asyncio.sleep(0.01)

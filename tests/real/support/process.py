@@ -66,11 +66,11 @@ async def start(command: Sequence[str], log: Path, env: dict[str, str] | None = 
 
 
 def naming(path: Path) -> list[psutil.Process]:
-    """The processes that name a path of this test on their command line."""
+    """The processes that name a path of this test on their command line, but for keepers: they end with their Envoys."""
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if any(str(path) in word for word in process.cmdline()):
+            if process.name() != "sh" and any(str(path) in word for word in process.cmdline()):
                 found.append(process)
     return found
 

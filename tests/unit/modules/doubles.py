@@ -1,18 +1,19 @@
 """A module without an engine behind it: what the shared parts are tested with."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from marchproxy.contract.document import checksum, decode, encode
 from marchproxy.kit.clock import VirtualClock
+from marchproxy.model.choice import EndpointChoice, PoolChoice
 from marchproxy.model.module import HealthStatus, ModuleType, Protocol, TrafficEndpoint
 from marchproxy.model.plan import Verdict
 from marchproxy.model.problem import Problem, RefusalCode, Refused
-from marchproxy.model.route import Route
+from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb import rules as alb_rules
 from marchproxy.modules.base.core import Identity, ModuleCore
-from marchproxy.modules.base.engine import EngineHealth
+from marchproxy.modules.base.engine import EngineHealth, Isolate
 from marchproxy.modules.base.observation import Observation, PoolSeen, Traffic
 
 DOCUMENT = b"""
@@ -35,9 +36,14 @@ class EngineDouble:
 
     applied: list[DesiredState] = field(default_factory=list)
     refusal: Refused | None = None
+    objections: tuple[Problem, ...] = ()
+    isolated: tuple[Problem, ...] = ()
+    isolate: Isolate = Isolate.NOTHING
     seen: Observation = field(default_factory=Observation)
     silent: bool = False
     looks: int = 0
+    instances: int = 1
+    renewed: list[float | None] = field(default_factory=list)
     state: HealthStatus = HealthStatus.HEALTHY
 
     @property
@@ -47,16 +53,31 @@ class EngineDouble:
     def endpoints(self) -> tuple[TrafficEndpoint, ...]:
         return (TrafficEndpoint("http", Protocol.HTTP, "127.0.0.1:10000"),)
 
+    def divide(self, instances: int) -> None:
+        self.instances = instances
+
     def faults(self, state: DesiredState) -> Iterable[Problem]:
         return alb_rules.faults(state)
 
-    async def apply(self, state: DesiredState) -> None:
+    async def rehearse(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> tuple[Problem, ...]:
+        return self.objections
+
+    async def apply(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> tuple[Problem, ...]:
         if self.refusal is not None:
             raise self.refusal
         self.applied.append(state)
+        self.isolate = isolate
+        return self.isolated
 
     def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
         return alb_rules.answer(state, route, context)
+
+    async def choices(
+        self, state: DesiredState, route_id: RouteId, request: Route, context: Mapping[str, str]
+    ) -> Sequence[PoolChoice]:
+        if self.silent:
+            raise Refused(RefusalCode.UNAVAILABLE, "does not answer")
+        return [PoolChoice("blue", "v1", 1.0, f"for {route_id}", (EndpointChoice("127.0.0.1:81", 1.0),))]
 
     def health(self) -> EngineHealth:
         return EngineHealth(self.state, "as known", {"engine": "ok"})
@@ -69,6 +90,15 @@ class EngineDouble:
         if self.silent:
             raise Refused(RefusalCode.UNAVAILABLE, "does not answer")
         return self.seen
+
+    async def exposition(self) -> bytes:
+        return b""
+
+    async def renew(self, finish_seconds: float | None) -> str:
+        if self.silent:
+            raise Refused(RefusalCode.UNAVAILABLE, "the old one serves on")
+        self.renewed.append(finish_seconds)
+        return "a new process serves"
 
     async def drain(self, deadline: float) -> int:
         return 0

@@ -1,8 +1,11 @@
 """Chapters: each does something to the running system, measures it from outside, and makes its claims."""
 
 import asyncio
+import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from marchproxy.cli.client import CallFailed
 from marchproxy.cli.demo.claims import (
@@ -19,9 +22,11 @@ from marchproxy.cli.demo.world import World
 from marchproxy.cli.look.explain import Explanation, find_out
 from marchproxy.cli.look.question import read_question
 from marchproxy.contract.pb import module_pb2, types_pb2
+from marchproxy.kit.settings import HostPort
 
 LIMIT = Allowance(rate=200, burst=50)
 _LIMIT_ID = "demo"
+_GREETING_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,23 @@ async def limit_lifted(world: World) -> Chapter:
     return Chapter("The limit is lifted", "One RemoveRateLimit call.", (claim,), load=load)
 
 
+async def secured(world: World) -> Chapter:
+    """Ask over TLS, which passes through the NLB."""
+    spoken = await _greet(world.config.secure, world.certificate)
+    tls = ssl.create_default_context(cafile=str(world.certificate))
+    load = await run_load(world.config.secure, Bounds(requests=5_000), tls=tls)
+    return Chapter(
+        title="HTTPS",
+        told=f"https://{world.config.secure}/ is a listener that passes TLS through to the ALB, which shows a certificate "
+        "of its own making. In production files take its place, and are watched.",
+        claims=(
+            no_failures(load),
+            Claim("a client that can gets HTTP/2", holds=spoken.endswith("h2"), measured=spoken),
+        ),
+        load=load,
+    )
+
+
 async def explained(world: World) -> Chapter:
     """Ask where a request would go, and see that it is so."""
     url = f"http://{world.config.web}/cart"
@@ -159,6 +181,22 @@ async def drained(world: World) -> Chapter:
             ),
         ),
     )
+
+
+async def _greet(address: HostPort, certificate: Path) -> str:
+    """What TLS and what HTTP a client that knows HTTP/2 is given. Raises CallFailed."""
+    tls = ssl.create_default_context(cafile=str(certificate))
+    tls.set_alpn_protocols(["h2", "http/1.1"])
+    try:
+        async with asyncio.timeout(_GREETING_SECONDS):
+            _, writer = await asyncio.open_connection(address.host, address.port, ssl=tls)
+    except (OSError, TimeoutError) as error:
+        raise CallFailed(f"no TLS at {address}: {error or 'no answer'}") from error
+    session: ssl.SSLObject = writer.get_extra_info("ssl_object")
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return f"{session.version()}, {session.selected_alpn_protocol()}"
 
 
 def _outcome(load: LoadResult) -> str:

@@ -28,6 +28,7 @@ STEPS: tuple[Step, ...] = (
     chapters.lost_backend,
     chapters.rate_limit,
     chapters.limit_lifted,
+    chapters.secured,
     chapters.explained,
 )
 

@@ -9,6 +9,7 @@ from marchproxy.kit.settings import HostPort
 
 HOST = "127.0.0.1"
 ROUTE = "shop"
+ALB = "alb-1"
 # below those that the kernel gives to outgoing connections, of which the demo makes many
 _PORTS = range(18_000, 32_000)
 
@@ -28,13 +29,16 @@ class DemoConfig:
 
     text: str
     web: HostPort
+    secure: HostPort
     nlb: HostPort
     backends: tuple[BackendSpec, ...]
 
 
 def make_config() -> DemoConfig:
     """A configuration on ports that are free now."""
-    web, nlb, nlb_metrics, nlb_admin, alb, health, metrics, admin, plain, proxied, *rest = _free_ports(14)
+    web, secure, nlb, nlb_metrics, nlb_admin, alb, health, metrics, admin, plain, proxied, hidden, *rest = (
+        _free_ports(16)
+    )
     backends = tuple(
         BackendSpec(f"{version}-{letter}", version, rest.pop())
         for version in ("v1", "v2")
@@ -42,7 +46,9 @@ def make_config() -> DemoConfig:
     )
     text = _TEMPLATE.format(
         host=HOST,
+        alb_id=ALB,
         web=web,
+        secure=secure,
         nlb=nlb,
         nlb_metrics=nlb_metrics,
         nlb_admin=nlb_admin,
@@ -52,10 +58,11 @@ def make_config() -> DemoConfig:
         admin=admin,
         plain=plain,
         proxied=proxied,
+        hidden=hidden,
         v1=_addresses(backends, "v1"),
         v2=_addresses(backends, "v2"),
     )
-    return DemoConfig(text, HostPort(HOST, web), HostPort(HOST, nlb), backends)
+    return DemoConfig(text, HostPort(HOST, web), HostPort(HOST, secure), HostPort(HOST, nlb), backends)
 
 
 def _addresses(backends: tuple[BackendSpec, ...], version: str) -> str:
@@ -86,24 +93,27 @@ nlb:
   envoy: {{admin: "{host}:{nlb_admin}"}}
 
 modules:
-  - id: alb-1
+  - id: {alb_id}
     type: alb
     grpc: "{host}:{alb}"
     health: "{host}:{health}"
     metrics: "{host}:{metrics}"
     traffic: "{host}:{plain}"
     proxy_traffic: "{host}:{proxied}"
+    tls_proxy_traffic: "{host}:{hidden}"
+    https: {{self_signed: ["{host}"]}}
     drain_seconds: 5s
     metrics_interval: 1s
     envoy: {{admin: "{host}:{admin}"}}
 
 listeners:
   - {{name: web, address: "{host}:{web}"}}
+  - {{name: secure, address: "{host}:{secure}", protocol: https}}
 
 routes:
   - id: shop
     path: /
-    listeners: [web]
+    listeners: [web, secure]
     retry: {{attempts: 3, on: [connect_failure, reset]}}
     backends:
       - {{pool: shop-v1, weight: 100}}

@@ -1,6 +1,7 @@
 """A load client: a few keep-alive connections, each with one request under way; counts every answer."""
 
 import asyncio
+import ssl
 import time
 from array import array
 from collections import Counter
@@ -70,10 +71,15 @@ class LoadResult:
 
 
 async def run_load(
-    address: HostPort, bounds: Bounds, *, path: str = "/", connections: int = 16
+    address: HostPort,
+    bounds: Bounds,
+    *,
+    path: str = "/",
+    connections: int = 16,
+    tls: ssl.SSLContext | None = None,
 ) -> LoadResult:
     """Send requests until a bound is reached. Never raises for what the server does; it is counted."""
-    load = _Load(address, bounds, path)
+    load = _Load(address, bounds, path, tls)
     started = time.perf_counter()
     async with asyncio.TaskGroup() as group:
         for _ in range(connections):
@@ -84,11 +90,14 @@ async def run_load(
 class _Load:
     """What the connections of one load share."""
 
-    def __init__(self, address: HostPort, bounds: Bounds, path: str) -> None:
+    def __init__(
+        self, address: HostPort, bounds: Bounds, path: str, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.request = (
             f"GET {path} HTTP/1.1\r\nhost: {address}\r\nuser-agent: marchproxy-demo\r\n\r\n".encode()
         )
         self._address = address
+        self._tls = tls
         self._left = bounds.requests
         self._until = None if bounds.seconds is None else time.perf_counter() + bounds.seconds
         self._statuses: Counter[int] = Counter()
@@ -130,9 +139,10 @@ class _Load:
             try:
                 async with asyncio.timeout(_PATIENCE) as patience:
                     transport, _ = await loop.create_connection(
-                        lambda done=done, patience=patience: _Connection(self, done, patience),  # type: ignore[misc]
+                        lambda done=done, patience=patience: _Connection(self, done, patience),
                         self._address.host,
                         self._address.port,
+                        ssl=self._tls,
                     )
                     going_on = await done
             except TimeoutError:

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from marchproxy.cli.client import Client, connected
-from marchproxy.cli.demo.config import BackendSpec, DemoConfig, make_config
+from marchproxy.cli.demo.config import ALB, BackendSpec, DemoConfig, make_config
 from marchproxy.cli.demo.load import Bounds, run_load
 from marchproxy.cli.up.parts import Folders
 from marchproxy.cli.up.strays import end_strays
@@ -38,6 +38,11 @@ class World:
         self._log = folder / "up.log"
         self._backends: dict[str, Process] = {}
         self._up: Process | None = None
+
+    @property
+    def certificate(self) -> Path:
+        """What the ALB shows to clients; it made it itself, so nobody else vouches for it."""
+        return self._state / ALB / "self-signed.crt"
 
     async def start(self) -> float:
         """Start everything and wait for the first answer; the seconds it took. Raises DemoFailed."""

@@ -20,6 +20,7 @@ from marchproxy.cli.screen import Sheet, columns, stdout
 from marchproxy.cli.up.command import folders_of
 from marchproxy.cli.up.report import Report
 from marchproxy.engines.envoy.handle import read_start_ticks
+from marchproxy.engines.envoy.leftovers import sweep
 from marchproxy.engines.nftables import NftablesError
 from marchproxy.nlb.dataplane.kernel.ownership import Rules, remove_rules
 
@@ -81,7 +82,8 @@ async def _clear(places: Places, ended: Sequence[Ended]) -> Outcome:
         rules: list[tuple[Path, Rules]] = []
         try:
             for home in places.homes:
-                rules.append((home, await remove_rules(home)))  # noqa: PERF401 - what was done must be told if the next one fails
+                sweep(home / "envoy")
+                rules.append((home, await remove_rules(home)))
         except NftablesError as error:
             return Outcome(ended, rules, f"{error}; run this as root, or with CAP_NET_ADMIN")
     return Outcome(ended, rules)

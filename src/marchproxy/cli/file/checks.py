@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from marchproxy.cli.file.schema import FileDocument
 from marchproxy.kit.settings import HostPort, KeyPath, Located, Problem, dotted
 from marchproxy.model.module import Protocol
+from marchproxy.modules.alb.settings import ADDRESSES
 
 _ANY_HOST = {"0.0.0.0", "::"}
 _OVER_UDP = {Protocol.UDP, Protocol.HTTP3}
@@ -96,13 +97,12 @@ def _ports(document: FileDocument) -> Iterator[_Port]:
             yield _Port(("xds", "status"), xds.status)
         yield _Port(("xds", "metrics"), xds.metrics)
     for index, module in enumerate(document.modules):
-        yield _Port(("modules", index, "grpc"), module.grpc)
-        yield _Port(("modules", index, "health"), module.health)
-        yield _Port(("modules", index, "metrics"), module.metrics)
         yield _Port(("modules", index, "envoy", "admin"), module.envoy.admin)
-        for name, address in (("traffic", module.traffic), ("proxy_traffic", module.proxy_traffic)):
-            if address is not None:
+        for name in ADDRESSES:
+            if (address := getattr(module, name)) is not None:
                 yield _Port(("modules", index, name), address)
+        if module.http3 and module.tls_traffic is not None:
+            yield _Port(("modules", index, "tls_traffic"), module.tls_traffic, udp=True)
     for index, listener in enumerate(document.listeners):
         yield _Port(("listeners", index, "address"), listener.address, listener.protocol in _OVER_UDP)
 

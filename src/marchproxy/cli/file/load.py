@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marchproxy.cli.file import checks
-from marchproxy.cli.file.schema import FileDocument, with_default_nlbs
+from marchproxy.cli.file.schema import FileDocument, with_defaults
 from marchproxy.contract.document import load_document
 from marchproxy.kit.settings import Problem, SettingsError, load, read
 from marchproxy.model.state import DesiredState
@@ -34,7 +34,12 @@ def load_file(path: Path, environ: Mapping[str, str]) -> Loaded:
     problems = list(checks.errors(document, located))
     if problems:
         raise SettingsError(_in_order(problems))
-    return Loaded(with_default_nlbs(document), state, tuple(checks.warnings(document, located)))
+    return Loaded(with_defaults(document), state, tuple(checks.warnings(document, located)))
+
+
+def load_settings(path: Path, environ: Mapping[str, str]) -> FileDocument:
+    """The settings of a file whose desired state may have faults. Raises SettingsError when they have some themselves."""
+    return with_defaults(load(FileDocument, path, environ=environ, aliases=OPTIONS))
 
 
 def _errors_beside(path: Path, environ: Mapping[str, str]) -> list[Problem]:

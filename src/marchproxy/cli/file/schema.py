@@ -3,6 +3,7 @@
 from marchproxy.cli.xds.settings import XdsSettings
 from marchproxy.contract.document import StateDocument
 from marchproxy.kit.settings import HostPort
+from marchproxy.kit.telemetry import TracingSection
 from marchproxy.modules.alb.settings import AlbSettings
 from marchproxy.nlb.settings import NlbSettings
 
@@ -15,17 +16,20 @@ class FileDocument(StateDocument):
     nlb: NlbSettings | None = None
     xds: XdsSettings | None = None
     modules: tuple[AlbSettings, ...] = ()
+    tracing: TracingSection | None = None
 
 
-def with_default_nlbs(document: FileDocument) -> FileDocument:
-    """Let modules that name no NLB register with the file's own."""
-    if document.nlb is None:
-        return document
-    own = (dialled(document.nlb.grpc),)
+def with_defaults(document: FileDocument) -> FileDocument:
+    """Let modules that name no NLB register with the file's own, and whoever names no collector use the file's."""
+    nlb, tracing = document.nlb, document.tracing
+    if nlb is not None:
+        nlb = nlb.model_copy(update={"tracing": nlb.tracing or tracing})
+    own = () if nlb is None else (dialled(nlb.grpc),)
     modules = tuple(
-        module if module.nlbs else module.model_copy(update={"nlbs": own}) for module in document.modules
+        module.model_copy(update={"nlbs": module.nlbs or own, "tracing": module.tracing or tracing})
+        for module in document.modules
     )
-    return document.model_copy(update={"modules": modules})
+    return document.model_copy(update={"nlb": nlb, "modules": modules})
 
 
 def dialled(listening: HostPort) -> HostPort:

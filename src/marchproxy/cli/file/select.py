@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from marchproxy.cli.file.schema import FileDocument
 from marchproxy.kit.settings import HostPort, Problem, SettingsError
-from marchproxy.modules.alb.settings import AlbSettings
+from marchproxy.modules.alb.settings import ADDRESSES, AlbSettings
 
 
 def pick_module(document: FileDocument, wanted: str | None, environ: Mapping[str, str]) -> AlbSettings:
@@ -24,8 +24,7 @@ def pick_module(document: FileDocument, wanted: str | None, environ: Mapping[str
 def replica_of(settings: AlbSettings, number: int) -> AlbSettings:
     """Settings of a further instance beside `settings`: id `ID.NUMBER`, and the system chooses every port."""
     update = {"id": f"{settings.id}.{number}", "envoy": _envoy_anywhere(settings)}
-    addresses = {"grpc", "health", "metrics", "traffic", "proxy_traffic"}
-    given = {name: address for name in addresses if (address := getattr(settings, name)) is not None}
+    given = {name: address for name in ADDRESSES if (address := getattr(settings, name)) is not None}
     anywhere = {name: HostPort(address.host, 0) for name, address in given.items()}
     return settings.model_copy(update={**update, **anywhere})
 

@@ -1,4 +1,4 @@
-"""`marchproxy explain`: which listener, route, module, instance and pool a request goes to, and why."""
+"""`marchproxy explain`: which listener, route, module, instance, pool and endpoint a request goes to, and why."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from rich.tree import Tree
 
 from marchproxy.cli.client import CallFailed, Client, connected
 from marchproxy.cli.look.actions import action_lines, refusal
+from marchproxy.cli.look.choices import certain, endpoint_lines, pool_line
 from marchproxy.cli.look.get import as_data
 from marchproxy.cli.look.question import Question
 from marchproxy.cli.look.sheets import health, rates, share
@@ -28,6 +29,8 @@ class InModule:
     route: types_pb2.Route | None = None
     pools: tuple[types_pb2.BackendPool, ...] = ()
     limits: tuple[types_pb2.RateLimit, ...] = ()
+    instances: int = 1
+    """Among how many instances its shared limits are divided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ def as_json_data(explanation: Explanation) -> dict[str, Any]:
             "route": as_data(module.route) if module.route else None,
             "pools": [as_data(pool) for pool in module.pools],
             "rate_limits": [as_data(limit) for limit in module.limits],
+            "limits_divided_by": module.instances,
         }
     return data
 
@@ -114,6 +118,10 @@ def explanation_text(explanation: Explanation) -> Group:
         inside = tree.add(Text(f"{name} ({explanation.nlb.version})", style="bold cyan"))
         for line in _module_lines(explanation.module, explanation.question):
             inside.add(Text(line))
+        for choice in explanation.module.verdict.choices:
+            pool = inside.add(Text(pool_line(choice)))
+            for line in endpoint_lines(choice):
+                pool.add(Text(line))
     return Group(tree, _conclusion(explanation))
 
 
@@ -123,14 +131,24 @@ def _module_lines(module: InModule, question: Question) -> list[str]:
     if module.route is None:
         return lines
     lines += _action_lines(module.route, question)
-    shares = {ref.pool: share(ref, module.route) for ref in module.route.backends}
+    lines += [_limit_line(limit, module.instances) for limit in module.limits]
+    if not module.verdict.choices:
+        lines += _pool_lines(module, module.route)
+    return lines
+
+
+def _pool_lines(module: InModule, route: types_pb2.Route) -> list[str]:
+    """The pools of a module that does not tell where a request would go."""
+    lines = (
+        [f"which endpoint cannot be told: {why}"] if (why := module.verdict.metadata.get("choices")) else []
+    )
+    shares = {ref.pool: share(ref, route) for ref in route.backends}
     for pool in module.pools:
         healthy = [e.address for e in pool.endpoints if health(e.health_status) in {"healthy", "unknown"}]
         lines.append(
             f"pool {pool.name} ({pool.version}) gets {shares.get(pool.name, 0)} %; healthy: "
             f"{len(healthy)} of {len(pool.endpoints)} endpoints ({', '.join(healthy) or 'none: every one is tried'})"
         )
-    lines += [_limit_line(limit) for limit in module.limits]
     return lines
 
 
@@ -147,8 +165,8 @@ def _refusal(module: InModule | None, client: str) -> str:
     return refusal(Route(RouteId(""), allow=tuple(module.route.allow), deny=tuple(module.route.deny)), client)
 
 
-def _limit_line(limit: types_pb2.RateLimit) -> str:
-    text = rates(limit)
+def _limit_line(limit: types_pb2.RateLimit, instances: int) -> str:
+    text = rates(limit, instances)
     burst = f", {limit.burst_size} at once" if limit.burst_size else ""
     per = f" for each {limit.per.replace(':', ' ')}" if limit.per else ""
     return f"limit {limit.limit_id} on {limit.target}: {text}{burst}{per}; beyond it: 429"
@@ -158,7 +176,8 @@ def _conclusion(explanation: Explanation) -> Text:
     module = explanation.module
     if explanation.served:
         route = f', route "{module.route.route_id}"' if module is not None and module.route else ""
-        return Text(f"→ {explanation.nlb.target_instance_id}{route}", style="bold green")
+        where = "" if module is None else certain(module.verdict.choices)
+        return Text(f"→ {explanation.nlb.target_instance_id}{route}{where}", style="bold green")
     if module is None:
         return Text("✗ goes nowhere", style="bold red")
     if explanation.refused and module.route is not None:
@@ -198,7 +217,7 @@ async def _inside(client: Client, address: str, verdict: module_pb2.CanHandleRes
     everything = module_pb2.GetRateLimitsRequest()
     answer = await client.module(address, lambda stub, left: stub.GetRateLimits(everything, timeout=left))
     limits = [item for item in answer.limits if item.enabled and item.target in {route_id, "*"}]
-    return InModule(verdict, route, tuple(pools), tuple(limits))
+    return InModule(verdict, route, tuple(pools), tuple(limits), answer.instances_of_type)
 
 
 async def _pools(client: Client, address: str, route: types_pb2.Route) -> Sequence[types_pb2.BackendPool]:

@@ -1,4 +1,4 @@
-"""`marchproxy get`: modules, routes, listeners, limits, scaling decisions, stats, backends of a running system."""
+"""`marchproxy get`: modules, routes, listeners, limits, scaling decisions, stats, pools, backends of a running system."""
 
 import asyncio
 import time
@@ -12,6 +12,8 @@ from rich.console import Console
 
 from marchproxy.cli.client import CallFailed, Client, connected
 from marchproxy.cli.look import sheets
+from marchproxy.cli.look.latencies import by_name
+from marchproxy.cli.look.pools import pools
 from marchproxy.cli.look.rollouts import rollouts
 from marchproxy.cli.look.subject import Subject
 from marchproxy.cli.screen import Sheet, stdout
@@ -73,7 +75,28 @@ async def _modules(client: Client) -> Answer:
 async def _routes(client: Client) -> Answer:
     request = nlb_pb2.GetRoutingTableRequest()
     table = await client.nlb(lambda stub, left: stub.GetRoutingTable(request, timeout=left))
-    return Answer(sheets.routes(table), as_data(table), {})
+    found, silent = await _ask_all(client, _stats)
+    counted = {name: answer.routes for name, answer in found.items()}
+    data = {**as_data(table), "stats": {name: _each(routes) for name, routes in counted.items()}}
+    return Answer(sheets.routes(table, by_name(counted)), {**data, "silent": silent}, silent)
+
+
+def _each(found: Mapping[str, Message]) -> dict[str, Any]:
+    return {name: as_data(message) for name, message in sorted(found.items())}
+
+
+async def _pools(client: Client) -> Answer:
+    backends, silent = await _ask_all(client, _backends)
+    found, silent_too = await _ask_all(client, _stats)
+    stats = {name: answer.pools for name, answer in found.items()}
+    data = {
+        "instances": {
+            name: {"pools": as_data(answer)["pools"], "stats": _each(stats.get(name, {}))}
+            for name, answer in backends.items()
+        },
+        "silent": {**silent_too, **silent},
+    }
+    return Answer(pools(backends, stats), data, {**silent_too, **silent})
 
 
 async def _status(client: Client) -> nlb_pb2.GetNLBStatusResponse:
@@ -124,6 +147,7 @@ async def _limits(client: Client) -> Answer:
     data = {
         "nlb": as_data(status)["rate_limits"],
         "instances": {name: as_data(answer)["limits"] for name, answer in found.items()},
+        "divided_by": {name: answer.instances_of_type for name, answer in found.items()},
         "silent": silent,
     }
     return Answer(sheets.limits(status, found), data, silent)
@@ -169,5 +193,6 @@ _LOOKS: Mapping[Subject, Callable[[Client], Awaitable[Answer]]] = {
     Subject.scaling: _scaling,
     Subject.rollouts: _rollouts,
     Subject.stats: lambda client: _from_modules(client, _stats, sheets.stats),
+    Subject.pools: _pools,
     Subject.backends: lambda client: _from_modules(client, _backends, sheets.backends),
 }

@@ -1,9 +1,11 @@
 """Messages of the contract as tables for people. No I/O."""
 
+import types
 from collections.abc import Iterable, Iterator, Mapping
 
 from rich.text import Text
 
+from marchproxy.cli.look.latencies import HEADS, Measured, cells, slowest
 from marchproxy.cli.screen import Sheet, columns, health_text
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 
@@ -23,7 +25,7 @@ def modules(answer: nlb_pb2.ListModulesResponse, now: float) -> Sheet:
             _health_and_why(module),
             str(module.traffic_weight),
             str(module.current_connections),
-            "\n".join(_endpoint(endpoint) for endpoint in module.traffic_endpoints),
+            "\n".join(dict.fromkeys(_endpoint(endpoint) for endpoint in module.traffic_endpoints)),
             module.address,
             f"{max(0.0, now - module.last_heartbeat.ToMicroseconds() / 1e6):.0f} s ago",
         )
@@ -35,8 +37,11 @@ def modules(answer: nlb_pb2.ListModulesResponse, now: float) -> Sheet:
     return Sheet("Modules", heads, rows, "no module has registered")
 
 
-def routes(answer: nlb_pb2.GetRoutingTableResponse) -> Sheet:
-    """The routing table."""
+def routes(
+    answer: nlb_pb2.GetRoutingTableResponse, counted: Mapping[str, Measured] = types.MappingProxyType({})
+) -> Sheet:
+    """The routing table; `counted` by route_id."""
+    scale = slowest(counted.values())
     rows = [
         (
             entry.route.route_id,
@@ -47,10 +52,12 @@ def routes(answer: nlb_pb2.GetRoutingTableResponse) -> Sheet:
             "\n".join(_answers(entry.route)),
             ", ".join(entry.route.listeners) or "all",
             entry.target_instance_id or Text("nobody", style="red"),
+            *cells(counted.get(entry.route.route_id, Measured()), scale),
         )
         for entry in answer.entries
     ]
-    heads = columns("route", "#priority", "hosts", "path", "conditions", "pools", "listeners", "served by")
+    own = ("route", "#priority", "hosts", "path", "conditions", "pools", "listeners", "served by")
+    heads = columns(*own, *HEADS)
     return Sheet("Routes", heads, rows, "there are no routes")
 
 
@@ -86,20 +93,24 @@ def limits(
         for item in answer.rate_limits
     ]
     rows += [
-        (instance, *_limit(item), "") for instance, found in sorted(answers.items()) for item in found.limits
+        (instance, *_limit(item, found.instances_of_type), "")
+        for instance, found in sorted(answers.items())
+        for item in found.limits
     ]
     heads = columns("kept by", "limit", "target", "rates", "at once", "counted")
     return Sheet("Rate limits", heads, rows, "there are no rate limits")
 
 
-def rates(limit: types_pb2.RateLimit) -> str:
-    """A limit's rates in words."""
+def rates(limit: types_pb2.RateLimit, instances: int = 1) -> str:
+    """A limit's rates in words, and among how many instances they are divided, where they are."""
     given = {
         "a second": limit.requests_per_second,
         "a minute": limit.requests_per_minute,
         "an hour": limit.requests_per_hour,
     }
-    return ", ".join(f"{rate} {unit}" for unit, rate in given.items() if rate)
+    text = ", ".join(f"{rate} {unit}" for unit, rate in given.items() if rate)
+    is_shared = limit.shared if limit.HasField("shared") else True
+    return f"{text} among {instances} instances" if is_shared and instances > 1 else text
 
 
 def scaling(answer: nlb_pb2.GetNLBStatusResponse) -> Sheet:
@@ -243,9 +254,10 @@ def _limits_on(listener: nlb_pb2.Listener, limits: Iterable[types_pb2.RateLimit]
     ]
 
 
-def _limit(limit: types_pb2.RateLimit) -> tuple[str, str, str, str]:
+def _limit(limit: types_pb2.RateLimit, instances: int = 1) -> tuple[str, str, str, str]:
+    text = rates(limit, instances)
     burst = str(limit.burst_size) if limit.burst_size else "-"
-    return (limit.limit_id, limit.target, rates(limit) if limit.enabled else f"{rates(limit)} (off)", burst)
+    return (limit.limit_id, limit.target, text if limit.enabled else f"{text} (off)", burst)
 
 
 def _hosts(route: types_pb2.Route) -> Iterable[str]:

@@ -13,4 +13,5 @@ class Subject(StrEnum):
     scaling = "scaling"
     rollouts = "rollouts"
     stats = "stats"
+    pools = "pools"
     backends = "backends"

@@ -27,6 +27,7 @@ from marchproxy.kit import tasks
 from marchproxy.kit.files import default_state_dir, write_atomically
 from marchproxy.kit.listening import BindError, choose_port
 from marchproxy.kit.settings import SettingsError
+from marchproxy.kit.telemetry import Service, TracingSection, spanned, tracing
 
 _KILLED = 130
 _NOBODY = "127.0.0.1:1"
@@ -49,6 +50,11 @@ class System:
         width = max(len(part.name) for part in self.parts)
         self.report = Report(stdout(), max(width, len("marchproxy")))
 
+    @property
+    def tracing(self) -> TracingSection | None:
+        """Where spans of reloads go."""
+        return self._loaded.document.tracing
+
     async def run(self, stop: asyncio.Event) -> None:
         """Run every part until `stop`. Raises PartFailed."""
         self._folders.logs.mkdir(parents=True, exist_ok=True)
@@ -60,6 +66,7 @@ class System:
         keepers = [Keeper(part, environ, self.report) for part in self.parts]
         await Supervisor(keepers, self._greet).run(stop)
 
+    @spanned("reload")
     async def reload(self) -> None:
         """Put the file as it is now in force everywhere, or say why not and leave everything as it is."""
         try:
@@ -95,8 +102,9 @@ class System:
         before, now = self._loaded.document, loaded.document
         self._loaded = loaded
         self._say("reloaded", f"{self._file} is in force everywhere", Tone.GOOD)
-        if (before.nlb, before.modules) != (now.nlb, now.modules):
-            self._say("warning", "changes in `nlb` and `modules` take effect at the next start", Tone.WARNING)
+        if (before.nlb, before.modules, before.tracing) != (now.nlb, now.modules, now.tracing):
+            words = "changes in `nlb`, `modules` and `tracing` take effect at the next start"
+            self._say("warning", words, Tone.WARNING)
 
     async def _greet(self) -> None:
         """Say what runs, once traffic can flow."""
@@ -142,7 +150,8 @@ def run_up(file: Path, state_dir: Path | None, leash: int | None = None) -> None
             end_with(leash)
         system = System(file, folders, dict(os.environ))
         try:
-            clean = tasks.run(lambda: tasks.run_service(system.run, on_reload=system.reload))
+            with tracing(system.tracing, Service("up", file.stem)):
+                clean = tasks.run(lambda: tasks.run_service(system.run, on_reload=system.reload))
         finally:
             end_strays(folders.state, folders.running_file)
     if not clean:

@@ -67,7 +67,7 @@ def _instances(
 ) -> Iterable[Text]:
     for module in status.modules:
         if module.module_type == module_type:
-            where = ", ".join(endpoint.address for endpoint in module.traffic_endpoints)
+            where = ", ".join(dict.fromkeys(endpoint.address for endpoint in module.traffic_endpoints))
             yield (
                 Text(f"{module.instance_id} ({module.version}) ")
                 + health_text(health(module.health_status))

@@ -50,26 +50,34 @@ class Reload:
     async def apply(
         self, state: DesiredState, before: DesiredState, *, retreat: Callable[[], None] = lambda: None
     ) -> list[Refusal]:
-        """Put it in force everywhere; when somebody fails, call `retreat` and put `before` back where it was."""
+        """Put it in force everywhere; when somebody fails, call `retreat` and put `before` back where it was.
+
+        One after the other, and whoever could serve it in part only fails too: the others are never given it.
+        """
         config, done = _config(state), list[Taker]()
         for taker in self._takers:
-            refusal = await self._offer(taker, config, validate_only=False)
+            refusal = await self._offer(taker, config)
             if refusal is None:
                 done.append(taker)
                 continue
             retreat()
-            back = [await self._offer(one, _config(before), validate_only=False) for one in (*done, taker)]
+            back = [await self._offer(one, _config(before), is_return=True) for one in (*done, taker)]
             return [refusal, *(failed for failed in back if failed is not None)]
         return []
 
     async def _offer(
-        self, taker: Taker, config: types_pb2.ConfigUpdate, *, validate_only: bool
+        self,
+        taker: Taker,
+        config: types_pb2.ConfigUpdate,
+        *,
+        validate_only: bool = False,
+        is_return: bool = False,
     ) -> Refusal | None:
         try:
             answer = await self._call(taker, config, validate_only=validate_only)
         except CallFailed as error:
             return Refusal(taker.name, (str(error),))
-        if answer.success:
+        if answer.success and (is_return or not answer.validation_errors):
             return None
         return Refusal(taker.name, tuple(answer.validation_errors) or (answer.error.message,))
 

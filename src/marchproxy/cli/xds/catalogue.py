@@ -1,9 +1,10 @@
 """The snapshots of one document: for each entry of `xds.nodes` one for Envoys and one for gRPC clients. No I/O."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from fnmatch import fnmatchcase
 
+from marchproxy.cli.xds.cohorts import Cohort, Cohorts
+from marchproxy.cli.xds.material import NO_MATERIAL, Material, downstream_tls
 from marchproxy.cli.xds.offered import routes_by_host, routes_of, servable, unserved
 from marchproxy.cli.xds.settings import NodeSettings
 from marchproxy.engines.envoy.xds import Draft, Identity, Resource, Snapshot, check
@@ -11,65 +12,85 @@ from marchproxy.model.module import PoolName
 from marchproxy.model.problem import InvalidValue
 from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
+from marchproxy.modules.alb.mixture import Inputs
+from marchproxy.modules.alb.pool_rules import pool_faults
 from marchproxy.modules.alb.resources import (
     Builder,
     ListenerSpec,
-    Target,
     build_grpc,
     in_reach_of_grpc,
     own_routes,
 )
+from marchproxy.modules.alb.resources import Target as Dialled
+from marchproxy.modules.alb.resources.endpoints import Target
 from marchproxy.modules.alb.rules import faults
-
-_EVERY_NODE = (NodeSettings(),)
 
 
 class Catalogue:
     """Built once for a document, then only asked. InvalidValue: the document asks for what the ALB's compiler cannot do;
     InconsistentSnapshot: it made something of it that no Envoy could serve."""
 
-    def __init__(self, state: DesiredState, nodes: Sequence[NodeSettings] = ()) -> None:
-        if problems := (*faults(state), *unserved(state)):
+    def __init__(
+        self,
+        state: DesiredState,
+        nodes: Sequence[NodeSettings] = (),
+        material: Material = NO_MATERIAL,
+        *,
+        keys: bool = False,
+    ) -> None:
+        """`material`: what the files hold that the document names. `keys`: nodes may be given private ones."""
+        pools = pool_faults(state.pools, own_routes(state.routes))
+        if problems := (*faults(state), *pools, *unserved(state, keys=keys)):
             raise InvalidValue(problems)
-        self._entries = tuple((node, *_snapshots(state, node)) for node in nodes or _EVERY_NODE)
+        self._material = material
+        self._keys = keys
+        self.state = state
+        self.files = material.files
+        self.nodes = tuple(nodes)
+        self.cohorts = Cohorts(nodes)
+        self._inputs = {
+            cohort: _seen_by(state, node, material, keys=keys) for cohort, node in self.cohorts.all().items()
+        }
+        self._snapshots = {cohort: compiled(cohort, seen) for cohort, seen in self._inputs.items()}
+
+    def inputs_of(self, cohort: Cohort) -> Inputs:
+        """The part of the document that is meant for a cohort. Raises KeyError for one of another catalogue."""
+        return self._inputs[cohort]
+
+    def snapshot_of(self, cohort: Cohort) -> Snapshot:
+        """That part, compiled. Raises KeyError."""
+        return self._snapshots[cohort]
+
+    def with_endpoints(self, found: Mapping[PoolName, tuple[Target, ...]]) -> "Catalogue":
+        """The same with endpoints that were found for pools. Raises InconsistentSnapshot."""
+        material = replace(self._material, endpoints=found)
+        return Catalogue(self.state, self.nodes, material, keys=self._keys)
 
     def assign(self, identity: Identity) -> Snapshot | None:
-        """What a node is given, by the first entry that fits it; None when no entry does."""
-        for node, for_envoy, for_grpc in self._entries:
-            if _fits(node, identity):
-                return for_grpc if identity.is_grpc else for_envoy
-        return None
+        """What is meant for a node; None when no entry fits it."""
+        cohort = self.cohorts.of(identity)
+        return None if cohort is None else self._snapshots[cohort]
 
 
-def _fits(node: NodeSettings, identity: Identity) -> bool:
-    return (
-        fnmatchcase(identity.node_id, node.id)
-        and fnmatchcase(identity.cluster, node.cluster)
-        and node.metadata.items() <= identity.metadata.items()
-    )
+def compiled(cohort: Cohort, seen: Inputs) -> Snapshot:
+    """What a cohort is given for its inputs. Raises InconsistentSnapshot."""
+    return check(_for_grpc(seen.state) if cohort.is_grpc else _for_envoy(seen))
 
 
-def _snapshots(state: DesiredState, node: NodeSettings) -> tuple[Snapshot, Snapshot]:
-    seen = _seen_by(state, node)
-    return check(_for_envoy(seen)), check(_for_grpc(seen))
-
-
-def _seen_by(state: DesiredState, node: NodeSettings) -> DesiredState:
+def _seen_by(state: DesiredState, node: NodeSettings, material: Material, *, keys: bool) -> Inputs:
     """The part of a document that an entry gives away: its listeners, its routes, the pools these need."""
     routes = tuple(
         route for route in own_routes(state.routes) if node.routes is None or route.route_id in node.routes
     )
     needed = {name for route in routes for name in pools_of(route)}
-    return replace(
-        state,
-        listeners=tuple(
-            listener
-            for listener in servable(state.listeners)
-            if node.listeners is None or listener.name in node.listeners
-        ),
-        routes=routes,
-        pools=tuple(pool for pool in state.pools if pool.name in needed),
+    listeners = tuple(
+        listener
+        for listener in servable(state.listeners, keys=keys)
+        if node.listeners is None or listener.name in node.listeners
     )
+    pools = tuple(pool for pool in state.pools if pool.name in needed)
+    seen = replace(state, listeners=listeners, routes=routes, pools=pools)
+    return Inputs(seen, findings=material.findings(listeners))
 
 
 def pools_of(route: Route) -> set[PoolName]:
@@ -77,20 +98,24 @@ def pools_of(route: Route) -> set[PoolName]:
     return {backend.pool for backend in route.backends} | {mirror.pool for mirror in route.mirrors}
 
 
-def _for_envoy(state: DesiredState) -> Draft:
+def _for_envoy(seen: Inputs) -> Draft:
     found: dict[tuple[object, str], Resource] = {}
+    state = seen.state
     for listener in state.listeners:
-        spec = ListenerSpec(listener.name, listener.host, listener.port)
+        spec = ListenerSpec(listener.name, listener.host, listener.port, tls=downstream_tls(listener))
         # by how many threads an unknown Envoy works is not known: Envoy's own default is a socket for each of them
         builder = Builder([spec], workers=2, route_configuration=listener.name)
-        draft = builder.build(replace(state, routes=tuple(routes_of(listener, state.routes))))
+        own = replace(state, routes=tuple(routes_of(listener, state.routes)))
+        draft = builder.build(own, {}, seen.findings)
         found.update({(resource.type, resource.name): resource for resource in draft.resources})
     return Draft(tuple(found.values()))
 
 
 def _for_grpc(state: DesiredState) -> Draft:
     routes = in_reach_of_grpc(state.routes, state.pools)
-    targets = {listener.name: routes_of(listener, routes) for listener in state.listeners}
+    # a client that goes past a listener's TLS would go past whom it lets in
+    open_to_all = [listener for listener in state.listeners if listener.tls is None]
+    targets = {listener.name: routes_of(listener, routes) for listener in open_to_all}
     targets |= routes_by_host(routes)
-    named = tuple(Target(name, tuple(found)) for name, found in sorted(targets.items()) if found)
+    named = tuple(Dialled(name, tuple(found)) for name, found in sorted(targets.items()) if found)
     return build_grpc(named, state.pools)

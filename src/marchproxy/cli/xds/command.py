@@ -1,36 +1,34 @@
 """`marchproxy xds`: the control plane as a process, until a signal ends it."""
 
 import asyncio
-import os
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from envoy.service.discovery.v3 import ads_pb2_grpc
 from envoy.service.status.v3 import csds_pb2_grpc
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 
 from marchproxy.cli.failing import failing_clearly, warn
-from marchproxy.cli.file import load_file
 from marchproxy.cli.leash import ParentGone, end_with
-from marchproxy.cli.xds.catalogue import Catalogue
+from marchproxy.cli.xds.beginning import Beginning, begin
+from marchproxy.cli.xds.counts import Counts
+from marchproxy.cli.xds.delivery import Delivery
 from marchproxy.cli.xds.settings import XdsSettings
-from marchproxy.cli.xds.source import (
-    FAULTS,
-    Signature,
-    Source,
-    catalogue_of,
-    left_out,
-    settings_of,
-    signature_of,
-)
-from marchproxy.engines.envoy.xds import AdsServer, Identity, Snapshot, StatusService
+from marchproxy.cli.xds.source import FAULTS, Source
+from marchproxy.engines.envoy.binary import EnvoyMissing, find_envoy
+from marchproxy.engines.envoy.bootstrap import BootstrapSpec, render
+from marchproxy.engines.envoy.validation import Validator
+from marchproxy.engines.envoy.xds import StatusService
 from marchproxy.kit import logs, tasks
 from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.grpc import BindError, CallMetrics, GrpcServer, Registration, ServerOptions
 from marchproxy.kit.http import HttpEndpoint
 from marchproxy.kit.listening import check_free
 from marchproxy.kit.metrics import new_registry
+from marchproxy.kit.settings import HostPort
+from marchproxy.model.problem import InvalidValue
 
 _log = logs.get_logger(__name__)
 _LOOK_SECONDS = 0.5
@@ -43,64 +41,107 @@ def run_xds(file: Path, leash: int | None = None) -> None:
 
     With `leash` it also ends when the process of that id does, which must have started it.
     """
-    with failing_clearly(BindError, ParentGone, *FAULTS):
+    with failing_clearly(BindError, EnvoyMissing, ParentGone, *FAULTS):
         if leash is not None:
             end_with(leash)
-        read = signature_of(file)
-        loaded = load_file(file, os.environ)
-        for hint in left_out(loaded):
+        beginning = begin(file)
+        for hint in beginning.hints:
             warn(hint)
-        settings = settings_of(loaded)
-        logs.configure(level=settings.log_level)
+        logs.configure(level=beginning.settings.log_level)
         logs.bind(service="xds")
-        plane = _ControlPlane(settings, catalogue_of(loaded), file, read)
+        plane = _ControlPlane(beginning, file)
         tasks.run(lambda: tasks.run_service(plane.serve, on_reload=plane.reload))
 
 
 class _ControlPlane:
-    def __init__(
-        self, settings: XdsSettings, catalogue: Catalogue, file: Path, read: Signature | None
-    ) -> None:
-        self._settings = settings
-        self._catalogue = catalogue
-        self._ads = AdsServer(max_streams=settings.max_streams, assign=self._assign)
-        self._source = Source(file, self._publish, read=read)
+    def __init__(self, beginning: Beginning, file: Path) -> None:
+        self._settings = beginning.settings
+        self._beginning = beginning
+        self._registry = new_registry()
+        self._counts = Counts(self._registry)
+        self._scratch = tempfile.TemporaryDirectory(prefix="marchproxy-xds-")
+        self._delivery = Delivery(
+            self._settings,
+            validator=self._validator(),
+            keeper=beginning.keeper,
+            counts=self._counts,
+            clock=SystemClock(),
+        )
+        self._source = Source(
+            file,
+            self._delivery.offer,
+            judge=self._delivery.judge,
+            read=beginning.read,
+            beside=beginning.files,
+        )
+
+    def _validator(self) -> Validator | None:
+        if not self._settings.validate_changes:
+            return None
+        binary = find_envoy(self._settings.envoy_binary)
+        folder = Path(self._scratch.name)
+        spec = BootstrapSpec("validation", "xds", HostPort("127.0.0.1", 0), folder / "ads.sock")
+        return Validator(binary, render(spec), folder / "validation")
 
     async def reload(self) -> None:
         await self._source.reload()
 
-    def _assign(self, identity: Identity) -> Snapshot | None:
-        return self._catalogue.assign(identity)
-
-    def _publish(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
-        self._ads.reassign()
+    async def _begin(self) -> None:
+        """Have something to give before anybody may ask. Raises InvalidValue when there is nothing."""
+        catalogue, kept = self._beginning.catalogue, self._beginning.kept
+        if catalogue is not None:
+            try:
+                await self._delivery.judge(catalogue)
+            except InvalidValue as error:
+                if kept is None:
+                    raise
+                self._source.fault = str(error)
+            else:
+                await self._delivery.deliver(catalogue)
+                return
+        else:
+            self._source.fault = self._beginning.fault
+        if kept is not None:
+            self._delivery.resume(kept)
+            _log.error(
+                "the file cannot be used; nodes are given what they were given last",
+                reason=self._source.fault,
+            )
 
     async def serve(self, stop: asyncio.Event) -> None:
-        settings, registry = self._settings, new_registry()
+        settings, registry = self._settings, self._registry
         check_free(settings.grpc, "xds.grpc")
-        self._count_nodes(registry)
+        self._count()
         serving = asyncio.Event()
-        async with (
-            _operations(settings, registry, lambda: self._ready(serving=serving.is_set())),
-            self._telling(),
-            self._answering(registry) as port,
-            tasks.beside(
-                tasks.every(_LOOK_SECONDS, self._source.look, clock=SystemClock(), name="look at the file"),
-                name="look at the file",
-            ),
-        ):
-            serving.set()
-            _log.info("xDS ready", grpc=port)
-            await stop.wait()
-            serving.clear()
-            _log.info("xDS stopping")
+        with self._scratch:
+            await self._begin()
+            async with (
+                _operations(settings, registry, lambda: self._ready(serving=serving.is_set())),
+                self._telling(),
+                self._answering(registry) as port,
+                tasks.beside(self._delivery.run(), name="delivery"),
+                tasks.beside(
+                    tasks.every(
+                        _LOOK_SECONDS, self._source.look, clock=SystemClock(), name="look at the file"
+                    ),
+                    name="look at the file",
+                ),
+            ):
+                serving.set()
+                _log.info("xDS ready", grpc=port)
+                await stop.wait()
+                serving.clear()
+                _log.info("xDS stopping")
 
     @asynccontextmanager
     async def _answering(self, registry: CollectorRegistry) -> AsyncIterator[int]:
         server = GrpcServer(
             address=self._settings.grpc,
-            services=[Registration(ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server, self._ads)],
+            services=[
+                Registration(
+                    ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server, self._delivery.ads
+                )
+            ],
             tls=self._settings.tls,
             options=ServerOptions(max_concurrent_calls=self._settings.max_streams + _OTHER_CALLS),
             metrics=CallMetrics(registry),
@@ -111,7 +152,7 @@ class _ControlPlane:
         try:
             yield port
         finally:
-            self._ads.close()  # streams end with OK, and nodes look for the next control plane
+            self._delivery.ads.close()  # streams end with OK, and nodes look for the next control plane
             await server.stop(_GRACE_SECONDS)
 
     @asynccontextmanager
@@ -119,7 +160,7 @@ class _ControlPlane:
         if self._settings.status is None:
             yield
             return
-        service = StatusService(self._ads.reports)
+        service = StatusService(self._delivery.ads.reports)
         server = GrpcServer(
             address=self._settings.status,
             services=[
@@ -138,17 +179,17 @@ class _ControlPlane:
 
     def _ready(self, *, serving: bool) -> tuple[bool, Mapping[str, object]]:
         # a file that was spoilt leaves the last good one in force, which is no reason to send nodes elsewhere
-        return serving, {"serving": serving, "file": self._source.fault or "in force"}
+        held = dict(self._delivery.faults())
+        return serving, {"serving": serving, "file": self._source.fault or "in force", "not_in_force": held}
 
-    def _count_nodes(self, registry: CollectorRegistry) -> None:
-        connected = Gauge("marchproxy_xds_nodes", "Nodes with an open stream.", registry=registry)
-        connected.set_function(lambda: sum(node.connected for node in self._ads.nodes()))
-        fault = Gauge(
-            "marchproxy_xds_file_refused",
-            "1 while the file has errors and an earlier one is in force.",
-            registry=registry,
-        )
-        fault.set_function(lambda: float(bool(self._source.fault)))
+    def _count(self) -> None:
+        ads, gauge = self._delivery.ads, self._counts.gauge
+        gauge("nodes", "Nodes with an open stream.", lambda: sum(node.connected for node in ads.nodes()))
+        refused = "1 while the file has errors and an earlier one is in force."
+        gauge("file_refused", refused, lambda: float(bool(self._source.fault)))
+        gauge("quarantined", "Routes and pools that nodes are not given.", self._delivery.held)
+        behind = "Cohorts that are not given all of the file, because one of their nodes refused it."
+        gauge("cohorts_behind", behind, lambda: len(self._delivery.faults()))
 
 
 @asynccontextmanager

@@ -12,20 +12,24 @@ from marchproxy.model.problem import Problem
 from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
 
-
-def servable(listeners: Sequence[Listener]) -> Iterator[Listener]:
-    """The listeners that an Envoy can be told to open."""
-    return (listener for listener in listeners if obstacle(listener, listeners) is None)
+_ONLY_KNOWN = "only to nodes that show a certificate, because its key goes with it; set `xds.tls.client_ca`"
 
 
-def obstacle(listener: Listener, listeners: Iterable[Listener]) -> str | None:
+def servable(listeners: Sequence[Listener], *, keys: bool = False) -> Iterator[Listener]:
+    """The listeners that an Envoy can be told to open; `keys`: it may be given private keys."""
+    return (listener for listener in listeners if obstacle(listener, listeners, keys=keys) is None)
+
+
+def obstacle(listener: Listener, listeners: Iterable[Listener], *, keys: bool = False) -> str | None:
     """Why a listener is not offered over xDS; None when it is."""
+    if listener.tls is not None and not keys:
+        return f"`tls` of a listener is offered {_ONLY_KNOWN}"
     if listener.module_type is not ModuleType.ALB:
         return f"`module: {listener.module_type.value}` is not served over xDS"
     if listener.protocol not in HTTP_FAMILY:
         return f"`protocol: {listener.protocol.value}` is not served over xDS"
     asked = {
-        "tls": listener.tls is not None,
+        "tls.alpn": listener.tls is not None and listener.tls.alpn,
         "server_names": listener.server_names,
         "alpn": listener.alpn,
         "allow": listener.allow,
@@ -68,13 +72,11 @@ def _patterns(host: str) -> Iterator[str]:
     yield "*"
 
 
-def unserved(state: DesiredState) -> Iterator[Problem]:
-    """What an ALB does with files and questions of its own, which would be lost: passwords, keys, endpoints that are found."""
+def unserved(state: DesiredState, *, keys: bool = False) -> Iterator[Problem]:
+    """What an ALB does with files of its own, which would be lost, and keys that nobody may be given."""
     for index, route in enumerate(state.routes):
         if route.authentication:
             yield Problem(f"routes[{index}].authentication", "is not served over xDS")
     for index, pool in enumerate(state.pools):
-        if pool.tls is not None:
-            yield Problem(f"pools[{index}].tls", "is not served over xDS")
-        if pool.discovery.srv or pool.discovery.file:
-            yield Problem(f"pools[{index}].discovery", "only `dns` is served over xDS")
+        if pool.tls is not None and pool.tls.key and not keys:
+            yield Problem(f"pools[{index}].tls.key", f"is offered {_ONLY_KNOWN}")

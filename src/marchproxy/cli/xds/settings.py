@@ -1,11 +1,12 @@
 """Settings of the control plane: the section `xds`."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from marchproxy.kit.grpc import TlsSettings
-from marchproxy.kit.settings import HostPort, Section
+from marchproxy.kit.settings import HostPort, Seconds, Section
 from marchproxy.modules.base.settings import LogLevel
 
 
@@ -37,4 +38,16 @@ class XdsSettings(Section):
     """Streams open at once; a client beyond is told to try again."""
     nodes: tuple[NodeSettings, ...] = ()
     """The first entry that fits a node counts, and a node that none fits is refused. No entries: all get everything."""
+    canary_timeout: Seconds = 5.0
+    """How long the rest waits for the node that is given a change first, when it neither takes nor refuses it."""
+    push_interval: Seconds = 1.0
+    """The least time between two changes for one node; of those that come in between, the newest counts."""
+    validate_changes: bool = True
+    """Whether an Envoy of our own judges the file before nodes are given anything of it."""
+    envoy_binary: Path | None = None
+    """Which Envoy judges; none: the one that was installed with MarchProxy, else the one on PATH."""
+    state_dir: Path | None = None
+    """Where is kept what nodes were given last, for a start with a file that cannot be used; none: the system's place."""
+    resolvers: tuple[HostPort, ...] = ()
+    """The DNS servers that are asked for SRV records of pools; none: those of the system."""
     log_level: LogLevel = "info"

@@ -2,11 +2,12 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from marchproxy.cli.file import Loaded, load_file
 from marchproxy.cli.xds.catalogue import Catalogue
+from marchproxy.cli.xds.material import read_material, signatures
 from marchproxy.cli.xds.offered import obstacle
 from marchproxy.cli.xds.settings import XdsSettings
 from marchproxy.engines.envoy.xds import InconsistentSnapshot
@@ -28,14 +29,22 @@ def settings_of(loaded: Loaded) -> XdsSettings:
 
 
 def catalogue_of(loaded: Loaded) -> Catalogue:
-    """Compile a file. Raises InvalidValue and InconsistentSnapshot."""
-    return Catalogue(loaded.state, settings_of(loaded).nodes)
+    """Compile a file, with the files of certificates that it names. Raises InvalidValue and InconsistentSnapshot."""
+    material = read_material(loaded.state)
+    return Catalogue(loaded.state, settings_of(loaded).nodes, material, keys=_may_give_keys(loaded))
+
+
+def _may_give_keys(loaded: Loaded) -> bool:
+    """Whether every node has shown by a certificate who it is."""
+    tls = settings_of(loaded).tls
+    return tls is not None and tls.client_ca is not None
 
 
 def left_out(loaded: Loaded) -> list[str]:
     """The listeners that are not offered, each with the reason."""
     listeners = loaded.state.listeners
-    reasons = ((listener.name, obstacle(listener, listeners)) for listener in listeners)
+    keys = _may_give_keys(loaded)
+    reasons = ((listener.name, obstacle(listener, listeners, keys=keys)) for listener in listeners)
     return [f"listener {name} is left out: {reason}" for name, reason in reasons if reason is not None]
 
 
@@ -43,27 +52,44 @@ class Source:
     """Hands a new catalogue to `publish` whenever there is one. A file with errors is told of, and changes nothing."""
 
     def __init__(
-        self, file: Path, publish: Callable[[Catalogue], None], *, read: Signature | None = None
+        self,
+        file: Path,
+        publish: Callable[[Catalogue], None],
+        *,
+        judge: Callable[[Catalogue], Awaitable[None]],
+        read: Signature | None = None,
+        beside: tuple[str, ...] = (),
     ) -> None:
-        """`read`: the signature of the file just before it was first read."""
+        """`read`: the signature of the file just before it was first read. `judge` raises InvalidValue.
+
+        `beside`: the files that it names.
+        """
         self._file = file
         self._publish = publish
+        self._judge = judge
         self._lock = asyncio.Lock()
         self._read = self._settling = read
+        self._beside = beside
+        self._read_beside = self._settling_beside = signatures(beside)
         self.fault = ""
 
     async def reload(self) -> None:
         """Read the file now."""
         async with self._lock:
             self._read = self._settling = signature_of(self._file)
+            self._read_beside = self._settling_beside = signatures(self._beside)
             try:
                 # thousands of routes take seconds, in which streams must go on
                 catalogue, hints = await asyncio.to_thread(self._compile)
+                await self._judge(catalogue)
             except FAULTS as error:
                 self.fault = str(error)
                 _log.error("the changed file is not put in force", file=str(self._file), reason=self.fault)
                 return
             self.fault = ""
+            if catalogue.files != self._beside:
+                self._beside = catalogue.files
+                self._read_beside = self._settling_beside = signatures(self._beside)
             self._publish(catalogue)
             for hint in hints:
                 _log.warning(hint)
@@ -76,8 +102,10 @@ class Source:
     async def look(self) -> None:
         """Reload when the file has changed and was left alone since the last look: half a file may be a sound one."""
         now, before = signature_of(self._file), self._settling
-        self._settling = now
-        if now is not None and now == before and now != self._read:
+        beside, beside_before = signatures(self._beside), self._settling_beside
+        self._settling, self._settling_beside = now, beside
+        is_calm = now is not None and (now, beside) == (before, beside_before)
+        if is_calm and (now, beside) != (self._read, self._read_beside):
             await self.reload()
 
 

@@ -1,5 +1,6 @@
 """Protobuf messages to model values and back. Reading reports every problem; soundness is the model's to check."""
 
+from marchproxy.contract.convert.choice import choice_to_pb
 from marchproxy.contract.convert.enums import BALANCE, HEALTH, MODULE_TYPES, PATH_KINDS, PROTOCOLS, EnumCodec
 from marchproxy.contract.convert.instance import (
     instance_from_pb,
@@ -36,6 +37,7 @@ __all__ = [
     "PROTOCOLS",
     "EnumCodec",
     "blue_green_to_pb",
+    "choice_to_pb",
     "health_check_from_pb",
     "health_check_to_pb",
     "instance_from_pb",

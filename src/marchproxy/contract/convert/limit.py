@@ -17,6 +17,7 @@ def limit_to_pb(limit: RateLimit) -> types_pb2.RateLimit:
         burst_size=limit.burst,
         enabled=limit.enabled,
         per=limit.per,
+        shared=None if limit.shared else False,
         metadata=limit.metadata,
     )
 
@@ -32,6 +33,7 @@ def limit_from_pb(pb: types_pb2.RateLimit) -> RateLimit:
         burst=pb.burst_size,
         enabled=pb.enabled,
         per=pb.per,
+        shared=pb.shared if pb.HasField("shared") else True,
         metadata=dict(pb.metadata),
     )
 

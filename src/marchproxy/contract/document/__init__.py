@@ -4,13 +4,14 @@
 is for files that people edit: its errors carry lines.
 """
 
-from marchproxy.contract.document.codec import LARGEST_DOCUMENT, checksum, decode, encode
+from marchproxy.contract.document.codec import LARGEST_DOCUMENT, Encoder, checksum, decode, encode
 from marchproxy.contract.document.convert import from_model, to_model
 from marchproxy.contract.document.files import load_document
 from marchproxy.contract.document.schema import StateDocument
 
 __all__ = [
     "LARGEST_DOCUMENT",
+    "Encoder",
     "StateDocument",
     "checksum",
     "decode",

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
 
-from marchproxy.contract.document.convert import from_model, to_model
+from marchproxy.contract.document.convert import ITEM_DOCUMENTS, to_model
 from marchproxy.contract.document.partial import problems_beside
 from marchproxy.contract.document.schema import StateDocument
-from marchproxy.kit.settings import Located, SettingsError, parse, parse_yaml
+from marchproxy.kit.settings import Located, Section, SettingsError, parse, parse_yaml
 from marchproxy.kit.settings import Problem as LocatedProblem
 from marchproxy.model.checks import check_state
 from marchproxy.model.problem import InvalidValue, Problem
@@ -23,8 +23,35 @@ def encode(state: DesiredState) -> bytes:
 
     Raises pydantic's ValidationError on values that no document can hold, such as a rate that is not a number.
     """
-    document = from_model(state).model_dump(mode="json", exclude_defaults=True)
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return Encoder().encode(state)
+
+
+class Encoder:
+    """Encodes one state after the other, and each item only once for as long as it stays the same object."""
+
+    def __init__(self) -> None:
+        # by id, which is an item's own as long as it is kept beside
+        self._texts: dict[int, tuple[object, str]] = {}
+
+    def encode(self, state: DesiredState) -> bytes:
+        """As the function `encode`."""
+        before, kept = self._texts, {}
+        sections = []
+        for name in sorted(ITEM_DOCUMENTS):
+            texts = []
+            for item in getattr(state, name):
+                known = before.get(id(item)) or (item, _text(ITEM_DOCUMENTS[name](item)))
+                kept[id(item)] = known
+                texts.append(known[1])
+            if texts:
+                sections.append(f'"{name}":[{",".join(texts)}]')
+        self._texts = kept
+        return f"{{{','.join(sections)}}}".encode()
+
+
+def _text(document: Section) -> str:
+    plain = document.model_dump(mode="json", exclude_defaults=True)
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def checksum(data: bytes) -> str:

@@ -265,7 +265,7 @@ class CanHandleRequest(_message.Message):
     @_builtins.property
     def context(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """What else is known of the connection or request: "sni", "alpn", "method", "query" (the query string), "client" (its
-        address).
+        address). "explain", not empty: the answer is for people and tells more.
         """
 
     def __init__(
@@ -312,6 +312,7 @@ class CanHandleResponse(_message.Message):
     PRIORITY_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    CHOICES_FIELD_NUMBER: _builtins.int
     can_handle: _builtins.bool
     """The module would serve it."""
     priority: _builtins.int
@@ -322,6 +323,12 @@ class CanHandleResponse(_message.Message):
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Further facts."""
 
+    @_builtins.property
+    def choices(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.PoolChoice]:
+        """Where the request would go from here: the pools of its route, their shares and their endpoints. Only where the context
+        has "explain", and the module chooses among endpoints. Empty with a reason in the metadata's "choices": it cannot be told.
+        """
+
     def __init__(
         self,
         *,
@@ -329,10 +336,11 @@ class CanHandleResponse(_message.Message):
         priority: _builtins.int = ...,
         reason: _builtins.str = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        choices: _abc.Iterable[_types_pb2.PoolChoice] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["can_handle", b"can_handle", "metadata", b"metadata", "priority", b"priority", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["can_handle", b"can_handle", "choices", b"choices", "metadata", b"metadata", "priority", b"priority", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -570,8 +578,11 @@ class GetRateLimitsResponse(_message.Message):
 
     LIMITS_FIELD_NUMBER: _builtins.int
     TOTAL_LIMITS_FIELD_NUMBER: _builtins.int
+    INSTANCES_OF_TYPE_FIELD_NUMBER: _builtins.int
     total_limits: _builtins.int
     """How many."""
+    instances_of_type: _builtins.int
+    """Among how many instances those that are shared are divided, this one included."""
     @_builtins.property
     def limits(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.RateLimit]:
         """The limits."""
@@ -581,10 +592,11 @@ class GetRateLimitsResponse(_message.Message):
         *,
         limits: _abc.Iterable[_types_pb2.RateLimit] | None = ...,
         total_limits: _builtins.int = ...,
+        instances_of_type: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "total_limits", b"total_limits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instances_of_type", b"instances_of_type", "limits", b"limits", "total_limits", b"total_limits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1579,8 +1591,30 @@ class GetStatsResponse(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class PoolsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _types_pb2.ModuleStats: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _types_pb2.ModuleStats | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     STATS_FIELD_NUMBER: _builtins.int
     ROUTES_FIELD_NUMBER: _builtins.int
+    POOLS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def stats(self) -> _types_pb2.ModuleStats:
         """The whole instance."""
@@ -1589,15 +1623,20 @@ class GetStatsResponse(_message.Message):
     def routes(self) -> _containers.MessageMap[_builtins.str, _types_pb2.ModuleStats]:
         """Each route, by route_id."""
 
+    @_builtins.property
+    def pools(self) -> _containers.MessageMap[_builtins.str, _types_pb2.ModuleStats]:
+        """Each backend pool, by name."""
+
     def __init__(
         self,
         *,
         stats: _types_pb2.ModuleStats | None = ...,
         routes: _abc.Mapping[_builtins.str, _types_pb2.ModuleStats] | None = ...,
+        pools: _abc.Mapping[_builtins.str, _types_pb2.ModuleStats] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["stats", b"stats"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["routes", b"routes", "stats", b"stats"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pools", b"pools", "routes", b"routes", "stats", b"stats"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

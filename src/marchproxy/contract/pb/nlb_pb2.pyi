@@ -94,12 +94,17 @@ class RegisterModuleResponse(_message.Message):
     REGISTRATION_ID_FIELD_NUMBER: _builtins.int
     REGISTERED_AT_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    INSTANCES_OF_TYPE_FIELD_NUMBER: _builtins.int
     success: _builtins.bool
     """It is registered."""
     message: _builtins.str
     """One sentence for people."""
     registration_id: _builtins.str
     """To be sent with each heartbeat."""
+    instances_of_type: _builtins.int
+    """How many instances of its type take traffic of this router, itself included: they divide rate limits among themselves.
+    0: not told.
+    """
     @_builtins.property
     def registered_at(self) -> _timestamp_pb2.Timestamp:
         """When."""
@@ -116,10 +121,11 @@ class RegisterModuleResponse(_message.Message):
         registration_id: _builtins.str = ...,
         registered_at: _timestamp_pb2.Timestamp | None = ...,
         error: _types_pb2.Error | None = ...,
+        instances_of_type: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "registered_at", b"registered_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "message", b"message", "registered_at", b"registered_at", "registration_id", b"registration_id", "success", b"success"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "instances_of_type", b"instances_of_type", "message", b"message", "registered_at", b"registered_at", "registration_id", b"registration_id", "success", b"success"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -277,6 +283,7 @@ class HeartbeatResponse(_message.Message):
     SHOULD_RELOAD_FIELD_NUMBER: _builtins.int
     SHOULD_SCALE_FIELD_NUMBER: _builtins.int
     INSTRUCTIONS_FIELD_NUMBER: _builtins.int
+    INSTANCES_OF_TYPE_FIELD_NUMBER: _builtins.int
     acknowledged: _builtins.bool
     """false: the registration is unknown here; register again."""
     message: _builtins.str
@@ -287,6 +294,8 @@ class HeartbeatResponse(_message.Message):
     """More or fewer instances are wanted; instructions say how many. The router asks one launcher for them itself, with
     Scale: this is for people, and for modules that are started by something the router cannot call.
     """
+    instances_of_type: _builtins.int
+    """As in RegisterModuleResponse."""
     @_builtins.property
     def server_time(self) -> _timestamp_pb2.Timestamp:
         """The router's clock."""
@@ -304,10 +313,11 @@ class HeartbeatResponse(_message.Message):
         should_reload: _builtins.bool = ...,
         should_scale: _builtins.bool = ...,
         instructions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        instances_of_type: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["server_time", b"server_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "instructions", b"instructions", "message", b"message", "server_time", b"server_time", "should_reload", b"should_reload", "should_scale", b"should_scale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged", b"acknowledged", "instances_of_type", b"instances_of_type", "instructions", b"instructions", "message", b"message", "server_time", b"server_time", "should_reload", b"should_reload", "should_scale", b"should_scale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

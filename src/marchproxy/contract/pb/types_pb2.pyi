@@ -1435,6 +1435,92 @@ class BackendPool(_message.Message):
 Global___BackendPool: _TypeAlias = BackendPool  # noqa: Y015
 
 @_typing.final
+class PoolChoice(_message.Message):
+    """A backend pool that a request may go to. Output only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POOL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    ENDPOINTS_FIELD_NUMBER: _builtins.int
+    pool: _builtins.str
+    """Which pool."""
+    version: _builtins.str
+    """The version its endpoints run."""
+    probability: _builtins.float
+    """How likely it is, 0 to 1; 1: certain."""
+    policy: _builtins.str
+    """How one of its endpoints is chosen, in words."""
+    @_builtins.property
+    def endpoints(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndpointChoice]:
+        """Every endpoint, listed or found, the likeliest first."""
+
+    def __init__(
+        self,
+        *,
+        pool: _builtins.str = ...,
+        version: _builtins.str = ...,
+        probability: _builtins.float = ...,
+        policy: _builtins.str = ...,
+        endpoints: _abc.Iterable[Global___EndpointChoice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoints", b"endpoints", "policy", b"policy", "pool", b"pool", "probability", b"probability", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PoolChoice: _TypeAlias = PoolChoice  # noqa: Y015
+
+@_typing.final
+class EndpointChoice(_message.Message):
+    """An endpoint that a request may go to once its pool is chosen. Output only."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
+    ACTIVE_REQUESTS_FIELD_NUMBER: _builtins.int
+    TROUBLE_FIELD_NUMBER: _builtins.int
+    address: _builtins.str
+    """"host:port"."""
+    name: _builtins.str
+    """The "host:port" that it was found by; empty: it is listed as it is."""
+    probability: _builtins.float
+    """How likely it is among the endpoints of its pool now, 0 to 1; 1: certain."""
+    weight: _builtins.int
+    """Its weight among them."""
+    priority: _builtins.int
+    """Those of the lowest number go first."""
+    active_requests: _builtins.int
+    """Requests in flight."""
+    trouble: _builtins.str
+    """Why it is not given any requests, in words; empty: it is sound."""
+    def __init__(
+        self,
+        *,
+        address: _builtins.str = ...,
+        name: _builtins.str = ...,
+        probability: _builtins.float = ...,
+        weight: _builtins.int = ...,
+        priority: _builtins.int = ...,
+        active_requests: _builtins.int = ...,
+        trouble: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_requests", b"active_requests", "address", b"address", "name", b"name", "priority", b"priority", "probability", b"probability", "trouble", b"trouble", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndpointChoice: _TypeAlias = EndpointChoice  # noqa: Y015
+
+@_typing.final
 class UpstreamTls(_message.Message):
     """TLS to backends. Files are PEM, on the module's host."""
 
@@ -1619,6 +1705,7 @@ class RateLimit(_message.Message):
     ENABLED_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     PER_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
     limit_id: _builtins.str
     """Unique name."""
     target: _builtins.str
@@ -1639,6 +1726,8 @@ class RateLimit(_message.Message):
     """Each value of this has a bucket of its own: "client" (the address) or "header:NAME". Empty: all share one. For a
     route_id and "*" only.
     """
+    shared: _builtins.bool
+    """The instances of the module type divide the limit among themselves. false: each grants the whole. Unset: true."""
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Free labels; no effect on traffic."""
@@ -1655,12 +1744,15 @@ class RateLimit(_message.Message):
         enabled: _builtins.bool = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         per: _builtins.str = ...,
+        shared: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_shared", b"_shared", "shared", b"shared"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["burst_size", b"burst_size", "enabled", b"enabled", "limit_id", b"limit_id", "metadata", b"metadata", "per", b"per", "requests_per_hour", b"requests_per_hour", "requests_per_minute", b"requests_per_minute", "requests_per_second", b"requests_per_second", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shared", b"_shared", "burst_size", b"burst_size", "enabled", b"enabled", "limit_id", b"limit_id", "metadata", b"metadata", "per", b"per", "requests_per_hour", b"requests_per_hour", "requests_per_minute", b"requests_per_minute", "requests_per_second", b"requests_per_second", "shared", b"shared", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__shared: _TypeAlias = _typing.Literal["shared"]  # noqa: Y015
+    _WhichOneofArgType__shared: _TypeAlias = _typing.Literal["_shared", b"_shared"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__shared) -> _WhichOneofReturnType__shared | None: ...
 
 Global___RateLimit: _TypeAlias = RateLimit  # noqa: Y015
 
@@ -1802,6 +1894,7 @@ class ModuleStats(_message.Message):
     MEMORY_USAGE_MB_FIELD_NUMBER: _builtins.int
     SINCE_FIELD_NUMBER: _builtins.int
     CUSTOM_STATS_FIELD_NUMBER: _builtins.int
+    P90_LATENCY_MS_FIELD_NUMBER: _builtins.int
     instance_id: _builtins.str
     """Which instance."""
     total_requests: _builtins.int
@@ -1830,6 +1923,8 @@ class ModuleStats(_message.Message):
     """Processor use; 100 is one core."""
     memory_usage_mb: _builtins.float
     """Resident memory, MiB."""
+    p90_latency_ms: _builtins.float
+    """90th percentile, milliseconds."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
         """When counting began."""
@@ -1857,10 +1952,11 @@ class ModuleStats(_message.Message):
         memory_usage_mb: _builtins.float = ...,
         since: _timestamp_pb2.Timestamp | None = ...,
         custom_stats: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        p90_latency_ms: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_connections", b"active_connections", "avg_latency_ms", b"avg_latency_ms", "bytes_received", b"bytes_received", "bytes_sent", b"bytes_sent", "cpu_usage_percent", b"cpu_usage_percent", "custom_stats", b"custom_stats", "failed_requests", b"failed_requests", "instance_id", b"instance_id", "memory_usage_mb", b"memory_usage_mb", "p50_latency_ms", b"p50_latency_ms", "p95_latency_ms", b"p95_latency_ms", "p99_latency_ms", b"p99_latency_ms", "since", b"since", "successful_requests", b"successful_requests", "total_connections", b"total_connections", "total_requests", b"total_requests"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_connections", b"active_connections", "avg_latency_ms", b"avg_latency_ms", "bytes_received", b"bytes_received", "bytes_sent", b"bytes_sent", "cpu_usage_percent", b"cpu_usage_percent", "custom_stats", b"custom_stats", "failed_requests", b"failed_requests", "instance_id", b"instance_id", "memory_usage_mb", b"memory_usage_mb", "p50_latency_ms", b"p50_latency_ms", "p90_latency_ms", b"p90_latency_ms", "p95_latency_ms", b"p95_latency_ms", "p99_latency_ms", b"p99_latency_ms", "since", b"since", "successful_requests", b"successful_requests", "total_connections", b"total_connections", "total_requests", b"total_requests"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,6 +23,7 @@ from marchproxy.engines.envoy.stats import EnvoyStats, MalformedStats, parse_sta
 from marchproxy.kit.settings.types import HostPort
 
 _ANSWER_LIMIT = 64 * 1024 * 1024
+_LONG = 256 * 1024
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # bound everywhere, so asked on the loopback
 # not the admin's own listener, and not the per-worker shares of each listener
 _CONNECTIONS = r"^listener\..*\.downstream_cx_active$"
@@ -111,14 +112,22 @@ class EnvoyAdmin:
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise AdminRefused(f"{self._address} does not answer like an Envoy 1.40: {error!r}") from error
 
-    async def stats(self, pattern: str | None = None, *, detailed: bool = False) -> EnvoyStats:
-        """Return the statistics whose name matches the RE2 `pattern`; `detailed` adds samples and mean to quantiles."""
+    async def stats(
+        self, pattern: str | None = None, *, detailed: bool = False, used_only: bool = False
+    ) -> EnvoyStats:
+        """Return the statistics whose name matches the RE2 `pattern`.
+
+        `detailed` adds bins, samples and mean to quantiles; `used_only` leaves out what was never written.
+        """
         query = {"format": "json", "histogram_buckets": "detailed" if detailed else "summary"}
+        if used_only:
+            query["usedonly"] = ""
         if pattern is not None:
             query["filter"] = pattern
         body = await self._get("/stats", query)
         try:
-            return parse_stats(body)
+            # long answers in a thread, so that the event loop goes on
+            return await asyncio.to_thread(parse_stats, body) if len(body) > _LONG else parse_stats(body)
         except MalformedStats as error:
             raise AdminRefused(str(error)) from error
 
@@ -179,6 +188,10 @@ class EnvoyAdmin:
         """Close the listeners: at once, or after `--drain-time-s` in which clients are asked to go. Cannot be undone."""
         await self._post("/drain_listeners", {"graceful": ""} if graceful else {})
 
+    async def reopen_logs(self) -> None:
+        """Have it open its access logs anew, by their paths, before the next lines are written."""
+        await self._post("/reopen_logs")
+
     async def quit(self) -> None:
         """End the process cleanly, without a drain."""
         await self._post("/quitquitquit")
@@ -216,7 +229,7 @@ class EnvoyAdmin:
                 timeout=self._timeout,
                 trust_env=False,  # a proxy from the environment is never between us and our own Envoy
                 verify=False,  # noqa: S501 - plain HTTP only; this skips loading the CA store
-                limits=httpx.Limits(max_connections=4),
+                limits=httpx.Limits(max_connections=4, keepalive_expiry=None),
             )
         return self._client
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from marchproxy.engines.envoy.statistics import kept_statistics
 from marchproxy.kit.settings.types import HostPort
 
 XDS_CLUSTER = "marchproxy_xds"
@@ -28,7 +29,8 @@ class BootstrapSpec:
     connections of the whole process; the default is Envoy's advice for an edge proxy. `stats_flush_seconds` is the
     window of interval quantiles: histograms change only when it ends. `max_regex_program` bounds the compiled size of
     a route's regex: Envoy's own 100 refuses patterns as plain as `[a-z0-9-]{1,64}`. `runtime` names a runtime layer that
-    is taken over ADS (RTDS); with one, Envoy asks for it first, and for nothing else before it has it.
+    is taken over ADS (RTDS); with one, Envoy asks for it first, and for nothing else before it has it. `fleet` names Envoy's
+    local cluster, whose members are taken over ADS (EDS), before any other cluster; none: it has no local cluster.
     """
 
     node_id: str
@@ -39,6 +41,7 @@ class BootstrapSpec:
     stats_flush_seconds: float = 5.0
     max_regex_program: int = 5_000
     runtime: str = ""
+    fleet: str = ""
 
 
 def render(spec: BootstrapSpec) -> bytes:
@@ -47,13 +50,16 @@ def render(spec: BootstrapSpec) -> bytes:
         raise ValueError(
             f"the ADS socket path {spec.ads_socket} is longer than the 107 bytes a Unix socket may have"
         )
+    clusters = [_ads_cluster(spec.ads_socket), *_local_cluster(spec.fleet)]
     document = {
         "node": {"id": spec.node_id, "cluster": spec.cluster},
         "admin": _admin(spec.admin),
         "dynamic_resources": _dynamic_resources(),
-        "static_resources": {"clusters": [_ads_cluster(spec.ads_socket)]},
+        "static_resources": {"clusters": clusters},
+        **({"cluster_manager": {"local_cluster_name": spec.fleet}} if spec.fleet else {}),
         "layered_runtime": {"layers": list(_runtime_layers(spec))},
         "overload_manager": _connection_limit(spec.max_connections),
+        **kept_statistics(),
         "stats_flush_interval": f"{spec.stats_flush_seconds:g}s",
     }
     return json.dumps(document, indent=1).encode() + b"\n"
@@ -66,7 +72,12 @@ def _admin(address: HostPort) -> dict[str, Any]:
 
 
 def _runtime_layers(spec: BootstrapSpec) -> Iterator[dict[str, Any]]:
-    fixed = {"re2.max_program_size.error_level": spec.max_regex_program}
+    fixed = {
+        "re2.max_program_size.error_level": spec.max_regex_program,
+        # Envoy's own 5 and 5,000 make a call to the collector of every third request, and wait long for the last
+        "tracing.opentelemetry.min_flush_spans": 128,
+        "tracing.opentelemetry.flush_interval_ms": 1000,
+    }
     yield {"name": "static", "static_layer": fixed}
     if spec.runtime:
         yield {"name": spec.runtime, "rtds_layer": {"name": spec.runtime, "rtds_config": _OVER_ADS}}
@@ -98,6 +109,12 @@ def _ads_cluster(socket: Path) -> dict[str, Any]:
         "typed_extension_protocol_options": {_HTTP_OPTIONS: http2},
         "load_assignment": {"cluster_name": XDS_CLUSTER, "endpoints": [{"lb_endpoints": [endpoint]}]},
     }
+
+
+def _local_cluster(name: str) -> Iterator[dict[str, Any]]:
+    if name:
+        members = {"eds_config": _OVER_ADS}
+        yield {"name": name, "type": "EDS", "connect_timeout": "1s", "eds_cluster_config": members}
 
 
 def _connection_limit(connections: int) -> dict[str, Any]:

@@ -36,7 +36,10 @@ class HostCounts:
 
 @dataclass(frozen=True, slots=True)
 class HostStatus:
-    """One upstream host. `address` is `host:port`, `[v6]:port` or a socket path; `flags` are Envoy's health flags."""
+    """One upstream host. `address` is `host:port`, `[v6]:port` or a socket path; `flags` are Envoy's health flags.
+
+    Hosts of `priority` 0 go first.
+    """
 
     address: str
     hostname: str
@@ -44,6 +47,7 @@ class HostStatus:
     eds_health: str
     flags: frozenset[str]
     counts: HostCounts
+    priority: int = 0
 
     @property
     def healthy(self) -> bool:
@@ -100,6 +104,7 @@ def _host(entry: Mapping[str, Any]) -> HostStatus:
         eds_health=health.get("eds_health_status", "UNKNOWN"),
         flags=frozenset(name for name, value in health.items() if value is True),
         counts=HostCounts(**{name: counts.get(name, 0) for name in HostCounts.__dataclass_fields__}),
+        priority=int(entry.get("priority", 0)),
     )
 
 

@@ -49,15 +49,17 @@ def virtual_hosts(
             by_pattern.setdefault(host, []).append(route)
     last = [] if rest is None else [rest]
     for pattern in sorted(by_pattern):
-        covering = {
-            route.route_id: route for wider in _covering(pattern) for route in by_pattern.get(wider, ())
+        found_by_id = {
+            route.route_id: route for wider in covering(pattern) for route in by_pattern.get(wider, ())
         }
-        found = [part for route in in_order(covering.values(), pattern) for part in messages[route.route_id]]
+        found = [
+            part for route in in_order(found_by_id.values(), pattern) for part in messages[route.route_id]
+        ]
         yield route_pb2.VirtualHost(name=pattern, domains=[pattern], routes=found + last)
 
 
-def _covering(pattern: str) -> Iterator[str]:
-    """The pattern, and those that cover all of it."""
+def covering(pattern: str) -> Iterator[str]:
+    """A host pattern in lower case, and every one that covers all of it."""
     yield pattern
     labels = pattern.removeprefix("*.").split(".")
     for start in range(1, len(labels)):

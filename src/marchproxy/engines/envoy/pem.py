@@ -5,6 +5,9 @@ from pathlib import Path
 
 _LARGEST_FILE = 1_000_000  # bytes; a chain of certificates has some thousands, a system's authorities 300,000
 
+# the second is how OpenSSL says that an RSA key comes with an ECDSA certificate, or the other way round
+_MISFITS = {"KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED"}
+
 
 class UnusableFile(Exception):
     """A file that cannot be used; `field` is the one of the document that names it."""
@@ -15,13 +18,19 @@ class UnusableFile(Exception):
 
 
 def read_pair(certificate: str, key: str) -> tuple[bytes, bytes]:
-    """What the files of a certificate (with its chain) and of its key hold, as PEM. Raises UnusableFile."""
+    """What the files of a certificate (with its chain) and of its key hold, as PEM. Raises UnusableFile.
+
+    They fit each other, whenever somebody replaces them.
+    """
     pair = _content("certificate", certificate), _content("key", key)
     _load_authorities("certificate", certificate, pair[0])
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=_no_password)
     except (ssl.SSLError, OSError, ValueError) as error:
         raise UnusableFile("key", f"{key}: {_fault_of_key(error)}") from error
+    if pair != (_content("certificate", certificate), _content("key", key)):
+        # what OpenSSL judged was not what was read before
+        raise UnusableFile("certificate", f"{certificate}: is being replaced at this moment")
     return pair
 
 
@@ -58,7 +67,7 @@ def _no_password() -> str:
 
 def _fault_of_key(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
-        if error.reason == "KEY_VALUES_MISMATCH":
+        if error.reason in _MISFITS:
             return "is not the key of the certificate"
         return "holds no private key as PEM"
     return str(error)

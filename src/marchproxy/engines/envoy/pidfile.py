@@ -11,13 +11,16 @@ class PidRecord:
     """One running Envoy.
 
     `start_ticks` is field 22 of /proc/<pid>/stat: a pid is used again, the pair is not. `fingerprint` stands for what
-    it was started with. `admin` is None until its admin API has answered.
+    it was started with. `admin` is None until its admin API has answered. `epoch` counts hot restarts since `base_id`
+    was reserved for its shared memory; without one (0) it cannot be restarted without a cut.
     """
 
     pid: int
     start_ticks: int
     fingerprint: str
     admin: HostPort | None = None
+    epoch: int = 0
+    base_id: int = 0
 
 
 def render_record(record: PidRecord) -> bytes:
@@ -33,15 +36,18 @@ def parse_record(content: bytes) -> PidRecord | None:
         pid, ticks, fingerprint, admin = (
             fields[key] for key in ("pid", "start_ticks", "fingerprint", "admin")
         )
+        epoch, base_id = fields.get("epoch", 0), fields.get("base_id", 0)
         address = None if admin is None else HostPort.parse(admin)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    numbers = all(
-        isinstance(number, int) and not isinstance(number, bool) and number > 0 for number in (pid, ticks)
-    )
     # pid 1 is never an Envoy of ours, and a signal to it would end the container
-    return (
-        PidRecord(pid, ticks, fingerprint, address)
-        if numbers and pid > 1 and isinstance(fingerprint, str)
-        else None
+    numbers = _at_least(2, pid) and _at_least(1, ticks) and _at_least(0, epoch, base_id)
+    if not numbers or not isinstance(fingerprint, str):
+        return None
+    return PidRecord(pid, ticks, fingerprint, address, epoch, base_id)
+
+
+def _at_least(least: int, *found: object) -> bool:
+    return all(
+        isinstance(number, int) and not isinstance(number, bool) and number >= least for number in found
     )

@@ -1,36 +1,41 @@
-"""Supervises one Envoy: adopts or starts it, starts it again when it dies, drains it, stops it.
+"""Supervises one Envoy: adopts or starts it, starts it again when it dies, replaces it hot, drains it, stops it.
 
-Envoy runs in its own session and outlives a supervisor that crashes; the next one adopts it by its pid file. A clean
-stop ends it.
+Envoy runs in its own session and outlives a supervisor that crashes; the next one adopts it by its pid file. When its
+binary, bootstrap or arguments are not those wanted any more, a successor takes over without a cut. A clean stop ends it.
 """
 
 import asyncio
 import random
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
 from marchproxy.engines.envoy.admin import AdminError, EnvoyAdmin
 from marchproxy.engines.envoy.binary import EnvoyMissing
+from marchproxy.engines.envoy.consumption import Usage
 from marchproxy.engines.envoy.drain import Busy, drain_connections
+from marchproxy.engines.envoy.handover import HandOverFailed
 from marchproxy.engines.envoy.launch import EnvoyStartError, Launcher
 from marchproxy.engines.envoy.life import ANSWER, EnvoyLife
+from marchproxy.engines.envoy.renewer import Renewer
 from marchproxy.engines.envoy.restart import (
     AdminAnswered,
     DrainStarted,
     EnvoyState,
     Event,
     Exited,
+    HandedOver,
     LastExit,
     RestartAfter,
     RestartPolicy,
     Spawned,
     StopRequested,
     Supervision,
+    is_crash_looping,
     step,
 )
 from marchproxy.engines.envoy.settings import EnvoySettings
+from marchproxy.engines.envoy.status import EnvoyStatus, crash_loop_words
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.tasks import every
@@ -41,24 +46,16 @@ __all__ = [
     "EnvoyStartError",
     "EnvoyState",
     "EnvoyStatus",
+    "HandOverFailed",
     "LastExit",
     "RestartPolicy",
+    "Usage",
 ]
 
 _log = get_logger(__name__)
 _TRIM_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class EnvoyStatus:
-    """A supervised Envoy at one moment. `since` is when `state` was entered; `restarts` counts from our start."""
-
-    pid: int | None
-    state: EnvoyState
-    restarts: int
-    adopted: bool
-    since: datetime
-    last_exit: LastExit | None
+_LOOK_SECONDS = 2.0
+_POLL_SECONDS = 0.1
 
 
 class EnvoyProcess:
@@ -83,6 +80,14 @@ class EnvoyProcess:
         self._group = asyncio.TaskGroup()
         self._tasks: tuple[asyncio.Task[None], ...] = ()
         self._ending = asyncio.Lock()
+        self._renewer = Renewer(
+            self._life,
+            self._launcher,
+            clock,
+            state=lambda: self._known.state,
+            handed_over=self._note_hand_over,
+        )
+        self._turn = self._renewer.turn
 
     @property
     def admin(self) -> EnvoyAdmin:
@@ -96,18 +101,23 @@ class EnvoyProcess:
 
     def status(self) -> EnvoyStatus:
         """Return what is known now."""
-        age = timedelta(seconds=self._clock.monotonic() - self._known.since)
+        now, life = self._clock.monotonic(), self._life
         return EnvoyStatus(
-            pid=self._life.pid,
+            pid=life.pid,
             state=self._known.state,
             restarts=self._known.restarts,
-            adopted=self._life.adopted,
-            since=self._clock.now() - age,
+            adopted=life.adopted,
+            since=self._clock.now() - timedelta(seconds=now - self._known.since),
             last_exit=self._known.last_exit,
+            epoch=life.record.epoch if life.record else 0,
+            hand_overs=self._known.hand_overs,
+            retired_pid=life.retired.pid if life.retired else None,
+            crash_loop=is_crash_looping(self._known, now, self._policy),
+            trouble=self._trouble(now),
         )
 
-    def usage(self) -> tuple[float, float]:
-        """Return (CPU in percent of one core since the last call, resident memory in MB); zeros when not running."""
+    def usage(self) -> Usage:
+        """Return what Envoy uses, and the one before it as long as it finishes what is open."""
         return self._life.usage()
 
     async def start(self) -> None:
@@ -124,7 +134,7 @@ class EnvoyProcess:
             else:
                 await self._launch()
         except BaseException:
-            self._abandon()
+            await self._abandon()
             await self._admin.close()
             raise
 
@@ -146,33 +156,45 @@ class EnvoyProcess:
         New connections are accepted until `drain_seconds` of the settings have passed, since balancers in front need
         time to notice. An Envoy that dies meanwhile is not started again. Raises AdminError when it cannot be asked.
         """
-        self._apply(DrainStarted())
+        async with self._turn:
+            self._apply(DrainStarted())
+        deadline = self._clock.monotonic() + deadline_seconds
         try:
-            return await drain_connections(self._admin, self._clock, deadline_seconds, busy=busy)
+            left = await drain_connections(self._admin, self._clock, deadline_seconds, busy=busy)
         except AdminError:
             if self._life.alive():
                 raise
-            return 0  # its connections went with it
+            left = 0  # its connections went with it
+        return left + await self._drain_retired(deadline)
+
+    async def hand_over(self, finish_seconds: float | None = None) -> None:
+        """Replace Envoy by a successor without dropping a connection; returns once that serves.
+
+        The old one may finish what is open for `finish_seconds` (None: as the settings say). Raises HandOverFailed: then
+        the old one serves on. One at a time: Envoy would end the first of three.
+        """
+        await self._renewer.hand_over(finish_seconds)
 
     async def stop(self, deadline_seconds: float = 5.0) -> None:
         """SIGTERM, then SIGKILL at the deadline; return when it is gone and reaped. May be called again, and cancelled."""
         async with self._ending:
             if not self._directory.held:
                 return
-            self._end_watch()
+            await self._end_watch()
             try:
-                ended = await self._life.terminate(deadline_seconds)
+                async with self._turn:
+                    ended = await self._life.terminate(deadline_seconds)
                 if ended is not None:
                     self._apply(Exited(ended))
             finally:
-                self._abandon()
+                await self._abandon()
                 await self._admin.close()
 
     async def release(self) -> None:
         """Stop supervising and leave Envoy running, to be adopted by the next supervisor of its run directory."""
-        async with self._ending:
-            self._end_watch()
-            self._life.let_go()
+        async with self._ending, self._turn:  # a hot restart is finished first
+            await self._end_watch()
+            await self._life.let_go()
             self._directory.release()
             await self._admin.close()
 
@@ -186,8 +208,10 @@ class EnvoyProcess:
         self._group = asyncio.TaskGroup()
         await self._group.__aenter__()
         trim = every(_TRIM_SECONDS, self._launcher.log.trim, clock=self._clock, name="envoy-log")
+        tend = every(_LOOK_SECONDS, self._renewer.tend, clock=self._clock, name="envoy-tend")
         self._tasks = (
             self._group.create_task(self._watch(), name="envoy-watch"),
+            self._group.create_task(tend, name="envoy-tend"),
             self._group.create_task(trim, name="envoy-log"),
         )
         return self
@@ -205,25 +229,47 @@ class EnvoyProcess:
                 await self._group.__aexit__(None, None, None)
 
     async def _watch(self) -> None:
-        ended = await self._life.ended()
-        while commands := self._apply(Exited(ended, roll=random.random())):  # noqa: S311 - spreads restarts
-            ended = await self._relaunch(*commands)
+        while True:
+            ended = await self._life.ended()
+            async with self._turn:  # a hot restart under way is the cure, or soon over
+                if self._life.alive():
+                    continue
+                commands = self._apply(Exited(ended, roll=random.random()))  # noqa: S311 - spreads restarts
+            if not commands:
+                return
+            await self._relaunch(*commands)
 
-    async def _relaunch(self, after: RestartAfter) -> LastExit:
+    async def _relaunch(self, after: RestartAfter) -> None:
         await self._clock.sleep(after.seconds)
-        if self._known.state is not EnvoyState.BACKOFF:
-            return LastExit()  # a drain began meanwhile
-        try:
-            await self._launch()
-        except (EnvoyMissing, EnvoyStartError) as error:
-            _log.error("Envoy did not start again", reason=str(error))
-            self._life.kill()  # one that runs but does not answer
-        return await self._life.ended()
+        async with self._turn:
+            if self._known.state is not EnvoyState.BACKOFF:
+                return  # a drain began meanwhile
+            try:
+                await self._launch()
+            except (EnvoyMissing, EnvoyStartError) as error:
+                _log.error("Envoy did not start again", reason=str(error))
+                self._life.kill()  # one that runs but does not answer
+
+    def _trouble(self, now: float) -> str:
+        if is_crash_looping(self._known, now, self._policy):
+            log = str(self._launcher.log.path)
+            return crash_loop_words(self._known, self._policy, self._life.last_words, log)
+        return self._renewer.trouble
 
     async def _launch(self) -> None:
         self._apply(Spawned())  # before the attempt: one that fails is a quick death too
         await self._life.launch()
         self._apply(AdminAnswered())
+
+    def _note_hand_over(self) -> None:
+        self._apply(HandedOver())
+
+    async def _drain_retired(self, deadline: float) -> int:
+        while (retired := self._life.retired) is not None and retired.connections != 0:
+            if self._clock.monotonic() >= deadline:
+                return retired.connections or 0
+            await self._clock.sleep(_POLL_SECONDS)
+        return 0
 
     def _hopeless(self) -> bool:
         # nobody starts it again: it was never supervised, or no longer is
@@ -233,15 +279,18 @@ class EnvoyProcess:
         self._known, commands = step(self._known, event, self._clock.monotonic(), self._policy)
         return commands
 
-    def _end_watch(self) -> None:
+    async def _end_watch(self) -> None:
         self._apply(StopRequested())
-        for task in self._tasks:
+        tasks, self._tasks = self._tasks, ()
+        for task in tasks:
             task.cancel()
-        self._tasks = ()
+        if tasks:
+            await asyncio.wait(tasks)  # they use the handles that are closed next
 
-    def _abandon(self) -> None:
+    async def _abandon(self) -> None:
         self._apply(StopRequested())
         self._life.kill()
-        self._life.let_go()
-        self._directory.forget()
+        self._life.kill_retired()
+        self._life.forget()
         self._directory.release()
+        await self._life.let_go()

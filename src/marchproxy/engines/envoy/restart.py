@@ -1,4 +1,4 @@
-"""When a dead Envoy is started again. Pure: events and the time in, the new state and commands out."""
+"""When a dead Envoy is started again, and when that is a loop. Pure: events and the time in, state and commands out."""
 
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -32,10 +32,14 @@ class LastExit:
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """The first restart is at once; deaths within `settle_seconds` of a start are quick, and later ones wait longer."""
+    """The first restart is at once; deaths within `settle_seconds` of a start are quick, and later ones wait longer.
+
+    `loop_deaths` quick deaths in a row are a crash loop, until an Envoy has run for `settle_seconds` again.
+    """
 
     backoff: Backoff = field(default_factory=lambda: Backoff(initial=0.25, maximum=15.0))
     settle_seconds: float = 30.0
+    loop_deaths: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class Supervision:
     started_at: float = 0.0
     restarts: int = 0
     quick_deaths: int = 0
+    hand_overs: int = 0
     last_exit: LastExit | None = None
 
 
@@ -60,6 +65,11 @@ class Spawned:
 @dataclass(frozen=True, slots=True)
 class AdminAnswered:
     """The admin API answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """A successor serves, by a hot restart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +97,7 @@ class RestartAfter:
     seconds: float
 
 
-Event = Spawned | AdminAnswered | DrainStarted | StopRequested | Exited
+Event = Spawned | AdminAnswered | HandedOver | DrainStarted | StopRequested | Exited
 
 
 # between two lives nothing is left to drain, and nothing shall be started again
@@ -113,6 +123,8 @@ def step(
             return (
                 _enter(known, EnvoyState.RUNNING, now) if known.state is EnvoyState.STARTING else known
             ), ()
+        case HandedOver():
+            return _after_hand_over(known, now), ()
         case DrainStarted():
             return _enter(known, _DRAINED[known.state], now), ()
         case StopRequested():
@@ -121,6 +133,18 @@ def step(
             return _after_exit(replace(known, last_exit=event.exit), event.roll, now, policy)
         case _:
             assert_never(event)
+
+
+def is_crash_looping(known: Supervision, now: float, policy: RestartPolicy) -> bool:
+    """Whether Envoy dies again and again."""
+    settled = known.state is EnvoyState.RUNNING and now - known.started_at >= policy.settle_seconds
+    return known.quick_deaths >= policy.loop_deaths and not settled and known.state is not EnvoyState.STOPPED
+
+
+def _after_hand_over(known: Supervision, now: float) -> Supervision:
+    started = replace(known, started_at=now, hand_overs=known.hand_overs + 1)
+    # one that drains goes on draining: its successor is asked to as well
+    return started if known.state is EnvoyState.DRAINING else _enter(started, EnvoyState.RUNNING, now)
 
 
 def _after_exit(

@@ -21,6 +21,9 @@ class EnvoySection(Section):
     log_level: Literal["trace", "debug", "info", "warning", "error", "critical", "off"] = "warning"
     """How much Envoy logs, into its own file under the state directory."""
 
+    handover_seconds: Annotated[int, Field(ge=1, le=7 * 24 * 3600)] = 3600
+    """For how long an Envoy that was replaced by a hot restart may finish what is open. It ends before when nothing is."""
+
     def workers(self) -> int:
         """How many worker threads to start."""
         return self.concurrency or len(os.sched_getaffinity(0))

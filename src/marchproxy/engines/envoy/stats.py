@@ -7,13 +7,21 @@ https://www.envoyproxy.io/docs/envoy/v1.40.0/operations/admin#get--stats
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 
 class MalformedStats(ValueError):
     """The text is not what Envoy 1.40 answers."""
+
+
+class Bin(TypedDict):
+    """Samples from `lower_bound` on, less than `width` above it."""
+
+    lower_bound: float
+    width: float
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +53,11 @@ _FIELDS: Mapping[float, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """One histogram; None where it has no sample."""
+    """One histogram; None where it has no sample. `bins`, of all since the start, are known only in `detailed` ones."""
 
     cumulative: Quantiles | None
     interval: Quantiles | None
+    bins: Sequence[Bin] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +127,15 @@ def _histogram(ranks: list[float], values: list[Mapping[str, Any]], entry: Mappi
     return Histogram(
         cumulative=_quantiles(ranks, [value["cumulative"] for value in values], entry.get("totals")),
         interval=_quantiles(ranks, [value["interval"] for value in values], entry.get("intervals")),
+        bins=entry.get("totals", ()),
     )
 
 
 def _quantiles(
     ranks: list[float], values: list[float | None], buckets: list[Mapping[str, Any]] | None
 ) -> Quantiles | None:
+    if len(values) == len(ranks) and values.count(None) == len(values):
+        return None  # most are, of thousands: the last window had no sample
     known = {_FIELDS[rank]: value for rank, value in zip(ranks, values, strict=True) if rank in _FIELDS}
     numbers = {name: float(value) for name, value in known.items() if value is not None}
     if not numbers or any(math.isnan(value) for value in numbers.values()):

@@ -12,6 +12,7 @@ from marchproxy.kit.backoff import Backoff
 from marchproxy.kit.breaker import Breaker, BreakerLimits, BreakerState, admit, failed, succeeded
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.grpc.tls import ChannelTls, channel_credentials
+from marchproxy.kit.grpc.tracing import traced_calls
 from marchproxy.kit.logs import get_logger
 
 S = TypeVar("S")
@@ -160,9 +161,11 @@ class ChannelPool:
             raise ChannelLimit(f"no channel to {address}: all {self._options.max_channels} are taken")
         arguments = _channel_arguments(self._options)
         if self._credentials is None:
-            channel = grpc.aio.insecure_channel(address, options=arguments)
+            channel = grpc.aio.insecure_channel(address, options=arguments, interceptors=traced_calls())
         else:
-            channel = grpc.aio.secure_channel(address, self._credentials, options=arguments)
+            channel = grpc.aio.secure_channel(
+                address, self._credentials, options=arguments, interceptors=traced_calls()
+            )
         peer = self._peers[address] = _Peer(channel)
         return peer
 

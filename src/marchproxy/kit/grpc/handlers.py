@@ -16,6 +16,7 @@ from grpc import StatusCode
 
 from marchproxy.kit.grpc.calls import Call, CallPolicy, Context
 from marchproxy.kit.grpc.status import Misuse
+from marchproxy.kit.grpc.tracing import traced_answers
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # the class has no subscript at run time
 Services: TypeAlias = dict[str, dict[str, Handler]]
@@ -64,7 +65,8 @@ def _wrapped(handler: Handler, call: Call) -> Handler:
     encode = handler.response_serializer
     if handler.unary_unary:
         # decoded and encoded in the wrapper: grpc itself answers a malformed request with UNKNOWN
-        return grpc.unary_unary_rpc_method_handler(_unary(handler.unary_unary, call, decode, encode))
+        unary = _unary(handler.unary_unary, call, decode, encode)
+        return grpc.unary_unary_rpc_method_handler(traced_answers(call.method, unary))
     if handler.unary_stream:
         return grpc.unary_stream_rpc_method_handler(_stream(handler.unary_stream, call, decode), None, encode)
     if handler.stream_unary:

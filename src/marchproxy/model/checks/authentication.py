@@ -10,6 +10,7 @@ from marchproxy.model.problem import Problem
 from marchproxy.model.route import Route
 from marchproxy.model.rules import check_file, check_name, duplicates, known
 
+_SOONEST, _LATEST = 1, 24 * 3600
 _PLAIN = Authentication("", AuthenticationKind.BASIC)
 #: What only one kind has.
 _OWN = {
@@ -18,6 +19,7 @@ _OWN = {
     "audiences": AuthenticationKind.JWT,
     "jwks_url": AuthenticationKind.JWT,
     "jwks_pool": AuthenticationKind.JWT,
+    "jwks_refresh": AuthenticationKind.JWT,
 }
 
 
@@ -67,6 +69,10 @@ def _check_keys(way: Authentication, path: str, pool_names: frozenset[str]) -> I
             )
         if way.jwks_pool not in pool_names:
             yield Problem(f"{path}.jwks_pool", f'no pool "{way.jwks_pool}"{known(pool_names)}')
+        if not _SOONEST <= way.jwks_refresh <= _LATEST:
+            yield Problem(
+                f"{path}.jwks_refresh", f"{way.jwks_refresh:g} s is not between {_SOONEST} s and {_LATEST} s"
+            )
     elif way.jwks_pool:
         yield Problem(f"{path}.jwks_pool", "goes with jwks_url, which is not set")
 

@@ -39,6 +39,8 @@ def check_limit(limit: RateLimit, route_ids: Container[str], path: str) -> Itera
     yield from check_name(limit.limit_id, f"{path}.id")
     yield from _check_target(limit, route_ids, f"{path}.target")
     yield from _check_per(limit, f"{path}.per")
+    if not limit.shared and limit.scope in NLB_SCOPES:
+        yield Problem(f"{path}.shared", 'is for limits on routes and on "*"; an NLB keeps its own by itself')
     rates = {
         "requests_per_second": limit.per_second,
         "requests_per_minute": limit.per_minute,

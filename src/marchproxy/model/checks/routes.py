@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from marchproxy.model.checks.headers import is_token
 from marchproxy.model.checks.http import check_http
 from marchproxy.model.checks.paths import check_path
-from marchproxy.model.overlap import ambiguous_pairs
+from marchproxy.model.overlap import ambiguous_pairs, near
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem
 from marchproxy.model.route import RETRY_CONDITIONS, HeaderKind, QueryMatch, Route, RouteMatch
@@ -26,14 +26,26 @@ _PARAMETER = re.compile(r"[!$%'-;?-~]+")  # RFC 3986, section 3.4, without what 
 _VALUE = re.compile(r"[!$%'-;=?-~]*")
 
 
-def check_routes(routes: Sequence[Route], pools: Sequence[BackendPool]) -> Iterator[Problem]:
-    """Faults of the routes, given the pools they may name."""
+def check_routes(
+    routes: Sequence[Route], pools: Sequence[BackendPool], *, sound: Sequence[Route] = ()
+) -> Iterator[Problem]:
+    """Faults of the routes, given the pools they may name.
+
+    Those of `routes` that are the very objects in `sound` were found sound together before, when no further pool was
+    there; they are only looked at for what the others may do to them.
+    """
     yield from duplicates("routes", "id", routes, lambda route: route.route_id)
     pool_names = frozenset(str(pool.name) for pool in pools)
-    for index, route in enumerate(routes):
+    known_sound = set(map(id, sound))
+    fresh = [(index, route) for index, route in enumerate(routes) if id(route) not in known_sound]
+    for index, route in fresh:
         yield from _check_route(route, f"routes[{index}]", pool_names)
+    rivals = routes
+    if len(fresh) < len(routes):
+        is_near = near(route for _, route in fresh)
+        rivals = [route for route in routes if is_near(route)]
     index_of = {route.route_id: index for index, route in enumerate(routes)}
-    for first, second in ambiguous_pairs(routes):
+    for first, second in ambiguous_pairs(rivals):
         yield Problem(
             f"routes[{index_of[second.route_id]}].priority",
             f'"{second.route_id}" overlaps "{first.route_id}" and both have priority {first.priority}; '

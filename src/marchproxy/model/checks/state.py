@@ -28,6 +28,21 @@ def check_state(state: DesiredState) -> tuple[Problem, ...]:
     )
 
 
+def check_change(before: DesiredState, after: DesiredState) -> tuple[Problem, ...]:
+    """Every fault of `after`, where `before` is sound: what is the same object in both is not looked at again."""
+    lost_pools = {pool.name for pool in before.pools} - {pool.name for pool in after.pools}
+    return (
+        *(check_listeners(after.listeners) if after.listeners is not before.listeners else ()),
+        *check_routes(after.routes, after.pools, sound=() if lost_pools else before.routes),
+        *(check_pools(after.pools) if after.pools is not before.pools else ()),
+        *check_limits(after.rate_limits, after.routes, after.listeners),
+        *(check_scaling(after.scaling) if after.scaling is not before.scaling else ()),
+        *check_authentication(after.authentication, after.routes, after.pools),
+        *_unknown_listeners(after),
+        *check_choosing(after.listeners, after.routes),
+    )
+
+
 def check_scaling(configs: Sequence[ScalingConfig]) -> Iterator[Problem]:
     """Faults of the numbers of instances."""
     yield from duplicates("scaling", "module", configs, lambda config: config.module_type)

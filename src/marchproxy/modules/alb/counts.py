@@ -1,7 +1,7 @@
 """Counts: Envoy's statistics as what the ALB has done. Pure.
 
-Names: https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/stats and
-https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_filters/router_filter#statistics
+Names: https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/stats, for pools
+https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/upstream/cluster_manager/cluster_stats, and `route_stats`.
 """
 
 import re
@@ -9,26 +9,26 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from marchproxy.engines.envoy.clusters import ClusterStatus, HostStatus
-from marchproxy.engines.envoy.stats import EnvoyStats, Quantiles
-from marchproxy.modules.alb.handshakes import WANTED as HANDSHAKES
+from marchproxy.engines.envoy.stats import EnvoyStats, Histogram, Quantiles
 from marchproxy.modules.alb.resources.clusters import cluster_name
-from marchproxy.modules.alb.resources.listener import STAT_PREFIX
+from marchproxy.modules.alb.resources.connection_manager import STAT_PREFIX
+from marchproxy.modules.alb.resources.route_stats import CODE_TAG, COMPLETED, PREFIX, ROUTE_TAG, TIME
 from marchproxy.modules.base.observation import EndpointSeen, Latency, Observation, PoolSeen, Traffic
 
 _HTTP = f"http.{STAT_PREFIX}."
-_ROUTE = re.compile(r"vhost\..+?\.route\.(?P<route>.+)\.(?P<stat>upstream_rq_(?:completed|5xx|time))")
+# by status: a request that found no connection is answered with 503, though Envoy has it in no total of the pool's
+_ROUTE = re.compile(
+    rf"{PREFIX}\.(?:{COMPLETED}\.{CODE_TAG}\.(?P<class>\d)\d\d|{TIME})\.{ROUTE_TAG}\.(?P<name>.+)"
+)
 _POOL = re.compile(
-    rf"cluster\.{re.escape(cluster_name(''))}(?P<pool>.+)\.(?P<stat>upstream_rq_(?:completed|5xx|time))"
+    rf"cluster\.{re.escape(cluster_name(''))}(?P<name>.+)\.upstream_rq_(?:(?P<class>\d)xx|time)"
 )
 _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+_SERVER_ERROR = "5"
 
-#: The statistics that `observe` reads, as an RE2 pattern: the rest would only cost time.
+#: What `observation` reads beside the table of metrics, as an RE2 pattern.
 WANTED = (
-    rf"^(http\.{STAT_PREFIX}\.(downstream_rq_(total|completed|time|[1-5]xx)|downstream_cx_(active|total|[rt]x_bytes_total))"
-    r"|vhost\..+\.route\..+\.upstream_rq_(completed|5xx|time)"
-    r"|cluster\.pool\..+\.upstream_rq_(completed|5xx|time)"
-    rf"|{HANDSHAKES}"
-    r"|(http_)?local_rate_limit\..+|limit_\w+\.http_local_rate_limit\..+)$"
+    rf"http\.{STAT_PREFIX}\.(downstream_rq_completed|downstream_cx_total|jwt_authn\.tokens\.jwks_fetch_.*)"
 )
 #: What goes on at this moment.
 ACTIVE = rf"^http\.{STAT_PREFIX}\.downstream_(rq|cx)_active$"
@@ -44,12 +44,12 @@ def observation(stats: EnvoyStats, clusters: Iterable[ClusterStatus]) -> Observa
             failures=stats.counter(f"{_HTTP}downstream_rq_5xx"),
             bytes_received=stats.counter(f"{_HTTP}downstream_cx_rx_bytes_total"),
             bytes_sent=stats.counter(f"{_HTTP}downstream_cx_tx_bytes_total"),
-            latency=_latency(_recent(stats, f"{_HTTP}downstream_rq_time")),
+            latency=_latency(_recent(stats.histograms.get(f"{_HTTP}downstream_rq_time"))),
         ),
         active_connections=stats.gauge(f"{_HTTP}downstream_cx_active"),
         total_connections=stats.counter(f"{_HTTP}downstream_cx_total"),
-        routes=_grouped(stats, _ROUTE),
-        pools=_pools(_grouped(stats, _POOL), clusters),
+        routes=_grouped(stats, f"{PREFIX}.", _ROUTE),
+        pools=_pools(_grouped(stats, f"cluster.{cluster_name('')}", _POOL), clusters),
         status_classes={name: stats.counter(f"{_HTTP}downstream_rq_{name}") for name in _CLASSES},
     )
 
@@ -59,25 +59,23 @@ def active(stats: EnvoyStats) -> tuple[int, int]:
     return stats.gauge(f"{_HTTP}downstream_rq_active"), stats.gauge(f"{_HTTP}downstream_cx_active")
 
 
-def _grouped(stats: EnvoyStats, pattern: re.Pattern[str]) -> dict[str, Traffic]:
-    """Traffic by the pattern's first group; a route that stands in several virtual hosts is added up."""
-    counts: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+def _grouped(stats: EnvoyStats, prefix: str, pattern: re.Pattern[str]) -> dict[str, Traffic]:
+    """Traffic by the name in the pattern; all that it matches begins with `prefix`."""
+    requests: dict[str, int] = defaultdict(int)
+    failures: dict[str, int] = defaultdict(int)
     for name, value in stats.values.items():
-        if found := pattern.fullmatch(name):
-            counts[found[1]][found["stat"]] += value
-    slowest: dict[str, Latency] = {}
-    for name in stats.histograms:
-        if found := pattern.fullmatch(name):
-            latency = _latency(_recent(stats, name))
-            slowest[found[1]] = max(slowest.get(found[1], Latency()), latency, key=lambda item: item.p99)
+        if name.startswith(prefix) and (found := pattern.fullmatch(name)):
+            requests[found["name"]] += value
+            if found["class"] == _SERVER_ERROR:
+                failures[found["name"]] += value
+    latencies = {
+        found["name"]: _latency(_recent(histogram))
+        for name, histogram in stats.histograms.items()
+        if name.startswith(prefix) and (found := pattern.fullmatch(name))
+    }
     return {
-        name: Traffic(
-            # completed, not total: a request that finds no connection is answered with 503 and never in the total
-            requests=count["upstream_rq_completed"],
-            failures=count["upstream_rq_5xx"],
-            latency=slowest.get(name, Latency()),
-        )
-        for name, count in counts.items()
+        name: Traffic(count, failures[name], latency=latencies.get(name, Latency()))
+        for name, count in requests.items()
     }
 
 
@@ -105,9 +103,9 @@ def _name(host: HostStatus) -> str:
     return f"{host.hostname}:{host.address.rpartition(':')[2]}"
 
 
-def _recent(stats: EnvoyStats, name: str) -> Quantiles | None:
+def _recent(histogram: Histogram | None) -> Quantiles | None:
     """The last window with traffic; everything so far, where there was none in the last."""
-    return stats.histogram(name, interval=True) or stats.histogram(name)
+    return None if histogram is None else histogram.interval or histogram.cumulative
 
 
 def _latency(found: Quantiles | None) -> Latency:

@@ -42,7 +42,8 @@ def read_credentials(ways: Iterable[Authentication]) -> Mapping[str, Credentials
     found: dict[str, Credentials] = {}
     problems: list[Problem] = []
     for index, way in enumerate(ways):
-        if not way.file:  # keys that are fetched
+        if way.jwks_url:
+            found[way.name] = Credentials(way, ())  # Envoy fetches the keys
             continue
         path = f"authentication[{index}].file"
         try:

@@ -1,28 +1,39 @@
 """The ALB's engine: an Envoy that is programmed over xDS and asked over its admin API."""
 
-from collections.abc import Iterable, Mapping
+import asyncio
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from marchproxy.engines.envoy.admin import AdminError, EnvoyAdmin, ServerState
 from marchproxy.engines.envoy.clusters import ClusterStatus
-from marchproxy.engines.envoy.process import EnvoyProcess, EnvoyState
+from marchproxy.engines.envoy.metrics import EnvoyMeter
+from marchproxy.engines.envoy.process import EnvoyProcess, EnvoyState, HandOverFailed
 from marchproxy.engines.envoy.stats import EnvoyStats
+from marchproxy.engines.envoy.vitals import Vitals
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.metrics import process_usage
+from marchproxy.model.choice import PoolChoice
 from marchproxy.model.module import HealthStatus, ModuleType, TrafficEndpoint
 from marchproxy.model.plan import Verdict
 from marchproxy.model.problem import Problem, RefusalCode, Refused
-from marchproxy.model.route import Route
+from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb import rules
+from marchproxy.modules.alb.certificates import Certificates
+from marchproxy.modules.alb.choices import Asked, pool_choices
 from marchproxy.modules.alb.counts import ACTIVE, POOLS, WANTED, active, observation
+from marchproxy.modules.alb.fetches import KeyFetches
 from marchproxy.modules.alb.handshakes import Handshakes, TlsTrouble, handshakes, troubles
+from marchproxy.modules.alb.metrics import TABLE
 from marchproxy.modules.alb.pool_rules import pool_faults
 from marchproxy.modules.alb.programmer import Programmer
 from marchproxy.modules.alb.resources.build import own_routes
-from marchproxy.modules.base.engine import EngineHealth
+from marchproxy.modules.alb.resources.clusters import cluster_name
+from marchproxy.modules.base.engine import EngineHealth, Isolate
 from marchproxy.modules.base.observation import Observation, PoolSeen
 
+_CHOICE_SECONDS = 2.0
 _WARM_SECONDS = 4.0
 _WARM_POLL = 0.005
 _MOST_FAULTS = 5  # in one message; the checks have them all
@@ -38,6 +49,7 @@ class AlbEngine:
         programmer: Programmer,
         endpoints: tuple[TrafficEndpoint, ...],
         *,
+        certificates: Certificates,
         clock: Clock,
         goodbye_seconds: float,
     ) -> None:
@@ -47,11 +59,17 @@ class AlbEngine:
         self._envoy = envoy
         self._programmer = programmer
         self._endpoints = endpoints
+        self._meter = EnvoyMeter(envoy.admin, TABLE, lambda: envoy.status().pid, clock=clock, others=WANTED)
+        self._vitals = Vitals(envoy)
+        self._certificates = certificates
         self._handshakes: dict[str, Handshakes] = {}
+        self._fetches = KeyFetches()
         self._tls_troubles: dict[str, TlsTrouble] = {}
         self._last = Observation()
-        self._serving = _with_pools(self._last, _ENVOY_OK)  # worked out once per look, not per question
+        # worked out once per look, not per question
+        self._serving = self._certificates.judge(_with_pools(self._last, _ENVOY_OK))
         self._draining = False
+        self._own = rules.OwnRoutes()
 
     @property
     def module_type(self) -> ModuleType:
@@ -68,13 +86,53 @@ class AlbEngine:
         yield from pool_faults(state.pools, own_routes(state.routes))
         yield from self._programmer.faults(state)
 
-    async def apply(self, state: DesiredState) -> None:
+    async def rehearse(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> Sequence[Problem]:
+        """Ask an Envoy of its own what it would refuse."""
+        return await self._programmer.rehearse(state, isolate)
+
+    async def apply(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> Sequence[Problem]:
         """Program Envoy; returns when it acknowledged everything. Raises Refused with Envoy's own words."""
-        await self._programmer.apply(state)
+        isolated = await self._programmer.apply(state, isolate)
+        self._fetches = self._fetches.of(state.authentication)
+        self._meter.know(
+            {
+                "route": frozenset(str(route.route_id) for route in own_routes(state.routes)),
+                "pool": frozenset(str(pool.name) for pool in state.pools),
+            }
+        )
+        return isolated
+
+    @property
+    def instances(self) -> int:
+        """As an NLB said last, or before a restart; 1 when none ever did."""
+        return self._programmer.instances
+
+    def divide(self, instances: int) -> None:
+        """Grant one of so many shares of each shared limit."""
+        self._programmer.divide(instances)
 
     def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
         """Whether one of the ALB's routes takes this traffic, and which."""
-        return rules.answer(state, route, context)
+        verdict = rules.answer(state, self._own.of(state), route, context)
+        return self._programmer.quarantine.explain(verdict, state)
+
+    async def choices(
+        self, state: DesiredState, route_id: RouteId, request: Route, context: Mapping[str, str]
+    ) -> Sequence[PoolChoice]:
+        """The pools of the route with the endpoints that Envoy has now, found ones included."""
+        route = next((route for route in own_routes(state.routes) if route.route_id == route_id), None)
+        if route is None or not route.backends:
+            return ()
+        names = "|".join(re.escape(cluster_name(backend.pool)) for backend in route.backends)
+        try:
+            async with asyncio.timeout(_CHOICE_SECONDS):
+                clusters = await self._envoy.admin.clusters(f"^({names})$")
+        except (AdminError, TimeoutError) as error:
+            raise Refused(RefusalCode.UNAVAILABLE, str(error) or "Envoy does not answer") from error
+        headers = {header.name.lower(): header.value for header in request.match.headers}
+        asked = Asked(headers, context.get("client", ""))
+        # the table of hashes may take a tenth of a second
+        return await asyncio.to_thread(pool_choices, state, route, asked, clusters)
 
     def health(self) -> EngineHealth:
         """The state of the Envoy process, and how many endpoints were healthy at the last look."""
@@ -82,12 +140,12 @@ class AlbEngine:
         if self._draining or state is EnvoyState.DRAINING:
             return EngineHealth(HealthStatus.STOPPING, "draining", {"envoy": "draining"})
         if state is not EnvoyState.RUNNING:
-            words = f"Envoy is {state.value}"
+            words = self._envoy.status().trouble or f"Envoy is {state.value}"
             starting = state is EnvoyState.STARTING and self._envoy.status().restarts == 0
             return EngineHealth(
                 HealthStatus.STARTING if starting else HealthStatus.UNHEALTHY, words, {"envoy": words}
             )
-        return self._serving
+        return self._judge(self._fetches.judge(self._programmer.quarantine.judge(self._serving)))
 
     async def check(self) -> EngineHealth:
         """Ask Envoy whether it is live, and look at every endpoint."""
@@ -100,7 +158,8 @@ class AlbEngine:
         live = info.state is ServerState.LIVE
         checks["envoy"] = "ok" if live else info.state.value.lower()
         pools = self._with_troubles(observation_of_pools(clusters).pools)
-        seen = _with_pools(replace(self._last, pools=pools), checks)
+        seen = self._certificates.judge(_with_pools(replace(self._last, pools=pools), checks))
+        seen = self._judge(self._fetches.judge(self._programmer.quarantine.judge(seen)))
         return (
             seen if live else EngineHealth(HealthStatus.UNHEALTHY, f"Envoy is {checks['envoy']}", seen.checks)
         )
@@ -109,24 +168,41 @@ class AlbEngine:
         """Scrape Envoy. Raises Refused (UNAVAILABLE) when it does not answer."""
         admin: EnvoyAdmin = self._envoy.admin
         try:
-            stats = await admin.stats(WANTED)
+            stats = await self._meter.look()
             clusters = await admin.clusters(POOLS)
         except AdminError as error:
             raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
-        cpu, memory = self._envoy.usage()
+        used = self._envoy.usage()
         own_cpu, own_memory = process_usage()
         now = handshakes(stats)
         self._tls_troubles = troubles(self._handshakes, now, self._tls_troubles)
         self._handshakes = now
+        self._fetches = self._fetches.step(stats)
         seen = observation(stats, clusters)
         self._last = replace(
             seen,
             pools=self._with_troubles(seen.pools),
-            cpu_percent=cpu + own_cpu,
-            memory_mb=memory + own_memory,
+            points=(*seen.points, *self._certificates.points(), *self._programmer.quarantine.points()),
+            cpu_percent=used.cpu_percent + own_cpu,
+            memory_mb=used.memory_bytes / 1e6 + own_memory,
         )
-        self._serving = _with_pools(self._last, _ENVOY_OK)
+        self._serving = self._certificates.judge(_with_pools(self._last, _ENVOY_OK))
         return self._last
+
+    async def exposition(self) -> bytes:
+        """What Envoy counts, under our names, and how its process is; see docs/metrics.md."""
+        return self._vitals.render() + await self._meter.exposition()
+
+    async def renew(self, finish_seconds: float | None) -> str:
+        """Restart Envoy hot."""
+        await self._meter.exposition()  # the successor counts from 0: what this one counted is kept
+        try:
+            await self._envoy.hand_over(finish_seconds)
+        except HandOverFailed as failed:
+            words = f"Envoy was not restarted, the one that runs serves on: {failed}"
+            raise Refused(RefusalCode.UNAVAILABLE, words) from failed
+        status = self._envoy.status()
+        return f"Envoy was restarted without a cut (pid {status.pid}, epoch {status.epoch})"
 
     async def drain(self, deadline: float) -> int:
         """Fail health checks, ask clients to go, wait for the last connection. Raises nothing: a dead Envoy has none.
@@ -146,6 +222,10 @@ class AlbEngine:
             return await self._envoy.drain(deadline, busy=busy)
         except AdminError:
             return self._last.active_connections
+
+    def _judge(self, health: EngineHealth) -> EngineHealth:
+        trouble = self._envoy.status().trouble
+        return health.but("envoy", trouble) if trouble else health
 
     def _with_troubles(self, pools: Mapping[str, PoolSeen]) -> dict[str, PoolSeen]:
         words: dict[str, list[str]] = {name: [] for name in pools}

@@ -18,8 +18,6 @@ _STATS = {
     "fail_verify_san": "misnamed",
     "connection_error": "broken",
 }
-#: The statistics that are read, as an RE2 pattern.
-WANTED = rf"cluster\.pool\..+\.ssl\.({'|'.join(_STATS)})"
 _NAME = re.compile(rf"cluster\.{re.escape(cluster_name(''))}(?P<pool>.+)\.ssl\.(?P<stat>{'|'.join(_STATS)})")
 
 
@@ -46,7 +44,7 @@ def handshakes(stats: EnvoyStats) -> dict[str, Handshakes]:
     """The handshakes of every pool with TLS, by its name."""
     counts: dict[str, dict[str, int]] = defaultdict(dict)
     for name, value in stats.values.items():
-        if found := _NAME.fullmatch(name):
+        if ".ssl." in name and (found := _NAME.fullmatch(name)):
             counts[found["pool"]][_STATS[found["stat"]]] = value
     return {pool: Handshakes(**count) for pool, count in counts.items()}
 

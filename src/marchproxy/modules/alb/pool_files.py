@@ -33,6 +33,7 @@ class PoolFiles:
     def __init__(self) -> None:
         self._good: dict[UpstreamTls, tuple[_Signature, PoolMaterial]] = {}
         self._faulty: dict[UpstreamTls, str] = {}
+        self._looked: dict[UpstreamTls, _Signature] = {}
 
     def problems(self, pools: Sequence[BackendPool]) -> Iterator[Problem]:
         """What is wrong with files that were never good: without them a pool cannot run. Paths as in the document."""
@@ -58,6 +59,11 @@ class PoolFiles:
                 self._faulty[tls] = str(error)
         return {tls: self._good[tls][1] for tls in wanted}
 
+    def changed(self) -> bool:
+        """Whether a file in use was written since the last call; the first call tells of nothing."""
+        before, self._looked = self._looked, {tls: _signature(tls) for tls in self._good}
+        return any(before.get(tls, signature) != signature for tls, signature in self._looked.items())
+
     def keep(self, pools: Sequence[BackendPool]) -> None:
         """Forget the files of all other pools."""
         wanted = {pool.tls for pool in pools}
@@ -73,7 +79,7 @@ class PoolFiles:
         }
 
     def _newest(self, tls: UpstreamTls) -> tuple[_Signature, PoolMaterial]:
-        signature = tuple(file_signature(path) for path in _paths(tls))
+        signature = _signature(tls)
         known = self._good.get(tls)
         if known is not None and known[0] == signature and None not in signature:
             return known
@@ -86,6 +92,13 @@ def read(tls: UpstreamTls) -> PoolMaterial:
     if not tls.certificate:
         return PoolMaterial(ca)
     return PoolMaterial(ca, *read_pair(tls.certificate, tls.key))
+
+
+def _signature(tls: UpstreamTls) -> _Signature:
+    try:
+        return tuple(file_signature(path) for path in _paths(tls))
+    except UnusableFile:  # the system's own file is gone
+        return (None,)
 
 
 def _paths(tls: UpstreamTls) -> tuple[str, ...]:

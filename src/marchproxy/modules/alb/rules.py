@@ -1,37 +1,32 @@
 """Rules: what the ALB can serve, which route takes a request, and why. No I/O."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
-from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.model.http import AuthenticationKind
 from marchproxy.model.matching import Request, find_route
 from marchproxy.model.module import HTTP_FAMILY, ModuleType, Protocol
 from marchproxy.model.plan import Verdict
 from marchproxy.model.problem import Problem
-from marchproxy.model.route import HeaderKind, PathKind, PathMatch, Route
+from marchproxy.model.route import PathMatch, Route, RouteId
 from marchproxy.model.state import DesiredState
-from marchproxy.modules.alb.resources.build import own_routes
-from marchproxy.modules.alb.resources.clusters import cluster_name
+from marchproxy.modules.alb.resources.build import is_own, own_routes
 
+_SERVED = HTTP_FAMILY | {Protocol.HTTPS, Protocol.HTTP3}
 _POOL_PROTOCOLS = frozenset({Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC})
 
 
 def faults(state: DesiredState) -> Iterator[Problem]:
     """What an ALB cannot do of a sound state."""
     for index, route in enumerate(state.routes):
-        if not _is_ours(route):
+        if not is_own(route):
             continue
         path = f"routes[{index}]"
         if not (route.backends or route.redirect or route.response):
             yield Problem(
                 f"{path}.backends", "an HTTP route needs a backend pool, or a redirect or response of its own"
             )
-        yield from _ways_faults(route, state, path)
-    for index, way in enumerate(state.authentication):
-        if way.jwks_url:
-            yield Problem(
-                f"authentication[{index}].jwks_url", "the ALB takes keys from a file only; give one in `file`"
-            )
+        if route.authentication:
+            yield from _ways_faults(route, state, path)
     for index, pool in enumerate(state.pools):
         if pool.protocol not in _POOL_PROTOCOLS:
             yield Problem(
@@ -56,17 +51,31 @@ def _ways_faults(route: Route, state: DesiredState, path: str) -> Iterator[Probl
             )
 
 
-def answer(state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
-    """Whether the ALB takes traffic of `route`.
+class OwnRoutes:
+    """The routes of a state that the ALB serves, by id, worked out once: an NLB asks about thousands, one by one."""
+
+    def __init__(self) -> None:
+        self._last: tuple[DesiredState, Mapping[RouteId, Route]] = (DesiredState(), {})
+
+    def of(self, state: DesiredState) -> Mapping[RouteId, Route]:
+        """Those of `state`; at once, where it is the same object as before."""
+        if state is not self._last[0]:
+            self._last = (state, {route.route_id: route for route in own_routes(state.routes)})
+        return self._last[1]
+
+
+def answer(
+    state: DesiredState, own: Mapping[RouteId, Route], route: Route, context: Mapping[str, str]
+) -> Verdict:
+    """Whether the ALB takes traffic of `route`; `own` are those of `state` that it serves.
 
     A route without host, path, method and headers asks about a listener as a whole. Otherwise it is one of the ALB's
     own routes (by id), or it is read as a request: its first host, its path, its first method, its exact headers.
     """
-    if route.protocol not in HTTP_FAMILY:
+    if route.protocol not in _SERVED:
         return Verdict(can_handle=False, reason=f"an ALB serves HTTP, not {route.protocol.value}")
     if route.module_type not in {None, ModuleType.ALB}:
         return Verdict(can_handle=False, reason=f"the route is meant for {route.module_type.value}")
-    own = {own.route_id: own for own in own_routes(state.routes)}
     if route.route_id in own:
         return _yes(own[route.route_id], state, "its route of that id")
     request = _as_request(route, context)
@@ -78,48 +87,6 @@ def answer(state: DesiredState, route: Route, context: Mapping[str, str]) -> Ver
             can_handle=False, reason=f"no route for {request.method} {request.host or '*'}{request.path}"
         )
     return _yes(found, state, f"{_words(found)} matches {request.method} {request.host or '*'}{request.path}")
-
-
-def blame(
-    before: DesiredState, after: DesiredState, kind: ResourceType, names: Iterable[str], message: str
-) -> list[Problem]:
-    """Where in the document the fault lies that made Envoy refuse a resource; at least one problem.
-
-    Envoy names the resource (all routes are one), and what changed names the item. A regular expression is what Envoy
-    finds fault with in a route that passed the checks: RE2 knows no look-around and no back-references.
-    """
-    words = f"Envoy refused it: {message}"
-    problems: list[Problem] = []
-    if kind is ResourceType.ROUTE:
-        known = set(before.routes)
-        fresh = [(index, route) for index, route in enumerate(after.routes) if route not in known]
-        patterned = [(index, route) for index, route in fresh if next(_patterns(route), None)]
-        for index, route in patterned or fresh:
-            part = next(_patterns(route), "headers")
-            problems.append(Problem(f"routes[{index}].{part}", f'route "{route.route_id}": {words}'))
-    elif kind in {ResourceType.CLUSTER, ResourceType.ENDPOINT}:
-        refused = set(names)
-        problems += [
-            Problem(f"pools[{index}]", f'pool "{pool.name}": {words}')
-            for index, pool in enumerate(after.pools)
-            if cluster_name(pool.name) in refused
-        ]
-    return problems or [Problem("", f"Envoy refused {kind.name.lower()} {', '.join(names)}: {message}")]
-
-
-def _patterns(route: Route) -> Iterator[str]:
-    """Where a route has regular expressions."""
-    match = route.match
-    if match.path.kind is PathKind.REGEX:
-        yield "path"
-    if route.rewrite is not None and route.rewrite.pattern:
-        yield "rewrite.pattern"
-    kinds = {
-        "headers": [condition.kind for condition in match.headers],
-        "query": [condition.kind for condition in match.query],
-    }
-    for key, found in kinds.items():
-        yield from (f"{key}[{number}].regex" for number, kind in enumerate(found) if kind is HeaderKind.REGEX)
 
 
 def _yes(route: Route, state: DesiredState, reason: str) -> Verdict:
@@ -162,7 +129,3 @@ def _words(route: Route) -> str:
     if route.sources:
         parts.append(f"clients of {', '.join(route.sources)}")
     return ", ".join(parts)
-
-
-def _is_ours(route: Route) -> bool:
-    return bool(own_routes([route]))

@@ -9,6 +9,7 @@ from marchproxy.kit.settings import SettingsError
 from marchproxy.model.problem import Problem, RefusalCode, Refused
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.base.core import ModuleCore
+from marchproxy.modules.base.engine import Isolate
 from marchproxy.modules.base.keeper import Keeper
 from marchproxy.modules.base.registrar import Advice
 from marchproxy.modules.base.running import Running
@@ -31,10 +32,25 @@ class Configuration:
         self._advised: set[str] = set()
 
     async def start(self) -> None:
-        """What the process before us ran, unless our own configuration has changed since; then that. Raises Refused."""
+        """What the process before us ran, unless our own configuration has changed since; then that. Raises Refused.
+
+        Where our own cannot run, what ran before is better than nothing.
+        """
+        kept = self._keeper.load()
+        try:
+            await self._start(kept)
+        except Refused as refused:
+            if kept is None or refused.code is RefusalCode.UNAVAILABLE:
+                raise
+            await self._core.restore(kept)
+            self._core.trouble = f"what ran before goes on, because our own cannot: {refused.message}"
+            _log.error(
+                "what ran before goes on, because our own configuration cannot", reason=refused.message
+            )
+
+    async def _start(self, kept: Running | None) -> None:
         core = self._core
         state, document = self._read()
-        kept = self._keeper.load()
         if kept is not None and kept.origin == document and (kept.modified or kept.checksum != document):
             try:
                 await core.restore(kept)
@@ -45,7 +61,7 @@ class Configuration:
             else:
                 _log.info("took up the state that an earlier process left", updated_at=str(kept.updated_at))
                 return
-        await self._take(state, document)
+        await self._take(state, document, Isolate.FAULTY)
 
     async def reload(self) -> str:
         """Read the configuration again and run it; says what came of it. Raises Refused."""
@@ -53,12 +69,14 @@ class Configuration:
         state, document = self._read()
         if document == core.running.checksum and not core.running.modified:
             await core.refresh()
+            core.trouble = ""
             return "the configuration has not changed"
         await self._take(state, document)
         _log.info(
             "configuration loaded", checksum=document[:12], routes=len(state.routes), pools=len(state.pools)
         )
-        return f"{len(state.routes)} routes, {len(state.pools)} pools, {len(state.rate_limits)} rate limits loaded"
+        loaded = f"{len(state.routes)} routes, {len(state.pools)} pools, {len(state.rate_limits)} rate limits loaded"
+        return "; set aside: ".join((loaded, *map(str, core.isolated)))
 
     async def follow(self) -> None:
         """Reload whenever that is asked for, until cancelled; a refusal is logged, and everything stays as it was."""
@@ -89,10 +107,11 @@ class Configuration:
         if changed:
             self._asked.set()
 
-    async def _take(self, state: DesiredState, document: str) -> None:
+    async def _take(self, state: DesiredState, document: str, isolate: Isolate = Isolate.REJECTED) -> None:
         if problems := self._core.faults(state):
             raise Refused(RefusalCode.INVALID_ARGUMENT, str(problems[0]), problems)
-        await self._core.load(state, document)
+        await self._core.load(state, document, isolate)
+        self._core.trouble = ""
         self._core.note(Running.from_own)
 
     def _read(self) -> tuple[DesiredState, str]:

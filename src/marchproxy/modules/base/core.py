@@ -1,16 +1,16 @@
 """Core: the one owner of what a module runs. Every change goes through `change`, one at a time, all or nothing."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from marchproxy.contract.document import checksum, decode, encode
+from marchproxy.contract.document import Encoder, checksum, decode
 from marchproxy.kit.clock import Clock
-from marchproxy.model.checks import check_state
+from marchproxy.model.checks import check_change, check_state
 from marchproxy.model.problem import InvalidValue, Problem, RefusalCode, Refused
 from marchproxy.model.state import DesiredState
-from marchproxy.modules.base.engine import Engine
+from marchproxy.modules.base.engine import Engine, Isolate
 from marchproxy.modules.base.running import Running
 
 Decide = Callable[[DesiredState], DesiredState]
@@ -38,7 +38,16 @@ class ModuleCore:
         self._running = Running()
         self._changing = asyncio.Lock()
         self._listeners: list[Callable[[Running], None]] = []
+        self._encoder = Encoder()
         self._encoded: tuple[DesiredState, bytes] | None = None
+        self._isolated: tuple[Problem, ...] = ()
+        self.trouble = ""
+        """What keeps the module's own configuration from running; empty: nothing does."""
+
+    @property
+    def isolated(self) -> tuple[Problem, ...]:
+        """What is wrong with the parts of the running state that the engine has set aside."""
+        return self._isolated
 
     @property
     def running(self) -> Running:
@@ -58,25 +67,36 @@ class ModuleCore:
         """Everything wrong with a state, for the model and for this engine."""
         return (*check(state), *self.engine.faults(state))
 
-    async def change(self, decide: Decide, *, check: Check = check_state) -> DesiredState:
+    async def change(self, decide: Decide, *, check: Check | None = None) -> DesiredState:
         """Run what `decide` makes of the present state; returns once the engine acknowledged it.
 
-        `check` may be narrower than the check of a whole state where `decide` cannot break the rest. Raises Refused,
+        `check` may be narrower than the check of what changed where `decide` cannot break the rest. Raises Refused,
         and then nothing has changed.
         """
         async with self._changing:
             new = decide(self.desired)
             if new != self.desired:
-                self._refuse_faulty(new, check)
-                await self.engine.apply(new)
+                self._refuse_faulty(new, check or self._changed_faults)
+                self._isolated = tuple(await self.engine.apply(new))
                 self._become(self._running.changed(new, self.clock.now()))
             return new
 
-    async def load(self, state: DesiredState, document_checksum: str) -> None:
-        """Run a checked document in place of everything. Raises Refused, and then nothing has changed."""
+    async def rehearse(self, decide: Decide) -> None:
+        """Find out whether `change` would refuse what `decide` makes of the present state. Raises Refused."""
+        new = decide(self.desired)
+        self._refuse_faulty(new, self._changed_faults)
+        _refuse(await self.engine.rehearse(new))
+
+    async def load(
+        self, state: DesiredState, document_checksum: str, isolate: Isolate = Isolate.REJECTED
+    ) -> None:
+        """Run a checked document in place of everything, without what is set aside.
+
+        Raises Refused, and then nothing has changed.
+        """
         async with self._changing:
             self._refuse_faulty(state, lambda _: ())
-            await self.engine.apply(state)
+            self._isolated = tuple(await self.engine.apply(state, isolate))
             self._become(self._running.loaded(state, document_checksum, self.clock.now()))
 
     async def load_document(self, data: bytes, *, validate_only: bool = False) -> tuple[Problem, ...]:
@@ -85,25 +105,28 @@ class ModuleCore:
         Raises Refused when the engine rejects what seemed sound.
         """
         try:
-            state = decode(data)
+            state = await asyncio.to_thread(decode, data)  # takes a while, and others are answered meanwhile
         except InvalidValue as error:
             return error.problems
         problems = tuple(self.engine.faults(state))
-        if not problems and not validate_only:
-            await self.load(state, checksum(data))
-        return problems
+        if problems:
+            return problems
+        if validate_only:
+            return tuple(await self.engine.rehearse(state, Isolate.REJECTED))
+        await self.load(state, checksum(data))
+        return ()
 
     async def refresh(self) -> None:
         """Have the engine look again at what its state only names, such as files of keys. Raises Refused."""
         async with self._changing:
             self._refuse_faulty(self.desired, lambda _: ())
-            await self.engine.apply(self.desired)
+            self._isolated = tuple(await self.engine.apply(self.desired, Isolate.REJECTED))
 
     async def restore(self, running: Running) -> None:
         """Run what an earlier process of this instance ran. Raises Refused."""
         async with self._changing:
             self._refuse_faulty(running.desired, check_state)
-            await self.engine.apply(running.desired)
+            self._isolated = tuple(await self.engine.apply(running.desired, Isolate.FAULTY))
             self._become(running)
 
     def note(self, alter: Callable[[Running], Running]) -> None:
@@ -113,16 +136,22 @@ class ModuleCore:
     def encoded(self) -> bytes:
         """The running state as a canonical document."""
         if self._encoded is None or self._encoded[0] is not self.desired:
-            self._encoded = (self.desired, encode(self.desired))
+            self._encoded = (self.desired, self._encoder.encode(self.desired))
         return self._encoded[1]
 
+    def _changed_faults(self, state: DesiredState) -> Iterable[Problem]:
+        return check_change(self.desired, state)
+
     def _refuse_faulty(self, state: DesiredState, check: Check) -> None:
-        problems = self.faults(state, check)
-        if problems:
-            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            raise Refused(RefusalCode.INVALID_ARGUMENT, f"{problems[0]}{more}", problems)
+        _refuse(self.faults(state, check))
 
     def _become(self, running: Running) -> None:
         self._running = running
         for listener in self._listeners:
             listener(running)
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise Refused(RefusalCode.INVALID_ARGUMENT, f"{problems[0]}{more}", problems)

@@ -29,7 +29,13 @@ async def serving(settings: ModuleSettings, parts: Parts) -> AsyncIterator[GrpcS
     )
     addresses = {"health": settings.health, "metrics": settings.metrics}
     pages = [
-        HttpEndpoint(address, registry=registry, ready=lambda: readiness(parts), setting=name)
+        HttpEndpoint(
+            address,
+            registry=registry,
+            ready=lambda: readiness(parts),
+            suppliers=(parts.core.engine.exposition,),
+            setting=name,
+        )
         for name, address in addresses.items()
     ]
     try:

@@ -1,7 +1,7 @@
 """Fleet: every NLB that the instance is registered with, taken together."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from marchproxy.contract.convert import MODULE_TYPES
 from marchproxy.contract.pb import nlb_pb2, nlb_pb2_grpc, types_pb2
@@ -30,7 +30,12 @@ def pool_of_nlbs(heartbeat_interval: float, tls: ChannelTls | None, clock: Clock
 class NlbFleet:
     """The registrars of one instance."""
 
-    def __init__(self, pool: ChannelPool, module_type: ModuleType) -> None:
+    def __init__(
+        self, pool: ChannelPool, module_type: ModuleType, divide: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """`divide` is told among how many instances limits are divided, whenever that changes."""
+        self._divide = divide
+        self._size = 0
         self._registrars: tuple[Registrar, ...] = ()
         self._pool = pool
         self._module_type = module_type
@@ -38,6 +43,8 @@ class NlbFleet:
     def join(self, registrars: Iterable[Registrar]) -> None:
         """Register with these NLBs, once `run` runs."""
         self._registrars = tuple(registrars)
+        for registrar in self._registrars:
+            registrar.on_instances = self._look
 
     async def run(self) -> None:
         """Keep registered with every NLB, until cancelled."""
@@ -49,6 +56,18 @@ class NlbFleet:
         """Tell every NLB of new routes soon."""
         for registrar in self._registrars:
             registrar.routes_changed()
+
+    @property
+    def size(self) -> int:
+        """How many instances of the type take traffic, this one included: the most that an NLB knows; 1 before one told."""
+        return self._size or 1
+
+    def _look(self) -> None:
+        size = max((registrar.instances for registrar in self._registrars), default=0) or 1
+        if size != self._size:  # also the first one: the engine may go by what held before a restart
+            _log.info("limits are divided anew", instances=size, before=self._size)
+            self._size = size
+            self._divide(size)
 
     async def leave(self, drain_seconds: float) -> None:
         """Unregister everywhere, at the same time."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from marchproxy.contract.document import checksum, decode, encode
+from marchproxy.contract.document import Encoder, checksum, decode
 from marchproxy.contract.document.progress import dump_ramps, dump_shifts, parse_ramps, parse_shifts
 from marchproxy.kit.files import write_atomically
 from marchproxy.kit.logs import get_logger
@@ -25,6 +25,7 @@ class Keeper:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._encoder = Encoder()
         self._newest: Running | None = None
         self._wake = asyncio.Event()
         self._writing = threading.Lock()
@@ -56,7 +57,7 @@ class Keeper:
     def _write(self, running: Running) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self._path, _dump(running))
+            write_atomically(self._path, _dump(running, self._encoder))
         except OSError as error:
             _log.error("cannot keep the running state", path=str(self._path), reason=str(error))
 
@@ -71,8 +72,8 @@ class Keeper:
             return None
 
 
-def _dump(running: Running) -> bytes:
-    document = encode(running.desired)
+def _dump(running: Running, encoder: Encoder) -> bytes:
+    document = encoder.encode(running.desired)
     content = {
         "format": _FORMAT,
         "document": document.decode(),

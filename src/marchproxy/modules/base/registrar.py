@@ -7,7 +7,7 @@ with again at once; one that does not answer is asked again with growing pauses.
 import asyncio
 import math
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from marchproxy.kit.backoff import Backoff
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.grpc import ChannelPool, CircuitOpen
 from marchproxy.kit.logs import get_logger
+from marchproxy.model.route import Route
 
 _CALL_SECONDS = 5.0
 _UNREGISTER_MARGIN = 5.0
@@ -38,8 +39,12 @@ class Reporter(Protocol):
         """Its health and counts as they are now."""
         ...
 
-    def routing(self) -> nlb_pb2.UpdateRoutingRequest:
-        """Its routes, to replace those that the NLB has of it."""
+    def announced(self) -> tuple[Route, ...]:
+        """The routes that NLBs are told of, as they are now."""
+        ...
+
+    def routing(self, told: Sequence[Route] | None) -> nlb_pb2.UpdateRoutingRequest | None:
+        """What an NLB has to be told that was told these routes last; None: nothing. `told` None: all of them."""
         ...
 
 
@@ -74,8 +79,13 @@ class Registrar:
         self._backoff = Backoff(initial=min(0.2, interval / 2), maximum=min(interval / 2, 5.0))
         self._routes_changed = asyncio.Event()
         self._registration_id = ""
+        self._told: tuple[Route, ...] | None = None  # the routes that it surely has of us; None: nobody knows
         self._reported = ""
         self._wanted = ""
+        self.instances = 0
+        """How many instances of our type take traffic there, as it was told last; 0: never told."""
+        self.on_instances: Callable[[], None] = lambda: None
+        """Called when that has changed; must not block."""
 
     @property
     def registered(self) -> bool:
@@ -122,9 +132,12 @@ class Registrar:
             _log.warning("could not leave the NLB; it will notice", nlb=self.nlb, reason=_words(error))
 
     async def _register(self) -> None:
+        announced = self._reporter.announced()
         answer = await self._call("RegisterModule", self._reporter.registration())
         if answer.success:
             self._registration_id = answer.registration_id
+            self._told = announced
+            self._heard_of(answer.instances_of_type)
             self._report("registered")
         else:
             self._report(f"refused: {answer.message}")
@@ -138,10 +151,17 @@ class Registrar:
             self._report(f"unknown there, registering again: {answer.message}")
             await self._register()
             return
+        self._heard_of(answer.instances_of_type)
         self._note_scaling(answer)
         if self._on_advice is not None and answer.should_reload:
             wanted = answer.instructions.get("config_checksum", "")
             await self._on_advice(Advice(self.nlb, should_reload=True, wanted_checksum=wanted))
+
+    def _heard_of(self, instances: int) -> None:
+        """An older NLB tells nothing, and what one said that is gone still holds."""
+        if instances > 0 and instances != self.instances:
+            self.instances = instances
+            self.on_instances()
 
     def _note_scaling(self, answer: nlb_pb2.HeartbeatResponse) -> None:
         """Every instance is told how many are wanted, but one launcher is asked for them: to act here as well would be twice."""
@@ -152,12 +172,18 @@ class Registrar:
 
     async def _send_routes(self) -> None:
         self._routes_changed.clear()
+        announced, request = self._reporter.announced(), self._reporter.routing(self._told)
+        if request is None:
+            return
+        self._told = None
         try:
-            answer = await self._call("UpdateRouting", self._reporter.routing())
+            answer = await self._call("UpdateRouting", request)
         except CALL_ERRORS:
             self._routes_changed.set()  # the next beat sends them
             raise
-        if not answer.success:
+        if answer.success:
+            self._told = announced
+        else:
             _log.warning("the NLB refused the routes", nlb=self.nlb, reason=answer.message)
 
     async def _until_due(self) -> None:

@@ -16,6 +16,7 @@ class Baseline:
     at: float
     traffic: Traffic = Traffic()
     routes: tuple[tuple[str, Traffic], ...] = ()
+    pools: tuple[tuple[str, Traffic], ...] = ()
     connections: int = 0
     status_classes: tuple[tuple[str, int], ...] = ()
 
@@ -57,6 +58,7 @@ class Sampler:
             at=self._clock.now().timestamp(),
             traffic=self.last.traffic,
             routes=tuple(self.last.routes.items()),
+            pools=tuple((name, seen.traffic) for name, seen in self.last.pools.items()),
             connections=self.last.total_connections,
             status_classes=tuple(self.last.status_classes.items()),
         )

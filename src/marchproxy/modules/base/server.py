@@ -67,7 +67,7 @@ class ModuleServer:
         self._signals = signals
         self._clock = clock or SystemClock()
         self._pool = pool_of_nlbs(settings.heartbeat_interval, settings.nlb_tls, self._clock)
-        self._keeper = Keeper(settings.own_state_dir() / _STATE_FILE)
+        self._keeper = Keeper(settings.kept_state())
         self._told: tuple[Route, ...] = ()
         self._parts = self._assemble(engine)
         self._fleet = self._parts.fleet
@@ -82,6 +82,7 @@ class ModuleServer:
             await self._configuration.start()
             self._told = parts.core.desired.routes  # the registration brings these
             parts.core.on_change(self._keeper.keep)
+            self._keeper.keep(parts.core.running)  # for when neither we nor our configuration are left
             parts.core.on_change(self._tell_of_routes)
             await parts.sampler.look()
             async with serving(self._settings, parts) as grpc_server:
@@ -150,7 +151,7 @@ class ModuleServer:
         core = ModuleCore(identity, engine, clock=clock)
         self._configuration = Configuration(core, self._origin.source, self._keeper, self._signals.reload)
         sampler = Sampler(engine, clock=clock)
-        fleet = NlbFleet(self._pool, engine.module_type)
+        fleet = NlbFleet(self._pool, engine.module_type, engine.divide)
         parts = Parts(
             core=core,
             sampler=sampler,

@@ -9,6 +9,7 @@ from marchproxy.kit.files import default_state_dir
 from marchproxy.kit.grpc import ChannelTls, TlsSettings
 from marchproxy.kit.listening import own_address
 from marchproxy.kit.settings import HostPort, Seconds, Section
+from marchproxy.kit.telemetry import TracingSection
 
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 
@@ -49,6 +50,8 @@ class ModuleSettings(Section):
     """The host that the NLB and others reach this instance by; empty: the address it listens on, or, where that is
     every address, this machine's own."""
     log_level: LogLevel = "info"
+    tracing: TracingSection | None = None
+    """Where spans go; none: where the file's own section `tracing` says."""
 
     def reachable(self, listening: HostPort, port: int | None = None) -> HostPort:
         """The address that others use for one we listen on; `port` where the system chose it."""
@@ -60,3 +63,7 @@ class ModuleSettings(Section):
     def own_state_dir(self) -> Path:
         """Where this instance keeps its state; not made yet."""
         return (self.state_dir or default_state_dir()) / self.id
+
+    def kept_state(self) -> Path:
+        """The file in which is kept what this instance runs."""
+        return self.own_state_dir() / "state.json"

@@ -19,6 +19,7 @@ from marchproxy.model.route import Route
 from marchproxy.nlb.api.desk import Desk, module_type
 from marchproxy.nlb.api.stats import member_to_pb, stats_from_pb, stats_to_pb
 from marchproxy.nlb.rules.admission import check_instance
+from marchproxy.nlb.rules.fleet import instances_sharing
 from marchproxy.nlb.state.member import Member
 from marchproxy.nlb.state.registry import Beat
 
@@ -59,6 +60,7 @@ class RegistrationApi:
             message=f'"{instance.instance_id}" is registered with {self._desk.settings.id}',
             registration_id=member.registration_id,
             registered_at=moment_to_pb(member.registered_at),
+            instances_of_type=_sharing(self._desk, instance),
         )
 
     async def UnregisterModule(
@@ -112,6 +114,7 @@ class RegistrationApi:
             should_reload=stale,
             should_scale=instances is not None,
             instructions=instructions,
+            instances_of_type=_sharing(desk, member.instance),
         )
 
     async def ListModules(
@@ -161,6 +164,10 @@ class RegistrationApi:
                 **_traffic(self._desk, instance_id),
             },
         )
+
+
+def _sharing(desk: Desk, instance: ModuleInstance) -> int:
+    return instances_sharing(desk.core.applier.forwarding.plan, instance)
 
 
 def _read_registration(request: nlb_pb2.RegisterModuleRequest) -> tuple[ModuleInstance, list[Route]]:

@@ -57,6 +57,12 @@ def test_a_module_keeps_the_nlbs_it_names(tmp_path):
             GOOD.replace("127.0.0.1:8000", "0.0.0.0:10000"),
             [(5, "listeners[0].address", "0.0.0.0:10000 is already taken by modules[0].traffic (line 3, by default)")],
         ),
+        (  # the port of HTTP/3 is that of datagrams
+            GOOD.replace("type: alb}", 'type: alb, tls_traffic: "127.0.0.1:8443", http3: true, https: {self_signed: [a.example]}}').replace(
+                '"127.0.0.1:8000"', '"127.0.0.1:8443", protocol: http3'
+            ),
+            [(5, "listeners[0].address", "127.0.0.1:8443 is already taken by modules[0].tls_traffic (line 3)")],
+        ),
         (GOOD.replace("name: web", "nam: web"), [
             (5, "listeners[0].name", "required, but not given"),
             (5, "listeners[0].nam", 'unknown key; did you mean "name"?'),
@@ -135,3 +141,31 @@ def test_an_unknown_variable_is_named(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(SettingsError, match=r"nowhere\.yaml: cannot be read: No such file"):
         load_file(tmp_path / "nowhere.yaml", {})
+
+
+TRACING = GOOD + "tracing: {endpoint: http://otel:4317}\n"
+
+
+def test_one_section_tracing_holds_for_every_process(tmp_path):
+    document = load_file(write(tmp_path, TRACING), {}).document
+    (module,) = document.modules
+    assert document.nlb.tracing == module.tracing == document.tracing
+    assert document.tracing.endpoint == "http://otel:4317"
+
+
+def test_a_process_may_have_a_collector_of_its_own(tmp_path):
+    text = TRACING.replace("type: alb}", "type: alb, tracing: {endpoint: http://other:4317}}")
+    document = load_file(write(tmp_path, text), {}).document
+    assert document.modules[0].tracing.endpoint == "http://other:4317"
+    assert document.nlb.tracing == document.tracing
+
+
+def test_without_it_nobody_traces(tmp_path):
+    document = load_file(write(tmp_path, GOOD), {}).document
+    assert document.tracing is document.nlb.tracing is document.modules[0].tracing is None
+
+
+def test_its_collector_may_come_from_the_environment(tmp_path):
+    environ = {"MARCHPROXY_TRACING__ENDPOINT": "http://otel:4317", "MARCHPROXY_TRACING__SAMPLE_PERCENT": "7"}
+    document = load_file(write(tmp_path, GOOD), environ).document
+    assert document.modules[0].tracing.sample_percent == 7

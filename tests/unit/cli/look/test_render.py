@@ -1,5 +1,6 @@
 """Messages in, words out."""
 
+import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 
@@ -202,6 +203,72 @@ def test_an_explanation_has_every_step():
         assert words in text
 
 
+def chosen(*probabilities: float, **fields) -> types_pb2.PoolChoice:
+    endpoints = [
+        types_pb2.EndpointChoice(address=f"10.0.0.{number}:1", probability=share, weight=1)
+        for number, share in enumerate(probabilities)
+    ]
+    return types_pb2.PoolChoice(pool="v1", version="v1", policy="in turn", endpoints=endpoints, **fields)
+
+
+def told(*choices: types_pb2.PoolChoice) -> str:
+    verdict = module_pb2.CanHandleResponse(can_handle=True, reason="it matches", choices=choices)
+    nlb = nlb_pb2.RouteRequestResponse(routed=True, target_instance_id="alb-1", version="v1")
+    return printed(explanation_text(Explanation(Question("http", "h", 80), nlb, InModule(verdict, ROUTE))))
+
+
+def test_an_explanation_goes_down_to_the_endpoint():
+    text = told(chosen(1, 0, probability=1))
+    assert "pool v1 (v1) gets 100 %: an endpoint in turn; 2 of 2 are sound" in text
+    assert "10.0.0.0:1: chosen" in text
+    assert "10.0.0.1:1: 0 %" in text
+    assert '→ alb-1, route "shop", pool v1, 10.0.0.0:1' in text
+
+
+def test_an_explanation_tells_chances_where_nothing_is_certain():
+    choice = chosen(2 / 3, 1 / 3, 0, probability=0.25)
+    troubled = choice.endpoints[2]
+    troubled.name, troubled.weight, troubled.priority, troubled.active_requests = "b.test:1", 7, 1, 3
+    troubled.trouble = "left out for its failures"
+    text = told(choice, chosen(0.5, 0.5, probability=0.75))
+    assert "pool v1 (v1) gets 25 %: an endpoint in turn; 2 of 3 are sound" in text
+    assert "10.0.0.0:1: 66.7 %" in text
+    assert (
+        "10.0.0.2:1 (b.test:1): 0 %, weight 7, priority 1, 3 requests in flight, left out for its failures"
+        in text
+    )
+    assert '→ alb-1, route "shop"\n' in text
+    assert '→ alb-1, route "shop", pool v1\n' in told(chosen(0.5, 0.5, probability=1))
+
+
+def test_a_pool_that_gets_nothing_is_named_alone():
+    text = told(chosen(1, probability=0), chosen(1, probability=1))
+    assert "pool v1 (v1) gets 0 %\n" in text
+    assert text.count("chosen") == 1
+
+
+def test_where_nobody_is_sound_everyone_is_tried():
+    choice = chosen(0.5, 0.5, probability=1)
+    for endpoint in choice.endpoints:
+        endpoint.trouble = "fails its health check"
+    assert "0 of 2 are sound, so every one is tried" in told(choice)
+
+
+def test_an_explanation_of_many_endpoints_is_short():
+    text = told(chosen(*[0.01] * 100, probability=1))
+    assert "10.0.0.9:1" in text
+    assert "10.0.0.10:1" not in text
+    assert "and 90 more; --json has them all" in text
+
+
+def test_an_explanation_says_why_no_endpoint_is_told():
+    seen = explanation()
+    seen.module.verdict.metadata["choices"] = "Envoy does not answer"
+    text = printed(explanation_text(seen))
+    assert "which endpoint cannot be told: Envoy does not answer" in text
+    assert "healthy: 1 of 2 endpoints" in text
+
+
 def test_an_explanation_says_why_not():
     refused = explanation(can_handle=False)
     assert not refused.served
@@ -312,3 +379,18 @@ def test_backends_that_were_found_and_what_troubles_a_pool() -> None:
     assert "10.0.0.2:80" in text
     assert text.count("a.yaml: not a list") == 1
     assert "no answer" in text
+
+
+@pytest.mark.parametrize(
+    ("limit", "instances", "words"),
+    [
+        ({}, 1, "30 a second"),
+        ({}, 0, "30 a second"),  # of a module that is older
+        ({}, 3, "30 a second among 3 instances"),
+        ({"shared": True}, 3, "30 a second among 3 instances"),
+        ({"shared": False}, 3, "30 a second"),
+    ],
+)
+def test_a_limit_tells_among_how_many_it_is_divided(limit, instances, words):
+    given = types_pb2.RateLimit(requests_per_second=30, **limit)
+    assert sheets.rates(given, instances) == words

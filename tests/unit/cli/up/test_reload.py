@@ -21,8 +21,16 @@ TAKERS = [
 class System:
     """Notes who was offered what; `against` refuses the new document, when it is checked or only when applied."""
 
-    def __init__(self, against: str = "", *, silent: bool = False, only_when_applied: bool = False) -> None:
+    def __init__(
+        self,
+        against: str = "",
+        *,
+        silent: bool = False,
+        only_when_applied: bool = False,
+        in_part: bool = False,
+    ) -> None:
         self.against, self.silent, self.only_when_applied = against, silent, only_when_applied
+        self.in_part = in_part  # it runs, without the part that is told
         self.running: dict[str, str] = {}
         self.order: list[str] = []
 
@@ -39,6 +47,10 @@ class System:
         )
         if refuses and self.silent:
             raise CallFailed(f"nobody answers at {address}")
+        if refuses and self.in_part:
+            self.running[address] = request.config.checksum
+            self.order.append(address)
+            return response(success=True, validation_errors=["routes[0].path: quarantined"])
         if refuses:
             return response(validation_errors=["routes[0].path: no"])
         if not request.validate_only:
@@ -80,3 +92,11 @@ async def test_a_failure_on_the_way_puts_the_old_document_back():
     assert [refusal.who for refusal in await reload.apply(NEW, OLD)] == ["nlb-1"]
     assert set(system.running.values()) == {checksum(encode(OLD))}
     assert set(system.running) == {"a:1", "a:2", "n:1"}
+
+
+async def test_one_that_serves_it_in_part_keeps_it_from_the_others():
+    system = System("a:1", only_when_applied=True, in_part=True)
+    reload = Reload(system, TAKERS)
+    assert await reload.apply(NEW, OLD) == [Refusal("alb-1", ("routes[0].path: quarantined",))]
+    assert system.order == ["a:1", "a:1"]  # the new one and the old one; nobody else was asked
+    assert system.running == {"a:1": checksum(encode(OLD))}

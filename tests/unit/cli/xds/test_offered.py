@@ -69,11 +69,26 @@ def test_each_full_host_gets_every_route_that_may_take_its_requests():
     ("state", "path"),
     [
         (DesiredState(routes=(Route("r", authentication=("staff",)),)), "routes[0].authentication"),
-        (DesiredState(pools=(BackendPool("p", tls=UpstreamTls()),)), "pools[0].tls"),
-        (DesiredState(pools=(BackendPool("p", discovery=Discovery(srv="_x._tcp.a")),)), "pools[0].discovery"),
-        (DesiredState(pools=(BackendPool("p", discovery=Discovery(file="/f")),)), "pools[0].discovery"),
+        (DesiredState(pools=(BackendPool("p", tls=UpstreamTls()),)), None),
+        (
+            DesiredState(pools=(BackendPool("p", tls=UpstreamTls(certificate="/c", key="/k")),)),
+            "pools[0].tls.key",
+        ),
+        (DesiredState(pools=(BackendPool("p", discovery=Discovery(srv="_x._tcp.a")),)), None),
+        (DesiredState(pools=(BackendPool("p", discovery=Discovery(file="/f")),)), None),
         (DesiredState(pools=(BackendPool("p", discovery=Discovery(dns="a:1")),)), None),
     ],
 )
 def test_what_only_an_alb_can_read_is_refused(state, path):
     assert [problem.path for problem in unserved(state)] == ([] if path is None else [path])
+
+
+def test_keys_are_offered_only_where_nodes_show_who_they_are():
+    listener = replace(WEB, tls=TlsTermination("/c", "/k"))
+    pool = BackendPool("p", tls=UpstreamTls(certificate="/c", key="/k"))
+    assert "xds.tls.client_ca" in (obstacle(listener, [listener]) or "")
+    assert obstacle(listener, [listener], keys=True) is None
+    assert list(servable([listener], keys=True)) == [listener]
+    assert list(unserved(DesiredState(pools=(pool,)), keys=True)) == []
+    other = replace(WEB, tls=TlsTermination("/c", "/k", alpn=("h2",)))
+    assert "`tls.alpn`" in (obstacle(other, [other], keys=True) or "")

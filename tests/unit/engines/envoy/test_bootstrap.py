@@ -51,3 +51,13 @@ def test_a_socket_path_longer_than_the_kernel_takes_is_refused():
     long = Path("/run") / ("x" * 104)
     with pytest.raises(ValueError, match="107 bytes"):
         render(BootstrapSpec(node_id="n", cluster="c", admin=SPEC.admin, ads_socket=long))
+
+
+def test_the_local_cluster_has_its_members_over_ads():
+    assert http_protocol_options_pb2.HttpProtocolOptions.DESCRIPTOR
+    bootstrap = json_format.Parse(render(replace(SPEC, fleet="fleet")), bootstrap_pb2.Bootstrap())
+    assert bootstrap.cluster_manager.local_cluster_name == "fleet"
+    _, fleet = bootstrap.static_resources.clusters
+    assert fleet.name == "fleet"
+    assert fleet.eds_cluster_config.eds_config.HasField("ads")
+    assert not json_format.Parse(render(SPEC), bootstrap_pb2.Bootstrap()).HasField("cluster_manager")

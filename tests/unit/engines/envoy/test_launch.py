@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from marchproxy.engines.envoy.launch import EnvoyStartError, Launcher, RunDirectory
+from marchproxy.engines.envoy.launch import Launcher
 from marchproxy.engines.envoy.pidfile import PidRecord
+from marchproxy.engines.envoy.run_directory import EnvoyStartError, Role, RunDirectory
 from marchproxy.engines.envoy.settings import EnvoySettings
 from marchproxy.kit.settings.types import HostPort
 
@@ -48,13 +49,30 @@ def test_the_admin_address_envoy_writes_down(tmp_path, text, address):
     assert directory.read_admin() == address
 
 
-def test_what_a_dead_envoy_leaves_is_removed(tmp_path):
+def test_what_dead_envoys_leave_is_removed(tmp_path):
     directory = RunDirectory(tmp_path)
-    directory.forget()
-    directory.write_record(PidRecord(4711, 5, "print"))
+    directory.forget_all()
+    for role in Role:
+        directory.write_record(PidRecord(4711, 5, "print"), role)
     directory.admin.write_text("127.0.0.1:1")
-    directory.forget()
+    directory.next_bootstrap.write_text("{}")
+    (tmp_path / "hot_udp_parent_10").touch()
+    directory.forget_all()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_successor_takes_the_place_of_the_one_before_it(tmp_path):
+    directory = RunDirectory(tmp_path)
+    old, successor = PidRecord(4711, 5, "old"), PidRecord(4712, 6, "new", epoch=1, base_id=7)
+    directory.write_record(old)
+    directory.write_record(successor, Role.NEXT)
+    directory.bootstrap.write_text("before")
+    directory.next_bootstrap.write_text("after")
+    directory.promote_next(old)
+    assert [directory.read_record(role) for role in Role] == [successor, None, old]
+    assert directory.bootstrap.read_text() == "after"
+    directory.forget(Role.OLD)
+    assert directory.read_record(Role.OLD) is None
 
 
 def _settings(run_dir: Path, **changes: object) -> EnvoySettings:
@@ -83,6 +101,7 @@ def test_the_fingerprint_tells_different_starts_apart(tmp_path, changes):
         ({"log_level": "loud"}, "log_level 'loud': expected one of trace, debug"),
         ({"concurrency": 0}, "concurrency 0"),
         ({"drain_seconds": -1}, "drain_seconds -1"),
+        ({"handover_seconds": 0}, "handover_seconds 0"),
     ],
 )
 def test_settings_that_make_no_sense(tmp_path, changes, message):

@@ -12,6 +12,13 @@ from marchproxy.kit.settings.types import HostPort
 def test_round_trip(admin):
     record = PidRecord(pid=4711, start_ticks=123456, fingerprint="abc", admin=admin)
     assert parse_record(render_record(record)) == record
+    restarted = PidRecord(4711, 123456, "abc", admin, epoch=3, base_id=17)
+    assert parse_record(render_record(restarted)) == restarted
+
+
+def test_a_file_of_an_earlier_version_has_no_hot_restart():
+    content = b'{"pid": 4711, "start_ticks": 1, "fingerprint": "a", "admin": null}'
+    assert parse_record(content) == PidRecord(4711, 1, "a", epoch=0, base_id=0)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +40,8 @@ def test_round_trip(admin):
         b'{"pid": 4711, "start_ticks": 1, "fingerprint": null, "admin": null}',
         b'{"pid": 4711, "start_ticks": 1, "fingerprint": "a", "admin": 9901}',
         b'{"pid": 4711, "start_ticks": 1, "fingerprint": "a", "admin": "9901"}',
+        b'{"pid": 4711, "start_ticks": 1, "fingerprint": "a", "admin": null, "epoch": -1}',
+        b'{"pid": 4711, "start_ticks": 1, "fingerprint": "a", "admin": null, "base_id": "7"}',
         b"[" * 100_000,
     ],
 )

@@ -5,12 +5,14 @@ from marchproxy.engines.envoy.restart import (
     DrainStarted,
     EnvoyState,
     Exited,
+    HandedOver,
     LastExit,
     RestartAfter,
     RestartPolicy,
     Spawned,
     StopRequested,
     Supervision,
+    is_crash_looping,
     step,
 )
 from marchproxy.kit.backoff import Backoff
@@ -84,6 +86,13 @@ def test_starts_that_fail_count_as_quick_deaths():
             EnvoyState.STOPPED,
         ),  # nothing to drain, and nothing to start again
         (EnvoyState.BACKOFF, StopRequested(), EnvoyState.STOPPED),
+        (EnvoyState.RUNNING, HandedOver(), EnvoyState.RUNNING),
+        (
+            EnvoyState.BACKOFF,
+            HandedOver(),
+            EnvoyState.RUNNING,
+        ),  # the old one died while its successor came up
+        (EnvoyState.DRAINING, HandedOver(), EnvoyState.DRAINING),
     ],
 )
 def test_transitions(state, event, after):
@@ -91,6 +100,35 @@ def test_transitions(state, event, after):
     assert known.state is after
     assert known.since == (7.0 if after is not state else 0.0)
     assert commands == ((RestartAfter(0.0),) if after is EnvoyState.BACKOFF else ())
+
+
+def test_a_hand_over_is_no_restart():
+    known, delays = play((0, Spawned()), (1, AdminAnswered()), (50, HandedOver()), (60, HandedOver()))
+    assert (known.restarts, known.hand_overs, known.started_at, delays) == (0, 2, 60, [])
+    known, _ = step(known, Exited(KILLED), 61, POLICY)
+    assert known.quick_deaths == 1  # soon after it took over
+
+
+@pytest.mark.parametrize(
+    ("deaths", "now", "looping"),
+    [
+        ([1, 2], 3, False),
+        ([1, 2, 3], 4, True),
+        ([1, 2, 3], 32, True),
+        ([1, 2, 3], 33, False),  # it has run for long enough
+        ([1, 2, 3, 60], 61, False),
+        ([1, 2, 3, 60, 61, 62], 63, False),  # the one at 60 was no quick death
+        ([1, 2, 3, 60, 61, 62, 63], 64, True),
+    ],
+)
+def test_when_it_is_a_crash_loop(deaths, now, looping):
+    timed = [(0.0, Spawned()), (0.0, AdminAnswered())]
+    for moment in deaths:
+        timed += [(moment, Exited(KILLED)), (moment, Spawned()), (moment, AdminAnswered())]
+    known, _ = play(*timed)
+    assert is_crash_looping(known, now, POLICY) is looping
+    stopped, _ = step(known, StopRequested(), now, POLICY)
+    assert not is_crash_looping(stopped, now, POLICY)
 
 
 @pytest.mark.parametrize(

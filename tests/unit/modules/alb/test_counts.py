@@ -2,14 +2,17 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from marchproxy.engines.envoy.clusters import parse_clusters
-from marchproxy.engines.envoy.stats import EnvoyStats, parse_stats
+from marchproxy.engines.envoy.metrics import wanted
+from marchproxy.engines.envoy.stats import EnvoyStats, Quantiles, parse_stats
 from marchproxy.modules.alb.counts import ACTIVE, POOLS, WANTED, active, observation
+from marchproxy.modules.alb.metrics import TABLE
 from marchproxy.modules.base.observation import EndpointSeen, Latency, Observation
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -25,11 +28,11 @@ def seen() -> Observation:
 def test_totals(seen: Observation) -> None:
     traffic = seen.traffic
     assert (traffic.requests, traffic.failures) == (41, 2)
-    assert (traffic.bytes_received, traffic.bytes_sent) == (3243, 22102)
+    assert (traffic.bytes_received, traffic.bytes_sent) == (5646, 4779)
     assert (seen.total_connections, seen.active_connections) == (41, 0)
     assert seen.status_classes == {"1xx": 0, "2xx": 38, "3xx": 0, "4xx": 1, "5xx": 2}
-    assert (traffic.latency.p50, traffic.latency.p95, traffic.latency.p99) == (0, 2.05, 52.5)
-    assert traffic.latency.mean == pytest.approx(2.22, abs=0.01)
+    assert (traffic.latency.p50, traffic.latency.p99) == (0, 50.5)
+    assert traffic.latency.mean == pytest.approx((2.05 + 32.5 + 47.5 + 50.5) / 41)
 
 
 def test_a_request_that_found_no_connection_counts(seen: Observation) -> None:
@@ -41,7 +44,7 @@ def test_a_request_that_found_no_connection_counts(seen: Observation) -> None:
 
 def test_pools_are_those_that_envoy_has(seen: Observation) -> None:
     assert set(seen.pools) == {"a", "b"}
-    assert seen.pools["a"].endpoints == (EndpointSeen("127.0.0.1:19001", True, 0, 39),)
+    assert seen.pools["a"].endpoints == (EndpointSeen("127.0.0.1:31009", True, 0, 39),)
 
 
 def test_an_envoy_without_traffic_counts_nothing() -> None:
@@ -49,25 +52,33 @@ def test_an_envoy_without_traffic_counts_nothing() -> None:
     assert (seen.traffic.requests, seen.traffic.latency, seen.routes, seen.pools) == (0, Latency(), {}, {})
 
 
-@pytest.mark.parametrize(
-    ("route", "hosts"),
-    [("shop", ["*"]), ("shop", ["*", "shop_example_com", "*.example.com"]), ("a.route.b", ["*"]), ("x.y", ["a.b"])],
-)  # fmt: skip
-def test_a_route_is_the_sum_over_its_virtual_hosts(route: str, hosts: list[str]) -> None:
-    values = {f"vhost.{host}.route.{route}.upstream_rq_completed": 3 for host in hosts}
-    values |= {f"vhost.{host}.route.{route}.upstream_rq_5xx": 1 for host in hosts}
+@pytest.mark.parametrize("route", ["shop", "a.route.b", "code.200.route.x", "x.y"])
+def test_a_route_is_the_sum_over_its_statuses(route: str) -> None:
+    codes = {"200": 7, "301": 1, "404": 2, "500": 3, "503": 4, "101": 5}
+    values = {f"routes.completed.code.{code}.route.{route}": count for code, count in codes.items()}
     found = observation(EnvoyStats(values), ()).routes[route]
-    assert (found.requests, found.failures) == (3 * len(hosts), len(hosts))
+    assert (found.requests, found.failures) == (22, 7)
 
 
-def test_the_pattern_asks_for_what_is_read_and_little_else() -> None:
+def test_the_latency_of_a_route_is_that_of_the_last_window_with_traffic() -> None:
+    stats = parse_stats(STATS)
+    assert observation(stats, ()).routes["shop"].latency.p99 == 50.5
+    time = stats.histograms["routes.time.route.shop"]
+    recent = EnvoyStats(
+        stats.values, {}, {"routes.time.route.shop": replace(time, interval=Quantiles(*[7.0] * 10))}
+    )
+    assert observation(recent, ()).routes["shop"].latency == Latency(7, 7, 7, 7, 7)
+
+
+def test_the_table_and_the_pattern_ask_for_what_is_read() -> None:
     names: list[Any] = [entry["name"] for entry in json.loads(STATS)["stats"] if "name" in entry]
-    wanted = [name for name in names if re.search(WANTED, name)]
+    pattern = re.compile(wanted(TABLE, WANTED))
+    asked = [name for name in names if pattern.search(name)]
     read = parse_stats(STATS)
-    kept = EnvoyStats({name: read.values[name] for name in wanted}, {}, read.histograms)
+    kept = EnvoyStats({name: read.values[name] for name in asked}, {}, read.histograms)
     clusters = parse_clusters(CLUSTERS)
     assert observation(kept, clusters) == observation(read, clusters)
-    assert "cluster.pool.a.upstream_rq_timeout" not in wanted
+    assert "cluster.pool.a.upstream_cx_destroy" not in asked
     assert re.search(POOLS, "pool.a")
     assert not re.search(POOLS, "marchproxy_xds")
 

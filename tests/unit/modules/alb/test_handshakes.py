@@ -4,14 +4,16 @@ import re
 
 import pytest
 
+from marchproxy.engines.envoy.metrics import wanted
 from marchproxy.engines.envoy.stats import EnvoyStats
-from marchproxy.modules.alb.handshakes import WANTED, Handshakes, TlsTrouble, handshakes, troubles
+from marchproxy.modules.alb.handshakes import Handshakes, TlsTrouble, handshakes, troubles
+from marchproxy.modules.alb.metrics import TABLE
 
 
 def test_handshakes_are_read_by_pool() -> None:
     values = {"cluster.pool.a.b.ssl.handshake": 3, "cluster.pool.a.b.ssl.fail_verify_san": 2, "cluster.other.ssl.handshake": 9}  # fmt: skip
     assert handshakes(EnvoyStats(values)) == {"a.b": Handshakes(completed=3, misnamed=2)}
-    assert [name for name in values if re.fullmatch(WANTED, name)] == list(values)[:2]
+    assert [name for name in values if re.fullmatch(wanted(TABLE), name)] == list(values)[:2]
 
 
 BEFORE = TlsTrouble("as before")

@@ -57,3 +57,18 @@ def test_the_authorities_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     insecure = UpstreamTls(insecure=True)
     assert PoolFiles().material([BackendPool(PoolName("shop"), tls=insecure)])[insecure].ca == b""
+
+
+def test_a_file_in_use_that_is_written(pool: BackendPool, tmp_path: Path) -> None:
+    files = PoolFiles()
+    files.material([pool])
+    assert not files.changed()
+    assert not files.changed()
+    (tmp_path / "key.pem").write_text("half writ")
+    assert files.changed()
+    assert not files.changed()  # told once, or Envoy would be asked again and again
+    (tmp_path / "key.pem").unlink()
+    assert files.changed()
+    files.keep([])
+    copy(PEM / "key.pem", tmp_path)
+    assert not files.changed()

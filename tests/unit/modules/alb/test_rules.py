@@ -1,15 +1,14 @@
-"""What the ALB takes, which route it is, and who is to blame."""
+"""What the ALB takes, and which route it is."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
 from marchproxy.contract.document import decode
-from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.model.route import HeaderMatch, PathKind, PathMatch, Route, RouteId, RouteMatch
-from marchproxy.model.state import DesiredState
-from marchproxy.modules.alb.rules import answer, blame, faults
+from marchproxy.modules.alb.rules import OwnRoutes, answer, faults
 
 STATE = decode(b"""
 routes:
@@ -27,6 +26,14 @@ rate_limits:
   - {id: all, target: "*", requests_per_second: 100}
   - {id: off, target: form, requests_per_second: 100, enabled: false}
 """)
+OWN = OwnRoutes().of(STATE)
+
+
+def test_own_routes_are_those_of_the_state_that_is_asked_about() -> None:
+    own = OwnRoutes()
+    assert set(own.of(STATE)) == {"shop", "form", "beta", "second", "inside"}
+    assert own.of(STATE) is own.of(STATE)
+    assert set(own.of(replace(STATE, routes=STATE.routes[:1]))) == {"shop"}
 
 
 def ask(
@@ -65,14 +72,14 @@ def ask(
     ],
 )
 def test_answer(route: Route, context: dict[str, str], found: str, words: str) -> None:
-    verdict = answer(STATE, route, context)
+    verdict = answer(STATE, OWN, route, context)
     assert words in verdict.reason
     assert verdict.details.get("route_id", "") == found
     assert verdict.can_handle == (bool(found) or verdict.reason == "serves HTTP")
 
 
 def test_an_answer_explains_itself() -> None:
-    verdict = answer(STATE, ask("/"), {})
+    verdict = answer(STATE, OWN, ask("/"), {})
     assert verdict.priority == 5
     assert verdict.details == {
         "route_id": "shop",
@@ -83,14 +90,13 @@ def test_an_answer_explains_itself() -> None:
 
 
 def test_another_modules_route_is_not_counted() -> None:
-    assert answer(STATE, Route(RouteId("")), {}).details == {"routes": "5"}
+    assert answer(STATE, OWN, Route(RouteId("")), {}).details == {"routes": "5"}
 
 
 @pytest.mark.parametrize(
     ("document", "path", "words"),
     [
         (b"routes: [{id: a}]", "routes[0].backends", "needs a backend pool"),
-        (b"authentication: [{name: a, kind: jwt, issuer: i, jwks_url: 'https://id.test/keys', jwks_pool: p}]\npools: [{name: p}]", "authentication[0].jwks_url", "from a file only"),
         (
             (b"routes: [{id: a, backends: [p], authentication: [x, y]}]\npools: [{name: p}]\n"
             b"authentication: [{name: x, kind: basic, file: /f}, {name: y, kind: basic, file: /f}]"),
@@ -108,29 +114,3 @@ def test_faults(document: bytes, path: str, words: str) -> None:
 
 def test_what_belongs_to_others_has_no_faults() -> None:
     assert list(faults(decode(b"routes: [{id: a, module: ailb}, {id: b, protocol: tcp}]"))) == []
-
-
-def with_regex(document: bytes) -> DesiredState:
-    return decode(document.replace(b"PATTERN", b'{regex: "/a.*"}'))
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "kind", "names", "paths"),
-    [
-        (STATE, with_regex(b"routes: [{id: a, path: PATTERN}, {id: b, path: /b}]"), ResourceType.ROUTE, ["routes"], ["routes[0].path"]),
-        (DesiredState(), decode(b"routes: [{id: b, path: /b}]"), ResourceType.ROUTE, ["routes"], ["routes[0].headers"]),
-        (DesiredState(), decode(b"pools: [{name: p}]\nroutes: [{id: a, backends: [p]}, {id: b, path: /b, backends: [p], rewrite: {pattern: a, path: b}}]"), ResourceType.ROUTE, ["routes"], ["routes[1].rewrite.pattern"]),
-        (DesiredState(), decode(b"routes: [{id: b, query: [{name: v, exact: a}, {name: w, regex: a}]}]"), ResourceType.ROUTE, ["routes"], ["routes[0].query[1].regex"]),
-        (DesiredState(), decode(b"routes: [{id: b, headers: [{name: v, regex: a}]}]"), ResourceType.ROUTE, ["routes"], ["routes[0].headers[0].regex"]),
-        (STATE, STATE, ResourceType.ROUTE, ["routes"], [""]),  # nothing is new, and still there is an answer
-        (STATE, STATE, ResourceType.CLUSTER, ["pool.green"], ["pools[1]"]),
-        (STATE, STATE, ResourceType.ENDPOINT, ["pool.green", "pool.blue"], ["pools[0]", "pools[1]"]),
-        (STATE, STATE, ResourceType.LISTENER, ["http"], [""]),
-    ],
-)  # fmt: skip
-def test_blame(
-    before: DesiredState, after: DesiredState, kind: ResourceType, names: list[str], paths: list[str]
-) -> None:
-    problems = blame(before, after, kind, names, "no argument for repetition")
-    assert [problem.path for problem in problems] == paths
-    assert all("no argument for repetition" in problem.message for problem in problems)

@@ -17,7 +17,9 @@ class NlbDouble(nlb_pb2_grpc.NLBServiceServicer):
         self.known: set[str] = set()
         self.refuse_registration = False
         self.routes_fail = 0
+        self.routes_refused = 0
         self.reload_to = ""
+        self.instances = 0
         self.modules: list[types_pb2.ModuleInstance] = []
         self.address = ""
         self._told = asyncio.Condition()
@@ -46,7 +48,9 @@ class NlbDouble(nlb_pb2_grpc.NLBServiceServicer):
             return nlb_pb2.RegisterModuleResponse(success=False, message="no room")
         registration = f"r{len(self.known)}-{len(self.calls)}"
         self.known.add(registration)
-        return nlb_pb2.RegisterModuleResponse(success=True, registration_id=registration)
+        return nlb_pb2.RegisterModuleResponse(
+            success=True, registration_id=registration, instances_of_type=self.instances
+        )
 
     async def UnregisterModule(self, request: Any, context: Any) -> nlb_pb2.UnregisterModuleResponse:
         await self._note("UnregisterModule", request)
@@ -54,7 +58,9 @@ class NlbDouble(nlb_pb2_grpc.NLBServiceServicer):
 
     async def Heartbeat(self, request: Any, context: Any) -> nlb_pb2.HeartbeatResponse:
         await self._note("Heartbeat", request)
-        answer = nlb_pb2.HeartbeatResponse(acknowledged=request.registration_id in self.known)
+        answer = nlb_pb2.HeartbeatResponse(
+            acknowledged=request.registration_id in self.known, instances_of_type=self.instances
+        )
         if self.reload_to:
             answer.should_reload = True
             answer.instructions["config_checksum"] = self.reload_to
@@ -65,7 +71,8 @@ class NlbDouble(nlb_pb2_grpc.NLBServiceServicer):
         if self.routes_fail:
             self.routes_fail -= 1
             await context.abort(grpc.StatusCode.UNAVAILABLE, "busy")
-        return nlb_pb2.UpdateRoutingResponse(success=True)
+        self.routes_refused, refused = max(0, self.routes_refused - 1), self.routes_refused > 0
+        return nlb_pb2.UpdateRoutingResponse(success=not refused)
 
     async def ListModules(self, request: Any, context: Any) -> nlb_pb2.ListModulesResponse:
         await self._note("ListModules", request)

@@ -1,8 +1,9 @@
 """One instance and one NLB over real gRPC, the beat as short as the loop allows."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from marchproxy.contract.pb import nlb_pb2, types_pb2
 from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.grpc import ChannelPool
 from marchproxy.model.module import ModuleType
+from marchproxy.model.route import Route, RouteId
 from marchproxy.modules.base.fleet import NlbFleet
 from marchproxy.modules.base.registrar import Advice, Registrar
 from tests.unit.modules.base.nlb_double import NlbDouble, serving
@@ -24,8 +26,19 @@ class ReporterDouble:
     def heartbeat(self, registration_id: str) -> nlb_pb2.HeartbeatRequest:
         return nlb_pb2.HeartbeatRequest(instance_id="alb-1", registration_id=registration_id)
 
-    def routing(self) -> nlb_pb2.UpdateRoutingRequest:
-        return nlb_pb2.UpdateRoutingRequest(source_instance_id="alb-1", replace_all=True)
+    routes: tuple[Route, ...] = ()
+
+    def announced(self) -> tuple[Route, ...]:
+        return self.routes
+
+    def routing(self, told: Sequence[Route] | None) -> nlb_pb2.UpdateRoutingRequest | None:
+        """The routes that were told stand in the request, so that a test can see them."""
+        if told == self.routes:
+            return None
+        known = [types_pb2.Route(route_id=route.route_id) for route in told or ()]
+        return nlb_pb2.UpdateRoutingRequest(
+            source_instance_id="alb-1", replace_all=told is None, routes=known
+        )
 
 
 @pytest.fixture
@@ -50,13 +63,27 @@ async def running(registrar: Registrar) -> AsyncIterator[Registrar]:
 
 
 def make(
-    nlb: str, pool: ChannelPool, *, beat: float = BEAT, advised: list[Advice] | None = None
+    nlb: str,
+    pool: ChannelPool,
+    *,
+    beat: float = BEAT,
+    advised: list[Advice] | None = None,
+    reporter: ReporterDouble | None = None,
 ) -> Registrar:
     async def on_advice(advice: Advice) -> None:
         if advised is not None:
             advised.append(advice)
 
-    return Registrar(nlb, ReporterDouble(), pool, clock=SystemClock(), interval=beat, on_advice=on_advice)
+    reporter = reporter or ReporterDouble()
+    return Registrar(nlb, reporter, pool, clock=SystemClock(), interval=beat, on_advice=on_advice)
+
+
+FIRST, SECOND, THIRD = ((Route(RouteId(name)),) for name in ("first", "second", "third"))
+
+
+def told(request: Any) -> tuple[bool, list[str]]:
+    """Whether an update replaces everything, and what the NLB was thought to have."""
+    return request.replace_all, [route.route_id for route in request.routes]
 
 
 async def test_registers_and_beats(nlb: NlbDouble, pool: ChannelPool) -> None:
@@ -110,22 +137,49 @@ async def test_an_nlb_that_refuses_is_asked_with_growing_pauses(nlb: NlbDouble, 
 async def test_changed_routes_are_sent_without_waiting_for_the_beat(
     nlb: NlbDouble, pool: ChannelPool
 ) -> None:
-    async with running(make(nlb.address, pool, beat=30)) as registrar:
+    reporter = ReporterDouble()
+    reporter.routes = FIRST
+    async with running(make(nlb.address, pool, beat=30, reporter=reporter)) as registrar:
         await nlb.until("RegisterModule")
+        reporter.routes = SECOND
         registrar.routes_changed()
-        request = await nlb.until("UpdateRouting")
-        assert (request.source_instance_id, request.replace_all) == ("alb-1", True)
+        assert told(await nlb.until("UpdateRouting")) == (False, ["first"])
         await nlb.until("Heartbeat")
-    assert nlb.names().count("UpdateRouting") == 1
+        reporter.routes = THIRD
+        registrar.routes_changed()
+        assert told(await nlb.until("UpdateRouting", 2)) == (False, ["second"])
+        await nlb.until("Heartbeat", 2)
+        registrar.routes_changed()  # and yet they are the same
+        await nlb.until("Heartbeat", 3)
+    assert nlb.names().count("UpdateRouting") == 2
 
 
 async def test_routes_that_could_not_be_sent_are_sent_again(nlb: NlbDouble, pool: ChannelPool) -> None:
-    async with running(make(nlb.address, pool)) as registrar:
+    reporter = ReporterDouble()
+    async with running(make(nlb.address, pool, reporter=reporter)) as registrar:
         await nlb.until("Heartbeat")
         nlb.routes_fail = 1
+        reporter.routes = FIRST
         registrar.routes_changed()
-        await nlb.until("UpdateRouting", 2)
+        # whether they arrived is not known: so all of them
+        assert told(await nlb.until("UpdateRouting", 2)) == (True, [])
         assert registrar.registered
+
+
+async def test_routes_that_were_refused_are_all_sent_with_the_next_change(
+    nlb: NlbDouble, pool: ChannelPool
+) -> None:
+    reporter = ReporterDouble()
+    async with running(make(nlb.address, pool, reporter=reporter)) as registrar:
+        await nlb.until("Heartbeat")
+        nlb.routes_refused = 1
+        reporter.routes = FIRST
+        registrar.routes_changed()
+        await nlb.until("UpdateRouting")
+        await nlb.until("Heartbeat", nlb.names().count("Heartbeat") + 1)
+        reporter.routes = SECOND
+        registrar.routes_changed()
+        assert told(await nlb.until("UpdateRouting", 2)) == (True, [])
 
 
 async def test_advice(nlb: NlbDouble, pool: ChannelPool) -> None:
@@ -180,3 +234,26 @@ async def test_fleet_registers_tells_and_leaves_everywhere(pool: ChannelPool) ->
         task.cancel()
         await fleet.leave(0)
         assert [nlb.names()[-1] for nlb in (one, other)] == ["UnregisterModule"] * 2
+
+
+async def test_the_size_of_the_fleet_is_the_most_that_an_nlb_knows_and_outlives_it(pool: ChannelPool) -> None:
+    sizes: asyncio.Queue[int] = asyncio.Queue()
+    async with serving(NlbDouble()) as one, serving(NlbDouble()) as other, asyncio.TaskGroup() as group:
+        fleet = NlbFleet(pool, ModuleType.ALB, sizes.put_nowait)
+        fleet.join([make(one.address, pool), make(other.address, pool)])
+        assert fleet.size == 1
+        task = group.create_task(fleet.run())
+        await one.until("Heartbeat")
+        assert fleet.size == 1  # they are of a release that tells nothing
+        async with asyncio.timeout(5):
+            one.instances = 3
+            assert await sizes.get() == 3
+            other.instances = 2
+            await other.until("Heartbeat", other.names().count("Heartbeat") + 2)
+            one.instances = 1
+            assert await sizes.get() == 2
+        one.instances = other.instances = 0
+        await one.until("Heartbeat", one.names().count("Heartbeat") + 2)
+        assert fleet.size == 2
+        task.cancel()
+    assert sizes.empty()

@@ -13,11 +13,13 @@ import pytest
 
 from marchproxy.contract.document import checksum, decode, encode
 from marchproxy.contract.pb import module_pb2 as pb
-from marchproxy.contract.pb import module_pb2_grpc
+from marchproxy.contract.pb import module_pb2_grpc, types_pb2
 from marchproxy.kit.listening import PortInUse
 from marchproxy.kit.settings import HostPort, Problem, SettingsError
+from marchproxy.model import problem as model
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.state import DesiredState
+from marchproxy.modules.base.engine import Isolate
 from marchproxy.modules.base.keeper import Keeper
 from marchproxy.modules.base.running import Running
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
@@ -181,6 +183,21 @@ async def test_limits_and_shifts_that_keep_the_routes_are_no_news_to_the_nlb(tmp
             assert (await stub.DeleteRoute(pb.DeleteRouteRequest(route_id="api"))).success
             update = await nlb.until("UpdateRouting")
             assert [item.route_id for item in update.routes] == ["shop"]
+            assert update.replace_all  # nothing else could say that one is gone
+
+
+async def test_nlbs_are_told_of_the_routes_that_changed(tmp_path: Path) -> None:
+    async with serving(NlbDouble()) as nlb:
+        process = Process(tmp_path, nlbs=[nlb.address], heartbeat_interval=0.05)
+        async with process.running() as stub:
+            await nlb.until("Heartbeat")
+            kept = (await stub.GetRoutes(pb.GetRoutesRequest())).routes
+            changed = next(item for item in kept if item.route_id == "api")
+            changed.timeout.seconds = 77
+            assert (await stub.UpdateRoutes(pb.UpdateRoutesRequest(routes=[changed]))).success
+            update = await nlb.until("UpdateRouting")
+            assert not update.replace_all
+            assert [(item.route_id, item.timeout.seconds) for item in update.routes] == [("api", 77)]
 
 
 @pytest.mark.parametrize("busy", ["grpc", "health", "metrics"])
@@ -200,3 +217,38 @@ async def test_health_and_metrics(tmp_path: Path) -> None:
         assert (ready.status_code, ready.json()["checks"]["engine"]) == (200, "ok")
         text = (await client.get(f"http://{process.settings.metrics}/metrics")).text
         assert "marchproxy_module_connections_active 4.0" in text
+
+
+async def test_where_its_configuration_has_faults_what_ran_before_goes_on(tmp_path: Path) -> None:
+    process = Process(tmp_path)
+    process.left(Running(TOLD, TOLD_CHECKSUM, origin="another"))
+    process.document = SettingsError([Problem("routes[0].id", "is bad", line=3, file="alb.yaml")])
+    async with process.running() as stub:
+        assert [pool.name for pool in process.engine.applied[0].pools] == ["told"]
+        for deep in (False, True):
+            seen = await stub.HealthCheck(pb.HealthCheckRequest(deep_check=deep))
+            assert seen.status == types_pb2.HEALTH_STATUS_DEGRADED
+            assert "alb.yaml:3: routes[0].id: is bad" in seen.checks["configuration"]
+        process.document = DOCUMENT
+        assert (await stub.Reload(pb.ReloadRequest())).success
+        seen = await stub.HealthCheck(pb.HealthCheckRequest())
+        assert (seen.status, "configuration" in seen.checks) == (types_pb2.HEALTH_STATUS_HEALTHY, False)
+
+
+async def test_at_a_start_what_the_engine_cannot_run_is_set_aside(tmp_path: Path) -> None:
+    process = Process(tmp_path)
+    async with process.running() as stub:
+        assert process.engine.isolate is Isolate.FAULTY
+        await stub.UpdateRoutes(
+            pb.UpdateRoutesRequest(
+                routes=[
+                    types_pb2.Route(route_id="a", backends=[types_pb2.BackendRef(pool="blue", weight=100)])
+                ]
+            )
+        )
+        assert process.engine.isolate is Isolate.NOTHING
+        process.document = DOCUMENT.replace(b"green", b"teal")
+        process.engine.isolated = (model.Problem("routes[1].path", "Envoy refused it"),)
+        answer = await stub.Reload(pb.ReloadRequest())
+        assert process.engine.isolate is Isolate.REJECTED
+        assert answer.message.endswith("loaded; set aside: routes[1].path: Envoy refused it")

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from marchproxy.kit.files import default_state_dir
 from marchproxy.kit.settings import HostPort
-from marchproxy.modules.alb.server import endpoints
+from marchproxy.modules.alb.listening import endpoints
 from marchproxy.modules.alb.settings import AlbSettings
 
 

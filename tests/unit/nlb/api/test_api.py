@@ -149,6 +149,17 @@ async def test_heartbeats(nlb, a):
     assert info.instance.current_connections == 3
 
 
+async def test_everybody_is_told_how_many_take_traffic(nlb, a, b):
+    assert (await a.register(nlb.stub)).instances_of_type == 1
+    await nlb.takes("a")
+    assert (await b.register(nlb.stub)).instances_of_type == 2
+    await nlb.takes("a", "b")
+    assert (await a.beat(nlb.stub)).instances_of_type == 2
+    await b.beat(nlb.stub, types_pb2.HEALTH_STATUS_STOPPING)
+    await nlb.takes("a")
+    assert (await a.beat(nlb.stub)).instances_of_type == 1
+
+
 async def test_a_heartbeat_with_nonsense_is_misuse(nlb, a):
     await join(nlb, a)
     request = nlb_pb2.HeartbeatRequest(

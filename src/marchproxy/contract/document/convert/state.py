@@ -1,10 +1,14 @@
 """The whole state, with the sections that are small."""
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from marchproxy.contract.document.convert.http import authentication, authentication_document
 from marchproxy.contract.document.convert.listener import listener, listener_document
 from marchproxy.contract.document.convert.pool import pool, pool_document
 from marchproxy.contract.document.convert.route import route, route_document
 from marchproxy.contract.document.schema.state import RateLimitDocument, ScalingDocument, StateDocument
+from marchproxy.kit.settings import Section
 from marchproxy.model.limit import LimitId, RateLimit
 from marchproxy.model.scaling import ScalingConfig, ScalingLimits
 from marchproxy.model.state import DesiredState
@@ -44,6 +48,7 @@ def _limit(item: RateLimitDocument) -> RateLimit:
         burst=item.burst_size,
         enabled=item.enabled,
         per=item.per,
+        shared=item.shared,
         metadata=dict(item.metadata),
     )
 
@@ -58,6 +63,7 @@ def _limit_document(item: RateLimit) -> RateLimitDocument:
         burst_size=item.burst,
         enabled=item.enabled,
         per=item.per,
+        shared=item.shared,
         metadata=dict(item.metadata),
     )
 
@@ -95,3 +101,14 @@ def _scaling_document(item: ScalingConfig) -> ScalingDocument:
         cooldown=item.cooldown,
         enabled=item.enabled,
     )
+
+
+#: What makes the document of one item, by the name of its section.
+ITEM_DOCUMENTS: Mapping[str, Callable[[Any], Section]] = {
+    "listeners": listener_document,
+    "routes": route_document,
+    "pools": pool_document,
+    "rate_limits": _limit_document,
+    "scaling": _scaling_document,
+    "authentication": authentication_document,
+}

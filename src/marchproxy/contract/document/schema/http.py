@@ -104,4 +104,5 @@ class AuthenticationDocument(Section):
     audiences: tuple[str, ...] = _AUTHENTICATION.audiences
     jwks_url: str = _AUTHENTICATION.jwks_url
     jwks_pool: str = _AUTHENTICATION.jwks_pool
+    jwks_refresh: Duration = _AUTHENTICATION.jwks_refresh
     forward_header: str = _AUTHENTICATION.forward_header

@@ -27,6 +27,7 @@ class RateLimitDocument(Section):
     burst_size: int = _LIMIT.burst
     enabled: bool = _LIMIT.enabled
     per: str = _LIMIT.per
+    shared: bool = _LIMIT.shared
     metadata: Labels = Field(default_factory=dict)
 
 

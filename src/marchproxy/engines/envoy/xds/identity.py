@@ -7,6 +7,10 @@ from typing import Any, Self
 
 from marchproxy.engines.envoy.xds.snapshot import Snapshot
 
+#: The key in a node's metadata under which an Envoy of ours says when it was started, in milliseconds since the host's
+#: boot.
+STARTED_AT = "marchproxy.started"
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:

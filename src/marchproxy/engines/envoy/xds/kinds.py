@@ -18,6 +18,7 @@ class ResourceType(Enum):
     ROUTE = "envoy.config.route.v3.RouteConfiguration"
     SECRET = "envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 - a type's name, not a secret
     RUNTIME = "envoy.service.runtime.v3.Runtime"
+    EXTENSION = "envoy.config.core.v3.TypedExtensionConfig"
 
     @property
     def type_url(self) -> str:

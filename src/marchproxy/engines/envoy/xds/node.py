@@ -14,9 +14,10 @@ Expected = dict[ResourceType, dict[str, str]]
 
 
 class Stream(Protocol):
-    """A live stream of a node."""
+    """A live stream of a node. `started` is larger for a younger client; 0 where clients do not say."""
 
     session: Session
+    started: float
 
     def wake(self) -> None:
         """Have the writer look for something to send."""
@@ -33,7 +34,11 @@ class NodeStatus:
 
 
 class Node:
-    """A node's target and streams; the newest stream speaks for it."""
+    """A node's target and streams; the newest stream of the youngest client speaks for it.
+
+    During a hot restart two Envoys share the node id. Both are fed, but what the older one acknowledges or refuses, or
+    that it has connected again, counts for nothing.
+    """
 
     def __init__(self, node_id: str) -> None:
         self.node_id = node_id
@@ -78,6 +83,7 @@ class Node:
     def attach(self, stream: Stream) -> None:
         """Add a new stream."""
         self._streams.append(stream)
+        self._streams.sort(key=lambda one: one.started)  # stable: of one client, the newest is the last
         stream.session.push(self.target)
         self.notify()
 
@@ -86,10 +92,10 @@ class Node:
         self._streams.remove(stream)
         self.notify()
 
-    def observe(self, events: list[Event]) -> None:
-        """Act on what a session reported, before that session may send again."""
+    def observe(self, events: list[Event], stream: Stream) -> None:
+        """Act on what the session of a stream reported, before that session may send again."""
         for event in events:
-            if isinstance(event, Nacked):
+            if isinstance(event, Nacked) and stream is self._streams[-1]:
                 self._refused(event.rejection)
         if events:
             self.notify()

@@ -11,6 +11,7 @@ from marchproxy.engines.envoy.xds.server import AdsServer
 from marchproxy.engines.envoy.xds.snapshot import EMPTY, Snapshot, clusters_to_warm, transition
 from marchproxy.engines.envoy.xds.verdicts import Rejection
 from marchproxy.kit.logs import get_logger
+from marchproxy.kit.telemetry import spanned
 
 _log = get_logger(__name__)
 
@@ -63,6 +64,7 @@ class Publisher:
         self._last_good = snapshot
         self._node.aim(snapshot)
 
+    @spanned("publish")
     async def publish(self, snapshot: Snapshot, *, timeout: float = 5.0, retry: bool = False) -> None:
         """Return when the node acknowledged all of `snapshot`; otherwise it is led back to the last good one.
 

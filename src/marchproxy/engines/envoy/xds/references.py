@@ -1,7 +1,8 @@
 """What an Envoy resource refers to: read from the typed message, in one pass, when the resource is built.
 
-Known: EDS names, RDS names, clusters of routes, of mirrors and of TCP proxies, SDS secrets of TLS contexts. Clusters named
-inside other filters' configurations (ext_proc, access log services, …) are not looked for.
+Known: EDS names, RDS names, clusters of routes, of mirrors and of TCP proxies, SDS secrets of TLS contexts, HTTP filters that
+are delivered by themselves (ECDS), clusters that JWT filters among them fetch keys from. Clusters named inside other filters'
+configurations (ext_proc, access log services, …) are not looked for.
 """
 
 from collections.abc import Callable
@@ -9,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
+from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from envoy.extensions.transport_sockets.quic.v3 import quic_transport_pb2
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from google.protobuf.message import Message
 
@@ -25,6 +28,7 @@ class _Found:
     endpoints: set[str] = field(default_factory=set)
     routes: set[str] = field(default_factory=set)
     secrets: set[str] = field(default_factory=set)
+    extensions: set[str] = field(default_factory=set)
 
 
 def references_of(kind: ResourceType, message: Message) -> References:
@@ -39,6 +43,7 @@ def references_of(kind: ResourceType, message: Message) -> References:
         ResourceType.ENDPOINT: found.endpoints,
         ResourceType.ROUTE: found.routes,
         ResourceType.SECRET: found.secrets,
+        ResourceType.EXTENSION: found.extensions,
     }
     return {wanted: frozenset(names) for wanted, names in by_type.items() if names}
 
@@ -68,6 +73,9 @@ def _of_filter(config: Any, found: _Found) -> None:
             found.routes.add(manager.rds.route_config_name)
         elif manager.HasField("route_config"):
             _of_route_configuration(manager.route_config, found)
+        for http_filter in manager.http_filters:
+            if http_filter.config_discovery.config_source.HasField("ads"):
+                found.extensions.add(http_filter.name)
     elif config.Is(tcp_proxy_pb2.TcpProxy.DESCRIPTOR):
         _of_targets(tcp_proxy_pb2.TcpProxy.FromString(config.value), found)
 
@@ -81,6 +89,13 @@ def _of_route_configuration(configuration: Any, found: _Found) -> None:
                 action = route.route
                 _of_targets(action, found)
                 _of_mirrors(action, found)
+
+
+def _of_extension(extension: Any, found: _Found) -> None:
+    if extension.typed_config.Is(jwt_pb2.JwtAuthentication.DESCRIPTOR):
+        for provider in jwt_pb2.JwtAuthentication.FromString(extension.typed_config.value).providers.values():
+            if provider.HasField("remote_jwks"):
+                found.clusters.add(provider.remote_jwks.http_uri.cluster)
 
 
 def _of_targets(action: Any, found: _Found) -> None:
@@ -98,6 +113,9 @@ def _of_mirrors(holder: Any, found: _Found) -> None:
 
 def _of_transport_socket(holder: Any, found: _Found) -> None:
     config = holder.transport_socket.typed_config
+    if config.Is(quic_transport_pb2.QuicDownstreamTransport.DESCRIPTOR):
+        transport = quic_transport_pb2.QuicDownstreamTransport.FromString(config.value)
+        _of_tls(transport.downstream_tls_context.common_tls_context, found)
     for context in _TLS_CONTEXTS:
         if config.Is(context.DESCRIPTOR):
             _of_tls(context.FromString(config.value).common_tls_context, found)
@@ -113,4 +131,5 @@ _FINDERS: dict[ResourceType, Callable[[Any, _Found], None]] = {
     ResourceType.CLUSTER: _of_cluster,
     ResourceType.LISTENER: _of_listener,
     ResourceType.ROUTE: _of_route_configuration,
+    ResourceType.EXTENSION: _of_extension,
 }

@@ -17,14 +17,26 @@ _BY_FULL_NAME = {kind.value: kind for kind in ResourceType}
 
 
 @dataclass(frozen=True, slots=True)
+class RouteParts:
+    """A route configuration taken apart, serialised: its routes, each once, and the `frame` that is left without them."""
+
+    frame: bytes
+    routes: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
-    """A named, versioned Envoy resource. Two are equal when type, name and version (the content) are."""
+    """A named, versioned Envoy resource. Two are equal when type, name and version (the content) are.
+
+    `parts` are known of a route configuration that was put together of them; None: it would have to be parsed.
+    """
 
     type: ResourceType
     name: str
     version: str
     body: any_pb2.Any = field(compare=False, repr=False)
     references: References = field(compare=False, repr=False, default_factory=dict)
+    parts: RouteParts | None = field(compare=False, repr=False, default=None)
 
     @property
     def content(self) -> str:
@@ -57,10 +69,24 @@ class Resource:
         if not name:
             raise ValueError(f"a {kind.name.lower()} needs a name")
         content = message.SerializeToString(deterministic=True)
+        return cls.of_bytes(kind, name, content, references_of(kind, message))
+
+    @classmethod
+    def of_bytes(
+        cls,
+        kind: ResourceType,
+        name: str,
+        content: bytes,
+        references: References,
+        *,
+        parts: RouteParts | None = None,
+    ) -> Self:
+        """A resource that was serialised elsewhere, with all that its message refers to. Neither is looked at again."""
         return cls(
             type=kind,
             name=name,
             version=hashlib.blake2b(content, digest_size=8).hexdigest(),
             body=any_pb2.Any(type_url=kind.type_url, value=content),
-            references=references_of(kind, message),
+            references=references,
+            parts=parts,
         )

@@ -15,7 +15,7 @@ import grpc
 import grpc.aio
 from envoy.service.discovery.v3 import ads_pb2_grpc
 
-from marchproxy.engines.envoy.xds.identity import Assign, Identity
+from marchproxy.engines.envoy.xds.identity import STARTED_AT, Assign, Identity
 from marchproxy.engines.envoy.xds.kinds import type_of_url
 from marchproxy.engines.envoy.xds.node import Node, NodeStatus
 from marchproxy.engines.envoy.xds.session import (
@@ -49,6 +49,8 @@ class _Stream:
     def __init__(self, session: Session, first: Any) -> None:
         self.session = session
         self.first = first
+        told = first.node.metadata.fields
+        self.started: float = told[STARTED_AT].number_value if STARTED_AT in told else 0.0
         self._wake = asyncio.Event()
         self._ended = False
         self._strangers: set[str] = set()
@@ -80,7 +82,7 @@ class _Stream:
         for event in events:
             if isinstance(event, Nacked):
                 _tell_of(event.rejection, node)
-        node.observe(events)
+        node.observe(events, self)
         self.wake()
 
     async def write(self, node: Node, context: Any) -> None:
@@ -120,9 +122,14 @@ class AdsServer:
             raise TypeError("only a checked Snapshot is published")
         self.node(node_id).aim(snapshot)
 
-    def reassign(self) -> None:
-        """Ask `assign` again for every node it was asked for. One that is given nothing any more keeps what it holds."""
+    def reassign(self, among: Callable[[Identity], bool] = lambda _: True) -> None:
+        """Ask `assign` again for every node it was asked for, or for those `among` them.
+
+        One that is given nothing any more keeps what it holds.
+        """
         for key, identity in self._assigned.items():
+            if not among(identity):
+                continue
             snapshot = None if self._assign is None else self._assign(identity)
             if snapshot is None:
                 _log.warning("xds: nothing is meant for this node any more; it keeps what it holds", node=key)
@@ -131,6 +138,10 @@ class AdsServer:
     def nodes(self) -> list[NodeStatus]:
         """Every node with a target or a stream."""
         return [node.status() for node in self._nodes.values()]
+
+    def connected(self) -> list[Identity]:
+        """The nodes with a stream that `assign` was asked for, in the order in which they came."""
+        return [identity for key, identity in self._assigned.items() if self._nodes[key].connected]
 
     def reports(self) -> list[tuple[Identity, Iterator[Standing]]]:
         """Every connected node, and what became of each resource that it asked for."""

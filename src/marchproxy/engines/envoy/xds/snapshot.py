@@ -101,19 +101,29 @@ def _missing(
 
 
 def _label(kind: ResourceType, name: str) -> str:
-    words = {ResourceType.ENDPOINT: "endpoints", ResourceType.ROUTE: "route configuration"}
+    words = {
+        ResourceType.ENDPOINT: "endpoints",
+        ResourceType.ROUTE: "route configuration",
+        ResourceType.EXTENSION: "filter",
+    }
     return f'{words.get(kind, kind.name.lower())} "{name}"'
 
 
 def transition(old: Snapshot, new: Snapshot) -> tuple[Snapshot, ...]:
     """The snapshots to publish one after the other so that no traffic meets a missing cluster.
 
-    Make before break: clusters and endpoints are added, then listeners and routes switched, then what is no longer
-    used removed. A stage equal to the one before it is left out, so a mere weight change is one stage and no change none.
+    Make before break: clusters, endpoints, secrets and filters are added or changed, then listeners and routes switched, then
+    what is no longer used removed. A stage equal to the one before it is left out, so a mere weight change is one stage and
+    no change none.
     """
     upstream = {
         kind: {**old.of(kind), **new.of(kind)}
-        for kind in (ResourceType.CLUSTER, ResourceType.ENDPOINT, ResourceType.SECRET)
+        for kind in (
+            ResourceType.CLUSTER,
+            ResourceType.ENDPOINT,
+            ResourceType.SECRET,
+            ResourceType.EXTENSION,
+        )
     }
     listener, route, runtime = ResourceType.LISTENER, ResourceType.ROUTE, ResourceType.RUNTIME
     static = old.static_clusters | new.static_clusters
@@ -149,7 +159,7 @@ def clusters_to_warm(old: Snapshot, new: Snapshot) -> frozenset[str]:
 
 
 def wanted_by_holder(snapshot: Snapshot) -> dict[ResourceType, set[str]]:
-    """The endpoints, routes and secrets that a client asks for once it holds all clusters and listeners."""
+    """The endpoints, routes, secrets and filters that a client asks for once it holds all clusters and listeners."""
     wanted: dict[ResourceType, set[str]] = {}
     for root in (ResourceType.CLUSTER, ResourceType.LISTENER):
         for resource in snapshot.of(root).values():

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import extension_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
@@ -34,6 +35,7 @@ _MESSAGES: dict[str, Any] = {
     ResourceType.ROUTE.type_url: route_pb2.RouteConfiguration,
     ResourceType.SECRET.type_url: secret_pb2.Secret,
     ResourceType.RUNTIME.type_url: rtds_pb2.Runtime,
+    ResourceType.EXTENSION.type_url: extension_pb2.TypedExtensionConfig,
 }
 
 

@@ -2,6 +2,6 @@
 
 from marchproxy.modules.alb.resources.build import Builder, own_routes
 from marchproxy.modules.alb.resources.grpc import Target, build_grpc, in_reach_of_grpc
-from marchproxy.modules.alb.resources.listener import ListenerSpec
+from marchproxy.modules.alb.resources.listener_spec import ListenerSpec
 
 __all__ = ["Builder", "ListenerSpec", "Target", "build_grpc", "in_reach_of_grpc", "own_routes"]

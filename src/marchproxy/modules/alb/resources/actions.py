@@ -41,16 +41,23 @@ _CODES = {
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PREVIOUS_HOSTS = pack(previous_hosts_pb2.PreviousHostsPredicate())
 _HashPolicy = route_pb2.RouteAction.HashPolicy
+_Upgrade = route_pb2.RouteAction.UpgradeConfig
+#: What Envoy does for a route that does not say: `timeout` of its routes, `stream_idle_timeout` of its listeners.
+_ENVOYS_TIMEOUT, _ENVOYS_IDLE_TIMEOUT = 15.0, 300.0
+#: The retries of every route that asks for no others, said once in each virtual host.
+COMMON_RETRY = RetryPolicy()
+#: The upgrade that every listener allows and a route may refuse.
+COMMON_UPGRADE = "websocket"
 
 
-def set_action(message: Any, route: Route) -> None:
-    """Give a route message the one action of the route."""
+def set_action(message: Any, route: Route, *, hashed: bool) -> None:
+    """Give a route message the one action of the route. `hashed`: a pool or a session of it asks for a hash."""
     if route.redirect is not None:
         message.redirect.CopyFrom(_redirect(route.redirect, route.match.path))
     elif route.response is not None:
         respond(message, route.response)
     else:
-        message.route.CopyFrom(_forward(route))
+        message.route.CopyFrom(_forward(route, hashed=hashed))
 
 
 def respond(message: Any, response: DirectResponse) -> None:
@@ -62,16 +69,15 @@ def respond(message: Any, response: DirectResponse) -> None:
         message.response_headers_to_add.insert(0, replaced_header("content-type", response.content_type))
 
 
-def _forward(route: Route) -> Any:
+def _forward(route: Route, *, hashed: bool) -> Any:
+    """Says only what differs: whatever thousands of routes repeat, Envoy reads and builds again at each change of one."""
     action = route_pb2.RouteAction(
-        timeout=duration(route.timeout),
-        idle_timeout=duration(route.idle_timeout),
-        retry_policy=_retry(route.retry),
-        hash_policy=[_hash_policy(route.sticky)],
+        timeout=None if route.timeout == _ENVOYS_TIMEOUT else duration(route.timeout),
+        idle_timeout=None if route.idle_timeout == _ENVOYS_IDLE_TIMEOUT else duration(route.idle_timeout),
+        retry_policy=None if route.retry == COMMON_RETRY else retry_policy(route.retry),
+        hash_policy=[_hash_policy(route.sticky)] if hashed else [],
         request_mirror_policies=_mirrors(route.mirrors),
-        upgrade_configs=[
-            route_pb2.RouteAction.UpgradeConfig(upgrade_type=protocol) for protocol in route.upgrades
-        ],
+        upgrade_configs=_upgrades(route.upgrades),
     )
     _set_backends(action, route.backends, route.sticky)
     if route.rewrite is not None:
@@ -120,9 +126,16 @@ def _mirrors(mirrors: Iterable[Mirror]) -> Iterator[Any]:
         )
 
 
-def _retry(policy: RetryPolicy) -> Any | None:
+def _upgrades(protocols: Sequence[str]) -> Iterator[Any]:
+    if COMMON_UPGRADE not in protocols:
+        yield _Upgrade(upgrade_type=COMMON_UPGRADE, enabled=wrappers_pb2.BoolValue(value=False))
+    yield from (_Upgrade(upgrade_type=protocol) for protocol in protocols if protocol != COMMON_UPGRADE)
+
+
+def retry_policy(policy: RetryPolicy) -> Any:
+    """The message; of a policy that retries nothing, one that says so."""
     if policy.attempts == 0 or not policy.on:
-        return None
+        return route_pb2.RetryPolicy(num_retries=wrappers_pb2.UInt32Value(value=0))
     message = route_pb2.RetryPolicy(
         retry_on=",".join(_RETRY_ON[condition] for condition in policy.on),
         num_retries=wrappers_pb2.UInt32Value(value=policy.attempts),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, assert_never
 
 from envoy.config.core.v3 import base_pb2, extension_pb2
+from envoy.config.route.v3 import route_components_pb2 as route_pb2
 from envoy.extensions.common.matching.v3 import extension_matcher_pb2
 from envoy.extensions.filters.http.api_key_auth.v3 import api_key_auth_pb2
 from envoy.extensions.filters.http.basic_auth.v3 import basic_auth_pb2
@@ -21,12 +22,20 @@ from xds.core.v3 import extension_pb2 as xds_extension_pb2
 from xds.type.matcher.v3 import matcher_pb2, regex_pb2, string_pb2
 
 from marchproxy.engines.envoy.messages import pack
-from marchproxy.model.http import Authentication, AuthenticationKind
+from marchproxy.model.http import AuthenticationKind
 from marchproxy.modules.alb.credentials import Credentials
 from marchproxy.modules.alb.resources.events import header_input, skip
+from marchproxy.modules.alb.resources.tokens import (
+    asks_for_keys,
+    provider,
+    requirement,
+    token_filter,
+    tokens_required,
+)
 
 _FILTER = "marchproxy.authentication"
 _FORGET = "marchproxy.names"
+_BASIC = r"(?i)basic\s.*"
 _Predicate = matcher_pb2.Matcher.MatcherList.Predicate
 
 
@@ -41,20 +50,44 @@ def authentication_filters() -> Iterator[Any]:
         xds_matcher=matcher_pb2.Matcher(on_no_match=skip()),
     )
     yield hcm_pb2.HttpFilter(name=_FILTER, typed_config=pack(config), disabled=True)
+    yield token_filter()
 
 
-def authentication_config(ways: Sequence[Credentials]) -> dict[str, any_pb2.Any]:
-    """What a route fills the filters with; nothing when it names no way."""
+def authentication_cases(ways: Sequence[Credentials]) -> Iterator[tuple[Any, dict[str, any_pb2.Any]]]:
+    """What a route fills the filters with, by what the headers of a request must be like (None: whatever they are).
+
+    Where keys are fetched, the credentials of each other way have a case of their own, before that of tokens.
+    """
     if not ways:
-        return {}
+        yield None, {}
+        return
     names = {way.way.forward_header for way in ways} - {""}
+    forgetting = {_FORGET: pack(_without(names))} if names else {}
+    tokens = [one for one in ways if one.way.kind is AuthenticationKind.JWT]
+    if not asks_for_keys(tokens):
+        yield None, {**forgetting, _FILTER: _judging(ways)}
+        return
+    for one in ways:
+        if one.way.kind is not AuthenticationKind.JWT:
+            yield _presented(one), {**forgetting, _FILTER: _judging([one])}
+    yield None, {**forgetting, **tokens_required(tokens)}
+
+
+def _judging(ways: Sequence[Credentials]) -> any_pb2.Any:
     *others, last = _judges(ways)
     matcher = matcher_pb2.Matcher(on_no_match=_run(last[1]))
     for predicate, judge in others:
         matcher.matcher_list.matchers.add(predicate=predicate, on_match=_run(judge))
-    judging = extension_matcher_pb2.ExtensionWithMatcherPerRoute(xds_matcher=matcher)
-    forgetting = {_FORGET: pack(_without(names))} if names else {}
-    return {**forgetting, _FILTER: pack(judging)}
+    return pack(extension_matcher_pb2.ExtensionWithMatcherPerRoute(xds_matcher=matcher))
+
+
+def _presented(credentials: Credentials) -> Any:
+    """The header that tells whether a request presents the credentials of this way, not of tokens."""
+    if credentials.way.kind is AuthenticationKind.API_KEY:
+        return route_pb2.HeaderMatcher(name=credentials.way.header, present_match=True)
+    matcher = route_pb2.HeaderMatcher(name="authorization")
+    matcher.string_match.safe_regex.regex = _BASIC
+    return matcher
 
 
 def _without(headers: Iterable[str]) -> Any:
@@ -70,7 +103,7 @@ def _judges(ways: Sequence[Credentials]) -> Iterator[tuple[Any, Message]]:
     for credentials in ways:
         match credentials.way.kind:
             case AuthenticationKind.BASIC:
-                yield _header("authorization", r"(?i)basic\s.*"), _basic(credentials)
+                yield _header("authorization", _BASIC), _basic(credentials)
             case AuthenticationKind.API_KEY:
                 yield _header(credentials.way.header, ".*"), _api_key(credentials)
             case AuthenticationKind.JWT:
@@ -117,26 +150,6 @@ def _api_key(credentials: Credentials) -> Any:
 
 
 def _jwt(ways: Sequence[Credentials]) -> Any:
-    providers = {credentials.way.name: _provider(credentials) for credentials in ways}
-    any_of = [jwt_pb2.JwtRequirement(provider_name=name) for name in providers]
-    requirement = (
-        any_of[0]
-        if len(any_of) == 1
-        else jwt_pb2.JwtRequirement(requires_any=jwt_pb2.JwtRequirementOrList(requirements=any_of))
-    )
-    config = jwt_pb2.JwtAuthentication(providers=providers)
-    config.rules.add(requires=requirement).match.prefix = "/"
+    config = jwt_pb2.JwtAuthentication(providers={one.way.name: provider(one) for one in ways})
+    config.rules.add(requires=requirement(ways)).match.prefix = "/"
     return config
-
-
-def _provider(credentials: Credentials) -> Any:
-    way: Authentication = credentials.way
-    provider = jwt_pb2.JwtProvider(
-        issuer=way.issuer,
-        audiences=way.audiences,
-        local_jwks=base_pb2.DataSource(inline_string=credentials.lines[0]),
-        forward=True,
-    )
-    if way.forward_header:
-        provider.claim_to_headers.add(header_name=way.forward_header, claim_name="sub")
-    return provider

@@ -27,6 +27,11 @@ _HASHED = frozenset({StickyKind.HEADER, StickyKind.SOURCE})
 SLOW_START = frozenset({BalancePolicy.LEAST_CONNECTIONS, BalancePolicy.ROUND_ROBIN})
 
 
+def hashing_pools(pools: Iterable[BackendPool], hashed: frozenset[PoolName]) -> frozenset[PoolName]:
+    """The pools that choose by a hash: those `hashed` for a route, and those whose own policy it is."""
+    return hashed | {pool.name for pool in pools if pool.balance is BalancePolicy.SOURCE_HASH}
+
+
 def hashed_pools(routes: Iterable[Route]) -> frozenset[PoolName]:
     """The pools that need a table because a route to them keeps sessions by a hash, whatever their own policy is."""
     return frozenset(

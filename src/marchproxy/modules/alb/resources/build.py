@@ -9,12 +9,20 @@ from marchproxy.model.module import HTTP_FAMILY, ModuleType, Protocol
 from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb.credentials import Credentials
-from marchproxy.modules.alb.resources.balance import hashed_pools
-from marchproxy.modules.alb.resources.listener import ListenerSpec, build_listener
+from marchproxy.modules.alb.resources.balance import hashed_pools, hashing_pools
+from marchproxy.modules.alb.resources.fleet import build_fleet
+from marchproxy.modules.alb.resources.limits import LimitTable
+from marchproxy.modules.alb.resources.listener import build_listener
+from marchproxy.modules.alb.resources.listener_spec import ListenerSpec
+from marchproxy.modules.alb.resources.observing import collectors
 from marchproxy.modules.alb.resources.pools import NOTHING_FOUND, PoolFindings, PoolTable
-from marchproxy.modules.alb.resources.routes import RouteTable
+from marchproxy.modules.alb.resources.routes import Around, RouteTable, by_target
+from marchproxy.modules.alb.resources.tokens import TokenTable
 
 ROUTE_CONFIGURATION = "routes"
+_OWN_PROTOCOLS = tuple(
+    HTTP_FAMILY
+)  # asked of every route at every change: an enum's hash takes longer than this
 
 
 class Builder:
@@ -27,17 +35,28 @@ class Builder:
         workers: int = 1,
         resolvers: Sequence[HostPort] = (),
         route_configuration: str = ROUTE_CONFIGURATION,
+        fleet: str = "",
     ) -> None:
         """`workers`: Envoy's threads. `resolvers`: whom it asks for host names; none: whom the system asks.
 
-        `route_configuration`: what the listeners' routes are called.
+        `route_configuration`: what the listeners' routes are called. `fleet`: the local cluster of Envoy's bootstrap, among
+        whose members limits are divided; none: they are not.
         """
         self._listeners = tuple(
             Resource.of(build_listener(listener, route_configuration, shared_port=workers > 1))
             for listener in listeners
         )
+        self._collectors = tuple(map(Resource.of, collectors(listeners)))
         self._routes = RouteTable(route_configuration)
         self._pools = PoolTable(resolvers)
+        self._limits = LimitTable(divided=bool(fleet))
+        self._fleet = fleet
+        self._tokens = TokenTable()
+
+    @property
+    def listeners(self) -> tuple[Resource, ...]:
+        """The listeners of every draft."""
+        return self._listeners
 
     def build(
         self,
@@ -51,15 +70,28 @@ class Builder:
         """
         own = own_routes(state.routes)
         grpc_pools = frozenset(pool.name for pool in state.pools if pool.protocol is Protocol.GRPC)
-        routes = self._routes.build(own, state.rate_limits, credentials or {}, grpc_pools)
-        pools = self._pools.build(state.pools, hashed_pools(own), findings)
-        return Draft((*pools, *self._listeners, Resource.of(routes)))
+        hashed = hashed_pools(own)
+        around = Around(
+            by_target(state.rate_limits), credentials or {}, grpc_pools, hashing_pools(state.pools, hashed)
+        )
+        pools = self._pools.build(state.pools, hashed, findings)
+        limits = self._limits.build(state.rate_limits, findings.instances)
+        known = credentials or {}
+        tokens = self._tokens.build(known, {route.authentication for route in own})
+        fleet = (Resource.of(build_fleet(self._fleet, findings.instances)),) if self._fleet else ()
+        routes = self._routes.build(own, around)
+        return Draft(
+            (*pools, *self._collectors, *fleet, *findings.secrets, *limits, tokens, *self._listeners, routes)
+        )
 
 
 def own_routes(routes: Iterable[Route]) -> list[Route]:
     """The routes that the ALB serves: HTTP, and meant for it or for any module."""
-    return [
-        route
-        for route in routes
-        if route.protocol in HTTP_FAMILY and route.module_type in {None, ModuleType.ALB}
-    ]
+    return [route for route in routes if is_own(route)]
+
+
+def is_own(route: Route) -> bool:
+    """Whether the ALB serves this route: it is HTTP, and meant for it or for any module."""
+    return route.protocol in _OWN_PROTOCOLS and (
+        route.module_type is None or route.module_type is ModuleType.ALB
+    )

@@ -49,6 +49,8 @@ def build_cluster(pool: BackendPool, *, hashed: bool = False) -> Any:
         ),
         ignore_health_on_host_removal=True,
     )
+    # what access logs and spans call it
+    cluster.metadata.filter_metadata["marchproxy"].update({"pool": str(pool.name)})
     set_balance(cluster, pool, hashed=hashed)
     _set_endpoints(cluster, pool)
     if pool.health_check is not None:

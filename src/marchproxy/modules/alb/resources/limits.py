@@ -1,152 +1,173 @@
-"""Rate limits as Envoy's local rate limit filters: one filter per time unit and scope, off until a route turns it on.
+"""Rate limits as filters that are delivered by themselves (ECDS): what holds the tokens is no part of routes or listeners.
 
-The filters stand in the listener once and for all, so a new limit changes routes only and drains no connection.
+The filters stand in every listener, off. A route turns its own on and tells it, in its metadata, which buckets count; so a
+change of routes leaves every bucket as it is. Envoy fills the buckets of a filter anew when the filter changes: the limits of
+routes are spread over several filters, so that few others share the one that changes.
 https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_filters/local_rate_limit_filter
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
+from zlib import crc32
 
-from envoy.config.core.v3 import base_pb2
+from envoy.config.core.v3 import base_pb2, config_source_pb2, extension_pb2
 from envoy.config.route.v3 import route_components_pb2 as route_pb2
 from envoy.extensions.common.ratelimit.v3 import ratelimit_pb2
 from envoy.extensions.filters.http.local_ratelimit.v3 import local_rate_limit_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
-from envoy.type.v3 import percent_pb2, token_bucket_pb2
-from google.protobuf import any_pb2, wrappers_pb2
+from envoy.type.v3 import percent_pb2
+from google.protobuf import any_pb2
 
-from marchproxy.engines.envoy.messages import duration, pack
-from marchproxy.model.limit import RateLimit
-from marchproxy.modules.alb.resources.edits import replaced_header
+from marchproxy.engines.envoy.messages import over_ads, pack
+from marchproxy.engines.envoy.xds.resource import Resource
+from marchproxy.model.limit import LimitScope, RateLimit
+from marchproxy.modules.alb.resources.buckets import ENDLESS, METADATA, counting, retry_seconds
 
-
-class Scope(Enum):
-    """What shares one bucket: a route, or everything the module serves."""
-
-    ROUTE = "route"
-    EVERYTHING = "everything"
+#: Over how many filters the limits of routes are spread: those that are divided among instances, and those that are not.
+_SPREAD = {True: 8, False: 2}
+#: How many clients, or values of a header, one rate counts at once; Envoy's own 20 would forget most of them.
+_MOST_BUCKETS = 10_000
+_RETRY = "retry-after"
+_LocalRateLimit = local_rate_limit_pb2.LocalRateLimit
 
 
 @dataclass(frozen=True, slots=True)
-class _Unit:
-    name: str
-    seconds: int
+class _Filter:
+    """One filter: those of limits on everything are numbered 0."""
 
-    def of(self, limit: RateLimit) -> int:
-        """The limit's rate in this unit, 0: none."""
-        rates: dict[int, int] = {1: limit.per_second, 60: limit.per_minute, 3600: limit.per_hour}
-        return rates[self.seconds]
+    scope: LimitScope
+    shared: bool
+    number: int = 0
+
+    @property
+    def name(self) -> str:
+        """What listeners and routes call it."""
+        whole = "limits" if self.scope is LimitScope.ROUTE else "limits.everything"
+        return f"marchproxy.{whole}.{'shared' if self.shared else 'whole'}.{self.number}"
+
+    @classmethod
+    def of(cls, limit: RateLimit) -> "_Filter":
+        """Whose buckets count a limit: all limits of a route that are divided alike are in one."""
+        if limit.scope is LimitScope.ROUTE:
+            return cls(limit.scope, limit.shared, crc32(limit.target.encode()) % _SPREAD[limit.shared])
+        return cls(LimitScope.EVERYTHING, limit.shared)
 
 
-_UNITS = (_Unit("second", 1), _Unit("minute", 60), _Unit("hour", 3600))
-_ENDLESS = 2**32 - 1
-#: How many clients, or values of a header, one rate counts at once; Envoy's own 20 would forget most of them.
-_MOST_BUCKETS = 10_000
-_Action = route_pb2.RateLimit.Action
-
-
-def filter_name(scope: Scope, unit: str) -> str:
-    """The name of the filter for one scope and time unit."""
-    return f"marchproxy.limit.{scope.value}.{unit}"
+_FILTERS = (
+    *(_Filter(LimitScope.EVERYTHING, shared) for shared in _SPREAD),
+    *(
+        _Filter(LimitScope.ROUTE, shared, number)
+        for shared, spread in _SPREAD.items()
+        for number in range(spread)
+    ),
+)
 
 
 def limit_filters() -> Iterator[Any]:
-    """The filters of every scope and unit, all disabled."""
-    for scope in (Scope.EVERYTHING, Scope.ROUTE):
-        for unit in _UNITS:
-            yield hcm_pb2.HttpFilter(
-                name=filter_name(scope, unit.name),
-                typed_config=pack(local_rate_limit_pb2.LocalRateLimit(stat_prefix=f"limit_{scope.value}")),
-                disabled=True,
-            )
+    """The filters as they stand in every listener. One that does not arrive in time limits nothing."""
+    for one in _FILTERS:
+        discovery = config_source_pb2.ExtensionConfigSource(
+            config_source=over_ads(),
+            default_config=pack(_LocalRateLimit(stat_prefix=_stat_prefix(one))),
+            type_urls=[f"type.googleapis.com/{_LocalRateLimit.DESCRIPTOR.full_name}"],
+        )
+        yield hcm_pb2.HttpFilter(name=one.name, config_discovery=discovery, disabled=True)
 
 
-def limit_configs(limits: Iterable[RateLimit], scope: Scope) -> dict[str, any_pb2.Any]:
-    """The per-route (or per-route-configuration) settings that turn the filters on for the limits of one target."""
+def limits_turned_on(limits: Iterable[RateLimit]) -> dict[str, any_pb2.Any]:
+    """What turns on the filters that count the limits of one target; they have no settings there."""
+    names = {_Filter.of(limit).name for limit in limits if limit.enabled}
+    return {name: pack(route_pb2.FilterConfig(config=any_pb2.Any())) for name in sorted(names)}
+
+
+def mark_limits(message: Any, limits: Sequence[RateLimit]) -> None:
+    """Have the metadata of a route's message say which of the buckets count its requests."""
     active = [limit for limit in limits if limit.enabled]
-    configs: dict[str, any_pb2.Any] = {}
-    for unit in _UNITS:
-        if rates := [_Rate(limit, unit, rate) for limit in active if (rate := unit.of(limit))]:
-            configs[filter_name(scope, unit.name)] = pack(_local_limit(rates, scope))
-    return configs
+    if not active:
+        return
+    fields = message.metadata.filter_metadata[METADATA].fields
+    for limit in active:
+        for count in counting(limit):
+            fields[count.key].string_value = limit.target
+    fields[_RETRY].string_value = str(retry_seconds(active))
 
 
-@dataclass(frozen=True, slots=True)
-class _Rate:
-    """One of a limit's rates."""
+class LimitTable:
+    """Builds the filters, and remembers them: a change of one of 1,000 limits costs the filter that it is in."""
 
-    limit: RateLimit
-    unit: _Unit
-    count: int
+    def __init__(self, *, divided: bool) -> None:
+        """`divided`: Envoy knows the fleet as its local cluster, and grants its share of what is shared."""
+        self._divided = divided
+        self._built: dict[_Filter, tuple[tuple[RateLimit, ...], int, Resource]] = {}
+        self._last: tuple[Sequence[RateLimit], int] | None = None
 
-    def bucket(self) -> Any:
-        size = self.limit.burst if self.unit.seconds == 1 and self.limit.burst else self.count
-        return _bucket(max(size, 1), self.count, self.unit.seconds)
+    def build(self, limits: Sequence[RateLimit], instances: int) -> tuple[Resource, ...]:
+        """Every filter. `instances`: how many the fleet has, this one included."""
+        # values are frozen, so identity tells that nothing is new
+        if self._last is None or self._last[0] is not limits or self._last[1] != instances:
+            self._build(limits, instances)
+            self._last = (limits, instances)
+        return tuple(resource for _, _, resource in self._built.values())
+
+    def _build(self, limits: Iterable[RateLimit], instances: int) -> None:
+        counted: Mapping[_Filter, list[RateLimit]] = {one: [] for one in _FILTERS}
+        for limit in limits:
+            if limit.enabled and limit.scope in {LimitScope.ROUTE, LimitScope.EVERYTHING}:
+                counted[_Filter.of(limit)].append(limit)
+        for one, found in counted.items():
+            members = instances if one.shared and self._divided else 1
+            # a fleet that changes its size must not fill the buckets that are as large as before
+            small = members > 1 and any(count.size < members for limit in found for count in counting(limit))
+            least = members if small else 1
+            before = self._built.get(one)
+            if before is None or before[:2] != (tuple(found), least):
+                self._built[one] = (tuple(found), least, self._resource(one, found, least))
+
+    def _resource(self, one: _Filter, limits: Sequence[RateLimit], least: int) -> Resource:
+        config = _empty(one) if not limits else _filled(one, limits, least)
+        if limits and one.shared and self._divided:
+            config.local_cluster_rate_limit.SetInParent()
+        return Resource.of(extension_pb2.TypedExtensionConfig(name=one.name, typed_config=pack(config)))
 
 
-def _local_limit(rates: Sequence[_Rate], scope: Scope) -> Any:
-    """One filter's settings; at most one of the rates counts everybody together, and that one always."""
+def _empty(one: _Filter) -> Any:
+    return _LocalRateLimit(stat_prefix=_stat_prefix(one))
+
+
+def _filled(one: _Filter, limits: Sequence[RateLimit], least: int) -> Any:
     always = base_pb2.RuntimeFractionalPercent(default_value=percent_pb2.FractionalPercent(numerator=100))
-    seconds = max(_seconds_per_token(rate.unit, rate.count) for rate in rates)
-    message = local_rate_limit_pb2.LocalRateLimit(
-        stat_prefix=f"limit_{scope.value}",
+    message = _LocalRateLimit(
+        stat_prefix=_stat_prefix(one),
         filter_enabled=always,
         filter_enforced=always,
         enable_x_ratelimit_headers=ratelimit_pb2.DRAFT_VERSION_03,
-        response_headers_to_add=[replaced_header("retry-after", str(seconds))],
+        response_headers_to_add=[_retry_after(one, limits)],
+        token_bucket=ENDLESS,  # of requests that nothing else counts
     )
     message.always_consume_default_token_bucket.value = False
-    # the bucket of requests that nothing else counts: none, unless there is a rate for all
-    message.token_bucket.CopyFrom(_bucket(_ENDLESS, _ENDLESS, rates[0].unit.seconds))
-    for rate in rates:
-        if rate.limit.per:
-            _count_each(message, rate)
-        else:
-            message.token_bucket.CopyFrom(rate.bucket())
-            message.always_consume_default_token_bucket.value = True
+    message.max_dynamic_descriptors.value = _MOST_BUCKETS
+    asked: set[bytes] = set()
+    for limit in limits:
+        for count in counting(limit):
+            for actions, entries in count.ways():
+                question = actions.SerializeToString(deterministic=True)
+                if question not in asked:
+                    asked.add(question)
+                    message.rate_limits.append(actions)
+                message.descriptors.add(entries=entries, token_bucket=count.bucket(least))
     return message
 
 
-def _count_each(message: Any, rate: _Rate) -> None:
-    """Give each client or each value of a header a bucket, made when it is first seen; the oldest of many is forgotten."""
-    message.max_dynamic_descriptors.value = _MOST_BUCKETS
-    kind, _, header = rate.limit.per.partition(":")
-    if kind == "client":
-        message.rate_limits.add().actions.add().remote_address.SetInParent()
-        _describe(message, "remote_address", "", rate)
-        return
-    present, absent = f"header {header.lower()}", f"no header {header.lower()}"
-    message.rate_limits.add().actions.add(
-        request_headers=_Action.RequestHeaders(header_name=header, descriptor_key=present)
+def _stat_prefix(one: _Filter) -> str:
+    return "limit_everything" if one.scope is LimitScope.EVERYTHING else "limit_route"
+
+
+def _retry_after(one: _Filter, limits: Sequence[RateLimit]) -> Any:
+    """Of everything it is the same for all; of a route its metadata has it (RFC 9110, section 10.2.3)."""
+    route = one.scope is LimitScope.ROUTE
+    value = f"%METADATA(ROUTE:{METADATA}:{_RETRY})%" if route else str(retry_seconds(limits))
+    header = base_pb2.HeaderValue(key=_RETRY, value=value)
+    return base_pb2.HeaderValueOption(
+        header=header, append_action=base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
     )
-    _describe(message, present, "", rate)
-    # who leaves the header out shares one bucket with all who do, so that this is no way around
-    message.rate_limits.add().actions.add(
-        header_value_match=_Action.HeaderValueMatch(
-            descriptor_key=absent,
-            descriptor_value="-",
-            expect_match=wrappers_pb2.BoolValue(value=False),
-            headers=[route_pb2.HeaderMatcher(name=header, present_match=True)],
-        )
-    )
-    _describe(message, absent, "-", rate)
-
-
-def _describe(message: Any, key: str, value: str, rate: _Rate) -> None:
-    entry = ratelimit_pb2.RateLimitDescriptor.Entry(key=key, value=value)  # no value: one bucket for each
-    message.descriptors.add(entries=[entry], token_bucket=rate.bucket())
-
-
-def _bucket(size: int, count: int, seconds: int) -> Any:
-    return token_bucket_pb2.TokenBucket(
-        max_tokens=size,
-        tokens_per_fill=wrappers_pb2.UInt32Value(value=count),
-        fill_interval=duration(seconds),
-    )
-
-
-def _seconds_per_token(unit: _Unit, rate: int) -> int:
-    """After how many whole seconds one more request fits (RFC 9110, section 10.2.3)."""
-    return max(1, -(-unit.seconds // rate))

@@ -1,33 +1,30 @@
-"""The ALB's listeners: one for plain connections, one that requires PROXY protocol v2 from the NLB.
+"""The ALB's listeners: for plain connections, for TLS, for QUIC, and behind PROXY protocol v2 from the NLB.
 
 https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/best_practices/edge
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_pb2
-from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2
 from google.protobuf import wrappers_pb2
 
 from marchproxy.engines.envoy.matching import connection_values
-from marchproxy.engines.envoy.messages import cidr, duration, over_ads, pack, socket_address
-from marchproxy.modules.alb.resources.filters import http_filters
+from marchproxy.engines.envoy.messages import cidr, duration, pack, socket_address
+from marchproxy.modules.alb.resources.connection_manager import (
+    STAT_PREFIX,
+    Speech,
+    redirecting_manager,
+    serving_manager,
+)
+from marchproxy.modules.alb.resources.downstream_tls import DownstreamTls, quic_socket, tls_socket
+from marchproxy.modules.alb.resources.listener_spec import ListenerSpec
+from marchproxy.modules.alb.resources.quic import quic_options
 
-#: Prefix of the HTTP connection managers' statistics.
-STAT_PREFIX = "alb"
-
-
-@dataclass(frozen=True, slots=True)
-class ListenerSpec:
-    """A listener of the ALB. With `proxy_sources` (CIDRs) it requires PROXY protocol v2, from those addresses only."""
-
-    name: str
-    host: str
-    port: int
-    proxy_sources: tuple[str, ...] = ()
+_PROXY_HEADER_SECONDS = 5.0
+_HANDSHAKE_SECONDS = 10.0
 
 
 def build_listener(spec: ListenerSpec, route_configuration: str, *, shared_port: bool = False) -> Any:
@@ -36,52 +33,77 @@ def build_listener(spec: ListenerSpec, route_configuration: str, *, shared_port:
     `shared_port`: every worker has a socket of its own. With one worker the port is not shared, so that no other
     process can slip onto it.
     """
-    chain = listener_components_pb2.FilterChain(
+    listener = listener_pb2.Listener(
+        name=spec.name,
+        address=socket_address(spec.host, spec.port),
+        filter_chains=_chains(spec, route_configuration),
+        enable_reuse_port=wrappers_pb2.BoolValue(value=shared_port),
+    )
+    if spec.quic:
+        listener.address.socket_address.protocol = "UDP"
+        listener.udp_listener_config.CopyFrom(quic_options())
+    if spec.proxy_sources:
+        # the connection's own peer, not the address that the PROXY header claims
+        for chain in listener.filter_chains:
+            networks = (cidr(network) for network in spec.proxy_sources)
+            chain.filter_chain_match.direct_source_prefix_ranges.extend(networks)
+        listener.listener_filters.append(_proxy_protocol())
+        listener.listener_filters_timeout.CopyFrom(duration(_PROXY_HEADER_SECONDS))
+    return listener
+
+
+def _chains(spec: ListenerSpec, route_configuration: str) -> Iterator[Any]:
+    if spec.tls is not None:
+        yield _secure_chain(spec, spec.tls, route_configuration)
+        return
+    for port in spec.tls_ended_ports:
+        speech = Speech(
+            tls_ended_before=True,
+            headers=spec.secure_headers,
+            underscores=spec.underscores,
+            observing=spec.observing,
+        )
+        chain = _chain(serving_manager(speech, route_configuration))
+        chain.filter_chain_match.destination_port.value = port
+        yield chain
+    speech = Speech(underscores=spec.underscores, observing=spec.observing)
+    if spec.redirect_port:
+        yield _chain(redirecting_manager(speech, spec.redirect_port))
+    else:
+        yield _chain(serving_manager(speech, route_configuration))
+
+
+def _secure_chain(spec: ListenerSpec, tls: DownstreamTls, route_configuration: str) -> Any:
+    speech = Speech(
+        over_quic=spec.quic,
+        client_certificates=bool(tls.client_ca),
+        headers=spec.secure_headers,
+        underscores=spec.underscores,
+        observing=spec.observing,
+    )
+    chain = _chain(serving_manager(speech, route_configuration))
+    chain.transport_socket.CopyFrom(quic_socket(tls) if spec.quic else tls_socket(tls))
+    if not spec.quic:
+        chain.transport_socket_connect_timeout.CopyFrom(duration(_HANDSHAKE_SECONDS))
+    return chain
+
+
+def _chain(manager: Any) -> Any:
+    return listener_components_pb2.FilterChain(
         filters=[
             listener_components_pb2.Filter(
                 name="marchproxy.connection",
                 typed_config=pack(set_filter_state_pb2.Config(on_new_connection=connection_values())),
             ),
             listener_components_pb2.Filter(
-                name="envoy.filters.network.http_connection_manager",
-                typed_config=pack(_connection_manager(route_configuration)),
+                name="envoy.filters.network.http_connection_manager", typed_config=pack(manager)
             ),
         ]
     )
-    listener = listener_pb2.Listener(
-        name=spec.name,
-        address=socket_address(spec.host, spec.port),
-        filter_chains=[chain],
-        enable_reuse_port=wrappers_pb2.BoolValue(value=shared_port),
-    )
-    if spec.proxy_sources:
-        # the connection's own peer, not the address that the PROXY header claims
-        chain_match = listener.filter_chains[0].filter_chain_match
-        chain_match.direct_source_prefix_ranges.extend(cidr(network) for network in spec.proxy_sources)
-        listener.listener_filters.append(_proxy_protocol())
-        listener.listener_filters_timeout.CopyFrom(duration(5))
-    return listener
 
 
 def _proxy_protocol() -> Any:
     config = proxy_protocol_pb2.ProxyProtocol(disallowed_versions=["V1"], stat_prefix=STAT_PREFIX)
     return listener_components_pb2.ListenerFilter(
         name="envoy.filters.listener.proxy_protocol", typed_config=pack(config)
-    )
-
-
-def _connection_manager(route_configuration: str) -> Any:
-    return hcm_pb2.HttpConnectionManager(
-        stat_prefix=STAT_PREFIX,
-        codec_type=hcm_pb2.HttpConnectionManager.AUTO,
-        rds=hcm_pb2.Rds(
-            route_config_name=route_configuration,
-            config_source=over_ads(),
-        ),
-        http_filters=http_filters(),
-        use_remote_address=wrappers_pb2.BoolValue(value=True),
-        normalize_path=wrappers_pb2.BoolValue(value=True),
-        path_with_escaped_slashes_action=hcm_pb2.HttpConnectionManager.UNESCAPE_AND_REDIRECT,
-        server_header_transformation=hcm_pb2.HttpConnectionManager.PASS_THROUGH,
-        request_headers_timeout=duration(30),
     )

@@ -25,12 +25,15 @@ _TOO_LARGE = DirectResponse(413, "the request is too large\n")
 _LONGEST = 2**63 - 1
 
 
-def parts(route: Route, filters: dict[str, any_pb2.Any]) -> Iterator[Any]:
-    """The messages of a route, in order; `filters` are those that it turns on beside its own."""
-    message = route_pb2.Route(name=route.route_id, stat_prefix=route.route_id, match=route_match(route.match))
+def parts(route: Route, filters: dict[str, any_pb2.Any], *, hashed: bool) -> Iterator[Any]:
+    """The messages of a route, in order; `filters` are those that it turns on beside its own.
+
+    `hashed`: a pool or a session of it asks for a hash.
+    """
+    message = route_pb2.Route(name=route.route_id, match=route_match(route.match))
     message.match.filter_state.extend(connection_match(route))
     edit_headers(message, route.request_headers, route.response_headers)
-    set_action(message, route)
+    set_action(message, route, hashed=hashed)
     _turn_on(message, {**route_filters(route), **filters})
     if route.cors is not None:
         yield _preflight(message, route, route.cors)

@@ -14,10 +14,15 @@ from marchproxy.modules.alb.resources.upstream_tls import PoolMaterial, pool_sec
 
 @dataclass(frozen=True, slots=True)
 class PoolFindings:
-    """What was read and found outside the document: of the files of TLS, and of endpoints by pool."""
+    """What was read and found outside the document: of the files of TLS, and of endpoints by pool.
+
+    `secrets` are those of the listeners; `instances` is how many ALBs share what is limited, this one included.
+    """
 
     material: Mapping[UpstreamTls, PoolMaterial] = field(default_factory=dict)
     endpoints: Mapping[PoolName, tuple[Target, ...]] = field(default_factory=dict)
+    secrets: tuple[Resource, ...] = ()
+    instances: int = 1
 
 
 NOTHING_FOUND = PoolFindings()

@@ -58,8 +58,18 @@ class ConfigApi(Api):
                 validation_errors=validation_errors(problems),
                 **self._parts.error_fields(InvalidValue(problems)),
             )
-        message = "the document is sound" if request.validate_only else "the document runs"
-        return module_pb2.UpdateConfigResponse(success=True, message=message, validation_passed=True)
+        if request.validate_only:
+            return module_pb2.UpdateConfigResponse(
+                success=True, message="the document is sound", validation_passed=True
+            )
+        aside = self._parts.core.isolated
+        message = "; ".join((f"the document runs without {len(aside)} of its parts", *map(str, aside)))
+        return module_pb2.UpdateConfigResponse(
+            success=True,
+            message=message if aside else "the document runs",
+            validation_passed=not aside,
+            validation_errors=validation_errors(aside),
+        )
 
     async def _update(self, config: types_pb2.ConfigUpdate, *, validate_only: bool) -> tuple[Problem, ...]:
         if config.config_type not in {"", STATE}:

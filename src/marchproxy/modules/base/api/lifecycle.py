@@ -51,10 +51,14 @@ class LifecycleApi(Api):
         )
 
     async def Reload(self, request: module_pb2.ReloadRequest, _: Context) -> module_pb2.ReloadResponse:
-        """Read the configuration again and run it; no connection is touched."""
+        """Read the configuration again and run it; no connection is touched.
+
+        Graceful: then a new process of the engine takes over, and the old one may finish what is open until the timeout.
+        """
         self._parts.expect(request.instance_id)
-        seconds = float(request.timeout_seconds) if request.timeout_seconds > 0 else _RELOAD_SECONDS
-        return await self._parts.answer(module_pb2.ReloadResponse, self._reload(seconds))
+        seconds = float(request.timeout_seconds) if request.timeout_seconds > 0 else None
+        work = self._renew(seconds) if request.graceful else self._reload(seconds or _RELOAD_SECONDS)
+        return await self._parts.answer(module_pb2.ReloadResponse, work)
 
     async def _reload(self, seconds: float) -> str:
         try:
@@ -62,6 +66,10 @@ class LifecycleApi(Api):
                 return await self._parts.control.reload()
         except TimeoutError:
             raise Refused(RefusalCode.UNAVAILABLE, f"not reloaded within {seconds:g} s") from None
+
+    async def _renew(self, finish_seconds: float | None) -> str:
+        reloaded = await self._reload(_RELOAD_SECONDS)
+        return f"{reloaded}; {await self._parts.core.engine.renew(finish_seconds)}"
 
     async def Shutdown(self, request: module_pb2.ShutdownRequest, _: Context) -> module_pb2.ShutdownResponse:
         """Leave the NLBs, drain (graceful) up to the deadline, stop. Answers at once; the process ends by itself."""

@@ -28,7 +28,9 @@ class LimitsApi(Api):
             if request.target in {"", limit.target} and limit.scope not in NLB_SCOPES
         ]
         return module_pb2.GetRateLimitsResponse(
-            limits=[limit_to_pb(limit) for limit in limits], total_limits=len(limits)
+            limits=[limit_to_pb(limit) for limit in limits],
+            total_limits=len(limits),
+            instances_of_type=self._parts.core.engine.instances,
         )
 
     async def SetRateLimit(

@@ -31,7 +31,7 @@ class ObservingApi(Api):
         parts = self._parts
         parts.expect(request.instance_id)
         deep = request.deep_check and not parts.control.stopping
-        health = await parts.core.engine.check() if deep else reports.health(parts)
+        health = reports.judged(parts, await parts.core.engine.check()) if deep else reports.health(parts)
         return module_pb2.HealthCheckResponse(
             status=HEALTH.to_pb(health.status),
             message=health.message,
@@ -40,7 +40,7 @@ class ObservingApi(Api):
         )
 
     async def GetStats(self, request: module_pb2.GetStatsRequest, _: Context) -> module_pb2.GetStatsResponse:
-        """The counts since the last reset, in all and by route, as of the last look; see `metrics_interval`.
+        """The counts since the last reset, in all, by route and by pool, as of the last look; see `metrics_interval`.
 
         `reset_counters` looks anew, and counts from there after this answer.
         """
@@ -48,7 +48,9 @@ class ObservingApi(Api):
         parts.expect(request.instance_id)
         if request.reset_counters:
             await parts.sampler.look()
-        answer = module_pb2.GetStatsResponse(stats=reports.stats(parts), routes=reports.route_stats(parts))
+        answer = module_pb2.GetStatsResponse(
+            stats=reports.stats(parts), routes=reports.route_stats(parts), pools=reports.pool_stats(parts)
+        )
         if request.reset_counters:
             parts.sampler.reset()
         return answer

@@ -1,8 +1,11 @@
 """Reports: what a module says of itself, as messages."""
 
-from marchproxy.contract.convert import instance_to_pb, moment_to_pb, route_to_pb, unix_to_pb
+from collections.abc import Sequence
+
+from marchproxy.contract.convert import instance_to_pb, moment_to_pb, unix_to_pb
 from marchproxy.contract.pb import nlb_pb2, types_pb2
 from marchproxy.model.module import HealthStatus, InstanceId, ModuleInstance, ModuleType, Version
+from marchproxy.model.route import Route
 from marchproxy.modules.base.api.parts import Parts
 from marchproxy.modules.base.engine import EngineHealth
 from marchproxy.modules.base.observation import Traffic, counted_since
@@ -12,7 +15,12 @@ def health(parts: Parts) -> EngineHealth:
     """How the module is, from what is known without asking anybody."""
     if parts.control.stopping:
         return EngineHealth(HealthStatus.STOPPING, "stopping", {})
-    return parts.core.engine.health()
+    return judged(parts, parts.core.engine.health())
+
+
+def judged(parts: Parts, found: EngineHealth) -> EngineHealth:
+    """The health of the engine as that of the module: degraded while its own configuration cannot run."""
+    return found.but("configuration", parts.core.trouble) if parts.core.trouble else found
 
 
 def instance(parts: Parts, now: EngineHealth | None = None) -> ModuleInstance:
@@ -63,6 +71,15 @@ def route_stats(parts: Parts) -> dict[str, types_pb2.ModuleStats]:
     }
 
 
+def pool_stats(parts: Parts) -> dict[str, types_pb2.ModuleStats]:
+    """The counts of each backend pool since the last reset."""
+    before = dict(parts.sampler.baseline.pools)
+    return {
+        pool: traffic_stats(seen.traffic.since(before.get(pool, Traffic())), parts)
+        for pool, seen in parts.sampler.last.pools.items()
+    }
+
+
 def traffic_stats(traffic: Traffic, parts: Parts) -> types_pb2.ModuleStats:
     """Some traffic as a message."""
     latency = traffic.latency
@@ -75,6 +92,7 @@ def traffic_stats(traffic: Traffic, parts: Parts) -> types_pb2.ModuleStats:
         bytes_sent=traffic.bytes_sent,
         avg_latency_ms=latency.mean,
         p50_latency_ms=latency.p50,
+        p90_latency_ms=latency.p90,
         p95_latency_ms=latency.p95,
         p99_latency_ms=latency.p99,
         since=unix_to_pb(parts.sampler.baseline.at),
@@ -92,7 +110,7 @@ class ModuleReporter:
         """The instance, its routes and how often it will report."""
         return nlb_pb2.RegisterModuleRequest(
             instance=instance_to_pb(instance(self._parts)),
-            initial_routes=self._routes(),
+            initial_routes=self._messages(self.announced()),
             health_config=types_pb2.HealthCheckConfig(
                 interval_seconds=max(1, round(self._interval)), unhealthy_threshold=3
             ),
@@ -111,21 +129,29 @@ class ModuleReporter:
             current_connections=now.current_connections,
         )
 
-    def routing(self) -> nlb_pb2.UpdateRoutingRequest:
-        """The routes as they are now."""
+    def announced(self) -> tuple[Route, ...]:
+        """The routes that this module serves."""
+        module_type = self._parts.core.engine.module_type
+        routes = self._parts.core.desired.routes
+        return tuple([route for route in routes if _is_for(route.module_type, module_type)])
+
+    def routing(self, told: Sequence[Route] | None) -> nlb_pb2.UpdateRoutingRequest | None:
+        """The routes that are other ones than those told; all of them where one has gone, which no update could say."""
+        announced = self.announced()
+        known = set(map(id, told or ()))
+        fresh = [route for route in announced if id(route) not in known]
+        ids = {route.route_id for route in announced}
+        whole = told is None or any(route.route_id not in ids for route in told)
+        if not (whole or fresh):
+            return None
         return nlb_pb2.UpdateRoutingRequest(
-            routes=self._routes(),
-            replace_all=True,
+            routes=self._messages(announced if whole else fresh),
+            replace_all=whole,
             source_instance_id=self._parts.core.identity.instance_id,
         )
 
-    def _routes(self) -> list[types_pb2.Route]:
-        module_type = self._parts.core.engine.module_type
-        return [
-            route_to_pb(route)
-            for route in self._parts.core.desired.routes
-            if _is_for(route.module_type, module_type)
-        ]
+    def _messages(self, routes: Sequence[Route]) -> list[types_pb2.Route]:
+        return self._parts.routes.of(routes, self._parts.core.desired.routes)
 
 
 def _is_for(wanted: ModuleType | None, own: ModuleType) -> bool:

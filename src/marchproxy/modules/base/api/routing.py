@@ -5,6 +5,7 @@ from typing import Any
 
 from marchproxy.contract.convert import (
     HEALTH,
+    choice_to_pb,
     page_to_pb,
     pool_to_pb,
     pools_from_pb,
@@ -58,8 +59,17 @@ class RoutingApi(Api):
             route = route_from_pb(request.route)
         except InvalidValue as error:
             raise invalid(str(error)) from error
-        core = self._parts.core
-        return verdict_to_pb(core.engine.can_handle(core.desired, route, dict(request.context)))
+        core, context = self._parts.core, dict(request.context)
+        verdict = core.engine.can_handle(core.desired, route, context)
+        answer = verdict_to_pb(verdict)
+        taken_by = verdict.details.get("route_id", "")
+        if verdict.can_handle and taken_by and context.get("explain"):
+            try:
+                choices = await core.engine.choices(core.desired, RouteId(taken_by), route, context)
+                answer.choices.extend(choice_to_pb(choice) for choice in choices)
+            except Refused as refused:
+                answer.metadata["choices"] = refused.message
+        return answer
 
     async def GetRoutes(
         self, request: module_pb2.GetRoutesRequest, _: Context
@@ -164,8 +174,8 @@ class RoutingApi(Api):
         try:
             if not validate_only:
                 await core.change(decide_once)
-            elif problems := core.faults(decide_once(core.desired)):
-                raise InvalidValue(problems)
+            else:
+                await core.rehearse(decide_once)
         except (InvalidValue, Refused) as refused:
             failure: InvalidValue | Refused = refused
             if decided and failure.problems:

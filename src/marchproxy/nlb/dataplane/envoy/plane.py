@@ -10,8 +10,11 @@ from pathlib import Path
 
 from marchproxy.engines.envoy.admin import AdminError
 from marchproxy.engines.envoy.bootstrap import BootstrapSpec, render
+from marchproxy.engines.envoy.metrics import EnvoyMeter
 from marchproxy.engines.envoy.pem import UnusableFile
 from marchproxy.engines.envoy.process import EnvoyProcess, EnvoySettings, EnvoyState
+from marchproxy.engines.envoy.tracing import request_tracing
+from marchproxy.engines.envoy.vitals import Vitals
 from marchproxy.engines.envoy.xds.publish import Publisher, PublishTimeout, SnapshotRejected, load
 from marchproxy.engines.envoy.xds.server import AdsServer, serve_unix
 from marchproxy.engines.envoy.xds.snapshot import InconsistentSnapshot, check
@@ -19,6 +22,7 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.listening import BindError, check_free
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings.types import HostPort
+from marchproxy.kit.telemetry import Service
 from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import InstanceId
 from marchproxy.model.problem import Problem
@@ -26,6 +30,7 @@ from marchproxy.model.sharing import Port, share
 from marchproxy.nlb.dataplane.envoy.counts import CountsCache
 from marchproxy.nlb.dataplane.envoy.files import TlsFiles
 from marchproxy.nlb.dataplane.envoy.limits import refused
+from marchproxy.nlb.dataplane.envoy.metrics import TABLE
 from marchproxy.nlb.dataplane.envoy.shedding import shed
 from marchproxy.nlb.dataplane.names import resolve
 from marchproxy.nlb.dataplane.plane import (
@@ -42,6 +47,7 @@ from marchproxy.nlb.settings import NlbSettings
 
 _log = get_logger(__name__)
 _PUBLISH_SECONDS = 5.0
+_ADMIN_SECONDS = 30.0
 _SNAPSHOT = "snapshot.json"
 
 
@@ -57,8 +63,11 @@ class EnvoyDataPlane:
         self._ads = AdsServer()
         self._publisher = Publisher(self._ads, settings.id, store=self._directory / _SNAPSHOT)
         self._counts = CountsCache(self._process.admin)
+        self._vitals = Vitals(self._process)
+        self._meter = EnvoyMeter(self._process.admin, TABLE, lambda: self._process.status().pid, clock=clock)
         self._files = TlsFiles()
         self._log = _connection_log(settings)
+        self._tracing = request_tracing(settings.tracing, Service("nlb", settings.id))
         self._held: Mapping[str, HostPort] = {}
         self._forwarding = Forwarding()
         self._applied = False
@@ -104,6 +113,7 @@ class EnvoyDataPlane:
             raise PlaneUnavailable(f"Envoy did not acknowledge it: {error}") from error
         self._held = {port_name(port): HostPort(port.first.host, port.first.port) for port in ports}
         self._forwarding = forwarding
+        self._meter.know({"listener": frozenset(plan.listener.name for plan in forwarding.plan.listeners)})
         await self._counts.begin(forwarding)
         self._applied = True
 
@@ -120,6 +130,10 @@ class EnvoyDataPlane:
         """What Envoy counts; at most `max_age` seconds old. Raises PlaneUnavailable."""
         return await self._counts.read(self._forwarding, max_age)
 
+    async def exposition(self) -> bytes:
+        """What Envoy counts, under our names, and how its process is, as Prometheus reads it; see docs/metrics.md."""
+        return self._vitals.render() + await self._meter.exposition()
+
     async def shed(self, instance_id: InstanceId, count: int, *, listener: str = "") -> int:  # noqa: ARG002 - as the others
         """Close connections to an instance, whichever listener they came through. What the kernel forbids is logged."""
         pid = self._process.status().pid
@@ -130,12 +144,13 @@ class EnvoyDataPlane:
         status = self._process.status()
         node = next(iter(self._ads.nodes()), None)
         facts = {"pid": str(status.pid), "state": status.state.value, "restarts": str(status.restarts)}
+        facts |= {"epoch": str(status.epoch)} | ({"trouble": status.trouble} if status.trouble else {})
         try:
             ready = await self._process.admin.ready()
         except AdminError as error:
-            raise PlaneUnavailable(str(error)) from error
+            raise PlaneUnavailable(status.trouble or str(error)) from error
         if not ready or status.state is not EnvoyState.RUNNING:
-            raise PlaneUnavailable(f"Envoy is {status.state.value}, ready: {ready}")
+            raise PlaneUnavailable(status.trouble or f"Envoy is {status.state.value}, ready: {ready}")
         if node is None or not node.connected:
             raise PlaneUnavailable("Envoy runs without a connection to its control plane")
         return facts
@@ -152,6 +167,9 @@ class EnvoyDataPlane:
         """Go on from what the adopted Envoy holds."""
         if (last := load(self._directory / _SNAPSHOT)) is not None:
             self._publisher.resume(last)
+        await self._process.wait_admin(
+            _ADMIN_SECONDS
+        )  # after a hot restart that was cut short it comes with the next
         bound = await self._process.admin.listeners()
         self._held = {listener.name: listener.addresses[0] for listener in bound if listener.addresses}
         _log.info("Envoy adopted", pid=self._process.status().pid, listeners=sorted(self._held))
@@ -159,7 +177,11 @@ class EnvoyDataPlane:
     async def _surroundings(self, forwarding: Forwarding) -> Surroundings:
         listeners = [plan.listener for plan in forwarding.plan.listeners]
         return Surroundings(
-            await resolve(_hosts(forwarding)), self._files.material(listeners), self._log, self._workers
+            await resolve(_hosts(forwarding)),
+            self._files.material(listeners),
+            self._log,
+            self._workers,
+            self._tracing,
         )
 
     def _check_new(self, ports: Sequence[Port]) -> None:
@@ -187,6 +209,7 @@ def _process(settings: NlbSettings, directory: Path, clock: Clock) -> EnvoyProce
         concurrency=settings.envoy.workers(),
         log_level=settings.envoy.log_level,
         drain_seconds=int(settings.drain_seconds),
+        handover_seconds=settings.envoy.handover_seconds,
     )
     return EnvoyProcess(envoy, bootstrap=render(spec), clock=clock)
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 from google.protobuf.message import Message
 
+from marchproxy.engines.envoy.tracing import RequestTracing, collector_cluster
 from marchproxy.engines.envoy.xds.resource import Resource
 from marchproxy.engines.envoy.xds.snapshot import Draft
+from marchproxy.kit.telemetry import spanned
 from marchproxy.model.plan import ListenerPlan
 from marchproxy.model.sharing import Port, Sharing, share
 from marchproxy.nlb.dataplane.plane import Forwarding
@@ -16,6 +18,7 @@ from marchproxy.nlb.dataplane.resources.connection_log import ConnectionLog
 from marchproxy.nlb.dataplane.resources.endpoints import build_endpoints
 from marchproxy.nlb.dataplane.resources.http import build_routes
 from marchproxy.nlb.dataplane.resources.listener import build_listener
+from marchproxy.nlb.dataplane.resources.observing import Observing
 from marchproxy.nlb.dataplane.resources.runtime import build_runtime
 from marchproxy.nlb.dataplane.resources.tls import Material, secrets
 from marchproxy.nlb.dataplane.resources.udp import build_udp_listener
@@ -33,13 +36,17 @@ class Surroundings:
     material: Mapping[str, Material] = field(default_factory=dict)
     log: ConnectionLog | None = None
     workers: int = 1
+    tracing: RequestTracing | None = None
 
 
+@spanned("compile")
 def build_draft(forwarding: Forwarding, around: Surroundings) -> Draft:
     """The resources of every port. Raises KeyError for a listener with TLS and no material."""
     plans = {plan.listener.name: plan for plan in forwarding.plan.listeners}
     ports = share(plan.listener for plan in plans.values())
     messages: list[Message] = [build_runtime(ports)]
+    if around.tracing is not None and any(port.sharing is Sharing.REQUEST for port in ports):
+        messages.append(collector_cluster(around.tracing))
     for port in ports:
         admissions = admit(port, forwarding.limits)
         denying = any(chain.denied for each in admissions for chain in each.chains.values())
@@ -72,4 +79,5 @@ def _in_front(
     if port.first.over_udp:
         yield build_udp_listener(port, admissions[0], around.log, shared_port=shared_port)
     else:
-        yield build_listener(port, admissions, around.log, shared_port=shared_port)
+        observing = Observing(around.log, around.tracing)
+        yield build_listener(port, admissions, observing, shared_port=shared_port)

@@ -7,16 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from envoy.config.accesslog.v3 import accesslog_pb2
-from envoy.config.core.v3 import substitution_format_string_pb2
-from envoy.extensions.access_loggers.file.v3 import file_pb2
-from envoy.type.v3 import percent_pb2
-from google.protobuf import struct_pb2
 
-from marchproxy.engines.envoy.messages import pack
+from marchproxy.engines.envoy.access_log import json_lines, share
 
 #: Changing it in Envoy's admin API changes the share until the next restart.
 RUNTIME_KEY = "marchproxy.connection_log"
-_PER_MILLION = 10_000  # of a percent
 _FIELDS = {
     "time": "%START_TIME%",
     "client": "%DOWNSTREAM_REMOTE_ADDRESS%",
@@ -37,6 +32,7 @@ _OF_REQUESTS = {
     "host": "%REQ(:AUTHORITY)%",
     "path": "%PATH(NQ)%",
     "status": "%RESPONSE_CODE%",
+    "trace_id": "%TRACE_ID%",
 }
 
 
@@ -54,22 +50,5 @@ def access_logs(
     """The log of one listener, or none. `requests`: a line is an HTTP request. `fixed`: fields that are known."""
     if log is None:
         return []
-    line = struct_pb2.Struct()
-    line.update({"listener": listener, **_FIELDS, **(_OF_REQUESTS if requests else {}), **fixed})
-    config = file_pb2.FileAccessLog(
-        path=str(log.path),
-        log_format=substitution_format_string_pb2.SubstitutionFormatString(
-            json_format=line, omit_empty_values=True
-        ),
-    )
-    share = percent_pb2.FractionalPercent(
-        numerator=round(log.percent * _PER_MILLION), denominator=percent_pb2.FractionalPercent.MILLION
-    )
-    sampled = accesslog_pb2.AccessLogFilter(
-        runtime_filter=accesslog_pb2.RuntimeFilter(
-            runtime_key=RUNTIME_KEY, percent_sampled=share, use_independent_randomness=True
-        )
-    )
-    return [
-        accesslog_pb2.AccessLog(name="envoy.access_loggers.file", filter=sampled, typed_config=pack(config))
-    ]
+    fields = {"listener": listener, **_FIELDS, **(_OF_REQUESTS if requests else {}), **fixed}
+    return [json_lines(str(log.path), fields, share(log.percent, RUNTIME_KEY))]

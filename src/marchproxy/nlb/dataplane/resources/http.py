@@ -20,9 +20,10 @@ from marchproxy.model.pool import BalancePolicy
 from marchproxy.model.route import Route, RouteMatch
 from marchproxy.model.sharing import Port, listener_for
 from marchproxy.nlb.dataplane.resources.chains import Chain
-from marchproxy.nlb.dataplane.resources.connection_log import ConnectionLog, access_logs
+from marchproxy.nlb.dataplane.resources.connection_log import access_logs
 from marchproxy.nlb.dataplane.resources.filters import limit_filters, network_filter
 from marchproxy.nlb.dataplane.resources.naming import cluster_name, routes_name
+from marchproxy.nlb.dataplane.resources.observing import Observing, set_tracing
 from marchproxy.nlb.dataplane.resources.tcp import decrypt
 
 _HEADERS_SECONDS = 10.0
@@ -31,7 +32,7 @@ _REST = "rest"
 _REMEMBERED = 32_768
 
 
-def http_chain(port: Port, chain: Chain, log: ConnectionLog | None) -> listener_components_pb2.FilterChain:
+def http_chain(port: Port, chain: Chain, observing: Observing) -> listener_components_pb2.FilterChain:
     """Connections whose requests are routed. Whoever is behind it sees them as they came, by the client's own address."""
     manager = hcm_pb2.HttpConnectionManager(
         stat_prefix=chain.name,
@@ -55,8 +56,9 @@ def http_chain(port: Port, chain: Chain, log: ConnectionLog | None) -> listener_
         server_header_transformation=hcm_pb2.HttpConnectionManager.PASS_THROUGH,
         request_headers_timeout=duration(_HEADERS_SECONDS),
         stream_idle_timeout=duration(0),
-        access_log=access_logs(log, chain.listener.name, requests=True),
+        access_log=access_logs(observing.log, chain.listener.name, requests=True),
     )
+    set_tracing(manager, observing)
     manager.common_http_protocol_options.idle_timeout.CopyFrom(duration(chain.listener.idle_timeout))
     message = listener_components_pb2.FilterChain(
         name=chain.name, filters=[*limit_filters(chain), network_filter("http_connection_manager", manager)]

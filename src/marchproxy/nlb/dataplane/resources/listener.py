@@ -16,9 +16,9 @@ from marchproxy.engines.envoy.messages import duration, pack, socket_address
 from marchproxy.model.module import Protocol
 from marchproxy.model.sharing import Port, Sharing, names_hello
 from marchproxy.nlb.dataplane.resources.chains import Admission, Chain
-from marchproxy.nlb.dataplane.resources.connection_log import ConnectionLog
 from marchproxy.nlb.dataplane.resources.http import http_chain
 from marchproxy.nlb.dataplane.resources.naming import port_name
+from marchproxy.nlb.dataplane.resources.observing import Observing
 from marchproxy.nlb.dataplane.resources.selection import chain_matcher
 from marchproxy.nlb.dataplane.resources.tcp import denied_chain, tcp_chain
 
@@ -29,7 +29,7 @@ SILENCE_SECONDS = 1.0
 
 
 def build_listener(
-    port: Port, admissions: Sequence[Admission], log: ConnectionLog | None, *, shared_port: bool
+    port: Port, admissions: Sequence[Admission], observing: Observing, *, shared_port: bool
 ) -> listener_pb2.Listener:
     """A TCP port with one filter chain for each kind of client. `shared_port`: every worker has a socket of its own.
 
@@ -37,7 +37,9 @@ def build_listener(
     """
     name = port_name(port)
     chains = {
-        chain.name: _build_chain(port, chain, log) for each in admissions for chain in each.chains.values()
+        chain.name: _build_chain(port, chain, observing)
+        for each in admissions
+        for chain in each.chains.values()
     }
     for chain in chains.values():
         chain.name = _name_by_content(chain)
@@ -65,12 +67,12 @@ def _name_by_content(chain: listener_components_pb2.FilterChain) -> str:
     return f"{chain.name}@{blake2b(content, digest_size=4).hexdigest()}"
 
 
-def _build_chain(port: Port, chain: Chain, log: ConnectionLog | None) -> listener_components_pb2.FilterChain:
+def _build_chain(port: Port, chain: Chain, observing: Observing) -> listener_components_pb2.FilterChain:
     if chain.denied:
-        return denied_chain(chain, log)
+        return denied_chain(chain, observing.log)
     if port.sharing is Sharing.REQUEST:
-        return http_chain(port, chain, log)
-    return tcp_chain(chain, log)
+        return http_chain(port, chain, observing)
+    return tcp_chain(chain, observing.log)
 
 
 def _listener_filters(port: Port) -> Iterator[listener_components_pb2.ListenerFilter]:

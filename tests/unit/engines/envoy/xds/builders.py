@@ -1,10 +1,11 @@
 """Envoy resources for the tests, as small as Envoy accepts them."""
 
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.core.v3 import config_source_pb2
+from envoy.config.core.v3 import config_source_pb2, extension_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
+from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 
@@ -47,11 +48,18 @@ def endpoints(name, *ports):
     return Resource.of(message)
 
 
-def listener(name, *, route, port=0, idle_s=3600):
+def listener(name, *, route, port=0, idle_s=3600, filters=()):
+    """`filters`: the names of those that are delivered by themselves."""
     manager = hcm_pb2.HttpConnectionManager(stat_prefix=name)
     manager.rds.route_config_name = route
     manager.rds.config_source.CopyFrom(ads())
     manager.common_http_protocol_options.idle_timeout.FromSeconds(idle_s)
+    for delivered in filters:
+        discovery = manager.http_filters.add(name=delivered).config_discovery
+        discovery.config_source.CopyFrom(ads())
+        discovery.type_urls.append(
+            f"type.googleapis.com/{header_mutation_pb2.HeaderMutation.DESCRIPTOR.full_name}"
+        )
     manager.http_filters.add(name="router").typed_config.Pack(router_pb2.Router())
     message = listener_pb2.Listener(name=name)
     message.address.socket_address.address = "127.0.0.1"
@@ -70,6 +78,16 @@ def route(name, clusters, *, prefix="/", regex=None):
         entry.match.safe_regex.regex = regex
     for target, weight in clusters.items():
         entry.route.weighted_clusters.clusters.add(name=target).weight.value = weight
+    return Resource.of(message)
+
+
+def extension(name, value):
+    """A filter that is delivered by itself, and sets the header `x-<name>` of answers; an empty name Envoy refuses."""
+    config = header_mutation_pb2.HeaderMutation()
+    header = config.mutations.response_mutations.add().append.header
+    header.key, header.value = f"x-{name}", value
+    message = extension_pb2.TypedExtensionConfig(name=name)
+    message.typed_config.Pack(config)
     return Resource.of(message)
 
 

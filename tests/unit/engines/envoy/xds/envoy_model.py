@@ -13,12 +13,13 @@ from google.protobuf import any_pb2
 from marchproxy.engines.envoy.xds.resource import Resource, ResourceType
 from marchproxy.engines.envoy.xds.snapshot import Draft, Snapshot, check
 
-CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, RUNTIME = ResourceType
+CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, RUNTIME, EXTENSION = ResourceType
 CHILD = {CLUSTER: ENDPOINT, LISTENER: ROUTE}
 
 
-def of(kind, name, version, *clusters, reads=None):
+def of(kind, name, version, *clusters, reads=None, needs=None):
     references = {CHILD[kind]: frozenset({reads or name})} if kind in CHILD else {}
+    references |= needs or {}
     if clusters:
         references[CLUSTER] = frozenset(clusters)
     value = "|".join((name, str(version), *clusters)).encode()

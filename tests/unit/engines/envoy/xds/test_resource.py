@@ -1,16 +1,18 @@
 import pytest
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.core.v3 import base_pb2
+from envoy.config.core.v3 import base_pb2, extension_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
+from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from envoy.extensions.transport_sockets.quic.v3 import quic_transport_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
 
 from marchproxy.engines.envoy.xds.resource import Resource, ResourceType
 from tests.unit.engines.envoy.xds import builders
-from tests.unit.engines.envoy.xds.envoy_model import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
+from tests.unit.engines.envoy.xds.envoy_model import CLUSTER, ENDPOINT, EXTENSION, LISTENER, ROUTE, SECRET
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,7 @@ from tests.unit.engines.envoy.xds.envoy_model import CLUSTER, ENDPOINT, LISTENER
         (listener_pb2.Listener(name="x"), LISTENER),
         (route_pb2.RouteConfiguration(name="x"), ROUTE),
         (secret_pb2.Secret(name="x"), SECRET),
+        (extension_pb2.TypedExtensionConfig(name="x"), EXTENSION),
     ],
 )
 def test_type_and_name_come_from_the_message(message, kind):
@@ -38,6 +41,7 @@ def test_types_are_listed_in_delivery_order():
         "ROUTE",
         "SECRET",
         "RUNTIME",
+        "EXTENSION",
     ]
 
 
@@ -68,6 +72,14 @@ def test_other_messages_and_nameless_ones_are_refused(message):
 def tls(context, **fields):
     holder = cluster_pb2.Cluster(name="c")
     holder.transport_socket.typed_config.Pack(context(common_tls_context=tls_pb2.CommonTlsContext(**fields)))
+    return holder
+
+
+def over_quic(**fields):
+    context = tls_pb2.DownstreamTlsContext(common_tls_context=tls_pb2.CommonTlsContext(**fields))
+    holder = listener_pb2.Listener(name="l")
+    transport = quic_transport_pb2.QuicDownstreamTransport(downstream_tls_context=context)
+    holder.filter_chains.add().transport_socket.typed_config.Pack(transport)
     return holder
 
 
@@ -102,6 +114,20 @@ ROUTED = route_pb2.RouteConfiguration(
 )
 
 
+FOUND = {"name": "found", "config_discovery": {"config_source": builders.ads()}}
+FROM_A_FILE = {
+    "name": "file",
+    "config_discovery": {"config_source": {"path_config_source": {"path": "/x"}}},
+}
+FAR = {"remote_jwks": {"http_uri": {"uri": "https://id.example/keys", "cluster": "keys"}}}
+
+
+def filter_with(config):
+    message = extension_pb2.TypedExtensionConfig(name="f")
+    message.typed_config.Pack(config)
+    return message
+
+
 @pytest.mark.parametrize(
     ("message", "references"),
     [
@@ -125,6 +151,7 @@ ROUTED = route_pb2.RouteConfiguration(
             {},
         ),
         (tls(tls_pb2.UpstreamTlsContext, tls_certificate_sds_secret_configs=[SDS]), {SECRET: {"cert"}}),
+        (over_quic(tls_certificate_sds_secret_configs=[SDS]), {SECRET: {"cert"}}),
         (tls(tls_pb2.DownstreamTlsContext, validation_context_sds_secret_config=SDS), {SECRET: {"cert"}}),
         (
             tls(
@@ -155,6 +182,12 @@ ROUTED = route_pb2.RouteConfiguration(
             {CLUSTER: {"a", "b", "c", "shadow"}},
         ),
         (endpoint_pb2.ClusterLoadAssignment(cluster_name="c"), {}),
+        (
+            listener_with(hcm_pb2.HttpConnectionManager(http_filters=[FOUND, FROM_A_FILE])),
+            {EXTENSION: {"found"}},
+        ),
+        (filter_with(jwt_pb2.JwtAuthentication(providers={"far": FAR, "near": {}})), {CLUSTER: {"keys"}}),
+        (filter_with(hcm_pb2.HttpConnectionManager()), {}),
     ],
 )
 def test_references(message, references):

@@ -16,6 +16,7 @@ from marchproxy.engines.envoy.xds.snapshot import (
 from tests.unit.engines.envoy.xds.envoy_model import (
     CLUSTER,
     ENDPOINT,
+    EXTENSION,
     LISTENER,
     ROUTE,
     checked,
@@ -84,6 +85,21 @@ def test_transition_makes_before_it_breaks():
     ]
 
 
+def test_filters_change_before_the_routes_that_may_need_them_and_go_after():
+    old = checked(*pool("a"), *site("l", 1, "a"), of(EXTENSION, "f", 1), of(EXTENSION, "gone", 1))
+    new = checked(*pool("a"), *site("l", 2, "a"), of(EXTENSION, "f", 2), of(EXTENSION, "added", 1))
+    filters = [
+        [line for line in contents(stage) if line.startswith(("extension", "route"))]
+        for stage in transition(old, new)
+    ]
+    union = ["extension added1", "extension f2", "extension gone1"]
+    assert filters == [
+        [*union, "route l1"],
+        [*union, "route l2"],
+        ["extension added1", "extension f2", "route l2"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("new", "stages"),
     [
@@ -121,6 +137,14 @@ def test_clusters_to_warm_are_the_added_and_the_changed():
     old = checked(*pool("same"), *pool("changed"), *pool("gone"))
     new = checked(*pool("same", endpoints=2), *pool("changed", version=2), *pool("added"))
     assert clusters_to_warm(old, new) == {"changed", "added"}
+
+
+def test_a_listener_needs_its_filters():
+    needy = of(LISTENER, "l", 1, reads="r", needs={EXTENSION: frozenset({"f"})})
+    with pytest.raises(InconsistentSnapshot, match='listener "l": needs filter "f", which is missing'):
+        checked(needy, of(ROUTE, "r", 1))
+    whole = checked(needy, of(ROUTE, "r", 1), of(EXTENSION, "f", 1))
+    assert wanted_by_holder(whole) == {ROUTE: {"r"}, EXTENSION: {"f"}}
 
 
 def test_a_client_asks_for_what_clusters_and_listeners_refer_to():

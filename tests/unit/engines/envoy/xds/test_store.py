@@ -7,9 +7,14 @@ from marchproxy.engines.envoy.xds.snapshot import EMPTY, Draft, check
 from tests.unit.engines.envoy.xds import builders
 
 GOOD = builders.web({"v1": [80], "v2": [81, 82]})
+FILTERED = builders.snapshot(
+    *GOOD,
+    builders.listener("more", route="routes", filters=["mark"]),
+    builders.extension("mark", "1"),
+)
 
 
-@pytest.mark.parametrize("snapshot", [GOOD, EMPTY, check(Draft((), frozenset({"ext_proc"})))])
+@pytest.mark.parametrize("snapshot", [GOOD, FILTERED, EMPTY, check(Draft((), frozenset({"ext_proc"})))])
 def test_what_is_saved_is_loaded(tmp_path, snapshot):
     store.save(tmp_path / "last", snapshot)
     loaded = store.load(tmp_path / "last")

@@ -89,3 +89,20 @@ async def test_what_the_engine_refuses_is_told_with_its_place(rig: Rig) -> None:
     with rig.untouched():
         answer = await rig.stub.UpdateConfig(update(SOUND))
     assert list(answer.validation_errors) == [str(problem)]
+
+
+async def test_what_a_rehearsal_finds_is_told_and_changes_nothing(rig: Rig) -> None:
+    rig.engine.objections = (Problem("routes[0].path", "Envoy refused it"), Problem("pools[0]", "no"))
+    with rig.untouched():
+        answer = await rig.stub.UpdateConfig(update(SOUND, validate_only=True))
+    assert (answer.success, answer.validation_passed) == (False, False)
+    assert list(answer.validation_errors) == ["routes[0].path: Envoy refused it", "pools[0]: no"]
+
+
+async def test_a_document_that_runs_in_part_is_a_success_that_says_so(rig: Rig) -> None:
+    rig.engine.isolated = (Problem("routes[0].path", "Envoy refused it"),)
+    answer = await rig.stub.UpdateConfig(update(SOUND))
+    assert (answer.success, answer.validation_passed) == (True, False)
+    assert answer.message == "the document runs without 1 of its parts; routes[0].path: Envoy refused it"
+    assert list(answer.validation_errors) == ["routes[0].path: Envoy refused it"]
+    assert rig.core.desired == decode(SOUND)

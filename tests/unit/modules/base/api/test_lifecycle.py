@@ -64,8 +64,22 @@ async def test_a_remembered_status_is_never_stale(rig: Rig, monkeypatch: pytest.
 
 
 async def test_reload(rig: Rig) -> None:
-    answer = await rig.stub.Reload(pb.ReloadRequest(graceful=True))
+    answer = await rig.stub.Reload(pb.ReloadRequest())
     assert (answer.success, answer.message, rig.reloads) == (True, "2 routes loaded", ["reload"])
+    assert rig.engine.renewed == []
+
+
+@pytest.mark.parametrize(("timeout", "finish"), [(0, None), (90, 90.0)])
+async def test_a_graceful_reload_starts_a_new_process_of_the_engine(rig: Rig, timeout, finish) -> None:
+    answer = await rig.stub.Reload(pb.ReloadRequest(graceful=True, timeout_seconds=timeout))
+    assert (answer.success, answer.message) == (True, "2 routes loaded; a new process serves")
+    assert (rig.reloads, rig.engine.renewed) == (["reload"], [finish])
+
+
+async def test_a_new_process_that_does_not_come_up_is_told(rig: Rig) -> None:
+    rig.engine.silent = True
+    answer = await rig.stub.Reload(pb.ReloadRequest(graceful=True))
+    assert (answer.success, answer.message) == (False, "the old one serves on")
 
 
 async def test_reload_refused(rig: Rig) -> None:

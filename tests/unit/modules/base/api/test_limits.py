@@ -43,8 +43,16 @@ async def test_set_and_remove(rig: Rig) -> None:
     assert (await rig.stub.SetRateLimit(pb.SetRateLimitRequest(limit=given))).message == 'limit "new" set'
     kept = (await rig.stub.GetRateLimits(pb.GetRateLimitsRequest(target="api"))).limits[0]
     assert kept == given
+    assert (await rig.stub.GetRateLimits(pb.GetRateLimitsRequest())).instances_of_type == 1
     assert (await rig.stub.RemoveRateLimit(pb.RemoveRateLimitRequest(limit_id="new"))).success
     assert await listed(rig) == ["calm"]
+
+
+async def test_one_that_each_instance_grants_in_full(rig: Rig) -> None:
+    given = limit(requests_per_second=5, shared=False)
+    assert (await rig.stub.SetRateLimit(pb.SetRateLimitRequest(limit=given))).success
+    assert rig.core.desired.rate_limits[-1].shared is False
+    assert (await rig.stub.GetRateLimits(pb.GetRateLimitsRequest(target="api"))).limits[0] == given
 
 
 async def test_on_everything(rig: Rig) -> None:

@@ -168,6 +168,34 @@ async def test_can_handle(rig: Rig, asked: types_pb2.Route, can: bool, found: st
     assert answer.reason
 
 
+SHOP = types_pb2.Route(
+    protocol=types_pb2.PROTOCOL_HTTP,
+    destination_pattern="shop.example.com",
+    path_pattern="/",
+    path_match=types_pb2.PATH_MATCH_KIND_EXACT,
+)
+
+
+async def test_can_handle_tells_people_where_a_request_would_go(rig: Rig) -> None:
+    answer = await rig.stub.CanHandle(pb.CanHandleRequest(route=SHOP, context={"explain": "true"}))
+    (choice,) = answer.choices
+    assert (choice.pool, choice.version, choice.probability, choice.policy) == ("blue", "v1", 1, "for shop")
+    assert [(endpoint.address, endpoint.probability) for endpoint in choice.endpoints] == [
+        ("127.0.0.1:81", 1)
+    ]
+
+
+async def test_can_handle_tells_nlbs_no_more_than_they_need(rig: Rig) -> None:
+    assert not (await rig.stub.CanHandle(pb.CanHandleRequest(route=SHOP))).choices
+
+
+async def test_can_handle_answers_while_the_engine_does_not(rig: Rig) -> None:
+    rig.engine.silent = True
+    answer = await rig.stub.CanHandle(pb.CanHandleRequest(route=SHOP, context={"explain": "true"}))
+    assert answer.can_handle
+    assert answer.metadata["choices"] == "does not answer"
+
+
 async def test_get_backends_shows_health(rig: Rig) -> None:
     rig.engine.seen = Observation(
         pools={"blue": PoolSeen(endpoints=(EndpointSeen("127.0.0.1:81", True, 2, 7), EndpointSeen("127.0.0.1:82", False)))}

@@ -8,7 +8,9 @@ import pytest
 from envoy.config.listener.v3 import listener_pb2
 from google.protobuf import json_format
 
+from marchproxy.engines.envoy.tracing import RequestTracing
 from marchproxy.engines.envoy.xds.snapshot import Draft, check
+from marchproxy.kit.telemetry import Service, TracingSection
 from marchproxy.model.limit import LimitId, RateLimit
 from marchproxy.model.listener import Listener, TlsTermination
 from marchproxy.model.module import (
@@ -112,6 +114,7 @@ CASES = {
     "tls": sharing(replace(TLS, tls=replace(ENDED, client_ca="/etc/ca.crt"))),
     "tls-without-alpn": sharing(replace(TLS, server_names=(), protocol=Protocol.RTMPS, tls=ENDED)),
     "request": sharing(WEB, AI, routes=(TO_AI,), limits=(limit("of-office", "source:10.0.0.0/8", per_second=5),)),
+    "tracing": sharing(WEB, AI, routes=(TO_AI,)),
     "udp": sharing(replace(DNS, balance=BalancePolicy.SOURCE_HASH, max_connections=100)),
     "udp-networks": sharing(replace(DNS, allow=("10.0.0.0/8",), deny=("10.1.0.0/16",), idle_timeout=5.0)),
 }  # fmt: skip
@@ -132,12 +135,17 @@ AROUND = Surroundings(
     {f"10.0.0.{number}": f"10.0.0.{number}" for number in range(1, 10)},
     {"one": Material(b"crt", b"key", b"ca")},
 )
+TRACING = RequestTracing(
+    TracingSection(endpoint="http://collector.example:4317", headers={"x-key": "50%"}),
+    Service("nlb", "nlb-1"),
+)
 LOG = ConnectionLog(Path("/var/log/connections.json"), percent=2.5)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_golden(name: str, update_golden: bool) -> None:
-    draft = build_draft(CASES[name], replace(AROUND, log=LOG) if name in LOGGED else AROUND)
+    log, tracing = LOG if name in LOGGED else None, TRACING if name == "tracing" else None
+    draft = build_draft(CASES[name], replace(AROUND, log=log, tracing=tracing))
     check(draft)
     built = {
         f"{resource.type.name} {resource.name}": json_format.MessageToDict(resource.body)

@@ -1,8 +1,9 @@
 """One ADS stream as a state machine without I/O: requests and snapshots in, responses and events out.
 
 Order of delivery on a stream: runtime layers (Envoy asks for nothing else before it has them), clusters, then endpoints and secrets (at once: Envoy holds back the acknowledgement of clusters
-until they are warm, for which it needs both), then, when those are acknowledged, listeners, then routes, and, when all is
-acknowledged, removals of clusters, then of endpoints and secrets.
+until they are warm, for which it needs both), then, when those are acknowledged, filters that are delivered by themselves
+(a listener asks for them by name), then listeners, then routes, and, when all is acknowledged, removals of clusters, then of
+endpoints, secrets and filters.
 """
 
 from abc import ABC, abstractmethod
@@ -18,20 +19,22 @@ from marchproxy.engines.envoy.xds.session.standing import Stage, Standing
 from marchproxy.engines.envoy.xds.snapshot import Resources, Snapshot
 from marchproxy.engines.envoy.xds.verdicts import Key, Verdicts
 
-_CLUSTER, _ENDPOINT, _LISTENER, _ROUTE, _SECRET, _RUNTIME = ResourceType
+_CLUSTER, _ENDPOINT, _LISTENER, _ROUTE, _SECRET, _RUNTIME, _EXTENSION = ResourceType
 # (type, types whose responses must be acknowledged before it may be sent)
 _ADDITIONS: tuple[tuple[ResourceType, frozenset[ResourceType]], ...] = (
     (_RUNTIME, frozenset()),
     (_CLUSTER, frozenset()),
     (_ENDPOINT, frozenset()),
     (_SECRET, frozenset()),
-    (_LISTENER, frozenset({_CLUSTER, _ENDPOINT})),
-    (_ROUTE, frozenset({_CLUSTER, _ENDPOINT, _LISTENER})),
+    (_EXTENSION, frozenset({_CLUSTER, _ENDPOINT})),
+    (_LISTENER, frozenset({_CLUSTER, _ENDPOINT, _EXTENSION})),
+    (_ROUTE, frozenset({_CLUSTER, _ENDPOINT, _EXTENSION, _LISTENER})),
 )
 _REMOVALS: tuple[tuple[ResourceType, frozenset[ResourceType]], ...] = (
     (_CLUSTER, frozenset(ResourceType)),
     (_ENDPOINT, frozenset(ResourceType)),
     (_SECRET, frozenset(ResourceType)),
+    (_EXTENSION, frozenset(ResourceType)),
 )
 _REMOVED_AT_ONCE = frozenset({_LISTENER, _ROUTE, _RUNTIME})
 

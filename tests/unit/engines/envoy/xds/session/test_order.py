@@ -7,6 +7,7 @@ from marchproxy.engines.envoy.xds.session import DeltaSession, SotwSession
 from tests.unit.engines.envoy.xds.envoy_model import (
     CLUSTER,
     ENDPOINT,
+    EXTENSION,
     LISTENER,
     ROUTE,
     RUNTIME,
@@ -70,6 +71,38 @@ def test_secrets_do_not_wait_for_the_clusters_that_need_them(variant):
     talk = Dialogue(variant, checked(*pool("a"), of(SECRET, "cert", 1)))
     assert talk.subscribe(CLUSTER) == ["cluster a1"]
     assert talk.subscribe(SECRET, "cert") == ["secret cert1"]
+
+
+@both
+def test_filters_wait_for_clusters_and_are_waited_for(variant):
+    talk = settled(variant)
+    talk.push(checked(*pool("a"), *site("l", 1, "a"), of(EXTENSION, "f", 1)))
+    assert talk.subscribe(EXTENSION, "f") == ["extension f1"]
+    talk.answer(EXTENSION)
+    changed = checked(
+        *pool("a", version=2, endpoints=2), *site("l", 2, "a", listener=2), of(EXTENSION, "f", 2)
+    )
+    assert talk.push(changed) == ["cluster a2", "endpoint a2"]
+    assert talk.answer(ENDPOINT) == []
+    assert talk.answer(CLUSTER) == ["extension f2"]
+    assert talk.answer(EXTENSION) == ["listener l2"]
+    assert talk.answer(LISTENER) == ["route l2"]
+    talk.answer(ROUTE)
+    gone = checked(*pool("a", version=2, endpoints=2), *site("l", 2, "a", listener=2))
+    assert talk.push(gone) == (["extension -f"] if variant is DeltaSession else [])
+
+
+@both
+def test_a_refused_filter_is_withheld_and_the_last_good_one_stays(variant):
+    talk = settled(variant)
+    good = (*pool("a"), *site("l", 1, "a"))
+    talk.push(checked(*good, of(EXTENSION, "f", 1), of(EXTENSION, "g", 1)))
+    talk.subscribe(EXTENSION, "f", "g")
+    talk.answer(EXTENSION)
+    talk.push(checked(*good, of(EXTENSION, "f", 2), of(EXTENSION, "g", 2)))
+    assert talk.answer(EXTENSION, error='filter "f": no') == ["extension f1 g2"]
+    talk.answer(EXTENSION)
+    assert talk.session.pending() == ()
 
 
 @both

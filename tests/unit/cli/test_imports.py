@@ -1,0 +1,18 @@
+"""What a process pays for: memory is taken by code that is imported, whether it runs or not."""
+
+import sys
+from subprocess import run
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("modules", "unwanted"),
+    [
+        ("marchproxy.cli.service, marchproxy.nlb.server", "marchproxy.modules.alb.resources"),
+        ("marchproxy.cli.file", "envoy"),  # who validates a file compiles nothing
+    ],
+)
+def test_nobody_pays_for_the_code_of_others(modules: str, unwanted: str) -> None:
+    code = f"import sys, {modules}; sys.exit('{unwanted}' in sys.modules)"
+    assert run([sys.executable, "-c", code], check=False).returncode == 0
