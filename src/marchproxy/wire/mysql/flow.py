@@ -60,7 +60,7 @@ class Flow:
         self.status = int(status)
         """As the server said last: see numbers.Status."""
         self.sequence = 0
-        """Of the last packet that began."""
+        """Of the last packet of the answer that is under way; 0 before the first."""
         self.statements = 0
         """How many prepared statements are open."""
         self.pinned = False
@@ -263,6 +263,7 @@ class Flow:
 
     def _begin(self) -> None:
         self._blocks.clear()
+        self.sequence = 0
         head = self._owed[0] if self._owed else 0
         self._state = _BEGINS.get(head, _State.FIRST)  # type: ignore[call-overload]
 

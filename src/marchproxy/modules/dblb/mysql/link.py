@@ -61,6 +61,10 @@ class Link(asyncio.Protocol):
         self.greeting, self.inbox = greeting, None
         self.flow = Flow(self._capabilities)
 
+    def send(self, words: bytes) -> None:
+        """Write, under TLS once it has begun."""
+        self.transport.write(words)
+
     def end(self) -> None:
         """Close the connection, politely where the server owes nothing."""
         self.holder = None
