@@ -92,14 +92,26 @@ def read_query(data: bytes) -> Command:
     return Command(next(iter(places)).decode(errors="replace"), database, data, places, start, end)
 
 
-def cursor_of(answer: bytes) -> tuple[int, int] | None:
-    """The cursor of an answer, where it has one, and at which byte it stands; 0 is one that has ended. Raises ProtocolFault."""
+@dataclass(frozen=True, slots=True)
+class CursorField:
+    """The cursor of an answer: its number (0: it has ended), at which byte it stands, and its namespace."""
+
+    number: int
+    at: int
+    namespace: str
+
+
+def cursor_of(answer: bytes) -> CursorField | None:
+    """The cursor of an answer, where it has one. Raises ProtocolFault."""
     start, end = message.body(answer)
     for name, (kind, first, last) in bson.walk(answer, start, end):
         if name == b"cursor" and kind == bson.Kind.DOCUMENT:
-            for inner, place in bson.walk(answer, first, last):
-                if inner == b"id" and place[0] == bson.Kind.INT64:
-                    return bson.number(answer, place) or 0, place[1]
+            inner = bson.fields(answer, first, last)
+            place = inner.get(b"id")
+            if place is None or place[0] != bson.Kind.INT64:
+                return None
+            namespace = bson.text(answer, inner.get(b"ns")) or ""
+            return CursorField(bson.number(answer, place) or 0, place[1], namespace)
     return None
 
 
