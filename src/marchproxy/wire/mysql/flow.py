@@ -35,6 +35,8 @@ class _State(Enum):
     STREAM = auto()
 
 
+#: What may be of any length, and never ends an answer.
+_ENDLESS = frozenset({_State.ROWS, _State.STREAM})
 _BEGINS = {
     Command.STMT_PREPARE: _State.PREPARED,
     Command.STMT_FETCH: _State.ROWS,
@@ -150,7 +152,7 @@ class Flow:
         first = data[at + HEAD]
         if not self._owed:
             raise ProtocolFault(_unasked(data[at + HEAD : end]))
-        if self._steps_over(first, length):
+        if self._steps_over(first, length) and (end <= len(data) or self._state in _ENDLESS):
             self.sequence, self._continued = word >> 24, length == FULL
             self._stepped()
             return end

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -46,13 +46,13 @@ class PasswordKey:
 
 @dataclass
 class Talk:
-    """The words with a client that logs in; `sequence` is of the last packet from it."""
+    """The words with a client that logs in; `sequence` is of the last packet."""
 
     inbox: Inbox
     send: Callable[[bytes], object]
     key: PasswordKey
     encrypted: bool = False
-    sequence: int = field(default=1)
+    sequence: int = -1
 
     def say(self, payload: bytes) -> None:
         """Send a packet."""

@@ -195,7 +195,8 @@ class Service:
         async with self._refusing(session, inbox) as talk:
             nonce = new_nonce()
             session.transport.write(packet(0, (await self._greeting(session, nonce)).encode()))
-            talk.sequence, payload = await inbox.next()
+            talk.sequence = 0
+            payload = await talk.hear()
             talk.encrypted = session.encrypted
             login = read_login(payload)
             session.login = replace(login, proof=b"")
