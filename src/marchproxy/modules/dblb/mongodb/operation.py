@@ -16,6 +16,8 @@ from marchproxy.wire.mongodb.command import Command, refusal_of
 
 _NOT_OK = (b"\x01ok\0" + bytes(8), b"\x10ok\0" + bytes(4))
 _LONGEST_REFUSAL = 16 * 1024
+#: How often a command is sent to another server after one that turned out to be no primary.
+_TRIES = 2
 
 
 class Client(Protocol):
@@ -47,6 +49,7 @@ class Operation:
         "_replicas",
         "_service",
         "_tracking",
+        "_tries",
         "_waits_at",
     )
 
@@ -65,6 +68,7 @@ class Operation:
         self._alarm: asyncio.TimerHandle | None = None
         self._barrier = False
         self._heard = False
+        self._tries = _TRIES
         self._reason = ""
         self._waits_at: Member | None = None
 
@@ -116,8 +120,7 @@ class Operation:
         self._stop_alarm()
         self._waits_at = None
         self._link = link
-        if self._member is not None:
-            self._tracking.sent(self._command, self._member.name)
+        self._tracking.sent(self._command, self._at().name)
         if self._command.flags & message.MORE_TO_COME:
             # no answer is due; an own question behind it tells when the server is done with it
             self._barrier = True
@@ -140,21 +143,20 @@ class Operation:
 
     def answered(self, link: Link, data: bytes, *, more: bool) -> None:
         """The server has answered."""
-        command, member = self._command, self._member
         if self._barrier:
             data = b""
-        elif len(data) < _LONGEST_REFUSAL and any(mark in data for mark in _NOT_OK):
-            self._refused(refusal_of(data))
-        elif member is not None:
-            data = self._tracking.answered(command, data, member.name, kept=self._client is not None)
+        elif (code := _refusal(data)) is not None:
+            if self._refused(link, code):
+                return
+        else:
+            kept = self._client is not None
+            data = self._tracking.answered(self._command, data, self._at().name, kept=kept)
         if more and self._client is None:
             self._discard()
             return
         self._heard = True
         if not more:
-            self._stop_alarm()
-            self._link = None
-            self._pool().release(link)
+            self._let_go(link)
         if self._client is not None:
             self._client.hear(data, last=not more)
 
@@ -171,15 +173,30 @@ class Operation:
 
     # the rest is ours
 
-    def _refused(self, code: int | None) -> None:
-        if code in NOT_PRIMARY and self._member is not None:
-            self._member.suspect()
-        if code is not None:
-            self._tracking.refused(self._command, code)
+    def _refused(self, link: Link, code: int) -> bool:
+        """What follows from a refusal; whether it is tried again, of which the client hears nothing."""
+        self._tracking.refused(self._command, code)
+        if code not in NOT_PRIMARY:
+            return False
+        self._at().suspect()
+        if self._tries <= 0 or self._heard or self._client is None or not _repeatable(self._command):
+            return False
+        self._tries -= 1
+        self._let_go(link)
+        self.try_again()
+        return True
+
+    def _let_go(self, link: Link) -> None:
+        self._stop_alarm()
+        self._link = None
+        self._pool().release(link)
+
+    def _at(self) -> Member:
+        assert self._member is not None
+        return self._member
 
     def _pool(self) -> Pool:
-        assert self._member is not None
-        return self._service.pool(self._member, self._tracking.user)
+        return self._service.pool(self._at(), self._tracking.user)
 
     def _wait(self) -> None:
         """Begin to count, unless that was begun before."""
@@ -217,3 +234,17 @@ class Operation:
         if self._client is not None:
             silent = self._command.flags & message.MORE_TO_COME
             self._client.hear(b"" if silent else answer(self._command, fault, words), last=True)
+
+
+def _refusal(data: bytes) -> int | None:
+    """The code of a refusal; None of anything else. The fields of an answer are looked at only where it may be one."""
+    if len(data) > _LONGEST_REFUSAL or not any(mark in data for mark in _NOT_OK):
+        return None
+    return refusal_of(data)
+
+
+def _repeatable(command: Command) -> bool:
+    """Whether it does no harm to carry it out twice: a read, or a write that servers know by its number."""
+    if b"autocommit" in command.places:
+        return False
+    return b"txnNumber" in command.places or command.name in {"find", "count", "distinct"}
