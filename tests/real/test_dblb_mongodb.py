@@ -381,3 +381,19 @@ async def test_limits():
         with pytest.raises(OperationFailure, match="too many") as caught:
             await client.test.things.find_one()
         assert caught.value.code == 462
+
+
+async def test_the_largest_message():
+    documents = [{"_id": n, "data": bytes(11_000_000)} for n in range(4)]
+    async with Told("a").running() as a, proxy(settings(a.port)) as through, async_client(through) as client:
+        await client.test.things.insert_many(documents)
+        assert len(a.asked("insert")) == 1  # one message of 44 MB
+        assert (await client.test.things.find_one())["from"] == "a"
+
+
+async def test_drivers_see_one_mongos():
+    async with mongodb() as port, proxy(settings(port)) as through, async_client(through) as client:
+        await client.test.command("ping")
+        assert await client.is_mongos
+        told = await client.admin.command("hello")
+        assert (told["msg"], told["maxWireVersion"]) == ("isdbgrid", 25)

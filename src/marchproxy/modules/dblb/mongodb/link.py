@@ -91,7 +91,11 @@ class Link(asyncio.Protocol):
             self._expected = message.request_id(answer)
         else:
             self.asker = None
-        asker.answered(self, answer, more=more)
+        try:
+            asker.answered(self, answer, more=more)
+        except ProtocolFault:
+            self.asker = asker  # it is to hear that the link is lost
+            raise
 
 
 class LinkGone(Exception):
