@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 
-from marchproxy.modules.dblb.sql.facts import Hint
+from marchproxy.modules.dblb.sql.facts import Hint, NotUnderstood
 
 # https://www.postgresql.org/docs/current/sql-syntax-lexical.html; a word is taken whole, so that a$b$ is not a dollar quote
 _POSTGRES = re.compile(
@@ -19,6 +19,8 @@ _POSTGRES = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+#: PostgreSQL's own scanner takes time quadratic in the depth.
+_DEEPEST = 32
 _EDGE = re.compile(r"/\*|\*/")
 _HINT = re.compile(r"\s*marchproxy\s*:\s*(.*?)\s*", re.DOTALL | re.IGNORECASE)
 _POOL = re.compile(r"pool=([A-Za-z0-9_.-]{1,63})")
@@ -46,7 +48,7 @@ class Comments:
 
 
 def postgres_comments(text: str) -> Comments:
-    """The comments of a text that PostgreSQL reads, with standard_conforming_strings=on."""
+    """The comments of a text that PostgreSQL reads, with standard_conforming_strings=on. Raises NotUnderstood."""
     if "--" not in text and "/*" not in text:
         return Comments()
     texts: list[str] = []
@@ -76,6 +78,8 @@ def _block_end(text: str, start: int) -> tuple[int, bool]:
     for edge in _EDGE.finditer(text, start):
         depth += 1 if edge[0] == "/*" else -1
         deep = deep or depth > 1
+        if depth > _DEEPEST:
+            raise NotUnderstood("comments nested too deeply")
         if depth == 0:
             return edge.end(), deep
     return len(text), deep

@@ -94,10 +94,10 @@ _READING = (
 )
 _FIRST = re.compile(r"[\s(]*([A-Za-z]+)")
 _WORD = re.compile(r"[A-Za-z_\x80-\U0010ffff][\w$]*")
-_CALLED = re.compile(r"(?<![@\w$])(`[^`]+`|[A-Za-z_\x80-\U0010ffff][\w$]*)\s*\(")
+_CALLED = re.compile(r"(?<![@\w$])(`[^`]+`|\"[^\"]+\"|[A-Za-z_\x80-\U0010ffff][\w$]*)\s*\(")
 _COLUMNS_OF = re.compile(r"(?i)\b(?:into|table|view|index)\s+[\w$.`]+\s*\(")
-_STRINGS = re.compile(r"'(?:[^'\\]|\\.|'')*+'")
-_STRINGS_BOTH = re.compile(r"'(?:[^'\\]|\\.|'')*+'|\"(?:[^\"\\]|\\.|\"\")*+\"")
+_QUOTED = re.compile(r"`(?:[^`]|``)*+`|'(?:[^'\\]|\\.|'')*+'|\"(?:[^\"\\]|\\.|\"\")*+\"", re.DOTALL)
+_QUOTED_ANSI = re.compile(r"`(?:[^`]|``)*+`|'(?:[^'\\]|\\.|'')*+'|\"(?:[^\"]|\"\")*+\"", re.DOTALL)
 _DML_NAMES = {exp.Insert: "insert", exp.Update: "update", exp.Delete: "delete"}
 
 
@@ -127,9 +127,8 @@ def _read(statement: str, draft: Draft, *, ansi_quotes: bool) -> None:
         raise NotUnderstood(f"{command or 'this'} is not a command that is known")
     draft.add_kind(kind)
     draft.writes = draft.writes or kind in DDL or kind not in _READING
-    bare = (_STRINGS if ansi_quotes else _STRINGS_BOTH).sub("''", statement)
-    bare = _COLUMNS_OF.sub(";(", bare)
-    draft.functions |= {name.strip("`").lower() for name in _CALLED.findall(bare)} - effects.NOT_CALLS
+    bare = _COLUMNS_OF.sub(";(", _without_strings(statement, ansi_quotes=ansi_quotes))
+    draft.functions |= {name.strip('`"').lower() for name in _CALLED.findall(bare)} - effects.NOT_CALLS
     effects.by_words(command, bare, draft)
     if command in _UNREAD and kind not in _PLAIN:
         draft.words |= words_of(statement)
@@ -139,6 +138,12 @@ def _read(statement: str, draft: Draft, *, ansi_quotes: bool) -> None:
             _node(node, draft)
         if command == "set":
             effects.settings(tree, draft)
+
+
+def _without_strings(statement: str, *, ansi_quotes: bool) -> str:
+    names = '`"' if ansi_quotes else "`"
+    quoted = _QUOTED_ANSI if ansi_quotes else _QUOTED
+    return quoted.sub(lambda found: found[0] if found[0][0] in names else "''", statement)
 
 
 def _tree(command: str, statement: str, *, ansi_quotes: bool) -> exp.Expr:

@@ -13,6 +13,7 @@ from marchproxy.modules.dblb.sql.facts import NotUnderstood
 
 #: Versions in one text: two readings each.
 _MOST_VERSIONS = 3
+_LONGEST_VERSIONED = 4096
 _DOUBLE = {False: r"(?P<string2>\"(?:[^\"\\]|\\.|\"\")*+\")", True: r"(?P<name2>\"(?:[^\"]|\"\")*+\")"}
 _TOKENS = {
     ansi: re.compile(
@@ -28,6 +29,9 @@ _TOKENS = {
         | (?P<close>\*/)
         | (?P<end>;)
         | (?P<bad>['"`])
+        | (?P<glued>(?<![\w$@])
+            (?!(?:0x[0-9a-fA-F]+|0b[01]+|(?:\d+\.?\d*|\.\d+)[eE][+-]?\d+)(?![\w$.]))
+            (?:\d+\.?\d*|\.\d+)[A-Za-z_$\x80-\U0010ffff])
         | (?P<number>(?<![\w$@.])\d+(?:\.\d+)?(?![\w$]))
         | (?P<other>[A-Za-z_$@\x80-\U0010ffff][\w$]*|.)
         """,
@@ -52,6 +56,8 @@ def readings(text: str, *, ansi_quotes: bool) -> list[Reading]:
     none = read(text, frozenset(), ansi_quotes=ansi_quotes)
     if not none.versions:
         return [none]
+    if len(text) > _LONGEST_VERSIONED:  # each reading is parsed
+        raise NotUnderstood(f"versioned comments in a text of more than {_LONGEST_VERSIONED} characters")
     found = none.versions
     every = read(text, found, ansi_quotes=ansi_quotes)
     while every.versions > found:  # one that only another's text brings in
@@ -105,9 +111,13 @@ class _Scan:
                 self._shape.append(";")
             case "bad":
                 raise NotUnderstood("a quote that is not closed")
+            case "glued":  # 1from: a name to some, a number and FROM to others
+                raise NotUnderstood("a number with letters at its end")
             case "string" | "string2" | "number":
                 self._put(token, "\0")  # not ?, which is a parameter
             case _:
+                if token == "-" and self._parts[-1:] == ["-"]:  # noqa: S105 - two begin a comment to sqlglot
+                    self._put(" ", " ")
                 self._put(token, token)
 
     def finish(self) -> Reading:

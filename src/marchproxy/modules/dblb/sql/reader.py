@@ -87,12 +87,13 @@ class Reader:
         return ""
 
     def _postgres(self, text: str) -> Facts:
+        comments = postgres_comments(text)
         shape = postgres_shape(text)
         known = self._shapes.get(shape) if shape is not None else None
         if known is not None:
             return known
         self.parsed += 1
-        facts = _commented(read_postgres(text), postgres_comments(text))
+        facts = _commented(read_postgres(text), comments)
         return self._share(shape, facts)
 
     def _mysql(self, text: str) -> Facts:
@@ -104,7 +105,7 @@ class Reader:
             return known
         self.parsed += 1
         draft = read_mysql(seen[0], ansi_quotes=ansi)
-        for other in seen[1:]:
+        for other in {reading.statements: reading for reading in seen[1:]}.values():
             draft.join(read_mysql(other, ansi_quotes=ansi))
         return self._share(shape, _commented(draft, seen[0].comments))
 
@@ -131,8 +132,8 @@ class _Kept(Generic[_Key]):
         return known[0]
 
     def put(self, key: _Key, facts: Facts, length: int) -> None:
-        # a name takes a few bytes for each letter, and is in the text once at least
-        cost = _OVERHEAD + 8 * length
+        names = len(facts.words) + len(facts.tables) + len(facts.columns) + len(facts.functions)
+        cost = _OVERHEAD + 2 * length + 128 * names + 256 * len(facts.settings)
         self._known[key] = (facts, cost)
         self.used += cost
         while self._known and (

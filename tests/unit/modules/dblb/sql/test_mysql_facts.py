@@ -84,6 +84,8 @@ def test_a_versioned_comment_is_run_and_is_not(text: str, kinds: set[str], unfil
         "select /*!1 1, */ /*!2 2, */ /*!3 3, */ /*!4 4, */ 5",
         "select /*!50000 1",
         "select /* 1",
+        "select /*!50000 1 */" + " " * 4096,
+        "select 2fa from t",
         "select 'a",
         "select `a",
         "sel/**/ect 1",

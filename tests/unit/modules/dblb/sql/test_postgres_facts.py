@@ -184,6 +184,7 @@ def test_comments(text: str, comments: int, hint: Hint, *, nested: bool) -> None
     [
         ("sel/**/ect 1", "syntax error"),
         ("select 1 \0; drop table t", "zero byte"),
+        ("/*" * 8000, "comments nested too deeply"),
         ("select '", "unterminated"),
         ("select " + "not " * 4000 + "true", "nested too deeply"),
         ("select " + "(" * 12000, "memory exhausted"),

@@ -63,6 +63,13 @@ def test_it_is_bounded(dialect: Dialect) -> None:
     assert reader.facts(b"select 1" + b" " * 500).words == frozenset()
 
 
+def test_what_is_not_understood_counts_by_its_words() -> None:
+    reader = Reader(Syntax(Dialect.POSTGRES))
+    facts = reader.facts(" ".join(f"w{number}" for number in range(1000)).encode())
+    assert len(facts.words) == 1000
+    assert reader.used > 100_000
+
+
 def test_what_was_used_last_stays() -> None:
     reader = Reader(Syntax(Dialect.POSTGRES), ReaderLimits(most_entries=2))
     kept = reader.facts(b"select 1 from a")
@@ -80,3 +87,26 @@ def test_nothing_makes_it_raise(text: bytes, dialect: Dialect, *, ansi: bool) ->
     assert reader.used <= 100_000
     assert reader.facts(text) == facts
     assert facts.problem or facts.kinds or facts.statements == 0
+
+
+CONDITION_WORDS = (
+    "a=1|a='x'|1=1|1=2|'x'='x'|true|false|null|1|0|not 1|$1=$2|?=?|$1=1|a in (1,2)|a in (3)|1 in (1)|a=a|-1=-1|a=-1|a is null|"
+    "a like 'x'|'x' like 'x'|f('x')=1|f(1)=1|set_config('a','b',false)=1|set_config('a','c',true)=1|@a=1|t1=1|t2=1"
+)
+CONDITIONS = st.sampled_from(CONDITION_WORDS.split("|"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    wheres=st.lists(st.lists(CONDITIONS, min_size=1, max_size=3), min_size=2, max_size=6),
+    joint=st.sampled_from([" and ", " or "]),
+    verb=st.sampled_from(["select a from t", "delete from t"]),
+    dialect=st.sampled_from(DIALECTS),
+)
+def test_what_is_shared_is_what_would_be_read(
+    wheres: list[list[str]], joint: str, verb: str, dialect: Dialect
+) -> None:
+    shared = Reader(Syntax(dialect))
+    for where in wheres:
+        text = f"{verb} where {joint.join(where)}".encode()
+        assert shared.facts(text) == Reader(Syntax(dialect)).facts(text)
