@@ -123,7 +123,7 @@ async def test_transactions_have_a_connection_of_their_own_for_as_long_as_they_l
             pipe.incr("n")
             pipe.incr("n")
             assert await pipe.execute() == [1, 2]
-        assert all(not session.pinned for session in service.sessions)
+        assert all(not session.pin.reason for session in service.sessions)
 
 
 async def test_a_client_that_dies_in_a_transaction_leaves_nothing_behind(direct):
@@ -131,7 +131,7 @@ async def test_a_client_that_dies_in_a_transaction_leaves_nothing_behind(direct)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"MULTI\r\nSET k lost\r\n")
         assert await reader.readexactly(14) == b"+OK\r\n+QUEUED\r\n"
-        assert [session.pinned for session in service.sessions] == ["MULTI"]
+        assert [session.pin.reason for session in service.sessions] == ["MULTI"]
         writer.transport.abort()
         await until(lambda: not service.sessions)
         async with client(port) as one, one.pipeline() as pipe:

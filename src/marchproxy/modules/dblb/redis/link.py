@@ -191,3 +191,22 @@ async def ask(link: Link, commands: bytes, replies: int) -> bytes:
     question = Question(replies)
     link.send(question, commands, replies)
     return await question.answer
+
+
+class Nobody:
+    """Replies that nobody wants."""
+
+    def answered(self, data: bytes, replies: int) -> None:
+        """See Asker."""
+
+    def relayed(self, data: bytes) -> None:
+        """See Asker."""
+
+    def link_lost(self, link: Link, *, owed: int, cut: bool) -> None:
+        """See Asker."""
+
+    def link_relieved(self) -> None:
+        """See Asker."""
+
+
+NOBODY = Nobody()

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from collections.abc import Sequence
+from typing import cast
 
-from marchproxy.modules.dblb.redis.link import Link
+from marchproxy.modules.dblb.redis.link import NOBODY, Link
 from marchproxy.modules.dblb.redis.local import Identity
+from marchproxy.modules.dblb.redis.pin import Pin, replaced
 from marchproxy.modules.dblb.redis.pool import Pool
+from marchproxy.modules.dblb.redis.reception import Reception
 from marchproxy.wire.redis.commands import Kind, blocks, kind_of, may_block
 from marchproxy.wire.redis.fault import ProtocolFault
 from marchproxy.wire.redis.requests import Request, Requests
@@ -18,40 +20,13 @@ _PLAIN = frozenset((Kind.WRITE, Kind.READ))
 _STREAMING_CLIENT = frozenset((b"REPLY", b"TRACKING", b"CACHING"))
 
 
-class Reception(Protocol):
-    """Who knows users and servers."""
-
-    gate: Callable[["Session", bytes], str] | None
-    """Asked before each command when there is one: the words with which it is refused, or none."""
-
-    def local(self, session: "Session", words: Sequence[bytes]) -> bytes | None:
-        """The answer to a command about the session itself; None: it is the server's."""
-        ...
-
-    def reads_replica(self, session: "Session") -> bool:
-        """Whether a read of this session may go to a replica now."""
-        ...
-
-    def pool(self, session: "Session", *, replica: bool) -> Pool:
-        """Where its commands go."""
-        ...
-
-    def wrote(self, session: "Session") -> None:
-        """It has sent a write; called only while replicas are read."""
-        ...
-
-    def left(self, session: "Session") -> None:
-        """The client is gone."""
-        ...
-
-
 class Session(asyncio.Protocol):
     """`longest`: bytes of a command that may share a connection; `unsent`: bytes of replies that may wait for it."""
 
     def __init__(self, reception: Reception, identity: Identity, *, longest: int, unsent: int) -> None:
         self.identity = identity
         self.wrote_at = 0.0
-        self.pinned = ""
+        self.pin = Pin()
         """Why it has a connection of its own."""
         self.transport = cast("asyncio.Transport", None)
         self._reception = reception
@@ -64,7 +39,6 @@ class Session(asyncio.Protocol):
         self._own: Link | None = None
         self._pool: Pool | None = None  # of its own connection, or of the one it waits for
         self._waits = self._full = self._stalled = self._gone = False
-        self._multi = self._watch = self._parts = self._relay = False
 
     # what the loop calls
 
@@ -132,9 +106,11 @@ class Session(asyncio.Protocol):
 
     def link_lost(self, link: Link, *, owed: int, cut: bool) -> None:
         """See Asker."""
-        state = link is self._own and (self._multi or self._watch or self._parts or self._relay)
+        state = link is self._own and self.pin.held
         if link is self._own:
             self._own = None
+            if not state:
+                self.pin = Pin()
         if self._shared is link:
             self._shared = None
         self._owed -= owed
@@ -166,7 +142,6 @@ class Session(asyncio.Protocol):
         """See Waiter: what was asked fails, and the client may ask again."""
         self._waits = False
         pending, self._pending = self._pending, deque()
-        self._parts = False
         for _, requests in pending:
             if not all(whole for *_, whole in requests):
                 self.end(f"ERR {reason}")
@@ -185,13 +160,13 @@ class Session(asyncio.Protocol):
             self.transport.resume_reading()
 
     def _drained(self) -> None:
-        if self._own is not None and not (self._multi or self._watch or self._parts or self._relay):
+        if self._own is not None and not self.pin.held:
             self._let_go()
         if self._pending and not self._waits:
             self._process()
 
     def _let_go(self) -> None:
-        own, self._own, self.pinned = self._own, None, ""
+        own, self._own, self.pin = self._own, None, Pin()
         if own is not None and self._pool is not None:
             own.transport.resume_reading()
             self._pool.release(own)
@@ -258,7 +233,7 @@ class Session(asyncio.Protocol):
     def _special(self, data: bytes, request: Request) -> bool:
         """Whether it was dealt with; otherwise it has to wait."""
         name, start, stop, whole = request
-        if self._relay or not name:
+        if self.pin.relay or not name:
             self._forward(data, request)
             return True
         if self.identity.user is None and not whole:
@@ -318,64 +293,34 @@ class Session(asyncio.Protocol):
 
     def _on_own(self, data: bytes, request: Request, kind: Kind) -> bool:
         name, start, *_ = request
-        self._reception.wrote(self)
+        pin = self.pin
         if kind is Kind.STREAM or name == b"SELECT":
             if self._owed:
                 return False
-            self._relay = True
+            pin.relay = True
             cast("Link", self._own).relay(self)
-        elif kind is Kind.SESSION and not (self._multi or self._watch):
+        elif kind is Kind.SESSION and not pin.transaction:
             return False  # it is about to be given back
-        elif name == b"MULTI":
-            self._multi = True
-        elif name == b"WATCH":
-            self._watch = True
-        elif kind is Kind.TRANSACTION_END and data.startswith(b"*1\r\n", start):
-            # with words too many the server refuses it, and the transaction goes on
-            if name != b"UNWATCH":
-                self._multi = False
-            self._watch = self._watch and name == b"UNWATCH" and self._multi
-        self.pinned = self.pinned or name.decode(errors="replace")
+        pin.note(name, kind, bare=data.startswith(b"*1\r\n", start))
+        self._reception.wrote(self)
         self._forward(data, request)
         return True
 
     def _forward(self, data: bytes, request: Request) -> None:
-        """Over its own connection. What must not go there becomes a command that no server knows: it fails a transaction."""
         name, start, stop, whole = request
-        own = cast("Link", self._own)
-        words, kind = data[start:stop], kind_of(name)
-        if name and (
-            kind is Kind.OPERATOR or (kind is Kind.SESSION and name not in (b"SELECT", b"CLIENT", b"QUIT"))
-        ):
+        own, pin = cast("Link", self._own), self.pin
+        words = data[start:stop]
+        if name and (instead := replaced(name)) is not None:
             if not whole:
                 raise ProtocolFault("a command that is refused, and too long")
-            words = encode([b"refused-by-the-proxy", name])
-        if self._relay:
+            words = instead
+        if pin.relay:
             own.send(self, words, 0)
             return
-        if name in (b"WAIT", b"WAITAOF") and not self._multi:
+        if name in (b"WAIT", b"WAITAOF") and not pin.multi:
             # the server waits for what this connection wrote; any command makes that what everyone has written
-            own.send(_NOBODY, _PING, 1)
+            own.send(NOBODY, _PING, 1)
         if name:
             self._owed += 1
-        self._parts = not whole
+        pin.parts = not whole
         own.send(self, words, 1 if whole else 0)
-
-
-class _Nobody:
-    """Replies that nobody wants."""
-
-    def answered(self, data: bytes, replies: int) -> None:
-        """See Asker."""
-
-    def relayed(self, data: bytes) -> None:
-        """See Asker."""
-
-    def link_lost(self, link: Link, *, owed: int, cut: bool) -> None:
-        """See Asker."""
-
-    def link_relieved(self) -> None:
-        """See Asker."""
-
-
-_NOBODY = _Nobody()
