@@ -1,7 +1,8 @@
 """The SQL firewall: rules as values, and what they say of a statement. Pure.
 
 A rule matches when all that it names matches; the first rule that matches decides. Where names could not be told apart, any
-word of the text may be the name, so a text that is not understood does not slip past a rule about a table.
+word of the text may be the name, so a text that is not understood does not slip past a rule about a table. It does slip past
+rules about commands: who relies on these blocks what is `unparsable` too. What views and functions do on the server is not seen.
 """
 
 from collections.abc import Iterable, Sequence

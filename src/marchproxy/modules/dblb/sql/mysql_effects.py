@@ -109,6 +109,7 @@ def by_words(command: str, bare: str, draft: Draft) -> None:
             (found[1] or "").strip().lower()
         )
         draft.settings.append(Setting("transaction", None, scope or Scope.TRANSACTION))
+        draft.writes = draft.writes or scope is Scope.GLOBAL
     if command == "use":
         draft.settings.append(Setting("database", _second(bare).strip("`") or None))
     if command in {"explain", "desc", "describe"} and re.match(r"(?i)\s*\w+\s+analyze\b", bare):

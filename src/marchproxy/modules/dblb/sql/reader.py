@@ -27,6 +27,9 @@ class ReaderLimits:
     most_bytes: int = 32 << 20
     longest_parsed: int = 16 << 10
     """Bytes of a text; a longer one is unknown, and is not kept."""
+    longest_scanned: int = 256 << 10
+    """Bytes of an unknown text whose words are still collected; of a longer one nothing is known to the firewall but that
+    it was not read, which a rule about `unparsable` can block."""
 
 
 class Reader:
@@ -54,7 +57,10 @@ class Reader:
         if known is not None:
             return known
         if len(text) > self._limits.longest_parsed:
-            return _unknown(f"longer than {self._limits.longest_parsed} bytes", "")
+            scanned = text if len(text) <= self._limits.longest_scanned else b""
+            return _unknown(
+                f"longer than {self._limits.longest_parsed} bytes", scanned.decode("utf-8", "replace")
+            )
         facts = self._read(text)
         self._texts.put(text, facts, len(text))
         return facts

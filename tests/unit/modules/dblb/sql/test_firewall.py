@@ -137,6 +137,12 @@ def test_whom_a_rule_is_for(scope: SqlScope, *, blocked: bool) -> None:
     assert verdict("select 1", rules=(SqlRule("all", Mode.BLOCK, scope=scope),)).blocked is blocked
 
 
+@pytest.mark.parametrize("dialect", list(Dialect))
+def test_padding_does_not_hide_a_table(dialect: Dialect) -> None:
+    assert verdict("select 1 from secret" + " " * 20_000, dialect).rule == "secret"
+    assert verdict("select 1 from secret" + " " * 300_000, dialect).rule == "unread"
+
+
 def test_the_first_rule_decides() -> None:
     first = SqlRule("first", Mode.LOG, tables=("t",))
     second = SqlRule("second", Mode.BLOCK)

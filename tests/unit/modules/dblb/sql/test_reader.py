@@ -53,14 +53,16 @@ def test_parameters_are_not_constants(dialect: Dialect, prepared: bytes) -> None
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_it_is_bounded(dialect: Dialect) -> None:
-    limits = ReaderLimits(most_entries=20, most_bytes=100_000, longest_parsed=500)
+    limits = ReaderLimits(most_entries=20, most_bytes=100_000, longest_parsed=500, longest_scanned=600)
     reader = Reader(Syntax(dialect), limits)
     for number in range(200):
         reader.facts(b"select a%d from t" % number + b" " * number)
         assert len(reader) <= 20
         assert reader.used <= 100_000
     assert "longer" in reader.facts(b"select 1" + b" " * 500).problem
-    assert reader.facts(b"select 1" + b" " * 500).words == frozenset()
+    assert reader.facts(b"select 1" + b" " * 500).words == {"select"}
+    assert reader.facts(b"select 1" + b" " * 600).words == frozenset()
+    assert len(reader) <= 20
 
 
 def test_what_is_not_understood_counts_by_its_words() -> None:
