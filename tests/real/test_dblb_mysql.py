@@ -8,12 +8,16 @@ import psutil
 import pymysql
 import pytest
 import pytest_asyncio
+import uvloop
 
 from marchproxy.modules.dblb.mysql.pool import PoolLimits
 from marchproxy.modules.dblb.mysql.secrets import Secret
 from marchproxy.modules.dblb.mysql.service import ServiceSettings
-from marchproxy.wire.mysql.endings import Refusal
-from marchproxy.wire.mysql.proofs import CACHING, native_hash
+from marchproxy.wire.mysql.endings import Refusal, Tracked, read_ok
+from marchproxy.wire.mysql.handshake import Login, read_greeting
+from marchproxy.wire.mysql.numbers import Capability
+from marchproxy.wire.mysql.packets import packet
+from marchproxy.wire.mysql.proofs import CACHING, NATIVE, native_hash, native_proof
 from tests.real.mysql_rig import INIT, PASSWORD, USERS, Rig, proxied
 from tests.real.support.certificates import make_certificate
 from tests.real.support.databases import mariadb, run
@@ -238,6 +242,54 @@ async def test_a_client_changes_its_user_and_resets_its_session(server):
 
     async with proxied(server) as rig:
         await asyncio.to_thread(work, rig)
+
+
+async def test_a_client_that_wants_no_eof_and_to_hear_of_state_gets_that_from_the_server(server):
+    async with proxied(server) as rig:
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+
+        async def hear():
+            head = await reader.readexactly(4)
+            return await reader.readexactly(int.from_bytes(head[:3], "little"))
+
+        async with asyncio.timeout(20):
+            greeting = read_greeting(await hear())
+            wanted = greeting.capabilities & ~Capability.SSL
+            assert wanted & Capability.DEPRECATE_EOF
+            assert wanted & Capability.SESSION_TRACK
+            proof = native_proof(PASSWORD.encode(), greeting.nonce)
+            writer.write(packet(1, Login(wanted, "owner", proof, "shop", NATIVE).encode()))
+            assert (await hear())[0] == 0
+            writer.write(packet(0, b"\x03set session_track_state_change = 1"))
+            await hear()
+            writer.write(packet(0, b"\x03set @a = 1"))
+            ((what, state),) = read_ok(await hear(), wanted).changes
+            assert what == Tracked.STATE_CHANGE
+            assert state.endswith(b"1")
+            (session,) = rig.service._sessions.values()
+            assert session.link.flow.pinned
+            writer.write(packet(0, b"\x03select 7") + packet(0, b"\x0e"))
+            answer = [await hear() for _ in range(5)]
+        writer.close()
+    assert (answer[0], answer[2], answer[3][0], answer[4][0]) == (b"\x01", b"\x017", 0xFE, 0)
+
+
+async def test_all_of_it_on_the_loop_of_production(server, tmp_path):
+    """uvloop treats protocols that take turns on a connection in ways of its own."""
+
+    async def main():
+        tls, certificate = contexts(tmp_path)
+        settings = ServiceSettings(users=USERS, tls=tls, plugin=CACHING)
+        async with proxied(server, settings) as rig:
+            assert type(asyncio.get_running_loop()).__module__.startswith("uvloop")
+            for options in (
+                {"ssl": {"ca": str(certificate), "check_hostname": False}},
+                {"ssl_disabled": True},
+            ):
+                rows = await rig.ask("select repeat('x', 3000000)", **options)
+                assert len(rows[0][0]) == 3000000
+
+    await asyncio.to_thread(lambda: uvloop.run(main()))
 
 
 async def test_a_query_is_killed_by_the_number_that_its_client_knows(server):

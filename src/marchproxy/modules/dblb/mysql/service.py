@@ -97,6 +97,11 @@ class Service:
         self._sessions[session.number] = session
         return Doorway(session, self)
 
+    def sweep(self) -> None:
+        """Close links that were not used for long. Call it every now and then."""
+        for pool in self._pools.values():
+            pool.sweep()
+
     def close(self) -> None:
         """End everything."""
         for session in list(self._sessions.values()):
@@ -159,7 +164,11 @@ class Service:
 
     def _dialler(self, server: Server, credentials: Credentials) -> Callable[[Pool], Awaitable[Link]]:
         async def work(pool: Pool) -> Link:
-            return await dial(pool, server, credentials, now=self._clock.monotonic())
+            try:
+                return await dial(pool, server, credentials, now=self._clock.monotonic())
+            except LoginRefused:
+                self._known = None  # perhaps it can do less than it could when it was asked
+                raise
 
         return work
 
