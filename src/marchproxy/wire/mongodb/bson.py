@@ -14,7 +14,6 @@ from marchproxy.wire.mongodb.fault import ProtocolFault
 _INT32 = struct.Struct("<i")
 _INT64 = struct.Struct("<q")
 _DOUBLE = struct.Struct("<d")
-_LONGEST_NAME = 1024
 _MOST_FIELDS = 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -35,8 +34,10 @@ class Kind(IntEnum):
 
 
 _FIXED = {1: 8, 6: 0, 7: 12, 8: 1, 9: 8, 10: 0, 16: 4, 17: 8, 18: 8, 19: 16, 0x7F: 0, 0xFF: 0}
-_STRINGS = frozenset({2, 13, 14})  # string, code, symbol
-_DOCUMENTS = frozenset({3, 4, 15})  # 15: code with scope; they begin with a length that counts itself
+_REGEX = 11
+#: Of values that begin with a length: the least that it may be, and how many bytes it does not count. In this order: string, code,
+#: symbol; document, array, code with scope; binary, DBPointer.
+_AROUND = {2: (1, 4), 13: (1, 4), 14: (1, 4), 3: (5, 0), 4: (5, 0), 15: (5, 0), 5: (0, 5), 12: (1, 16)}
 _NUMBERS = {Kind.DOUBLE: _DOUBLE, Kind.INT32: _INT32, Kind.INT64: _INT64}
 
 #: Where a value is: its type, and the bytes from start to end.
@@ -70,15 +71,14 @@ def walk(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, Place]]:
     at, last, left = start + 4, document_end(data, start, end) - 1, _MOST_FIELDS
     while at < last:
         left -= 1
-        kind, zero = data[at], data.find(b"\0", at + 1, min(last, at + 1 + _LONGEST_NAME))
+        kind, zero = data[at], data.find(b"\0", at + 1, last)
         if zero < 0 or left < 0:
             raise ProtocolFault("a document has a field without an end, or too many of them")
-        value = zero + 1
         size = _FIXED.get(kind)
-        stop = value + size if size is not None else _stop(data, kind, value, last)
+        stop = zero + 1 + size if size is not None else _stop(data, kind, zero + 1, last)
         if stop > last:
             raise ProtocolFault("a field reaches over the end of its document")
-        yield data[at + 1 : zero], (kind, value, stop)
+        yield data[at + 1 : zero], (kind, zero + 1, stop)
         at = stop
 
 
@@ -155,20 +155,17 @@ def _written(value: "Value | ObjectId") -> tuple[int, bytes]:  # noqa: PLR0911 -
 
 
 def _stop(data: bytes, kind: int, at: int, last: int) -> int:
-    """Where a value ends whose type does not tell its size."""
-    if kind == 11:  # a regular expression: two texts that end with a zero byte
+    """Where a value ends whose type does not tell its size; beyond `last` where it is cut off."""
+    if kind == _REGEX:  # two texts that end with a zero byte
         middle = data.find(b"\0", at, last)
         end = data.find(b"\0", middle + 1, last) if middle >= 0 else -1
         return end + 1 if end >= 0 else last + 1
+    around = _AROUND.get(kind)
+    if around is None:
+        raise ProtocolFault(f"a value of type {kind}")
     if last - at < 4:
         return last + 1
     size: int = _INT32.unpack_from(data, at)[0]
-    if kind in _STRINGS and size >= 1:
-        return at + 4 + size
-    if kind in _DOCUMENTS and size >= 5:
-        return at + size
-    if kind == Kind.BINARY and size >= 0:
-        return at + 5 + size
-    if kind == 12 and size >= 1:  # DBPointer: a string and an ObjectId
-        return at + 4 + size + 12
-    raise ProtocolFault(f"a value of type {kind} with {size} bytes")
+    if size < around[0]:
+        raise ProtocolFault(f"a value of type {kind} with {size} bytes")
+    return at + size + around[1]

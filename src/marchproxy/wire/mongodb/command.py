@@ -106,12 +106,7 @@ def cursor_of(answer: bytes) -> CursorField | None:
     start, end = message.body(answer)
     for name, (kind, first, last) in bson.walk(answer, start, end):
         if name == b"cursor" and kind == bson.Kind.DOCUMENT:
-            inner = bson.fields(answer, first, last)
-            place = inner.get(b"id")
-            if place is None or place[0] != bson.Kind.INT64:
-                return None
-            namespace = bson.text(answer, inner.get(b"ns")) or ""
-            return CursorField(bson.number(answer, place) or 0, place[1], namespace)
+            return _cursor_field(answer, first, last)
     return None
 
 
@@ -125,3 +120,15 @@ def refusal_of(answer: bytes) -> int | None:
         elif name == b"code":
             code = bson.number(answer, place) or 0
     return None if ok else code
+
+
+def _cursor_field(answer: bytes, start: int, end: int) -> CursorField | None:
+    number, at, namespace = None, 0, ""
+    for name, place in bson.walk(answer, start, end):
+        if name == b"id" and place[0] == bson.Kind.INT64:
+            number, at = bson.number(answer, place), place[1]
+            if not number:
+                break  # most have ended: nobody needs to know where
+        elif name == b"ns":
+            namespace = bson.text(answer, place) or ""
+    return CursorField(number, at, namespace) if number is not None else None

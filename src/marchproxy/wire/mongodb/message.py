@@ -38,15 +38,20 @@ def response_to(message: bytes) -> int:
     return _INT32.unpack_from(message, 8)[0]  # type: ignore[no-any-return]
 
 
+def check(message: bytes) -> None:
+    """Raises ProtocolFault where a message is no OP_MSG, or too short for one."""
+    if len(message) < _SMALLEST or code(message) != Code.MSG:
+        raise ProtocolFault("not a whole OP_MSG")
+
+
 def flags(message: bytes) -> int:
-    """The flags of an OP_MSG of at least 20 bytes, which `body` sees to."""
+    """The flags of an OP_MSG, which `check` found to be one."""
     return _FLAGS.unpack_from(message, 16)[0]  # type: ignore[no-any-return]
 
 
 def body(message: bytes) -> tuple[int, int]:
     """From where to where in an OP_MSG its one document of kind 0 is. Raises ProtocolFault."""
-    if len(message) < _SMALLEST or code(message) != Code.MSG:
-        raise ProtocolFault("not a whole OP_MSG")
+    check(message)
     bits = flags(message)
     if bits & _REQUIRED & ~(CHECKSUM | MORE_TO_COME):
         raise ProtocolFault(f"flags {bits:#x} of an OP_MSG are not known")
@@ -69,7 +74,8 @@ def body(message: bytes) -> tuple[int, int]:
 
 
 def without_checksum(message: bytes) -> bytes:
-    """The same OP_MSG without its checksum, which would not hold when something is changed."""
+    """The same OP_MSG without its checksum, which would not hold when something is changed. Raises ProtocolFault."""
+    check(message)
     bits = flags(message)
     if not bits & CHECKSUM:
         return message

@@ -8,7 +8,7 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.wire.mongodb import message
 from marchproxy.wire.mongodb.bson import Value
 from marchproxy.wire.mongodb.fault import ProtocolFault
-from marchproxy.wire.mongodb.framing import Code, Framer
+from marchproxy.wire.mongodb.framing import Framer
 
 _log = get_logger(__name__)
 
@@ -83,9 +83,9 @@ class Link(asyncio.Protocol):
 
     def _heard(self, answer: bytes) -> None:
         asker = self.asker
-        if asker is None or message.code(answer) != Code.MSG or message.response_to(answer) != self._expected:
+        message.check(answer)
+        if asker is None or message.response_to(answer) != self._expected:
             raise ProtocolFault("an answer that nobody asked for")
-        message.body(answer)
         more = bool(message.flags(answer) & message.MORE_TO_COME)
         if more:
             self._expected = message.request_id(answer)

@@ -132,7 +132,6 @@ class Session(asyncio.Protocol):
             data = message.inflated(data, longest=self._framer.longest)
         match message.code(data):
             case Code.MSG:
-                message.body(data)
                 self._command(read_command(message.without_checksum(data)))
             case Code.QUERY:
                 self._query(read_query(data))
