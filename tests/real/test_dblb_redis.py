@@ -225,7 +225,12 @@ async def test_a_server_that_dies_fails_what_it_was_asked_and_nothing_else(tmp_p
                 proxy(port_of, limits=PoolLimits(wait=1.0, dial=0.5))
             )
             one = await stack.enter_async_context(client(port))
-            assert await one.set("k", "v")
+            idle = await stack.enter_async_context(client(port))
+            for each in (one, idle):
+                assert await each.set("k", "v")
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"MULTI\r\n")
+            assert await reader.readline() == b"+OK\r\n"
             server.send(signal.SIGSTOP)
             async with asyncio.TaskGroup() as group:
                 asked = group.create_task(failing(one))
@@ -235,7 +240,11 @@ async def test_a_server_that_dies_fails_what_it_was_asked_and_nothing_else(tmp_p
         with pytest.raises(ResponseError, match="no connection to the server became free"):
             await one.get("k")
         async with served(command, tmp_path, port_of):
-            assert await one.set("k", "again")
+            for each in (one, idle):
+                assert await each.set("k", "again")
+            writer.write(b"EXEC\r\n")
+            assert await reader.read() == b""  # not half a transaction elsewhere
+            writer.close()
 
 
 async def failing(one: Redis) -> str:

@@ -3,13 +3,15 @@
 https://redis.io/docs/latest/develop/using-commands/transactions/
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from marchproxy.wire.redis.commands import Kind, kind_of
+from marchproxy.wire.redis.commands import Kind, blocks, kind_of, may_block
 from marchproxy.wire.redis.values import encode
 
 #: About the session, yet the server may hear them over a connection that is this client's alone.
 _HARMLESS = frozenset((b"SELECT", b"CLIENT", b"QUIT"))
+_STREAMING = frozenset((b"REPLY", b"TRACKING", b"CACHING"))
 
 
 @dataclass(slots=True)
@@ -54,3 +56,17 @@ def replaced(name: bytes) -> bytes | None:
     if kind is Kind.OPERATOR or (kind is Kind.SESSION and name not in _HARMLESS):
         return encode([b"refused-by-the-proxy", name])
     return None
+
+
+def asked(name: bytes, words: Sequence[bytes], *, whole: bool) -> Kind:
+    """What a command is, told by its words where its name does not tell; what is not whole may do its worst."""
+    if name == b"CLIENT" and len(words) > 1 and words[1].upper() in _STREAMING:
+        return Kind.STREAM
+    if may_block(name) and (not whole or blocks(words)):
+        return Kind.BLOCKING
+    return kind_of(name)
+
+
+def forbidden(name: bytes) -> str:
+    """The words with which a command for operators is refused."""
+    return f"NOPERM the proxy does not pass on {name.decode(errors='replace')}"

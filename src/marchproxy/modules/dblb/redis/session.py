@@ -7,17 +7,17 @@ from typing import cast
 
 from marchproxy.modules.dblb.redis.link import NOBODY, Link
 from marchproxy.modules.dblb.redis.local import Identity
-from marchproxy.modules.dblb.redis.pin import Pin, replaced
+from marchproxy.modules.dblb.redis.pin import Pin, asked, forbidden, replaced
 from marchproxy.modules.dblb.redis.pool import Pool
 from marchproxy.modules.dblb.redis.reception import Reception
-from marchproxy.wire.redis.commands import Kind, blocks, kind_of, may_block
+from marchproxy.wire.redis.commands import Kind, kind_of, may_block
 from marchproxy.wire.redis.fault import ProtocolFault
 from marchproxy.wire.redis.requests import Request, Requests
 from marchproxy.wire.redis.values import encode, error, words_of
 
 _PING = encode([b"PING"])
+_NOAUTH = error("NOAUTH Authentication required.")
 _PLAIN = frozenset((Kind.WRITE, Kind.READ))
-_STREAMING_CLIENT = frozenset((b"REPLY", b"TRACKING", b"CACHING"))
 
 
 class Session(asyncio.Protocol):
@@ -219,7 +219,7 @@ class Session(asyncio.Protocol):
             self._reception.wrote(self)
         replica = read and self._reception.reads_replica(self)
         current = self._shared
-        if current is not None:
+        if current is not None and not current.lost:
             if replica == self._on_replica or (self._owed and not self._on_replica):
                 return current
             if self._owed:
@@ -239,12 +239,9 @@ class Session(asyncio.Protocol):
         if self.identity.user is None and not whole:
             raise ProtocolFault("unauthenticated bulk length")
         refused = self._reception.gate(self, name) if self._reception.gate is not None else ""
-        kind = Kind.OPERATOR if refused else kind_of(name)
-        words = words_of(data[start:stop]) if whole and (kind is Kind.SESSION or may_block(name)) else []
-        if name == b"CLIENT" and len(words) > 1 and words[1].upper() in _STREAMING_CLIENT:
-            kind = Kind.STREAM
-        if may_block(name) and (not whole or blocks(words)):
-            kind = Kind.BLOCKING
+        named = kind_of(name)
+        words = words_of(data[start:stop]) if whole and (named is Kind.SESSION or may_block(name)) else []
+        kind = Kind.OPERATOR if refused else asked(name, words, whole=whole)
         if self._own is not None:
             return self._on_own(data, request, kind)
         if self.identity.user is None or kind in (Kind.SESSION, Kind.OPERATOR):
@@ -257,12 +254,9 @@ class Session(asyncio.Protocol):
         """Answer it here. False: nobody here knows the answer, or it is not its turn yet."""
         if self._owed:
             return False
-        if self.identity.user is None and kind is not Kind.SESSION:
-            self.transport.write(error("NOAUTH Authentication required."))
-            return True
-        if kind is Kind.OPERATOR:
-            words_back = refused or f"NOPERM the proxy does not pass on {request[0].decode(errors='replace')}"
-            self.transport.write(error(words_back))
+        if kind is not Kind.SESSION:
+            unknown = self.identity.user is None
+            self.transport.write(_NOAUTH if unknown else error(refused or forbidden(request[0])))
             return True
         answer = self._reception.local(self, words)
         if answer is None:
@@ -309,6 +303,9 @@ class Session(asyncio.Protocol):
     def _forward(self, data: bytes, request: Request) -> None:
         name, start, stop, whole = request
         own, pin = cast("Link", self._own), self.pin
+        if own.lost:
+            self.transport.close()  # while nothing was owed; what it had begun is gone
+            return
         words = data[start:stop]
         if name and (instead := replaced(name)) is not None:
             if not whole:
