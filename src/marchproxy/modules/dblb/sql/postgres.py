@@ -220,6 +220,8 @@ def _lists(name: str, node: dict[str, Any], draft: Draft) -> None:
     match name:
         case "DropStmt" if node.get("removeType") in _NAMED_BY_LISTS:
             draft.tables.update(_joined(item["List"]["items"]) for item in node["objects"])
+        case "CommentStmt" | "SecLabelStmt" if node.get("objtype") in _NAMED_BY_LISTS:
+            draft.tables.add(_joined(node["object"]["List"]["items"]))
         case "InsertStmt":
             draft.columns.update(column["ResTarget"]["name"].lower() for column in node.get("cols", ()))
         case "UpdateStmt" | "OnConflictClause" | "MergeWhenClause" | "onConflictClause":
@@ -228,7 +230,8 @@ def _lists(name: str, node: dict[str, Any], draft: Draft) -> None:
         case "CopyStmt":
             draft.columns.update(_joined([column]) for column in node.get("attlist", ()))
         case "JoinExpr":
-            draft.columns.update(_joined([column]) for column in node.get("usingClause", ()))
+            natural = ["*"] if node.get("isNatural") else []
+            draft.columns.update(natural, (_joined([column]) for column in node.get("usingClause", ())))
         case "A_Expr" if len(node.get("name", ())) > 1:
             draft.functions.add("operator " + _joined(node["name"]))
         case _:

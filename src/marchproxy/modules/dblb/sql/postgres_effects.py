@@ -38,7 +38,7 @@ def transaction(node: dict[str, Any], draft: Draft) -> str:
     """The command's word, after its modes went into the draft."""
     _modes(node.get("options", ()), draft)
     words = str(node.get("kind", "TRANS_STMT_BEGIN"))[11:].lower()
-    return {"start": "begin", "rollback_to": "rollback to"}.get(words, words.replace("_", " "))
+    return {"start": "begin", "prepare": "prepare transaction"}.get(words, words.replace("_", " "))
 
 
 def call(function: str, node: dict[str, Any], draft: Draft) -> None:
