@@ -321,7 +321,9 @@ async def test_garbage_ends_its_connection_and_no_other(data):
         assert (await client.test.things.find_one())["from"] == "a"
 
 
-@pytest.mark.parametrize("garbage", [b"\xff" * 64, HEADER.pack(26, 1, 12345, 2013) + bytes(10)])
+@pytest.mark.parametrize(
+    "garbage", [b"\xff" * 64, HEADER.pack(26, 1, 12345, 2013) + bytes(10)], ids=["noise", "to-another"]
+)
 async def test_a_server_that_talks_nonsense(garbage):
     async def nonsense(reader, writer):
         await reader.read(1)
@@ -397,3 +399,36 @@ async def test_drivers_see_one_mongos():
         assert await client.is_mongos
         told = await client.admin.command("hello")
         assert (told["msg"], told["maxWireVersion"]) == ("isdbgrid", 25)
+
+
+async def test_a_client_that_asks_much_and_reads_late():
+    big = {"find": "things", "comment": "x" * 20_000, "$db": "test"}
+    body = bytes(4) + b"\0" + bson.encode(big)
+    async with Told("a").running() as a, proxy(settings(a.port)) as through:
+        reader, writer = await asyncio.open_connection("127.0.0.1", through.port)
+        for number in range(300):
+            writer.write(HEADER.pack(16 + len(body), number, 0, 2013) + body)
+        answers = []
+        async with asyncio.timeout(20):
+            for _ in range(300):
+                length, _, to, _ = HEADER.unpack(await reader.readexactly(16))
+                await reader.readexactly(length - 16)
+                answers.append(to)
+        assert answers == list(range(300))
+        writer.close()
+
+
+async def test_a_client_that_leaves_in_the_middle_gives_its_link_back():
+    async with Told("a").running() as a, proxy(settings(a.port, limits=ONE_LINK)) as through:
+        a.hold.clear()
+        async with async_client(through) as client:
+            lost = asyncio.create_task(client.test.things.find_one())
+            await until(lambda: a.asked("find"))
+            lost.cancel()
+            await cut(through)
+            waiting = asyncio.create_task(client.other.things.find_one())
+            await until(lambda: len(a.asked("find")) == 2)  # over another link: the first was given up
+            a.hold.set()
+            assert (await waiting)["from"] == "a"
+        [member] = through.service.members
+        assert member.pools[""].links == 1

@@ -3,9 +3,11 @@
 https://github.com/mongodb/specifications/blob/master/source/server-selection/server-selection.md
 """
 
+from collections.abc import Mapping
 from enum import Enum
 
 from marchproxy.wire.mongodb import bson
+from marchproxy.wire.mongodb.bson import Place
 from marchproxy.wire.mongodb.command import Command
 
 
@@ -58,8 +60,7 @@ def _may_write(command: Command) -> bool:
     )
 
 
-def _constrained(command: Command, wanted: "dict[bytes, bson.Place] | object") -> bool:
-    assert isinstance(wanted, dict)
+def _constrained(command: Command, wanted: Mapping[bytes, Place]) -> bool:
     if b"maxStalenessSeconds" in wanted and bson.number(command.data, wanted[b"maxStalenessSeconds"]) != -1:
         return True
     place = wanted.get(b"tags")
