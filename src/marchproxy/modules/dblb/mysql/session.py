@@ -96,14 +96,13 @@ class Session(asyncio.Protocol):
             return
         try:
             data, found = self._requests.feed(data)
-            if self._pending:
-                self._pending.append((data, found))
-            else:
-                self._requested(data, found)
-        except UnknownCommand as fault:
-            self.end(Refusal(1047, "08S01", str(fault)), sequence=1)
         except ProtocolFault as fault:
-            self.end(Refusal(1156, "08S01", str(fault)), sequence=1)
+            self._fail(fault)
+            return
+        if self._pending:
+            self._pending.append((data, found))
+        else:
+            self._try(data, found)
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Called by the loop once, last."""
@@ -156,7 +155,7 @@ class Session(asyncio.Protocol):
         pending, self._pending = self._pending, []
         self.transport.resume_reading()
         for data, found in pending:
-            self._requested(data, found)
+            self._try(data, found)
 
     def got_none(self, refusal: Refusal) -> None:
         """No link in time: what was asked fails; the client may ask again if it asked for one thing."""
@@ -183,6 +182,16 @@ class Session(asyncio.Protocol):
         if link is not None:
             link.transport.resume_reading()
             pool.release(link)
+
+    def _fail(self, fault: ProtocolFault) -> None:
+        code = 1047 if isinstance(fault, UnknownCommand) else 1156
+        self.end(Refusal(code, "08S01", str(fault)), sequence=1)
+
+    def _try(self, data: bytes, found: Sequence[Request]) -> None:
+        try:
+            self._requested(data, found)
+        except ProtocolFault as fault:
+            self._fail(fault)
 
     def _requested(self, data: bytes, found: Sequence[Request]) -> None:
         """Send what the client sent, in one write, but for what is answered here."""
