@@ -1,10 +1,10 @@
 """Session: one client. Plain commands go over shared connections; what needs a connection of its own gets one."""
 
-import asyncio
 from collections import deque
 from collections.abc import Sequence
 from typing import cast
 
+from marchproxy.modules.dblb.redis.client import Client
 from marchproxy.modules.dblb.redis.link import NOBODY, Link
 from marchproxy.modules.dblb.redis.local import Identity
 from marchproxy.modules.dblb.redis.pin import Pin, asked, forbidden, replaced
@@ -20,15 +20,15 @@ _NOAUTH = error("NOAUTH Authentication required.")
 _PLAIN = frozenset((Kind.WRITE, Kind.READ))
 
 
-class Session(asyncio.Protocol):
+class Session(Client):
     """`longest`: bytes of a command that may share a connection; `unsent`: bytes of replies that may wait for it."""
 
     def __init__(self, reception: Reception, identity: Identity, *, longest: int, unsent: int) -> None:
+        super().__init__()
         self.identity = identity
         self.wrote_at = 0.0
         self.pin = Pin()
         """Why it has a connection of its own."""
-        self.transport = cast("asyncio.Transport", None)
         self._reception = reception
         self._requests = Requests(longest=longest)
         self._unsent = unsent
@@ -38,13 +38,9 @@ class Session(asyncio.Protocol):
         self._on_replica = False
         self._own: Link | None = None
         self._pool: Pool | None = None  # of its own connection, or of the one it waits for
-        self._waits = self._full = self._stalled = self._gone = False
+        self._waits = self._gone = False
 
     # what the loop calls
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called once."""
-        self.transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Called for every read."""
@@ -70,23 +66,15 @@ class Session(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client is slow."""
-        self._full = True
-        self._read()
+        super().pause_writing()
         if self._own is not None:
             self._own.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """It has caught up."""
-        self._full = False
-        self._read()
+        super().resume_writing()
         if self._own is not None:
             self._own.transport.resume_reading()
-
-    def end(self, words: str = "") -> None:
-        """Close the connection, with an error where there are words."""
-        if words and not self.transport.is_closing():
-            self.transport.write(error(words))
-        self.transport.close()
 
     # what links and pools call
 
@@ -125,11 +113,6 @@ class Session(asyncio.Protocol):
         if not self._owed:
             self._drained()
 
-    def link_relieved(self) -> None:
-        """See Asker."""
-        self._stalled = False
-        self._read()
-
     def got(self, link: Link | None) -> None:
         """See Waiter."""
         self._waits = False
@@ -149,15 +132,8 @@ class Session(asyncio.Protocol):
             self.transport.write(error(f"ERR {reason}") * len(requests))
         self._read()
 
-    # the rest is ours
-
-    def _read(self) -> None:
-        if self._gone or self.transport.is_closing():
-            return
-        if self._pending or self._full or self._stalled:
-            self.transport.pause_reading()
-        else:
-            self.transport.resume_reading()
+    def _busy(self) -> bool:
+        return bool(self._pending)
 
     def _drained(self) -> None:
         if self._own is not None and not self.pin.held:
