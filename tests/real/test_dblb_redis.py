@@ -306,6 +306,7 @@ async def test_a_client_that_does_not_read_is_dropped_before_it_fills_memory(dir
     async with proxy(direct, unsent=2_000_000) as (port, service), client(port) as other:
         await other.set("big", b"x" * 1_000_000)
         _reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        await until(lambda: len(service.sessions) == 2)
         writer.write(b"GET big\r\n" * 100)
         await until(lambda: len(service.sessions) == 1)
         assert await other.get("big") == b"x" * 1_000_000
