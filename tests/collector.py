@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import grpc
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as pb
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
@@ -28,14 +27,22 @@ class Span:
     resource: dict[str, Any] = field(hash=False)
 
 
-class Collector(trace_service_pb2_grpc.TraceServiceServicer):
+class Collector:
     """Listens on the loopback for the length of a `with` block. It has threads of its own: a blocked loop is no matter."""
 
     def __init__(self, *, tls: grpc.ServerCredentials | None = None, port: int = 0) -> None:
         self.spans: list[Span] = []
         self.headers: list[dict[str, str]] = []
         self._server = grpc.server(ThreadPoolExecutor(2), options=[("grpc.so_reuseport", 0)])
-        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self._server)
+        export = grpc.unary_unary_rpc_method_handler(
+            self.export,
+            request_deserializer=pb.ExportTraceServiceRequest.FromString,
+            response_serializer=pb.ExportTraceServiceResponse.SerializeToString,
+        )
+        service = pb.DESCRIPTOR.services_by_name["TraceService"].full_name
+        self._server.add_generic_rpc_handlers(
+            [grpc.method_handlers_generic_handler(service, {"Export": export})]
+        )
         where = f"127.0.0.1:{port}"
         self.port = self._server.add_secure_port(where, tls) if tls else self._server.add_insecure_port(where)
 
@@ -43,11 +50,12 @@ class Collector(trace_service_pb2_grpc.TraceServiceServicer):
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def Export(self, request: pb.ExportTraceServiceRequest, context: Any) -> pb.ExportTraceServiceResponse:  # noqa: N802
+    def export(self, request: pb.ExportTraceServiceRequest, context: Any) -> pb.ExportTraceServiceResponse:
         self.headers.append(dict(context.invocation_metadata()))
         for group in request.resource_spans:
             resource = _plain(group.resource.attributes)
-            for scope in group.scope_spans:
+            # field 2 in every version; xds-protos installs one from before it was renamed
+            for scope in getattr(group, "scope_spans", None) or group.instrumentation_library_spans:
                 self.spans.extend(_span(span, resource) for span in scope.spans)
         return pb.ExportTraceServiceResponse()
 

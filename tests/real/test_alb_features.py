@@ -52,7 +52,7 @@ def routes() -> Iterator[dict[str, Any]]:
             "add": {"x-set": ["one", "two"]},
             "remove": ["x-c"],
         },
-        response_headers={"set": {"x-frame-options": "DENY"}, "remove": ["x-envoy-upstream-service-time"]},
+        response_headers={"set": {"x-frame-options": "DENY"}, "remove": ["x-powered-by"]},
     )
     yield route_of("mirror", mirrors=["green"])
     cors = {
@@ -191,8 +191,15 @@ async def test_header_edits(alb: Alb) -> None:
     assert seen["x-a"] == "50%"
     assert "x-c" not in seen
     assert answer.headers["x-frame-options"] == "DENY"
-    assert "x-envoy-upstream-service-time" not in answer.headers
+    assert "x-powered-by" not in answer.headers
+    assert "x-powered-by" in (await ask(alb, "mirror")).headers
     assert seen["x-set"] == "s, one, two"
+
+
+async def test_envoy_tells_whose_request_it_is_and_nothing_of_itself(alb: Alb) -> None:
+    answer = await ask(alb, "edits", "/echo")
+    seen = [*answer.headers, *answer.json()["headers"]]
+    assert [name for name in seen if name.startswith("x-envoy-")] == ["x-envoy-external-address"]
 
 
 async def test_a_mirror_is_asked_too_and_its_answer_thrown_away(

@@ -72,20 +72,22 @@ async def until(alb: Alb, reached) -> Scrape:
     return found
 
 
-async def ask(alb: Alb, host: str, path: str = "/", count: int = 1) -> list[int]:
-    async with httpx.AsyncClient(timeout=20) as client:
+async def ask(alb: Alb, host: str, path: str = "/", count: int = 1, **headers: str) -> list[int]:
+    async with httpx.AsyncClient(timeout=20, headers={"host": f"{host}.test", **headers}) as client:
         url = f"http://127.0.0.1:{alb.port}{path}"
-        return [(await client.get(url, headers={"host": f"{host}.test"})).status_code for _ in range(count)]
+        return [(await client.get(url)).status_code for _ in range(count)]
 
 
 def document(address: str) -> dict:
     return {
         "pools": [
             {"name": "blue", "endpoints": [address]},
+            {"name": "copies", "endpoints": [address]},
             {"name": "dead", "endpoints": [f"127.0.0.1:{free_port()}"]},
         ],
         "routes": [
             {"id": "shop", "hosts": ["shop.test", "*.route.test"], "backends": ["blue"]},
+            {"id": "copied", "hosts": ["copied.test"], "backends": ["blue"], "mirrors": ["copies", "dead"]},
             {"id": "away", "hosts": ["away.test"], "redirect": {"host": "shop.test", "code": 302}},
             {"id": "calm", "hosts": ["calm.test"], "backends": ["blue"]},
             {"id": "gone", "hosts": ["gone.test"], "backends": ["dead"]},
@@ -103,6 +105,20 @@ async def alb(tmp_path):
             yield await alb.start()
         finally:
             await alb.close()
+
+
+async def test_a_mirror_counts_its_copies_and_nobody_elses_requests(alb: Alb) -> None:
+    assert await ask(alb, "copied", count=3, **{"x-envoy-internal": "true"}) == [200] * 3
+    seen = await until(
+        alb,
+        lambda s: (
+            s.get("pool_request_seconds_count", pool="copies") == 3
+            and s.get("pool_requests_total", pool="dead", **{"class": "5xx"}) == 3
+        ),
+    )
+    assert seen.get("pool_requests_total", pool="copies", **{"class": "2xx"}) == 3
+    assert seen.get("pool_requests_total", pool="blue", **{"class": "2xx"}) == 3
+    assert seen.get("route_requests_total", route="copied", **{"class": "2xx"}) == 3
 
 
 async def test_what_happened_is_what_is_counted(alb: Alb) -> None:
@@ -131,6 +147,7 @@ async def test_what_happened_is_what_is_counted(alb: Alb) -> None:
         "5xx": 1,
     }
     assert seen.get("pool_requests_total", pool="blue", **{"class": "2xx"}) == 10
+    assert seen.get("pool_requests_total", pool="blue", **{"class": "4xx"}) == 1  # none of what was refused
     assert seen.get("pool_requests_total", pool="dead", **{"class": "5xx"}) == 1
     assert seen.get("pool_connect_failures_total", pool="dead") >= 1
     assert seen.get("pool_endpoints", pool="blue", state="healthy") == 1

@@ -96,7 +96,7 @@ class Backend:
         if kind != "healthz":
             self.served += 1
         length = "" if status == 204 else f"content-length: {len(body)}\r\n"
-        writer.write(f"HTTP/1.1 {status} Said\r\n{length}\r\n".encode())
+        writer.write(f"HTTP/1.1 {status} Said\r\nx-powered-by: tests\r\n{length}\r\n".encode())
         if kind == "slow":
             writer.write(body[: len(body) // 2])
             await writer.drain()

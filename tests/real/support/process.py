@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from marchproxy.engines.envoy import shared_memory
+
 
 class Started:
     """A process that was started; its output goes to `log`."""
@@ -79,5 +81,8 @@ def kill_left(path: Path) -> None:
     """Kill what still names the path: an Envoy that outlived its supervisor, as it should."""
     for process in naming(path):
         with suppress(psutil.Error):
+            arguments = process.cmdline()
             process.kill()
             process.wait(5)
+            if "--base-id" in arguments:  # an Envoy that is killed leaves its piece of shared memory
+                shared_memory.remove(int(arguments[arguments.index("--base-id") + 1]))

@@ -12,6 +12,7 @@ from marchproxy.model.problem import Problem, RefusalCode, Refused
 from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.alb import rules as alb_rules
+from marchproxy.modules.alb.resources import own_routes
 from marchproxy.modules.base.core import Identity, ModuleCore
 from marchproxy.modules.base.engine import EngineHealth, Isolate
 from marchproxy.modules.base.observation import Observation, PoolSeen, Traffic
@@ -70,7 +71,8 @@ class EngineDouble:
         return self.isolated
 
     def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
-        return alb_rules.answer(state, route, context)
+        own = {one.route_id: one for one in own_routes(state.routes)}
+        return alb_rules.answer(state, own, route, context)
 
     async def choices(
         self, state: DesiredState, route_id: RouteId, request: Route, context: Mapping[str, str]

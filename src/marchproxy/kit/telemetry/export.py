@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import grpc
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from marchproxy.kit.logs import get_logger
+from marchproxy.kit.telemetry.otlp import EXPORT, encode, refusal
 from marchproxy.kit.telemetry.section import TracingSection
 from marchproxy.kit.telemetry.trust import authorities
 
@@ -29,7 +28,7 @@ class OtlpExporter(SpanExporter):
         self._where = section.endpoint
         self._headers = tuple(section.headers.items())
         self._channel = _channel(section)
-        self._stub: Any = TraceServiceStub(self._channel)  # type: ignore[no-untyped-call]
+        self._send: Any = self._channel.unary_unary(EXPORT)
         self._lost = 0
         self._closed = False
 
@@ -38,13 +37,16 @@ class OtlpExporter(SpanExporter):
         if self._closed:
             return self._failed(len(spans), "the process ends, and the collector did not answer")
         try:
-            answer = self._stub.Export(encode_spans(spans), timeout=EXPORT_SECONDS, metadata=self._headers)
+            answer = self._send(encode(spans), timeout=EXPORT_SECONDS, metadata=self._headers)
+            refused, words = refusal(answer)
         except grpc.RpcError as error:
             return self._failed(len(spans), _words(error))
-        except ValueError as error:  # grpc's word for a channel that was closed meanwhile
+        except (
+            ValueError
+        ) as error:  # an answer that is none; and grpc's word for a channel that was closed meanwhile
             return self._failed(len(spans), str(error))
-        if refused := answer.partial_success.rejected_spans:
-            return self._failed(refused, answer.partial_success.error_message)
+        if refused:
+            return self._failed(refused, words)
         if self._lost:
             _log.info("traces are delivered again", collector=self._where, spans_lost=self._lost)
             self._lost = 0

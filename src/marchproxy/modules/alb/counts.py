@@ -6,23 +6,25 @@ https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/upstream/cluster_mana
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
+from marchproxy.engines.envoy.blend import blend
 from marchproxy.engines.envoy.clusters import ClusterStatus, HostStatus
 from marchproxy.engines.envoy.stats import EnvoyStats, Histogram, Quantiles
 from marchproxy.modules.alb.resources.clusters import cluster_name
 from marchproxy.modules.alb.resources.connection_manager import STAT_PREFIX
-from marchproxy.modules.alb.resources.route_stats import CODE_TAG, COMPLETED, PREFIX, ROUTE_TAG, TIME
+from marchproxy.modules.alb.resources.route_stats import COMPLETED, PREFIX, TAG, TIME
 from marchproxy.modules.base.observation import EndpointSeen, Latency, Observation, PoolSeen, Traffic
 
 _HTTP = f"http.{STAT_PREFIX}."
-# by status: a request that found no connection is answered with 503, though Envoy has it in no total of the pool's
-_ROUTE = re.compile(
-    rf"{PREFIX}\.(?:{COMPLETED}\.{CODE_TAG}\.(?P<class>\d)\d\d|{TIME})\.{ROUTE_TAG}\.(?P<name>.+)"
+_POOL = cluster_name("")
+# what was attempted 0 times was answered before it came to its pool; what met no endpoint was attempted
+_ENDED = re.compile(
+    rf"{PREFIX}\.(?:{COMPLETED}\.{TAG}\.(?P<class>\d)\d\d|{TIME}\.{TAG})[./]"
+    rf"(?P<way>(?P<attempts>\d+)/(?:{re.escape(_POOL)}(?P<pool>[^/]+)|[^/]*)/(?P<route>[^/]*))"
 )
-_POOL = re.compile(
-    rf"cluster\.{re.escape(cluster_name(''))}(?P<name>.+)\.upstream_rq_(?:(?P<class>\d)xx|time)"
-)
+_FETCHES = re.compile(rf"cluster\.{re.escape(_POOL)}(?P<pool>.+)\.upstream_rq_(?P<class>\d)xx")
 _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 _SERVER_ERROR = "5"
 
@@ -38,6 +40,7 @@ POOLS = rf"^{re.escape(cluster_name(''))}"
 
 def observation(stats: EnvoyStats, clusters: Iterable[ClusterStatus]) -> Observation:
     """What was counted; time, CPU and memory are left to the caller."""
+    routes, pools = _traffic(stats)
     return Observation(
         traffic=Traffic(
             requests=stats.counter(f"{_HTTP}downstream_rq_completed"),
@@ -48,8 +51,8 @@ def observation(stats: EnvoyStats, clusters: Iterable[ClusterStatus]) -> Observa
         ),
         active_connections=stats.gauge(f"{_HTTP}downstream_cx_active"),
         total_connections=stats.counter(f"{_HTTP}downstream_cx_total"),
-        routes=_grouped(stats, f"{PREFIX}.", _ROUTE),
-        pools=_pools(_grouped(stats, f"cluster.{cluster_name('')}", _POOL), clusters),
+        routes=routes,
+        pools=_pools(pools, clusters),
         status_classes={name: stats.counter(f"{_HTTP}downstream_rq_{name}") for name in _CLASSES},
     )
 
@@ -59,31 +62,64 @@ def active(stats: EnvoyStats) -> tuple[int, int]:
     return stats.gauge(f"{_HTTP}downstream_rq_active"), stats.gauge(f"{_HTTP}downstream_cx_active")
 
 
-def _grouped(stats: EnvoyStats, prefix: str, pattern: re.Pattern[str]) -> dict[str, Traffic]:
-    """Traffic by the name in the pattern; all that it matches begins with `prefix`."""
-    requests: dict[str, int] = defaultdict(int)
-    failures: dict[str, int] = defaultdict(int)
-    for name, value in stats.values.items():
-        if name.startswith(prefix) and (found := pattern.fullmatch(name)):
-            requests[found["name"]] += value
-            if found["class"] == _SERVER_ERROR:
-                failures[found["name"]] += value
-    latencies = {
-        found["name"]: _latency(_recent(histogram))
-        for name, histogram in stats.histograms.items()
-        if name.startswith(prefix) and (found := pattern.fullmatch(name))
-    }
-    return {
-        name: Traffic(count, failures[name], latency=latencies.get(name, Latency()))
-        for name, count in requests.items()
-    }
+@dataclass(slots=True)
+class _Sum:
+    """Of one route, or of one pool."""
+
+    requests: int = 0
+    failures: int = 0
+    recent: list[tuple[Quantiles, float]] = field(default_factory=list)
+    earlier: list[tuple[Quantiles, float]] = field(default_factory=list)
+
+    def count(self, number: int, *, failed: bool) -> None:
+        self.requests += number
+        self.failures += number if failed else 0
+
+    def time(self, histogram: Histogram, share: int) -> None:
+        for found, parts in ((histogram.interval, self.recent), (histogram.cumulative, self.earlier)):
+            if found is not None and share:
+                parts.append((found, share))
+
+    def traffic(self) -> Traffic:
+        return Traffic(self.requests, self.failures, latency=_latency(blend(self.recent or self.earlier)))
+
+
+_Sums = defaultdict[str, _Sum]
+
+
+def _traffic(stats: EnvoyStats) -> tuple[dict[str, Traffic], dict[str, Traffic]]:
+    """Of routes and of pools. Ways that share a route or a pool have shares of its time by what went each of them."""
+    routes: _Sums = defaultdict(_Sum)
+    pools: _Sums = defaultdict(_Sum)
+    ways: dict[str, int] = defaultdict(int)
+    for name, number in stats.values.items():
+        if name.startswith(PREFIX) and (found := _ENDED.fullmatch(name)):
+            ways[found["way"]] += number
+            for its in _sums(found, routes, pools):
+                its.count(number, failed=found["class"] == _SERVER_ERROR)
+        elif name.startswith("cluster.") and (found := _FETCHES.fullmatch(name)):
+            pools[found["pool"]].count(number, failed=found["class"] == _SERVER_ERROR)
+    for name, histogram in stats.histograms.items():
+        if name.startswith(PREFIX) and (found := _ENDED.fullmatch(name)):
+            for its in _sums(found, routes, pools):
+                its.time(histogram, ways[found["way"]])
+    return (
+        {name: its.traffic() for name, its in routes.items()},
+        {name: its.traffic() for name, its in pools.items()},
+    )
+
+
+def _sums(found: re.Match[str], routes: _Sums, pools: _Sums) -> Iterator[_Sum]:
+    if found["route"]:
+        yield routes[found["route"]]
+    if found["pool"] and found["attempts"] != "0":
+        yield pools[found["pool"]]
 
 
 def _pools(traffic: Mapping[str, Traffic], clusters: Iterable[ClusterStatus]) -> dict[str, PoolSeen]:
-    prefix = cluster_name("")
     return {
-        cluster.name.removeprefix(prefix): PoolSeen(
-            traffic=traffic.get(cluster.name.removeprefix(prefix), Traffic()),
+        cluster.name.removeprefix(_POOL): PoolSeen(
+            traffic=traffic.get(cluster.name.removeprefix(_POOL), Traffic()),
             endpoints=tuple(
                 EndpointSeen(
                     host.address, host.healthy, host.counts.rq_active, host.counts.rq_total, _name(host)
@@ -92,7 +128,7 @@ def _pools(traffic: Mapping[str, Traffic], clusters: Iterable[ClusterStatus]) ->
             ),
         )
         for cluster in clusters
-        if cluster.name.startswith(prefix)
+        if cluster.name.startswith(_POOL)
     }
 
 

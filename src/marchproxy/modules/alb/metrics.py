@@ -8,15 +8,15 @@ import re
 from marchproxy.engines.envoy.metrics import Source
 from marchproxy.engines.envoy.metrics.common import COMMON, updates
 from marchproxy.engines.envoy.metrics.family import counter, gauge, histogram
-from marchproxy.engines.envoy.metrics.source import cell
+from marchproxy.engines.envoy.metrics.source import Cell, cell
 from marchproxy.engines.envoy.metrics.upstream import CLASSES, connections, requests, streams
 from marchproxy.modules.alb.resources.clusters import cluster_name
 from marchproxy.modules.alb.resources.connection_manager import STAT_PREFIX
-from marchproxy.modules.alb.resources.route_stats import CODE_TAG, COMPLETED, PREFIX, ROUTE_TAG, TIME
+from marchproxy.modules.alb.resources.route_stats import COMPLETED, PREFIX, TAG, TIME
 from marchproxy.modules.alb.resources.tokens import STAT_PREFIX as TOKENS
 
 _CONNECTIONS = counter("downstream_connections", "Connections of clients, by the version of HTTP.")
-_REQUESTS = counter("downstream_requests", "Requests that were answered, by class of status.")
+_DOWNSTREAM = counter("downstream_requests", "Requests that were answered, by class of status.")
 _RESETS = counter("downstream_resets", "Requests that were cut off, by whom.")
 _REFUSED = counter("downstream_refusals", "Requests that went no further, by reason.")
 _FETCHES = counter("token_key_fetches", "Fetches of the keys that sign tokens, by what came of them.")
@@ -42,7 +42,7 @@ HTTP = Source(
         ),
         "downstream_cx_rx_bytes_total": cell(counter("downstream_received_bytes", "Bytes from clients.")),
         "downstream_cx_tx_bytes_total": cell(counter("downstream_sent_bytes", "Bytes to clients.")),
-        **{f"downstream_rq_{name}": cell(_REQUESTS, **{"class": name}) for name in CLASSES},
+        **{f"downstream_rq_{name}": cell(_DOWNSTREAM, **{"class": name}) for name in CLASSES},
         "downstream_rq_active": cell(gauge("downstream_requests_open", "Requests that are open.")),
         "downstream_rq_time": cell(
             histogram(
@@ -82,7 +82,7 @@ AUTHENTICATION = Source(
 )
 ROUTE_UPDATES = Source(rf"http\.{re.escape(STAT_PREFIX)}\.rds\..+\.<stat>", updates("routes"))
 ROUTES = Source(
-    rf"{PREFIX}\.<stat>(?:\.{CODE_TAG}\.(?P<class>\d)\d\d)?\.{ROUTE_TAG}\.(?P<route>.+)",
+    rf"{PREFIX}\.<stat>\.{TAG}\.(?:(?P<class>\d)\d\d/)?\d+/[^/]*/(?P<route>[^/]+)",
     {
         COMPLETED: cell(
             counter("route_requests", "Requests of a route that were answered, by class of status.")
@@ -94,10 +94,20 @@ ROUTES = Source(
         ),
     },
 )
+_REQUESTS = requests("pool", "a pool")
+# what reached the router, though it may have met no endpoint
+POOL_ANSWERS = Source(
+    rf"{PREFIX}\.<stat>\.{TAG}\.(?:(?P<class>\d)\d\d/)?[1-9]\d*/{re.escape(cluster_name(''))}(?P<pool>[^/]+)/[^/]*",
+    {
+        COMPLETED: Cell(_REQUESTS["upstream_rq_2xx"].family),
+        TIME: _REQUESTS["upstream_rq_time"],
+    },
+)
 _POOL = rf"cluster\.{re.escape(cluster_name(''))}"
+# of requests, those are in here that Envoy makes itself, as for keys that sign tokens
 POOLS = Source(
     rf"{_POOL}(?P<pool>.+)\.<stat>",
-    {**requests("pool", "a pool"), **streams("pool", "a pool"), **connections("pool", "a pool")},
+    {**_REQUESTS, **streams("pool", "a pool"), **connections("pool", "a pool")},
 )
 ENDPOINT_UPDATES = Source(rf"{_POOL}.+\.<stat>", updates("endpoints"))
 LIMITS = Source(
@@ -106,4 +116,4 @@ LIMITS = Source(
 )
 
 #: All of them.
-TABLE = (*COMMON, HTTP, AUTHENTICATION, ROUTE_UPDATES, ROUTES, POOLS, ENDPOINT_UPDATES, LIMITS)
+TABLE = (*COMMON, HTTP, AUTHENTICATION, ROUTE_UPDATES, ROUTES, POOL_ANSWERS, POOLS, ENDPOINT_UPDATES, LIMITS)

@@ -1,7 +1,7 @@
 """Sources: which of Envoy's statistics become which series. A table is a sequence of them; reading one is pure."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -53,17 +53,12 @@ class Source:
     def _compiled(self) -> re.Pattern[str]:
         return re.compile(self.expression)
 
-    def read(self, name: str, known: Collection[str] | None) -> tuple[str, Cell] | None:
-        """The thing and the cell that a statistic belongs to; None: to nothing here.
-
-        `known`: the things that there are; None: whatever is named.
-        """
+    def read(self, name: str) -> tuple[str, Cell] | None:
+        """The thing and the cell that a statistic belongs to; None: to nothing here."""
         found = self._compiled.fullmatch(name)
         if found is None:
             return None
         thing = self.spell(found[self.label]) if self.label else ""
-        if self.label and known is not None and thing not in known:
-            return None
         its = self.cells[found["stat"]]
         digit = found.groupdict().get(_CLASS)
         return thing, its if digit is None else Cell(its.family, (*its.labels, (_CLASS, f"{digit}xx")))

@@ -30,9 +30,10 @@ class Series:
 
 @dataclass(slots=True)
 class _Entry:
-    """A statistic: where it is counted (None: nowhere), and what it stood at."""
+    """A statistic: where it is counted, and what it stood at. `complete`: no thing that it tells of is unknown."""
 
-    series: Series | None = None
+    series: tuple[Series, ...] = ()
+    complete: bool = False
     value: int = 0
     distribution: Distribution = Distribution()
 
@@ -73,8 +74,8 @@ class Tally:
         kept = {id(series) for series in self._series.values()}
         for entries in (self._numbers, self._histograms):
             for name, entry in entries.items():
-                if id(entry.series) not in kept:  # of a thing that went, or that may have come
-                    entry.series = self._resolve(name)
+                if not entry.complete or any(id(series) not in kept for series in entry.series):
+                    self._resolve(name, entry)  # of a thing that went, or that may have come
 
     def add(
         self,
@@ -103,14 +104,10 @@ class Tally:
             del entries[name]
         for name, value in values.items():
             entry = entries.get(name) or self._enter(name, entries)
-            counted = entry.series
-            if counted is None:
-                entry.value = value
-            elif counted.family.kind is Kind.GAUGE:
-                counted.value += value
-            elif value != entry.value:
-                counted.value += value - entry.value if value > entry.value else value
-                entry.value = value
+            grown = value - entry.value if value >= entry.value else value
+            entry.value = value
+            for counted in entry.series:
+                counted.value += value if counted.family.kind is Kind.GAUGE else grown
 
     def _add_histograms(self, histograms: Mapping[str, Distribution]) -> None:
         entries = self._histograms
@@ -119,9 +116,9 @@ class Tally:
         for name, now in histograms.items():
             entry = entries.get(name) or self._enter(name, entries)
             if now != entry.distribution:
-                if entry.series is not None:
-                    grown = now.since(entry.distribution)
-                    entry.series.distribution = entry.series.distribution.plus(grown)
+                grown = now.since(entry.distribution)
+                for counted in entry.series:
+                    counted.distribution = counted.distribution.plus(grown)
                 entry.distribution = now
 
     def families(self) -> Iterator[tuple[Family, list[Series]]]:
@@ -134,16 +131,24 @@ class Tally:
         yield from grouped.items()
 
     def _enter(self, name: str, entries: dict[str, _Entry]) -> _Entry:
-        entry = entries[name] = _Entry(self._resolve(name))
+        entry = entries[name] = _Entry()
+        self._resolve(name, entry)
         return entry
 
-    def _resolve(self, name: str) -> Series | None:
+    def _resolve(self, name: str, entry: _Entry) -> None:
+        """Find the series: one for each label that a source reads the statistic by."""
+        series: dict[str, Series] = {}
+        entry.complete = True
         for source in self.sources:
-            found = source.read(name, self._known.get(source.label))
-            if found is not None:
-                thing, cell = found
-                return self._find(cell, source.label, self._admitted(source.label, thing))
-        return None
+            if source.label in series or (found := source.read(name)) is None:
+                continue
+            thing, cell = found
+            known = self._known.get(source.label)
+            if source.label and known is not None and thing not in known:
+                entry.complete = False
+            else:
+                series[source.label] = self._find(cell, source.label, self._admitted(source.label, thing))
+        entry.series = tuple(series.values())
 
     def _admitted(self, label: str, thing: str) -> str:
         """The thing, or what those are called that came when there were enough; which they stay as long as they are."""

@@ -33,6 +33,7 @@ from marchproxy.model.route import Route
 from marchproxy.modules.alb.resources.authentication import authentication_filters
 from marchproxy.modules.alb.resources.events import event_stream_filter
 from marchproxy.modules.alb.resources.limits import limit_filters
+from marchproxy.modules.alb.resources.route_stats import copy_statistics
 
 _CORS = "envoy.filters.http.cors"
 _ACCESS = "marchproxy.access"
@@ -61,7 +62,7 @@ def http_filters() -> Iterator[Any]:
     yield _off(_BROTLI, _compressor("brotli", brotli_pb2.Brotli()))
     yield _off(_STICKY, stateful_session_pb2.StatefulSession())
     yield event_stream_filter()
-    yield _on("envoy.filters.http.router", router_pb2.Router())
+    yield _on("envoy.filters.http.router", _router())
 
 
 def route_filters(route: Route) -> dict[str, any_pb2.Any]:
@@ -93,6 +94,15 @@ def grpc_web() -> dict[str, any_pb2.Any]:
 
 def _on(name: str, config: Message) -> Any:
     return hcm_pb2.HttpFilter(name=name, typed_config=pack(config))
+
+
+def _router() -> Any:
+    """Pools are counted by `route_stats`, and Envoy's own headers tell backends and clients what they did not ask for."""
+    return router_pb2.Router(
+        dynamic_stats=wrappers_pb2.BoolValue(value=False),
+        suppress_envoy_headers=True,
+        upstream_log=copy_statistics(),
+    )
 
 
 def _off(name: str, config: Message) -> Any:

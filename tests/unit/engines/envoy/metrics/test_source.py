@@ -8,16 +8,13 @@ from marchproxy.engines.envoy.metrics.common import COMMON
 from marchproxy.engines.envoy.metrics.source import wanted
 from marchproxy.modules.alb.metrics import TABLE
 
-KNOWN = {"pool": frozenset({"blue", "a.external"}), "route": frozenset({"shop", "a.route.b"})}
+Read = tuple[str, str, dict[str, str]]
 
 
-def read(name: str, known=KNOWN) -> tuple[str, str, dict[str, str]] | None:
-    """Family, thing and labels."""
-    for source in TABLE:
-        if found := source.read(name, known.get(source.label)):
-            thing, cell = found
-            return cell.family.name, thing, dict(cell.labels)
-    return None
+def read(name: str) -> list[Read]:
+    """Family, thing and labels, by every source."""
+    found = (source.read(name) for source in TABLE)
+    return [(its[1].family.name, its[0], dict(its[1].labels)) for its in found if its is not None]
 
 
 @pytest.mark.parametrize(
@@ -38,12 +35,12 @@ def read(name: str, known=KNOWN) -> tuple[str, str, dict[str, str]] | None:
         ("listener.0.0.0.0_80.worker_0.downstream_cx_total", None),
         ("listener.admin.downstream_cx_total", None),
         ("listener.tcp.10.0.0.1.80.downstream_cx_active", ("listener_connections_open", "10.0.0.1:80", {})),
-        ("routes.completed.code.404.route.shop", ("route_requests_total", "shop", {"class": "4xx"})),
-        ("routes.completed.code.200.route.a.route.b", ("route_requests_total", "a.route.b", {"class": "2xx"})),
-        ("routes.completed.code.200.route.gone", None),
-        ("routes.time.route.shop", ("route_request_seconds", "shop", {})),
+        ("routes.completed.of.404/0/pool.blue/shop", ("route_requests_total", "shop", {"class": "4xx"})),
+        ("routes.completed.of.200/0//a.of.b", ("route_requests_total", "a.of.b", {"class": "2xx"})),
+        ("routes.time.of.0//shop", ("route_request_seconds", "shop", {})),
+        ("routes.completed.of.404/0//", None),  # no route took it
         ("cluster.pool.blue.upstream_rq_2xx", ("pool_requests_total", "blue", {"class": "2xx"})),
-        ("cluster.pool.blue.external.upstream_rq_2xx", None),  # Envoy counts it twice
+        ("cluster.pool.blue.upstream_rq_200", None),
         ("cluster.pool.a.external.upstream_rq_2xx", ("pool_requests_total", "a.external", {"class": "2xx"})),
         ("cluster.pool.blue.membership_healthy", ("pool_endpoints", "blue", {"state": "healthy"})),
         ("cluster.pool.blue.upstream_rq_pending_overflow", ("pool_overflows_total", "blue", {"full": "pending"})),
@@ -51,14 +48,21 @@ def read(name: str, known=KNOWN) -> tuple[str, str, dict[str, str]] | None:
         ("limit_route.http_local_rate_limit.rate_limited", ("rate_limit_decisions_total", "route", {"decision": "limited"})),
     ],
 )  # fmt: skip
-def test_what_a_statistic_is(name: str, found) -> None:
-    assert read(name) == found
+def test_what_a_statistic_is(name: str, found: Read | None) -> None:
+    assert read(name) == ([] if found is None else [found])
     if found is not None:
         assert re.fullmatch(wanted(TABLE), name)
 
 
-def test_who_knows_nothing_takes_whatever_is_named() -> None:
-    assert read("routes.time.route.gone", {}) == ("route_request_seconds", "gone", {})
+def test_what_reached_a_pool_is_of_its_route_and_of_the_pool() -> None:
+    assert read("routes.completed.of.503/3/pool.a.b/shop") == [
+        ("route_requests_total", "shop", {"class": "5xx"}),
+        ("pool_requests_total", "a.b", {"class": "5xx"}),
+    ]
+    assert read("routes.time.of.1/pool.a.b/shop") == [
+        ("route_request_seconds", "shop", {}),
+        ("pool_request_seconds", "a.b", {}),
+    ]
 
 
 def test_the_pattern_has_no_named_groups_and_takes_others() -> None:

@@ -134,3 +134,20 @@ def test_no_counter_goes_back_and_no_series_is_too_many(readings) -> None:
         assert all(now[key] >= value for key, value in before.items())
         assert len({key[1] for key in now if key[0] == "asked_total"} - {OTHER}) <= 2
         before = now
+
+
+def test_a_statistic_of_two_kinds_of_things_counts_for_both_as_they_come_and_go() -> None:
+    sources = (
+        Source(r"way\.<stat>\.\w+/(?P<thing>\w+)", {"asked": cell(ASKED), "took": cell(TOOK)}),
+        Source(r"way\.<stat>\.(?P<pool>\w+)/\w+", {"asked": cell(counter("pool_asked", "Asked."))}),
+    )
+    tally = Tally(sources)
+    tally.know({"thing": frozenset({"a"}), "pool": frozenset({"p"})})
+    tally.add({"way.asked.p/a": 3, "way.asked.p/b": 4}, 1, {"way.took.p/a": distribution([])})
+    assert values(tally) == {("asked_total", "a"): 3, ("pool_asked_total", "p"): 7}
+    tally.know({"thing": frozenset({"a", "b"}), "pool": frozenset({"p"})})
+    tally.add({"way.asked.p/a": 4, "way.asked.p/b": 6}, 1)
+    assert values(tally) == {("asked_total", "a"): 4, ("asked_total", "b"): 2, ("pool_asked_total", "p"): 10}
+    tally.know({"thing": frozenset({"b"}), "pool": frozenset({"p"})})
+    tally.add({"way.asked.p/a": 5, "way.asked.p/b": 6}, 1)
+    assert values(tally) == {("asked_total", "b"): 2, ("pool_asked_total", "p"): 11}
