@@ -44,8 +44,8 @@ def psql_options(port: int) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def mariadb() -> AsyncIterator[int]:
-    """MariaDB; its port. User is `app`, without a password."""
+async def mariadb(*more: str, init: Sequence[str] = ()) -> AsyncIterator[int]:
+    """MariaDB with `more` options; its port. User is `app`, without a password; `init` are statements run first."""
     with _folder() as folder:
         data = folder / "data"
         options = ("--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
@@ -53,7 +53,7 @@ async def mariadb() -> AsyncIterator[int]:
             *_unprivileged(), "mariadb-install-db", "--no-defaults", f"--datadir={data}", "--force", *options
         )
         port = free_port()
-        (folder / "init.sql").write_text("create user app@'127.0.0.1';\n")
+        (folder / "init.sql").write_text("\n".join(["create user app@'127.0.0.1';", *init, ""]))
         options = (
             f"--datadir={data}",
             f"--socket={folder / 'socket'}",
@@ -64,6 +64,7 @@ async def mariadb() -> AsyncIterator[int]:
             "--skip-name-resolve",
             "--innodb-buffer-pool-size=8M",
             "--skip-log-bin",
+            *more,
         )
         async with served((*_unprivileged(), "mariadbd", "--no-defaults", *options), folder, port):
             yield port

@@ -1,0 +1,1 @@
+"""DBLB: databases at protocol level, behind one port for each protocol."""

@@ -1,0 +1,1 @@
+"""MongoDB: clients that see one mongos, and servers whose connections they share."""

@@ -1,0 +1,71 @@
+"""Preference: which kind of server a command may go to. To the primary whenever in doubt. Pure.
+
+https://github.com/mongodb/specifications/blob/master/source/server-selection/server-selection.md
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+
+from marchproxy.wire.mongodb import bson
+from marchproxy.wire.mongodb.bson import Place
+from marchproxy.wire.mongodb.command import Command
+
+
+class Mode(Enum):
+    """Those of $readPreference."""
+
+    PRIMARY = "primary"
+    PRIMARY_PREFERRED = "primaryPreferred"
+    SECONDARY = "secondary"
+    SECONDARY_PREFERRED = "secondaryPreferred"
+    NEAREST = "nearest"
+
+
+class NotUnderstood(Exception):
+    """A preference that cannot be kept here."""
+
+
+_READS = frozenset(
+    {"find", "aggregate", "count", "distinct", "listCollections", "listIndexes", "listDatabases"}
+    | {"collStats", "dbStats", "explain", "dbHash", "ping"}
+)
+_WRITING_STAGES = (b"\x03$merge\0", b"$out\0")
+
+
+def mode_of(command: Command) -> Mode:
+    """Where a command may go. Raises NotUnderstood, ProtocolFault."""
+    if b"$readPreference" not in command.places or command.name not in _READS or _may_write(command):
+        return Mode.PRIMARY
+    wanted = command.inner(b"$readPreference")
+    word = bson.text(command.data, wanted.get(b"mode"))
+    try:
+        mode = Mode(word)
+    except ValueError:
+        raise NotUnderstood(f"$readPreference.mode {word!r} is none") from None
+    if mode is Mode.PRIMARY or not _constrained(command, wanted):
+        return mode
+    if mode in {Mode.PRIMARY_PREFERRED, Mode.SECONDARY_PREFERRED}:
+        return Mode.PRIMARY
+    raise NotUnderstood(
+        f"tag sets and maxStalenessSeconds are not kept here; ask for {mode.value} without them"
+    )
+
+
+def _may_write(command: Command) -> bool:
+    """Whether it is part of a transaction, or has a stage that writes; a text that only looks like one counts too."""
+    if b"autocommit" in command.places:
+        return True
+    return command.name == "aggregate" and any(
+        command.data.find(stage, command.start, command.end) >= 0 for stage in _WRITING_STAGES
+    )
+
+
+def _constrained(command: Command, wanted: Mapping[bytes, Place]) -> bool:
+    if b"maxStalenessSeconds" in wanted and bson.number(command.data, wanted[b"maxStalenessSeconds"]) != -1:
+        return True
+    place = wanted.get(b"tags")
+    if place is None or place[0] != bson.Kind.ARRAY:
+        return place is not None
+    return any(
+        item[2] - item[1] > 5 for _, item in bson.walk(command.data, place[1], place[2])
+    )  # an empty one fits all

@@ -1,0 +1,83 @@
+"""Dialling: connections to a server, from the first packet until the session is as new."""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import cast
+
+from marchproxy.kit.settings import HostPort
+from marchproxy.modules.dblb.mysql.inbox import Inbox
+from marchproxy.modules.dblb.mysql.link import Link, Owner
+from marchproxy.modules.dblb.mysql.login import Credentials, Line, change_user, log_in, read_first
+from marchproxy.wire.mysql.handshake import Greeting
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where sessions are opened, with which passwords by user; `tls` None: without TLS."""
+
+    address: HostPort
+    passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tls: ssl.SSLContext | None = None
+
+
+class _Nobody:
+    """Owns a link of which nothing but the greeting is wanted."""
+
+    def idle_link_lost(self, link: Link) -> None:
+        """It is gone, as it should be."""
+
+
+async def learn(server: Server, *, within: float) -> Greeting:
+    """What a server greets with. Raises LoginRefused, ProtocolFault, PeerGone, OSError, TimeoutError."""
+    link = Link(_Nobody(), capabilities=0, now=0.0)
+    async with asyncio.timeout(within):
+        await _connect(link, server)
+        try:
+            return await read_first(cast("Inbox", link.inbox))
+        finally:
+            link.transport.abort()
+
+
+async def dial(owner: Owner, server: Server, credentials: Credentials, *, now: float) -> Link:
+    """A session on a server. Raises LoginRefused, ProtocolFault, PeerGone, OSError. The caller sets the deadline."""
+    link = Link(owner, capabilities=credentials.capabilities, now=now)
+    await _connect(link, server)
+    line = Line(cast("Inbox", link.inbox), link.send)
+    context = server.tls
+    if context is not None:
+        line.encrypt = lambda: _encrypt(link, context, server.address.host)
+    try:
+        greeting = await log_in(line, credentials)
+    except BaseException:
+        link.transport.abort()
+        raise
+    link.encrypted = line.encrypted
+    link.begin(greeting)
+    return link
+
+
+async def renew(link: Link, credentials: Credentials) -> None:
+    """Make a session as new, by logging in once more. Raises LoginRefused, ProtocolFault, PeerGone."""
+    greeting = link.greeting
+    assert greeting is not None
+    link.inbox = Inbox()
+    line = Line(link.inbox, link.send, encrypted=link.encrypted)
+    await change_user(line, credentials, greeting)
+    link.begin(greeting)
+
+
+async def _connect(link: Link, server: Server) -> None:
+    address = server.address
+    await asyncio.get_running_loop().create_connection(lambda: link, address.host, address.port)
+
+
+async def _encrypt(link: Link, context: ssl.SSLContext, host: str) -> None:
+    name = host if context.check_hostname else None
+    transport = await asyncio.get_running_loop().start_tls(
+        link.transport, link, context, server_hostname=name
+    )
+    if transport is None:
+        raise ConnectionResetError("the server hung up when TLS began")
+    link.connection_made(transport)

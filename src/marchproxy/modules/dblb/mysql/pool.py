@@ -1,0 +1,224 @@
+"""Pool: the links to one server that begin alike, and the clients that wait for one."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from marchproxy.kit.backoff import Backoff
+from marchproxy.kit.clock import Clock
+from marchproxy.kit.logs import get_logger
+from marchproxy.modules.dblb.mysql.inbox import PeerGone
+from marchproxy.modules.dblb.mysql.link import Link
+from marchproxy.modules.dblb.mysql.login import LoginRefused
+from marchproxy.wire.mysql.endings import Refusal
+from marchproxy.wire.mysql.fault import ProtocolFault
+
+_log = get_logger(__name__)
+#: With these a server refuses for good: who we are, or what we want, is wrong (1044, 1045, 1049, 1698).
+_FINAL = frozenset({1044, 1045, 1049, 1698})
+TOO_MANY, NO_SERVER = 1040, 2003
+_FAULTS = (LoginRefused, ProtocolFault, PeerGone, OSError, TimeoutError)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """How many links there may be, and how long each thing may take, in seconds; `lifetime` and `idle` 0: for ever."""
+
+    size: int = 100
+    wait: float = 10.0
+    idle: float = 600.0
+    lifetime: float = 3600.0
+    dial: float = 5.0
+
+
+class Waiter(Protocol):
+    """A client that wants a link."""
+
+    def got(self, link: Link) -> None:
+        """Here it is."""
+        ...
+
+    def got_none(self, refusal: Refusal) -> None:
+        """There will be none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is done to links. Both raise LoginRefused, ProtocolFault, PeerGone, OSError."""
+
+    dial: Callable[["Pool"], Awaitable[Link]]
+    renew: Callable[[Link], Awaitable[None]]
+
+
+class Pool:
+    """First come, first served. Links are opened as they are wanted, and the one used last is given first."""
+
+    def __init__(
+        self, name: str, work: Work, limits: PoolLimits, group: asyncio.TaskGroup, clock: Clock
+    ) -> None:
+        self.name = name
+        self.limits = limits
+        self._work = work
+        self._group = group
+        self._clock = clock
+        self._idle: list[Link] = []
+        self._links: set[Link] = set()
+        self._waiting: deque[tuple[float, Waiter]] = deque()
+        self._dialling = 0
+        self._backoff = Backoff(initial=0.05, maximum=2.0)
+        self._failures = 0
+        self._last_failure = ""
+        self._alarm: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @property
+    def links(self) -> int:
+        """How many links there are."""
+        return len(self._links)
+
+    @property
+    def idle(self) -> int:
+        """How many of them nobody has."""
+        return len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """How many clients wait."""
+        return len(self._waiting)
+
+    def acquire(self, waiter: Waiter) -> Link | None:
+        """A link at once, or later by `waiter.got`, unless `waiter.got_none` comes before."""
+        if self._idle and not self._waiting:
+            return self._idle.pop()
+        self._waiting.append((self._clock.monotonic() + self.limits.wait, waiter))
+        self._watch()
+        self._grow()
+        return None
+
+    def give_up(self, waiter: Waiter) -> None:
+        """It does not wait any more."""
+        self._waiting = deque(item for item in self._waiting if item[1] is not waiter)
+
+    def release(self, link: Link) -> None:
+        """The client is done with it: it is made as new, or closed where that cannot be."""
+        link.holder = None
+        now, lifetime = self._clock.monotonic(), self.limits.lifetime
+        flow = link.flow
+        old = bool(lifetime) and now - link.born > lifetime
+        if old or self._closed or flow.owed or flow.spoilt or not flow.between or link.transport.is_closing():
+            self.lost(link)
+            link.end()
+            return
+        self._group.create_task(self._renew(link), name=f"renew {self.name}")
+
+    def sweep(self) -> None:
+        """Close what was not used for long. Call it every now and then."""
+        now, idle = self._clock.monotonic(), self.limits.idle
+        for link in list(self._idle):
+            if idle and now - link.used > idle:
+                self._idle.remove(link)
+                self._links.discard(link)
+                link.end()
+
+    def close(self) -> None:
+        """Close every link, and send every waiter away."""
+        self._closed = True
+        for link in list(self._links):
+            link.end()
+        self._links.clear()
+        self._idle.clear()
+        self._fail_all(Refusal(1053, "08S01", "the proxy is stopping"))
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    def idle_link_lost(self, link: Link) -> None:
+        """It is gone while nobody had it."""
+        if link in self._idle:
+            self._idle.remove(link)
+        self.lost(link)
+
+    def lost(self, link: Link) -> None:
+        """It is gone while somebody had it."""
+        self._links.discard(link)
+        self._grow()
+
+    async def _renew(self, link: Link) -> None:
+        try:
+            async with asyncio.timeout(self.limits.dial):
+                await self._work.renew(link)
+        except _FAULTS as error:
+            _log.info("a session could not be made as new", pool=self.name, reason=str(error))
+            link.transport.abort()
+            self.lost(link)
+            return
+        self._offer(link)
+
+    def _offer(self, link: Link) -> None:
+        link.used = self._clock.monotonic()
+        if self._closed or link.transport.is_closing():
+            link.end()
+            self.lost(link)
+        elif self._waiting:
+            self._waiting.popleft()[1].got(link)
+        else:
+            self._idle.append(link)
+
+    def _grow(self) -> None:
+        if self._closed:
+            return
+        wanted = min(len(self._waiting), self.limits.size - len(self._links)) - self._dialling
+        for _ in range(wanted):
+            self._dialling += 1
+            self._group.create_task(self._open(), name=f"dial {self.name}")
+
+    async def _open(self) -> None:
+        try:
+            if self._failures:
+                await self._clock.sleep(self._backoff.delay(self._failures - 1, 0.5))
+            async with asyncio.timeout(self.limits.dial):
+                link = await self._work.dial(self)
+        except _FAULTS as error:
+            self._dialling -= 1
+            self._failed(error)
+            return
+        self._dialling -= 1
+        self._failures, self._last_failure = 0, ""
+        self._links.add(link)
+        self._offer(link)
+
+    def _failed(self, error: Exception) -> None:
+        self._failures += 1
+        self._last_failure = str(error) or f"no answer within {self.limits.dial:g} s"
+        _log.warning(
+            "no session on the server", pool=self.name, reason=self._last_failure, failures=self._failures
+        )
+        refusal = error.refusal if isinstance(error, LoginRefused) else None
+        if refusal is not None and refusal.code in _FINAL and not self._links:
+            self._fail_all(refusal)
+        self._grow()
+
+    def _fail_all(self, refusal: Refusal) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for _, waiter in waiting:
+            waiter.got_none(refusal)
+
+    def _watch(self) -> None:
+        """One timer for all who wait: they came in the order in which their time ends."""
+        if self._alarm is None and self._waiting:
+            after = max(0.0, self._waiting[0][0] - self._clock.monotonic())
+            self._alarm = asyncio.get_running_loop().call_later(after, self._late)
+
+    def _late(self) -> None:
+        self._alarm = None
+        now = self._clock.monotonic()
+        while self._waiting and self._waiting[0][0] <= now:
+            self._waiting.popleft()[1].got_none(self._none_in_time())
+        self._watch()
+
+    def _none_in_time(self) -> Refusal:
+        if self._last_failure:
+            return Refusal(NO_SERVER, "HY000", f"no session on a server: {self._last_failure}")
+        return Refusal(TOO_MANY, "08004", f"no session on a server became free within {self.limits.wait:g} s")

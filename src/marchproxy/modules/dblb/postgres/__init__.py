@@ -1,0 +1,1 @@
+"""PostgreSQL: sessions of clients on connections to servers that they share."""

@@ -1,0 +1,119 @@
+"""Answers: what a server says, as the client who has it is to hear it. Pure."""
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from marchproxy.modules.dblb.postgres.requests import ServerState
+from marchproxy.wire.postgres.backend import read_parameter
+from marchproxy.wire.postgres.encode import CLOSE_COMPLETE, PARSE_COMPLETE
+from marchproxy.wire.postgres.fault import ProtocolFault
+from marchproxy.wire.postgres.flow import Owed
+from marchproxy.wire.postgres.framing import Event, Interest
+
+_READY, _PARAMETER, _ERROR, _COMPLETE, _IDLE = b"ZSECI"
+_PLAIN = frozenset(b"TDCI")
+_SHORTEST = 6
+_DISCARDS = ord("D")
+_LENGTH = struct.Struct("!I")
+_GIVEN = {Owed.GIVEN_PARSE: PARSE_COMPLETE, Owed.GIVEN_CLOSE: CLOSE_COMPLETE}
+_FORGETTING = (b"DEALLOCATE ALL\0", b"DISCARD ALL\0")
+
+#: What a proxy makes of the messages of a server that is logged in. Rows are stepped over.
+INTERESTS: Mapping[int, Interest] = {
+    **{ord(kind): Interest.STEP_OVER for kind in "DdtcVNAH"},
+    **{ord(kind): Interest.NOTE for kind in "123nTsIG"},
+    **{ord(kind): Interest.WHOLE for kind in "ZSEC"},
+}
+
+
+@dataclass(slots=True)
+class Heard:
+    """What came of some bytes of a server."""
+
+    for_client: bytes
+    rest: bytes = b""
+    """What came after the server had become free: nobody asked for it."""
+    transactions: int = 0
+    free: bool = False
+    errors: list[bytes] = field(default_factory=list)
+    own_errors: list[bytes] = field(default_factory=list)
+    """Those of queries that we sent by ourselves."""
+    reported: bool = False
+    """The server reported a setting."""
+    forgotten: bool = False
+    """The server has thrown away all prepared statements, as it was told to."""
+
+
+def due(server: ServerState) -> bytes:
+    """The answers that the client is to have from us now, because nothing that the server owes comes before them."""
+    return b"".join(_GIVEN[owed] for owed in server.flow.given())
+
+
+def is_plain(data: bytes) -> bool:
+    """Whether these bytes, which begin with a message, are a whole answer to one simple query and nothing else.
+
+    It is what most answers are, and is told in a fraction of the time that `hear` takes.
+    """
+    at, size = 0, len(data)
+    while size - at >= _SHORTEST:
+        kind = data[at]
+        if kind == _READY:
+            return size - at == 6 and data[at + 5] == _IDLE
+        # of the tags that begin with D, two are of interest
+        if kind not in _PLAIN or (kind == _COMPLETE and data[at + 5] == _DISCARDS):
+            return False
+        at += 1 + _LENGTH.unpack_from(data, at + 1)[0]
+    return False
+
+
+def hear(data: bytes, events: Sequence[Event], server: ServerState, parameters: dict[str, str]) -> Heard:
+    """Note what a server answered; `parameters` is what it reported last. Raises ProtocolFault, Desynchronised."""
+    flow, heard, pieces, done = server.flow, Heard(data), list[bytes](), 0
+    for kind, start, end in events:
+        silent = flow.silent
+        if kind == _READY:
+            _ready(heard, server, _status(data, start, end))
+            visible = True
+        elif kind == _PARAMETER:
+            name, value = read_parameter(data[start:end])
+            parameters[name], heard.reported, visible = value, True, True
+        else:
+            visible = flow.received(kind)
+            _note(heard, server, kind, data[start:end])
+        if silent:
+            done = end  # with everything before it that was not told of
+        elif not visible:
+            pieces.append(data[done:start])
+            done = end
+        if flow.to_give or flow.silent:
+            pieces += data[done:end], b"" if flow.silent else due(server)
+            done = end
+        if heard.free:
+            heard.rest, data = data[end:], data[:end]
+            break
+    if not flow.silent:
+        pieces.append(data[done:])
+    heard.for_client = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    return heard
+
+
+def _ready(heard: Heard, server: ServerState, status: int) -> None:
+    flow, silent = server.flow, server.flow.silent
+    flow.ready(status)
+    heard.free = flow.free
+    heard.transactions += not silent and status == _IDLE
+
+
+def _note(heard: Heard, server: ServerState, kind: int, message: bytes) -> None:
+    if kind == _ERROR:
+        (heard.own_errors if server.flow.silent else heard.errors).append(message)
+    elif kind == _COMPLETE and message.startswith(_FORGETTING, 5):
+        server.prepared.clear()
+        heard.forgotten = True
+
+
+def _status(data: bytes, start: int, end: int) -> int:
+    if end - start != 6 or data[start + 5] not in b"ITE":
+        raise ProtocolFault("a server is ready in no known state")
+    return data[start + 5]

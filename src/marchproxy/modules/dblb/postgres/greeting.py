@@ -1,0 +1,98 @@
+"""Greeting: how a client proves who it is. It never learns whether a user exists."""
+
+import asyncio
+import hashlib
+import hmac
+import os
+import secrets
+from collections.abc import Callable
+from enum import Enum
+
+from marchproxy.modules.dblb.postgres.inbox import Inbox
+from marchproxy.modules.dblb.postgres.secrets import Secret
+from marchproxy.modules.dblb.scram import ScramFault, Verifier, begin
+from marchproxy.wire.postgres import encode
+from marchproxy.wire.postgres.fault import ProtocolFault
+
+#: The one type of message that a client sends while it logs in.
+KINDS = b"p"
+_SCRAM = "SCRAM-SHA-256"
+_ROUNDS = 4096
+_PRETENCE = os.urandom(32)
+
+
+class Way(Enum):
+    """How a client shows its password."""
+
+    TRUST = "trust"
+    SCRAM = "scram-sha-256"
+    MD5 = "md5"
+    PASSWORD = "password"  # noqa: S105 - in the clear; over TLS only
+
+
+class NotProven(Exception):
+    """The client did not prove who it says it is."""
+
+
+async def authenticate(
+    inbox: Inbox, send: Callable[[bytes], object], user: str, secret: Secret | None, way: Way
+) -> None:
+    """Return when the client has proven to be `user`; `secret` None: there is no such user.
+
+    Raises NotProven, ProtocolFault, PeerGone. The caller sets the deadline.
+    """
+    match way:
+        case Way.TRUST:
+            proven = secret is not None
+        case Way.SCRAM:
+            proven = await _scram(inbox, send, user, secret)
+        case Way.MD5:
+            salt = os.urandom(4)
+            send(encode.challenge(5, salt))
+            answer = await _text(inbox)
+            proven = secret is not None and secret.fits_md5(user, salt, answer)
+        case Way.PASSWORD:
+            send(encode.challenge(3))
+            password = (await _text(inbox)).decode(errors="replace")
+            proven = secret is not None and await asyncio.to_thread(secret.fits_password, user, password)
+    if not proven:
+        raise NotProven(f'password authentication failed for user "{user}"')
+
+
+async def _scram(inbox: Inbox, send: Callable[[bytes], object], user: str, secret: Secret | None) -> bool:
+    verifier = await asyncio.to_thread(lambda: secret.verifier) if secret is not None else None
+    send(encode.challenge(10, _SCRAM.encode() + b"\0\0"))
+    mechanism, first = _first((await inbox.next())[5:])
+    if mechanism != _SCRAM:
+        raise ProtocolFault(f"SASL mechanism {mechanism!r} was not offered")
+    try:
+        exchange = begin(first, verifier or _pretended(user), secrets.token_urlsafe(18))
+        send(encode.challenge(11, exchange.challenge.encode()))
+        answer = exchange.judge((await inbox.next())[5:].decode(errors="replace"))
+    except ScramFault as fault:
+        raise ProtocolFault(f"SCRAM: {fault}") from fault
+    if answer is None or verifier is None:
+        return False
+    send(encode.challenge(12, answer.encode()))
+    return True
+
+
+def _first(body: bytes) -> tuple[str, str]:
+    """Of a SASLInitialResponse the mechanism and the client's first message."""
+    name, zero, rest = body.partition(b"\0")
+    if not zero or len(rest) < 4 or int.from_bytes(rest[:4]) != len(rest) - 4:
+        raise ProtocolFault("the first SASL message is not well formed")
+    return name.decode(errors="replace"), rest[4:].decode(errors="replace")
+
+
+def _pretended(user: str) -> Verifier:
+    """For a user that there is not: the same salt each time, and keys that nothing fits."""
+    salt = hmac.digest(_PRETENCE, user.encode(), hashlib.sha256)[:16]
+    return Verifier(salt, _ROUNDS, os.urandom(32), os.urandom(32))
+
+
+async def _text(inbox: Inbox) -> bytes:
+    message = await inbox.next()
+    if not message.endswith(b"\0"):
+        raise ProtocolFault("a password ends with a zero byte")
+    return message[5:-1]

@@ -1,0 +1,168 @@
+"""Requests: what a client asks, in the words of whichever server has it. Pure.
+
+Whatever names a statement is put under the name that we gave it, and the server is told of the statement first when it
+does not know it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from marchproxy.modules.dblb.postgres.statements import Catalogue, Prepared, Statement
+from marchproxy.wire.postgres import encode
+from marchproxy.wire.postgres.flow import Flow, Owed
+from marchproxy.wire.postgres.framing import Event, Interest
+from marchproxy.wire.postgres.frontend import read_bind, read_parse, read_target
+
+_QUERY, _STATEMENT = ord("Q"), ord("S")
+#: A name that no statement has: what a client calls something it never prepared must not meet what another has.
+_NOBODYS = b"unknown to this session: "
+
+#: What a proxy makes of the messages of a client that is logged in. A Terminate is noted and not passed on.
+INTERESTS: Mapping[int, Interest] = {
+    **{ord(kind): Interest.NOTE for kind in "QFESXcf"},
+    **{ord(kind): Interest.WHOLE for kind in "PBDC"},
+    **{ord(kind): Interest.STEP_OVER for kind in "dH"},
+}
+_NOTED = {_QUERY: Owed.QUERY, ord("F"): Owed.CALL, ord("E"): Owed.EXECUTE, ord("S"): Owed.SYNC}
+_COPY_ENDS = frozenset(b"cf")
+
+
+@dataclass(slots=True)
+class ServerState:
+    """What is known of a server: what it owes, and which statements it has."""
+
+    prepared: Prepared
+    flow: Flow = field(default_factory=Flow)
+
+
+class Requests:
+    """The statements of one client, and its requests."""
+
+    __slots__ = ("_catalogue", "_named", "_rewriters")
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._named: dict[bytes, Statement] = {}
+        self._rewriters: dict[int, Callable[[bytes, ServerState], bytes]] = {
+            ord("P"): self._parse,
+            ord("B"): self._bind,
+            ord("D"): self._describe,
+            ord("C"): self._close,
+        }
+
+    def __len__(self) -> int:
+        """How many statements the client has."""
+        return len(self._named)
+
+    def forward(self, data: bytes, events: Sequence[Event], server: ServerState) -> bytes:
+        """What the server is to be sent for these messages of the client. Raises ProtocolFault."""
+        flow = server.flow
+        if len(events) == 1 and events[0][0] == _QUERY:
+            flow.sent(Owed.QUERY)
+            return data
+        pieces, done = list[bytes](), 0
+        for kind, start, end in events:
+            if (owed := _NOTED.get(kind)) is not None:
+                flow.sent(owed)
+            elif kind in _COPY_ENDS:
+                flow.copy_ended()
+            else:
+                pieces += data[done:start], self._rewriters[kind](data[start:end], server)
+                done = end
+        pieces.append(data[done:])
+        return b"".join(pieces)
+
+    def refused(self, server: ServerState) -> None:
+        """The server refused or skipped something: forget the statements that it would have prepared."""
+        for about in server.flow.skipped:
+            if isinstance(about, _Told):
+                server.prepared.drop(about.statement)
+                if about.name is not None and self._named.get(about.name) is about.statement:
+                    self._forget(about.name)
+        server.flow.skipped.clear()
+
+    def forget_all(self) -> None:
+        """The client is gone, or has thrown away everything that it prepared."""
+        for name in list(self._named):
+            self._forget(name)
+
+    def _parse(self, message: bytes, server: ServerState) -> bytes:
+        parse = read_parse(message)
+        known = self._named.get(parse.name)
+        if known is not None and parse.name:
+            # the server is to say, in its own words, that the name is taken
+            told = self._tell(known, server)
+            server.flow.sent(Owed.PARSE)
+            return told + encode.parse(known.name, parse.tail)
+        statement = self._catalogue.take(parse) if parse.name else Statement(b"", parse.tail)
+        self._named[parse.name] = statement
+        if server.prepared.has(statement):
+            server.flow.sent(Owed.GIVEN_PARSE)
+            return b""
+        return self._tell(statement, server, Owed.PARSE, parse.name)
+
+    def _bind(self, message: bytes, server: ServerState) -> bytes:
+        portal, name = read_bind(message)
+        told, called = self._called(name, server)
+        server.flow.sent(Owed.BIND)
+        body = portal + b"\0" + called + message[5 + len(portal) + 1 + len(name) :]
+        return told + encode.message(b"B", body)
+
+    def _describe(self, message: bytes, server: ServerState) -> bytes:
+        kind, name = read_target(message)
+        if kind != _STATEMENT:
+            server.flow.sent(Owed.DESCRIBE_PORTAL)
+            return message
+        told, called = self._called(name, server)
+        server.flow.sent(Owed.DESCRIBE_STATEMENT)
+        return told + encode.message(b"D", b"S" + called + b"\0")
+
+    def _close(self, message: bytes, server: ServerState) -> bytes:
+        kind, name = read_target(message)
+        if kind != _STATEMENT:
+            server.flow.sent(Owed.CLOSE)
+            return message
+        if name in self._named:
+            self._forget(name)
+        server.flow.sent(
+            Owed.GIVEN_CLOSE
+        )  # the server keeps it for others; to close what is not there is no error
+        return b""
+
+    def _called(self, name: bytes, server: ServerState) -> tuple[bytes, bytes]:
+        """What the server must be told before it is asked about a statement, and what it calls it."""
+        statement = self._named.get(name)
+        if statement is None:
+            return b"", _NOBODYS + name
+        return self._tell(statement, server), statement.name
+
+    def _tell(
+        self,
+        statement: Statement,
+        server: ServerState,
+        owed: Owed = Owed.SILENT_PARSE,
+        name: bytes | None = None,
+    ) -> bytes:
+        """Have the server prepare a statement, unless it has; `name`: what the client who asked for it calls it."""
+        if server.prepared.has(statement):
+            return b""
+        pieces = []
+        for forgotten in server.prepared.add(statement):
+            server.flow.sent(Owed.SILENT_CLOSE)
+            pieces.append(encode.close_statement(forgotten.name))
+        server.flow.sent(owed, _Told(statement, name))
+        pieces.append(encode.parse(statement.name, statement.tail))
+        return b"".join(pieces)
+
+    def _forget(self, name: bytes) -> None:
+        statement = self._named.pop(name)
+        if statement.name:
+            self._catalogue.give_back(statement)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Told:
+    """A server was told of a statement; by which name of its own the client asked for that, if it did."""
+
+    statement: Statement
+    name: bytes | None

@@ -1,0 +1,75 @@
+"""Secrets: how users prove who they are: a password, a SCRAM verifier or an MD5 hash. Files are PgBouncer's userlist."""
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from scramp import ScramMechanism
+
+from marchproxy.modules.dblb.scram import Verifier
+
+_VERIFIER = re.compile(r"SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)")
+_MD5 = re.compile(r"md5[0-9a-f]{32}")
+_LINE = re.compile(r'"((?:[^"]|"")*)"\s+"((?:[^"]|"")*)"')
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A password (`text` as it is), a SCRAM verifier (`SCRAM-SHA-256$…`) or an MD5 hash (`md5…`)."""
+
+    text: str = field(repr=False)
+
+    @property
+    def is_md5(self) -> bool:
+        """Whether nothing but MD5 can be done with it."""
+        return _MD5.fullmatch(self.text) is not None
+
+    @cached_property
+    def verifier(self) -> Verifier | None:
+        """What SCRAM needs. It takes milliseconds for a password; None for an MD5 hash."""
+        if (found := _VERIFIER.fullmatch(self.text)) is not None:
+            rounds, *rest = found.groups()
+            salt, stored, server = map(base64.b64decode, rest)
+            return Verifier(salt, int(rounds), stored, server)
+        if self.is_md5:
+            return None
+        salt, stored, server, count = ScramMechanism().make_auth_info(self.text)
+        return Verifier(salt, count, stored, server)
+
+    def fits_password(self, user: str, password: str) -> bool:
+        """Whether this is the password, which was sent in the clear."""
+        if self.is_md5:
+            digest = hashlib.md5(f"{password}{user}".encode(), usedforsecurity=False).hexdigest()
+            return hmac.compare_digest(f"md5{digest}", self.text)
+        if (verifier := self.verifier) is not None and self.text.startswith("SCRAM-SHA-256$"):
+            salted = hashlib.pbkdf2_hmac("sha256", password.encode(), verifier.salt, verifier.rounds)
+            key = hmac.digest(salted, b"Client Key", "sha256")
+            return hmac.compare_digest(hashlib.sha256(key).digest(), verifier.stored_key)
+        return hmac.compare_digest(password.encode(), self.text.encode())
+
+    def fits_md5(self, user: str, salt: bytes, answer: bytes) -> bool:
+        """Whether this answers an MD5 question with that salt; never for a SCRAM verifier."""
+        inner = self.text[3:]
+        if not self.is_md5:
+            inner = hashlib.md5(f"{self.text}{user}".encode(), usedforsecurity=False).hexdigest()
+        wanted = b"md5" + hashlib.md5(inner.encode() + salt, usedforsecurity=False).hexdigest().encode()
+        return hmac.compare_digest(wanted, answer)
+
+
+def read_userlist(text: str) -> Mapping[str, Secret]:
+    """The users of a file of lines `"name" "secret"`. Raises ValueError with the number of a line that is none."""
+    users: dict[str, Secret] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.strip()  # noqa: PLW2901
+        if not line or line.startswith((";", "#")):
+            continue
+        found = _LINE.match(line)
+        if found is None:
+            raise ValueError(f'line {number} is not of the form "user" "secret"')
+        name, secret = (part.replace('""', '"') for part in found.groups())
+        users[name] = Secret(secret)
+    return users

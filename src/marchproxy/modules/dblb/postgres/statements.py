@@ -1,0 +1,126 @@
+"""Prepared statements over connections that are shared: one name of ours for each text, whatever clients call it. Pure.
+
+A client's statement is known by its text and parameter types. The first who prepares a text gives it a name of ours, which
+every server is told when it needs the statement, and forgets when it has too many.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+
+from marchproxy.wire.postgres.frontend import Parse
+
+#: What a statement takes beside its text, here and on the server: an estimate that keeps many short ones in bounds.
+_OVERHEAD = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Statement:
+    """A text with its parameter types (`tail`, as in a Parse), under a name of ours; the unnamed one has none."""
+
+    name: bytes
+    tail: bytes = field(repr=False)
+
+    @property
+    def cost(self) -> int:
+        """About how many bytes it takes."""
+        return len(self.tail) + _OVERHEAD
+
+
+class Catalogue:
+    """All statements that clients have prepared, each once. What no client has any more goes when there is no room."""
+
+    def __init__(self, *, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._used = 0
+        self._known: OrderedDict[bytes, tuple[Statement, int]] = (
+            OrderedDict()
+        )  # by tail, with how many clients have it
+        self._numbers = count(1)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    @property
+    def used(self) -> int:
+        """About how many bytes they take."""
+        return self._used
+
+    def take(self, parse: Parse) -> Statement:
+        """The statement of a text, for one more client."""
+        known = self._known.get(parse.tail)
+        if known is None:
+            statement, clients = Statement(b"mp%d" % next(self._numbers), parse.tail), 0
+            self._used += statement.cost
+        else:
+            statement, clients = known
+        self._known[parse.tail] = (statement, clients + 1)
+        self._known.move_to_end(parse.tail)
+        self._make_room()
+        return statement
+
+    def give_back(self, statement: Statement) -> None:
+        """One client less has it."""
+        known = self._known.get(statement.tail)
+        if known is not None and known[0] is statement:
+            self._known[statement.tail] = (statement, known[1] - 1)
+            self._make_room()
+
+    def _make_room(self) -> None:
+        if self._used <= self._most:
+            return
+        for tail in [tail for tail, (_, clients) in self._known.items() if clients == 0]:
+            self._used -= self._known.pop(tail)[0].cost
+            if self._used <= self._most:
+                return
+
+
+class Prepared:
+    """The statements that one server has, the one that was used last at the end; bounded in bytes."""
+
+    __slots__ = ("_known", "_most", "_used", "unnamed")
+
+    def __init__(self, *, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._used = 0
+        self._known: OrderedDict[bytes, Statement] = OrderedDict()
+        self.unnamed: Statement | None = None
+        """What the server has under no name."""
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def has(self, statement: Statement) -> bool:
+        """Whether the server knows it; it counts as used now."""
+        if not statement.name:
+            return self.unnamed is statement
+        if statement.name not in self._known:
+            return False
+        self._known.move_to_end(statement.name)
+        return True
+
+    def add(self, statement: Statement) -> Iterator[Statement]:
+        """The server is told of it; yields those that it is to forget."""
+        if not statement.name:
+            self.unnamed = statement
+            return
+        self._known[statement.name] = statement
+        self._used += statement.cost
+        while self._used > self._most and len(self._known) > 1:
+            _, forgotten = self._known.popitem(last=False)
+            self._used -= forgotten.cost
+            yield forgotten
+
+    def drop(self, statement: Statement) -> None:
+        """The server refused it."""
+        if not statement.name:
+            self.unnamed = None
+        elif self._known.pop(statement.name, None) is not None:
+            self._used -= statement.cost
+
+    def clear(self) -> None:
+        """The server has forgotten everything: DISCARD ALL, DEALLOCATE ALL."""
+        self._known.clear()
+        self._used = 0
+        self.unnamed = None
