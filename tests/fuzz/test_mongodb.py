@@ -6,10 +6,10 @@ import bson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mongodb import bson as ours
 from marchproxy.wire.mongodb import message
 from marchproxy.wire.mongodb.command import cursor_of, read_command, read_query, refusal_of
-from marchproxy.wire.mongodb.fault import ProtocolFault
 from marchproxy.wire.mongodb.framing import HEADER, Framer
 
 LONGEST = 4096

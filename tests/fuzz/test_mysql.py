@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql.endings import read_eof, read_error, read_ok
-from marchproxy.wire.mysql.fault import ProtocolFault
 from marchproxy.wire.mysql.flow import Flow
 from marchproxy.wire.mysql.handshake import read_auth_switch, read_change_user, read_greeting, read_login
 from marchproxy.wire.mysql.numbers import Capability, Command

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.redis.commands import keys
-from marchproxy.wire.redis.fault import ProtocolFault
 from marchproxy.wire.redis.replies import Replies
 from marchproxy.wire.redis.requests import Requests, split_line
 from marchproxy.wire.redis.values import encode, read, words_of

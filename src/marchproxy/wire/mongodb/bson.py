@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 
-from marchproxy.wire.mongodb.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 
 _INT32 = struct.Struct("<i")
 _INT64 = struct.Struct("<q")

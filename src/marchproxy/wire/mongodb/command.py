@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mongodb import bson, message
 from marchproxy.wire.mongodb.bson import Place
-from marchproxy.wire.mongodb.fault import ProtocolFault
 
 _MOST_CURSORS = 1000
 

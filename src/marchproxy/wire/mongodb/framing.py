@@ -3,7 +3,7 @@
 import struct
 from enum import IntEnum
 
-from marchproxy.wire.mongodb.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 
 #: messageLength (itself included), requestID, responseTo, opCode; everything is little-endian.
 HEADER = struct.Struct("<iiii")

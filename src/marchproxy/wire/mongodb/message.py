@@ -8,8 +8,8 @@ import struct
 import zlib
 from collections.abc import Mapping
 
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mongodb.bson import ObjectId, Value, document_end, encode
-from marchproxy.wire.mongodb.fault import ProtocolFault
 from marchproxy.wire.mongodb.framing import HEADER, Code
 
 CHECKSUM, MORE_TO_COME, EXHAUST_ALLOWED = 1, 2, 1 << 16

@@ -4,7 +4,7 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
-from marchproxy.wire.mysql.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql.numbers import Capability, Status
 from marchproxy.wire.mysql.packets import Reader, length_encoded, packet
 

@@ -8,8 +8,8 @@ import struct
 from collections import deque
 from enum import Enum, auto
 
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql.endings import Ok, Tracked, read_eof, read_ok
-from marchproxy.wire.mysql.fault import ProtocolFault
 from marchproxy.wire.mysql.numbers import Capability, Command, Status
 from marchproxy.wire.mysql.packets import FULL, HEAD, Reader
 

@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass, field
 
-from marchproxy.wire.mysql.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql.numbers import Capability, Status
 from marchproxy.wire.mysql.packets import Reader, counted
 

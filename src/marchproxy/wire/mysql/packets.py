@@ -1,6 +1,6 @@
 """Packets: a length of three bytes, a sequence number, and the payload; longer payloads go on in the next packet."""
 
-from marchproxy.wire.mysql.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 
 HEAD = 4
 #: A packet with a payload of this many bytes is continued by the next one.

@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass
 
-from marchproxy.wire.mysql.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql.numbers import Command
 from marchproxy.wire.mysql.packets import FULL, HEAD
 

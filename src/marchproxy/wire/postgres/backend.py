@@ -4,7 +4,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from marchproxy.wire.postgres.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 
 _HEAD = 5
 _INT = struct.Struct("!I")

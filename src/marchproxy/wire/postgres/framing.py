@@ -7,7 +7,7 @@ import struct
 from collections.abc import Mapping
 from enum import IntEnum
 
-from marchproxy.wire.postgres.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 
 _LENGTH = struct.Struct("!I")
 _HEAD = 5

@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass
 
-from marchproxy.wire.postgres.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 
 _HEAD = 5
 _SHORT = struct.Struct("!H")

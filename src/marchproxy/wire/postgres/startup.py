@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from marchproxy.wire.postgres.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 
 #: The most bytes that a first packet may have (MAX_STARTUP_PACKET_LENGTH).
 LONGEST = 10_000

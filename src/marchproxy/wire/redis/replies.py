@@ -3,7 +3,7 @@
 Aggregates may nest, and be streamed; attributes belong to the reply behind them. RESP2 and RESP3.
 """
 
-from marchproxy.wire.redis.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 
 #: Of a line: a simple string, an error, a number.
 _LONGEST_LINE = 64 * 1024

@@ -6,7 +6,7 @@ src/networking.c: 1,048,576 arguments, 512 MiB for each, 64 KiB for a line.
 
 import re
 
-from marchproxy.wire.redis.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.redis.values import encode
 
 MOST_ARGUMENTS = 1024 * 1024

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
-from marchproxy.wire.redis.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 
 _DEEPEST = 16
 

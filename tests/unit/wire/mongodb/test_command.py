@@ -3,9 +3,9 @@
 import bson
 import pytest
 
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mongodb import message
 from marchproxy.wire.mongodb.command import CursorField, cursor_of, read_command, refusal_of
-from marchproxy.wire.mongodb.fault import ProtocolFault
 from marchproxy.wire.mongodb.framing import HEADER
 
 

@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql.endings import Refusal, error
-from marchproxy.wire.mysql.fault import ProtocolFault
 from marchproxy.wire.mysql.flow import Flow
 from marchproxy.wire.mysql.numbers import Capability, Command, Status
 from marchproxy.wire.mysql.packets import counted, packet

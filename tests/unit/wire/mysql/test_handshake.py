@@ -2,8 +2,8 @@
 
 import pytest
 
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql import proofs
-from marchproxy.wire.mysql.fault import ProtocolFault
 from marchproxy.wire.mysql.handshake import (
     Greeting,
     Login,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from marchproxy.wire.mysql.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql.numbers import Command
 from marchproxy.wire.mysql.packets import packet
 from marchproxy.wire.mysql.requests import Requests, UnknownCommand

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres.encode import message
-from marchproxy.wire.postgres.fault import ProtocolFault
 from marchproxy.wire.postgres.framing import Framer, Interest
 
 INTERESTS = {ord("D"): Interest.STEP_OVER, ord("Q"): Interest.NOTE, ord("Z"): Interest.WHOLE}

@@ -2,8 +2,8 @@
 
 import pytest
 
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres import backend, encode, frontend
-from marchproxy.wire.postgres.fault import ProtocolFault
 
 
 def test_queries():

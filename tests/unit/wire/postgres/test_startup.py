@@ -4,8 +4,8 @@ import struct
 
 import pytest
 
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres.encode import SSL_REQUEST, cancel, startup
-from marchproxy.wire.postgres.fault import ProtocolFault
 from marchproxy.wire.postgres.startup import (
     LONGEST,
     CancelRequest,

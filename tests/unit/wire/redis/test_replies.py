@@ -2,7 +2,7 @@
 
 import pytest
 
-from marchproxy.wire.redis.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.redis.replies import Replies
 
 REPLIES = [

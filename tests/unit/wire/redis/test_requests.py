@@ -2,8 +2,8 @@
 
 import pytest
 
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.redis.commands import Kind, blocks, keys, kind_of
-from marchproxy.wire.redis.fault import ProtocolFault
 from marchproxy.wire.redis.requests import Requests
 
 

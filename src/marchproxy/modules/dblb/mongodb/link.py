@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Protocol, cast
 
 from marchproxy.kit.logs import get_logger
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mongodb import message
 from marchproxy.wire.mongodb.bson import Value
-from marchproxy.wire.mongodb.fault import ProtocolFault
 from marchproxy.wire.mongodb.framing import Framer
 
 _log = get_logger(__name__)

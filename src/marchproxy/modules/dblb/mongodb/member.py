@@ -12,7 +12,7 @@ from marchproxy.modules.dblb.mongodb.link import Conversation, Link, LinkGone
 from marchproxy.modules.dblb.mongodb.login import LoginRefused, log_in
 from marchproxy.modules.dblb.mongodb.pool import Dial, Pool
 from marchproxy.modules.dblb.mongodb.settings import MongoLimits
-from marchproxy.wire.mongodb.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 
 _log = get_logger(__name__)
 _BACKOFF = Backoff(initial=0.05, maximum=2.0)

@@ -10,7 +10,7 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.modules.dblb.mongodb.link import Link, LinkGone
 from marchproxy.modules.dblb.mongodb.login import LoginRefused
 from marchproxy.modules.dblb.mongodb.settings import MongoLimits
-from marchproxy.wire.mongodb.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 
 _log = get_logger(__name__)
 

@@ -12,10 +12,10 @@ from marchproxy.modules.dblb.mongodb.operation import Operation
 from marchproxy.modules.dblb.mongodb.preference import Mode, NotUnderstood, mode_of
 from marchproxy.modules.dblb.mongodb.service import Service
 from marchproxy.modules.dblb.mongodb.tracking import Tracking
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mongodb import bson, message
 from marchproxy.wire.mongodb.bson import Int64, ObjectId, Value
 from marchproxy.wire.mongodb.command import Command, read_command, read_query
-from marchproxy.wire.mongodb.fault import ProtocolFault
 from marchproxy.wire.mongodb.framing import Code, Framer
 
 _log = get_logger(__name__)

@@ -5,7 +5,7 @@ from typing import Protocol, cast
 
 from marchproxy.kit.logs import get_logger
 from marchproxy.modules.dblb.mysql.inbox import Inbox
-from marchproxy.wire.mysql.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql.flow import Flow
 from marchproxy.wire.mysql.handshake import Greeting
 

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from marchproxy.modules.dblb.mysql.greeting import OAEP
 from marchproxy.modules.dblb.mysql.inbox import Inbox
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql.endings import Refusal, read_error
-from marchproxy.wire.mysql.fault import ProtocolFault
 from marchproxy.wire.mysql.handshake import Greeting, Login, read_auth_switch, read_greeting, ssl_request
 from marchproxy.wire.mysql.numbers import Capability
 from marchproxy.wire.mysql.packets import packet

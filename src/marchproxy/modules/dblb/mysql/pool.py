@@ -1,7 +1,6 @@
 """Pool: the links to one server that begin alike, and the clients that wait for one."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,17 +8,19 @@ from typing import Protocol
 from marchproxy.kit.backoff import Backoff
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
-from marchproxy.modules.dblb.mysql.inbox import PeerGone
+from marchproxy.modules.dblb.dialler import DialFailed, Dialler
+from marchproxy.modules.dblb.inbox import PeerGone
+from marchproxy.modules.dblb.line import Line
 from marchproxy.modules.dblb.mysql.link import Link
 from marchproxy.modules.dblb.mysql.login import LoginRefused
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql.endings import Refusal
-from marchproxy.wire.mysql.fault import ProtocolFault
 
 _log = get_logger(__name__)
 #: With these a server refuses for good: who we are, or what we want, is wrong (1044, 1045, 1049, 1698).
 _FINAL = frozenset({1044, 1045, 1049, 1698})
 TOO_MANY, NO_SERVER = 1040, 2003
-_FAULTS = (LoginRefused, ProtocolFault, PeerGone, OSError, TimeoutError)
+_FAULTS = (LoginRefused, ProtocolFault, PeerGone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +62,21 @@ class Pool:
     ) -> None:
         self.name = name
         self.limits = limits
-        self._work = work
+        self._renewing = work.renew
         self._group = group
         self._clock = clock
+        self._dialler = Dialler(
+            name,
+            lambda: work.dial(self),
+            clock,
+            seconds=limits.dial,
+            faults=_FAULTS,
+            pauses=Backoff(0.05, 2.0),
+        )
         self._idle: list[Link] = []
         self._links: set[Link] = set()
-        self._waiting: deque[tuple[float, Waiter]] = deque()
+        self._waiting: Line[Waiter] = Line(limits.wait, self._late, clock)
         self._dialling = 0
-        self._backoff = Backoff(initial=0.05, maximum=2.0)
-        self._failures = 0
-        self._last_failure = ""
-        self._alarm: asyncio.TimerHandle | None = None
         self._closed = False
 
     @property
@@ -93,14 +98,13 @@ class Pool:
         """A link at once, or later by `waiter.got`, unless `waiter.got_none` comes before."""
         if self._idle and not self._waiting:
             return self._idle.pop()
-        self._waiting.append((self._clock.monotonic() + self.limits.wait, waiter))
-        self._watch()
+        self._waiting.join(waiter)
         self._grow()
         return None
 
     def give_up(self, waiter: Waiter) -> None:
         """It does not wait any more."""
-        self._waiting = deque(item for item in self._waiting if item[1] is not waiter)
+        self._waiting.leave(waiter)
 
     def release(self, link: Link) -> None:
         """The client is done with it: it is made as new, or closed where that cannot be."""
@@ -131,8 +135,7 @@ class Pool:
         self._links.clear()
         self._idle.clear()
         self._fail_all(Refusal(1053, "08S01", "the proxy is stopping"))
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._waiting.close()
 
     def idle_link_lost(self, link: Link) -> None:
         """It is gone while nobody had it."""
@@ -148,8 +151,8 @@ class Pool:
     async def _renew(self, link: Link) -> None:
         try:
             async with asyncio.timeout(self.limits.dial):
-                await self._work.renew(link)
-        except _FAULTS as error:
+                await self._renewing(link)
+        except (*_FAULTS, OSError, TimeoutError) as error:
             _log.info("a session could not be made as new", pool=self.name, reason=str(error))
             link.transport.abort()
             self.lost(link)
@@ -162,7 +165,7 @@ class Pool:
             link.end()
             self.lost(link)
         elif self._waiting:
-            self._waiting.popleft()[1].got(link)
+            self._waiting.first().got(link)
         else:
             self._idle.append(link)
 
@@ -176,49 +179,28 @@ class Pool:
 
     async def _open(self) -> None:
         try:
-            if self._failures:
-                await self._clock.sleep(self._backoff.delay(self._failures - 1, 0.5))
-            async with asyncio.timeout(self.limits.dial):
-                link = await self._work.dial(self)
-        except _FAULTS as error:
+            link = await self._dialler.open()
+        except DialFailed as failed:
             self._dialling -= 1
-            self._failed(error)
+            self._failed(failed.cause)
             return
         self._dialling -= 1
-        self._failures, self._last_failure = 0, ""
         self._links.add(link)
         self._offer(link)
 
     def _failed(self, error: Exception) -> None:
-        self._failures += 1
-        self._last_failure = str(error) or f"no answer within {self.limits.dial:g} s"
-        _log.warning(
-            "no session on the server", pool=self.name, reason=self._last_failure, failures=self._failures
-        )
         refusal = error.refusal if isinstance(error, LoginRefused) else None
         if refusal is not None and refusal.code in _FINAL and not self._links:
             self._fail_all(refusal)
         self._grow()
 
     def _fail_all(self, refusal: Refusal) -> None:
-        waiting, self._waiting = self._waiting, deque()
-        for _, waiter in waiting:
+        for waiter in self._waiting.all():
             waiter.got_none(refusal)
 
-    def _watch(self) -> None:
-        """One timer for all who wait: they came in the order in which their time ends."""
-        if self._alarm is None and self._waiting:
-            after = max(0.0, self._waiting[0][0] - self._clock.monotonic())
-            self._alarm = asyncio.get_running_loop().call_later(after, self._late)
-
-    def _late(self) -> None:
-        self._alarm = None
-        now = self._clock.monotonic()
-        while self._waiting and self._waiting[0][0] <= now:
-            self._waiting.popleft()[1].got_none(self._none_in_time())
-        self._watch()
-
-    def _none_in_time(self) -> Refusal:
-        if self._last_failure:
-            return Refusal(NO_SERVER, "HY000", f"no session on a server: {self._last_failure}")
-        return Refusal(TOO_MANY, "08004", f"no session on a server became free within {self.limits.wait:g} s")
+    def _late(self, waiter: Waiter) -> None:
+        if failure := self._dialler.failure:
+            waiter.got_none(Refusal(NO_SERVER, "HY000", f"no session on a server: {failure}"))
+            return
+        words = f"no session on a server became free within {self.limits.wait:g} s"
+        waiter.got_none(Refusal(TOO_MANY, "08004", words))

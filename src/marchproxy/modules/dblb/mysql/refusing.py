@@ -2,13 +2,13 @@
 
 import asyncio
 
+from marchproxy.modules.dblb.inbox import PeerGone
 from marchproxy.modules.dblb.mysql.greeting import NotProven, Talk
-from marchproxy.modules.dblb.mysql.inbox import PeerGone
 from marchproxy.modules.dblb.mysql.login import LoginRefused
 from marchproxy.modules.dblb.mysql.pool import NO_SERVER
 from marchproxy.modules.dblb.mysql.session import Session
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql.endings import Refusal
-from marchproxy.wire.mysql.fault import ProtocolFault
 
 
 class Refusing:

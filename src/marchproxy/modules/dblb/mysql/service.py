@@ -19,9 +19,9 @@ from marchproxy.modules.dblb.mysql.pool import Pool, PoolLimits, Work
 from marchproxy.modules.dblb.mysql.refusing import Refusing
 from marchproxy.modules.dblb.mysql.secrets import Secret
 from marchproxy.modules.dblb.mysql.session import Judge, Session
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql import endings
 from marchproxy.wire.mysql.endings import Refusal
-from marchproxy.wire.mysql.fault import ProtocolFault
 from marchproxy.wire.mysql.handshake import Greeting, Login, read_change_user, read_login
 from marchproxy.wire.mysql.numbers import Capability
 from marchproxy.wire.mysql.packets import packet

@@ -9,9 +9,9 @@ from marchproxy.modules.dblb.mysql.inbox import Inbox
 from marchproxy.modules.dblb.mysql.kill import Kill, read_kill
 from marchproxy.modules.dblb.mysql.link import Link
 from marchproxy.modules.dblb.mysql.pool import Pool
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql import endings
 from marchproxy.wire.mysql.endings import Refusal
-from marchproxy.wire.mysql.fault import ProtocolFault
 from marchproxy.wire.mysql.handshake import Login
 from marchproxy.wire.mysql.numbers import Command
 from marchproxy.wire.mysql.packets import HEAD, packet

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from marchproxy.modules.dblb.postgres.requests import ServerState
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres.backend import read_parameter
 from marchproxy.wire.postgres.encode import CLOSE_COMPLETE, PARSE_COMPLETE
-from marchproxy.wire.postgres.fault import ProtocolFault
 from marchproxy.wire.postgres.flow import Owed
 from marchproxy.wire.postgres.framing import Event, Interest
 

@@ -11,8 +11,8 @@ from enum import Enum
 from marchproxy.modules.dblb.postgres.inbox import Inbox
 from marchproxy.modules.dblb.postgres.secrets import Secret
 from marchproxy.modules.dblb.scram import ScramFault, Verifier, begin
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres import encode
-from marchproxy.wire.postgres.fault import ProtocolFault
 
 #: The one type of message that a client sends while it logs in.
 KINDS = b"p"

@@ -10,9 +10,9 @@ from marchproxy.modules.dblb.postgres.login import KINDS, Welcome
 from marchproxy.modules.dblb.postgres.requests import ServerState
 from marchproxy.modules.dblb.postgres.settling import Settings
 from marchproxy.modules.dblb.postgres.statements import Prepared
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres.backend import read_error
 from marchproxy.wire.postgres.encode import TERMINATE
-from marchproxy.wire.postgres.fault import ProtocolFault
 from marchproxy.wire.postgres.flow import Desynchronised, Owed
 from marchproxy.wire.postgres.framing import Framer
 

@@ -1,7 +1,6 @@
 """Pool: the links to one database of one server as one user, and the clients that wait for one."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,16 +8,19 @@ from typing import Protocol
 from marchproxy.kit.backoff import Backoff
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
+from marchproxy.modules.dblb.dialler import DialFailed, Dialler
+from marchproxy.modules.dblb.inbox import PeerGone
+from marchproxy.modules.dblb.line import Line
 from marchproxy.modules.dblb.postgres.answers import Heard
-from marchproxy.modules.dblb.postgres.inbox import PeerGone
 from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.login import LoginRefused
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres.backend import read_error
-from marchproxy.wire.postgres.fault import ProtocolFault
 
 _log = get_logger(__name__)
 #: Classes of SQLSTATE with which a server refuses a login for good: who we are, or what we want, is wrong.
 _FINAL = ("28", "3D")
+_FAULTS = (LoginRefused, ProtocolFault, PeerGone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +58,21 @@ class Pool:
     ) -> None:
         self.name = name
         self.limits = limits
-        self._dial = dial
         self._group = group
         self._clock = clock
+        self._dialler = Dialler(
+            name, lambda: dial(self), clock, seconds=limits.dial, faults=_FAULTS, pauses=Backoff(0.05, 2.0)
+        )
         self.reported: dict[str, str] = {}
         """What servers of the pool report of a session that has set nothing."""
         self._idle: list[Link] = []
         self._cancelled: set[Link] = set()
         self._links: set[Link] = set()
-        self._waiting: deque[tuple[float, Waiter]] = deque()
+        self._waiting: Line[Waiter] = Line(limits.wait, self._late, clock)
         self._dialling = 0
-        self._now = (
-            clock.monotonic()
-        )  # as of the last sweep: a look at the clock for each query would be too much
-        self._backoff = Backoff(initial=0.05, maximum=2.0)
-        self._failures = 0
-        self._last_failure = ""
-        self._alarm: asyncio.TimerHandle | None = None
+        self._closed = False
+        # as of the last sweep: a look at the clock for each query would be too much
+        self._now = clock.monotonic()
 
     @property
     def links(self) -> int:
@@ -93,14 +93,13 @@ class Pool:
         """A link at once, or later by `waiter.got`, unless `waiter.got_none` comes before."""
         if self._idle and not self._waiting:
             return self._idle.pop()
-        self._waiting.append((self._clock.monotonic() + self.limits.wait, waiter))
-        self._watch()
+        self._waiting.join(waiter)
         self._grow()
         return None
 
     def give_up(self, waiter: Waiter) -> None:
         """It does not wait any more."""
-        self._waiting = deque(item for item in self._waiting if item[1] is not waiter)
+        self._waiting.leave(waiter)
 
     def release(self, link: Link) -> None:
         """The client is done with it, and the server is free."""
@@ -113,7 +112,7 @@ class Pool:
             self._drop(link)
             self._grow()
         elif self._waiting:
-            self._waiting.popleft()[1].got(link)
+            self._waiting.first().got(link)
         else:
             self._idle.append(link)
 
@@ -143,13 +142,13 @@ class Pool:
 
     def close(self) -> None:
         """Close every link, and send every waiter away."""
+        self._closed = True
         for link in list(self._links):
             link.end()
         self._links.clear()
         self._idle.clear()
         self._fail_all("the proxy is stopping")
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._waiting.close()
 
     def idle_link_spoke(self, link: Link, heard: Heard) -> None:
         """Something for nobody: a query of ours has ended, a notice, or the server's last words."""
@@ -185,50 +184,31 @@ class Pool:
 
     async def _open(self) -> None:
         try:
-            if self._failures:
-                await self._clock.sleep(self._backoff.delay(self._failures - 1, 0.5))
-            async with asyncio.timeout(self.limits.dial):
-                link = await self._dial(self)
-        except (LoginRefused, ProtocolFault, PeerGone, OSError, TimeoutError) as error:
+            link = await self._dialler.open()
+        except DialFailed as failed:
             self._dialling -= 1
-            self._failed(error)
+            self._failed(failed)
             return
         self._dialling -= 1
-        self._failures, self._last_failure = 0, ""
+        if self._closed:
+            link.end()
+            return
         self._links.add(link)
         self.reported = dict(link.parameters)
         self.release(link)
 
-    def _failed(self, error: Exception) -> None:
-        self._failures += 1
-        self._last_failure = str(error) or f"no answer within {self.limits.dial:g} s"
-        _log.warning(
-            "no session on the server", pool=self.name, reason=self._last_failure, failures=self._failures
-        )
-        final = isinstance(error, LoginRefused) and error.fields and error.fields.code.startswith(_FINAL)
+    def _failed(self, failed: DialFailed) -> None:
+        cause = failed.cause
+        final = isinstance(cause, LoginRefused) and cause.fields and cause.fields.code.startswith(_FINAL)
         if final and not self._links:
-            self._fail_all(self._last_failure)
+            self._fail_all(str(failed))
         self._grow()
 
     def _fail_all(self, reason: str) -> None:
-        waiting, self._waiting = self._waiting, deque()
-        for _, waiter in waiting:
+        for waiter in self._waiting.all():
             waiter.got_none(reason)
 
-    def _watch(self) -> None:
-        """One timer for all who wait: they came in the order in which their time ends."""
-        if self._alarm is None and self._waiting:
-            after = max(0.0, self._waiting[0][0] - self._clock.monotonic())
-            self._alarm = asyncio.get_running_loop().call_later(after, self._late)
-
-    def _late(self) -> None:
-        self._alarm = None
-        now = self._clock.monotonic()
-        while self._waiting and self._waiting[0][0] <= now:
-            reason = (
-                f"; the last attempt to open one failed: {self._last_failure}" if self._last_failure else ""
-            )
-            self._waiting.popleft()[1].got_none(
-                f"no session on the server became free within {self.limits.wait:g} s{reason}"
-            )
-        self._watch()
+    def _late(self, waiter: Waiter) -> None:
+        failure = self._dialler.failure
+        reason = f"; the last attempt to open one failed: {failure}" if failure else ""
+        waiter.got_none(f"no session on the server became free within {self.limits.wait:g} s{reason}")

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import HostPort
+from marchproxy.modules.dblb.inbox import PeerGone
 from marchproxy.modules.dblb.postgres.greeting import KINDS, NotProven, Way, authenticate
-from marchproxy.modules.dblb.postgres.inbox import Inbox, PeerGone
+from marchproxy.modules.dblb.postgres.inbox import Inbox
 from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.login import Credentials, log_in
 from marchproxy.modules.dblb.postgres.pool import Pool, PoolLimits
@@ -21,8 +22,8 @@ from marchproxy.modules.dblb.postgres.secrets import Secret
 from marchproxy.modules.dblb.postgres.session import Session
 from marchproxy.modules.dblb.postgres.settling import FOLLOWING, Settings
 from marchproxy.modules.dblb.postgres.statements import Catalogue
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres import encode
-from marchproxy.wire.postgres.fault import ProtocolFault
 from marchproxy.wire.postgres.startup import CancelRequest, GssRequest, Opening, SslRequest, Startup
 
 _log = get_logger(__name__)

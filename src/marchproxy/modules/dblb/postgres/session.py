@@ -11,8 +11,8 @@ from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.pool import Pool
 from marchproxy.modules.dblb.postgres.requests import INTERESTS, Requests
 from marchproxy.modules.dblb.postgres.settling import Settings, difference
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres import encode
-from marchproxy.wire.postgres.fault import ProtocolFault
 from marchproxy.wire.postgres.flow import Owed
 from marchproxy.wire.postgres.framing import Event, Framer
 from marchproxy.wire.postgres.startup import Opening, read_opening

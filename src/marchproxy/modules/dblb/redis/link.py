@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from typing import Protocol, cast
 
-from marchproxy.wire.redis.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.redis.replies import Replies
 
 _ERROR, _PUSH = b"->"

@@ -4,22 +4,23 @@ Some are shared by all who ask plain things; others belong to one client for a w
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from marchproxy.kit.backoff import Backoff
 from marchproxy.kit.clock import Clock
-from marchproxy.kit.logs import get_logger
+from marchproxy.modules.dblb.dialler import DialFailed, Dialler
+from marchproxy.modules.dblb.line import Line
 from marchproxy.modules.dblb.redis.link import Link
-from marchproxy.wire.redis.fault import ProtocolFault
-
-_log = get_logger(__name__)
+from marchproxy.wire.fault import ProtocolFault
 
 
 class LoginRefused(Exception):
     """The server does not let us in."""
+
+
+_FAULTS = (LoginRefused, ProtocolFault)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +57,19 @@ class Pool:
         self, name: str, dial: Dial, limits: PoolLimits, group: asyncio.TaskGroup, clock: Clock
     ) -> None:
         self.name = name
-        self._dial = dial
         self._limits = limits
         self._group = group
         self._clock = clock
+        self._dialler = Dialler(
+            name, lambda: dial(self), clock, seconds=limits.dial, faults=_FAULTS, pauses=Backoff(0.02, 1.0)
+        )
         self._shared: list[Link] = []
         self._idle: list[Link] = []
         self._exclusive: set[Link] = set()
-        self._waiting: deque[tuple[float, Waiter, bool]] = deque()  # until when, who, whether for its own
+        self._for_shared: Line[Waiter] = Line(limits.wait, self._late, clock)
+        self._for_own: Line[Waiter] = Line(limits.wait, self._late, clock)
         self._dialling = [0, 0]  # shared ones, and others
         self._turn = 0
-        self._failures = 0
-        self._last_failure = ""
-        self._backoff = Backoff(initial=0.02, maximum=1.0)
-        self._alarm: asyncio.TimerHandle | None = None
         self._closed = False
         self.on_doubt: Callable[[bytes], None] = lambda _words: None
 
@@ -86,7 +86,7 @@ class Pool:
     @property
     def waiting(self) -> int:
         """How many clients wait."""
-        return len(self._waiting)
+        return len(self._for_shared) + len(self._for_own)
 
     def share(self, waiter: Waiter) -> Link | None:
         """A shared one at once; else the waiter is told."""
@@ -95,19 +95,22 @@ class Pool:
             if len(self._shared) + self._dialling[0] < self._limits.shared:
                 self._open(own=False)
             return self._shared[self._turn % len(self._shared)]
-        self._wait(waiter, own=False)
+        self._for_shared.join(waiter)
+        self._grow()
         return None
 
     def take(self, waiter: Waiter) -> Link | None:
         """One for the client alone, at once; else the waiter is told. Give it back by `release` or `discard`."""
-        if self._idle and not any(own for _, _, own in self._waiting):
+        if self._idle and not self._for_own:
             return self._idle.pop()
-        self._wait(waiter, own=True)
+        self._for_own.join(waiter)
+        self._grow()
         return None
 
     def give_up(self, waiter: Waiter) -> None:
         """It does not wait any more."""
-        self._waiting = deque(item for item in self._waiting if item[1] is not waiter)
+        self._for_shared.leave(waiter)
+        self._for_own.leave(waiter)
 
     def release(self, link: Link) -> None:
         """The client is done with its own, on which nothing is owed."""
@@ -115,12 +118,10 @@ class Pool:
             self.discard(link)
             return
         link.used = self._clock.monotonic()
-        for item in self._waiting:
-            if item[2]:
-                self._waiting.remove(item)
-                item[1].got(link)
-                return
-        self._idle.append(link)
+        if self._for_own:
+            self._for_own.first().got(link)
+        else:
+            self._idle.append(link)
 
     def discard(self, link: Link) -> None:
         """Nobody may have it any more."""
@@ -140,8 +141,8 @@ class Pool:
         for link in [*self._shared, *self._exclusive]:
             link.transport.abort()
         self._fail_all("the server is not used any more")
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._for_shared.close()
+        self._for_own.close()
 
     def link_closed(self, link: Link) -> None:
         """See Owner."""
@@ -155,19 +156,13 @@ class Pool:
         """See Owner."""
         self.on_doubt(words)
 
-    def _wait(self, waiter: Waiter, *, own: bool) -> None:
-        self._waiting.append((self._clock.monotonic() + self._limits.wait, waiter, own))
-        self._watch()
-        self._grow()
-
     def _grow(self) -> None:
         if self._closed:
             return
-        own = sum(own for _, _, own in self._waiting)
-        if len(self._waiting) > own and not self._shared and not self._dialling[0]:
+        if self._for_shared and not self._shared and not self._dialling[0]:
             self._open(own=False)
         room = self._limits.exclusive - len(self._exclusive) - self._dialling[1]
-        for _ in range(min(own - self._dialling[1], room)):
+        for _ in range(min(len(self._for_own) - self._dialling[1], room)):
             self._open(own=True)
 
     def _open(self, *, own: bool) -> None:
@@ -176,16 +171,14 @@ class Pool:
 
     async def _connect(self, *, own: bool) -> None:
         try:
-            if self._failures:
-                await self._clock.sleep(self._backoff.delay(self._failures - 1, 0.5))
-            async with asyncio.timeout(self._limits.dial):
-                link = await self._dial(self)
-        except (LoginRefused, ProtocolFault, OSError, TimeoutError) as error:
+            link = await self._dialler.open()
+        except DialFailed as failed:
             self._dialling[own] -= 1
-            self._failed(error)
+            if isinstance(failed.cause, LoginRefused):
+                self._fail_all(str(failed))
+            self._grow()
             return
         self._dialling[own] -= 1
-        self._failures, self._last_failure = 0, ""
         if link.lost or self._closed:
             link.transport.abort()
             self._grow()
@@ -194,34 +187,14 @@ class Pool:
             self.release(link)
         else:
             self._shared.append(link)
-            waiting = [item for item in self._waiting if not item[2]]
-            self._waiting = deque(item for item in self._waiting if item[2])
-            for _, waiter, _ in waiting:
+            for waiter in self._for_shared.all():
                 waiter.got(None)
 
-    def _failed(self, error: Exception) -> None:
-        self._failures += 1
-        self._last_failure = str(error) or f"no answer within {self._limits.dial:g} s"
-        _log.warning("no connection to the server", pool=self.name, reason=self._last_failure)
-        if isinstance(error, LoginRefused):
-            self._fail_all(self._last_failure)
-        self._grow()
-
     def _fail_all(self, reason: str) -> None:
-        waiting, self._waiting = self._waiting, deque()
-        for _, waiter, _ in waiting:
+        for waiter in (*self._for_shared.all(), *self._for_own.all()):
             waiter.got_none(reason)
 
-    def _watch(self) -> None:
-        if self._alarm is None and self._waiting:
-            after = max(0.0, self._waiting[0][0] - self._clock.monotonic())
-            self._alarm = asyncio.get_running_loop().call_later(after, self._late)
-
-    def _late(self) -> None:
-        self._alarm = None
-        now = self._clock.monotonic()
-        while self._waiting and self._waiting[0][0] <= now:
-            reason = f"; the last attempt failed: {self._last_failure}" if self._last_failure else ""
-            words = f"no connection to the server became free within {self._limits.wait:g} s{reason}"
-            self._waiting.popleft()[1].got_none(words)
-        self._watch()
+    def _late(self, waiter: Waiter) -> None:
+        failure = self._dialler.failure
+        reason = f"; the last attempt failed: {failure}" if failure else ""
+        waiter.got_none(f"no connection to the server became free within {self._limits.wait:g} s{reason}")

@@ -14,7 +14,7 @@ from marchproxy.modules.dblb.redis.local import House, Identity, User, answer, n
 from marchproxy.modules.dblb.redis.pool import Dial, LoginRefused, Pool, PoolLimits
 from marchproxy.modules.dblb.redis.roles import Roles, Seen, judge, read_role
 from marchproxy.modules.dblb.redis.session import Session
-from marchproxy.wire.redis.fault import ProtocolFault
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.redis.values import Failure, encode, read
 
 _log = get_logger(__name__)

@@ -10,8 +10,8 @@ from marchproxy.modules.dblb.redis.local import Identity
 from marchproxy.modules.dblb.redis.pin import Pin, asked, forbidden, replaced
 from marchproxy.modules.dblb.redis.pool import Pool
 from marchproxy.modules.dblb.redis.reception import Reception
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.redis.commands import Kind, kind_of, may_block
-from marchproxy.wire.redis.fault import ProtocolFault
 from marchproxy.wire.redis.requests import Request, Requests
 from marchproxy.wire.redis.values import encode, error, words_of
 

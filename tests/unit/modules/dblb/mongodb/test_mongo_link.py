@@ -3,8 +3,8 @@
 import pytest
 
 from marchproxy.modules.dblb.mongodb.link import Link
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mongodb import message
-from marchproxy.wire.mongodb.fault import ProtocolFault
 
 
 class Transport:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from marchproxy.kit.clock import SystemClock
-from marchproxy.modules.dblb.postgres.inbox import PeerGone
+from marchproxy.modules.dblb.inbox import PeerGone
 from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.login import LoginRefused, Welcome
 from marchproxy.modules.dblb.postgres.pool import Pool, PoolLimits
@@ -195,3 +195,14 @@ async def test_old_and_idle_links_go(world):
     assert two.link.transport.is_closing()
     assert pool.links == 0
     pool.close()
+
+
+async def test_a_link_that_comes_after_the_end_is_closed(world):
+    pool = world.pool(size=1)
+    waiter = Waiter()
+    pool.acquire(waiter)
+    await asyncio.sleep(0)
+    pool.close()
+    await turns()
+    assert (waiter.link, waiter.reason, pool.links) == (None, "the proxy is stopping", 0)
+    assert world.dialled == 1
