@@ -165,6 +165,18 @@ class System:
         except TimeoutError:
             raise AssertionError(f"the NLB's plan is {seen}, not {wanted}") from None
 
+    async def members(self, wanted: set[str]) -> None:
+        """Wait until the NLB knows exactly these instances. One that leaves stays known while it drains."""
+        seen: set[str] = set()
+        try:
+            async with asyncio.timeout(15):
+                while seen != wanted:
+                    known = await self.nlb_stub().ListModules(nlb_pb2.ListModulesRequest(), timeout=5)
+                    seen = {module.instance_id for module in known.modules}
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise AssertionError(f"the NLB knows {seen}, not {wanted}") from None
+
     async def close(self) -> None:
         """End everything that was started."""
         await self._channels.aclose()
