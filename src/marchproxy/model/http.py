@@ -104,6 +104,9 @@ class AuthenticationKind(Enum):
     BASIC = "basic"
     API_KEY = "api_key"
     JWT = "jwt"
+    USERLIST = "userlist"
+    AUTH_QUERY = "auth_query"
+    CERTIFICATE = "certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,11 @@ class Authentication:
     BASIC: `file` is an htpasswd file with SHA-1 (`{SHA}`) entries. API_KEY: `file` has `name:key` lines; a key comes in
     the header `header`. JWT: `file` is a JWKS, or `jwks_url` with `jwks_pool`, the pool that the URL's host is, fetched
     again every `jwks_refresh` seconds; `issuer` and `audiences` must fit. The client's name goes to the backend in the header `forward_header`, empty: it does not.
+
+    The rest is for routes of databases. USERLIST: `file` has lines `"user" "secret"`, the secret a password or what the
+    protocol makes of one (`SCRAM-SHA-256$…`, `md5…`, `*HEX`). AUTH_QUERY (PostgreSQL): `query` is asked, with the user's
+    name as `$1`, of the primary of `pool` as its `monitor`, and answers a name and a secret. CERTIFICATE: the client's
+    certificate is for the user's name. `method`: how a password is asked for, empty: the protocol's safest.
     """
 
     name: str
@@ -125,3 +133,6 @@ class Authentication:
     jwks_pool: str = ""
     forward_header: str = ""
     jwks_refresh: float = 300.0
+    method: str = ""
+    query: str = ""
+    pool: str = ""

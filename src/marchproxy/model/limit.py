@@ -29,6 +29,13 @@ class LimitScope(Enum):
     CLIENT = "client"
 
 
+class LimitUnit(Enum):
+    """What the rates of a limit on a route or on everything count: requests (of databases: statements), or connections."""
+
+    REQUESTS = "requests"
+    CONNECTIONS = "connections"
+
+
 #: The scopes that the NLB's data planes keep.
 NLB_SCOPES = frozenset({LimitScope.LISTENER, LimitScope.MODULE, LimitScope.SOURCE, LimitScope.CLIENT})
 _BY_WORD = {scope.value: scope for scope in NLB_SCOPES}
@@ -40,7 +47,9 @@ class RateLimit:
 
     `target`: a route id, `*`, `listener:NAME`, `module:TYPE`, `source:CIDR` or `client:CIDR` (an address alone is
     itself; see LimitScope). `burst` is the size of the per-second bucket (0: as large as the rate).
-    `per` gives each value a bucket of its own: `client` (address) or `header:NAME`; for EVERYTHING and ROUTE only.
+    `per` gives each value a bucket of its own: `client` (address) or `header:NAME`, of databases also `user`, `database`
+    or `application`; for EVERYTHING and ROUTE only. `counts` CONNECTIONS and `max_concurrent`, the most connections at
+    once (0: any number), are for routes of databases.
     `shared`: the instances of a module type divide it among themselves; otherwise each grants the whole.
     """
 
@@ -54,6 +63,8 @@ class RateLimit:
     per: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     shared: bool = True
+    counts: LimitUnit = LimitUnit.REQUESTS
+    max_concurrent: int = 0
 
     @property
     def scope(self) -> LimitScope:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from marchproxy.model.database import DatabasePool
 from marchproxy.model.module import PoolName, Protocol, Version
 
 
@@ -104,6 +105,7 @@ class BackendPool:
     """A pool. `connect_timeout` in seconds. `protocol` HTTP2 or GRPC: HTTP/2 with prior knowledge to the backend.
 
     `slow_start`: seconds in which a new endpoint comes to its full share (least connections and round robin); 0: at once.
+    `database`: how connections are kept, of a pool of a database protocol; None: as by default.
     `hash_table` is for `source_hash` and for routes that are sticky by header or source.
     """
 
@@ -121,3 +123,4 @@ class BackendPool:
     slow_start: float = 0.0
     hash_table: HashTable = HashTable.MAGLEV
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    database: DatabasePool | None = None

@@ -98,6 +98,8 @@ def _faults(way: Authentication, lines: tuple[str, ...]) -> Iterator[str]:
             yield from _repeated(lines, 1, "key")
         case AuthenticationKind.JWT:
             yield from _jwks_faults("".join(lines))
+        case AuthenticationKind.USERLIST | AuthenticationKind.AUTH_QUERY | AuthenticationKind.CERTIFICATE:
+            yield f"{way.kind.value} is for routes of databases"
         case _ as other:
             assert_never(other)
 

@@ -108,6 +108,8 @@ def _judges(ways: Sequence[Credentials]) -> Iterator[tuple[Any, Message]]:
                 yield _header(credentials.way.header, ".*"), _api_key(credentials)
             case AuthenticationKind.JWT:
                 continue
+            case AuthenticationKind.USERLIST | AuthenticationKind.AUTH_QUERY | AuthenticationKind.CERTIFICATE:
+                continue  # of databases; no route of HTTP has them
             case _ as other:
                 assert_never(other)
     if tokens := [one for one in ways if one.way.kind is AuthenticationKind.JWT]:

@@ -1,15 +1,7 @@
 """What a statement is, whether a replica may answer it, and what the firewall says of it."""
 
 from marchproxy.modules.dblb.sql.facts import Dialect, Facts, Hint, Scope, Setting, Syntax
-from marchproxy.modules.dblb.sql.firewall import (
-    Mode,
-    SqlRule,
-    SqlScope,
-    SqlSession,
-    Trait,
-    Verdict,
-    judge,
-)
+from marchproxy.modules.dblb.sql.firewall import SqlSession, Verdict, judge
 from marchproxy.modules.dblb.sql.reader import Reader, ReaderLimits
 from marchproxy.modules.dblb.sql.replica import Standing, Volatility, VolatilityOf, replica_obstacle
 
@@ -17,17 +9,13 @@ __all__ = [
     "Dialect",
     "Facts",
     "Hint",
-    "Mode",
     "Reader",
     "ReaderLimits",
     "Scope",
     "Setting",
-    "SqlRule",
-    "SqlScope",
     "SqlSession",
     "Standing",
     "Syntax",
-    "Trait",
     "Verdict",
     "Volatility",
     "VolatilityOf",

@@ -6,30 +6,11 @@ rules about commands: who relies on these blocks what is `unparsable` too. What 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from marchproxy.model.sql import SqlMode, SqlRule, SqlScope, SqlTrait
 from marchproxy.modules.dblb.sql.facts import Facts
-
-
-class Mode(Enum):
-    """What becomes of a statement that a rule matches; ALLOW ends the list for what it matches."""
-
-    ALLOW = "allow"
-    LOG = "log"
-    WARN = "warn"
-    BLOCK = "block"
-
-
-class Trait(Enum):
-    """What a rule can look for besides names."""
-
-    MISSING_WHERE = "missing_where"
-    MULTI_STATEMENT = "multi_statement"
-    TAUTOLOGY = "tautology"
-    STACKED_COMMENTS = "stacked_comments"
-    UNPARSABLE = "unparsable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,56 +23,17 @@ class SqlSession:
 
 
 @dataclass(frozen=True, slots=True)
-class SqlScope:
-    """For whom a rule is: patterns (*, ?, […]) as in a shell; none means everyone."""
-
-    users: tuple[str, ...] = ()
-    databases: tuple[str, ...] = ()
-    applications: tuple[str, ...] = ()
-
-    def covers(self, session: SqlSession) -> bool:
-        """Whether the session is among them."""
-        pairs = (
-            (session.user, self.users),
-            (session.database, self.databases),
-            (session.application, self.applications),
-        )
-        return all(
-            not patterns or any(fnmatchcase(name, one) for one in patterns) for name, patterns in pairs
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class SqlRule:
-    """One rule. What it leaves out does not matter to it; patterns are in lower case.
-
-    A table's pattern without a dot is for every schema; one with a dot also takes a name that was written without a schema,
-    for the search path is not known here. A column's pattern also takes whole rows.
-    """
-
-    id: str
-    mode: Mode
-    kinds: frozenset[str] = frozenset()
-    tables: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    functions: tuple[str, ...] = ()
-    traits: frozenset[Trait] = frozenset()
-    """All of them must hold."""
-    scope: SqlScope = field(default=SqlScope())
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """What the firewall says. `words` are for the log and for the client; empty when no rule matched."""
 
     rule: str = ""
-    mode: Mode = Mode.ALLOW
+    mode: SqlMode = SqlMode.ALLOW
     words: str = ""
 
     @property
     def blocked(self) -> bool:
         """Whether the statement must not reach a server."""
-        return self.mode is Mode.BLOCK
+        return self.mode is SqlMode.BLOCK
 
 
 ALLOWED = Verdict()
@@ -100,7 +42,7 @@ ALLOWED = Verdict()
 def judge(rules: Sequence[SqlRule], facts: Facts, session: SqlSession) -> Verdict:
     """The verdict of the first rule that matches; without one the statement is allowed."""
     for rule in rules:
-        if not rule.scope.covers(session):
+        if not _covers(rule.scope, session):
             continue
         found = _matched(rule, facts)
         if found is not None:
@@ -109,10 +51,19 @@ def judge(rules: Sequence[SqlRule], facts: Facts, session: SqlSession) -> Verdic
     return ALLOWED
 
 
+def _covers(scope: SqlScope, session: SqlSession) -> bool:
+    pairs = (
+        (session.user, scope.users),
+        (session.database, scope.databases),
+        (session.application, scope.applications),
+    )
+    return all(not patterns or any(fnmatchcase(name, one) for one in patterns) for name, patterns in pairs)
+
+
 def _matched(rule: SqlRule, facts: Facts) -> list[str] | None:
     found: list[str] = []
     if rule.kinds:
-        kinds = sorted(rule.kinds & facts.kinds)
+        kinds = sorted(facts.kinds.intersection(rule.kinds))
         if not kinds:
             return None
         found.append(f"statement {kinds[0]}")
@@ -148,15 +99,15 @@ def _first(what: str, patterns: Iterable[str], names: frozenset[str]) -> str | N
     return None
 
 
-def _trait(trait: Trait, facts: Facts) -> str:
+def _trait(trait: SqlTrait, facts: Facts) -> str:
     match trait:
-        case Trait.MISSING_WHERE:
+        case SqlTrait.MISSING_WHERE:
             return f"{'/'.join(sorted(facts.unfiltered))} without WHERE" if facts.unfiltered else ""
-        case Trait.MULTI_STATEMENT:
+        case SqlTrait.MULTI_STATEMENT:
             return f"{facts.statements} statements in one" if facts.statements > 1 else ""
-        case Trait.TAUTOLOGY:
+        case SqlTrait.TAUTOLOGY:
             return "a condition that is always true" if facts.tautology else ""
-        case Trait.STACKED_COMMENTS:
+        case SqlTrait.STACKED_COMMENTS:
             return f"{facts.comments} comments" if facts.stacked_comments else ""
-        case Trait.UNPARSABLE:
+        case SqlTrait.UNPARSABLE:
             return f"not understood ({facts.problem})" if facts.problem else ""

@@ -2,33 +2,37 @@
 
 import pytest
 
+from marchproxy.model.sql import SqlMode, SqlRule, SqlScope, SqlTrait
 from marchproxy.modules.dblb.sql import (
     Dialect,
-    Mode,
     Reader,
-    SqlRule,
-    SqlScope,
     SqlSession,
     Syntax,
-    Trait,
     Verdict,
     judge,
 )
 
 SESSION = SqlSession("ann", "shop", "web")
 RULES = (
-    SqlRule("vacuum", Mode.ALLOW, kinds=frozenset({"vacuum"})),
-    SqlRule("no-ddl", Mode.BLOCK, kinds=frozenset({"ddl"})),
-    SqlRule("no-do", Mode.BLOCK, kinds=frozenset({"do", "call"})),
-    SqlRule("secret", Mode.BLOCK, tables=("secret*",)),
-    SqlRule("audit", Mode.BLOCK, tables=("audit.log",)),
-    SqlRule("password", Mode.BLOCK, tables=("users",), columns=("password",)),
-    SqlRule("files", Mode.BLOCK, functions=("pg_read_file", "load_file", "lo_*")),
-    SqlRule("everything", Mode.BLOCK, traits=frozenset({Trait.MISSING_WHERE})),
-    SqlRule("always", Mode.BLOCK, traits=frozenset({Trait.TAUTOLOGY})),
-    SqlRule("many", Mode.BLOCK, traits=frozenset({Trait.MULTI_STATEMENT})),
-    SqlRule("comments", Mode.WARN, traits=frozenset({Trait.STACKED_COMMENTS})),
-    SqlRule("unread", Mode.LOG, traits=frozenset({Trait.UNPARSABLE})),
+    SqlRule("vacuum", SqlMode.ALLOW, kinds=("vacuum",)),
+    SqlRule("no-ddl", SqlMode.BLOCK, kinds=("ddl",)),
+    SqlRule(
+        "no-do",
+        SqlMode.BLOCK,
+        kinds=(
+            "do",
+            "call",
+        ),
+    ),
+    SqlRule("secret", SqlMode.BLOCK, tables=("secret*",)),
+    SqlRule("audit", SqlMode.BLOCK, tables=("audit.log",)),
+    SqlRule("password", SqlMode.BLOCK, tables=("users",), columns=("password",)),
+    SqlRule("files", SqlMode.BLOCK, functions=("pg_read_file", "load_file", "lo_*")),
+    SqlRule("everything", SqlMode.BLOCK, traits=(SqlTrait.MISSING_WHERE,)),
+    SqlRule("always", SqlMode.BLOCK, traits=(SqlTrait.TAUTOLOGY,)),
+    SqlRule("many", SqlMode.BLOCK, traits=(SqlTrait.MULTI_STATEMENT,)),
+    SqlRule("comments", SqlMode.WARN, traits=(SqlTrait.STACKED_COMMENTS,)),
+    SqlRule("unread", SqlMode.LOG, traits=(SqlTrait.UNPARSABLE,)),
 )
 
 
@@ -79,7 +83,7 @@ def test_postgres(text: str, rule: str, words: str) -> None:
     found = verdict(text)
     assert found.rule == rule
     assert found.words.startswith(f"firewall rule {rule}: {words}" if rule else "")
-    assert found.mode is next((one.mode for one in RULES if one.id == rule), Mode.ALLOW)
+    assert found.mode is next((one.mode for one in RULES if one.id == rule), SqlMode.ALLOW)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +138,7 @@ def test_mysql(text: str, rule: str) -> None:
     ],
 )
 def test_whom_a_rule_is_for(scope: SqlScope, *, blocked: bool) -> None:
-    assert verdict("select 1", rules=(SqlRule("all", Mode.BLOCK, scope=scope),)).blocked is blocked
+    assert verdict("select 1", rules=(SqlRule("all", SqlMode.BLOCK, scope=scope),)).blocked is blocked
 
 
 @pytest.mark.parametrize("dialect", list(Dialect))
@@ -144,7 +148,7 @@ def test_padding_does_not_hide_a_table(dialect: Dialect) -> None:
 
 
 def test_the_first_rule_decides() -> None:
-    first = SqlRule("first", Mode.LOG, tables=("t",))
-    second = SqlRule("second", Mode.BLOCK)
+    first = SqlRule("first", SqlMode.LOG, tables=("t",))
+    second = SqlRule("second", SqlMode.BLOCK)
     assert verdict("select 1 from t", rules=(first, second)).rule == "first"
     assert verdict("select 1 from u", rules=(first, second)).words == "firewall rule second: every statement"

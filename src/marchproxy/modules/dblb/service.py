@@ -1,0 +1,119 @@
+"""Service: one protocol in a worker, as the worker knows it."""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from marchproxy.kit.clock import Clock
+from marchproxy.kit.settings import HostPort
+from marchproxy.model.route import RouteId
+from marchproxy.modules.dblb.gate import Gate, OpenGate
+from marchproxy.modules.dblb.plan import DblbPlan
+from marchproxy.modules.dblb.tally import PoolGauge, Tallies
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """TLS with clients. `required`: who does not ask for it is turned away; otherwise it is offered."""
+
+    context: ssl.SSLContext
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A connection that was accepted: who it is from, and to which port it went, as a PROXY header says where there is one."""
+
+    client: HostPort
+    port: int
+    tls: ClientTls | None = None
+    """For protocols that begin TLS by themselves; others get connections on which it has begun."""
+    certificate_user: str = ""
+    """Of those others: whom the client's certificate is for."""
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What every service is given. `worker` of `workers`: sizes of pools are divided among them."""
+
+    group: asyncio.TaskGroup
+    clock: Clock
+    tallies: Tallies
+    gate: Gate
+    worker: int = 0
+    workers: int = 1
+
+    def share(self, size: int) -> int:
+        """This worker's part of a number of connections, at least 1."""
+        return max(1, size // self.workers + (self.worker < size % self.workers))
+
+
+@dataclass(frozen=True, slots=True)
+class ServerReport:
+    """A server of a pool, as it was last seen: `role` primary, replica or unknown; `lag` in seconds or None; `fault` empty: none."""
+
+    pool: str
+    address: str
+    role: str
+    latency: float | None = None
+    lag: float | None = None
+    fault: str = ""
+
+
+class DatabaseService(Protocol):
+    """All sessions of one protocol in one worker, on whichever port they came."""
+
+    def apply(self, plan: DblbPlan) -> None:
+        """Serve by this from now on. Sessions that are open go on as long as their route is there and their pool stays."""
+        ...
+
+    def accept(self, arrival: Arrival) -> asyncio.Protocol:
+        """The protocol of a client that has just connected; TLS that begins with the first byte has begun before."""
+        ...
+
+    def sweep(self) -> None:
+        """Close what was not used for long. Called about once a second."""
+        ...
+
+    def clients(self) -> int:
+        """How many clients are connected."""
+        ...
+
+    def gauges(self) -> Sequence[PoolGauge]:
+        """The connections to servers."""
+        ...
+
+    def servers(self) -> Sequence[ServerReport]:
+        """The servers as they were last seen."""
+        ...
+
+    async def check(self) -> Sequence[ServerReport]:
+        """The servers, each asked a real query now; must answer within 3 seconds."""
+        ...
+
+    def pause(self, route: RouteId) -> None:
+        """Begin nothing new on the servers of a route: clients wait, for as long as they may wait for a connection."""
+        ...
+
+    def busy(self, route: RouteId) -> int:
+        """How many server connections of the route are in use."""
+        ...
+
+    def resume(self, route: RouteId) -> None:
+        """Go on, by the plan as it is now."""
+        ...
+
+    def drain(self) -> None:
+        """The worker will end: close each client's connection as soon as that interrupts nothing."""
+        ...
+
+    def close(self) -> None:
+        """End everything now."""
+        ...
+
+
+def alone(group: asyncio.TaskGroup, clock: Clock) -> Surroundings:
+    """Surroundings of a service that nobody limits and that has no other workers beside it."""
+    return Surroundings(group, clock, Tallies(), OpenGate())
