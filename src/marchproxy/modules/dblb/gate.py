@@ -1,12 +1,42 @@
-"""Gate: where limits and the firewall are asked, whatever the protocol. The fast path asks nothing that is not limited."""
+"""Gate: where limits and the firewall are asked, whatever the protocol. The fast path asks nothing that is not limited.
 
+A session asks `enter` once, then, where its pass `looks`, of each request: `refuses` of one that comes as a whole (a query,
+a command); of what is prepared once and run often `forbids` when it is prepared and `limits` when it is run. A statement is
+the bytes of the SQL; of Redis the command's name, and after a blank its first key; of MongoDB the command's name, and after
+a blank `database.collection`. What is refused is counted in the session's tally here, and in no other place.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from marchproxy.modules.dblb.plan import RoutePlan, Who
+from marchproxy.modules.dblb.tally import Tally
+
+
+class RefusalKind(Enum):
+    """Why something is refused: BLOCKED by a rule, always; LIMITED for now."""
+
+    BLOCKED = "blocked"
+    LIMITED = "limited"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request is not carried out, in words for the client, which name the rule or the limit and when to ask again."""
+
+    words: str
+    kind: RefusalKind
+    retry_after: float = 0.0
+    """Seconds; 0: nobody knows, or never."""
 
 
 class Shut(Exception):
     """A client is not let in; says why, in words for it."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.words)
+        self.refusal = refusal
 
 
 class Pass(Protocol):
@@ -14,23 +44,31 @@ class Pass(Protocol):
 
     @property
     def looks(self) -> bool:
-        """Whether statements must be asked about. False: `refuses` would let everything pass."""
+        """Whether anything must be asked about. False: nothing would be refused. Stays as it is until the client leaves."""
         ...
 
-    def refuses(self, statement: bytes) -> str:
-        """Why a statement (or a command, as the protocol has it) is not carried out; empty: it is. Counts it."""
+    def refuses(self, statement: bytes) -> Refusal | None:
+        """Why a request is not carried out; None: it is, and is counted. What the firewall blocks is not counted."""
+        ...
+
+    def forbids(self, statement: bytes) -> Refusal | None:
+        """What the firewall says; nothing is counted against a limit."""
+        ...
+
+    def limits(self) -> Refusal | None:
+        """Count one request; why it is not carried out, or None."""
         ...
 
     def leave(self) -> None:
-        """The client is gone."""
+        """The client is gone. To be called once for each `enter`; twice does no harm."""
         ...
 
 
 class Gate(Protocol):
     """Lets clients in."""
 
-    def enter(self, route: RoutePlan, who: Who) -> Pass:
-        """A client who has shown who it is. Raises Shut."""
+    def enter(self, route: RoutePlan, who: Who, tally: Tally) -> Pass:
+        """A client who has shown who it is. Raises Shut, and then has counted that in `tally`."""
         ...
 
 
@@ -39,9 +77,17 @@ class _Open:
 
     looks = False
 
-    def refuses(self, statement: bytes) -> str:  # noqa: ARG002
+    def refuses(self, statement: bytes) -> Refusal | None:  # noqa: ARG002
         """Nothing."""
-        return ""
+        return None
+
+    def forbids(self, statement: bytes) -> Refusal | None:  # noqa: ARG002
+        """Nothing."""
+        return None
+
+    def limits(self) -> Refusal | None:
+        """Nothing."""
+        return None
 
     def leave(self) -> None:
         """Nobody counts."""
@@ -50,9 +96,10 @@ class _Open:
 class OpenGate:
     """Lets everybody in, and do everything."""
 
-    def enter(self, route: RoutePlan, who: Who) -> Pass:  # noqa: ARG002
+    def enter(self, route: RoutePlan, who: Who, tally: Tally) -> Pass:  # noqa: ARG002
         """The same pass for everybody."""
-        return _OPEN
+        return OPEN
 
 
-_OPEN = _Open()
+#: The pass of a client whom nothing limits; one for all.
+OPEN = _Open()
