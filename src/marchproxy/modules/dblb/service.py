@@ -2,9 +2,9 @@
 
 import asyncio
 import ssl
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.settings import HostPort
@@ -34,6 +34,24 @@ class Arrival:
     """Of those others: whom the client's certificate is for."""
 
 
+#: Tells the same service of another worker (its number) something, of up to 1024 bytes; whether it arrives is not known.
+Elsewhere: TypeAlias = Callable[[int, bytes], Awaitable[None]]
+
+
+async def nowhere(worker: int, message: bytes) -> None:
+    """Elsewhere, where there is no other worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Memory of a worker, in bytes: the longest message that is kept whole; prepared statements, of all its clients
+    together and of each server connection."""
+
+    message: int = 64 * 1024 * 1024
+    client_statements: int = 64 * 1024 * 1024
+    server_statements: int = 4 * 1024 * 1024
+
+
 @dataclass(slots=True)
 class Surroundings:
     """What every service is given. `worker` of `workers`: sizes of pools are divided among them."""
@@ -44,6 +62,8 @@ class Surroundings:
     gate: Gate
     worker: int = 0
     workers: int = 1
+    elsewhere: Elsewhere = nowhere
+    bounds: Bounds = Bounds()
 
     def share(self, size: int) -> int:
         """This worker's part of a number of connections, at least 1."""
@@ -91,6 +111,10 @@ class DatabaseService(Protocol):
 
     async def check(self) -> Sequence[ServerReport]:
         """The servers, each asked a real query now; must answer within 3 seconds."""
+        ...
+
+    async def told(self, message: bytes) -> None:
+        """What the same service of another worker said by `elsewhere`: a cancellation, of a client that is here."""
         ...
 
     def pause(self, route: RouteId) -> None:
