@@ -1,0 +1,67 @@
+"""Serverside: which pool a session is for, and how a server of it is reached: its address, and TLS as its pool has it."""
+
+import asyncio
+import os
+import ssl
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TypeVar
+
+from marchproxy.kit.settings import HostPort
+from marchproxy.model.pool import BackendPool, UpstreamTls
+from marchproxy.modules.dblb.plan import Upstream
+
+P = TypeVar("P", bound=asyncio.BaseProtocol)
+
+
+class TlsFault(OSError):
+    """The files of a pool's TLS are of no use; says which, and why."""
+
+
+def pick(backends: Sequence[tuple[Upstream, int]], chance: float) -> Upstream | None:
+    """The pool of a new session, by the shares; `chance` is at random, from 0 to below 1. None where no pool has a share."""
+    left = chance * sum(share for _, share in backends)
+    for upstream, share in backends:
+        left -= share
+        if left < 0:
+            return upstream
+    return None
+
+
+def addresses_of(pool: BackendPool) -> tuple[HostPort, ...]:
+    """The servers of a sound pool."""
+    return tuple(HostPort.parse(endpoint.address) for endpoint in pool.endpoints)
+
+
+def context_of(tls: UpstreamTls) -> ssl.SSLContext:
+    """What TLS to the servers of a pool begins with; files that have changed are read again. Raises TlsFault."""
+    paths = [path for path in (tls.ca, tls.certificate, tls.key) if path]
+    try:
+        return _context(tls, tuple(os.stat(path).st_mtime_ns for path in paths))
+    except (OSError, ssl.SSLError) as error:
+        named = ", ".join(paths) or "the system's certificates"
+        raise TlsFault(f"TLS to the servers cannot begin with {named}: {error}") from error
+
+
+@lru_cache(maxsize=64)
+def _context(tls: UpstreamTls, _written: tuple[int, ...]) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.ca or None)
+    if tls.certificate:
+        context.load_cert_chain(tls.certificate, tls.key or None)
+    if tls.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def connect(address: HostPort, protocol: Callable[[], P], tls: UpstreamTls | None) -> P:
+    """A connection to a server, on which TLS has begun if there is any. Raises OSError; the caller sets the deadline."""
+    loop = asyncio.get_running_loop()
+    if tls is None:
+        _, made = await loop.create_connection(protocol, address.host, address.port)
+        return made
+    name = tls.server_name or address.host
+    _, made = await loop.create_connection(
+        protocol, address.host, address.port, ssl=context_of(tls), server_hostname=name
+    )
+    return made
