@@ -22,7 +22,7 @@ from marchproxy.model.module import InstanceId
 from marchproxy.model.problem import Problem
 from marchproxy.nlb.dataplane.detect.places import resolved
 from marchproxy.nlb.dataplane.detect.share import divide
-from marchproxy.nlb.dataplane.detect.worker import RelayWorker
+from marchproxy.nlb.dataplane.detect.worker import RelayWorker, relay_worker
 from marchproxy.nlb.dataplane.division import add_counts
 from marchproxy.nlb.dataplane.plane import (
     Choice,
@@ -53,7 +53,7 @@ class DetectDataPlane:
         self._drain_seconds = settings.drain_seconds
         count = settings.relay.count()
         self._workers = tuple(
-            RelayWorker(self._folder, index, shared_ports=count > 1, clock=clock) for index in range(count)
+            relay_worker(self._folder, index, shared_ports=count > 1, clock=clock) for index in range(count)
         )
         self._group = asyncio.TaskGroup()
         self._watches: list[asyncio.Task[None]] = []
@@ -170,7 +170,7 @@ class DetectDataPlane:
         """Go on with the workers of an NLB before us, as far as they are still wanted."""
         for file in self._folder.glob("*.pid"):
             if file.stem.isdecimal() and int(file.stem) >= len(self._workers):
-                RelayWorker(self._folder, int(file.stem), shared_ports=False, clock=self._clock).retire()
+                relay_worker(self._folder, int(file.stem), shared_ports=False, clock=self._clock).retire()
         addresses: set[HostPort] = set()
         for worker in self._workers:
             if await worker.adopt():

@@ -1,198 +1,28 @@
-"""Detect worker: one relay process as the NLB sees it: found running or started, asked, ended.
+"""Detect worker: one relay process as the NLB sees it."""
 
-Its folder holds `N.sock` (where it answers), `N.pid` and `N.log`. It outlives an NLB that crashes; the next one adopts
-it when it runs the same code, and otherwise lets it finish its connections beside a new one.
-"""
-
-import asyncio
-import hashlib
-import signal
-import sys
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
-from marchproxy.engines.detached import spawn_detached
-from marchproxy.engines.envoy.handle import ProcessHandle, find_by_option
-from marchproxy.engines.envoy.logfile import EnvoyLog
-from marchproxy.engines.envoy.pidfile import PidRecord, parse_record, render_record
+from marchproxy.engines.workers.process import Recipe, WorkerProcess, code_of
 from marchproxy.kit.clock import Clock
-from marchproxy.kit.files import write_atomically
-from marchproxy.kit.logs import get_logger
 from marchproxy.nlb.dataplane.plane import PlaneUnavailable
-from marchproxy.nlb.dataplane.relay.talk import (
-    VERSION,
-    Answer,
-    Garbled,
-    Question,
-    read_answer,
-    write_question,
-)
+from marchproxy.nlb.dataplane.relay.talk import LINE, VERSION, Answer, Question
 
-_log = get_logger(__name__)
-_START_SECONDS = 10.0
-_ANSWER_SECONDS = 5.0
-_POLL_SECONDS = 0.02
-_LOG_LIMIT = 4 * 1024 * 1024
+RelayWorker: TypeAlias = WorkerProcess[Question, Answer]
+
+_NAME = "relay worker"
 _MODULE = "marchproxy.nlb.dataplane.relay.worker"
-_PACKAGE = Path(__file__).resolve().parents[3]
+_CODE = ("nlb/dataplane/relay", "nlb/dataplane/plane.py", "engines/workers", "model", "wire")
 
 
-class RelayWorker:
-    """Worker number `index` of the folder. Call nothing of it concurrently but `ended`."""
-
-    def __init__(self, folder: Path, index: int, *, shared_ports: bool, clock: Clock) -> None:
-        self._socket = folder / f"{index}.sock"
-        self._pid_file = folder / f"{index}.pid"
-        self.log = EnvoyLog(folder / f"{index}.log", _LOG_LIMIT)
-        self._shared_ports = shared_ports
-        self._clock = clock
-        self._handle: ProcessHandle | None = None
-        self._line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-
-    @property
-    def pid(self) -> int | None:
-        """The process, while there is one."""
-        return self._handle.pid if self._handle else None
-
-    async def adopt(self) -> bool:
-        """Take over the worker that is running, when it is of this code; otherwise none of ours listens any more."""
-        found = self._find()
-        if found is None:
-            return False
-        handle, fingerprint = found
-        if fingerprint != self._fingerprint():
-            handle.close()
-            self.retire()
-            return False
-        self._handle = handle
-        _log.info("relay worker adopted", pid=handle.pid)
-        return True
-
-    def retire(self) -> None:
-        """Have the worker that is running finish its connections and end, without anybody who looks after it."""
-        if (found := self._find()) is not None:
-            handle, _ = found
-            _log.info("relay worker that is not wanted finishes its connections", pid=handle.pid)
-            handle.signal(signal.SIGTERM)
-            handle.close()
-        self._forget()
-
-    async def start(self) -> None:
-        """Start one and wait until it answers. Raises PlaneUnavailable; then none is left running."""
-        for pid in find_by_option("--socket", str(self._socket)):
-            if (stray := ProcessHandle.open(pid)) is not None:  # no pid file leads to it
-                stray.signal(signal.SIGTERM)
-                stray.close()
-        self._forget()
-        self.log.mark()
-        try:
-            pid = spawn_detached(self._command(), self.log.path)
-            handle = ProcessHandle.open(pid)
-            if handle is None:
-                raise PlaneUnavailable(f"the relay worker ended at once: {self.log.tail()}")
-            self._handle = handle
-            record = PidRecord(pid, handle.start_ticks, self._fingerprint())
-            write_atomically(self._pid_file, render_record(record))
-            await self._until_answers(handle)
-        except BaseException as error:
-            self.kill()
-            if isinstance(error, OSError):
-                raise PlaneUnavailable(f"the relay worker cannot be started: {error}") from error
-            raise
-        _log.info("relay worker started", pid=pid)
-
-    async def ask(self, question: Question) -> Answer:
-        """Its answer. Raises PlaneUnavailable."""
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                if self._line is None:
-                    self._line = await asyncio.open_unix_connection(str(self._socket))
-                reader, writer = self._line
-                write_question(writer, question)
-                await writer.drain()
-                return await read_answer(reader)
-        except BaseException as error:
-            self._hang_up()  # what it may still answer would be taken for another answer
-            if isinstance(error, TimeoutError):
-                raise PlaneUnavailable(f"the relay worker gave no answer in {_ANSWER_SECONDS:g} s") from error
-            if isinstance(error, (OSError, EOFError, Garbled)):
-                raise PlaneUnavailable(f"the relay worker does not answer: {error}") from error
-            raise
-
-    async def ended(self) -> None:
-        """Wait for its end, and let go of it."""
-        if self._handle is None:
-            return
-        ended, pid = await self._handle.exited(), self._handle.pid
-        self.let_go()
-        _log.error("relay worker died", pid=pid, exit=str(ended), log=self.log.tail())
-
-    async def end(self, seconds: float) -> None:
-        """SIGTERM, then SIGKILL after so long; return when it is gone."""
-        if self._handle is not None:
-            try:
-                await self._handle.terminate(seconds)
-            finally:
-                self.kill()
-
-    def kill(self) -> None:
-        """SIGKILL it, if there is one, and remove its files."""
-        if self._handle is not None:
-            self._handle.kill_now()
-        self.let_go()
-        self._forget()
-
-    def let_go(self) -> None:
-        """Leave it running, for the next NLB to adopt."""
-        self._hang_up()
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            handle.close()
-
-    async def _until_answers(self, handle: ProcessHandle) -> None:
-        try:
-            async with asyncio.timeout(_START_SECONDS):
-                while self._line is None:
-                    if not handle.alive():
-                        raise PlaneUnavailable(f"the relay worker ended at its start: {self.log.tail()}")
-                    try:
-                        self._line = await asyncio.open_unix_connection(str(self._socket))
-                    except (FileNotFoundError, ConnectionRefusedError):
-                        await self._clock.sleep(_POLL_SECONDS)
-        except TimeoutError as error:
-            raise PlaneUnavailable(f"the relay worker did not start in {_START_SECONDS:g} s") from error
-
-    def _find(self) -> tuple[ProcessHandle, str] | None:
-        try:
-            record = parse_record(self._pid_file.read_bytes())
-        except FileNotFoundError:
-            return None
-        handle = ProcessHandle.open(record.pid, start_ticks=record.start_ticks) if record else None
-        return (handle, record.fingerprint) if record and handle else None
-
-    def _command(self) -> list[str]:
-        shared = ["--shared-ports"] if self._shared_ports else []
-        return [sys.executable, "-m", _MODULE, "--socket", str(self._socket), *shared]
-
-    def _fingerprint(self) -> str:
-        return hashlib.sha256("\0".join([_code(), *self._command()]).encode()).hexdigest()
-
-    def _forget(self) -> None:
-        self._pid_file.unlink(missing_ok=True)
-        self._socket.unlink(missing_ok=True)
-
-    def _hang_up(self) -> None:
-        if self._line is not None:
-            self._line[1].close()
-            self._line = None
+def relay_worker(folder: Path, index: int, *, shared_ports: bool, clock: Clock) -> RelayWorker:
+    """Worker number `index` of the folder; what it raises is PlaneUnavailable."""
+    options = ("--shared-ports",) if shared_ports else ()
+    recipe = Recipe(_NAME, _MODULE, _code(), PlaneUnavailable, options)
+    return WorkerProcess(folder, index, recipe, LINE, clock=clock)
 
 
 @cache
 def _code() -> str:
-    """What two installations share exactly when a worker of one understands the other's NLB."""
-    digest = hashlib.sha256(f"{VERSION} {sys.version}".encode())
-    for part in ("nlb/dataplane/relay", "nlb/dataplane/plane.py", "model", "wire"):
-        path = _PACKAGE / part
-        for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
+    return code_of(VERSION, _CODE)

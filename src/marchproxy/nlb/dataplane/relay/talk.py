@@ -1,15 +1,12 @@
-"""Talk: what an NLB asks its relay worker, and what that answers: JSON behind a length, over a Unix socket.
+"""Talk: what an NLB asks its relay worker, and what that answers."""
 
-One question at a time, each answered at once; whatever takes time goes on in the worker and shows in the counts.
-"""
-
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
+from marchproxy.engines.workers.line import Line
 from marchproxy.kit.settings.types import HostPort
 from marchproxy.model.limit import LimitId
 from marchproxy.model.module import InstanceId
@@ -17,8 +14,6 @@ from marchproxy.nlb.dataplane.plane import ConnectionCounts, Forwarding, LimitCo
 
 #: Raised when the messages change, so that an NLB never talks to a worker that understands something else.
 VERSION = 1
-_PREFIX = 4
-LONGEST = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +99,11 @@ class Counted:
 Question: TypeAlias = Apply | Count | Shed | Drain
 Answer: TypeAlias = Done | Refused | Closed | Counted
 
-_QUESTION: TypeAdapter[Question] = TypeAdapter(Annotated[Question, Field(discriminator="kind")])
-_ANSWER: TypeAdapter[Answer] = TypeAdapter(Annotated[Answer, Field(discriminator="kind")])
-
-
-class Garbled(Exception):
-    """The other side sent something else than a message."""
+#: The conversation.
+LINE: Line[Question, Answer] = Line(
+    TypeAdapter(Annotated[Question, Field(discriminator="kind")]),
+    TypeAdapter(Annotated[Answer, Field(discriminator="kind")]),
+)
 
 
 def report(traffic: TrafficCounts, addresses: frozenset[HostPort], connections: int) -> Counted:
@@ -122,42 +116,3 @@ def report(traffic: TrafficCounts, addresses: frozenset[HostPort], connections: 
         tuple(sorted(addresses, key=str)),
         connections,
     )
-
-
-async def read_question(reader: asyncio.StreamReader) -> Question:
-    """The next question. Raises Garbled, EOFError at the end of the stream, OSError."""
-    body = await _read(reader)
-    try:
-        return _QUESTION.validate_json(body)
-    except ValidationError as error:
-        raise Garbled(str(error)) from error
-
-
-async def read_answer(reader: asyncio.StreamReader) -> Answer:
-    """The next answer. Raises as `read_question`."""
-    body = await _read(reader)
-    try:
-        return _ANSWER.validate_json(body)
-    except ValidationError as error:
-        raise Garbled(str(error)) from error
-
-
-def write_question(writer: asyncio.StreamWriter, question: Question) -> None:
-    """Send it."""
-    _write(writer, _QUESTION.dump_json(question))
-
-
-def write_answer(writer: asyncio.StreamWriter, answer: Answer) -> None:
-    """Send it."""
-    _write(writer, _ANSWER.dump_json(answer))
-
-
-def _write(writer: asyncio.StreamWriter, body: bytes) -> None:
-    writer.write(len(body).to_bytes(_PREFIX) + body)
-
-
-async def _read(reader: asyncio.StreamReader) -> bytes:
-    size = int.from_bytes(await reader.readexactly(_PREFIX))
-    if size > LONGEST:
-        raise Garbled(f"a message of {size} bytes")
-    return await reader.readexactly(size)

@@ -9,6 +9,7 @@ import asyncio
 import resource
 from collections.abc import Sequence
 
+from marchproxy.engines.workers.desk import Desk
 from marchproxy.kit import logs
 from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.listening import BindError, PortInUse
@@ -16,19 +17,17 @@ from marchproxy.kit.tasks import run, run_service
 from marchproxy.nlb.dataplane.relay.carrier import Carrier
 from marchproxy.nlb.dataplane.relay.limits import RelayLimits
 from marchproxy.nlb.dataplane.relay.talk import (
+    LINE,
     Answer,
     Apply,
     Closed,
     Count,
     Done,
     Drain,
-    Garbled,
     Question,
     Refused,
     Shed,
-    read_question,
     report,
-    write_answer,
 )
 
 _log = logs.get_logger(__name__)
@@ -36,37 +35,16 @@ _MOST_CONNECTIONS = 100_000
 _OTHER_DESCRIPTORS = 256
 
 
-class Desk:
-    """Answers the NLB; the last one to connect is the one that is listened to."""
+class Answering:
+    """What the worker answers an NLB."""
 
     def __init__(self, carrier: Carrier, group: asyncio.TaskGroup) -> None:
         self.drain_seconds = 0.0
         self._carrier = carrier
         self._group = group
-        self._caller: asyncio.StreamWriter | None = None
 
-    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Answer one NLB until it goes, or another one comes."""
-        self.hang_up()
-        self._caller = writer
-        try:
-            while True:
-                write_answer(writer, await self._answer(await read_question(reader)))
-                await writer.drain()
-        except (EOFError, OSError):
-            return  # gone, or replaced
-        except Garbled as error:
-            _log.warning("question not understood", reason=str(error))
-        finally:
-            writer.close()
-
-    def hang_up(self) -> None:
-        """Listen to nobody."""
-        if self._caller is not None:
-            self._caller.close()
-            self._caller = None
-
-    async def _answer(self, question: Question) -> Answer:
+    async def answer(self, question: Question) -> Answer:
+        """Do what is asked."""
         match question:
             case Apply(forwarding, drain_seconds):
                 self.drain_seconds = drain_seconds
@@ -89,13 +67,14 @@ async def serve(path: str, stop: asyncio.Event, *, shared_ports: bool) -> None:
     """Answer at the Unix socket `path` until `stop` is set, then drain. Raises OSError."""
     async with asyncio.TaskGroup() as group:
         carrier = Carrier(group, _limits(), SystemClock(), shared_ports=shared_ports)
-        desk = Desk(carrier, group)
+        answering = Answering(carrier, group)
+        desk = Desk(LINE, answering.answer)
         server = await asyncio.start_unix_server(desk.talk, path)
         _log.info("relay worker ready", socket=path)
         await stop.wait()
         server.close()
         desk.hang_up()
-        left = await carrier.stop(desk.drain_seconds)
+        left = await carrier.stop(answering.drain_seconds)
         _log.info("relay worker ends", cut=left)
 
 
