@@ -21,21 +21,26 @@ _READY_SECONDS = 30.0
 @asynccontextmanager
 async def postgres() -> AsyncIterator[int]:
     """PostgreSQL; its port. User and database are `app`, without a password."""
-    programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-    with _folder() as folder:
+    programs = postgres_programs()
+    with server_folder() as folder:
         data = folder / "data"
         options = ("-U", "app", "-A", "trust", "--no-sync", "-E", "UTF8", "--no-locale")
-        await run(*_unprivileged(), str(programs / "initdb"), "-D", str(data), *options)
+        await run(*unprivileged(), str(programs / "initdb"), "-D", str(data), *options)
         port = free_port()
         options = ("-h", "127.0.0.1", "-p", str(port), "-k", str(folder), "-F")  # -F: no fsync
         async with served(
-            (*_unprivileged(), str(programs / "postgres"), "-D", str(data), *options), folder, port
+            (*unprivileged(), str(programs / "postgres"), "-D", str(data), *options), folder, port
         ):
             await _until_ready(
                 str(programs / "pg_isready"), "-q", "-U", "app", "-h", "127.0.0.1", "-p", str(port)
             )
             await run("psql", *psql_options(port), "-d", "postgres", "-c", "create database app")
             yield port
+
+
+def postgres_programs() -> Path:
+    """Where the programs of the newest PostgreSQL are that is installed."""
+    return max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 
 
 def psql_options(port: int) -> tuple[str, ...]:
@@ -46,12 +51,9 @@ def psql_options(port: int) -> tuple[str, ...]:
 @asynccontextmanager
 async def mariadb(*more: str, init: Sequence[str] = ()) -> AsyncIterator[int]:
     """MariaDB with `more` options; its port. User is `app`, without a password; `init` are statements run first."""
-    with _folder() as folder:
+    with server_folder() as folder:
         data = folder / "data"
-        options = ("--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
-        await run(
-            *_unprivileged(), "mariadb-install-db", "--no-defaults", f"--datadir={data}", "--force", *options
-        )
+        await mariadb_data(data)
         port = free_port()
         (folder / "init.sql").write_text("\n".join(["create user app@'127.0.0.1';", *init, ""]))
         options = (
@@ -66,24 +68,31 @@ async def mariadb(*more: str, init: Sequence[str] = ()) -> AsyncIterator[int]:
             "--skip-log-bin",
             *more,
         )
-        async with served((*_unprivileged(), "mariadbd", "--no-defaults", *options), folder, port):
+        async with served((*unprivileged(), "mariadbd", "--no-defaults", *options), folder, port):
             yield port
+
+
+async def mariadb_data(folder: Path) -> None:
+    """Make the folder of a MariaDB that knows only `root`, without a password."""
+    options = ("--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
+    command = ("mariadb-install-db", "--no-defaults", f"--datadir={folder}", "--force", *options)
+    await run(*unprivileged(), *command)
 
 
 @asynccontextmanager
 async def redis() -> AsyncIterator[int]:
     """Redis, in memory alone; its port."""
-    with _folder() as folder:
+    with server_folder() as folder:
         port = free_port()
         options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder))
-        async with served((*_unprivileged(), "redis-server", *options), folder, port):
+        async with served((*unprivileged(), "redis-server", *options), folder, port):
             yield port
 
 
 @asynccontextmanager
 async def mongodb() -> AsyncIterator[int]:
     """A server that speaks MongoDB's protocol (nx-27017), in memory alone; its port."""
-    with _folder() as folder:
+    with server_folder() as folder:
         port = free_port()
         options = (
             *("--db", "memory", "--host", "127.0.0.1", "--port", str(port)),
@@ -149,7 +158,7 @@ def _listens(process: Started, port: int) -> bool:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def server_folder() -> Iterator[Path]:
     """A folder that an unprivileged server owns, at a place that it can reach: pytest's are closed to other users."""
     folder = Path(mkdtemp(prefix="marchproxy-"))
     try:
@@ -161,7 +170,7 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _unprivileged() -> tuple[str, ...]:
+def unprivileged() -> tuple[str, ...]:
     """What runs a command as another user when this one is root, whom PostgreSQL and MariaDB refuse to serve."""
     if os.geteuid() != 0:
         return ()
