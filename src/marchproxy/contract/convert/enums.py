@@ -6,10 +6,13 @@ from typing import Generic, TypeVar
 
 from marchproxy.contract.convert.faults import Faults
 from marchproxy.contract.pb import types_pb2
+from marchproxy.model.database import Pooling, ReadTarget
 from marchproxy.model.http import StickyKind
+from marchproxy.model.limit import LimitUnit
 from marchproxy.model.module import HealthStatus, ModuleType, Protocol
 from marchproxy.model.pool import BalancePolicy, HashTable
 from marchproxy.model.route import PathKind
+from marchproxy.model.sql import SqlMode, SqlTrait
 
 M = TypeVar("M", bound=Enum)
 V = TypeVar("V", bound=int)
@@ -50,3 +53,8 @@ BALANCE = EnumCodec(BalancePolicy, types_pb2.BalancePolicy.items(), "BALANCE_POL
 PATH_KINDS = EnumCodec(PathKind, types_pb2.PathMatchKind.items(), "PATH_MATCH_KIND")
 HASH_TABLES = EnumCodec(HashTable, types_pb2.HashTable.items(), "HASH_TABLE")
 STICKY_KINDS = EnumCodec(StickyKind, types_pb2.StickyKind.items(), "STICKY_KIND")
+POOLINGS = EnumCodec(Pooling, types_pb2.Pooling.items(), "POOLING")
+READ_TARGETS = EnumCodec(ReadTarget, types_pb2.ReadTarget.items(), "READ_TARGET")
+SQL_MODES = EnumCodec(SqlMode, types_pb2.SqlMode.items(), "SQL_MODE")
+SQL_TRAITS = EnumCodec(SqlTrait, types_pb2.SqlTrait.items(), "SQL_TRAIT")
+LIMIT_UNITS = EnumCodec(LimitUnit, types_pb2.LimitUnit.items(), "LIMIT_UNIT")

@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable
 
+from marchproxy.contract.convert.enums import LIMIT_UNITS
+from marchproxy.contract.convert.faults import Faults, read_all, read_one
 from marchproxy.contract.pb import types_pb2
-from marchproxy.model.limit import LimitId, RateLimit
+from marchproxy.model.limit import LimitId, LimitUnit, RateLimit
 
 
 def limit_to_pb(limit: RateLimit) -> types_pb2.RateLimit:
@@ -18,12 +20,23 @@ def limit_to_pb(limit: RateLimit) -> types_pb2.RateLimit:
         enabled=limit.enabled,
         per=limit.per,
         shared=None if limit.shared else False,
+        counts=LIMIT_UNITS.to_pb(limit.counts),
+        max_concurrent=limit.max_concurrent,
         metadata=limit.metadata,
     )
 
 
-def limit_from_pb(pb: types_pb2.RateLimit) -> RateLimit:
-    """The limit; any message can be read, the model's checks come after."""
+def limit_from_pb(pb: types_pb2.RateLimit, path: str = "limit") -> RateLimit:
+    """The limit. Raises InvalidValue with every problem of the message; the model's checks come after."""
+    return read_one(pb, path, _read_limit)
+
+
+def limits_from_pb(pbs: Iterable[types_pb2.RateLimit], path: str = "limits") -> tuple[RateLimit, ...]:
+    """The limits. Raises InvalidValue with every problem of every message."""
+    return read_all(pbs, path, _read_limit)
+
+
+def _read_limit(pb: types_pb2.RateLimit, path: str, faults: Faults) -> RateLimit:
     return RateLimit(
         limit_id=LimitId(pb.limit_id),
         target=pb.target,
@@ -34,10 +47,7 @@ def limit_from_pb(pb: types_pb2.RateLimit) -> RateLimit:
         enabled=pb.enabled,
         per=pb.per,
         shared=pb.shared if pb.HasField("shared") else True,
+        counts=LIMIT_UNITS.read(pb.counts, f"{path}.counts", faults) or LimitUnit.REQUESTS,
+        max_concurrent=pb.max_concurrent,
         metadata=dict(pb.metadata),
     )
-
-
-def limits_from_pb(pbs: Iterable[types_pb2.RateLimit]) -> tuple[RateLimit, ...]:
-    """The limits."""
-    return tuple(limit_from_pb(pb) for pb in pbs)

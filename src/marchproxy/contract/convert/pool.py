@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from marchproxy.contract.convert.database import database_pool_to_pb, read_database_pool
 from marchproxy.contract.convert.enums import BALANCE, HASH_TABLES, PROTOCOLS
 from marchproxy.contract.convert.faults import Faults, read_all, read_one
 from marchproxy.contract.convert.pool_parts import (
@@ -36,6 +37,7 @@ def pool_to_pb(pool: BackendPool) -> types_pb2.BackendPool:
         discovery=discovery_to_pb(pool.discovery),
         slow_start=seconds_to_pb(pool.slow_start) if pool.slow_start else None,
         hash_table=HASH_TABLES.to_pb(pool.hash_table),
+        database=None if pool.database is None else database_pool_to_pb(pool.database),
         metadata=pool.metadata,
     )
 
@@ -71,6 +73,9 @@ def read_pool(pb: types_pb2.BackendPool, path: str, faults: Faults) -> BackendPo
         discovery=read_discovery(pb.discovery, f"{path}.discovery", faults),
         slow_start=read_seconds(pb.slow_start, f"{path}.slow_start", faults),
         hash_table=HASH_TABLES.read(pb.hash_table, f"{path}.hash_table", faults) or HashTable.MAGLEV,
+        database=read_database_pool(pb.database, f"{path}.database", faults)
+        if pb.HasField("database")
+        else None,
         metadata=dict(pb.metadata),
     )
 

@@ -12,6 +12,7 @@ from marchproxy.contract.convert.conditions import (
     read_parameter,
     read_path,
 )
+from marchproxy.contract.convert.database import database_route_to_pb, read_database_route
 from marchproxy.contract.convert.enums import MODULE_TYPES, PROTOCOLS
 from marchproxy.contract.convert.faults import Faults, read_all, read_one
 from marchproxy.contract.convert.http import (
@@ -149,6 +150,7 @@ def _features_to_pb(route: Route) -> dict[str, Any]:
         "compression": route.compression,
         "authentication": route.authentication,
         "upgrades": None if route.upgrades == _UPGRADES else types_pb2.Upgrades(protocols=route.upgrades),
+        "database": None if route.database is None else database_route_to_pb(route.database),
     }
 
 
@@ -168,6 +170,9 @@ def _read_features(pb: types_pb2.Route, path: str, faults: Faults) -> dict[str, 
         "compression": pb.compression,
         "authentication": tuple(pb.authentication),
         "upgrades": tuple(pb.upgrades.protocols) if pb.HasField("upgrades") else _UPGRADES,
+        "database": read_database_route(pb.database, f"{path}.database", faults)
+        if pb.HasField("database")
+        else None,
     }
 
 

@@ -345,6 +345,150 @@ STICKY_KIND_SOURCE: StickyKind.ValueType  # 3
 """The client's address."""
 Global___StickyKind: _TypeAlias = StickyKind  # noqa: Y015
 
+class _Pooling:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PoolingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Pooling.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POOLING_UNSPECIFIED: _Pooling.ValueType  # 0
+    """The default: for a transaction."""
+    POOLING_TRANSACTION: _Pooling.ValueType  # 1
+    """For a transaction."""
+    POOLING_SESSION: _Pooling.ValueType  # 2
+    """As long as it is connected."""
+
+class Pooling(_Pooling, metaclass=_PoolingEnumTypeWrapper):
+    """How long a client of a database has a server connection for itself."""
+
+POOLING_UNSPECIFIED: Pooling.ValueType  # 0
+"""The default: for a transaction."""
+POOLING_TRANSACTION: Pooling.ValueType  # 1
+"""For a transaction."""
+POOLING_SESSION: Pooling.ValueType  # 2
+"""As long as it is connected."""
+Global___Pooling: _TypeAlias = Pooling  # noqa: Y015
+
+class _ReadTarget:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReadTargetEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReadTarget.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    READ_TARGET_UNSPECIFIED: _ReadTarget.ValueType  # 0
+    """The default: AUTO."""
+    READ_TARGET_AUTO: _ReadTarget.ValueType  # 1
+    """As split_reads says."""
+    READ_TARGET_PRIMARY: _ReadTarget.ValueType  # 2
+    """The primary only."""
+    READ_TARGET_REPLICA: _ReadTarget.ValueType  # 3
+    """Replicas only; writes are refused."""
+
+class ReadTarget(_ReadTarget, metaclass=_ReadTargetEnumTypeWrapper):
+    """Who may answer reads of a database."""
+
+READ_TARGET_UNSPECIFIED: ReadTarget.ValueType  # 0
+"""The default: AUTO."""
+READ_TARGET_AUTO: ReadTarget.ValueType  # 1
+"""As split_reads says."""
+READ_TARGET_PRIMARY: ReadTarget.ValueType  # 2
+"""The primary only."""
+READ_TARGET_REPLICA: ReadTarget.ValueType  # 3
+"""Replicas only; writes are refused."""
+Global___ReadTarget: _TypeAlias = ReadTarget  # noqa: Y015
+
+class _SqlMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SqlModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SqlMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SQL_MODE_UNSPECIFIED: _SqlMode.ValueType  # 0
+    """Not given; refused."""
+    SQL_MODE_ALLOW: _SqlMode.ValueType  # 1
+    """It passes, and no further rule is asked."""
+    SQL_MODE_LOG: _SqlMode.ValueType  # 2
+    """It is logged."""
+    SQL_MODE_WARN: _SqlMode.ValueType  # 3
+    """It is logged, and the client is warned."""
+    SQL_MODE_BLOCK: _SqlMode.ValueType  # 4
+    """It is refused."""
+
+class SqlMode(_SqlMode, metaclass=_SqlModeEnumTypeWrapper):
+    """What becomes of a statement that a firewall's rule matches."""
+
+SQL_MODE_UNSPECIFIED: SqlMode.ValueType  # 0
+"""Not given; refused."""
+SQL_MODE_ALLOW: SqlMode.ValueType  # 1
+"""It passes, and no further rule is asked."""
+SQL_MODE_LOG: SqlMode.ValueType  # 2
+"""It is logged."""
+SQL_MODE_WARN: SqlMode.ValueType  # 3
+"""It is logged, and the client is warned."""
+SQL_MODE_BLOCK: SqlMode.ValueType  # 4
+"""It is refused."""
+Global___SqlMode: _TypeAlias = SqlMode  # noqa: Y015
+
+class _SqlTrait:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SqlTraitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SqlTrait.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SQL_TRAIT_UNSPECIFIED: _SqlTrait.ValueType  # 0
+    """Not given; refused."""
+    SQL_TRAIT_MISSING_WHERE: _SqlTrait.ValueType  # 1
+    """UPDATE or DELETE without a condition."""
+    SQL_TRAIT_MULTI_STATEMENT: _SqlTrait.ValueType  # 2
+    """Several statements in one text."""
+    SQL_TRAIT_TAUTOLOGY: _SqlTrait.ValueType  # 3
+    """A condition that is always true."""
+    SQL_TRAIT_STACKED_COMMENTS: _SqlTrait.ValueType  # 4
+    """Comments in or beside each other."""
+    SQL_TRAIT_UNPARSABLE: _SqlTrait.ValueType  # 5
+    """A text that is not understood."""
+
+class SqlTrait(_SqlTrait, metaclass=_SqlTraitEnumTypeWrapper):
+    """What a firewall's rule can look for beside names."""
+
+SQL_TRAIT_UNSPECIFIED: SqlTrait.ValueType  # 0
+"""Not given; refused."""
+SQL_TRAIT_MISSING_WHERE: SqlTrait.ValueType  # 1
+"""UPDATE or DELETE without a condition."""
+SQL_TRAIT_MULTI_STATEMENT: SqlTrait.ValueType  # 2
+"""Several statements in one text."""
+SQL_TRAIT_TAUTOLOGY: SqlTrait.ValueType  # 3
+"""A condition that is always true."""
+SQL_TRAIT_STACKED_COMMENTS: SqlTrait.ValueType  # 4
+"""Comments in or beside each other."""
+SQL_TRAIT_UNPARSABLE: SqlTrait.ValueType  # 5
+"""A text that is not understood."""
+Global___SqlTrait: _TypeAlias = SqlTrait  # noqa: Y015
+
+class _LimitUnit:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LimitUnitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LimitUnit.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LIMIT_UNIT_UNSPECIFIED: _LimitUnit.ValueType  # 0
+    """The default: requests."""
+    LIMIT_UNIT_REQUESTS: _LimitUnit.ValueType  # 1
+    """Requests; of databases statements."""
+    LIMIT_UNIT_CONNECTIONS: _LimitUnit.ValueType  # 2
+    """New connections."""
+
+class LimitUnit(_LimitUnit, metaclass=_LimitUnitEnumTypeWrapper):
+    """What the rates of a limit count."""
+
+LIMIT_UNIT_UNSPECIFIED: LimitUnit.ValueType  # 0
+"""The default: requests."""
+LIMIT_UNIT_REQUESTS: LimitUnit.ValueType  # 1
+"""Requests; of databases statements."""
+LIMIT_UNIT_CONNECTIONS: LimitUnit.ValueType  # 2
+"""New connections."""
+Global___LimitUnit: _TypeAlias = LimitUnit  # noqa: Y015
+
 @_typing.final
 class Empty(_message.Message):
     """Nothing."""
@@ -1097,6 +1241,7 @@ class Route(_message.Message):
     COMPRESSION_FIELD_NUMBER: _builtins.int
     AUTHENTICATION_FIELD_NUMBER: _builtins.int
     UPGRADES_FIELD_NUMBER: _builtins.int
+    DATABASE_FIELD_NUMBER: _builtins.int
     route_id: _builtins.str
     """Unique name."""
     protocol: Global___Protocol.ValueType
@@ -1225,6 +1370,10 @@ class Route(_message.Message):
     def upgrades(self) -> Global___Upgrades:
         """Protocols that a request may upgrade to; unset: WebSocket."""
 
+    @_builtins.property
+    def database(self) -> Global___DatabaseRoute:
+        """What a route of a database has beside; unset: the defaults."""
+
     def __init__(
         self,
         *,
@@ -1265,14 +1414,179 @@ class Route(_message.Message):
         compression: _builtins.bool = ...,
         authentication: _abc.Iterable[_builtins.str] | None = ...,
         upgrades: Global___Upgrades | None = ...,
+        database: Global___DatabaseRoute | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cors", b"cors", "idle_timeout", b"idle_timeout", "redirect", b"redirect", "request_headers", b"request_headers", "response", b"response", "response_headers", b"response_headers", "retry", b"retry", "rewrite", b"rewrite", "sticky", b"sticky", "timeout", b"timeout", "tls", b"tls", "upgrades", b"upgrades"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cors", b"cors", "database", b"database", "idle_timeout", b"idle_timeout", "redirect", b"redirect", "request_headers", b"request_headers", "response", b"response", "response_headers", b"response_headers", "retry", b"retry", "rewrite", b"rewrite", "sticky", b"sticky", "timeout", b"timeout", "tls", b"tls", "upgrades", b"upgrades"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow", b"allow", "authentication", b"authentication", "backends", b"backends", "compression", b"compression", "cors", b"cors", "deny", b"deny", "destination_pattern", b"destination_pattern", "destination_port", b"destination_port", "header_matches", b"header_matches", "headers", b"headers", "hosts", b"hosts", "idle_timeout", b"idle_timeout", "listeners", b"listeners", "max_request_bytes", b"max_request_bytes", "metadata", b"metadata", "methods", b"methods", "mirrors", b"mirrors", "module_type", b"module_type", "path_match", b"path_match", "path_pattern", b"path_pattern", "priority", b"priority", "protocol", b"protocol", "query", b"query", "redirect", b"redirect", "request_headers", b"request_headers", "response", b"response", "response_headers", b"response_headers", "retry", b"retry", "rewrite", b"rewrite", "route_id", b"route_id", "source_pattern", b"source_pattern", "source_port", b"source_port", "sources", b"sources", "sticky", b"sticky", "timeout", b"timeout", "tls", b"tls", "upgrades", b"upgrades"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow", b"allow", "authentication", b"authentication", "backends", b"backends", "compression", b"compression", "cors", b"cors", "database", b"database", "deny", b"deny", "destination_pattern", b"destination_pattern", "destination_port", b"destination_port", "header_matches", b"header_matches", "headers", b"headers", "hosts", b"hosts", "idle_timeout", b"idle_timeout", "listeners", b"listeners", "max_request_bytes", b"max_request_bytes", "metadata", b"metadata", "methods", b"methods", "mirrors", b"mirrors", "module_type", b"module_type", "path_match", b"path_match", "path_pattern", b"path_pattern", "priority", b"priority", "protocol", b"protocol", "query", b"query", "redirect", b"redirect", "request_headers", b"request_headers", "response", b"response", "response_headers", b"response_headers", "retry", b"retry", "rewrite", b"rewrite", "route_id", b"route_id", "source_pattern", b"source_pattern", "source_port", b"source_port", "sources", b"sources", "sticky", b"sticky", "timeout", b"timeout", "tls", b"tls", "upgrades", b"upgrades"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Route: _TypeAlias = Route  # noqa: Y015
+
+@_typing.final
+class DatabaseRoute(_message.Message):
+    """Which sessions of a database a route takes, and what becomes of their statements. Names are matched by patterns (*, ?,
+    [abc]) as in a shell; none: all.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATABASES_FIELD_NUMBER: _builtins.int
+    USERS_FIELD_NUMBER: _builtins.int
+    APPLICATIONS_FIELD_NUMBER: _builtins.int
+    PREFIXES_FIELD_NUMBER: _builtins.int
+    RENAME_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    WRITES_FIELD_NUMBER: _builtins.int
+    SWITCH_TIMEOUT_FIELD_NUMBER: _builtins.int
+    SPLIT_READS_FIELD_NUMBER: _builtins.int
+    CATCH_UP_FIELD_NUMBER: _builtins.int
+    HINTS_FIELD_NUMBER: _builtins.int
+    FIREWALL_FIELD_NUMBER: _builtins.int
+    NEEDS_FIELD_NUMBER: _builtins.int
+    rename: _builtins.str
+    """The database's name on the servers; empty: as the client has it."""
+    target: Global___ReadTarget.ValueType
+    """Who may answer reads; UNSPECIFIED counts as AUTO."""
+    writes: _builtins.str
+    """The one of the route's pools that takes writes; empty: the weights divide whole sessions."""
+    split_reads: _builtins.bool
+    """Reads go to replicas where they cannot be told from the primary's."""
+    hints: _builtins.bool
+    """Comments of clients that say where a statement goes are heeded; unset: true."""
+    @_builtins.property
+    def databases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Databases; of Redis their numbers."""
+
+    @_builtins.property
+    def users(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Users."""
+
+    @_builtins.property
+    def applications(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What clients call themselves."""
+
+    @_builtins.property
+    def prefixes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What Redis' keys begin with."""
+
+    @_builtins.property
+    def switch_timeout(self) -> _duration_pb2.Duration:
+        """Longest pause of writes when that pool changes; unset: the default."""
+
+    @_builtins.property
+    def catch_up(self) -> _duration_pb2.Duration:
+        """Longest wait for a client's own writes on a replica; unset: the default."""
+
+    @_builtins.property
+    def firewall(self) -> _containers.RepeatedCompositeFieldContainer[Global___SqlRule]:
+        """Rules, of which the first that matches decides."""
+
+    @_builtins.property
+    def needs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What of Redis is needed beside plain commands: subscribe, blocking, watch, databases."""
+
+    def __init__(
+        self,
+        *,
+        databases: _abc.Iterable[_builtins.str] | None = ...,
+        users: _abc.Iterable[_builtins.str] | None = ...,
+        applications: _abc.Iterable[_builtins.str] | None = ...,
+        prefixes: _abc.Iterable[_builtins.str] | None = ...,
+        rename: _builtins.str = ...,
+        target: Global___ReadTarget.ValueType = ...,
+        writes: _builtins.str = ...,
+        switch_timeout: _duration_pb2.Duration | None = ...,
+        split_reads: _builtins.bool = ...,
+        catch_up: _duration_pb2.Duration | None = ...,
+        hints: _builtins.bool | None = ...,
+        firewall: _abc.Iterable[Global___SqlRule] | None = ...,
+        needs: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_hints", b"_hints", "catch_up", b"catch_up", "hints", b"hints", "switch_timeout", b"switch_timeout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hints", b"_hints", "applications", b"applications", "catch_up", b"catch_up", "databases", b"databases", "firewall", b"firewall", "hints", b"hints", "needs", b"needs", "prefixes", b"prefixes", "rename", b"rename", "split_reads", b"split_reads", "switch_timeout", b"switch_timeout", "target", b"target", "users", b"users", "writes", b"writes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__hints: _TypeAlias = _typing.Literal["hints"]  # noqa: Y015
+    _WhichOneofArgType__hints: _TypeAlias = _typing.Literal["_hints", b"_hints"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hints) -> _WhichOneofReturnType__hints | None: ...
+
+Global___DatabaseRoute: _TypeAlias = DatabaseRoute  # noqa: Y015
+
+@_typing.final
+class SqlRule(_message.Message):
+    """One rule about statements. What it leaves out does not matter to it; patterns as in DatabaseRoute."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    TABLES_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    FUNCTIONS_FIELD_NUMBER: _builtins.int
+    TRAITS_FIELD_NUMBER: _builtins.int
+    USERS_FIELD_NUMBER: _builtins.int
+    DATABASES_FIELD_NUMBER: _builtins.int
+    APPLICATIONS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Unique in its route."""
+    mode: Global___SqlMode.ValueType
+    """What becomes of a statement that it matches."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Kinds of statement: select, insert, ddl and so on."""
+
+    @_builtins.property
+    def tables(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tables, in lower case, with or without their schema."""
+
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Columns, in lower case."""
+
+    @_builtins.property
+    def functions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Functions, in lower case."""
+
+    @_builtins.property
+    def traits(self) -> _containers.RepeatedScalarFieldContainer[Global___SqlTrait.ValueType]:
+        """What must all hold beside."""
+
+    @_builtins.property
+    def users(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The users it is for."""
+
+    @_builtins.property
+    def databases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The databases it is for."""
+
+    @_builtins.property
+    def applications(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The applications it is for."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        mode: Global___SqlMode.ValueType = ...,
+        kinds: _abc.Iterable[_builtins.str] | None = ...,
+        tables: _abc.Iterable[_builtins.str] | None = ...,
+        columns: _abc.Iterable[_builtins.str] | None = ...,
+        functions: _abc.Iterable[_builtins.str] | None = ...,
+        traits: _abc.Iterable[Global___SqlTrait.ValueType] | None = ...,
+        users: _abc.Iterable[_builtins.str] | None = ...,
+        databases: _abc.Iterable[_builtins.str] | None = ...,
+        applications: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applications", b"applications", "columns", b"columns", "databases", b"databases", "functions", b"functions", "id", b"id", "kinds", b"kinds", "mode", b"mode", "tables", b"tables", "traits", b"traits", "users", b"users"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SqlRule: _TypeAlias = SqlRule  # noqa: Y015
 
 @_typing.final
 class BackendEndpoint(_message.Message):
@@ -1354,6 +1668,7 @@ class BackendPool(_message.Message):
     HASH_TABLE_FIELD_NUMBER: _builtins.int
     FOUND_FIELD_NUMBER: _builtins.int
     TROUBLE_FIELD_NUMBER: _builtins.int
+    DATABASE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique name; BackendRef.pool refers to it."""
     version: _builtins.str
@@ -1406,6 +1721,10 @@ class BackendPool(_message.Message):
     def found(self) -> _containers.RepeatedCompositeFieldContainer[Global___BackendEndpoint]:
         """The endpoints that host names stand for and that were discovered. Output only."""
 
+    @_builtins.property
+    def database(self) -> Global___DatabasePool:
+        """How connections to database servers are kept; unset: the defaults."""
+
     def __init__(
         self,
         *,
@@ -1425,14 +1744,93 @@ class BackendPool(_message.Message):
         hash_table: Global___HashTable.ValueType = ...,
         found: _abc.Iterable[Global___BackendEndpoint] | None = ...,
         trouble: _builtins.str = ...,
+        database: Global___DatabasePool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["breakers", b"breakers", "connect_timeout", b"connect_timeout", "discovery", b"discovery", "health_check", b"health_check", "outliers", b"outliers", "slow_start", b"slow_start", "tls", b"tls"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["breakers", b"breakers", "connect_timeout", b"connect_timeout", "database", b"database", "discovery", b"discovery", "health_check", b"health_check", "outliers", b"outliers", "slow_start", b"slow_start", "tls", b"tls"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "breakers", b"breakers", "connect_timeout", b"connect_timeout", "discovery", b"discovery", "endpoints", b"endpoints", "found", b"found", "hash_table", b"hash_table", "health_check", b"health_check", "metadata", b"metadata", "name", b"name", "outliers", b"outliers", "protocol", b"protocol", "slow_start", b"slow_start", "tls", b"tls", "trouble", b"trouble", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "breakers", b"breakers", "connect_timeout", b"connect_timeout", "database", b"database", "discovery", b"discovery", "endpoints", b"endpoints", "found", b"found", "hash_table", b"hash_table", "health_check", b"health_check", "metadata", b"metadata", "name", b"name", "outliers", b"outliers", "protocol", b"protocol", "slow_start", b"slow_start", "tls", b"tls", "trouble", b"trouble", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BackendPool: _TypeAlias = BackendPool  # noqa: Y015
+
+@_typing.final
+class DatabasePool(_message.Message):
+    """How connections to database servers are kept."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POOLING_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
+    IDLE_FIELD_NUMBER: _builtins.int
+    LIFETIME_FIELD_NUMBER: _builtins.int
+    USERS_FIELD_NUMBER: _builtins.int
+    MONITOR_FIELD_NUMBER: _builtins.int
+    MONITOR_DATABASE_FIELD_NUMBER: _builtins.int
+    PROBE_INTERVAL_FIELD_NUMBER: _builtins.int
+    MAX_LAG_FIELD_NUMBER: _builtins.int
+    RESET_FIELD_NUMBER: _builtins.int
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    pooling: Global___Pooling.ValueType
+    """How long a client has one for itself; UNSPECIFIED counts as TRANSACTION."""
+    size: _builtins.int
+    """The most to each server for each user and database; 0: the default."""
+    users: _builtins.str
+    """File of users and passwords, as whom sessions are opened on servers."""
+    monitor: _builtins.str
+    """The user as whom servers are looked at."""
+    monitor_database: _builtins.str
+    """The database in which they are; empty: the default."""
+    reset: _builtins.str
+    """SQL that is run when a session ends; unset: the default."""
+    cluster: _builtins.bool
+    """The servers are a Redis Cluster."""
+    @_builtins.property
+    def wait(self) -> _duration_pb2.Duration:
+        """Longest wait of a client for one; unset: the default."""
+
+    @_builtins.property
+    def idle(self) -> _duration_pb2.Duration:
+        """Longest time unused; unset: the default; 0: for ever."""
+
+    @_builtins.property
+    def lifetime(self) -> _duration_pb2.Duration:
+        """Longest life; unset: the default; 0: for ever."""
+
+    @_builtins.property
+    def probe_interval(self) -> _duration_pb2.Duration:
+        """How often; unset: the default."""
+
+    @_builtins.property
+    def max_lag(self) -> _duration_pb2.Duration:
+        """A replica further behind gets no reads; unset: the default."""
+
+    def __init__(
+        self,
+        *,
+        pooling: Global___Pooling.ValueType = ...,
+        size: _builtins.int = ...,
+        wait: _duration_pb2.Duration | None = ...,
+        idle: _duration_pb2.Duration | None = ...,
+        lifetime: _duration_pb2.Duration | None = ...,
+        users: _builtins.str = ...,
+        monitor: _builtins.str = ...,
+        monitor_database: _builtins.str = ...,
+        probe_interval: _duration_pb2.Duration | None = ...,
+        max_lag: _duration_pb2.Duration | None = ...,
+        reset: _builtins.str | None = ...,
+        cluster: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reset", b"_reset", "idle", b"idle", "lifetime", b"lifetime", "max_lag", b"max_lag", "probe_interval", b"probe_interval", "reset", b"reset", "wait", b"wait"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reset", b"_reset", "cluster", b"cluster", "idle", b"idle", "lifetime", b"lifetime", "max_lag", b"max_lag", "monitor", b"monitor", "monitor_database", b"monitor_database", "pooling", b"pooling", "probe_interval", b"probe_interval", "reset", b"reset", "size", b"size", "users", b"users", "wait", b"wait"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__reset: _TypeAlias = _typing.Literal["reset"]  # noqa: Y015
+    _WhichOneofArgType__reset: _TypeAlias = _typing.Literal["_reset", b"_reset"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__reset) -> _WhichOneofReturnType__reset | None: ...
+
+Global___DatabasePool: _TypeAlias = DatabasePool  # noqa: Y015
 
 @_typing.final
 class PoolChoice(_message.Message):
@@ -1706,6 +2104,8 @@ class RateLimit(_message.Message):
     METADATA_FIELD_NUMBER: _builtins.int
     PER_FIELD_NUMBER: _builtins.int
     SHARED_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    MAX_CONCURRENT_FIELD_NUMBER: _builtins.int
     limit_id: _builtins.str
     """Unique name."""
     target: _builtins.str
@@ -1723,11 +2123,15 @@ class RateLimit(_message.Message):
     enabled: _builtins.bool
     """false: kept, without effect."""
     per: _builtins.str
-    """Each value of this has a bucket of its own: "client" (the address) or "header:NAME". Empty: all share one. For a
-    route_id and "*" only.
+    """Each value of this has a bucket of its own: "client" (the address) or "header:NAME", of databases also "user",
+    "database" or "application". Empty: all share one. For a route_id and "*" only.
     """
     shared: _builtins.bool
     """The instances of the module type divide the limit among themselves. false: each grants the whole. Unset: true."""
+    counts: Global___LimitUnit.ValueType
+    """What the rates count; UNSPECIFIED counts as REQUESTS, which are statements where a database is asked."""
+    max_concurrent: _builtins.int
+    """The most connections at once, for routes of databases; 0: any number."""
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Free labels; no effect on traffic."""
@@ -1745,10 +2149,12 @@ class RateLimit(_message.Message):
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         per: _builtins.str = ...,
         shared: _builtins.bool | None = ...,
+        counts: Global___LimitUnit.ValueType = ...,
+        max_concurrent: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_shared", b"_shared", "shared", b"shared"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shared", b"_shared", "burst_size", b"burst_size", "enabled", b"enabled", "limit_id", b"limit_id", "metadata", b"metadata", "per", b"per", "requests_per_hour", b"requests_per_hour", "requests_per_minute", b"requests_per_minute", "requests_per_second", b"requests_per_second", "shared", b"shared", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_shared", b"_shared", "burst_size", b"burst_size", "counts", b"counts", "enabled", b"enabled", "limit_id", b"limit_id", "max_concurrent", b"max_concurrent", "metadata", b"metadata", "per", b"per", "requests_per_hour", b"requests_per_hour", "requests_per_minute", b"requests_per_minute", "requests_per_second", b"requests_per_second", "shared", b"shared", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__shared: _TypeAlias = _typing.Literal["shared"]  # noqa: Y015
     _WhichOneofArgType__shared: _TypeAlias = _typing.Literal["_shared", b"_shared"]  # noqa: Y015

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from marchproxy.contract import convert
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
+from marchproxy.model.database import DatabasePool, DatabaseRoute, Pooling, ReadTarget
 from marchproxy.model.http import (
     Cors,
     DirectResponse,
@@ -20,7 +21,7 @@ from marchproxy.model.http import (
     StickyKind,
 )
 from marchproxy.model.judging import Sample
-from marchproxy.model.limit import RateLimit
+from marchproxy.model.limit import LimitUnit, RateLimit
 from marchproxy.model.listener import DataPlaneKind, Listener, TlsTermination
 from marchproxy.model.module import HealthStatus, ModuleInstance, ModuleType, Protocol, TrafficEndpoint
 from marchproxy.model.plan import Verdict
@@ -52,6 +53,7 @@ from marchproxy.model.route import (
     VersionWeight,
 )
 from marchproxy.model.series import Point
+from marchproxy.model.sql import SqlMode, SqlRule, SqlScope, SqlTrait
 
 text = st.text(st.characters(codec="utf-8"), max_size=8)
 name = st.text("abz09.-", min_size=1, max_size=8)
@@ -82,6 +84,48 @@ parameters = st.builds(QueryMatch, name=name, kind=st.sampled_from(HeaderKind), 
 )
 pairs = tuples(st.tuples(name, text)).map(lambda items: tuple(sorted(items, key=lambda pair: pair[0])))
 edits = st.builds(HeaderEdits, set=pairs, add=pairs, remove=tuples(name))
+database_pools = st.builds(
+    DatabasePool,
+    pooling=st.sampled_from(Pooling),
+    size=st.integers(1, 99),
+    wait=seconds,
+    idle=seconds,
+    lifetime=seconds,
+    users=text,
+    monitor=text,
+    monitor_database=name,
+    probe_interval=seconds,
+    max_lag=seconds,
+    reset=text,
+    cluster=st.booleans(),
+)
+rules = st.builds(
+    SqlRule,
+    id=text,
+    mode=st.sampled_from(SqlMode),
+    kinds=tuples(text),
+    tables=tuples(text),
+    columns=tuples(text),
+    functions=tuples(text),
+    traits=tuples(st.sampled_from(SqlTrait)),
+    scope=st.builds(SqlScope, users=tuples(text), databases=tuples(text), applications=tuples(text)),
+)
+database_routes = st.builds(
+    DatabaseRoute,
+    databases=tuples(text),
+    users=tuples(text),
+    applications=tuples(text),
+    prefixes=tuples(text),
+    rename=text,
+    target=st.sampled_from(ReadTarget),
+    writes=text,
+    switch_timeout=seconds,
+    split_reads=st.booleans(),
+    catch_up=seconds,
+    hints=st.booleans(),
+    firewall=tuples(rules),
+    needs=tuples(text),
+)
 features = st.fixed_dictionaries(
     {},
     optional={
@@ -101,6 +145,7 @@ features = st.fixed_dictionaries(
         "compression": st.booleans(),
         "authentication": tuples(name),
         "upgrades": tuples(name),
+        "database": database_routes,
     },
 )
 plain_routes = st.builds(
@@ -159,6 +204,7 @@ pools = st.builds(
     slow_start=seconds,
     hash_table=st.sampled_from(HashTable),
     metadata=labels,
+    database=st.none() | database_pools,
 )
 limits = st.builds(
     RateLimit,
@@ -171,6 +217,9 @@ limits = st.builds(
     enabled=st.booleans(),
     per=text,
     metadata=labels,
+    shared=st.booleans(),
+    counts=st.sampled_from(LimitUnit),
+    max_concurrent=count,
 )
 instances = st.builds(
     ModuleInstance,

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from marchproxy.contract.document.convert.database import database_pool, database_pool_document
 from marchproxy.contract.document.schema.pool import (
     BreakersDocument,
     DiscoveryDocument,
@@ -39,6 +40,7 @@ def pool(item: PoolDocument) -> BackendPool:
         discovery=Discovery(**dict(item.discovery)),
         slow_start=item.slow_start,
         hash_table=item.hash_table,
+        database=database_pool(item.database),
         metadata=dict(item.metadata),
     )
 
@@ -59,5 +61,6 @@ def pool_document(item: BackendPool) -> PoolDocument:
         discovery=DiscoveryDocument(**asdict(item.discovery)),
         slow_start=item.slow_start,
         hash_table=item.hash_table,
+        database=database_pool_document(item.database),
         metadata=dict(item.metadata),
     )

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from marchproxy.contract.document.convert.database import database_route, database_route_document
 from marchproxy.contract.document.convert.http import header_edits, header_edits_document
 from marchproxy.contract.document.schema.http import (
     CorsDocument,
@@ -71,6 +72,7 @@ def route(item: RouteDocument) -> Route:
         compression=item.compression,
         authentication=item.authentication,
         upgrades=item.upgrades,
+        database=database_route(item.database),
         metadata=dict(item.metadata),
     )
 
@@ -111,6 +113,7 @@ def route_document(item: Route) -> RouteDocument:
         compression=item.compression,
         authentication=item.authentication,
         upgrades=item.upgrades,
+        database=database_route_document(item.database),
         metadata=dict(item.metadata),
     )
 

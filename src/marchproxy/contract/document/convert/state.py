@@ -49,6 +49,8 @@ def _limit(item: RateLimitDocument) -> RateLimit:
         enabled=item.enabled,
         per=item.per,
         shared=item.shared,
+        counts=item.counts,
+        max_concurrent=item.max_concurrent,
         metadata=dict(item.metadata),
     )
 
@@ -64,6 +66,8 @@ def _limit_document(item: RateLimit) -> RateLimitDocument:
         enabled=item.enabled,
         per=item.per,
         shared=item.shared,
+        counts=item.counts,
+        max_concurrent=item.max_concurrent,
         metadata=dict(item.metadata),
     )
 

@@ -106,3 +106,6 @@ class AuthenticationDocument(Section):
     jwks_pool: str = _AUTHENTICATION.jwks_pool
     jwks_refresh: Duration = _AUTHENTICATION.jwks_refresh
     forward_header: str = _AUTHENTICATION.forward_header
+    method: str = _AUTHENTICATION.method
+    query: str = _AUTHENTICATION.query
+    pool: str = _AUTHENTICATION.pool

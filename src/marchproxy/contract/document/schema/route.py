@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from marchproxy.contract.document.schema.database import DatabaseRouteDocument
 from marchproxy.contract.document.schema.http import (
     CorsDocument,
     HeaderEditsDocument,
@@ -141,4 +142,5 @@ class RouteDocument(Section):
     compression: bool = _ROUTE.compression
     authentication: tuple[str, ...] = ()
     upgrades: tuple[str, ...] = _ROUTE.upgrades
+    database: DatabaseRouteDocument | None = None
     metadata: Labels = Field(default_factory=dict)

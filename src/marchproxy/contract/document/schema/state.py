@@ -8,7 +8,7 @@ from marchproxy.contract.document.schema.parts import Duration, Labels
 from marchproxy.contract.document.schema.pool import PoolDocument
 from marchproxy.contract.document.schema.route import RouteDocument
 from marchproxy.kit.settings import Section
-from marchproxy.model.limit import RateLimit
+from marchproxy.model.limit import LimitUnit, RateLimit
 from marchproxy.model.module import ModuleType
 from marchproxy.model.scaling import ScalingConfig
 
@@ -28,6 +28,8 @@ class RateLimitDocument(Section):
     enabled: bool = _LIMIT.enabled
     per: str = _LIMIT.per
     shared: bool = _LIMIT.shared
+    counts: LimitUnit = _LIMIT.counts
+    max_concurrent: int = _LIMIT.max_concurrent
     metadata: Labels = Field(default_factory=dict)
 
 
