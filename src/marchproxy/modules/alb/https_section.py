@@ -5,13 +5,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from marchproxy.engines.certificates.section import CertificateFiles, ServerName
 from marchproxy.kit.settings import Seconds, Section
 from marchproxy.modules.alb.downstream import TlsVersion
 
-_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-ServerName = Annotated[
-    str, Field(pattern=rf"^((\*\.)?{_LABEL}(\.{_LABEL})*|[0-9A-Fa-f:.]+)$", max_length=253)
-]
 Port = Annotated[int, Field(ge=1, le=65535)]
 _YEAR = 365 * 24 * 3600.0
 _PRELOAD_SECONDS = _YEAR  # https://hstspreload.org/#submission-requirements
@@ -19,13 +16,6 @@ _PRELOAD_SECONDS = _YEAR  # https://hstspreload.org/#submission-requirements
 
 def _as_text(value: object) -> object:
     return str(value) if isinstance(value, float) else value  # YAML reads 1.2 as a number
-
-
-class CertificateFiles(Section):
-    """A certificate with its chain, and its key (PEM)."""
-
-    certificate: Path
-    key: Path
 
 
 class Hsts(Section):

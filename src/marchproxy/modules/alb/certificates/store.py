@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from marchproxy.engines.certificates.facts import Facts, UnfitCertificate, facts_of
+from marchproxy.engines.certificates.section import CertificateFiles
+from marchproxy.engines.certificates.self_signed import SelfSigned
+from marchproxy.engines.certificates.watched import Watched
 from marchproxy.engines.envoy.pem import UnusableFile, read_authorities, read_pair
 from marchproxy.engines.envoy.secrets import authorities_secret, certificate_secret
 from marchproxy.engines.envoy.xds.resource import Resource
@@ -12,11 +16,8 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import Problem, SettingsError
 from marchproxy.model.series import Point
-from marchproxy.modules.alb.certificates.facts import Facts, UnfitCertificate, facts_of
-from marchproxy.modules.alb.certificates.self_signed import SelfSigned
 from marchproxy.modules.alb.certificates.standing import Standing, certificate_points, with_certificates
-from marchproxy.modules.alb.certificates.watched import Watched
-from marchproxy.modules.alb.https_section import CertificateFiles, HttpsSection
+from marchproxy.modules.alb.https_section import HttpsSection
 from marchproxy.modules.alb.resources.downstream_tls import DownstreamTls
 from marchproxy.modules.base.engine import EngineHealth
 

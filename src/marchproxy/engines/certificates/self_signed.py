@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from marchproxy.engines.certificates.facts import Facts, UnfitCertificate, facts_of
 from marchproxy.engines.envoy.pem import UnusableFile, read_pair
 from marchproxy.kit.files import write_atomically
 from marchproxy.kit.logs import get_logger
-from marchproxy.modules.alb.certificates.facts import Facts, UnfitCertificate, facts_of
 
 _log = get_logger(__name__)
 _VALID = timedelta(days=90)
