@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Protocol
 
 from marchproxy.modules.dblb.plan import RoutePlan, Who
+from marchproxy.modules.dblb.sql import Syntax
 from marchproxy.modules.dblb.tally import Tally
 
 
@@ -44,7 +45,7 @@ class Pass(Protocol):
 
     @property
     def looks(self) -> bool:
-        """Whether anything must be asked about. False: nothing would be refused. Stays as it is until the client leaves."""
+        """Whether anything must be asked about; to be read for each request, for a new plan may change it."""
         ...
 
     def refuses(self, statement: bytes) -> Refusal | None:
@@ -57,6 +58,11 @@ class Pass(Protocol):
 
     def limits(self) -> Refusal | None:
         """Count one request; why it is not carried out, or None."""
+        ...
+
+    def reads(self, syntax: Syntax) -> None:
+        """From now on the session's server reads text so. What a statement sets by itself is noticed here; this is for what
+        was set otherwise: by a startup packet, or by the server, which reports it."""
         ...
 
     def leave(self) -> None:
@@ -88,6 +94,9 @@ class _Open:
     def limits(self) -> Refusal | None:
         """Nothing."""
         return None
+
+    def reads(self, syntax: Syntax) -> None:
+        """Nobody reads."""
 
     def leave(self) -> None:
         """Nobody counts."""

@@ -42,7 +42,7 @@ ALLOWED = Verdict()
 def judge(rules: Sequence[SqlRule], facts: Facts, session: SqlSession) -> Verdict:
     """The verdict of the first rule that matches; without one the statement is allowed."""
     for rule in rules:
-        if not _covers(rule.scope, session):
+        if not covers(rule.scope, session):
             continue
         found = _matched(rule, facts)
         if found is not None:
@@ -51,7 +51,8 @@ def judge(rules: Sequence[SqlRule], facts: Facts, session: SqlSession) -> Verdic
     return ALLOWED
 
 
-def _covers(scope: SqlScope, session: SqlSession) -> bool:
+def covers(scope: SqlScope, session: SqlSession) -> bool:
+    """Whether a rule is for this session."""
     pairs = (
         (session.user, scope.users),
         (session.database, scope.databases),
