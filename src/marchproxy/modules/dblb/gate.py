@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from marchproxy.modules.dblb.plan import RoutePlan, Who
+from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan, Who
 from marchproxy.modules.dblb.sql import Syntax
 from marchproxy.modules.dblb.tally import Tally
 
@@ -71,7 +71,19 @@ class Pass(Protocol):
 
 
 class Gate(Protocol):
-    """Lets clients in."""
+    """Lets clients in. Services only `enter`; the rest is for the worker that has it."""
+
+    def apply(self, plan: DblbPlan, instances: int) -> None:
+        """Limit by this from now on, those who are in too; shared limits are divided among so many instances."""
+        ...
+
+    def sweep(self) -> None:
+        """To be called about once a second."""
+        ...
+
+    def close(self) -> None:
+        """Nobody is in any more. The gate must not be used any more."""
+        ...
 
     def enter(self, route: RoutePlan, who: Who, tally: Tally) -> Pass:
         """A client who has shown who it is. Raises Shut, and then has counted that in `tally`."""
@@ -104,6 +116,15 @@ class _Open:
 
 class OpenGate:
     """Lets everybody in, and do everything."""
+
+    def apply(self, plan: DblbPlan, instances: int) -> None:
+        """Whatever it says."""
+
+    def sweep(self) -> None:
+        """Nothing is kept."""
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def enter(self, route: RoutePlan, who: Who, tally: Tally) -> Pass:  # noqa: ARG002
         """The same pass for everybody."""
