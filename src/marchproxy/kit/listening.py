@@ -5,8 +5,10 @@ import socket
 from pathlib import Path
 from typing import TypeAlias
 
+from marchproxy.kit.clock import Clock
 from marchproxy.kit.settings import HostPort
 
+_POLL_SECONDS = 0.002
 Address: TypeAlias = HostPort | str
 """A TCP address, or `unix:/path/to/socket`."""
 
@@ -35,6 +37,18 @@ def check_free(address: Address, setting: str, *, udp: bool = False) -> None:
         _check_port(address, setting, socket.SOCK_DGRAM if udp else socket.SOCK_STREAM)
     else:
         _check_unix(address, setting)
+
+
+async def until_free(address: HostPort, setting: str, *, seconds: float, clock: Clock) -> None:
+    """Wait up to so many seconds until `check_free` finds nothing wrong. Raises what it raises at the end."""
+    deadline = clock.monotonic() + seconds
+    while clock.monotonic() < deadline:
+        try:
+            return check_free(address, setting)
+        except BindError:
+            await clock.sleep(_POLL_SECONDS)
+    check_free(address, setting)
+    return None
 
 
 def choose_port(address: HostPort) -> HostPort:

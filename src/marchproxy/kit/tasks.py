@@ -38,6 +38,22 @@ async def every(
         await clock.sleep(max(started + wait - clock.monotonic(), 0.0))
 
 
+class Isolating(asyncio.TaskGroup):
+    """A TaskGroup in which a task that fails is logged and ends alone: for tasks of clients who must not end each other's."""
+
+    def create_task(self, coro: Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:  # type: ignore[override]
+        """As that of TaskGroup; the result of a task that failed is None."""
+        return super().create_task(_alone(coro), **options)
+
+
+async def _alone(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return await work
+    except Exception:  # noqa: BLE001 - what one task meets is not to end the others; it is logged in full
+        _log.exception("a task failed")
+        return None  # type: ignore[return-value]  # nobody waits for it
+
+
 @asynccontextmanager
 async def beside(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator[None]:
     """Run `work` for the length of the block, then cancel it. What the block raises comes out bare.

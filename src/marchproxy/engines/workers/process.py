@@ -138,11 +138,15 @@ class WorkerProcess(Generic[Question, Answer]):
 
     async def ended(self) -> None:
         """Wait for its end, and let go of it."""
-        if self._handle is None:
+        handle = self._handle
+        if handle is None:
             return
-        ended, pid = await self._handle.exited(), self._handle.pid
-        self.let_go()
-        _log.error("worker died", kind=self._recipe.name, pid=pid, exit=str(ended), log=self.log.tail())
+        ended = await handle.exited()
+        if self._handle is handle:
+            self.let_go()
+        _log.error(
+            "worker died", kind=self._recipe.name, pid=handle.pid, exit=str(ended), log=self.log.tail()
+        )
 
     async def end(self, seconds: float) -> None:
         """SIGTERM, then SIGKILL after so long; return when it is gone."""

@@ -31,7 +31,9 @@ class Arrival:
     tls: ClientTls | None = None
     """For protocols that begin TLS by themselves; others get connections on which it has begun."""
     certificate_user: str = ""
-    """Of those others: whom the client's certificate is for."""
+    """Whom the client's certificate is for, where TLS has begun."""
+    secure: bool = False
+    """Whether TLS has begun, with the first byte; clients of PostgreSQL may do so, too."""
 
 
 #: Tells the same service of another worker (its number) something, of up to 1024 bytes; whether it arrives is not known.

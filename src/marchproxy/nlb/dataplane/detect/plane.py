@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from marchproxy.kit.backoff import Backoff
 from marchproxy.kit.clock import Clock
-from marchproxy.kit.listening import BindError, check_free
+from marchproxy.kit.listening import BindError, until_free
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings.types import HostPort
 from marchproxy.kit.tasks import every
@@ -241,16 +241,11 @@ class DetectDataPlane:
         """Workers that share ports would share them with anybody; so nobody must have them before."""
         if len(self._workers) == 1:
             return
-        deadline = self._clock.monotonic() + _PORT_SECONDS
         for address in _addresses(forwarding) - self._addresses:
-            while True:
-                try:
-                    check_free(address, "relay")
-                    break
-                except BindError as error:
-                    if self._clock.monotonic() > deadline:
-                        raise PlaneRefused(str(error)) from error
-                    await self._clock.sleep(_POLL_SECONDS)
+            try:
+                await until_free(address, "relay", seconds=_PORT_SECONDS, clock=self._clock)
+            except BindError as error:
+                raise PlaneRefused(str(error)) from error
 
     async def _ask_counts(self) -> list[Counted]:
         answers = [await worker.ask(Count()) for worker in self._workers]

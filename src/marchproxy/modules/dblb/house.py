@@ -1,0 +1,212 @@
+"""House: what a worker serves: its ports, the services behind them, and the plan that they follow."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from marchproxy.contract.document import decode
+from marchproxy.kit.clock import Clock
+from marchproxy.kit.logs import get_logger
+from marchproxy.model.module import Protocol
+from marchproxy.modules.dblb.arrival import Arrivals, Door, tls_context
+from marchproxy.modules.dblb.gate import Gate
+from marchproxy.modules.dblb.peers import Peers
+from marchproxy.modules.dblb.plan import DblbPlan, compile_plan
+from marchproxy.modules.dblb.port import ListeningPort
+from marchproxy.modules.dblb.service import Bounds, ClientTls, DatabaseService, Surroundings
+from marchproxy.modules.dblb.services import Factory
+from marchproxy.modules.dblb.talk import Apply, Port, Serving, TlsMaterial
+from marchproxy.modules.dblb.tally import Tallies
+
+_log = get_logger(__name__)
+_MOST_TOLD = 256
+
+
+class CannotServe(Exception):
+    """What was told cannot be carried out, and nothing has changed; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """Which worker this is, of how many, how many clients it may have, and its share of memory."""
+
+    worker: int = 0
+    workers: int = 1
+    clients: int = 10_000
+    bounds: Bounds = Bounds()
+
+
+class House:
+    """All that one worker does for clients. `group` owns the tasks of clients and of connections to servers."""
+
+    def __init__(
+        self,
+        group: asyncio.TaskGroup,
+        factories: Mapping[Protocol, Factory],
+        gate: Gate,
+        *,
+        numbers: Numbers,
+        clock: Clock,
+    ) -> None:
+        self.tallies = Tallies()
+        self.peers: Peers | None = None
+        self._group = group
+        self._factories = factories
+        self._gate = gate
+        self._numbers = numbers
+        self._clock = clock
+        self._arrivals = Arrivals(group, self._door)
+        self._services: dict[Protocol, DatabaseService] = {}
+        self._ports: dict[Port, ListeningPort] = {}
+        self._serving = Serving()
+        self._tls: ClientTls | None = None
+        self._told = 0
+        self._drained_at: float | None = None
+
+    @property
+    def services(self) -> Mapping[Protocol, DatabaseService]:
+        """Those of the protocols that there is, or was, a port for."""
+        return self._services
+
+    @property
+    def ports(self) -> tuple[Port, ...]:
+        """Where it listens."""
+        return tuple(self._ports)
+
+    @property
+    def serving(self) -> Serving:
+        """How clients are let in."""
+        return self._serving
+
+    @property
+    def accepted(self) -> int:
+        """How many clients were let in."""
+        return self._arrivals.accepted
+
+    def clients(self) -> int:
+        """How many are connected, or on their way in."""
+        return len(self._arrivals) + sum(service.clients() for service in self._services.values())
+
+    def apply(self, told: Apply) -> None:
+        """Serve by this. New ports are opened before anything else changes. Raises CannotServe, BindError."""
+        plan = _plan(told)
+        tls = _client_tls(told.serving.tls)
+        opened = self._open(told.serving)
+        self._tls, self._serving = tls, told.serving
+        self._gate.apply(plan, told.instances)
+        for protocol in {port.protocol for port in told.serving.ports} - self._services.keys():
+            self._services[protocol] = self._factories[protocol](self._around(protocol))
+        for service in self._services.values():
+            service.apply(plan)
+        for port in self._ports.keys() - set(told.serving.ports):
+            self._ports.pop(port).close()
+        self._ports |= opened
+
+    def hear(self, protocol: Protocol, message: bytes) -> None:
+        """What another worker says to a service; too much at once is lost."""
+        service = self._services.get(protocol)
+        if service is not None and self._told < _MOST_TOLD:
+            self._told += 1
+            self._group.create_task(self._tell(service, message))
+
+    def sweep(self) -> None:
+        """Once a second."""
+        self._gate.sweep()
+        for service in self._services.values():
+            service.sweep()
+
+    @property
+    def drain_deadline(self) -> float:
+        """When clients that were let go are to be gone, in the clock's seconds."""
+        since = self._clock.monotonic() if self._drained_at is None else self._drained_at
+        return since + self._serving.drain_seconds
+
+    def drain(self) -> None:
+        """Listen no more, and let clients go; a second time is no news."""
+        if self._drained_at is not None:
+            return
+        self._drained_at = self._clock.monotonic()
+        for port in self._ports.values():
+            port.close()
+        self._ports.clear()
+        for service in self._services.values():
+            service.drain()
+
+    def close(self) -> None:
+        """End everything now."""
+        for port in self._ports.values():
+            port.close()
+        for service in self._services.values():
+            service.close()
+        self._gate.close()
+
+    async def _tell(self, service: DatabaseService, message: bytes) -> None:
+        try:
+            await service.told(message)
+        finally:
+            self._told -= 1
+
+    def _open(self, serving: Serving) -> dict[Port, ListeningPort]:
+        opened: dict[Port, ListeningPort] = {}
+        for port in serving.ports:
+            if port in self._ports:
+                continue
+            listening = ListeningPort(port, self._take)
+            try:
+                listening.open()
+            except BaseException:
+                for one in opened.values():
+                    one.close()
+                raise
+            opened[port] = listening
+        return opened
+
+    def _take(self, port: Port, connection: socket.socket) -> None:
+        if self.clients() >= self._numbers.clients:
+            _log.warning("a client was turned away: there are too many", most=self._numbers.clients)
+            connection.close()
+            return
+        self._arrivals.take(port, connection)
+
+    def _door(self, port: Port) -> Door:
+        return Door(self._services[port.protocol], self._tls, self._serving.sources)
+
+    def _around(self, protocol: Protocol) -> Surroundings:
+        return Surroundings(
+            self._group,
+            self._clock,
+            self.tallies,
+            self._gate,
+            worker=self._numbers.worker,
+            workers=self._numbers.workers,
+            elsewhere=partial(self._say, protocol),
+            bounds=self._numbers.bounds,
+        )
+
+    async def _say(self, protocol: Protocol, worker: int, message: bytes) -> None:
+        if self.peers is not None:
+            self.peers.say(worker, protocol, message)
+
+
+def _plan(told: Apply) -> DblbPlan:
+    try:
+        state = decode(told.document.encode())
+    except ValueError as error:  # InvalidValue, and what pydantic says
+        raise CannotServe(f"the document: {error}") from error
+    plan, problems = compile_plan(state, told.contents.files)
+    if problems:
+        raise CannotServe(str(problems[0]))
+    return plan
+
+
+def _client_tls(material: TlsMaterial | None) -> ClientTls | None:
+    if material is None:
+        return None
+    try:
+        context = tls_context(material.certificate, material.key, material.authorities)
+    except (OSError, ssl.SSLError) as error:
+        raise CannotServe(f"client_tls: {error}") from error
+    return ClientTls(context, material.required)

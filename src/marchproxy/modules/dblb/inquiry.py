@@ -1,0 +1,142 @@
+"""Inquiry: what is asked of all workers at once, and their answers put together."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+
+from marchproxy.kit.clock import Clock
+from marchproxy.kit.logs import get_logger
+from marchproxy.model.problem import RefusalCode, Refused
+from marchproxy.model.route import RouteId
+from marchproxy.modules.dblb.crew import Counted
+from marchproxy.modules.dblb.seat import Seat, WorkerUnavailable
+from marchproxy.modules.dblb.service import ServerReport
+from marchproxy.modules.dblb.talk import (
+    Answer,
+    Busy,
+    Count,
+    Counts,
+    Drain,
+    Number,
+    Pause,
+    Question,
+    Resume,
+    Seen,
+    Servers,
+)
+from marchproxy.modules.dblb.totals import Totals
+
+_log = get_logger(__name__)
+_POLL_SECONDS = 0.02
+
+
+class Inquiry:
+    """The questions of a Crew that change no plan; see there."""
+
+    def __init__(self, seats: Sequence[Seat], *, clock: Clock) -> None:
+        self._seats = tuple(seats)
+        self._clock = clock
+        self._totals = Totals()
+        self._last: dict[Seat, Counts] = {}
+
+    async def count(self) -> Counted:
+        """A worker that does not answer counts as it did last; one that is gone, with what never goes back."""
+        for seat, pid, answer in await self._ask_all(Count()):
+            if isinstance(answer, Counts):
+                self._last[seat] = answer
+                self._totals.note(self._seats.index(seat), pid, answer.entries, answer.accepted)
+        now = [last for seat, last in self._last.items() if seat.pid is not None]
+        return Counted(
+            self._totals.tallies(),
+            tuple(gauge for last in now for gauge in last.gauges),
+            sum(last.clients for last in now),
+            self._totals.accepted(),
+            sum(last.cpu_percent for last in now),
+            sum(last.memory_mb for last in now),
+        )
+
+    async def servers(self) -> Sequence[ServerReport]:
+        """As a Crew's."""
+        return await self._servers(Servers())
+
+    async def check(self) -> Sequence[ServerReport]:
+        """As a Crew's."""
+        return await self._servers(Servers(ask=True))
+
+    async def pause(self, route: RouteId) -> None:
+        """As a Crew's."""
+        for seat in self._serving_seats():
+            await self._one(seat, Pause(route))
+
+    async def busy(self, route: RouteId) -> int:
+        """As a Crew's."""
+        answers = [await self._one(seat, Busy(route)) for seat in self._serving_seats()]
+        return sum(answer.value for answer in answers if isinstance(answer, Number))
+
+    async def resume(self, route: RouteId) -> None:
+        """As a Crew's."""
+        for seat in self._serving_seats():
+            try:
+                await self._one(seat, Resume(route))
+            except Refused as refused:
+                _log.error("a worker could not be told to go on", route=str(route), reason=refused.message)
+
+    async def drain(self, seconds: float) -> int:
+        """As a Crew's."""
+        deadline = self._clock.monotonic() + seconds
+        try:
+            await self._ask_all(Drain())
+            while left := (await self.count()).clients:
+                if self._clock.monotonic() >= deadline:
+                    break
+                await self._clock.sleep(_POLL_SECONDS)
+        except Refused:
+            return 0  # without a worker there is no client
+        return left
+
+    async def _servers(self, question: Servers) -> Sequence[ServerReport]:
+        answers = [answer for _, _, answer in await self._ask_all(question)]
+        return _once(report for answer in answers if isinstance(answer, Seen) for report in answer.servers)
+
+    def _serving_seats(self) -> list[Seat]:
+        return [seat for seat in self._seats if seat.pid is not None]
+
+    async def _one(self, seat: Seat, question: Question) -> Answer:
+        try:
+            return await seat.ask(question)
+        except WorkerUnavailable as error:
+            raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
+
+    async def _ask_all(self, question: Question) -> list[tuple[Seat, int, Answer]]:
+        """Those that answer. Raises Refused (UNAVAILABLE) when none does."""
+        answers: list[tuple[Seat, int, Answer]] = []
+        problems: list[str] = []
+
+        async def ask(seat: Seat, pid: int) -> None:
+            try:
+                answers.append((seat, pid, await seat.ask(question)))
+            except WorkerUnavailable as error:
+                problems.append(str(error))
+
+        async with asyncio.TaskGroup() as group:
+            for seat in self._seats:
+                if seat.pid is not None:
+                    group.create_task(ask(seat, seat.pid))
+        if not answers:
+            words = problems[0] if problems else "no worker is running"
+            raise Refused(RefusalCode.UNAVAILABLE, words)
+        return answers
+
+
+def _once(reports: Iterable[ServerReport]) -> Sequence[ServerReport]:
+    """Each server as the worst of the workers sees it."""
+    found: dict[tuple[str, str], ServerReport] = {}
+    for report in reports:
+        key = (report.pool, report.address)
+        if key not in found or (report.fault and not found[key].fault):
+            found[key] = report
+    return tuple(found.values())
+
+
+def health_of(seats: Sequence[Seat]) -> Mapping[str, str]:
+    """`ok`, or what is wrong, for each worker."""
+    return {f"worker:{index}": seat.trouble or "ok" for index, seat in enumerate(seats)}

@@ -1,0 +1,149 @@
+"""Seat: the place of one worker, whoever has it now; asked by many, one at a time."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from marchproxy.engines.workers.process import WorkerProcess
+from marchproxy.kit.backoff import Backoff
+from marchproxy.kit.clock import Clock
+from marchproxy.kit.logs import get_logger
+from marchproxy.modules.dblb.talk import Answer, Apply, Done, Question, Refused
+
+_log = get_logger(__name__)
+_PORT_SECONDS = 2.0  # for a worker that ends to let go of a port
+_POLL_SECONDS = 0.01
+_RESTART = Backoff(initial=0.1, maximum=5.0)
+_MOST_SILENT = 3  # answers that may be missing in a row
+
+
+class WorkerUnavailable(Exception):
+    """A worker cannot be started, or does not answer."""
+
+
+class WorkerRefused(Exception):
+    """A worker cannot do what it is told, and has changed nothing."""
+
+
+class Seat:
+    """`trouble`: what is wrong with the worker, in words; empty: it serves."""
+
+    def __init__(self, process: WorkerProcess[Question, Answer], *, clock: Clock) -> None:
+        self.process = process
+        self.trouble = "is not started yet"
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._told: Apply | None = None
+        self._silent = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The worker that serves; None while there is none."""
+        return None if self.trouble else self.process.pid
+
+    async def ask(self, question: Question) -> Answer:
+        """The worker's answer. Raises WorkerUnavailable."""
+        if self.trouble:
+            raise WorkerUnavailable(self.trouble)
+        async with self._turn:
+            try:
+                answer = await self.process.ask(question)
+            except WorkerUnavailable:
+                self._silent += 1
+                if self._silent >= _MOST_SILENT:  # its clients wait for nothing, and new ones are sent to it
+                    _log.error("worker killed: it does not answer", pid=self.process.pid)
+                    self.process.kill()
+                raise
+            self._silent = 0
+            return answer
+
+    async def apply(self, told: Apply) -> None:
+        """Have it serve by this, from its next start on as well. Raises WorkerRefused, WorkerUnavailable.
+
+        Where no worker is, the next one hears of it.
+        """
+        before, self._told = self._told, told
+        if self.trouble:
+            return
+        try:
+            await self._tell(told, self.ask)
+        except (WorkerRefused, WorkerUnavailable):
+            self._told = before
+            raise
+
+    async def take_back(self, told: Apply) -> None:
+        """Have it serve by what it served by before; a worker that cannot is told at its next start."""
+        self._told = told
+        try:
+            await self._tell(told, self.ask)
+        except (WorkerRefused, WorkerUnavailable) as error:
+            _log.error("a worker could not be taken back", reason=str(error))
+
+    def note(self, told: Apply) -> None:
+        """What the worker is told at its next start."""
+        self._told = told
+
+    def kill(self) -> None:
+        """Kill the worker."""
+        self.process.kill()
+        self.trouble = "is not started yet"
+
+    async def adopt(self) -> bool:
+        """Take over the worker that runs, if one does that answers."""
+        async with self._turn:
+            if await self.process.adopt():
+                self.trouble = ""
+        return not self.trouble
+
+    async def start(self) -> None:
+        """Start a worker where none is. Raises WorkerUnavailable."""
+        async with self._turn:
+            if self.process.pid is None:
+                await self.process.start()
+            self.trouble, self._silent = "", 0
+
+    async def replace(self) -> None:
+        """Have another worker; the one that is there finishes what is open. Not while `watch` runs.
+
+        Raises WorkerRefused, WorkerUnavailable; then `watch` goes on trying.
+        """
+        async with self._turn:
+            self.process.retire()
+        await self._revive()
+
+    async def watch(self) -> None:
+        """Start it again whenever it ends, until cancelled."""
+        attempt = 0
+        while True:
+            await self.process.ended()
+            self.trouble = self.trouble or "is being started again"
+            try:
+                await self._revive()
+            except (WorkerRefused, WorkerUnavailable) as error:
+                self.trouble = f"cannot be started again: {error}"
+                _log.error("worker not in service again", reason=str(error))
+                self.process.kill()
+                await self._clock.sleep(_RESTART.delay(attempt, random.random()))  # noqa: S311 - spreads load only
+                attempt += 1
+            else:
+                attempt = 0
+
+    async def _revive(self) -> None:
+        async with self._turn:
+            await self.process.start()
+            if self._told is not None:
+                await self._tell(self._told, self.process.ask)
+            self.trouble, self._silent = "", 0
+
+    async def _tell(self, told: Apply, ask: Callable[[Question], Awaitable[Answer]]) -> None:
+        deadline = self._clock.monotonic() + _PORT_SECONDS
+        while True:
+            match await ask(told):
+                case Done():
+                    return
+                case Refused(reason, in_use):
+                    if not in_use or self._clock.monotonic() > deadline:
+                        raise WorkerRefused(reason)
+                    await self._clock.sleep(_POLL_SECONDS)
+                case other:
+                    raise WorkerUnavailable(f"the worker answered {other.kind}")

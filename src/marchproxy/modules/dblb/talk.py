@@ -1,0 +1,181 @@
+"""Talk: what a DBLB asks its workers, and what they answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Base64Bytes, Field, TypeAdapter
+
+from marchproxy.engines.workers.line import Line
+from marchproxy.kit.settings.types import HostPort
+from marchproxy.model.module import Protocol
+from marchproxy.model.route import RouteId
+from marchproxy.modules.dblb.plan import Files
+from marchproxy.modules.dblb.service import ServerReport
+from marchproxy.modules.dblb.tally import PoolGauge
+from marchproxy.modules.dblb.totals import Entry
+
+#: Raised when the messages change, so that a DBLB never talks to a worker that understands something else.
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """Where clients of a protocol come. `proxied`: behind a PROXY protocol v2 header. `setting` names it in messages."""
+
+    setting: str
+    protocol: Protocol
+    address: HostPort
+    proxied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TlsMaterial:
+    """PEM files that TLS with clients takes; `authorities` empty: clients are not asked for a certificate."""
+
+    certificate: str
+    key: str
+    authorities: str = ""
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How workers let clients in. `sources`: the networks of who may send PROXY headers."""
+
+    ports: tuple[Port, ...] = ()
+    sources: tuple[str, ...] = ()
+    tls: TlsMaterial | None = None
+    drain_seconds: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Files by path: what they hold, or why they could not be read."""
+
+    held: Mapping[str, Base64Bytes] = field(default_factory=dict)
+    faults: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def files(self) -> Files:
+        """As a plan takes them."""
+        return {**self.held, **self.faults}
+
+
+def contents_of(files: Files) -> Contents:
+    """Files as they travel."""
+    held = {path: content for path, content in files.items() if isinstance(content, bytes)}
+    return Contents(held, {path: why for path, why in files.items() if isinstance(why, str)})
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Serve by this document; limits are divided among `instances`. Answer: Done or Refused."""
+
+    document: str
+    contents: Contents
+    serving: Serving
+    instances: int = 1
+    kind: Literal["apply"] = "apply"
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Answer: Counts."""
+
+    kind: Literal["count"] = "count"
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """The servers as they were last seen, or, with `ask`, asked now. Answer: Seen."""
+
+    ask: bool = False
+    kind: Literal["servers"] = "servers"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Begin nothing new on a route's servers. Answer: Done."""
+
+    route: RouteId
+    kind: Literal["pause"] = "pause"
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Answer: Number, of a route's server connections that are in use."""
+
+    route: RouteId
+    kind: Literal["busy"] = "busy"
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on with a route. Answer: Done."""
+
+    route: RouteId
+    kind: Literal["resume"] = "resume"
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Listen no more, and have clients go when that interrupts nothing. Answer: Done."""
+
+    kind: Literal["drain"] = "drain"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It is done."""
+
+    kind: Literal["done"] = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It cannot be done, and nothing has changed. `in_use`: somebody else has a port; that may pass."""
+
+    reason: str
+    in_use: bool = False
+    kind: Literal["refused"] = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """So many."""
+
+    value: int
+    kind: Literal["number"] = "number"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The servers."""
+
+    servers: tuple[ServerReport, ...] = ()
+    kind: Literal["seen"] = "seen"
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a worker counted since its start, and what it has now; see `crew.Counted`."""
+
+    entries: tuple[Entry, ...] = ()
+    gauges: tuple[PoolGauge, ...] = ()
+    clients: int = 0
+    accepted: int = 0
+    cpu_percent: float = 0.0
+    memory_mb: float = 0.0
+    ports: tuple[HostPort, ...] = ()
+    kind: Literal["counts"] = "counts"
+
+
+Question: TypeAlias = Apply | Count | Servers | Pause | Busy | Resume | Drain
+Answer: TypeAlias = Done | Refused | Number | Seen | Counts
+
+#: The conversation.
+LINE: Line[Question, Answer] = Line(
+    TypeAdapter(Annotated[Question, Field(discriminator="kind")]),
+    TypeAdapter(Annotated[Answer, Field(discriminator="kind")]),
+)

@@ -1,0 +1,228 @@
+"""Workforce: the worker processes of an instance: found or started, told, started again, replaced, ended.
+
+They outlive a DBLB that crashes; the next one adopts them, with their clients. All follow one plan, or the one before.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+
+from marchproxy.contract.document import encode
+from marchproxy.kit.clock import Clock
+from marchproxy.kit.listening import BindError, until_free
+from marchproxy.kit.logs import get_logger
+from marchproxy.kit.settings import HostPort
+from marchproxy.kit.tasks import every
+from marchproxy.model.problem import RefusalCode, Refused
+from marchproxy.model.state import DesiredState
+from marchproxy.modules.dblb.files import FileWatch, read_files
+from marchproxy.modules.dblb.inquiry import Inquiry, health_of
+from marchproxy.modules.dblb.plan import Files, compile_plan
+from marchproxy.modules.dblb.seat import Seat, WorkerRefused, WorkerUnavailable
+from marchproxy.modules.dblb.talk import Apply, Count, Counts, Serving, contents_of
+
+_log = get_logger(__name__)
+_PORT_SECONDS = 2.0
+_LOOK_SECONDS = 1.0
+_TRIM_SECONDS = 30.0
+_END_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    state: DesiredState
+    files: Files
+    message: Apply
+
+
+class Workforce(Inquiry):
+    """A Crew of processes. Use it inside `running`."""
+
+    def __init__(
+        self,
+        seats: Sequence[Seat],
+        serving: Callable[[], Serving],
+        changed: Callable[[], bool],
+        *,
+        clock: Clock,
+    ) -> None:
+        """`serving` says how clients are let in; `changed`, asked every second, whether it says something else now."""
+        super().__init__(seats, clock=clock)
+        self.instances = 1
+        self._serving = serving
+        self._changed = changed
+        self._group = asyncio.TaskGroup()
+        self._watches: dict[Seat, asyncio.Task[None]] = {}
+        self._turn = asyncio.Lock()
+        self._told: _Told | None = None
+        self._files = FileWatch()
+        self._trouble = ""
+        self._addresses: frozenset[HostPort] = frozenset()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Workforce"]:
+        """Adopt the workers that run; end all at the end of the block, unless it fails with what another one began."""
+        failure: Exception | None = None
+        async with asyncio.TaskGroup() as self._group:
+            adopted = await self._adopt()
+            beats = [
+                self._group.create_task(every(seconds, work, clock=self._clock, name=name))
+                for seconds, work, name in (
+                    (_LOOK_SECONDS, self._look, "files"),
+                    (_TRIM_SECONDS, self._trim, "worker logs"),
+                )
+            ]
+            try:
+                yield self
+            except Exception as error:  # noqa: BLE001 - raised again below, outside the group, so that it is not wrapped
+                failure = error
+            finally:
+                for task in (*beats, *self._watches.values()):
+                    task.cancel()
+                await self._end(keep=failure is not None and adopted)
+        if failure is not None:
+            raise failure
+
+    async def apply(self, state: DesiredState, files: Files) -> None:
+        """As a Crew's."""
+        async with self._turn:
+            message = Apply(encode(state).decode(), contents_of(files), self._serving(), self.instances)
+            await self._start(message.serving)
+            await self._tell(message)
+            self._told, self._files, self._trouble = _Told(state, files, message), FileWatch(files), ""
+
+    def divide(self, instances: int) -> None:
+        """As a Crew's."""
+        self.instances = instances
+
+    def health(self) -> Mapping[str, str]:
+        """As a Crew's."""
+        return {**health_of(self._seats), "files": self._trouble or "ok"}
+
+    async def renew(self, finish_seconds: float | None) -> str:
+        """As a Crew's."""
+        with suppress(Refused):
+            await self.count()  # what the old ones counted is kept
+        async with self._turn:
+            try:
+                for seat in self._seats:
+                    await self._renew(seat, finish_seconds)
+            except (WorkerRefused, WorkerUnavailable) as error:
+                words = f"not all workers were replaced, those that run serve on: {error}"
+                raise Refused(RefusalCode.UNAVAILABLE, words) from error
+        return f"{len(self._seats)} workers were replaced without a cut"
+
+    async def _renew(self, seat: Seat, finish_seconds: float | None) -> None:
+        told = self._told
+        if told is not None and finish_seconds is not None and not seat.trouble:
+            serving = replace(told.message.serving, drain_seconds=finish_seconds)
+            await seat.apply(replace(told.message, serving=serving))
+            seat.note(told.message)
+        if (watch := self._watches.pop(seat, None)) is not None:
+            watch.cancel()
+        try:
+            await seat.replace()
+        finally:
+            self._watch(seat)
+
+    async def _adopt(self) -> bool:
+        addresses: set[HostPort] = set()
+        for seat in self._seats:
+            if await seat.adopt():
+                try:
+                    counts = await seat.ask(Count())
+                except WorkerUnavailable as error:
+                    _log.warning("worker replaced", reason=str(error))
+                    seat.kill()
+                    continue
+                addresses.update(counts.ports if isinstance(counts, Counts) else ())
+                self._watch(seat)
+        self._addresses = frozenset(addresses)
+        return any(seat.pid for seat in self._seats)
+
+    async def _start(self, serving: Serving) -> None:
+        """Have all workers run that never did. Raises Refused."""
+        try:
+            for port in serving.ports:
+                # workers share ports, and would share them with anybody; so nobody must have them before
+                if port.address not in self._addresses:
+                    await until_free(port.address, port.setting, seconds=_PORT_SECONDS, clock=self._clock)
+        except BindError as error:
+            raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
+        new = [seat for seat in self._seats if seat not in self._watches]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for seat in new:
+                    group.create_task(seat.start())
+        except* WorkerUnavailable as errors:
+            raise Refused(RefusalCode.UNAVAILABLE, str(errors.exceptions[0])) from errors
+        for seat in new:
+            self._watch(seat)
+
+    async def _tell(self, message: Apply) -> None:
+        """Tell all, or none. Raises Refused."""
+        try:
+            for seat in self._seats:
+                await seat.apply(message)
+        except (WorkerRefused, WorkerUnavailable) as error:
+            if self._told is not None:
+                for seat in self._seats:
+                    await seat.take_back(self._told.message)
+            code = (
+                RefusalCode.INVALID_ARGUMENT if isinstance(error, WorkerRefused) else RefusalCode.UNAVAILABLE
+            )
+            raise Refused(code, str(error)) from error
+        if not self._serving_seats():
+            raise Refused(RefusalCode.UNAVAILABLE, f"no worker is running: {self._seats[0].trouble}")
+        self._addresses = frozenset(port.address for port in message.serving.ports)
+
+    async def _look(self) -> None:
+        """Tell the workers of files that have changed, and among how many instances limits are divided now."""
+        told = self._told
+        if told is None:
+            return
+        changed = [self._changed(), self._files.look(), told.message.instances != self.instances]
+        if not any(changed):
+            return
+        async with self._turn:
+            if told is not self._told:
+                return  # what has just been applied was read later
+            await self._refresh(told)
+
+    async def _refresh(self, told: _Told) -> None:
+        files = read_files(told.files)
+        _, problems = compile_plan(told.state, files)
+        if problems:
+            self._trouble = str(problems[0])
+            _log.error("what a file held before stays in force", reason=self._trouble)
+            files = told.files
+        serving = self._serving()
+        message = replace(
+            told.message, contents=contents_of(files), serving=serving, instances=self.instances
+        )
+        if message != told.message:
+            try:
+                await self._tell(message)
+            except Refused as refused:
+                self._trouble = refused.message
+                _log.error("workers do not take what has changed", reason=refused.message)
+                return
+            _log.info("workers know what has changed", instances=self.instances)
+        self._told = _Told(told.state, files, message)
+        self._trouble = self._trouble if problems else ""
+
+    def _watch(self, seat: Seat) -> None:
+        self._watches[seat] = self._group.create_task(seat.watch())
+
+    async def _trim(self) -> None:
+        for seat in self._seats:
+            await seat.process.log.trim()
+
+    async def _end(self, *, keep: bool) -> None:
+        for seat in self._seats:
+            if keep:
+                seat.process.let_go()
+        async with asyncio.TaskGroup() as group:
+            for seat in self._seats:
+                group.create_task(seat.process.end(_END_SECONDS))
