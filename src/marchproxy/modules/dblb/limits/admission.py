@@ -115,6 +115,7 @@ class LimitedPass:
 
     def leave(self) -> None:
         """The client is gone."""
+        self.looks, self._requests = False, ()
         self._stand_up()
         self._office.passes.discard(self)
 

@@ -38,12 +38,15 @@ LAYOUT = Layout()
 
 
 class LimitTable:
-    """The table as one process has it. `path` None: a process that is alone, and locks nothing."""
+    """The table as one process has it. `path` None: in memory that is gone with the process.
 
-    def __init__(self, path: Path | None = None, layout: Layout = LAYOUT) -> None:
+    `alone`: no other process counts at the same time, but for one that it replaces; then slots are not locked.
+    """
+
+    def __init__(self, path: Path | None = None, layout: Layout = LAYOUT, *, alone: bool = False) -> None:
         """Raises OSError when the file cannot be made or mapped, or when all columns are taken."""
-        self.shared = path is not None
-        """Whether others may have it too."""
+        self.shared = path is not None and not alone
+        """Whether slots are locked."""
         self._layout = layout
         self._file: int | None = None if path is None else open_file(path, layout)
         try:
@@ -68,11 +71,11 @@ class LimitTable:
 
     def lock(self, key: int) -> bool:
         """Hold the set of a key; False: somebody else holds it for so long that something is wrong."""
-        return self._file is None or self._try(key % self._layout.sets) or self._wait(key)
+        return not self.shared or self._try(key % self._layout.sets) or self._wait(key)
 
     def unlock(self, key: int) -> None:
         """Let go of the set of a key."""
-        if self._file is not None:
+        if self.shared and self._file is not None:
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, key % self._layout.sets)
 
     def find(self, key: int, now: int) -> int:
