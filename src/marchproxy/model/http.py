@@ -108,6 +108,11 @@ class AuthenticationKind(Enum):
     AUTH_QUERY = "auth_query"
     CERTIFICATE = "certificate"
 
+    @property
+    def of_databases(self) -> bool:
+        """Whether it is for routes of databases, and for no others."""
+        return self in {self.USERLIST, self.AUTH_QUERY, self.CERTIFICATE}
+
 
 @dataclass(frozen=True, slots=True)
 class Authentication:

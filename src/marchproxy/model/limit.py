@@ -36,6 +36,9 @@ class LimitUnit(Enum):
     CONNECTIONS = "connections"
 
 
+#: What of a database's client can have a bucket of its own.
+PER_OF_DATABASES = frozenset({"user", "database", "application"})
+
 #: The scopes that the NLB's data planes keep.
 NLB_SCOPES = frozenset({LimitScope.LISTENER, LimitScope.MODULE, LimitScope.SOURCE, LimitScope.CLIENT})
 _BY_WORD = {scope.value: scope for scope in NLB_SCOPES}
@@ -73,6 +76,12 @@ class RateLimit:
             return LimitScope.EVERYTHING
         word, colon, _ = self.target.partition(":")
         return _BY_WORD.get(word, LimitScope.ROUTE) if colon else LimitScope.ROUTE
+
+    @property
+    def counts_http(self) -> bool:
+        """Whether requests of HTTP are among what its rates count."""
+        rates = self.per_second or self.per_minute or self.per_hour
+        return bool(rates) and self.counts is LimitUnit.REQUESTS and self.per not in PER_OF_DATABASES
 
     @property
     def subject(self) -> str:

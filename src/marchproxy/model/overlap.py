@@ -1,7 +1,8 @@
 """Overlap: can two routes of equal priority match one request without either being the more specific one?
 
 Such a pair has no right answer, so it is refused. Two regular expressions that begin alike cannot be compared in
-general; they count as overlapping, and different priorities settle it.
+general; they count as overlapping, and different priorities settle it. Routes of databases take sessions, not requests:
+`marchproxy.model.sessions` says what tells those apart.
 """
 
 from collections import defaultdict
@@ -9,9 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TypeAlias
 
+from marchproxy.model.database import DATABASE_PROTOCOLS
 from marchproxy.model.network import networks_meet
 from marchproxy.model.pattern import literal_prefix
 from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, PathMatch, Route, RouteMatch
+from marchproxy.model.sessions import precision, session_traits, sessions_meet
 from marchproxy.model.template import template_rank, template_shape, templates_meet
 
 #: What tells routes apart: two that have different values of one trait never take the same request.
@@ -68,6 +71,8 @@ def near(routes: Iterable[Route]) -> Callable[[Route], bool]:
 def _tie_key(route: Route, host: str) -> object:
     """Routes with different keys are told apart by specificity (`marchproxy.model.matching.rank`)."""
     match = route.match
+    if route.protocol in DATABASE_PROTOCOLS:
+        return (route.protocol, precision(route))
     path = _path_key(match.path)
     conditions = (bool(match.methods), len(match.headers), len(match.query))
     return (route.protocol, route.priority, host, path, *conditions)
@@ -103,6 +108,8 @@ def _ties(group: Sequence[Route]) -> Iterator[tuple[Route, Route]]:
 
 
 def _traits(route: Route) -> _Traits:
+    if route.protocol in DATABASE_PROTOCOLS:
+        return session_traits(route)
     ports = {"source": route.source_port, "destination": route.destination_port}
     traits: dict[object, object] = {name: port for name, port in ports.items() if port}
     for name, values in (("listener", route.listeners), ("method", route.match.methods)):
@@ -143,6 +150,8 @@ def _most_telling(traits: Iterable[_Traits]) -> object:
 def _tie(first: Route, first_traits: _Traits, second: Route, second_traits: _Traits) -> bool:
     if any(second_traits.get(trait, value) != value for trait, value in first_traits.items()):
         return False
+    if first.protocol in DATABASE_PROTOCOLS:
+        return sessions_meet(first, second)
     return (
         _meet(first.listeners, second.listeners)
         and _meet(first.match.methods, second.match.methods)

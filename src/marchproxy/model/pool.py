@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from marchproxy.model.database import DatabasePool
+from marchproxy.model.database import DATABASE_PROTOCOLS, DatabasePool
 from marchproxy.model.module import PoolName, Protocol, Version
 
 
@@ -124,3 +124,8 @@ class BackendPool:
     hash_table: HashTable = HashTable.MAGLEV
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     database: DatabasePool | None = None
+
+    @property
+    def of_database(self) -> bool:
+        """Whether its endpoints are database servers."""
+        return self.protocol in DATABASE_PROTOCOLS

@@ -3,6 +3,17 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+#: What kinds of statement there are, of PostgreSQL and of MySQL: their commands in lower case, and "ddl" for all that define
+#: data or rights. "other" is a command of PostgreSQL that has no word here.
+SQL_KINDS = frozenset(
+    """
+    alter analyze begin binlog cache call change check checkpoint checksum close cluster comment commit copy create deallocate
+    declare delete discard do drop execute explain fetch flush get grant handler insert install kill listen load lock merge
+    notify optimize other prepare purge refresh reindex release rename repair replace reset resignal revoke rollback savepoint
+    select set show shutdown signal start stop truncate uninstall unlisten unlock update use vacuum xa
+    """.split()  # noqa: SIM905 - one word a line would fill two screens
+) | {"ddl", "select into", "rollback to", "prepare transaction", "commit prepared", "rollback prepared"}
+
 
 class SqlMode(Enum):
     """What becomes of a statement that a rule matches; ALLOW ends the list for what it matches."""

@@ -20,7 +20,7 @@ def limit_to_pb(limit: RateLimit) -> types_pb2.RateLimit:
         enabled=limit.enabled,
         per=limit.per,
         shared=None if limit.shared else False,
-        counts=LIMIT_UNITS.to_pb(limit.counts),
+        counts=LIMIT_UNITS.to_pb(None if limit.counts is LimitUnit.REQUESTS else limit.counts),
         max_concurrent=limit.max_concurrent,
         metadata=limit.metadata,
     )

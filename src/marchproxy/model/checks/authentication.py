@@ -1,10 +1,13 @@
 """Checks of the ways to authenticate, and of the routes that name them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from marchproxy.model.checks.databases import in_words
 from marchproxy.model.checks.headers import check_header_name
+from marchproxy.model.database import DATABASE_PROTOCOLS, DatabasePool
 from marchproxy.model.http import Authentication, AuthenticationKind
+from marchproxy.model.module import Protocol
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem
 from marchproxy.model.route import Route
@@ -12,14 +15,34 @@ from marchproxy.model.rules import check_file, check_name, duplicates, known
 
 _SOONEST, _LATEST = 1, 24 * 3600
 _PLAIN = Authentication("", AuthenticationKind.BASIC)
-#: What only one kind has.
-_OWN = {
-    "header": AuthenticationKind.API_KEY,
-    "issuer": AuthenticationKind.JWT,
-    "audiences": AuthenticationKind.JWT,
-    "jwks_url": AuthenticationKind.JWT,
-    "jwks_pool": AuthenticationKind.JWT,
-    "jwks_refresh": AuthenticationKind.JWT,
+_OF_HTTP = (AuthenticationKind.BASIC, AuthenticationKind.API_KEY, AuthenticationKind.JWT)
+_WITH_FILE = (AuthenticationKind.BASIC, AuthenticationKind.API_KEY, AuthenticationKind.USERLIST)
+#: What only some kinds have.
+_OWN: Mapping[str, tuple[AuthenticationKind, ...]] = {
+    "file": (*_WITH_FILE, AuthenticationKind.JWT),
+    "header": (AuthenticationKind.API_KEY,),
+    "issuer": (AuthenticationKind.JWT,),
+    "audiences": (AuthenticationKind.JWT,),
+    "jwks_url": (AuthenticationKind.JWT,),
+    "jwks_pool": (AuthenticationKind.JWT,),
+    "jwks_refresh": (AuthenticationKind.JWT,),
+    "forward_header": _OF_HTTP,
+    "method": (AuthenticationKind.USERLIST, AuthenticationKind.AUTH_QUERY),
+    "query": (AuthenticationKind.AUTH_QUERY,),
+    "pool": (AuthenticationKind.AUTH_QUERY,),
+}
+#: Of which databases' routes the kinds are; all others are for HTTP.
+_DATABASES: Mapping[AuthenticationKind, frozenset[Protocol]] = {
+    AuthenticationKind.USERLIST: DATABASE_PROTOCOLS,
+    AuthenticationKind.AUTH_QUERY: frozenset({Protocol.POSTGRES}),
+    AuthenticationKind.CERTIFICATE: frozenset({Protocol.POSTGRES, Protocol.MYSQL}),
+}
+_METHODS: Mapping[str, Protocol] = {
+    "scram-sha-256": Protocol.POSTGRES,
+    "md5": Protocol.POSTGRES,
+    "password": Protocol.POSTGRES,
+    "caching_sha2_password": Protocol.MYSQL,
+    "mysql_native_password": Protocol.MYSQL,
 }
 
 
@@ -28,10 +51,11 @@ def check_authentication(
 ) -> Iterator[Problem]:
     """Faults of the ways to authenticate, and names of them in routes that lead nowhere."""
     yield from duplicates("authentication", "name", ways, lambda way: way.name)
-    pool_names = frozenset(str(pool.name) for pool in pools)
+    by_name = {str(pool.name): pool for pool in pools}
     for index, way in enumerate(ways):
-        yield from _check_way(way, f"authentication[{index}]", pool_names)
-    names = frozenset(way.name for way in ways)
+        yield from _check_way(way, f"authentication[{index}]", by_name)
+    known_ways = {way.name: way for way in ways}
+    names = frozenset(known_ways)
     for index, route in enumerate(routes):
         for number, name in enumerate(route.authentication):
             where = f"routes[{index}].authentication[{number}]"
@@ -39,21 +63,58 @@ def check_authentication(
                 yield Problem(where, f'no authentication "{name}"{known(names)}')
             elif name in route.authentication[:number]:
                 yield Problem(where, f'"{name}" stands there twice')
+            else:
+                yield from _check_fit(known_ways[name], route.protocol, where)
 
 
-def _check_way(way: Authentication, path: str, pool_names: frozenset[str]) -> Iterator[Problem]:
+def _check_fit(way: Authentication, protocol: Protocol, path: str) -> Iterator[Problem]:
+    """Faults of a way on a route of this protocol."""
+    databases = _DATABASES.get(way.kind, frozenset())
+    if protocol not in databases and (databases or protocol in DATABASE_PROTOCOLS):
+        words = in_words(databases) if databases else "HTTP"
+        yield Problem(
+            path, f'"{way.name}" is {way.kind.value}, which is for {words}, not for {protocol.value}'
+        )
+    elif way.method in _METHODS and protocol is not _METHODS[way.method]:
+        yield Problem(path, f'"{way.name}" asks by {way.method}, which {protocol.value} does not know')
+
+
+def _check_way(way: Authentication, path: str, pools: Mapping[str, BackendPool]) -> Iterator[Problem]:
     yield from check_name(way.name, f"{path}.name")
-    for key, kind in _OWN.items():
-        if way.kind is not kind and getattr(way, key) != getattr(_PLAIN, key):
-            yield Problem(f"{path}.{key}", f"is for {kind.value}, not for {way.kind.value}")
+    for key, kinds in _OWN.items():
+        if way.kind not in kinds and getattr(way, key) != getattr(_PLAIN, key):
+            words = " and ".join(kind.value for kind in kinds)
+            yield Problem(f"{path}.{key}", f"is for {words}, not for {way.kind.value}")
     if way.kind is AuthenticationKind.JWT:
-        yield from _check_keys(way, path, pool_names)
-    else:
+        yield from _check_keys(way, path, frozenset(pools))
+    elif way.kind is AuthenticationKind.AUTH_QUERY:
+        yield from _check_query(way, path, pools)
+    elif way.kind in _WITH_FILE:
         yield from check_file(way.file, f"{path}.file")
     if way.kind is AuthenticationKind.API_KEY:
         yield from check_header_name(way.header, f"{path}.header")
     if way.forward_header:
         yield from check_header_name(way.forward_header, f"{path}.forward_header")
+    if way.method and way.method not in _METHODS:
+        yield Problem(f"{path}.method", f'unknown method "{way.method}"{known(frozenset(_METHODS))}')
+
+
+def _check_query(way: Authentication, path: str, pools: Mapping[str, BackendPool]) -> Iterator[Problem]:
+    """Which database is asked for a user's secret, and what."""
+    if "$1" not in way.query or "\0" in way.query:
+        yield Problem(
+            f"{path}.query",
+            "is needed: SQL that answers the name and the secret of the user whose name is $1",
+        )
+    pool = pools.get(way.pool)
+    if pool is None:
+        yield Problem(f"{path}.pool", f'no pool "{way.pool}"{known(frozenset(pools))}')
+    elif pool.protocol is not Protocol.POSTGRES:
+        yield Problem(f"{path}.pool", f"{way.pool} speaks {pool.protocol.value}, not postgres")
+    elif not (pool.database or DatabasePool()).monitor:
+        yield Problem(
+            f"{path}.pool", f"{way.pool} has no database.monitor, as whom it could be asked; set it"
+        )
 
 
 def _check_keys(way: Authentication, path: str, pool_names: frozenset[str]) -> Iterator[Problem]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from marchproxy.model.checks.headers import check_content_type, check_edits, is_token
+from marchproxy.model.checks.mirrors import check_mirrors
 from marchproxy.model.checks.paths import check_redirect_path, check_rewrite_path
 from marchproxy.model.http import Cors, DirectResponse, Redirect, Rewrite, Sticky, StickyKind
 from marchproxy.model.module import HTTP_FAMILY, Protocol
@@ -15,8 +16,6 @@ from marchproxy.model.rules import (
     check_count,
     check_duration,
     check_networks,
-    duplicates,
-    known,
 )
 
 REDIRECT_CODES = (301, 302, 303, 307, 308)
@@ -46,7 +45,7 @@ def check_http(route: Route, path: str, pool_names: frozenset[str]) -> Iterator[
     yield from _check_answer(route, path)
     yield from check_edits(route.request_headers, f"{path}.request_headers")
     yield from check_edits(route.response_headers, f"{path}.response_headers")
-    yield from _check_mirrors(route, f"{path}.mirrors", pool_names)
+    yield from check_mirrors(route, f"{path}.mirrors", pool_names)
     if route.cors is not None:
         yield from _check_cors(route.cors, f"{path}.cors")
     if route.sticky is not None:
@@ -111,15 +110,6 @@ def _check_response(response: DirectResponse, path: str) -> Iterator[Problem]:
     if response.body and response.status in _BODILESS:
         yield Problem(f"{path}.body", f"an answer of {response.status} has none")
     yield from check_content_type(response.content_type, f"{path}.content_type")
-
-
-def _check_mirrors(route: Route, path: str, pool_names: frozenset[str]) -> Iterator[Problem]:
-    for number, mirror in enumerate(route.mirrors):
-        if mirror.pool not in pool_names:
-            yield Problem(f"{path}[{number}].pool", f'no pool "{mirror.pool}"{known(pool_names)}')
-        if not 0 <= mirror.percent <= 100:
-            yield Problem(f"{path}[{number}].percent", f"{mirror.percent} is not between 0 and 100")
-    yield from duplicates(path, "pool", route.mirrors, lambda mirror: mirror.pool)
 
 
 def _check_cors(cors: Cors, path: str) -> Iterator[Problem]:

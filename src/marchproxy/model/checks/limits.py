@@ -3,8 +3,9 @@
 from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 
 from marchproxy.model.checks.headers import is_token
+from marchproxy.model.database import DATABASE_PROTOCOLS
 from marchproxy.model.keeping import limit_obstacles
-from marchproxy.model.limit import NLB_SCOPES, LimitScope, RateLimit
+from marchproxy.model.limit import NLB_SCOPES, PER_OF_DATABASES, LimitScope, LimitUnit, RateLimit
 from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import ModuleType
 from marchproxy.model.planes import able_planes
@@ -21,13 +22,21 @@ def check_limits(
 ) -> Iterator[Problem]:
     """Faults of the rate limits, given the routes and listeners they may name."""
     yield from duplicates("rate_limits", "id", limits, lambda limit: limit.limit_id)
-    yield from duplicates("rate_limits", "target", limits, lambda limit: (_target(limit), limit.per.lower()))
-    route_ids = frozenset(str(route.route_id) for route in routes)
+    yield from duplicates("rate_limits", "target", limits, _identity)
+    speech = {str(route.route_id): route.protocol in DATABASE_PROTOCOLS for route in routes}
+    has_databases = any(speech.values())
     names = frozenset(listener.name for listener in listeners)
     ports = [port for port in share(listeners) if able_planes(port) == (DataPlaneKind.ENVOY,)]
     for index, limit in enumerate(limits):
         path = f"rate_limits[{index}]"
-        yield from check_limit(limit, route_ids, path)
+        yield from check_limit(limit, speech, path)
+        if not speech.get(limit.target, has_databases and limit.scope is LimitScope.EVERYTHING):
+            yield from _check_of_databases(limit, path)
+        elif limit.scope is LimitScope.ROUTE and limit.per.startswith("header:"):
+            yield Problem(
+                f"{path}.per",
+                "a database's client has no headers; give client, user, database or application",
+            )
         if limit.scope is LimitScope.LISTENER and limit.subject not in names:
             yield Problem(f"{path}.target", f'no listener "{limit.subject}"{known(names)}')
         if limit.scope in NLB_SCOPES and limit.enabled:
@@ -50,7 +59,9 @@ def check_limit(limit: RateLimit, route_ids: Container[str], path: str) -> Itera
     for name, rate in rates.items():
         if not 0 <= rate <= 2**32 - 1:
             yield Problem(f"{path}.{name}", f"{rate} is not between 0 and {2**32 - 1}")
-    if not any((limit.per_second, limit.per_minute, limit.per_hour)):
+    if not 0 <= limit.max_concurrent <= 2**32 - 1:
+        yield Problem(f"{path}.max_concurrent", f"{limit.max_concurrent} is not between 0 and {2**32 - 1}")
+    if not any((limit.per_second, limit.per_minute, limit.per_hour, limit.max_concurrent)):
         yield Problem(
             path, "gives no rate: set requests_per_second, requests_per_minute or requests_per_hour"
         )
@@ -82,8 +93,21 @@ def _check_per(limit: RateLimit, path: str) -> Iterator[Problem]:
         yield Problem(
             path, 'is for limits on routes and on "*"; for connections there is client:CIDR as target'
         )
-    elif limit.per != "client" and not (word == "header" and is_token(name)):
-        yield Problem(path, f'"{limit.per}" is neither client nor header:NAME')
+    elif limit.per not in {"client", *PER_OF_DATABASES} and not (word == "header" and is_token(name)):
+        yield Problem(
+            path, f'"{limit.per}" is neither client nor header:NAME, nor user, database or application'
+        )
+
+
+def _check_of_databases(limit: RateLimit, path: str) -> Iterator[Problem]:
+    """Faults of a limit on what is no database."""
+    remedy = 'is for limits on routes of databases, and on "*" where there are some'
+    if limit.per in PER_OF_DATABASES:
+        yield Problem(f"{path}.per", f"{limit.per} {remedy}")
+    if limit.counts is not LimitUnit.REQUESTS:
+        yield Problem(f"{path}.counts", f"{limit.counts.value} {remedy}")
+    if limit.max_concurrent:
+        yield Problem(f"{path}.max_concurrent", remedy)
 
 
 def _check_planes(limit: RateLimit, ports: Iterable[Port], path: str) -> Iterator[Problem]:
@@ -94,5 +118,5 @@ def _check_planes(limit: RateLimit, ports: Iterable[Port], path: str) -> Iterato
             return  # once is enough: one remedy may serve all ports
 
 
-def _target(limit: RateLimit) -> Hashable:
-    return (limit.scope, limit.network or limit.subject)
+def _identity(limit: RateLimit) -> Hashable:
+    return (limit.scope, limit.network or limit.subject, limit.per.lower(), limit.counts)

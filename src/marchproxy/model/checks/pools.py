@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from marchproxy.model.checks.database_pools import check_database_pool
+from marchproxy.model.database import DATABASE_PROTOCOLS
 from marchproxy.model.pool import (
     BackendPool,
     BalancePolicy,
@@ -50,6 +52,8 @@ def check_pools(pools: Sequence[BackendPool]) -> Iterator[Problem]:
             yield from _check_health_check(pool.health_check, f"{path}.health_check")
         yield from _check_traffic(pool, path)
         yield from _check_discovery(pool.discovery, f"{path}.discovery")
+        if pool.database is not None or pool.protocol in DATABASE_PROTOCOLS:
+            yield from check_database_pool(pool, path)
 
 
 def _check_health_check(check: HealthCheck, path: str) -> Iterator[Problem]:

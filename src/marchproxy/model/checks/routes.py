@@ -1,11 +1,13 @@
 """Checks of routes: each condition by itself, the pools they name, and pairs that one request may match."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from marchproxy.model.checks.databases import check_database_route, check_no_database, check_protocols
 from marchproxy.model.checks.headers import is_token
 from marchproxy.model.checks.http import check_http
 from marchproxy.model.checks.paths import check_path
+from marchproxy.model.database import DATABASE_PROTOCOLS
 from marchproxy.model.overlap import ambiguous_pairs, near
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem
@@ -35,11 +37,12 @@ def check_routes(
     there; they are only looked at for what the others may do to them.
     """
     yield from duplicates("routes", "id", routes, lambda route: route.route_id)
-    pool_names = frozenset(str(pool.name) for pool in pools)
+    by_name = {str(pool.name): pool for pool in pools}
+    pool_names = frozenset(by_name)
     known_sound = set(map(id, sound))
     fresh = [(index, route) for index, route in enumerate(routes) if id(route) not in known_sound]
     for index, route in fresh:
-        yield from _check_route(route, f"routes[{index}]", pool_names)
+        yield from _check_route(route, f"routes[{index}]", pool_names, by_name)
     rivals = routes
     if len(fresh) < len(routes):
         is_near = near(route for _, route in fresh)
@@ -53,7 +56,9 @@ def check_routes(
         )
 
 
-def _check_route(route: Route, path: str, pool_names: frozenset[str]) -> Iterator[Problem]:
+def _check_route(
+    route: Route, path: str, pool_names: frozenset[str], pools: Mapping[str, BackendPool]
+) -> Iterator[Problem]:
     yield from check_name(route.route_id, f"{path}.id")
     yield from _check_match(route.match, path)
     if not -(2**31) <= route.priority < 2**31:
@@ -73,7 +78,12 @@ def _check_route(route: Route, path: str, pool_names: frozenset[str]) -> Iterato
         (f"{path}.backends[{number}].weight", backend.weight) for number, backend in enumerate(route.backends)
     ]
     yield from check_shares(shares, f"{path}.backends")
-    yield from check_http(route, path, pool_names)
+    yield from check_protocols(route, path, pools)
+    if route.protocol in DATABASE_PROTOCOLS:
+        yield from check_database_route(route, path, pool_names)
+    else:
+        yield from check_http(route, path, pool_names)
+        yield from check_no_database(route, path)
 
 
 def _check_match(match: RouteMatch, path: str) -> Iterator[Problem]:

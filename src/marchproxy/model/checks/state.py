@@ -30,7 +30,9 @@ def check_state(state: DesiredState) -> tuple[Problem, ...]:
 
 def check_change(before: DesiredState, after: DesiredState) -> tuple[Problem, ...]:
     """Every fault of `after`, where `before` is sound: what is the same object in both is not looked at again."""
-    lost_pools = {pool.name for pool in before.pools} - {pool.name for pool in after.pools}
+    lost_pools = {(pool.name, pool.protocol) for pool in before.pools} - {
+        (pool.name, pool.protocol) for pool in after.pools
+    }
     return (
         *(check_listeners(after.listeners) if after.listeners is not before.listeners else ()),
         *check_routes(after.routes, after.pools, sound=() if lost_pools else before.routes),

@@ -38,10 +38,12 @@ class UnreadableCredentials(Exception):
 
 
 def read_credentials(ways: Iterable[Authentication]) -> Mapping[str, Credentials]:
-    """The credentials of each way by name. Raises UnreadableCredentials with every fault of every file."""
+    """The credentials of each way of HTTP by name. Raises UnreadableCredentials with every fault of every file."""
     found: dict[str, Credentials] = {}
     problems: list[Problem] = []
     for index, way in enumerate(ways):
+        if way.kind.of_databases:
+            continue
         if way.jwks_url:
             found[way.name] = Credentials(way, ())  # Envoy fetches the keys
             continue

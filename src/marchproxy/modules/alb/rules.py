@@ -28,7 +28,7 @@ def faults(state: DesiredState) -> Iterator[Problem]:
         if route.authentication:
             yield from _ways_faults(route, state, path)
     for index, pool in enumerate(state.pools):
-        if pool.protocol not in _POOL_PROTOCOLS:
+        if not pool.of_database and pool.protocol not in _POOL_PROTOCOLS:
             yield Problem(
                 f"pools[{index}].protocol", f"the ALB cannot speak {pool.protocol.value} to a backend"
             )
@@ -96,7 +96,11 @@ def _yes(route: Route, state: DesiredState, reason: str) -> Verdict:
         for backend in route.backends
         if backend.pool in pools
     ]
-    limits = [limit for limit in state.rate_limits if limit.target in {route.route_id, "*"} and limit.enabled]
+    limits = [
+        limit
+        for limit in state.rate_limits
+        if limit.target in {route.route_id, "*"} and limit.enabled and limit.counts_http
+    ]
     details = {"route_id": str(route.route_id), "match": _words(route), "pools": ", ".join(shares)}
     if limits:
         details["rate_limits"] = ", ".join(limit.limit_id for limit in limits)

@@ -53,6 +53,7 @@ class Surroundings:
 
     async def find(self, pools: Sequence[BackendPool]) -> PoolFindings:
         """What these pools need, as it is now or was when it was last good. Raises UnusableFile."""
+        pools = _served(pools)
         await self._follower.look(pools)
         self._certificates.look(at_once=True)
         return PoolFindings(
@@ -73,12 +74,13 @@ class Surroundings:
 
     def keep(self, pools: Sequence[BackendPool]) -> None:
         """These pools run now; forget all others."""
-        self._files.keep(pools)
-        self._follower.keep(pools)
+        self._files.keep(_served(pools))
+        self._follower.keep(_served(pools))
 
     def troubles(self, pools: Sequence[BackendPool]) -> Mapping[PoolName, str]:
         """What is wrong around each pool that runs all the same."""
         words: dict[PoolName, list[str]] = {}
+        pools = _served(pools)
         found = (self._files.troubles(pools), self._follower.troubles(pools))
         for name, trouble in chain.from_iterable(troubles.items() for troubles in found):
             words.setdefault(name, []).append(trouble)
@@ -93,3 +95,7 @@ class Surroundings:
     async def _look(self) -> None:
         if any([self._certificates.look(), self._files.changed()]):
             self.changed.set()
+
+
+def _served(pools: Sequence[BackendPool]) -> Sequence[BackendPool]:
+    return [pool for pool in pools if not pool.of_database]

@@ -6,16 +6,16 @@ Made once for each desired state, by the process that is asked for it and by eve
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from ipaddress import ip_address
 
 from marchproxy.model.database import DATABASE_PROTOCOLS, DatabasePool, DatabaseRoute
 from marchproxy.model.http import Authentication, AuthenticationKind
 from marchproxy.model.limit import LimitScope, RateLimit
 from marchproxy.model.module import ModuleType, PoolName, Protocol
-from marchproxy.model.network import read_network
+from marchproxy.model.network import is_among
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem
 from marchproxy.model.route import Route, RouteId
+from marchproxy.model.sessions import precision
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.dblb.userlist import UserlistFault, read_userlist
 
@@ -92,20 +92,12 @@ class RoutePlan:
         route = self.route
         if route.destination_port and who.port != route.destination_port:
             return False
-        return not route.sources or _is_in(who.address, route.sources)
+        return not route.sources or is_among(route.sources, who.address)
 
     @property
     def precision(self) -> tuple[int, int]:
-        """What goes first among routes that take a client: the priority, then how many conditions it has."""
-        options, route = self.options, self.route
-        named = (
-            options.databases,
-            options.users,
-            options.applications,
-            route.sources,
-            route.destination_port,
-        )
-        return route.priority, sum(map(bool, named))
+        """What goes first among routes that take a client."""
+        return precision(self.route)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,12 +196,3 @@ def _userlist(path: str, files: Files, where: str, problems: list[Problem]) -> M
     except UserlistFault as fault:
         problems.append(Problem(where, f"{path}: {fault}"))
         return {}
-
-
-def _is_in(address: str, networks: Sequence[str]) -> bool:
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return False
-    found = (read_network(text) for text in networks)
-    return any(network is not None and ip in network for network in found)

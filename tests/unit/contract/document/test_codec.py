@@ -9,6 +9,14 @@ from hypothesis import strategies as st
 
 from marchproxy.contract.document import LARGEST_DOCUMENT, checksum, decode, encode
 from marchproxy.model.checks import check_listeners, check_state
+from marchproxy.model.database import (
+    DATABASE_PROTOCOLS,
+    REDIS_NEEDS,
+    DatabasePool,
+    DatabaseRoute,
+    Pooling,
+    ReadTarget,
+)
 from marchproxy.model.http import (
     Authentication,
     AuthenticationKind,
@@ -21,7 +29,7 @@ from marchproxy.model.http import (
     Sticky,
     StickyKind,
 )
-from marchproxy.model.limit import RateLimit
+from marchproxy.model.limit import LimitUnit, RateLimit
 from marchproxy.model.listener import DataPlaneKind, Listener, TlsTermination
 from marchproxy.model.module import HTTP_FAMILY, ModuleType, Protocol
 from marchproxy.model.pool import (
@@ -49,6 +57,7 @@ from marchproxy.model.route import (
     RouteMatch,
     VersionWeight,
 )
+from marchproxy.model.sql import SQL_KINDS, SqlMode, SqlRule, SqlScope, SqlTrait
 from marchproxy.model.state import DesiredState
 from marchproxy.model.weights import split
 
@@ -76,7 +85,8 @@ HEADERS |= st.builds(HeaderMatch, NAMES, st.just(HeaderKind.PRESENT), st.just(""
 
 
 def distinct(values, **options):
-    return st.lists(values, unique=True, **options).map(tuple)
+    unique = {} if "unique_by" in options else {"unique": True}
+    return st.lists(values, **unique, **options).map(tuple)
 
 
 @st.composite
@@ -149,6 +159,21 @@ ANSWERS = st.fixed_dictionaries(
 AUTHENTICATION = (
     Authentication("staff", AuthenticationKind.BASIC, "/a é", forward_header="x-user"),
     Authentication("tokens", AuthenticationKind.JWT, "/jwks", issuer="i", audiences=("a", "b")),
+    Authentication("people", AuthenticationKind.USERLIST, "/list"),
+    Authentication("others", AuthenticationKind.USERLIST, "/list é"),
+)
+
+
+RULES = st.builds(
+    SqlRule,
+    NAMES,
+    st.sampled_from(SqlMode),
+    distinct(st.sampled_from(sorted(SQL_KINDS)), max_size=2),
+    distinct(st.sampled_from(["cards", "public.*"])),
+    distinct(st.just("é")),
+    distinct(st.just("pg_*")),
+    distinct(st.sampled_from(SqlTrait)),
+    st.builds(SqlScope, distinct(st.just("A")), distinct(st.just("b")), distinct(st.just("c"))),
 )
 
 
@@ -165,7 +190,39 @@ def http_features(draw, pool_names):
 
 
 @st.composite
-def routes(draw, route_id, priority, listener_names, pool_names):
+def database_routes(draw, plain):
+    """A route of a database, with what its protocol has."""
+    protocol, names = plain.protocol, distinct(st.sampled_from(["a", "B*", "[é]?"]), max_size=2)
+    pools = [ref.pool for ref in plain.backends]
+    sql = protocol in {Protocol.POSTGRES, Protocol.MYSQL}
+    redis = protocol is Protocol.REDIS
+    numbers = distinct(st.sampled_from(["0", "1?", "[2-4]"]))
+    database = draw(
+        st.none()
+        | st.builds(
+            DatabaseRoute,
+            databases=numbers if redis else names,
+            users=names,
+            applications=names,
+            prefixes=names if redis else st.just(()),
+            rename=st.sampled_from(["", "7"]),
+            target=st.sampled_from([ReadTarget.AUTO, ReadTarget.PRIMARY]),
+            writes=st.sampled_from(["", *pools]) if sql else st.just(""),
+            switch_timeout=SECONDS,
+            catch_up=SECONDS,
+            hints=st.booleans(),
+            firewall=distinct(RULES, max_size=2, unique_by=lambda rule: rule.id) if sql else st.just(()),
+            needs=distinct(st.sampled_from(sorted(REDIS_NEEDS))) if redis else st.just(()),
+        )
+    )
+    ways = draw(distinct(st.sampled_from(["people", "others"])))
+    return replace(
+        plain, database=database, authentication=ways, sources=draw(NETWORKS), destination_port=draw(PORTS)
+    )
+
+
+@st.composite
+def routes(draw, route_id, priority, listener_names, pools):
     match = RouteMatch(
         draw(distinct(st.sampled_from(["a.example", "*.b.example", "*"]))), draw(PATHS),
         draw(distinct(st.sampled_from(["GET", "POST"]))), draw(st.lists(HEADERS, max_size=2).map(tuple)),
@@ -173,16 +230,21 @@ def routes(draw, route_id, priority, listener_names, pool_names):
     retry = RetryPolicy(
         draw(st.integers(0, 10)), draw(distinct(st.sampled_from(sorted(RETRY_CONDITIONS)))), draw(SECONDS)
     )
+    protocol = draw(st.sampled_from(Protocol))
+    speaks = {protocol} if protocol in DATABASE_PROTOCOLS else set(Protocol) - DATABASE_PROTOCOLS
+    fitting = [name for name, spoken in pools.items() if spoken in speaks]
+    backends = tuple(BackendRef(pool, weight) for pool, weight in draw(shares(fitting)))
+    if protocol in DATABASE_PROTOCOLS:
+        return draw(database_routes(Route(route_id, backends=backends, priority=priority, protocol=protocol)))
     route = Route(
-        route_id, match, tuple(BackendRef(pool, weight) for pool, weight in draw(shares(pool_names))), priority,
-        draw(st.sampled_from(Protocol)), draw(st.none() | st.sampled_from(ModuleType)), draw(SECONDS), draw(SECONDS),
+        route_id, match, backends, priority, protocol, draw(st.none() | st.sampled_from(ModuleType)), draw(SECONDS), draw(SECONDS),
         retry, draw(distinct(st.sampled_from(listener_names)) if listener_names else st.just(())),
         draw(distinct(st.sampled_from(["10.0.0.0/8", "::/0"]))), draw(PORTS), draw(PORTS), draw(LABELS),
     )  # fmt: skip
     if route.protocol not in HTTP_FAMILY:
         return route
     match = replace(match, query=draw(distinct(PARAMETERS, max_size=2)))
-    return replace(route, match=match, **draw(http_features(pool_names)))
+    return replace(route, match=match, **draw(http_features(fitting)))
 
 
 POOLS = st.builds(
@@ -211,28 +273,71 @@ POOLS = st.builds(
 )
 
 
+DATABASE_POOLS = st.builds(
+    BackendPool,
+    st.just(""),
+    NAMES,
+    st.just((Endpoint("db:1"),)),
+    st.sampled_from(sorted(DATABASE_PROTOCOLS, key=str)),
+    database=st.none()
+    | st.builds(
+        DatabasePool,
+        st.sampled_from(Pooling),
+        st.integers(1, 100_000),
+        WAITS,
+        SECONDS,
+        SECONDS,
+        st.just("/users é"),
+        st.sampled_from(["", "m"]),
+        NAMES,
+        WAITS,
+        SECONDS,
+    ),
+)
+
+
+LIMITS = st.builds(
+    RateLimit,
+    st.just(""),
+    st.just(""),
+    st.integers(1, 9),
+    PORTS,
+    PORTS,
+    PORTS,
+    st.booleans(),
+    st.sampled_from(["", "client", "header:x"]),
+    LABELS,
+)
+DATABASE_LIMITS = st.builds(
+    replace,
+    LIMITS,
+    per=st.sampled_from(["", "client", "user", "database", "application"]),
+    counts=st.sampled_from(LimitUnit),
+    max_concurrent=PORTS,
+)
+
+
 @st.composite
 def states(draw):
     listener_names = draw(distinct(NAMES, max_size=2))
     pool_names = draw(distinct(NAMES, max_size=3))
     route_ids = draw(distinct(NAMES, max_size=3))
-    limits = st.builds(
-        RateLimit,
-        st.just(""),
-        st.just(""),
-        st.integers(1, 9),
-        PORTS,
-        PORTS,
-        PORTS,
-        st.booleans(),
-        st.sampled_from(["", "client", "header:x"]),
-        LABELS,
-    )
+    pools = {name: replace(draw(POOLS | DATABASE_POOLS), name=name) for name in pool_names}
+    speech = {name: pool.protocol for name, pool in pools.items()}
+    served = tuple(draw(routes(name, index, listener_names, speech)) for index, name in enumerate(route_ids))
+    of_databases = {route.route_id for route in served if route.protocol in DATABASE_PROTOCOLS}
     return DesiredState(
         tuple(draw(listeners(name, 1 + index)) for index, name in enumerate(listener_names)),
-        tuple(draw(routes(name, index, listener_names, pool_names)) for index, name in enumerate(route_ids)),
-        tuple(replace(draw(POOLS), name=name) for name in pool_names),
-        tuple(replace(draw(limits), limit_id=f"l-{target}"[:9], target=target) for target in route_ids),
+        served,
+        tuple(pools.values()),
+        tuple(
+            replace(
+                draw(DATABASE_LIMITS if target in of_databases else LIMITS),
+                limit_id=f"l-{target}"[:9],
+                target=target,
+            )
+            for target in route_ids
+        ),
         authentication=AUTHENTICATION,
     )
 

@@ -161,9 +161,9 @@ FAULTS = [
     (route(upgrades=("websocket", "websocket")), ["upgrades[1]"], "stands there twice"),
     (route(upgrades=("WebSocket", "connect", "h2c")), ["upgrades[0]", "upgrades[1]", "upgrades[2]"], "CONNECT is refused"),
     (
-        Route("r", RouteMatch(query=(QueryMatch("a"),)), protocol=Protocol.POSTGRES, compression=True, response=DirectResponse(1)),
+        Route("r", RouteMatch(query=(QueryMatch("a"),)), protocol=Protocol.TCP, compression=True, response=DirectResponse(1)),
         ["response", "compression", "query"],
-        "is for HTTP; postgres has no such thing",
+        "is for HTTP; tcp has no such thing",
     ),
 ]  # fmt: skip
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from marchproxy.model.checks import check_limits
-from marchproxy.model.limit import LimitScope, RateLimit
+from marchproxy.model.limit import LimitScope, LimitUnit, RateLimit
 from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.model.route import Route
@@ -133,3 +133,33 @@ def test_a_target_has_one_limit_for_each_per():
         "rate_limits[3].target: the same as rate_limits[2].target",
         "rate_limits[4].target: the same as rate_limits[1].target",
     ]
+
+
+DATABASE = Route("orders", protocol=Protocol.POSTGRES)
+
+
+@pytest.mark.parametrize(
+    ("target", "more", "routes", "fault"),
+    [
+        ("orders", {"per": "user"}, (DATABASE,), None),
+        ("orders", {"per": "application", "counts": LimitUnit.CONNECTIONS}, (DATABASE,), None),
+        ("orders", {"per_second": 0, "max_concurrent": 5}, (DATABASE,), None),
+        ("*", {"per": "database", "max_concurrent": 5}, (*ROUTES, DATABASE), None),
+        ("*", {"per": "header:x"}, (*ROUTES, DATABASE), None),
+        ("shop", {"per": "user"}, (*ROUTES, DATABASE), "per"),
+        ("shop", {"counts": LimitUnit.CONNECTIONS}, (*ROUTES, DATABASE), "counts"),
+        ("shop", {"max_concurrent": 1}, (*ROUTES, DATABASE), "max_concurrent"),
+        ("*", {"max_concurrent": 1}, ROUTES, "max_concurrent"),
+        ("listener:raw", {"max_concurrent": 1}, (DATABASE,), "max_concurrent"),
+        ("orders", {"per": "header:x"}, (DATABASE,), "per"),
+        ("orders", {"max_concurrent": -1}, (DATABASE,), "max_concurrent"),
+    ],
+)
+def test_what_is_counted_of_databases_only(target, more, routes, fault):
+    problems = list(check_limits(limits(target, **more), routes, (RAW,)))
+    assert [problem.path for problem in problems] == [f"rate_limits[0].{fault}"] * (fault is not None)
+
+
+def test_requests_and_connections_of_a_target_are_limited_apart():
+    one, two = limits("orders", "orders")
+    assert list(check_limits([one, replace(two, counts=LimitUnit.CONNECTIONS)], (DATABASE,), ())) == []

@@ -103,7 +103,7 @@ def test_another_modules_route_is_not_counted() -> None:
             "routes[0].authentication[1]",
             "are both basic",
         ),
-        (b"pools: [{name: p, protocol: postgres}]", "pools[0].protocol", "cannot speak postgres"),
+        (b"pools: [{name: p, protocol: rtmp}]", "pools[0].protocol", "cannot speak rtmp"),
     ],
 )  # fmt: skip
 def test_faults(document: bytes, path: str, words: str) -> None:

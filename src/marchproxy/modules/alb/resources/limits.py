@@ -113,7 +113,11 @@ class LimitTable:
     def _build(self, limits: Iterable[RateLimit], instances: int) -> None:
         counted: Mapping[_Filter, list[RateLimit]] = {one: [] for one in _FILTERS}
         for limit in limits:
-            if limit.enabled and limit.scope in {LimitScope.ROUTE, LimitScope.EVERYTHING}:
+            if (
+                limit.enabled
+                and limit.counts_http
+                and limit.scope in {LimitScope.ROUTE, LimitScope.EVERYTHING}
+            ):
                 counted[_Filter.of(limit)].append(limit)
         for one, found in counted.items():
             members = instances if one.shared and self._divided else 1

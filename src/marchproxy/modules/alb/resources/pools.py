@@ -46,6 +46,8 @@ class PoolTable:
         kept: dict[tuple[int, ...], tuple[object, tuple[Resource, ...]]] = {}
         built: dict[tuple[object, str], Resource] = {}  # pools share the secrets of the same files
         for pool in pools:
+            if pool.of_database:
+                continue
             material = None if pool.tls is None else findings.material[pool.tls]
             found = findings.endpoints.get(pool.name, ())
             # values are frozen and kept alive beside what was made of them, so identity tells what is new

@@ -55,6 +55,8 @@ def by_target(limits: Iterable[RateLimit]) -> Mapping[str, tuple[RateLimit, ...]
     """The limits of each route, and those on everything."""
     found: dict[str, tuple[RateLimit, ...]] = {}
     for limit in limits:
+        if not limit.counts_http:
+            continue
         found[limit.target] = (*found.get(limit.target, ()), limit)
     return found
 
