@@ -3,43 +3,50 @@
 import asyncio
 import hashlib
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from types import MappingProxyType
 
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
-from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.settings import HostPort
-from marchproxy.modules.dblb.redis.local import User
-from marchproxy.modules.dblb.redis.pool import PoolLimits
-from marchproxy.modules.dblb.redis.service import Service, ServiceSettings
+from marchproxy.modules.dblb.redis.service import RedisService
 from tests.ports import free_port
 from tests.real.support.databases import redis, run, served
+from tests.real.support.dblb import plan_of, serving
 
 pytestmark = pytest.mark.timeout(60)
+NOTHING: Mapping[str, object] = MappingProxyType({})
+
+
+def document(*servers: int, pool: Mapping[str, object] = NOTHING, **route) -> dict[str, object]:
+    """One pool and one route to it."""
+    endpoints = [f"127.0.0.1:{port}" for port in servers]
+    database = {"probe_interval": "0.1s", **pool}
+    ways = [{"name": "list", "kind": "userlist", "file": "/users"}] if "authentication" in route else []
+    return {
+        "pools": [{"name": "p", "endpoints": endpoints, "protocol": "redis", "database": database}],
+        "authentication": ways,
+        "routes": [{"id": "r", "protocol": "redis", "backends": [{"pool": "p"}], **route}],
+    }
 
 
 @asynccontextmanager
-async def proxy(*servers: int, **settings) -> AsyncIterator[tuple[int, Service]]:
-    addresses = tuple(HostPort("127.0.0.1", port) for port in servers)
-    async with asyncio.TaskGroup() as group:
-        made = ServiceSettings(servers=addresses, **({"every": 0.1} | settings))
-        service = Service(made, group, SystemClock())
-        looking = group.create_task(service.run())
-        listener = await asyncio.get_running_loop().create_server(service.session, "127.0.0.1", 0)
-        try:
-            await service.ready()
-            yield listener.sockets[0].getsockname()[1], service
-        finally:
-            listener.close()
-            service.close()
-            looking.cancel()
+async def proxy(*servers: int, users: bytes = b"", **given) -> AsyncIterator[tuple[int, RedisService]]:
+    async with serving(RedisService, plan_of(document(*servers, **given), {"/users": users})) as served:
+        await served.service.ready()
+        yield served.port, served.service
 
 
 def client(port: int, **options) -> Redis:
     return Redis(port=port, **({"socket_timeout": 20, "retry": None} | options))
+
+
+def roles(service: RedisService):
+    (servers,) = service.upstreams.values()
+    return servers.roles
 
 
 async def until(condition, within: float = 20) -> None:
@@ -83,7 +90,7 @@ async def test_the_same_answers_as_without_a_proxy(direct, version):
                 ]
             )
         assert answers[0] == answers[1]
-        assert sum(pool.shared for pool in service._pools.values()) == 1
+        assert sum(gauge.connections - gauge.idle for gauge in service.gauges()) == 1
 
 
 async def piped(one: Redis) -> list[object]:
@@ -123,7 +130,7 @@ async def test_transactions_have_a_connection_of_their_own_for_as_long_as_they_l
             pipe.incr("n")
             pipe.incr("n")
             assert await pipe.execute() == [1, 2]
-        assert all(not session.pin.reason for session in service.sessions)
+        assert all(not session.own.pin.reason for session in service.sessions)
 
 
 async def test_a_client_that_dies_in_a_transaction_leaves_nothing_behind(direct):
@@ -131,7 +138,7 @@ async def test_a_client_that_dies_in_a_transaction_leaves_nothing_behind(direct)
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"MULTI\r\nSET k lost\r\n")
         assert await reader.readexactly(14) == b"+OK\r\n+QUEUED\r\n"
-        assert [session.pin.reason for session in service.sessions] == ["MULTI"]
+        assert [session.own.pin.reason for session in service.sessions] == ["MULTI"]
         writer.transport.abort()
         await until(lambda: not service.sessions)
         async with client(port) as one, one.pipeline() as pipe:
@@ -165,7 +172,8 @@ async def test_subscribers_hear_what_is_published(direct, version):
 
 async def test_users_are_let_in_by_the_proxy(direct):
     digest = hashlib.sha256(b"secret").hexdigest()
-    async with proxy(direct, users={"app": User((digest,))}) as (port, _service):
+    users = f'"app" "#{digest}"\n"default" "plain"'.encode()
+    async with proxy(direct, users=users, authentication=["list"]) as (port, _service):
         async with client(port) as nobody:
             with pytest.raises(AuthenticationError):
                 await nobody.get("k")
@@ -221,9 +229,7 @@ async def test_a_server_that_dies_fails_what_it_was_asked_and_nothing_else(tmp_p
     command = ("redis-server", "--port", str(port_of), "--save", "", "--dir", str(tmp_path))
     async with AsyncExitStack() as stack:
         async with served(command, tmp_path, port_of) as server:
-            port, service = await stack.enter_async_context(
-                proxy(port_of, limits=PoolLimits(wait=1.0, dial=0.5))
-            )
+            port, service = await stack.enter_async_context(proxy(port_of, pool={"wait": "1s"}))
             one = await stack.enter_async_context(client(port))
             idle = await stack.enter_async_context(client(port))
             for each in (one, idle):
@@ -258,24 +264,34 @@ async def failing(one: Redis) -> str:
 async def test_reads_go_to_a_replica_and_writes_follow_a_promotion():
     async with redis() as first, redis() as second, client(second) as replica, client(first) as primary:
         await replica.replicaof("127.0.0.1", first)
-        settings = {"replicas": True, "own_writes": 0.0}
-        async with proxy(first, second, **settings) as (port, service), client(port) as one:
-            await until(lambda: service.roles.replicas)
-            assert service.roles.primary == HostPort("127.0.0.1", first)
+        async with (
+            proxy(first, second, database={"split_reads": True}) as (port, service),
+            client(port) as one,
+        ):
+            await until(lambda: roles(service).followers)
+            assert roles(service).primary == HostPort("127.0.0.1", first)
             await one.set("k", "v")
             await until(lambda: wait_for(replica, b"v"))
-            before = (await replica.info("commandstats")).get("cmdstat_get", {}).get("calls", 0)
+            await until(lambda: reads_at(replica, one))
+            before = (await replica.info("commandstats"))["cmdstat_get"]["calls"]
             for _ in range(10):
                 assert await one.get("k") == b"v"
             after = (await replica.info("commandstats"))["cmdstat_get"]["calls"]
             assert after - before == 10
             await replica.replicaof("NO", "ONE")
             await primary.replicaof("127.0.0.1", second)
-            await until(lambda: service.roles.primary == HostPort("127.0.0.1", second))
+            await until(lambda: roles(service).primary == HostPort("127.0.0.1", second))
             with suppress(RedisError):
                 await one.set("k", "lost")
             assert await one.set("k", "new")
             assert await replica.get("k") == b"new"
+
+
+async def reads_at(replica: Redis, one: Redis) -> bool:
+    """Whether the client's read went there: it may when the replica is known to have what the client wrote."""
+    await replica.config_resetstat()
+    await one.get("k")
+    return "cmdstat_get" in await replica.info("commandstats")
 
 
 async def wait_for(replica: Redis, value: bytes) -> bool:
@@ -303,7 +319,7 @@ async def publisher_dropped(publisher: Redis) -> bool:
 
 
 async def test_a_client_that_does_not_read_is_dropped_before_it_fills_memory(direct):
-    async with proxy(direct, unsent=2_000_000) as (port, service), client(port) as other:
+    async with proxy(direct) as (port, service), client(port) as other:
         await other.set("big", b"x" * 1_000_000)
         _reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
         await until(lambda: len(service.sessions) == 2)
@@ -317,7 +333,7 @@ async def test_wait_counts_what_the_client_wrote_over_the_shared_connection():
     async with redis() as first, redis() as second, client(second) as replica:
         await replica.replicaof("127.0.0.1", first)
         async with proxy(first, second) as (port, service), client(port) as one:
-            await until(lambda: service.roles.replicas)
+            await until(lambda: roles(service).followers)
             await one.set("k", "v")
             assert await one.wait(1, 15000) == 1
             assert await replica.get("k") == b"v"

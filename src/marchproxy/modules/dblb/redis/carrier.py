@@ -6,6 +6,9 @@ https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/other_protocols/
 from dataclasses import dataclass
 from typing import Literal
 
+from marchproxy.model.database import ReadTarget
+from marchproxy.modules.dblb.plan import RoutePlan
+
 
 @dataclass(frozen=True, slots=True)
 class RouteNeeds:
@@ -66,3 +69,25 @@ def carrier(route: RouteNeeds) -> Carrier:
     return Carrier(
         "own", "many clients share one connection, which costs less than Envoy's one for each worker"
     )
+
+
+def needs_of(route: RoutePlan) -> RouteNeeds:
+    """What a route of the plan asks for."""
+    options = route.options
+    known = {user for way in route.ways for user in way.secrets}
+    return RouteNeeds(
+        cluster=any(upstream.options.cluster for upstream, _ in route.backends),
+        prefixes=bool(options.prefixes),
+        mirror=bool(route.route.mirrors),
+        replica_reads=options.split_reads or options.target is ReadTarget.REPLICA,
+        subscribe="subscribe" in options.needs,
+        blocking="blocking" in options.needs,
+        watch="watch" in options.needs,
+        databases="databases" in options.needs or bool(options.databases),
+        users=len(known),
+    )
+
+
+def needs_envoy(route: RoutePlan) -> bool:
+    """Whether Envoy serves a route of the plan."""
+    return carrier(needs_of(route)).who == "envoy"

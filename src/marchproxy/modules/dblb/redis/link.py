@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol, cast
 
 from marchproxy.wire.fault import ProtocolFault
-from marchproxy.wire.redis.replies import Replies
+from marchproxy.wire.redis.replies import Replies, Reply
 
 _ERROR, _PUSH = b"->"
 #: Errors that say that a server is not what it was taken for.
@@ -17,6 +18,10 @@ class Asker(Protocol):
 
     def answered(self, data: bytes, replies: int) -> None:
         """Bytes of replies, and how many of these end in them."""
+        ...
+
+    def erred(self, replies: int) -> None:
+        """So many of the replies that come are errors."""
         ...
 
     def relayed(self, data: bytes) -> None:
@@ -53,8 +58,10 @@ class Link(asyncio.Protocol):
         "_owner",
         "_relay",
         "_replies",
+        "born",
         "congested",
         "lost",
+        "stale",
         "stalled",
         "transport",
         "used",
@@ -71,6 +78,9 @@ class Link(asyncio.Protocol):
         self.stalled: set[Asker] = set()
         """Who is to be told when it is not any more."""
         self.lost = False
+        self.stale = False
+        """Whether nothing new may be asked: it closes when it owes nothing any more."""
+        self.born = 0.0
         self.used = 0.0
         self.transport = cast("asyncio.Transport", None)
 
@@ -84,6 +94,12 @@ class Link(asyncio.Protocol):
         if replies:
             self._owed.append((asker, replies))
         self.transport.write(data)
+
+    def leave(self) -> None:
+        """Close as soon as nothing is owed; until then ask nothing new."""
+        self.stale = True
+        if self.free:
+            self.transport.close()
 
     def relay(self, asker: Asker) -> None:
         """From now on count nothing: whatever comes is for this one."""
@@ -106,11 +122,7 @@ class Link(asyncio.Protocol):
     def _deal(self, data: bytes) -> None:
         data, replies = self._replies.feed(data)
         owed, done, at, most = self._owed, 0, 0, len(replies)
-        for first, start, _ in replies:
-            if first == _ERROR and data.startswith(_CHANGED, start):
-                self._owner.doubted(self, data[start + 1 : start + 128])
-            elif first == _PUSH:
-                raise ProtocolFault("a server speaks unasked")
+        errors = self._look(data, replies)
         while at < most:
             if not owed:
                 raise ProtocolFault("a server answers more than it was asked")
@@ -122,6 +134,8 @@ class Link(asyncio.Protocol):
                 owed[0] = (asker, count - taken)
             at += taken
             end = replies[at - 1][2]
+            if errors:
+                asker.erred(sum(first == _ERROR for first, _, _ in replies[at - taken : at]))
             asker.answered(data[done:end], taken)
             done = end
         self._cut = not self._replies.between
@@ -129,6 +143,20 @@ class Link(asyncio.Protocol):
             if not owed:
                 raise ProtocolFault("a server answers more than it was asked")
             owed[0][0].answered(data[done:], 0)
+        elif self.stale and self.free:
+            self.transport.close()
+
+    def _look(self, data: bytes, replies: Sequence[Reply]) -> bool:
+        """Whether there are errors among the replies. Raises ProtocolFault."""
+        errors = False
+        for first, start, _ in replies:
+            if first == _ERROR:
+                errors = True
+                if data.startswith(_CHANGED, start):
+                    self._owner.doubted(self, data[start + 1 : start + 128])
+            elif first == _PUSH:
+                raise ProtocolFault("a server speaks unasked")
+        return errors
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Called once, last."""
@@ -155,58 +183,3 @@ class Link(asyncio.Protocol):
         stalled, self.stalled = self.stalled, set()
         for asker in stalled:
             asker.link_relieved()
-
-
-class Question:
-    """Replies to a coroutine: of a login, or of a look at a server."""
-
-    def __init__(self, replies: int) -> None:
-        self._left = replies
-        self._data = b""
-        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    def answered(self, data: bytes, replies: int) -> None:
-        """See Asker."""
-        self._data += data
-        self._left -= replies
-        if not self._left and not self.answer.done():
-            self.answer.set_result(self._data)
-
-    def relayed(self, data: bytes) -> None:
-        """See Asker."""
-
-    def link_lost(self, link: Link, *, owed: int, cut: bool) -> None:  # noqa: ARG002 - as an Asker has it
-        """See Asker."""
-        if not self.answer.done():
-            self.answer.set_exception(ConnectionError("the server closed the connection"))
-
-    def link_relieved(self) -> None:
-        """See Asker."""
-
-
-async def ask(link: Link, commands: bytes, replies: int) -> bytes:
-    """The bytes of so many replies. Raises ConnectionError; the caller sets the deadline."""
-    if link.lost:
-        raise ConnectionError("the server closed the connection")
-    question = Question(replies)
-    link.send(question, commands, replies)
-    return await question.answer
-
-
-class Nobody:
-    """Replies that nobody wants."""
-
-    def answered(self, data: bytes, replies: int) -> None:
-        """See Asker."""
-
-    def relayed(self, data: bytes) -> None:
-        """See Asker."""
-
-    def link_lost(self, link: Link, *, owed: int, cut: bool) -> None:
-        """See Asker."""
-
-    def link_relieved(self) -> None:
-        """See Asker."""
-
-
-NOBODY = Nobody()

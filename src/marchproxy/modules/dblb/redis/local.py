@@ -1,29 +1,12 @@
 """Local: what the proxy answers itself, because it is about the client's own connection. Pure."""
 
-import hashlib
-import hmac
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from marchproxy.wire.redis.values import bulk, error, mapping
 
 _OK = b"+OK\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """A user of the proxy; as whom it is known to servers, and its passwords as SHA-256 in hex, as ACL SETUSER takes them."""
-
-    passwords: tuple[str, ...] = field(default=(), repr=False)
-    nopass: bool = False
-    server_user: str = ""
-    server_password: str = field(default="", repr=False)
-
-    def fits(self, password: bytes) -> bool:
-        """Whether it is one of its passwords."""
-        digest = hashlib.sha256(password).hexdigest()
-        fitting = [hmac.compare_digest(digest, known.lower()) for known in self.passwords]
-        return self.nopass or any(fitting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +18,29 @@ class Identity:
     version: int = 2
     name: bytes = b""
     number: int = 0
+    proofs: frozenset[str] = frozenset()
+    """The ways by which it has shown who it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class House:
-    """What the answers depend on."""
+class House(Protocol):
+    """Who may come in, and where to."""
 
-    users: Mapping[str, User]
-    databases: int = 16
-    server_version: str = "7.0.0"
+    def newcomer(self, number: int) -> Identity:
+        """A client that has just connected: it has a user where it need not show anything."""
+        ...
+
+    def proofs(self, user: str, password: bytes) -> frozenset[str] | None:
+        """The ways by which that shows who it is; none where nobody is asked. None: it is not let in."""
+        ...
+
+    def takes(self, identity: Identity) -> bool:
+        """Whether there is a route for it."""
+        ...
 
 
-def newcomer(house: House, number: int) -> Identity:
-    """A client that has just connected: it is `default`, if that needs no password."""
-    default = house.users.get("default")
-    return Identity("default" if default is not None and default.nopass else None, number=number)
+#: As many as servers have by default.
+DATABASES = 16
+_SERVER_VERSION = b"7.0.0"
 
 
 def answer(identity: Identity, words: Sequence[bytes], house: House) -> tuple[Identity, bytes] | None:
@@ -66,10 +57,10 @@ def _auth(identity: Identity, words: Sequence[bytes], house: House) -> tuple[Ide
     if len(words) not in (2, 3):
         return identity, error("ERR wrong number of arguments for 'auth' command")
     name = words[1].decode(errors="replace") if len(words) == 3 else "default"
-    user = house.users.get(name)
-    if user is None or not user.fits(words[-1]):
+    proofs = house.proofs(name, words[-1])
+    if proofs is None:
         return identity, error("WRONGPASS invalid username-password pair or user is disabled.")
-    return replace(identity, user=name), _OK
+    return replace(identity, user=name, proofs=proofs), _OK
 
 
 def _hello(identity: Identity, words: Sequence[bytes], house: House) -> tuple[Identity, bytes]:
@@ -95,7 +86,7 @@ def _hello(identity: Identity, words: Sequence[bytes], house: House) -> tuple[Id
         )
     told: list[tuple[bytes, bytes | int]] = [
         (b"server", b"redis"),
-        (b"version", house.server_version.encode()),
+        (b"version", _SERVER_VERSION),
         (b"proto", after.version),
         (b"id", after.number),
         (b"mode", b"standalone"),
@@ -112,9 +103,12 @@ def _select(identity: Identity, words: Sequence[bytes], house: House) -> tuple[I
         return identity, error("ERR wrong number of arguments for 'select' command")
     if not words[1].isdigit() or len(words[1]) > 9:
         return identity, error("ERR value is not an integer or out of range")
-    if int(words[1]) >= house.databases:
+    if int(words[1]) >= DATABASES:
         return identity, error("ERR DB index is out of range")
-    return replace(identity, database=int(words[1])), _OK
+    after = replace(identity, database=int(words[1]))
+    if not house.takes(after):
+        return identity, error(f"NOPERM no route takes user {after.user!r} to database {after.database}")
+    return after, _OK
 
 
 def _client(identity: Identity, words: Sequence[bytes], _house: House) -> tuple[Identity, bytes] | None:  # noqa: PLR0911
@@ -141,11 +135,18 @@ def _ok(identity: Identity, _words: Sequence[bytes], _house: House) -> tuple[Ide
 
 
 def _reset(identity: Identity, _words: Sequence[bytes], house: House) -> tuple[Identity, bytes]:
-    return newcomer(house, identity.number), b"+RESET\r\n"
+    return house.newcomer(identity.number), b"+RESET\r\n"
+
+
+def _acl(identity: Identity, words: Sequence[bytes], _house: House) -> tuple[Identity, bytes]:
+    if [word.upper() for word in words[1:]] == [b"WHOAMI"]:
+        return identity, bulk((identity.user or "").encode(), version=identity.version)
+    return identity, error("NOPERM the proxy does not pass on ACL")
 
 
 _Command = Callable[[Identity, Sequence[bytes], House], tuple[Identity, bytes] | None]
 _COMMANDS: Mapping[bytes, _Command] = {
+    b"ACL": _acl,
     b"AUTH": _auth,
     b"HELLO": _hello,
     b"SELECT": _select,

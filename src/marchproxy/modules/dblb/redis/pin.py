@@ -11,6 +11,8 @@ from marchproxy.wire.redis.values import encode
 
 #: About the session, yet the server may hear them over a connection that is this client's alone.
 _HARMLESS = frozenset((b"SELECT", b"CLIENT", b"QUIT"))
+#: What no server knows, and what a transaction therefore fails of.
+REFUSED = b"refused-by-the-proxy"
 _STREAMING = frozenset((b"REPLY", b"TRACKING", b"CACHING"))
 
 
@@ -23,6 +25,8 @@ class Pin:
     watch: bool = False
     parts: bool = False
     """A command is under way, of which the end was not sent."""
+    session: bool = False
+    """Its pool gives each client a connection for as long as it is there."""
     relay: bool = False
     """The server speaks unasked, or its database is another: the connection is this client's for good."""
 
@@ -34,7 +38,12 @@ class Pin:
     @property
     def held(self) -> bool:
         """Whether the connection must stay the client's when nothing is owed."""
-        return self.multi or self.watch or self.parts or self.relay
+        return self.multi or self.watch or self.parts or self.relay or self.session
+
+    @property
+    def only_session(self) -> bool:
+        """Whether nothing is lost with the connection but its being the client's."""
+        return self.session and not (self.multi or self.watch or self.parts or self.relay)
 
     def note(self, name: bytes, kind: Kind, *, bare: bool) -> None:
         """A command goes over the connection; `bare`: it has no words but its name."""
@@ -54,7 +63,7 @@ def replaced(name: bytes) -> bytes | None:
     """What is sent for a command that must not go to the server: one that no server knows, so that a transaction fails."""
     kind = kind_of(name)
     if kind is Kind.OPERATOR or (kind is Kind.SESSION and name not in _HARMLESS):
-        return encode([b"refused-by-the-proxy", name])
+        return encode([REFUSED, name])
     return None
 
 

@@ -25,20 +25,21 @@ _FAULTS = (LoginRefused, ProtocolFault)
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """How many connections there may be at most, and how long each thing may take, in seconds."""
+    """How many connections there may be at most, and how long each thing may take, in seconds; idle and lifetime 0: for ever."""
 
     shared: int = 1
     exclusive: int = 100
     wait: float = 5.0
     dial: float = 3.0
     idle: float = 300.0
+    lifetime: float = 0.0
 
 
 class Waiter(Protocol):
     """A client that wants a connection."""
 
     def got(self, link: Link | None) -> None:
-        """Its own; None: there are shared ones now."""
+        """Its own; None: look again, there are shared ones now, or another pool."""
         ...
 
     def got_none(self, reason: str) -> None:
@@ -51,7 +52,7 @@ Dial = Callable[["Pool"], Awaitable[Link]]
 
 
 class Pool:
-    """`primary`: whether its server was the primary when the pool was made."""
+    """`name` is for logs."""
 
     def __init__(
         self, name: str, dial: Dial, limits: PoolLimits, group: asyncio.TaskGroup, clock: Clock
@@ -84,6 +85,11 @@ class Pool:
         return len(self._shared)
 
     @property
+    def idle(self) -> int:
+        """How many connections were left idle."""
+        return len(self._idle)
+
+    @property
     def waiting(self) -> int:
         """How many clients wait."""
         return len(self._for_shared) + len(self._for_own)
@@ -114,10 +120,10 @@ class Pool:
 
     def release(self, link: Link) -> None:
         """The client is done with its own, on which nothing is owed."""
-        if link.lost or self._closed:
+        link.used = self._clock.monotonic()
+        if link.lost or self._closed or self._old(link, link.used):
             self.discard(link)
             return
-        link.used = self._clock.monotonic()
         if self._for_own:
             self._for_own.first().got(link)
         else:
@@ -129,11 +135,30 @@ class Pool:
         self.link_closed(link)
 
     def sweep(self) -> None:
-        """Close what was not used for long."""
-        limit = self._clock.monotonic() - self._limits.idle
-        for link in [link for link in self._idle if link.used < limit]:
+        """Close what was not used for long, and what has lived for long as soon as nothing is owed."""
+        now = self._clock.monotonic()
+        unused = now - self._limits.idle if self._limits.idle else float("-inf")
+        for link in [link for link in self._idle if link.used < unused or self._old(link, now)]:
             self._idle.remove(link)
             self.discard(link)
+        for link in [link for link in self._shared if self._old(link, now)]:
+            self._shared.remove(link)
+            link.leave()
+
+    def retire(self) -> None:
+        """Give nothing any more: who waits looks again, who has something finishes with it."""
+        self._closed = True
+        for link in list(self._idle):
+            self._idle.remove(link)
+            self.discard(link)
+        shared, self._shared = self._shared, []
+        for link in shared:
+            link.leave()
+        waiting = (*self._for_shared.all(), *self._for_own.all())
+        self._for_shared.close()
+        self._for_own.close()
+        for waiter in waiting:
+            waiter.got(None)
 
     def close(self) -> None:
         """Close every connection, and send every waiter away."""
@@ -155,6 +180,9 @@ class Pool:
     def doubted(self, link: Link, words: bytes) -> None:  # noqa: ARG002 - as an Owner has it
         """See Owner."""
         self.on_doubt(words)
+
+    def _old(self, link: Link, now: float) -> bool:
+        return bool(self._limits.lifetime) and now - link.born > self._limits.lifetime
 
     def _grow(self) -> None:
         if self._closed:
@@ -179,6 +207,7 @@ class Pool:
             self._grow()
             return
         self._dialling[own] -= 1
+        link.born = self._clock.monotonic()
         if link.lost or self._closed:
             link.transport.abort()
             self._grow()

@@ -3,33 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from marchproxy.modules.dblb.gate import Pass
+    from marchproxy.modules.dblb.plan import RoutePlan
     from marchproxy.modules.dblb.redis.pool import Pool
+    from marchproxy.modules.dblb.redis.servers import Servers
     from marchproxy.modules.dblb.redis.session import Session
+    from marchproxy.modules.dblb.redis.sharing import Sharing
+    from marchproxy.modules.dblb.tally import Tally
+
+
+@dataclass(slots=True)
+class Visit:
+    """What the plan makes of a client. `home` takes its writes, `near` its reads where these may go elsewhere."""
+
+    route: RoutePlan
+    home: Servers
+    near: Servers
+    permit: Pass
+    tally: Tally
+    splits: bool
+    """Whether reads may go elsewhere."""
+    only_reads: bool
+    own: bool
+    """Whether the client has a connection for itself as long as it is there."""
 
 
 class Reception(Protocol):
     """Who knows users and servers."""
 
-    gate: Callable[[Session, bytes], str] | None
-    """Asked before each command when there is one: the words with which it is refused, or none."""
+    now: Callable[[], float]
+    """Seconds of a monotonic clock."""
+
+    def arrived(self, session: Session) -> None:
+        """It is connected."""
+        ...
 
     def local(self, session: Session, words: Sequence[bytes]) -> bytes | None:
         """The answer to a command about the session itself; None: it is the server's."""
         ...
 
-    def reads_replica(self, session: Session) -> bool:
-        """Whether a read of this session may go to a replica now."""
+    def pool(self, session: Sharing, *, replica: bool) -> Pool | None:
+        """Where its commands go; None: there is no such server now."""
         ...
 
-    def pool(self, session: Session, *, replica: bool) -> Pool:
-        """Where its commands go."""
-        ...
-
-    def wrote(self, session: Session) -> None:
-        """It has sent a write; called only while replicas are read."""
+    def wait(self, session: Sharing) -> None:
+        """Its servers are paused: it is told when it may go on, or that it waited for too long."""
         ...
 
     def left(self, session: Session) -> None:

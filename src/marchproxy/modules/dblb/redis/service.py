@@ -1,230 +1,245 @@
-"""Service: Redis' port. Knows users and servers, looks at the servers, and gives each client the pool it needs."""
+"""Service: Redis in a worker. Knows the plan and the clients, and gives each client the servers that its route has."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from itertools import count
-from types import MappingProxyType
 
-from marchproxy.kit.clock import Clock
-from marchproxy.kit.logs import get_logger
-from marchproxy.kit.settings import HostPort
-from marchproxy.modules.dblb.redis.link import Link, ask
-from marchproxy.modules.dblb.redis.local import House, Identity, User, answer, newcomer
-from marchproxy.modules.dblb.redis.pool import Dial, LoginRefused, Pool, PoolLimits
-from marchproxy.modules.dblb.redis.roles import Roles, Seen, judge, read_role
+from marchproxy.model.module import PoolName
+from marchproxy.model.module import Protocol as Spoken
+from marchproxy.model.route import RouteId
+from marchproxy.modules.dblb.line import Line
+from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan, Upstream
+from marchproxy.modules.dblb.redis.carrier import needs_envoy
+from marchproxy.modules.dblb.redis.desk import Desk, leave
+from marchproxy.modules.dblb.redis.door import DEFAULT, Door
+from marchproxy.modules.dblb.redis.local import Identity, answer
+from marchproxy.modules.dblb.redis.pool import Pool
+from marchproxy.modules.dblb.redis.servers import Servers
 from marchproxy.modules.dblb.redis.session import Session
-from marchproxy.wire.fault import ProtocolFault
-from marchproxy.wire.redis.values import Failure, encode, read
+from marchproxy.modules.dblb.redis.sharing import Sharing
+from marchproxy.modules.dblb.service import Arrival, ServerReport, Surroundings
+from marchproxy.modules.dblb.tally import PoolGauge
+from marchproxy.wire.redis.values import error
 
-_log = get_logger(__name__)
-_NOBODY = MappingProxyType({"default": User(nopass=True)})
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceSettings:
-    """Servers, users, and bounds. Times in seconds, sizes in bytes."""
-
-    servers: tuple[HostPort, ...]
-    users: Mapping[str, User] = field(default_factory=lambda: _NOBODY, repr=False)
-    monitor: User = User()
-    """As whom the proxy itself asks servers for their role."""
-    replicas: bool = False
-    """Whether reads may go to replicas."""
-    own_writes: float = 1.0
-    """How long a client that wrote reads from the primary."""
-    most_behind: int = 1024 * 1024
-    every: float = 1.0
-    """How often servers are asked for their role."""
-    limits: PoolLimits = PoolLimits()
-    longest: int = 16 * 1024
-    unsent: int = 32 * 1024 * 1024
-    databases: int = 16
+_LONGEST = 16 * 1024  # of a command that may share a connection
+UNSENT = 32 * 1024 * 1024
+_LOGIN_SECONDS = 15.0
+_PAUSE_SECONDS = 10.0  # as a pool's `wait` is by default
 
 
-class Service:
-    """All sessions of one port, and the pools that they share. `run` looks at the servers until it is cancelled."""
+class RedisService:
+    """A DatabaseService; a Reception of its sessions."""
 
-    def __init__(
-        self,
-        settings: ServiceSettings,
-        group: asyncio.TaskGroup,
-        clock: Clock,
-        *,
-        gate: Callable[[Session, bytes], str] | None = None,
-    ) -> None:
-        self.gate = gate
-        self._settings = settings
-        self._group = group
-        self._clock = clock
-        self._house = House(settings.users, settings.databases)
-        self._pools: dict[tuple[HostPort, str, int, int], Pool] = {}
-        self._sessions: set[Session] = set()
+    def __init__(self, surroundings: Surroundings) -> None:
+        self.now = surroundings.clock.monotonic
+        self.plan = DblbPlan()
+        self.upstreams: dict[PoolName, Servers] = {}
+        self._around = surroundings
+        self._sessions: dict[Session, Door] = {}
+        self._proven: dict[str, str] = {}
+        self._paused: set[RouteId] = set()
         self._numbers = count(1)
-        self._turns = count()
-        self._look = asyncio.Event()
-        self._looked = asyncio.Event()
-        self.roles = Roles(settings.servers[0] if len(settings.servers) == 1 else None)
+        self._waiting: Line[Sharing] = Line(_PAUSE_SECONDS, _too_late, surroundings.clock)
+        self._desk = Desk(surroundings, self.upstreams, self._paused)
+        self._draining = False
+        self._deadlines: dict[Session, asyncio.TimerHandle] = {}
 
     @property
     def sessions(self) -> frozenset[Session]:
         """The clients that are connected."""
         return frozenset(self._sessions)
 
-    def session(self) -> Session:
-        """A client that has just connected."""
-        identity = newcomer(self._house, next(self._numbers))
-        session = Session(self, identity, longest=self._settings.longest, unsent=self._settings.unsent)
-        self._sessions.add(session)
+    async def ready(self) -> None:
+        """Return when all servers were looked at once."""
+        for servers in list(self.upstreams.values()):
+            await servers.ready()
+
+    # a DatabaseService
+
+    def apply(self, plan: DblbPlan) -> None:
+        """See DatabaseService."""
+        self.plan = DblbPlan(
+            {Spoken.REDIS: tuple(one for one in plan.of(Spoken.REDIS) if not needs_envoy(one))},
+            plan.upstreams,
+        )
+        wanted = {up.name: up for route in self.plan.of(Spoken.REDIS) for up in _upstreams(route)}
+        for name in [name for name in self.upstreams if name not in wanted]:
+            self.upstreams.pop(name).retire()
+        for name, upstream in wanted.items():
+            if name in self.upstreams:
+                self.upstreams[name].become(upstream)
+            else:
+                self.upstreams[name] = Servers(upstream, self._around, self._proven, self._wake)
+        for session, door in list(self._sessions.items()):
+            self._sessions[session] = Door(self.plan, door.address, door.port, door.certificate_user)
+            self._desk.settle_again(session, self._sessions[session])
+        self._wake()
+
+    def accept(self, arrival: Arrival) -> asyncio.Protocol:
+        """See DatabaseService."""
+        door = Door(self.plan, arrival.client.host, arrival.port, arrival.certificate_user)
+        identity = door.newcomer(next(self._numbers))
+        session = Session(self, identity, longest=_LONGEST, unsent=UNSENT)
+        self._sessions[session] = door
+        session.draining = self._draining
         return session
 
-    async def run(self) -> None:
-        """Look at the servers every now and then, and at once when one of them says that it is not what it was."""
-        links: dict[HostPort, Link] = {}
-        while True:
-            self._look.clear()
-            seen: dict[HostPort, Seen] = dict.fromkeys(self._settings.servers)
-            async with asyncio.TaskGroup() as looks:
-                for address in self._settings.servers:
-                    looks.create_task(self._look_at(address, links, seen))
-            self._decide(judge(self.roles, seen, most_behind=self._settings.most_behind))
-            self._looked.set()
-            for pool in self._pools.values():
-                pool.sweep()
-            try:
-                async with asyncio.timeout(self._settings.every):
-                    await self._look.wait()
-                await self._clock.sleep(min(0.1, self._settings.every))  # however often it is doubted
-            except TimeoutError:
-                continue
+    def arrived(self, session: Session) -> None:
+        """See Reception."""
+        if session.identity.user is None:
+            loop = asyncio.get_running_loop()
+            self._deadlines[session] = loop.call_later(_LOGIN_SECONDS, self._nobody, session)
+        elif fault := self._desk.settle(session, self._sessions[session]):
+            session.end(fault)
 
-    async def ready(self) -> None:
-        """Return when the servers were looked at once."""
-        await self._looked.wait()
+    def sweep(self) -> None:
+        """See DatabaseService."""
+        for servers in self.upstreams.values():
+            servers.sweep()
+
+    def clients(self) -> int:
+        """See DatabaseService."""
+        return len(self._sessions)
+
+    def gauges(self) -> Sequence[PoolGauge]:
+        """See DatabaseService."""
+        return [gauge for servers in self.upstreams.values() for gauge in servers.gauges()]
+
+    def servers(self) -> Sequence[ServerReport]:
+        """See DatabaseService."""
+        return [report for servers in self.upstreams.values() for report in servers.reports()]
+
+    async def check(self) -> Sequence[ServerReport]:
+        """See DatabaseService."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(servers.check()) for servers in self.upstreams.values()]
+        return [report for task in tasks for report in task.result()]
+
+    async def told(self, message: bytes) -> None:
+        """See DatabaseService: no worker has anything to say to another about Redis."""
+
+    def pause(self, route: RouteId) -> None:
+        """See DatabaseService."""
+        self._paused.add(route)
+        for session in self._on(route):
+            session.held = True
+
+    def busy(self, route: RouteId) -> int:
+        """See DatabaseService. Who only listens is not counted."""
+        return sum(session.busy for session in self._on(route))
+
+    def resume(self, route: RouteId) -> None:
+        """See DatabaseService."""
+        self._paused.discard(route)
+        for session in self._on(route):
+            session.held = False
+        self._wake()
+
+    def drain(self) -> None:
+        """See DatabaseService. Who listens is interrupted only by `close`."""
+        self._draining = True
+        for session in list(self._sessions):
+            session.draining = True
+            if session.idle:
+                session.end()
 
     def close(self) -> None:
-        """End everything."""
+        """See DatabaseService."""
+        self._waiting.close()
         for session in list(self._sessions):
             session.end()
-        for pool in self._pools.values():
-            pool.close()
+        for servers in self.upstreams.values():
+            servers.close()
 
     # what sessions call
 
     def local(self, session: Session, words: Sequence[bytes]) -> bytes | None:
         """See Reception."""
-        found = answer(session.identity, words, self._house)
+        before, door = session.identity, self._sessions[session]
+        found = answer(before, words, door)
         if found is None:
             return None
         session.identity, reply = found
+        after = session.identity
+        self._remember(before, after, words)
+        if after.user is not None and (timer := self._deadlines.pop(session, None)) is not None:
+            timer.cancel()
+        if _standing(before) != _standing(after):
+            fault = self._desk.settle(session, self._sessions[session])
+            if fault:
+                session.transport.close()
+                return error(fault)
         return reply
 
-    def reads_replica(self, session: Session) -> bool:
+    def pool(self, session: Sharing, *, replica: bool) -> Pool | None:
         """See Reception."""
-        if not self._settings.replicas or not self.roles.replicas:
-            return False
-        return self._clock.monotonic() - session.wrote_at > self._settings.own_writes
+        visit, one = session.visit, session.identity
+        if visit is None:
+            return None
+        if replica:
+            servers, address = visit.near, visit.near.reader(visit.home, session.wrote_at)
+        else:
+            servers, address = visit.home, visit.home.writer()
+        if address is None:
+            return None
+        name = visit.route.options.rename
+        return servers.pool(
+            address, one.user or DEFAULT, int(name) if name.isdigit() else one.database, one.version
+        )
 
-    def wrote(self, session: Session) -> None:
+    def wait(self, session: Sharing) -> None:
         """See Reception."""
-        if self._settings.replicas:
-            session.wrote_at = self._clock.monotonic()
-
-    def pool(self, session: Session, *, replica: bool) -> Pool:
-        """See Reception. Without a primary the first server is tried, whose failure the client hears."""
-        roles = self.roles
-        address = roles.primary or self._settings.servers[0]
-        if replica and roles.replicas:
-            address = roles.replicas[next(self._turns) % len(roles.replicas)]
-        one = session.identity
-        key = (address, one.user or "", one.database, one.version)
-        known = self._pools.get(key)
-        if known is None:
-            name = f"{one.user}@{address}/{one.database}"
-            dial = self._dialler(address, one)
-            known = Pool(name, dial, self._settings.limits, self._group, self._clock)
-            known.on_doubt = self._doubted
-            self._pools[key] = known
-        return known
+        self._waiting.join(session)
 
     def left(self, session: Session) -> None:
         """See Reception."""
-        self._sessions.discard(session)
+        self._waiting.leave(session)
+        self._sessions.pop(session, None)
+        if (timer := self._deadlines.pop(session, None)) is not None:
+            timer.cancel()
+        leave(session)
 
     # the rest is ours
 
-    def _doubted(self, words: bytes) -> None:
-        if not self._look.is_set():
-            _log.info(
-                "a server is not what it was taken for",
-                words=words.split(b"\r\n")[0].decode(errors="replace"),
-            )
-        self._look.set()
+    def _on(self, route: RouteId) -> Iterator[Session]:
+        for session in self._sessions:
+            if session.visit is not None and session.visit.route.route_id == route:
+                yield session
 
-    def _decide(self, roles: Roles) -> None:
-        if len(self._settings.servers) == 1 and roles.primary is None:
-            roles = Roles(self._settings.servers[0])  # there is no other; whoever asks hears why it fails
-        before, self.roles = self.roles, roles
-        if before == roles:
+    def _wake(self) -> None:
+        """Something has changed: who waits for servers looks again."""
+        for session in self._waiting.all():
+            session.got(None)
+
+    def _nobody(self, session: Session) -> None:
+        self._deadlines.pop(session, None)
+        session.end(f"NOAUTH nobody logged in within {_LOGIN_SECONDS:g} s")
+
+    def _remember(self, before: Identity, after: Identity, said: Sequence[bytes]) -> None:
+        """Servers may want the password that a client has just shown."""
+        if (
+            after.user is None
+            or not after.proofs
+            or (after.user, after.proofs) == (before.user, before.proofs)
+        ):
             return
-        _log.info(
-            "roles of servers", primary=str(roles.primary), replicas=[str(one) for one in roles.replicas]
-        )
-        used = {roles.primary, *roles.replicas} if before.primary == roles.primary else {roles.primary}
-        for key in [key for key in self._pools if key[0] not in used]:
-            self._pools.pop(key).close()
-
-    async def _look_at(
-        self, address: HostPort, links: dict[HostPort, Link], seen: dict[HostPort, Seen]
-    ) -> None:
-        try:
-            async with asyncio.timeout(self._settings.limits.dial):
-                link = links.get(address)
-                if link is None or link.lost:
-                    link = links[address] = await _dial(address, Identity(), self._settings.monitor, _Watch())
-                seen[address] = read_role(read(await ask(link, encode([b"ROLE"]), 1))[0])
-        except (LoginRefused, ProtocolFault, OSError, TimeoutError) as error:
-            _log.debug("a server does not tell its role", address=str(address), reason=str(error))
-            if (broken := links.pop(address, None)) is not None:
-                broken.transport.abort()
-
-    def _dialler(self, address: HostPort, identity: Identity) -> Dial:
-        user = self._settings.users.get(identity.user or "", User())
-
-        async def dial(pool: Pool) -> Link:
-            return await _dial(address, identity, user, pool)
-
-        return dial
+        upper = [word.upper() for word in said]
+        at = upper.index(b"AUTH") if b"AUTH" in upper else -1
+        if at == 0:
+            self._proven[after.user] = said[-1].decode(errors="replace")
+        elif at > 0:
+            self._proven[after.user] = said[at + 2].decode(errors="replace")
 
 
-class _Watch:
-    """Owner of a link that only asks for roles."""
-
-    def link_closed(self, link: Link) -> None:
-        """See Owner."""
-
-    def doubted(self, link: Link, words: bytes) -> None:
-        """See Owner."""
+def _upstreams(route: RoutePlan) -> Iterator[Upstream]:
+    for upstream, _ in route.backends:
+        yield upstream
 
 
-async def _dial(address: HostPort, identity: Identity, user: User, owner: Pool | _Watch) -> Link:
-    link = Link(owner)
-    commands = []
-    if user.server_password:
-        name = [user.server_user.encode()] if user.server_user else []
-        commands.append(encode([b"AUTH", *name, user.server_password.encode()]))
-    if identity.version == 3:
-        commands.append(encode([b"HELLO", b"3"]))
-    commands.append(encode([b"SELECT", b"%d" % identity.database]))
-    await asyncio.get_running_loop().create_connection(lambda: link, address.host, address.port)
-    try:
-        answers, at = await ask(link, b"".join(commands), len(commands)), 0
-        for _ in commands:
-            value, at = read(answers, at)
-            if isinstance(value, Failure):
-                raise LoginRefused(f"the server refuses the proxy: {value.decode(errors='replace')}")
-    except BaseException:
-        if link.transport is not None:
-            link.transport.abort()
-        raise
-    return link
+def _standing(one: Identity) -> tuple[object, ...]:
+    """What decides about its route."""
+    return one.user, one.database, one.proofs, one.name
+
+
+def _too_late(session: Sharing) -> None:
+    session.got_none(f"its servers are paused, or none of them could be used, for {_PAUSE_SECONDS:g} s")
