@@ -10,15 +10,17 @@ import pytest
 import pytest_asyncio
 import uvloop
 
-from marchproxy.modules.dblb.mysql.pool import PoolLimits
-from marchproxy.modules.dblb.mysql.secrets import Secret
-from marchproxy.modules.dblb.mysql.service import ServiceSettings
-from marchproxy.wire.mysql.endings import Refusal, Tracked, read_ok
+from marchproxy.model.database import DatabasePool
+from marchproxy.model.pool import UpstreamTls
+from marchproxy.modules.dblb.gate import Refusal as Denial
+from marchproxy.modules.dblb.gate import RefusalKind
+from marchproxy.modules.dblb.service import ClientTls
+from marchproxy.wire.mysql.endings import Tracked, read_ok
 from marchproxy.wire.mysql.handshake import Login, read_greeting
 from marchproxy.wire.mysql.numbers import Capability
 from marchproxy.wire.mysql.packets import packet
 from marchproxy.wire.mysql.proofs import CACHING, NATIVE, native_hash, native_proof
-from tests.real.mysql_rig import INIT, PASSWORD, USERS, Rig, proxied
+from tests.real.mysql_rig import INIT, PASSWORD, Rig, Setup, asked, error_of, proxied
 from tests.real.support.certificates import make_certificate
 from tests.real.support.databases import mariadb, run
 
@@ -127,16 +129,9 @@ async def test_prepared_statements_and_cursors_pass(server):
         await asyncio.to_thread(work, rig)
 
 
-async def test_a_client_that_asks_nothing_has_no_server(server):
-    async with proxied(server) as rig:
-        connection = await asyncio.to_thread(rig.connect, database=None, autocommit=None, init_command=None)
-        assert sum(pool.links for pool in rig.service.pools) <= 1
-        await asyncio.to_thread(connection.close)
-
-
 async def test_the_next_client_finds_nothing_of_the_one_before(server):
-    one = ServiceSettings(users=USERS, limits=PoolLimits(size=1))
-    async with proxied(server, one) as rig:
+    one = Setup(options=DatabasePool(size=1))
+    async with proxied(server, setup=one) as rig:
         number = (await rig.ask("select connection_id()"))[0]
         await rig.ask("set @a = 1, session sql_mode = 'ansi'")
         await rig.ask("use attic")
@@ -150,8 +145,8 @@ async def test_the_next_client_finds_nothing_of_the_one_before(server):
 
 
 async def test_who_waits_too_long_is_told_that_there_are_too_many(server):
-    one = ServiceSettings(users=USERS, limits=PoolLimits(size=1, wait=0.2))
-    async with proxied(server, one) as rig:
+    one = Setup(options=DatabasePool(size=1, wait=0.2))
+    async with proxied(server, setup=one) as rig:
         connection = await asyncio.to_thread(rig.connect)
         with pytest.raises(pymysql.err.OperationalError, match="1040"):
             await rig.ask("select 1")
@@ -162,13 +157,13 @@ async def test_who_waits_too_long_is_told_that_there_are_too_many(server):
 @pytest.mark.parametrize("options", [{"password": "wrong"}, {"user": "nobody"}, {"password": ""}])
 @pytest.mark.parametrize("plugin", ["mysql_native_password", CACHING])
 async def test_a_wrong_password_is_refused(server, plugin, options):
-    async with proxied(server, ServiceSettings(users=USERS, plugin=plugin)) as rig:
+    async with proxied(server, setup=Setup(method=plugin)) as rig:
         with pytest.raises(pymysql.err.OperationalError, match="1045"):
             await rig.ask("select 1", **options)
 
 
 async def test_a_password_that_the_server_does_not_take_is_told_the_client(server):
-    async with proxied(server, passwords={"owner": "stale"}) as rig:
+    async with proxied(server, setup=Setup(passwords={"owner": "stale"})) as rig:
         with pytest.raises(pymysql.err.OperationalError, match="1045"):
             await rig.ask("select 1")
 
@@ -177,8 +172,8 @@ async def test_caching_sha2_by_its_cache_by_rsa_and_by_tls(server, tmp_path):
     stored = "*" + native_hash(PASSWORD.encode()).hex()
     tls, certificate = contexts(tmp_path)
     for secret, over_tls in ((PASSWORD, False), (stored, False), (stored, True)):
-        settings = ServiceSettings(users={"owner": Secret(secret)}, plugin=CACHING, tls=tls)
-        async with proxied(server, settings) as rig:
+        settings = Setup(users={"owner": secret}, method=CACHING, tls=ClientTls(tls))
+        async with proxied(server, setup=settings) as rig:
             options = (
                 {"ssl": {"ca": str(certificate), "check_hostname": False}}
                 if over_tls
@@ -192,19 +187,19 @@ async def test_we_log_in_to_a_server_by_caching_sha2(server, tmp_path):
     """MariaDB has no such plugin, so the server is one of ours: with the password in its cache, by RSA, and by TLS."""
     stored = "*" + native_hash(PASSWORD.encode()).hex()
     tls, certificate = contexts(tmp_path)
-    client = ssl.create_default_context(cafile=str(certificate))
-    client.check_hostname = False
+    client = UpstreamTls(str(certificate), "localhost")
     for secret, context in ((PASSWORD, None), (stored, None), (stored, client)):
-        settings = ServiceSettings(users={"owner": Secret(secret)}, plugin=CACHING, tls=tls)
-        async with proxied(server, settings) as inner, proxied(inner.port, tls=context) as rig:
+        settings = Setup(users={"owner": secret}, method=CACHING, tls=ClientTls(tls))
+        outer = Setup(upstream_tls=context)
+        async with proxied(server, setup=settings) as inner, proxied(inner.port, setup=outer) as rig:
             for _ in range(2):
                 assert await rig.ask("select 1") == ((1,),)
 
 
 async def test_tls_on_both_sides(server, tmp_path):
     tls, certificate = contexts(tmp_path)
-    settings = ServiceSettings(users=USERS, tls=tls, tls_required=True)
-    async with proxied(server, settings) as rig:
+    settings = Setup(tls=ClientTls(tls, required=True))
+    async with proxied(server, setup=settings) as rig:
         with pytest.raises(pymysql.err.OperationalError, match="3159"):
             await rig.ask("select 1", ssl_disabled=True)
         big = await rig.ask(
@@ -260,13 +255,14 @@ async def test_a_client_that_wants_no_eof_and_to_hear_of_state_gets_that_from_th
             proof = native_proof(PASSWORD.encode(), greeting.nonce)
             writer.write(packet(1, Login(wanted, "owner", proof, "shop", NATIVE).encode()))
             assert (await hear())[0] == 0
+            assert rig.links == 0  # who asks nothing has no server
             writer.write(packet(0, b"\x03set session_track_state_change = 1"))
             await hear()
             writer.write(packet(0, b"\x03set @a = 1"))
             ((what, state),) = read_ok(await hear(), wanted).changes
             assert what == Tracked.STATE_CHANGE
             assert state.endswith(b"1")
-            (session,) = rig.service._sessions.values()
+            (session,) = rig.sessions
             assert session.link.flow.pinned
             writer.write(packet(0, b"\x03select 7") + packet(0, b"\x0e"))
             answer = [await hear() for _ in range(5)]
@@ -279,8 +275,8 @@ async def test_all_of_it_on_the_loop_of_production(server, tmp_path):
 
     async def main():
         tls, certificate = contexts(tmp_path)
-        settings = ServiceSettings(users=USERS, tls=tls, plugin=CACHING)
-        async with proxied(server, settings) as rig:
+        settings = Setup(tls=ClientTls(tls), method=CACHING)
+        async with proxied(server, setup=settings) as rig:
             assert type(asyncio.get_running_loop()).__module__.startswith("uvloop")
             for options in (
                 {"ssl": {"ca": str(certificate), "check_hostname": False}},
@@ -297,7 +293,7 @@ async def test_a_query_is_killed_by_the_number_that_its_client_knows(server):
         connection = await asyncio.to_thread(rig.connect)
         number = connection.thread_id()
         async with asyncio.TaskGroup() as group:
-            slept = group.create_task(asyncio.to_thread(_error_of, connection, "select sleep(15)"))
+            slept = group.create_task(asyncio.to_thread(error_of, connection, "select sleep(15)"))
             await rig.until(lambda: _sleeps(rig))
             with pytest.raises(pymysql.err.OperationalError, match="1095"):
                 await rig.ask(f"kill query {number}", user="other", password="another")
@@ -311,7 +307,7 @@ async def test_a_query_is_killed_by_the_number_that_its_client_knows(server):
 
 
 def _sleeps(rig: Rig) -> bool:
-    return any(session.link and session.link.flow.owed for session in rig.service._sessions.values())
+    return any(session.link and session.link.flow.owed for session in rig.sessions)
 
 
 async def test_a_session_that_is_killed_on_the_server_is_told_the_client(server):
@@ -321,19 +317,11 @@ async def test_a_session_that_is_killed_on_the_server_is_told_the_client(server)
             await asyncio.to_thread(cursor.execute, "select connection_id()")
             ((number,),) = cursor.fetchall()
         async with asyncio.TaskGroup() as group:
-            query = group.create_task(asyncio.to_thread(_error_of, connection, "select sleep(15)"))
+            query = group.create_task(asyncio.to_thread(error_of, connection, "select sleep(15)"))
             await rig.until(lambda: _sleeps(rig))
             await rig.ask(f"kill {number}")
             assert (await query)[0] == 2013
         assert await rig.ask("select 1") == ((1,),)
-
-
-def _error_of(connection, statement):
-    try:
-        connection.query(statement)
-    except pymysql.err.OperationalError as error:
-        return error.args
-    return (0, "no error")
 
 
 async def test_no_server_is_told_the_client():
@@ -358,7 +346,7 @@ async def test_garbage_instead_of_a_login_ends_with_an_error(server, garbage):
         assert greeting[0] == 10
         assert said[4] == 0xFF
         assert b"Bad handshake" in said
-        await rig.until(lambda: rig.service.sessions == 0)
+        await rig.until(lambda: rig.service.clients() == 0)
 
 
 async def test_a_client_that_leaves_in_the_middle_of_a_result_takes_its_link_along(server):
@@ -367,9 +355,7 @@ async def test_a_client_that_leaves_in_the_middle_of_a_result_takes_its_link_alo
         connection._execute_command(3, "select a.seq, repeat('x', 1000) from seq_1_to_1000000 a")
         await asyncio.to_thread(connection._read_packet)
         connection._force_close()
-        await rig.until(
-            lambda: rig.service.sessions == 0 and all(pool.links == 0 for pool in rig.service.pools)
-        )
+        await rig.until(lambda: rig.service.clients() == 0 and rig.links == 0)
         assert await rig.ask("select 1") == ((1,),)
 
 
@@ -379,7 +365,7 @@ async def test_a_slow_client_holds_its_server_back(server):
         connection = await asyncio.to_thread(rig.connect)
         connection._execute_command(3, "select a.seq, repeat('x', 1000) from seq_1_to_1000000 a")
         await asyncio.to_thread(connection._read_packet)
-        (session,) = rig.service._sessions.values()
+        (session,) = rig.sessions
         await rig.until(
             lambda: session.transport.get_write_buffer_size() > 0 and not session.link.transport.is_reading()
         )
@@ -387,24 +373,56 @@ async def test_a_slow_client_holds_its_server_back(server):
         connection._force_close()
 
 
-async def test_a_statement_that_is_judged_may_be_refused(server):
-    def judge(statement):
-        return Refusal(1227, "42000", "not here") if b"drop" in statement else None
+class Judge:
+    """Refuses what drops, and all executions beyond ten."""
 
-    async with proxied(server, ServiceSettings(users=USERS, judge=judge, longest=1000)) as rig:
-        assert await rig.ask("select 1") == ((1,),)
-        with pytest.raises(pymysql.err.OperationalError, match="1227"):
-            await rig.ask("drop table t")
-        with pytest.raises(pymysql.err.OperationalError, match="1153"):
-            await rig.ask("select '" + "x" * 600_000 + "'")
+    looks = True
+
+    def __init__(self):
+        self.left, self.entered = 10, 0
+
+    def enter(self, route, who, tally):
+        self.entered += 1
+        return self
+
+    def refuses(self, statement):
+        return self.forbids(statement) or self.limits()
+
+    def forbids(self, statement):
+        return Denial("not here", RefusalKind.BLOCKED) if b"drop" in statement else None
+
+    def limits(self):
+        self.left -= 1
+        return Denial("slowly", RefusalKind.LIMITED) if self.left < 0 else None
+
+    def leave(self):
+        self.entered -= 1
+
+
+async def test_what_the_gate_refuses_fails_and_the_connection_lives_on(server):
+    def work(rig):
+        with rig.connect() as connection:  # two statements are pymysql's own
+            assert error_of(connection, "drop table t") == (1227, "not here")
+            for _ in range(8):
+                assert asked(connection, "select 1") == ((1,),)
+            assert error_of(connection, "select 1") == (1226, "slowly")
+            assert error_of(connection, "drop table t") == (1227, "not here")
+            connection.ping(reconnect=False)
+            # who is still sending when it is refused may not get to read why
+            assert error_of(connection, "select '" + "x" * 5_000_000 + "'")[0] in {1153, 2006, 2013}
+
+    judge = Judge()
+    async with proxied(server, setup=Setup(gate=judge)) as rig:
+        await asyncio.to_thread(work, rig)
+        await rig.until(lambda: judge.entered == 0)
 
 
 async def test_a_server_that_is_shot_is_told_the_client():
-    settings = ServiceSettings(users=USERS, limits=PoolLimits(wait=1.0))
-    async with mariadb(init=INIT) as port, proxied(port, settings) as rig:
+    settings = Setup(options=DatabasePool(wait=1.0))
+    async with mariadb(init=INIT) as port, proxied(port, setup=settings) as rig:
         connection = await asyncio.to_thread(rig.connect)
         async with asyncio.TaskGroup() as group:
-            query = group.create_task(asyncio.to_thread(_error_of, connection, "select sleep(15)"))
+            query = group.create_task(asyncio.to_thread(error_of, connection, "select sleep(15)"))
             await rig.until(lambda: _sleeps(rig))
             _shoot(port)
             assert (await query)[0] == 2013

@@ -6,6 +6,7 @@ https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.ht
 
 import struct
 from collections import deque
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from marchproxy.wire.fault import ProtocolFault
@@ -19,7 +20,8 @@ _LONGEST = 1 << 20
 #: The most columns that a result may have; servers stop at 4096.
 _MOST_COLUMNS = 65_535
 _OK, _LOCAL_FILE, _EOF, _ERR = 0x00, 0xFB, 0xFE, 0xFF
-_SILENT = frozenset({Command.QUIT, Command.STMT_CLOSE, Command.STMT_SEND_LONG_DATA})
+#: Commands that are not answered.
+SILENT = frozenset({Command.QUIT, Command.STMT_CLOSE, Command.STMT_SEND_LONG_DATA})
 _STREAMS = frozenset({Command.BINLOG_DUMP, Command.BINLOG_DUMP_GTID})
 _SPOILS = _STREAMS | {Command.SET_OPTION, Command.REGISTER_SLAVE}
 _IN_TRANSACTION = Status.IN_TRANS | Status.IN_TRANS_READONLY
@@ -47,6 +49,18 @@ _BEGINS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A statement, by the number that the server gave it, and how many parameters it has."""
+
+    number: int
+    parameters: int
+
+
+#: Stands for a statement that was not prepared.
+REFUSED = Prepared(0, 0)
+
+
 class Flow:
     """One server connection. `capabilities` are those that were agreed with the server."""
 
@@ -69,8 +83,10 @@ class Flow:
         """Whether the server said that the session has state, which another session would lack."""
         self.spoilt = False
         """Whether the connection cannot be made as new: its options were changed, or it is a replica's."""
-        self.gtids = b""
-        """Of the last transaction, as the server said."""
+        self.errors = 0
+        """How many commands were answered by an error."""
+        self.prepared: list[Prepared] | None = None
+        """What was prepared, one for each PREPARE that is answered; None: nobody wants to know."""
 
     @property
     def owed(self) -> int:
@@ -98,7 +114,7 @@ class Flow:
         self.spoilt = self.spoilt or command in _SPOILS
         if command == Command.STMT_CLOSE:
             self.statements = max(0, self.statements - 1)
-        if command in _SILENT:
+        if command in SILENT:
             self.spoilt = self.spoilt or command == Command.QUIT
             return
         self._owed.append(command)
@@ -203,6 +219,9 @@ class Flow:
 
     def _judge(self, first: int, payload: bytes) -> None:
         if first == _ERR:
+            self.errors += 1
+            if self.prepared is not None and self._state is _State.PREPARED:
+                self.prepared.append(REFUSED)
             self._blocks.clear()
             self._end()
         elif self._state is _State.PREPARED:
@@ -236,6 +255,8 @@ class Flow:
             raise ProtocolFault("a PREPARE is answered by neither OK nor ERR")
         columns, parameters = reader.number(2), reader.number(2)
         self.statements += 1
+        if self.prepared is not None:
+            self.prepared.append(Prepared(int.from_bytes(payload[1:5], "little"), parameters))
         self._blocks.extend(count for count in (parameters, columns) if count)
         if self._blocks:
             self._state = _State.COLUMNS
@@ -245,11 +266,9 @@ class Flow:
     def _heard(self, ok: Ok) -> None:
         if self._owed[0] == Command.RESET_CONNECTION:
             self.pinned, self.statements = False, 0
-        for kind, what in ok.changes:
+        for kind, _ in ok.changes:
             if kind in {Tracked.SYSTEM_VARIABLES, Tracked.SCHEMA, Tracked.STATE_CHANGE}:
                 self.pinned = True
-            elif kind == Tracked.GTIDS:
-                self.gtids = what
         self._ended_with(ok.status)
 
     def _ended_with(self, status: int) -> None:

@@ -10,6 +10,7 @@ from marchproxy.wire.mysql.packets import Reader, counted
 NONCE = 20
 _SSL_REQUEST = 32
 _LARGEST_PACKET = 1 << 30
+_LONGEST_PROGRAM = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ class Login:
     database: str = ""
     plugin: str = ""
     charset: int = 45
+    program: str = ""
+    """What the client calls itself (its attribute program_name)."""
 
     def encode(self) -> bytes:
         """As a payload."""
@@ -114,8 +117,9 @@ def read_login(payload: bytes) -> Login:
     if capabilities & Capability.CONNECT_WITH_DB and reader.left:
         database = _name(reader.until_zero())
     if capabilities & Capability.PLUGIN_AUTH and reader.left:
-        plugin = _name(reader.rest().split(b"\0")[0])
-    return Login(capabilities, user, proof, database, plugin, charset)
+        plugin = _name(reader.until_zero())
+    program = _program(reader) if capabilities & Capability.CONNECT_ATTRS and reader.left else ""
+    return Login(capabilities, user, proof, database, plugin, charset, program)
 
 
 def read_change_user(payload: bytes, capabilities: int) -> Login:
@@ -127,8 +131,9 @@ def read_change_user(payload: bytes, capabilities: int) -> Login:
     charset = reader.number(2) if reader.left else 45
     plugin = ""
     if capabilities & Capability.PLUGIN_AUTH and reader.left:
-        plugin = _name(reader.rest().split(b"\0")[0])
-    return Login(capabilities, user, proof, database, plugin, charset)
+        plugin = _name(reader.until_zero())
+    program = _program(reader) if capabilities & Capability.CONNECT_ATTRS and reader.left else ""
+    return Login(capabilities, user, proof, database, plugin, charset, program)
 
 
 def auth_switch(plugin: str, nonce: bytes) -> bytes:
@@ -150,6 +155,16 @@ def _opening(capabilities: int, charset: int) -> bytes:
 
 def _short(text: bytes) -> bytes:
     return bytes((len(text),)) + text
+
+
+def _program(reader: Reader) -> str:
+    """Of the attributes of a client, its name; what else it says of itself is not kept."""
+    attributes = Reader(reader.text())
+    while attributes.left:
+        name, value = attributes.text(), attributes.text()
+        if name == b"program_name":
+            return value[:_LONGEST_PROGRAM].decode(errors="replace")
+    return ""
 
 
 def _name(text: bytes) -> str:

@@ -62,6 +62,10 @@ class Reader:
         """How many bytes are left."""
         return len(self._data) - self._at
 
+    def peek(self) -> int:
+        """The next byte, which is not taken; -1 at the end."""
+        return self._data[self._at] if self.left else -1
+
     def take(self, count: int) -> bytes:
         """So many bytes."""
         if not 0 <= count <= self.left:

@@ -33,6 +33,10 @@ class Request:
     end: int
     whole: bool
 
+    def moved(self, by: int) -> "Request":
+        """The same when the bytes begin so much later."""
+        return Request(self.command, self.start - by, self.end - by, whole=self.whole)
+
 
 class UnknownCommand(ProtocolFault):
     """A command that is not spoken here."""

@@ -2,24 +2,25 @@
 
 import asyncio
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 from marchproxy.kit.settings import HostPort
+from marchproxy.model.pool import UpstreamTls
 from marchproxy.modules.dblb.mysql.inbox import Inbox
 from marchproxy.modules.dblb.mysql.link import Link, Owner
 from marchproxy.modules.dblb.mysql.login import Credentials, Line, change_user, log_in, read_first
+from marchproxy.modules.dblb.serverside import context_of
 from marchproxy.wire.mysql.handshake import Greeting
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where sessions are opened, with which passwords by user; `tls` None: without TLS."""
+    """Where sessions are opened; `tls` None: without TLS. `connect`: seconds that a connection may take."""
 
     address: HostPort
-    passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
-    tls: ssl.SSLContext | None = None
+    tls: UpstreamTls | None = None
+    connect: float = 1.0
 
 
 class _Nobody:
@@ -28,10 +29,20 @@ class _Nobody:
     def idle_link_lost(self, link: Link) -> None:
         """It is gone, as it should be."""
 
+    def lost(self, link: Link) -> None:
+        """See idle_link_lost."""
+
+    def release(self, link: Link) -> None:
+        """Nobody had it."""
+
+
+#: The owner of links that are in no pool.
+NOBODY = _Nobody()
+
 
 async def learn(server: Server, *, within: float) -> Greeting:
     """What a server greets with. Raises LoginRefused, ProtocolFault, PeerGone, OSError, TimeoutError."""
-    link = Link(_Nobody(), capabilities=0, now=0.0)
+    link = Link(NOBODY, capabilities=0, now=0.0)
     async with asyncio.timeout(within):
         await _connect(link, server)
         try:
@@ -45,15 +56,16 @@ async def dial(owner: Owner, server: Server, credentials: Credentials, *, now: f
     link = Link(owner, capabilities=credentials.capabilities, now=now)
     await _connect(link, server)
     line = Line(cast("Inbox", link.inbox), link.send)
-    context = server.tls
-    if context is not None:
-        line.encrypt = lambda: _encrypt(link, context, server.address.host)
+    tls = server.tls
+    if tls is not None:
+        context, name = context_of(tls), tls.server_name or server.address.host
+        line.encrypt = lambda: _encrypt(link, context, name)
     try:
         greeting = await log_in(line, credentials)
     except BaseException:
         link.transport.abort()
         raise
-    link.encrypted = line.encrypted
+    link.encrypted, link.address = line.encrypted, server.address
     link.begin(greeting)
     return link
 
@@ -70,11 +82,11 @@ async def renew(link: Link, credentials: Credentials) -> None:
 
 async def _connect(link: Link, server: Server) -> None:
     address = server.address
-    await asyncio.get_running_loop().create_connection(lambda: link, address.host, address.port)
+    async with asyncio.timeout(server.connect):
+        await asyncio.get_running_loop().create_connection(lambda: link, address.host, address.port)
 
 
-async def _encrypt(link: Link, context: ssl.SSLContext, host: str) -> None:
-    name = host if context.check_hostname else None
+async def _encrypt(link: Link, context: ssl.SSLContext, name: str) -> None:
     transport = await asyncio.get_running_loop().start_tls(
         link.transport, link, context, server_hostname=name
     )

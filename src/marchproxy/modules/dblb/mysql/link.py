@@ -4,6 +4,8 @@ import asyncio
 from typing import Protocol, cast
 
 from marchproxy.kit.logs import get_logger
+from marchproxy.kit.settings import HostPort
+from marchproxy.modules.dblb.inbox import LoginInbox
 from marchproxy.modules.dblb.mysql.inbox import Inbox
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql.flow import Flow
@@ -40,26 +42,37 @@ class Owner(Protocol):
         """A link that nobody has is gone."""
         ...
 
+    def lost(self, link: "Link") -> None:
+        """A link that somebody has is gone."""
+        ...
+
+    def release(self, link: "Link") -> None:
+        """Whoever has the link is done with it."""
+        ...
+
 
 class Link(asyncio.Protocol):
     """A session on a server. While there is an `inbox`, what is received goes there."""
 
     def __init__(self, owner: Owner, *, capabilities: int, now: float) -> None:
-        self._owner = owner
-        self._capabilities = capabilities
+        self.owner = owner
+        self.capabilities = capabilities
         self._reason = "the server closed the connection"
-        self.inbox: Inbox | None = Inbox()
+        self.inbox: LoginInbox[tuple[int, bytes]] | None = Inbox()
         self.flow = Flow(capabilities)
         self.greeting: Greeting | None = None
         self.encrypted = False
+        self.address = HostPort("", 0)
         self.holder: Holder | None = None
+        self.told = 0
+        """Up to where it was told what its client's session has set: see Memory.version."""
         self.born = self.used = now
         self.transport = cast("asyncio.Transport", None)
 
     def begin(self, greeting: Greeting) -> None:
         """It is logged in, and as new."""
-        self.greeting, self.inbox = greeting, None
-        self.flow = Flow(self._capabilities)
+        self.greeting, self.inbox, self.told = greeting, None, 0
+        self.flow = Flow(self.capabilities, status=greeting.status)
 
     def send(self, words: bytes) -> None:
         """Write, under TLS once it has begun."""
@@ -68,7 +81,7 @@ class Link(asyncio.Protocol):
     def end(self) -> None:
         """Close the connection, politely where the server owes nothing."""
         self.holder = None
-        if self.flow.owed or self.transport.is_closing():
+        if self.inbox is not None or self.flow.owed or self.transport.is_closing():
             self.transport.abort()
         else:
             self.transport.write(_QUIT)
@@ -97,12 +110,11 @@ class Link(asyncio.Protocol):
         """Called by the loop once, last."""
         if self.inbox is not None:
             self.inbox.close()
-            return
         holder, self.holder = self.holder, None
         if holder is not None:
             holder.link_lost(self, str(error) if error else self._reason)
         else:
-            self._owner.idle_link_lost(self)
+            self.owner.idle_link_lost(self)
 
     def pause_writing(self) -> None:
         """Called by the loop when more than the high-water mark waits for the server."""

@@ -45,6 +45,10 @@ class Waiter(Protocol):
         """There will be none."""
         ...
 
+    def again(self) -> None:
+        """It must ask again, because the server it waited for is not the right one any more."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -80,6 +84,11 @@ class Pool:
         self._closed = False
 
     @property
+    def failure(self) -> str:
+        """Why the last attempt to open a link failed; empty when it did not."""
+        return self._dialler.failure
+
+    @property
     def links(self) -> int:
         """How many links there are."""
         return len(self._links)
@@ -102,6 +111,29 @@ class Pool:
         self._grow()
         return None
 
+    def spare(self) -> Link | None:
+        """A link that is idle now. If there is none, one is opened for the next who asks, where there is room."""
+        if self._idle and not self._waiting:
+            return self._idle.pop()
+        if not self._closed and not self._dialling and len(self._links) < self.limits.size:
+            self._dial()
+        return None
+
+    def dismiss(self) -> list[Waiter]:
+        """Those who wait, who wait here no more."""
+        return self._waiting.all()
+
+    def retire(self) -> list[Waiter]:
+        """Give out no more links: those in use are closed when their clients are done. Who waited must ask elsewhere."""
+        waiting = self.dismiss()
+        self._closed = True
+        self._waiting.close()
+        for link in self._idle:
+            self._links.discard(link)
+            link.end()
+        self._idle.clear()
+        return waiting
+
     def give_up(self, waiter: Waiter) -> None:
         """It does not wait any more."""
         self._waiting.leave(waiter)
@@ -112,7 +144,15 @@ class Pool:
         now, lifetime = self._clock.monotonic(), self.limits.lifetime
         flow = link.flow
         old = bool(lifetime) and now - link.born > lifetime
-        if old or self._closed or flow.owed or flow.spoilt or not flow.between or link.transport.is_closing():
+        if (
+            old
+            or self._closed
+            or link.inbox is not None
+            or flow.owed
+            or flow.spoilt
+            or not flow.between
+            or link.transport.is_closing()
+        ):
             self.lost(link)
             link.end()
             return
@@ -174,8 +214,11 @@ class Pool:
             return
         wanted = min(len(self._waiting), self.limits.size - len(self._links)) - self._dialling
         for _ in range(wanted):
-            self._dialling += 1
-            self._group.create_task(self._open(), name=f"dial {self.name}")
+            self._dial()
+
+    def _dial(self) -> None:
+        self._dialling += 1
+        self._group.create_task(self._open(), name=f"dial {self.name}")
 
     async def _open(self) -> None:
         try:

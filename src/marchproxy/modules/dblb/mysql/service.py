@@ -1,255 +1,262 @@
-"""Service: MySQL's port. Lets clients in, gives each a pool, and finds whom they want to stop."""
+"""Service: MySQL in a worker. Lets clients in, keeps the clusters that the plan names, and finds whom clients want to stop."""
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 
-from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
-from marchproxy.modules.dblb.mysql.dialling import Server, dial, learn, renew
+from marchproxy.model.module import Protocol
+from marchproxy.model.route import RouteId
+from marchproxy.modules.dblb.mysql.cluster import Cluster
 from marchproxy.modules.dblb.mysql.doorway import Doorway
-from marchproxy.modules.dblb.mysql.greeting import PasswordKey, Talk, authenticate, new_nonce
-from marchproxy.modules.dblb.mysql.inbox import Inbox
-from marchproxy.modules.dblb.mysql.kill import OURS, Kill
-from marchproxy.modules.dblb.mysql.link import Link
-from marchproxy.modules.dblb.mysql.login import Credentials, LoginRefused
-from marchproxy.modules.dblb.mysql.pool import Pool, PoolLimits, Work
+from marchproxy.modules.dblb.mysql.greeting import Talk, new_nonce
+from marchproxy.modules.dblb.mysql.halt import Halts
+from marchproxy.modules.dblb.mysql.kill import Kill, first_number
+from marchproxy.modules.dblb.mysql.killing import Killing
 from marchproxy.modules.dblb.mysql.refusing import Refusing
-from marchproxy.modules.dblb.mysql.secrets import Secret
-from marchproxy.modules.dblb.mysql.session import Judge, Session
+from marchproxy.modules.dblb.mysql.session import Session
+from marchproxy.modules.dblb.mysql.welcome import House, Welcome
+from marchproxy.modules.dblb.plan import DblbPlan
+from marchproxy.modules.dblb.service import Arrival, ServerReport, Surroundings
+from marchproxy.modules.dblb.tally import PoolGauge
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql import endings
 from marchproxy.wire.mysql.endings import Refusal
-from marchproxy.wire.mysql.handshake import Greeting, Login, read_change_user, read_login
-from marchproxy.wire.mysql.numbers import Capability
+from marchproxy.wire.mysql.handshake import Login, read_change_user, read_login
 from marchproxy.wire.mysql.packets import packet
-from marchproxy.wire.mysql.proofs import CACHING, NATIVE
 
 _log = get_logger(__name__)
-_C = Capability
-#: What must be the same on both sides, because it changes what is said afterwards.
-_AGREED = (
-    _C.LONG_PASSWORD | _C.FOUND_ROWS | _C.LONG_FLAG | _C.IGNORE_SPACE | _C.INTERACTIVE | _C.TRANSACTIONS
-    | _C.MULTI_STATEMENTS | _C.MULTI_RESULTS | _C.PS_MULTI_RESULTS | _C.SESSION_TRACK | _C.DEPRECATE_EOF
-)  # fmt: skip
-#: What concerns nothing but logging in.
-_ALWAYS = _C.PROTOCOL_41 | _C.SECURE_CONNECTION | _C.PLUGIN_AUTH | _C.PLUGIN_AUTH_LENENC
-_OFFERED = _AGREED | _ALWAYS | _C.CONNECT_WITH_DB | _C.CONNECT_ATTRS
-
-#: Which of the servers a statement wants; an empty statement stands for a command that is none.
-Choose = Callable[[bytes], str]
+_LOGIN_SECONDS = 15.0
+_ASIDE_IDLE_SECONDS = 60.0
+_LONGEST = 4 * 1024 * 1024
+_GONE = Refusal(1053, "08S01", "the proxy does not serve this session any more")
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceSettings:
-    """How clients are let in. `login` in seconds; `tls` None: none is spoken with clients."""
+class MySqlService:
+    """The DatabaseService of MySQL and MariaDB."""
 
-    users: Mapping[str, Secret] = field(default_factory=dict, repr=False)
-    plugin: str = NATIVE
-    tls: ssl.SSLContext | None = None
-    tls_required: bool = False
-    login: float = 15.0
-    limits: PoolLimits = PoolLimits()
-    longest: int = 4 * 1024 * 1024
-    judge: Judge | None = None
-    choose: Choose = lambda _statement: ""
-
-
-class Service:
-    """All sessions of one port, and the pools that they share. `servers` by name; the one named "" is the default."""
-
-    def __init__(
-        self,
-        servers: Mapping[str, Server],
-        settings: ServiceSettings,
-        group: asyncio.TaskGroup,
-        clock: Clock,
-    ) -> None:
-        if settings.plugin not in {NATIVE, CACHING}:
-            raise ValueError(f"plugin: {settings.plugin!r} is neither {NATIVE} nor {CACHING}")
-        self._servers = servers
-        self._settings = settings
-        self._group = group
-        self._clock = clock
-        self._key = PasswordKey()
-        self._pools: dict[tuple[str, Credentials], Pool] = {}
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._clusters: dict[str, Cluster] = {}
+        self._welcome = Welcome(around, House(DblbPlan(), self._clusters, {}))
         self._sessions: dict[int, Session] = {}
-        self._numbers = count(OURS + 1)
-        self._known: Greeting | None = None
-        self._learning = asyncio.Lock()
+        self._numbers = count()
+        self._killing = Killing(around, self._sessions)
+        self._halts = Halts(around.clock)
+        self._draining = False
 
-    @property
-    def sessions(self) -> int:
-        """How many clients there are."""
-        return len(self._sessions)
+    def apply(self, plan: DblbPlan) -> None:
+        """See DatabaseService."""
+        wanted = {up.name: up for route in plan.of(Protocol.MYSQL) for up, _ in route.backends}
+        waiting = []
+        for name, cluster in list(self._clusters.items()):
+            if wanted.get(cluster.upstream.name) != cluster.upstream:
+                del self._clusters[name]
+                waiting += cluster.retire()
+        for upstream in wanted.values():
+            if upstream.name not in self._clusters:
+                self._clusters[upstream.name] = Cluster(upstream, self._around, self._changed)
+        self._welcome.house = House(plan, self._clusters, self._welcome.house.secrets)
+        self._around.group.create_task(self._welcome.offer.learn(list(self._clusters.values())), name="learn")
+        for session in self._sessions.values():
+            session.unsettled = session.visit is not None
+        for waiter in waiting:
+            waiter.again()
+        self._settle_all()
 
-    @property
-    def pools(self) -> tuple[Pool, ...]:
-        """All pools, in the order in which they were first wanted."""
-        return tuple(self._pools.values())
-
-    def session(self) -> Doorway:
-        """The protocol of a client that has just connected."""
-        session = Session(self, longest=self._settings.longest, judge=self._settings.judge)
-        # a number goes round after 2^31 clients, and by then those before are gone
-        session.number = OURS + 1 + (next(self._numbers) & (OURS - 2))
+    def accept(self, arrival: Arrival) -> asyncio.Protocol:
+        """See DatabaseService."""
+        session = Session(self, arrival)
+        session.number = first_number(self._around.worker) + (next(self._numbers) & 0xFF_FFFF)
         self._sessions[session.number] = session
-        return Doorway(session, self)
+        return Doorway(session, self)  # type: ignore[return-value]
 
     def sweep(self) -> None:
-        """Close links that were not used for long. Call it every now and then."""
-        for pool in self._pools.values():
-            pool.sweep()
+        """See DatabaseService."""
+        before = self._around.clock.monotonic() - _ASIDE_IDLE_SECONDS
+        for session in self._sessions.values():
+            session.orders.rest(before)
+        for cluster in self._clusters.values():
+            cluster.sweep()
+
+    def clients(self) -> int:
+        """See DatabaseService."""
+        return len(self._sessions)
+
+    def gauges(self) -> Sequence[PoolGauge]:
+        """See DatabaseService."""
+        return [gauge for cluster in self._clusters.values() for gauge in cluster.gauges()]
+
+    def servers(self) -> Sequence[ServerReport]:
+        """See DatabaseService."""
+        return [report for cluster in self._clusters.values() for report in cluster.reports()]
+
+    async def check(self) -> Sequence[ServerReport]:
+        """See DatabaseService."""
+        async with asyncio.TaskGroup() as group:
+            checks = [group.create_task(cluster.check()) for cluster in self._clusters.values()]
+        return [report for check in checks for report in check.result()]
+
+    def pause(self, route: RouteId) -> None:
+        """See DatabaseService."""
+        self._halts.begin(route)
+        for session in self._of(route):
+            session.unsettled = True
+
+    def busy(self, route: RouteId) -> int:
+        """See DatabaseService."""
+        return sum(session.uses for session in self._of(route))
+
+    def resume(self, route: RouteId) -> None:
+        """See DatabaseService."""
+        for session in self._halts.end(route):
+            session.go_on()
+        self._settle_all()
+
+    def drain(self) -> None:
+        """See DatabaseService."""
+        self._draining = True
+        for session in self._sessions.values():
+            session.unsettled = True
+        self._settle_all()
 
     def close(self) -> None:
-        """End everything."""
+        """See DatabaseService."""
         for session in list(self._sessions.values()):
             session.end()
-        for pool in self._pools.values():
-            pool.close()
+        for cluster in self._clusters.values():
+            cluster.close()
+        self._halts.close()
+
+    def told(self, message: bytes) -> None:
+        """Another worker's client wants a session of ours stopped."""
+        self._killing.told(message)
 
     # what a doorway and sessions call
 
     def arrived(self, session: Session) -> None:
         """The client is connected."""
-        self._group.create_task(self._welcome(session), name="welcome")
+        self._around.group.create_task(self._greet(session), name="welcome")
 
     def encrypt(self, session: Session, sequence: int) -> None:
         """The client asked for TLS."""
-        if self._settings.tls is None or sequence != 1:
+        tls = session.arrival.tls
+        if tls is None or sequence != 1:
             session.end(Refusal(2026, "HY000", "no TLS was offered"), sequence=sequence + 1)
             return
-        self._group.create_task(self._encrypt(session, self._settings.tls), name="tls")
+        self._around.group.create_task(_encrypt(session, tls.context), name="tls")
 
     def change_user(self, session: Session, payload: bytes) -> None:
         """The client wants to be somebody else."""
-        inbox = session.inbox
-        assert inbox is not None
-        self._group.create_task(self._change(session, inbox, payload), name="change user")
+        self._bid_farewell(session)
+        self._around.group.create_task(self._change(session, payload), name="change user")
 
-    def kill(self, session: Session, kill: Kill) -> bytes | Refusal:
-        """What the server is to be told to stop another session; empty when there is nothing to tell it."""
-        other = self._sessions.get(kill.number)
-        if other is None:
-            return Refusal(1094, "HY000", f"Unknown thread id: {kill.number}")
-        if other.login.user != session.login.user:
-            return Refusal(1095, "HY000", f"You are not owner of thread {kill.number}")
-        if other.link is not None and other.link.greeting is not None:
-            return kill.command(other.link.greeting.thread)
-        if not kill.query_only:
-            other.end()
-        return b""
+    def kill(self, session: Session, kill: Kill) -> None:
+        """The client wants to stop a session."""
+        self._around.group.create_task(self._killing.kill(session, kill), name="kill")
 
-    def pool_for(self, session: Session, statement: bytes) -> Pool:
-        """The pool for what a client sends first."""
-        name = self._settings.choose(statement)
-        server, login = self._servers[name], session.login
-        capabilities = (login.capabilities & _AGREED) | _ALWAYS | _C.LONG_PASSWORD
-        password = server.passwords.get(login.user, "")
-        credentials = Credentials(login.user, login.database, login.charset, capabilities, password)
-        pool = self._pools.get((name, credentials))
-        if pool is None:
-            work = Work(self._dialler(server, credentials), self._renewer(credentials))
-            title = f"{login.user}@{login.database or '-'}"
-            pool = Pool(title, work, self._settings.limits, self._group, self._clock)
-            self._pools[name, credentials] = pool
-        return pool
+    def settle(self, session: Session, *, asking: bool) -> bool:
+        """Whether an unsettled session may go on; `asking`: it wants to."""
+        visit = session.visit
+        plan = self._welcome.house.plan
+        now = next((one for one in plan.of(Protocol.MYSQL) if one.route_id == visit.plan.route_id), None)
+        if self._draining or now is None:
+            session.end(_GONE)
+            return False
+        if self._halts.is_paused(now.route_id):
+            if asking:
+                self._halts.hold(session, now)
+            return False
+        visit.plan = now
+        upstream = now.writes
+        name = upstream.name if upstream is not None else visit.cluster.upstream.name
+        cluster = self._clusters.get(name)
+        if cluster is None or not session.move(cluster):
+            session.end(_GONE)
+            return False
+        reads = visit.reads
+        session.orders.read_from(self._clusters.get(reads.upstream.name) if reads is not None else None)
+        session.unsettled = False
+        return True
 
     def left(self, session: Session) -> None:
         """A client is gone."""
+        self._halts.leave(session)
+        self._bid_farewell(session)
         self._sessions.pop(session.number, None)
 
     # the rest is ours
 
-    def _dialler(self, server: Server, credentials: Credentials) -> Callable[[Pool], Awaitable[Link]]:
-        async def work(pool: Pool) -> Link:
-            try:
-                return await dial(pool, server, credentials, now=self._clock.monotonic())
-            except LoginRefused:
-                self._known = None  # perhaps it can do less than it could when it was asked
-                raise
+    def _of(self, route: RouteId) -> list[Session]:
+        return [
+            one
+            for one in self._sessions.values()
+            if one.visit is not None and one.visit.plan.route_id == route
+        ]
 
-        return work
+    def _changed(self, cluster: Cluster) -> None:
+        """Another server is primary."""
+        for session in self._sessions.values():
+            if session.visit is not None and session.visit.cluster is cluster:
+                session.unsettled = True
 
-    def _renewer(self, credentials: Credentials) -> Callable[[Link], Awaitable[None]]:
-        async def work(link: Link) -> None:
-            await renew(link, credentials)
+    def _settle_all(self) -> None:
+        """Those who do nothing are settled now, for they may do nothing for long."""
+        for session in list(self._sessions.values()):
+            if session.unsettled and session.quiet and session.visit is not None and not session.waits:
+                self.settle(session, asking=False)
 
-        return work
+    def _bid_farewell(self, session: Session) -> None:
+        visit = session.visit
+        if visit is not None:
+            visit.guard.leave()
+            visit.tally.clients -= 1
+        session.visit = None  # type: ignore[assignment]
 
-    async def _encrypt(self, session: Session, context: ssl.SSLContext) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            transport = await loop.start_tls(
-                session.transport,
-                session,
-                context,
-                server_side=True,
-                ssl_handshake_timeout=self._settings.login,
-            )
-        except (OSError, ssl.SSLError) as error:
-            _log.info("no TLS with a client", reason=str(error))
-            transport = None
-        if transport is None:
-            session.transport.abort()
-            session.connection_lost(None)
-            return
-        session.encrypted = True
-        session.connection_made(transport)
-
-    async def _welcome(self, session: Session) -> None:
-        inbox = session.inbox
-        assert inbox is not None
-        async with self._refusing(session, inbox) as talk:
+    async def _greet(self, session: Session) -> None:
+        talk = self._welcome.talk(session)
+        async with Refusing(session, talk, _LOGIN_SECONDS):
             nonce = new_nonce()
-            session.transport.write(packet(0, (await self._greeting(session, nonce)).encode()))
+            greeting = await self._welcome.greeting(session, nonce)
+            session.transport.write(packet(0, greeting.encode()))
             talk.sequence = 0
             payload = await talk.hear()
             talk.encrypted = session.encrypted
-            login = read_login(payload)
-            session.login = replace(login, proof=b"")
-            if self._settings.tls_required and not session.encrypted:
-                raise LoginRefused("", Refusal(3159, "08004", "connections must be encrypted by TLS here"))
-            await self._prove(talk, login, nonce)
-            self._admit(session, inbox, talk, login)
+            await self._let_in(session, talk, read_login(payload), nonce)
 
-    async def _change(self, session: Session, inbox: Inbox, payload: bytes) -> None:
-        async with self._refusing(session, inbox) as talk:
-            talk.sequence, talk.encrypted = 0, session.encrypted
-            login = replace(
-                read_change_user(payload, session.login.capabilities),
-                capabilities=session.login.capabilities,
-            )
-            await self._prove(talk, login, b"")
-            self._admit(session, inbox, talk, login)
+    async def _change(self, session: Session, payload: bytes) -> None:
+        talk = self._welcome.talk(session)
+        async with Refusing(session, talk, _LOGIN_SECONDS):
+            talk.sequence = 0
+            login = read_change_user(payload, session.login.capabilities)
+            login = replace(login, capabilities=session.login.capabilities)
+            await self._let_in(session, talk, login, b"")
 
-    async def _prove(self, talk: Talk, login: Login, nonce: bytes) -> None:
-        secret = self._settings.users.get(login.user)
-        await authenticate(talk, login, secret, self._settings.plugin, nonce)
-
-    def _admit(self, session: Session, inbox: Inbox, talk: Talk, login: Login) -> None:
-        if not inbox.clean:
+    async def _let_in(self, session: Session, talk: Talk, login: Login, nonce: bytes) -> None:
+        visit = await self._welcome.admit(session, talk, login, nonce)
+        session.visit = visit
+        if not talk.inbox.clean or session.number not in self._sessions:
+            self._bid_farewell(session)
             raise ProtocolFault("bytes came before they were asked for")
-        session.begin(replace(login, proof=b"", plugin=""))
+        session.begin(replace(login, proof=b"", plugin=""), visit, longest=_LONGEST)
+        session.unsettled = self._draining or self._halts.is_paused(visit.plan.route_id)
         session.transport.write(endings.ok(talk.sequence + 1))
 
-    async def _greeting(self, session: Session, nonce: bytes) -> Greeting:
-        """What the default server says, with what both it and we can do."""
-        async with self._learning:
-            if self._known is None:
-                self._known = await learn(self._servers[""], within=self._settings.limits.dial)
-        tls = _C.SSL if self._settings.tls is not None else 0
-        capabilities = (_OFFERED & (self._known.capabilities | _C.LONG_PASSWORD)) | tls
-        return replace(
-            self._known,
-            thread=session.number,
-            nonce=nonce,
-            capabilities=int(capabilities),
-            plugin=self._settings.plugin,
-        )
 
-    def _refusing(self, session: Session, inbox: Inbox) -> Refusing:
-        talk = Talk(inbox, session.send, self._key)
-        return Refusing(session, talk, self._settings.login)
+async def _encrypt(session: Session, context: ssl.SSLContext) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        transport = await loop.start_tls(
+            session.transport, session, context, server_side=True, ssl_handshake_timeout=_LOGIN_SECONDS
+        )
+    except (OSError, ssl.SSLError) as error:
+        _log.info("no TLS with a client", reason=str(error))
+        transport = None
+    if transport is None:
+        session.transport.abort()
+        session.connection_lost(None)
+        return
+    session.encrypted = True
+    session.connection_made(transport)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from marchproxy.modules.dblb.mysql.kill import OURS, Kill, read_kill
+from marchproxy.modules.dblb.mysql.kill import OURS, Kill, decode, first_number, read_kill, worker_of
 
 N = OURS + 5
 
@@ -26,5 +26,19 @@ def test_read_kill(payload, kill):
 
 
 def test_the_server_is_told_its_own_number():
-    assert Kill(N, query_only=True).command(7) == b"\x03KILL QUERY 7"
-    assert Kill(N, query_only=False).command(7) == b"\x03KILL CONNECTION 7"
+    assert Kill(N, query_only=True).statement(7) == b"KILL QUERY 7"
+    assert Kill(N, query_only=False).statement(7) == b"KILL CONNECTION 7"
+
+
+@pytest.mark.parametrize("worker", [0, 1, 127])
+def test_a_number_tells_the_worker(worker):
+    first = first_number(worker)
+    assert (worker_of(first), worker_of(first + 0xFF_FFFF)) == (worker, worker)
+    assert OURS <= first < 1 << 32
+
+
+def test_what_workers_tell_each_other():
+    kill = Kill(N, query_only=True)
+    assert decode(kill.encode("jürgen")) == (kill, "jürgen")
+    with pytest.raises(ValueError, match="too short"):
+        decode(b"\0")

@@ -14,7 +14,7 @@ class FakeLink(SimpleNamespace):
     """Stands for a session on a server; nothing of it is asked but what a pool asks."""
 
     def __init__(self):
-        super().__init__(flow=Flow(0), born=0.0, used=0.0, holder=None, ended=False)
+        super().__init__(flow=Flow(0), inbox=None, born=0.0, used=0.0, holder=None, ended=False)
         self.transport = SimpleNamespace(is_closing=lambda: self.ended, abort=self.end)
 
     __hash__ = object.__hash__

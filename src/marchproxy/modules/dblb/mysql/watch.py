@@ -1,0 +1,75 @@
+"""Watch: looks at one server again and again, over a connection of its own."""
+
+import asyncio
+from collections.abc import Callable
+
+from marchproxy.kit.clock import Clock
+from marchproxy.kit.logs import get_logger
+from marchproxy.modules.dblb.inbox import PeerGone
+from marchproxy.modules.dblb.mysql.asking import ask
+from marchproxy.modules.dblb.mysql.dialling import NOBODY, Server, dial, learn
+from marchproxy.modules.dblb.mysql.link import Link
+from marchproxy.modules.dblb.mysql.login import Credentials, LoginRefused
+from marchproxy.modules.dblb.mysql.sight import Role, Sight, failed, see, status_statement
+from marchproxy.wire.fault import ProtocolFault
+from marchproxy.wire.mysql.results import Refused
+
+_log = get_logger(__name__)
+_SECONDS = 2.5
+_FAULTS = (LoginRefused, ProtocolFault, PeerGone, Refused, OSError, TimeoutError)
+
+
+class Watch:
+    """One server's. `credentials` None: it is only seen whether the server greets; it is then taken for the primary."""
+
+    def __init__(self, server: Server, credentials: Credentials | None, clock: Clock) -> None:
+        self._server = server
+        self._credentials = credentials
+        self._clock = clock
+        self._link: Link | None = None
+        self._one = asyncio.Lock()
+        self.sight = Sight() if credentials is not None else Sight(Role.PRIMARY)
+
+    async def run(self, every: float, seen: Callable[[], None]) -> None:
+        """Look, and tell `seen`, until cancelled."""
+        try:
+            while True:
+                await self.look()
+                seen()
+                await self._clock.sleep(every)
+        finally:
+            self._drop()
+
+    async def look(self) -> Sight:
+        """What there is to see now."""
+        async with self._one:
+            before, began = self.sight, self._clock.monotonic()
+            try:
+                async with asyncio.timeout(_SECONDS):
+                    self.sight = await self._look(began)
+            except _FAULTS as error:
+                self._drop()
+                self.sight = failed(before, str(error))
+            if self.sight.fault != before.fault:
+                _log.info("server", address=str(self._server.address), fault=self.sight.fault or "none")
+            return self.sight
+
+    async def _look(self, began: float) -> Sight:
+        if self._credentials is None:
+            await learn(self._server, within=_SECONDS)
+            return Sight(Role.PRIMARY, 0.0, self._clock.monotonic() - began)
+        if self._link is None or self._link.transport.is_closing():
+            self._link = await dial(NOBODY, self._server, self._credentials, now=began)
+            began = self._clock.monotonic()
+        link = self._link
+        rows = await ask(link, b"SELECT @@global.read_only AS ro")
+        latency = self._clock.monotonic() - began
+        greeting = link.greeting
+        assert greeting is not None
+        sight = see(rows[0], await ask(link, status_statement(greeting.version)))
+        return Sight(sight.role, sight.lag, latency)
+
+    def _drop(self) -> None:
+        link, self._link = self._link, None
+        if link is not None:
+            link.end()
