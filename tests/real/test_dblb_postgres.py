@@ -10,14 +10,11 @@ import psycopg
 import pytest
 import pytest_asyncio
 
-from marchproxy.kit.clock import SystemClock
-from marchproxy.kit.settings import HostPort
-from marchproxy.modules.dblb.postgres.greeting import Way
-from marchproxy.modules.dblb.postgres.pool import PoolLimits
-from marchproxy.modules.dblb.postgres.secrets import Secret
-from marchproxy.modules.dblb.postgres.service import Server, Service, ServiceSettings
+from marchproxy.modules.dblb.postgres.service import PostgresService
 from marchproxy.wire.postgres import encode, startup
 from tests.real.support.databases import postgres, run
+from tests.real.support.dblb import serving
+from tests.real.support.postgres_plan import plan_before
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -30,18 +27,11 @@ async def server() -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def proxied(
-    server: int, *, way: Way = Way.SCRAM, secret: str = "hidden", **limits: float
+    server: int, *, method: str = "", secret: str = "hidden", **pool: object
 ) -> AsyncIterator[int]:
     """A service before the server; its port. The only user is `app`."""
-    settings = ServiceSettings(users={"app": Secret(secret)}, way=way, limits=PoolLimits(**limits))
-    async with asyncio.TaskGroup() as group:
-        service = Service(Server(HostPort("127.0.0.1", server)), settings, group, SystemClock())
-        listening = await asyncio.get_running_loop().create_server(service.session, "127.0.0.1", 0)
-        try:
-            yield listening.sockets[0].getsockname()[1]
-        finally:
-            listening.close()
-            service.close()
+    async with serving(PostgresService, plan_before(server, method=method, secret=secret, **pool)) as served:
+        yield served.port
 
 
 def dsn(port: int, password: str = "hidden") -> str:
@@ -58,9 +48,9 @@ async def value(connection: psycopg.AsyncConnection, query: str, *values: object
     return row[0]
 
 
-@pytest.mark.parametrize("way", [Way.SCRAM, Way.MD5, Way.PASSWORD])
-async def test_who_proves_the_password_is_let_in(server, way):
-    async with proxied(server, way=way) as port:
+@pytest.mark.parametrize("method", ["scram-sha-256", "md5"])
+async def test_who_proves_the_password_is_let_in(server, method):
+    async with proxied(server, method=method) as port:
         async with await connect(port) as connection:
             assert await value(connection, "select 41 + %s::int", 1) == 42
         with pytest.raises(psycopg.OperationalError, match='password authentication failed for user "app"'):
@@ -68,7 +58,7 @@ async def test_who_proves_the_password_is_let_in(server, way):
 
 
 async def test_psql(server):
-    async with proxied(server, way=Way.TRUST) as port:
+    async with proxied(server, secret="") as port:
         where = ("-X", "-At", "-h", "127.0.0.1", "-p", str(port), "-U", "app", "-d", "app")
         assert (await run("psql", *where, "-c", "select 1; select 'two'")).split() == ["1", "two"]
 
@@ -77,7 +67,7 @@ async def test_psql(server):
 @pytest.mark.parametrize(("protocol", "size"), [("simple", 4), ("extended", 4), ("prepared", 12)])
 async def test_pgbench(server, protocol, size):
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-    async with proxied(server, way=Way.TRUST, size=size) as port:
+    async with proxied(server, secret="", size=size) as port:
         where = ("-h", "127.0.0.1", "-p", str(port), "-U", "app", "app")
         await run(str(programs / "pgbench"), "-i", "-q", "-s", "1", *where)
         said = await run(str(programs / "pgbench"), "-n", "-c", "12", "-t", "50", "-M", protocol, *where)

@@ -10,7 +10,7 @@ from marchproxy.contract.document import decode
 from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.settings import HostPort
 from marchproxy.modules.dblb.plan import DblbPlan, compile_plan
-from marchproxy.modules.dblb.service import Arrival, DatabaseService, Surroundings, alone
+from marchproxy.modules.dblb.service import Arrival, ClientTls, DatabaseService, Surroundings, alone
 
 
 def plan_of(document: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> DblbPlan:
@@ -37,8 +37,9 @@ async def serving(
     plan: DblbPlan,
     *,
     change: Callable[[Surroundings], None] | None = None,
+    tls: ClientTls | None = None,
 ) -> AsyncIterator[Served]:
-    """A service with a plan, on a port; `change` is done to its surroundings first."""
+    """A service with a plan, on a port; `change` is done to its surroundings first, `tls` is offered to clients."""
     async with asyncio.TaskGroup() as group:
         around = alone(group, SystemClock())
         if change is not None:
@@ -48,7 +49,7 @@ async def serving(
         served = Served(service, 0, around)
 
         def accept() -> asyncio.Protocol:
-            protocol = service.accept(Arrival(HostPort("127.0.0.1", 1), served.port))
+            protocol = service.accept(Arrival(HostPort("127.0.0.1", 1), served.port, tls))
             connected = protocol.connection_made
 
             def made(transport: asyncio.BaseTransport) -> None:

@@ -15,7 +15,8 @@ class Line(Generic[W]):
 
     def __init__(self, seconds: float, late: Callable[[W], None], clock: Clock) -> None:
         """`late` is called with whoever has waited for `seconds`, and waits no more."""
-        self._seconds = seconds
+        self.seconds = seconds
+        """Of those who join from now on; those who wait already keep their time."""
         self._late = late
         self._clock = clock
         self._waiting: deque[tuple[float, W]] = deque()
@@ -26,7 +27,7 @@ class Line(Generic[W]):
 
     def join(self, waiter: W) -> None:
         """Wait from now on."""
-        self._waiting.append((self._clock.monotonic() + self._seconds, waiter))
+        self._waiting.append((self._clock.monotonic() + self.seconds, waiter))
         self._watch()
 
     def leave(self, waiter: W) -> None:

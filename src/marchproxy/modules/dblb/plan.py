@@ -130,7 +130,7 @@ def files_of(state: DesiredState) -> frozenset[str]:
         for way in state.authentication
         if way.name in ways and way.kind is AuthenticationKind.USERLIST
     }
-    pools = {ref.pool for route in own for ref in route.backends}
+    pools = _pools_of(own, state)
     return frozenset(
         lists
         | {
@@ -145,7 +145,7 @@ def compile_plan(state: DesiredState, files: Files) -> tuple[DblbPlan, tuple[Pro
     """The plan of a sound state, and what is wrong with its files; a route with a fault is in the plan as far as it goes."""
     problems: list[Problem] = []
     own = [route for route in state.routes if is_own(route)]
-    wanted = {ref.pool for route in own for ref in route.backends}
+    wanted = _pools_of(own, state)
     upstreams: dict[PoolName, Upstream] = {}
     for index, pool in enumerate(state.pools):
         if pool.name in wanted:
@@ -173,6 +173,13 @@ def compile_plan(state: DesiredState, files: Files) -> tuple[DblbPlan, tuple[Pro
         for protocol, found in routes.items()
     }
     return DblbPlan(ordered, upstreams), tuple(problems)
+
+
+def _pools_of(own: Sequence[Route], state: DesiredState) -> frozenset[str]:
+    """Where sessions go, and where users are looked up."""
+    ways = {name for route in own for name in route.authentication}
+    asked = {way.pool for way in state.authentication if way.name in ways and way.pool}
+    return frozenset(asked | {ref.pool for route in own for ref in route.backends})
 
 
 def _limits_of(route: Route, limits: Sequence[RateLimit]) -> Iterator[RateLimit]:

@@ -28,6 +28,10 @@ class Owed(IntEnum):
     GIVEN_CLOSE = 13
     SILENT_QUERY = 14
     """A query of our own: nothing that the server answers is for the client."""
+    GIVEN_ERROR = 15
+    """Something that the server was not sent, and that is refused when its turn comes; up to the next Sync, as always."""
+    GIVEN_END = 16
+    """A whole query that is refused in its turn, and that the client may go on after."""
 
 
 class Desynchronised(Exception):
@@ -47,7 +51,9 @@ _ENDS = {
 }
 _ENDED_BY_READY = frozenset({Owed.QUERY, Owed.CALL, Owed.SYNC, Owed.SILENT_QUERY})
 _IDLE = ord("I")
-_GIVEN = frozenset({Owed.GIVEN_PARSE, Owed.GIVEN_CLOSE})
+_GIVEN = frozenset({Owed.GIVEN_PARSE, Owed.GIVEN_CLOSE, Owed.GIVEN_ERROR, Owed.GIVEN_END})
+#: What leaves nothing open that only a Sync ends.
+_CLOSED = _ENDED_BY_READY | {Owed.GIVEN_END}
 _SILENT = frozenset({Owed.SILENT_PARSE, Owed.SILENT_CLOSE})
 
 
@@ -74,6 +80,11 @@ class Flow:
         return not self._owed and not self._open and not self._copying_in and self.status == _IDLE
 
     @property
+    def open(self) -> bool:
+        """Whether requests of the extended protocol wait for a Sync."""
+        return self._open or self._failed
+
+    @property
     def copying_in(self) -> bool:
         """Whether the server waits for rows of COPY FROM STDIN."""
         return self._copying_in
@@ -87,7 +98,7 @@ class Flow:
         """Note that the server was sent a request, or that an answer is ours to give in its turn."""
         if self._copying_in and request is Owed.SYNC:
             return  # a server that waits for rows ignores it
-        self._open = request not in _ENDED_BY_READY or (self._failed and request is not Owed.SYNC)
+        self._open = request not in _CLOSED or (self._failed and request is not Owed.SYNC)
         if self._failed:
             if request is not Owed.SYNC:
                 self._skip(about)
@@ -112,12 +123,12 @@ class Flow:
         self._owed.clear()
         self.status = _IDLE
 
-    def given(self) -> Iterator[Owed]:
-        """The answers that are ours to give now, taken off the list."""
+    def given(self) -> Iterator[tuple[Owed, object]]:
+        """The answers that are ours to give now, taken off the list, and what they are about."""
         owed = self._owed
         while owed and owed[0][0] in _GIVEN:
             self.to_give -= 1
-            yield owed.popleft()[0]
+            yield owed.popleft()
 
     def copy_ended(self) -> None:
         """The client sent CopyDone or CopyFail."""

@@ -33,12 +33,14 @@ class Interest(IntEnum):
 class Framer:
     """One direction of one connection. `interests` by type byte; `longest` is of messages that are held back."""
 
-    __slots__ = ("_held", "_longest", "_skip", "_table")
+    __slots__ = ("_held", "_lacking", "_longest", "_more", "_skip", "_table")
 
     def __init__(self, interests: Mapping[int, Interest], *, longest: int) -> None:
         self._table = bytes(interests.get(kind, Interest.UNKNOWN) for kind in range(256))
         self._longest = longest
         self._held = b""
+        self._more: list[bytes] = []  # what came behind that, as long as it is not enough
+        self._lacking = 0
         self._skip = 0
 
     @property
@@ -59,7 +61,7 @@ class Framer:
     def feed(self, data: bytes) -> tuple[bytes, list[Event]]:
         """The bytes that may go on, and the messages in them that were asked for. Raises ProtocolFault."""
         if self._held:
-            data, self._held = self._held + data, b""
+            data = self._join(data)
         size, skip = len(data), self._skip
         if skip >= size:
             self._skip = skip - size
@@ -77,6 +79,7 @@ class Framer:
             if interest == Interest.WHOLE:
                 if end > size:
                     self._check_held(kind, length)
+                    self._lacking = end - size
                     break
                 events.append((kind, at, end))
             else:
@@ -86,10 +89,23 @@ class Framer:
                     self._skip = end - size
                     return data, events
             at = end
+        else:
+            self._lacking = 1  # more of a message's head
         if at < size:
             self._held = data[at:]
             data = data[:at]
         return data, events
+
+    def _join(self, data: bytes) -> bytes:
+        """What was held and this; nothing as long as that is not enough."""
+        if len(data) < self._lacking:
+            self._lacking -= len(data)
+            self._more.append(data)
+            return b""
+        data = b"".join((self._held, *self._more, data))
+        self._held = b""
+        self._more.clear()
+        return data
 
     def _check_held(self, kind: int, length: int) -> None:
         if length > self._longest:

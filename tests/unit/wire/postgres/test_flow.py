@@ -27,7 +27,7 @@ def play(story: str) -> tuple[Flow, str]:
             case "<", answer:
                 if flow.received(ord(answer)):
                     seen.append(answer)
-        seen += [f"[{owed.name[6]}]" for owed in flow.given()]
+        seen += [f"[{owed.name[6]}]" for owed, _ in flow.given()]
     return flow, " ".join(seen)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from marchproxy.modules.dblb.postgres.requests import ServerState
 from marchproxy.wire.fault import ProtocolFault
+from marchproxy.wire.postgres import encode
 from marchproxy.wire.postgres.backend import read_parameter
 from marchproxy.wire.postgres.encode import CLOSE_COMPLETE, PARSE_COMPLETE
 from marchproxy.wire.postgres.flow import Owed
@@ -17,7 +18,10 @@ _SHORTEST = 6
 _DISCARDS = ord("D")
 _LENGTH = struct.Struct("!I")
 _GIVEN = {Owed.GIVEN_PARSE: PARSE_COMPLETE, Owed.GIVEN_CLOSE: CLOSE_COMPLETE}
-_FORGETTING = (b"DEALLOCATE ALL\0", b"DISCARD ALL\0")
+_DISCARD = b"DISCARD ALL\0"
+_FORGETTING = (b"DEALLOCATE ALL\0", _DISCARD)
+#: The place in PostgreSQL that says "cached plan must not change result type", whichever its language.
+_OUTDATED = b"RRevalidateCachedQuery\0"
 
 #: What a proxy makes of the messages of a server that is logged in. Rows are stepped over.
 INTERESTS: Mapping[int, Interest] = {
@@ -43,11 +47,21 @@ class Heard:
     """The server reported a setting."""
     forgotten: bool = False
     """The server has thrown away all prepared statements, as it was told to."""
+    discarded: bool = False
+    """The server has thrown away all that was left in the session, and nothing else was asked of it since."""
+    outdated: bool = False
+    """A statement has another result than when it was prepared, and is of no more use."""
 
 
 def due(server: ServerState) -> bytes:
     """The answers that the client is to have from us now, because nothing that the server owes comes before them."""
-    return b"".join(_GIVEN[owed] for owed in server.flow.given())
+    return b"".join(_given(owed, about, server) for owed, about in server.flow.given())
+
+
+def _given(owed: Owed, about: object, server: ServerState) -> bytes:
+    if isinstance(about, bytes):  # an error of ours
+        return about + encode.ready(server.flow.status) if owed is Owed.GIVEN_END else about
+    return _GIVEN[owed]
 
 
 def is_plain(data: bytes) -> bool:
@@ -108,9 +122,11 @@ def _ready(heard: Heard, server: ServerState, status: int) -> None:
 def _note(heard: Heard, server: ServerState, kind: int, message: bytes) -> None:
     if kind == _ERROR:
         (heard.own_errors if server.flow.silent else heard.errors).append(message)
+        heard.outdated |= _OUTDATED in message
     elif kind == _COMPLETE and message.startswith(_FORGETTING, 5):
         server.prepared.clear()
         heard.forgotten = True
+        heard.discarded = message.startswith(_DISCARD, 5) and server.flow.owed == 1
 
 
 def _status(data: bytes, start: int, end: int) -> int:

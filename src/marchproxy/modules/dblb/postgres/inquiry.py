@@ -5,7 +5,9 @@ import struct
 from typing import cast
 
 from marchproxy.kit.settings import HostPort
+from marchproxy.model.pool import UpstreamTls
 from marchproxy.modules.dblb.inbox import PeerGone
+from marchproxy.modules.dblb.postgres.dialling import reach
 from marchproxy.modules.dblb.postgres.inbox import Inbox
 from marchproxy.modules.dblb.postgres.login import KINDS, Credentials, LoginRefused, log_in
 from marchproxy.wire.fault import ProtocolFault
@@ -124,10 +126,12 @@ class Inquiry(asyncio.Protocol):
             self._answer.set_exception(fault)
 
 
-async def open_inquiry(address: HostPort, credentials: Credentials) -> Inquiry:
+async def open_inquiry(
+    address: HostPort, credentials: Credentials, tls: UpstreamTls | None = None
+) -> Inquiry:
     """A session on a server. Raises FAULTS; the caller sets the deadline."""
-    loop = asyncio.get_running_loop()
-    _, inquiry = await loop.create_connection(Inquiry, address.host, address.port)
+    inquiry = Inquiry()
+    await reach(address, tls, inquiry)
     try:
         await inquiry.log_in(credentials)
     except BaseException:

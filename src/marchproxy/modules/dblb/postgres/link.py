@@ -6,7 +6,7 @@ from typing import Protocol, cast
 from marchproxy.kit.logs import get_logger
 from marchproxy.modules.dblb.postgres.answers import INTERESTS, Heard, hear, is_plain
 from marchproxy.modules.dblb.postgres.inbox import Inbox
-from marchproxy.modules.dblb.postgres.login import KINDS, Welcome
+from marchproxy.modules.dblb.postgres.login import KINDS, Target, Welcome
 from marchproxy.modules.dblb.postgres.requests import ServerState
 from marchproxy.modules.dblb.postgres.settling import Settings
 from marchproxy.modules.dblb.postgres.statements import Prepared
@@ -48,6 +48,22 @@ class Holder(Protocol):
 class Owner(Protocol):
     """The pool that a link belongs to."""
 
+    def release(self, link: "Link") -> None:
+        """Its client is done with it, and the server is free."""
+        ...
+
+    def recycle(self, link: "Link", *, reset: bool) -> None:
+        """As `release`, after a client that left in the middle; `reset`: it may have left something in the session."""
+        ...
+
+    def discard(self, link: "Link", *, politely: bool = False) -> None:
+        """Nobody may have it any more."""
+        ...
+
+    def lost(self, link: "Link") -> None:
+        """It is gone while somebody had it."""
+        ...
+
     def idle_link_spoke(self, link: "Link", heard: Heard) -> None:
         """A link that nobody has got something: a notice, the end of a query of ours, or the server's goodbye."""
         ...
@@ -66,32 +82,38 @@ class Link(asyncio.Protocol):
 
     __slots__ = (
         "_framer",
-        "_owner",
         "_reason",
         "born",
         "cancelling",
         "holder",
         "inbox",
+        "owner",
+        "recycling",
         "retiring",
         "settings",
         "state",
+        "target",
         "transport",
         "used",
         "welcome",
     )
 
     def __init__(self, owner: Owner, *, statement_bytes: int, now: float) -> None:
-        self._owner = owner
+        self.owner = owner
         self._framer = Framer(INTERESTS, longest=_LONGEST)
         self._reason = "the server closed the connection"
         self.inbox: Inbox | None = Inbox(KINDS)
         self.state = ServerState(Prepared(most_bytes=statement_bytes))
         self.welcome = Welcome({})
+        self.target: Target | None = None
+        """Where it was opened, and as whom."""
         self.settings = Settings()
         self.holder: Holder | None = None
         self.born = self.used = now
         self.retiring = False
         """Whether it is too old to be given to another client."""
+        self.recycling = False
+        """Whether what somebody left behind is being cleared away."""
         self.cancelling = 0
         """How many requests to interrupt it are under way."""
         self.transport = cast("asyncio.Transport", None)
@@ -120,7 +142,7 @@ class Link(asyncio.Protocol):
         """A request to interrupt it has arrived."""
         self.cancelling -= 1
         if not self.cancelling:
-            self._owner.cancel_heard(self)
+            self.owner.cancel_heard(self)
 
     def end(self, *, politely: bool = True) -> None:
         """Close the connection."""
@@ -159,7 +181,7 @@ class Link(asyncio.Protocol):
         if holder is not None:
             holder.heard(self, heard)
         else:
-            self._owner.idle_link_spoke(self, heard)
+            self.owner.idle_link_spoke(self, heard)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Called by the loop once, last."""
@@ -170,7 +192,7 @@ class Link(asyncio.Protocol):
         if holder is not None:
             holder.link_lost(self, str(error) if error else self._reason)
         else:
-            self._owner.idle_link_lost(self)
+            self.owner.idle_link_lost(self)
 
     def pause_writing(self) -> None:
         """Called by the loop when more than the high-water mark waits for the server."""

@@ -2,19 +2,23 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from scramp import ScramClient, ScramException
 
+from marchproxy.kit.settings import HostPort
+from marchproxy.model.pool import UpstreamTls
 from marchproxy.modules.dblb.postgres.inbox import Inbox
 from marchproxy.wire.postgres import encode
 from marchproxy.wire.postgres.backend import ErrorFields, read_challenge, read_error, read_key, read_parameter
 
 #: The types of message that a server may send until it is ready.
 KINDS = b"RSKZENv"
-_OK, _CLEARTEXT, _MD5, _SASL, _SASL_MORE, _SASL_END = 0, 3, 5, 10, 11, 12
+_SASL_MORE, _SASL_END = 11, 12
 _SCRAM = "SCRAM-SHA-256"
+_MD5_HASH = re.compile(r"md5[0-9a-f]{32}")
 
 
 class LoginRefused(Exception):
@@ -33,6 +37,16 @@ class Credentials:
     database: str
     password: str = field(default="", repr=False)
     options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server, how it is reached, and as whom."""
+
+    address: HostPort
+    credentials: Credentials
+    tls: UpstreamTls | None = None
+    statement_bytes: int = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +128,12 @@ async def _sasl(inbox: Inbox, wanted: int) -> str:
 
 
 def md5_answer(credentials: Credentials, salt: bytes) -> bytes:
-    """What proves a password to a server that asked for MD5 with this salt."""
-    inner = hashlib.md5(
-        f"{credentials.password}{credentials.user}".encode(), usedforsecurity=False
-    ).hexdigest()
+    """What proves a password, or its hash (`md5…`), to a server that asked for MD5 with this salt."""
+    password = credentials.password
+    if _MD5_HASH.fullmatch(password):
+        inner = password[3:]
+    else:
+        inner = hashlib.md5(f"{password}{credentials.user}".encode(), usedforsecurity=False).hexdigest()
     return b"md5" + hashlib.md5(inner.encode() + salt, usedforsecurity=False).hexdigest().encode()
 
 

@@ -15,23 +15,31 @@ from marchproxy.modules.dblb.postgres.answers import Heard
 from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.login import LoginRefused
 from marchproxy.wire.fault import ProtocolFault
+from marchproxy.wire.postgres import encode
 from marchproxy.wire.postgres.backend import read_error
+from marchproxy.wire.postgres.flow import Owed
 
 _log = get_logger(__name__)
 #: Classes of SQLSTATE with which a server refuses a login for good: who we are, or what we want, is wrong.
 _FINAL = ("28", "3D")
 _FAULTS = (LoginRefused, ProtocolFault, PeerGone)
+_ROLLBACK = encode.query("ROLLBACK")
+_RECYCLE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """How many links there may be, and how long each thing may take, in seconds; `lifetime` and `idle` 0: for ever."""
+    """How many links there may be, and how long each thing may take, in seconds; `lifetime` and `idle` 0: for ever.
+
+    `reset`: SQL that clears away what a session left behind; empty: such links are closed.
+    """
 
     size: int = 20
     wait: float = 10.0
     idle: float = 600.0
     lifetime: float = 3600.0
     dial: float = 5.0
+    reset: str = "DISCARD ALL"
 
 
 class Waiter(Protocol):
@@ -58,10 +66,17 @@ class Pool:
     ) -> None:
         self.name = name
         self.limits = limits
+        self._dial = dial
+        self._age = 0  # links that were dialled before it became higher are retired
         self._group = group
         self._clock = clock
         self._dialler = Dialler(
-            name, lambda: dial(self), clock, seconds=limits.dial, faults=_FAULTS, pauses=Backoff(0.05, 2.0)
+            name,
+            lambda: self._dial(self),
+            clock,
+            seconds=limits.dial,
+            faults=_FAULTS,
+            pauses=Backoff(0.05, 2.0),
         )
         self.reported: dict[str, str] = {}
         """What servers of the pool report of a session that has set nothing."""
@@ -116,6 +131,46 @@ class Pool:
         else:
             self._idle.append(link)
 
+    def recycle(self, link: Link, *, reset: bool) -> None:
+        """As `release`, after a client that left in the middle; `reset`: it may have left something in the session."""
+        link.holder = None
+        if reset and (link.retiring or not self.limits.reset):
+            self.discard(link, politely=True)
+            return
+        link.used, link.recycling = self._clock.monotonic(), True
+        flow = link.state.flow
+        if flow.open:
+            flow.sent(Owed.SYNC)
+            link.transport.write(encode.SYNC)
+        link.ask_silently(_ROLLBACK)  # where there is no transaction it does no harm
+        if reset:
+            link.ask_silently(encode.query(self.limits.reset))
+
+    def resize(self, limits: PoolLimits) -> None:
+        """Go by these limits from now on."""
+        self.limits, self._waiting.seconds = limits, limits.wait
+        for link in self._idle[: max(0, len(self._links) - limits.size)]:
+            self._idle.remove(link)
+            self._drop(link)
+        for link in list(self._links)[limits.size :]:
+            link.retiring = True
+        self._grow()
+
+    def renew(self, dial: Dial) -> None:
+        """Open links in this way from now on; those that there are go as soon as nobody has them."""
+        self._dial = dial
+        self.retire()
+
+    def retire(self) -> None:
+        """Have every link that there is go as soon as nobody has it."""
+        self._age += 1
+        for link in self._links:
+            link.retiring = True
+        idle, self._idle = self._idle, []
+        for link in idle:
+            self._drop(link)
+        self._grow()
+
     def cancel_heard(self, link: Link) -> None:
         """The server has heard that it is to interrupt what it did for a client."""
         if link in self._cancelled:
@@ -134,7 +189,10 @@ class Pool:
         now, limits = self._clock.monotonic(), self.limits
         self._now = now
         for link in list(self._links):
-            link.retiring = bool(limits.lifetime) and now - link.born > limits.lifetime
+            link.retiring = link.retiring or (bool(limits.lifetime) and now - link.born > limits.lifetime)
+            if link.recycling and now - link.used > _RECYCLE_SECONDS:
+                _log.warning("a session could not be cleared", pool=self.name, seconds=_RECYCLE_SECONDS)
+                self.discard(link)
         for link in list(self._idle):
             if link.retiring or (limits.idle and now - link.used > limits.idle):
                 self._idle.remove(link)
@@ -156,7 +214,10 @@ class Pool:
             words = read_error(heard.errors[0]).message
             _log.info("a server ended an idle session", pool=self.name, words=words)
             self.discard(link)
+        elif heard.own_errors and link.recycling:
+            self.discard(link, politely=True)
         elif heard.free and link in self._links and link not in self._idle:
+            link.recycling = False
             self.release(link)
 
     def idle_link_lost(self, link: Link) -> None:
@@ -183,6 +244,7 @@ class Pool:
             self._group.create_task(self._open(), name=f"dial {self.name}")
 
     async def _open(self) -> None:
+        age = self._age
         try:
             link = await self._dialler.open()
         except DialFailed as failed:
@@ -193,6 +255,7 @@ class Pool:
         if self._closed:
             link.end()
             return
+        link.retiring = age != self._age  # it may have the old password
         self._links.add(link)
         self.reported = dict(link.parameters)
         self.release(link)

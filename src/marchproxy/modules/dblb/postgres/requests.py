@@ -7,6 +7,7 @@ does not know it.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from marchproxy.modules.dblb.postgres.pinning import Residue
 from marchproxy.modules.dblb.postgres.statements import Catalogue, Prepared, Statement
 from marchproxy.wire.postgres import encode
 from marchproxy.wire.postgres.flow import Flow, Owed
@@ -19,12 +20,14 @@ _NOBODYS = b"unknown to this session: "
 
 #: What a proxy makes of the messages of a client that is logged in. A Terminate is noted and not passed on.
 INTERESTS: Mapping[int, Interest] = {
-    **{ord(kind): Interest.NOTE for kind in "QFESXcf"},
-    **{ord(kind): Interest.WHOLE for kind in "PBDC"},
+    **{ord(kind): Interest.NOTE for kind in "ESXcf"},
+    **{ord(kind): Interest.WHOLE for kind in "QFPBDC"},
     **{ord(kind): Interest.STEP_OVER for kind in "dH"},
 }
 _NOTED = {_QUERY: Owed.QUERY, ord("F"): Owed.CALL, ord("E"): Owed.EXECUTE, ord("S"): Owed.SYNC}
 _COPY_ENDS = frozenset(b"cf")
+#: In the place of a message that is refused: our error, which its client gets in its turn. No message has such a type.
+REFUSED_STEP, REFUSED_REQUEST = 0, 1
 
 
 @dataclass(slots=True)
@@ -38,16 +41,20 @@ class ServerState:
 class Requests:
     """The statements of one client, and its requests."""
 
-    __slots__ = ("_catalogue", "_named", "_rewriters")
+    __slots__ = ("_catalogue", "_named", "_rewriters", "left")
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._named: dict[bytes, Statement] = {}
+        self.left: list[tuple[Residue, bytes]] = []
+        """What statements that were bound may leave in the session, with their texts, until somebody empties it."""
         self._rewriters: dict[int, Callable[[bytes, ServerState], bytes]] = {
             ord("P"): self._parse,
             ord("B"): self._bind,
             ord("D"): self._describe,
             ord("C"): self._close,
+            REFUSED_STEP: self._refuse_step,
+            REFUSED_REQUEST: self._refuse_request,
         }
 
     def __len__(self) -> int:
@@ -81,6 +88,11 @@ class Requests:
                     self._forget(about.name)
         server.flow.skipped.clear()
 
+    def outdate(self) -> None:
+        """A statement of the client has another result than when it was prepared: what it prepares is new from now on."""
+        for statement in self._named.values():
+            self._catalogue.outdate(statement)
+
     def forget_all(self) -> None:
         """The client is gone, or has thrown away everything that it prepared."""
         for name in list(self._named):
@@ -94,7 +106,7 @@ class Requests:
             told = self._tell(known, server)
             server.flow.sent(Owed.PARSE)
             return told + encode.parse(known.name, parse.tail)
-        statement = self._catalogue.take(parse) if parse.name else Statement(b"", parse.tail)
+        statement = self._catalogue.take(parse) if parse.name else self._catalogue.unnamed(parse)
         self._named[parse.name] = statement
         if server.prepared.has(statement):
             server.flow.sent(Owed.GIVEN_PARSE)
@@ -104,6 +116,9 @@ class Requests:
     def _bind(self, message: bytes, server: ServerState) -> bytes:
         portal, name = read_bind(message)
         told, called = self._called(name, server)
+        statement = self._named.get(name)
+        if statement is not None and statement.residue is not None:
+            self.left.append((statement.residue, statement.text))
         server.flow.sent(Owed.BIND)
         body = portal + b"\0" + called + message[5 + len(portal) + 1 + len(name) :]
         return told + encode.message(b"B", body)
@@ -127,6 +142,14 @@ class Requests:
         server.flow.sent(
             Owed.GIVEN_CLOSE
         )  # the server keeps it for others; to close what is not there is no error
+        return b""
+
+    def _refuse_step(self, error: bytes, server: ServerState) -> bytes:
+        server.flow.sent(Owed.GIVEN_ERROR, error)
+        return b""
+
+    def _refuse_request(self, error: bytes, server: ServerState) -> bytes:
+        server.flow.sent(Owed.GIVEN_END, error)
         return b""
 
     def _called(self, name: bytes, server: ServerState) -> tuple[bytes, bytes]:

@@ -1,12 +1,11 @@
-"""Secrets: how users prove who they are: a password, a SCRAM verifier or an MD5 hash. Files are PgBouncer's userlist."""
+"""Secrets: how users prove who they are: a password, a SCRAM verifier or an MD5 hash."""
 
 import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from scramp import ScramMechanism
 
@@ -14,7 +13,6 @@ from marchproxy.modules.dblb.scram import Verifier
 
 _VERIFIER = re.compile(r"SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)")
 _MD5 = re.compile(r"md5[0-9a-f]{32}")
-_LINE = re.compile(r'"((?:[^"]|"")*)"\s+"((?:[^"]|"")*)"')
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,16 @@ class Secret:
     def is_md5(self) -> bool:
         """Whether nothing but MD5 can be done with it."""
         return _MD5.fullmatch(self.text) is not None
+
+    @property
+    def is_verifier(self) -> bool:
+        """Whether it is a SCRAM verifier."""
+        return _VERIFIER.fullmatch(self.text) is not None
+
+    @property
+    def password(self) -> str:
+        """What shows servers the same: the password, or its MD5 hash; empty: a verifier is not enough."""
+        return "" if self.is_verifier else self.text
 
     @cached_property
     def verifier(self) -> Verifier | None:
@@ -60,16 +68,7 @@ class Secret:
         return hmac.compare_digest(wanted, answer)
 
 
-def read_userlist(text: str) -> Mapping[str, Secret]:
-    """The users of a file of lines `"name" "secret"`. Raises ValueError with the number of a line that is none."""
-    users: dict[str, Secret] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.strip()  # noqa: PLW2901
-        if not line or line.startswith((";", "#")):
-            continue
-        found = _LINE.match(line)
-        if found is None:
-            raise ValueError(f'line {number} is not of the form "user" "secret"')
-        name, secret = (part.replace('""', '"') for part in found.groups())
-        users[name] = Secret(secret)
-    return users
+@lru_cache(maxsize=10_000)  # a password's verifier takes milliseconds
+def secret_of(text: str) -> Secret:
+    """The secret that is written like this."""
+    return Secret(text)

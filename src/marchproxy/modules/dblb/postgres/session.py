@@ -1,74 +1,73 @@
-"""Session: one client, which has a link to a server only as long as it needs one."""
+"""Session: one client, which has a link to a server only as long as it needs one, or as long as it must keep it."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Protocol, cast
+from collections.abc import Callable, Sequence
+from typing import cast
 
-from marchproxy.kit.logs import get_logger
 from marchproxy.modules.dblb.postgres.answers import Heard, due
-from marchproxy.modules.dblb.postgres.inbox import Inbox
+from marchproxy.modules.dblb.postgres.keeping import Keeping
 from marchproxy.modules.dblb.postgres.link import Link
-from marchproxy.modules.dblb.postgres.pool import Pool
+from marchproxy.modules.dblb.postgres.pinning import may_leave
+from marchproxy.modules.dblb.postgres.refusing import fail, own_answer, sift
 from marchproxy.modules.dblb.postgres.requests import INTERESTS, Requests
+from marchproxy.modules.dblb.postgres.roles import Beginning, Porter, Read, Source
 from marchproxy.modules.dblb.postgres.settling import Settings, difference
+from marchproxy.modules.dblb.postgres.stay import Stay
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres import encode
+from marchproxy.wire.postgres.backend import read_error
 from marchproxy.wire.postgres.flow import Owed
 from marchproxy.wire.postgres.framing import Event, Framer
-from marchproxy.wire.postgres.startup import Opening, read_opening
 
-_log = get_logger(__name__)
-_IDLE, _IN_TRANSACTION = ord("I"), ord("T")
-_TERMINATE, _SYNC, _QUERY = b"XSQ"
-_ENDS_A_REQUEST = frozenset(b"QSF")
-_ROLLBACK = encode.query("ROLLBACK")
-
-
-class Reception(Protocol):
-    """Who lets clients in, and sees them off."""
-
-    def opened(self, session: "Session", opening: Opening) -> None:
-        """The first packet, or another one after a request for encryption."""
-        ...
-
-    def left(self, session: "Session") -> None:
-        """The client is gone."""
-        ...
+_TERMINATE, _QUERY = b"XQ"
+_HEAD = 5
+_ASKS = frozenset(b"QFE")
 
 
 class Session(asyncio.Protocol):
-    """A client's connection. First `opening` packets, then messages into `inbox`, then requests."""
+    """A client's connection, once it is let in."""
 
     __slots__ = (
-        "_buffer",
+        "_asked",
+        "_began",
         "_discarding",
         "_framer",
+        "_keeping",
         "_link",
-        "_longest",
+        "_looks",
+        "_now",
         "_pending",
-        "_pool",
-        "_reception",
+        "_plainly",
+        "_porter",
+        "_read",
         "_requests",
-        "inbox",
+        "_source",
+        "_waits_since",
         "settings",
-        "transactions",
+        "stay",
         "transport",
     )
 
-    def __init__(self, reception: Reception, requests: Requests, *, longest: int) -> None:
-        """`longest`: the most bytes of a statement to prepare, or of parameters that are bound to one."""
-        self._reception = reception
+    def __init__(
+        self, porter: Porter, requests: Requests, stay: Stay, read: Read, now: Callable[[], float]
+    ) -> None:
+        """`read` tells what a text leaves in a server's session; `now` is in seconds."""
+        self._porter = porter
         self._requests = requests
-        self._longest = longest
-        self._buffer = b""
-        self._framer: Framer | None = None
-        self._pool: Pool | None = None
+        self._read = read
+        self._now = now
+        self._framer = cast("Framer", None)
+        self._source = cast("Source", None)
         self._link: Link | None = None
         self._pending: list[tuple[bytes, Sequence[Event]]] = []
+        self._looks = stay.gate.looks
+        self._plainly = not self._looks  # a whole query needs no second look
         self._discarding = False  # until the next Sync
-        self.inbox: Inbox | None = None
+        self._keeping = Keeping(stay)
+        self._asked = 0
+        self._began = self._waits_since = 0.0
         self.settings = Settings()
-        self.transactions = 0
+        self.stay = stay
         self.transport = cast("asyncio.Transport", None)
 
     @property
@@ -76,10 +75,11 @@ class Session(asyncio.Protocol):
         """The link that it has now."""
         return self._link
 
-    def begin(self, pool: Pool, settings: Settings) -> None:
-        """The client is logged in."""
-        self._pool, self.settings, self.inbox = pool, settings, None
-        self._framer = Framer(INTERESTS, longest=self._longest)
+    def begin(self, transport: asyncio.Transport, source: Source, beginning: Beginning) -> None:
+        """The client is logged in; what it sends comes here from now on."""
+        self.transport, self._source, self.settings = transport, source, beginning.settings
+        self._framer = Framer(INTERESTS, longest=beginning.longest)
+        self._keeping.begin(beginning.extras)
 
     def end(self, words: str = "", code: str = "57P01") -> None:
         """Close the connection, with an error where there are words."""
@@ -87,35 +87,43 @@ class Session(asyncio.Protocol):
             self.transport.write(encode.error(code, words, severity="FATAL"))
         self.transport.close()
 
-    # what the loop calls
+    def dismiss(self, words: str) -> None:
+        """Close the connection as soon as that interrupts nothing."""
+        self._keeping.dismiss(words)
+        link = self._link
+        if link.state.flow.free if link is not None else not self._pending:
+            self.end(words)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called once; once more when TLS has begun."""
-        self.transport = cast("asyncio.Transport", transport)
+    def move(self, source: Source) -> None:
+        """Get links from there from now on; whoever waits, waits there."""
+        if source is self._source:
+            return
+        before, self._source = self._source, source
+        if self._pending:
+            before.give_up(self)
+            link = source.acquire(self)
+            if link is not None:
+                self.got(link)
+
+    # what the loop calls
 
     def data_received(self, data: bytes) -> None:
         """Called for every read."""
         framer = self._framer
-        if framer is not None and not self._discarding and framer.is_one(data, _QUERY):
-            self._queried(data)
-            return
         try:
-            if framer is not None:
-                self._requested(*framer.feed(data))
-            elif self.inbox is not None:
-                self.inbox.feed(data)
+            if self._plainly and framer.is_one(data, _QUERY):
+                self._queried(data)
             else:
-                self._open(data)
+                self._requested(*framer.feed(data))
         except ProtocolFault as fault:
             self.end(str(fault), "08P01")
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Called once, last."""
-        if self.inbox is not None:
-            self.inbox.close()
         self._leave()
         self._requests.forget_all()
-        self._reception.left(self)
+        self.stay.gate.leave()
+        self._porter.left(self)
 
     def pause_writing(self) -> None:
         """Called when more than the high-water mark waits for the client."""
@@ -132,26 +140,37 @@ class Session(asyncio.Protocol):
     def answered(self, link: Link, data: bytes) -> None:
         """The whole answer to the one query that was asked; the server is free."""
         self.transport.write(data)
-        self.transactions += 1
+        self.stay.tally.transactions += 1
+        self._count()
         self._let_go(link)
 
     def heard(self, link: Link, heard: Heard) -> None:
         """The server said something."""
         if heard.for_client:
             self.transport.write(heard.for_client)
+        if heard.own_errors:
+            # what the client has set is not set there, and its statements were sent behind that
+            self.end(read_error(heard.own_errors[0]).message, "08006")
+            return
         if link.state.flow.skipped:
             self._requests.refused(link.state)
         if heard.forgotten:
             self._requests.forget_all()
-        self.transactions += heard.transactions
+            self._keeping.discarded |= heard.discarded
+        if heard.outdated:
+            self._requests.outdate()
+        tally = self.stay.tally
+        tally.transactions += heard.transactions
+        tally.errors += len(heard.errors)
+        if self._asked and not link.state.flow.owed:
+            self._count()
         if heard.free:
             self._let_go(link)
 
     def link_lost(self, link: Link, reason: str) -> None:
         """The server is gone, in the middle of what it was asked: nobody knows what became of that."""
         self._link = None
-        if self._pool is not None:
-            self._pool.lost(link)
+        link.owner.lost(link)
         self.end(f"the server is gone: {reason}", "08006")
 
     def pause(self) -> None:
@@ -166,115 +185,149 @@ class Session(asyncio.Protocol):
 
     def got(self, link: Link) -> None:
         """A link, which was waited for."""
+        self.stay.tally.wait_seconds.add(self._now() - self._waits_since)
         self._take(link)
         pending, self._pending = self._pending, []
         for data, events in pending:
             if self._link is None:
-                self._requested(data, events)  # what was sent first ended by itself
+                self._carry(data, events)  # what was sent first ended by itself
             else:
                 self._forward(self._link, data, events)
         self.transport.resume_reading()
 
     def got_none(self, reason: str) -> None:
         """No link in time: what was asked fails, and the client may ask again."""
+        self.stay.tally.wait_seconds.add(self._now() - self._waits_since)
         pending, self._pending = self._pending, []
         kinds = [kind for _, events in pending for kind, _, _ in events]
-        self.transport.write(encode.error("53300", reason))
-        for kind in kinds:
-            if kind in _ENDS_A_REQUEST:
-                self.transport.write(encode.ready(_IDLE))
-        self._discarding = bool(kinds) and kinds[-1] not in _ENDS_A_REQUEST
+        words, self._discarding = fail(kinds, encode.error("53300", reason))
+        self._plainly = not (self._looks or self._discarding)
+        self.stay.tally.errors += 1
+        self.transport.write(words)
         self.transport.resume_reading()
+        if self._keeping.dismissal:
+            self.end(self._keeping.dismissal)
 
     # the rest is ours
-
-    def _open(self, data: bytes) -> None:
-        self._buffer += data
-        opening = read_opening(self._buffer)
-        if opening is None:
-            return
-        what, length = opening
-        if len(self._buffer) > length:
-            # nobody may put words in front of what will be encrypted (CVE-2021-23222)
-            raise ProtocolFault("bytes came before the answer to the first packet")
-        self._buffer = b""
-        self._reception.opened(self, what)
 
     def _queried(self, data: bytes) -> None:
         """One whole query and nothing else, which is what most clients send most of the time."""
         link = self._link
         if link is None:
-            link = None if self._pending else cast("Pool", self._pool).acquire(self)
+            link = self._acquire(data, ((_QUERY, 0, len(data)),))
             if link is None:
-                self._wait(data, ((_QUERY, 0, len(data)),))
                 return
             self._take(link)
+        if may_leave(data, _HEAD):
+            self._keeping.note(link, self._read(data[_HEAD:-1]), data[_HEAD:-1])
+        if not self._asked:
+            self._began = self._now()
+        self._asked += 1
         link.state.flow.sent(Owed.QUERY)
         link.transport.write(data)
-
-    def _wait(self, data: bytes, events: Sequence[Event]) -> None:
-        self._pending.append((data, events))
-        self.transport.pause_reading()
 
     def _requested(self, data: bytes, events: Sequence[Event]) -> None:
         if events and events[-1][0] == _TERMINATE:
             self.transport.close()
             return
-        if self._discarding:
-            self._discard(events)
-            return
+        if not self._plainly:
+            gate = self.stay.gate if self._looks else None
+            sifted = sift(data, events, gate, discarding=self._discarding)
+            data, events, self._discarding = sifted.data, sifted.events, sifted.discarding
+            self._plainly = not (self._looks or self._discarding)
+            if self._link is None and not self._pending and (words := own_answer(data, events)) is not None:
+                self.transport.write(words)
+                return
+        self._carry(data, events)
+
+    def _carry(self, data: bytes, events: Sequence[Event]) -> None:
         link = self._link
         if link is None:
             if not events and not self._pending:
                 return  # a Flush, of nothing
-            link = None if self._pending else cast("Pool", self._pool).acquire(self)
+            link = self._acquire(data, events)
             if link is None:
-                self._wait(data, events)
                 return
             self._take(link)
         self._forward(link, data, events)
 
-    def _discard(self, events: Sequence[Event]) -> None:
-        for kind, _, _ in events:
-            if kind == _SYNC:
-                self._discarding = False
-                self.transport.write(encode.ready(_IDLE))
+    def _acquire(self, data: bytes, events: Sequence[Event]) -> Link | None:
+        """A link for these; None: they wait for one."""
+        if not self._pending:
+            link = self._source.acquire(self)
+            if link is not None:
+                return link
+            self._waits_since = self._now()
+        self._pending.append((data, events))
+        self.transport.pause_reading()
+        return None
 
     def _take(self, link: Link) -> None:
         self._link, link.holder = link, self
+        if self._keeping.matters:
+            self._keeping.taken(link)
         if link.settings is not self.settings and (query := difference(self.settings, link.parameters)):
             link.ask_silently(query)
 
     def _forward(self, link: Link, data: bytes, events: Sequence[Event]) -> None:
-        state = link.state
-        words = self._requests.forward(data, events, state)
+        state, requests = link.state, self._requests
+        self._look(link, data, events)
+        words = requests.forward(data, events, state)
+        for left, text in requests.left:
+            self._keeping.note(link, left, text)
+        requests.left.clear()
         if words:
             link.transport.write(words)
         flow = state.flow
         if flow.skipped:
-            self._requests.refused(state)
+            requests.refused(state)
         if flow.to_give:
             self.transport.write(due(state))
         if flow.free:
+            self._count()
             self._let_go(link)
+
+    def _look(self, link: Link, data: bytes, events: Sequence[Event]) -> None:
+        """Count what is asked, and note what queries may leave behind."""
+        asked = 0
+        for kind, start, end in events:
+            if kind in _ASKS:
+                asked += 1
+                if kind == _QUERY and may_leave(data, start + _HEAD):
+                    text = data[start + _HEAD : end - 1]
+                    self._keeping.note(link, self._read(text), text)
+        if asked:
+            if not self._asked:
+                self._began = self._now()
+            self._asked += asked
+
+    def _count(self) -> None:
+        """All that was asked is answered."""
+        tally = self.stay.tally
+        tally.queries += self._asked
+        tally.query_seconds.add(self._now() - self._began)
+        self._asked = 0
 
     def _let_go(self, link: Link) -> None:
         self.settings = link.settings
+        if self._keeping.matters:
+            kept = self._keeping.keeps(link)
+            if self._keeping.dismissal:
+                self.end(self._keeping.dismissal)
+            if kept:
+                return
         self._link = None
-        cast("Pool", self._pool).release(link)
+        link.owner.release(link)
 
     def _leave(self) -> None:
         """The client is gone: its transaction is rolled back, what runs for it is ended with the link."""
-        if self._pool is None:
-            return
         if self._pending:
-            self._pool.give_up(self)
+            self._pending.clear()
+            self._source.give_up(self)
         link, self._link = self._link, None
         if link is None:
             return
-        flow = link.state.flow
-        if not flow.owed and not flow.copying_in and flow.status != _IDLE and link.between:
-            link.holder = None
-            link.ask_silently(_ROLLBACK)
-        else:
-            self._pool.discard(link)
+        owed = link.state.flow.owed
+        self._keeping.leave(link)
+        if owed:
+            self._porter.abandoned(link)

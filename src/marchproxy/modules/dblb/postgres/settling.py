@@ -47,15 +47,21 @@ def _shared(values: tuple[tuple[str, str], ...]) -> Settings:
     return Settings(dict(values))
 
 
-def difference(wanted: Settings, server: Mapping[str, str]) -> bytes:
-    """The query that gives a server's session what a client has set; empty when it has that already."""
+def setting(values: Mapping[str, str]) -> bytes:
+    """The query that sets these in a server's session."""
     # set_config takes lists, such as a search path, as one text; SET would take them for one name
     calls = [
-        f"pg_catalog.set_config({_literal(name)}, {_literal(value)}, false)"
-        for name, value in wanted.values.items()
-        if name in server and server[name] != value
+        f"pg_catalog.set_config({_literal(name)}, {_literal(value)}, false)" for name, value in values.items()
     ]
-    return encode.query("SELECT " + ", ".join(calls)) if calls else b""
+    return encode.query("SELECT " + ", ".join(calls))
+
+
+def difference(wanted: Settings, server: Mapping[str, str]) -> bytes:
+    """The query that gives a server's session what a client has set; empty when it has that already."""
+    values = {
+        name: value for name, value in wanted.values.items() if name in server and server[name] != value
+    }
+    return setting(values) if values else b""
 
 
 def _literal(value: str) -> str:

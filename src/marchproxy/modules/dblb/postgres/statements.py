@@ -5,10 +5,11 @@ every server is told when it needs the statement, and forgets when it has too ma
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
+from marchproxy.modules.dblb.postgres.pinning import Residue, may_leave
 from marchproxy.wire.postgres.frontend import Parse
 
 #: What a statement takes beside its text, here and on the server: an estimate that keeps many short ones in bounds.
@@ -21,6 +22,13 @@ class Statement:
 
     name: bytes
     tail: bytes = field(repr=False)
+    residue: Residue | None = None
+    """What it may leave in a server's session."""
+
+    @property
+    def text(self) -> bytes:
+        """The SQL text."""
+        return self.tail[: self.tail.index(0)]
 
     @property
     def cost(self) -> int:
@@ -28,15 +36,20 @@ class Statement:
         return len(self.tail) + _OVERHEAD
 
 
+def _nothing(_text: bytes) -> None:
+    return None
+
+
 class Catalogue:
     """All statements that clients have prepared, each once. What no client has any more goes when there is no room."""
 
-    def __init__(self, *, most_bytes: int) -> None:
+    def __init__(self, *, most_bytes: int, read: Callable[[bytes], Residue | None] = _nothing) -> None:
+        """`read` tells what a text may leave in a session."""
         self._most = most_bytes
+        self._read = read
         self._used = 0
-        self._known: OrderedDict[bytes, tuple[Statement, int]] = (
-            OrderedDict()
-        )  # by tail, with how many clients have it
+        # by tail, with how many clients have it
+        self._known: OrderedDict[bytes, tuple[Statement, int]] = OrderedDict()
         self._numbers = count(1)
 
     def __len__(self) -> int:
@@ -51,7 +64,7 @@ class Catalogue:
         """The statement of a text, for one more client."""
         known = self._known.get(parse.tail)
         if known is None:
-            statement, clients = Statement(b"mp%d" % next(self._numbers), parse.tail), 0
+            statement, clients = Statement(b"mp%d" % next(self._numbers), parse.tail, self._residue(parse)), 0
             self._used += statement.cost
         else:
             statement, clients = known
@@ -60,12 +73,25 @@ class Catalogue:
         self._make_room()
         return statement
 
+    def unnamed(self, parse: Parse) -> Statement:
+        """A statement that the client will soon replace by another."""
+        return Statement(b"", parse.tail, self._residue(parse))
+
+    def outdate(self, statement: Statement) -> None:
+        """Who prepares its text from now on gets another statement, under another name."""
+        known = self._known.get(statement.tail)
+        if known is not None and known[0] is statement:
+            self._used -= self._known.pop(statement.tail)[0].cost
+
     def give_back(self, statement: Statement) -> None:
         """One client less has it."""
         known = self._known.get(statement.tail)
         if known is not None and known[0] is statement:
             self._known[statement.tail] = (statement, known[1] - 1)
             self._make_room()
+
+    def _residue(self, parse: Parse) -> Residue | None:
+        return self._read(parse.text) if may_leave(parse.tail, 0) else None
 
     def _make_room(self) -> None:
         if self._used <= self._most:

@@ -6,7 +6,7 @@ import hashlib
 import pytest
 
 from marchproxy.modules.dblb.postgres.login import Credentials, md5_answer
-from marchproxy.modules.dblb.postgres.secrets import Secret, read_userlist
+from marchproxy.modules.dblb.postgres.secrets import Secret
 
 SALT = b"abcd"
 
@@ -49,12 +49,12 @@ def test_what_scram_needs():
     assert "secret" not in repr(Secret("secret"))
 
 
-def test_userlist():
-    text = '; people\n"anna" "secret"\n\n"b""ob"  "md5x" ; more\n# none\n'
-    assert read_userlist(text) == {"anna": Secret("secret"), 'b"ob': Secret("md5x")}
+@pytest.mark.parametrize(("text", "password"), [("secret", "secret"), (MD5, MD5), (verifier_of("secret"), "")])
+def test_what_shows_servers_the_same(text, password):
+    assert Secret(text).password == password
 
 
-@pytest.mark.parametrize("line", ["anna secret", '"anna"', '"anna" secret', '"anna "secret"'])
-def test_userlist_faults(line):
-    with pytest.raises(ValueError, match="line 2"):
-        read_userlist(f'"a" "b"\n{line}\n')
+def test_a_hash_is_enough_for_a_server_that_asks_for_md5():
+    assert md5_answer(Credentials("anna", "shop", MD5), SALT) == md5_answer(
+        Credentials("anna", "shop", "secret"), SALT
+    )

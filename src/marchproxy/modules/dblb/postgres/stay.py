@@ -1,0 +1,36 @@
+"""Stay: what is known of a client that was let in."""
+
+from dataclasses import dataclass
+
+from marchproxy.model.database import Pooling
+from marchproxy.modules.dblb.gate import Pass
+from marchproxy.modules.dblb.plan import RoutePlan, Upstream, Who
+from marchproxy.modules.dblb.tally import Tallies, Tally, TallyKey
+
+
+@dataclass(slots=True)
+class Stay:
+    """Who it is, by which route and to which pool it came, what it may do, and where that is counted."""
+
+    who: Who
+    password: str
+    """That it has proven, where it is known; towards servers."""
+    route: RoutePlan
+    upstream: Upstream
+    gate: Pass
+    tally: Tally
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it has a link for as long as it stays."""
+        return self.upstream.options.pooling is Pooling.SESSION
+
+    @property
+    def database(self) -> str:
+        """As it is called on the servers."""
+        return self.route.options.rename or self.who.database
+
+
+def tally_of(tallies: Tallies, route: RoutePlan, upstream: Upstream, who: Who) -> Tally:
+    """Where clients of this kind are counted."""
+    return tallies.of(TallyKey("postgres", route.route_id, upstream.name, who.database, who.user))
