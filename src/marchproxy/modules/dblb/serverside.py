@@ -1,10 +1,10 @@
 """Serverside: which pool a session is for, and how a server of it is reached: its address, and TLS as its pool has it."""
 
 import asyncio
-import os
 import ssl
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TypeVar
 
 from marchproxy.kit.settings import HostPort
@@ -37,7 +37,7 @@ def context_of(tls: UpstreamTls) -> ssl.SSLContext:
     """What TLS to the servers of a pool begins with; files that have changed are read again. Raises TlsFault."""
     paths = [path for path in (tls.ca, tls.certificate, tls.key) if path]
     try:
-        return _context(tls, tuple(os.stat(path).st_mtime_ns for path in paths))
+        return _context(tls, tuple(Path(path).stat().st_mtime_ns for path in paths))
     except (OSError, ssl.SSLError) as error:
         named = ", ".join(paths) or "the system's certificates"
         raise TlsFault(f"TLS to the servers cannot begin with {named}: {error}") from error
