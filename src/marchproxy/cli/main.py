@@ -105,9 +105,9 @@ def down(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """End what runs of a file on this machine: its `up`, an `nlb` or `alb` of it that was started alone.
+    """End what runs of a file on this machine: its `up`, an `nlb`, `alb` or `dblb` of it that was started alone.
 
-    Also what one that was killed left behind: Envoys, relay workers, modules, the rules in the kernel. Exit code 0 when
+    Also what one that was killed left behind: Envoys, workers, modules, the rules in the kernel. Exit code 0 when
     nothing is left.
     """
     from marchproxy.cli.down.command import run_down
@@ -148,8 +148,31 @@ def alb(
     (host:port, comma-separated) the NLBs to register with.
     """
     from marchproxy.cli.service import Instance, run_alb
+    from marchproxy.modules.alb.settings import AlbSettings
 
-    run_alb(Instance(config, module_id, replica), leash)
+    run_alb(Instance(AlbSettings, config, module_id, replica), leash)
+
+
+@app.command(rich_help_panel=RUN)
+def dblb(
+    config: Config,
+    module_id: Annotated[
+        str | None, typer.Option("--id", help="Which entry of `modules`; not needed when there is one.")
+    ] = None,
+    replica: Annotated[
+        int | None, typer.Option("--replica", min=2, max=999, help="A further instance of it, on free ports.")
+    ] = None,
+    leash: Leash = None,
+) -> None:
+    """Run one DBLB of a file: PostgreSQL, MySQL, MongoDB and Redis for many clients over few connections.
+
+    SIGTERM drains and stops it, SIGHUP reads the file again. $MODULE_ID may name the entry, $NLB_ENDPOINTS
+    (host:port, comma-separated) the NLBs to register with.
+    """
+    from marchproxy.cli.service import Instance, run_dblb
+    from marchproxy.modules.dblb.settings import DblbSettings
+
+    run_dblb(Instance(DblbSettings, config, module_id, replica), leash)
 
 
 @app.command(rich_help_panel=RUN)

@@ -1,17 +1,19 @@
-"""`marchproxy nlb` and `marchproxy alb`: one service in this process, until a signal ends it."""
+"""`marchproxy nlb`, `marchproxy alb` and `marchproxy dblb`: one service in this process, until a signal ends it."""
 
 # ruff: noqa: PLC0415 - an NLB must not pay for the code of an ALB
 
 import asyncio
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Generic
 
 from marchproxy.cli.failing import fail, failing_clearly
 from marchproxy.cli.file import FileDocument, load_file, load_settings, pick_module, replica_of
+from marchproxy.cli.file.select import M
 from marchproxy.cli.leash import ParentGone, end_with
 from marchproxy.cli.record import SERVICE, recorded
 from marchproxy.engines.envoy.binary import EnvoyMissing
@@ -22,20 +24,25 @@ from marchproxy.kit.settings import SettingsError
 from marchproxy.kit.telemetry import Service, tracing
 from marchproxy.model.problem import InvalidValue, Refused
 from marchproxy.modules.alb.settings import AlbSettings
+from marchproxy.modules.dblb.settings import DblbSettings
+
+if TYPE_CHECKING:
+    from marchproxy.modules.base.server import Origin, Signals
 
 #: What may keep a service from starting, each with a message that says what to do. OSError: a folder or a disk.
 EXPECTED = (BindError, EnvoyMissing, EnvoyStartError, Refused, InvalidValue, ParentGone, OSError)
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
-    """Which ALB a process runs: an entry of a file, or replica number `replica` of it."""
+class Instance(Generic[M]):
+    """Which module of a kind a process runs: an entry of a file, or replica number `replica` of it."""
 
+    kind: type[M]
     file: Path
     module_id: str | None = None
     replica: int | None = None
 
-    def settings(self) -> AlbSettings:
+    def settings(self) -> M:
         """The settings, as file and environment have them now. Raises SettingsError.
 
         A desired state with faults does not matter where an earlier process left another, which goes on.
@@ -49,19 +56,19 @@ class Instance:
                     return settings
             raise
 
-    def _picked(self, document: FileDocument) -> AlbSettings:
-        module = pick_module(document, self.module_id, os.environ)
+    def _picked(self, document: FileDocument) -> M:
+        module = pick_module(document, self.kind, self.module_id, os.environ)
         return module if self.replica is None else replica_of(module, self.replica)
 
-    def replica_command(self, entry: str) -> Callable[[int], Sequence[str]] | None:
-        """How further instances of the entry are started; replicas start none."""
+    def replica_command(self, command: str, entry: str) -> Callable[[int], Sequence[str]] | None:
+        """How further instances of the entry are started, by a command of ours; replicas start none."""
         if self.replica is not None:
             return None
-        base = [
+        base: list[str] = [
             sys.executable,
             "-m",
             "marchproxy",
-            "alb",
+            command,
             "--config",
             str(self.file.absolute()),
             "--id",
@@ -100,21 +107,36 @@ def run_nlb(file: Path, leash: int | None = None) -> None:
             tasks.run(lambda: tasks.run_service(main, on_reload=reload))
 
 
-def run_alb(instance: Instance, leash: int | None = None) -> None:
+def run_alb(instance: Instance[AlbSettings], leash: int | None = None) -> None:
     """Run one ALB until SIGTERM or SIGINT; SIGHUP reads the file again. Raises typer.Exit when it cannot.
 
     With `leash` it also ends when the process of that id does, which must have started it.
     """
     from marchproxy.modules.alb.server import serve
+
+    _run_module(instance, serve, leash)
+
+
+def run_dblb(instance: Instance[DblbSettings], leash: int | None = None) -> None:
+    """Run one DBLB; as `run_alb`."""
+    from marchproxy.modules.dblb.server import serve
+
+    _run_module(instance, serve, leash)
+
+
+def _run_module(
+    instance: Instance[M], serve: "Callable[[M, Origin, Signals], Awaitable[None]]", leash: int | None
+) -> None:
     from marchproxy.modules.base.server import Origin, Signals
 
     with failing_clearly(*EXPECTED):
         _leash(leash)
         settings = instance.settings()
-        _log_as("alb", settings.id, settings.log_level)
+        kind = settings.type
+        _log_as(kind, settings.id, settings.log_level)
         origin = Origin(
             source=lambda: load_file(instance.file, os.environ).state,
-            replica=instance.replica_command(instance.module_id or settings.id),
+            replica=instance.replica_command(kind, instance.module_id or settings.id),
         )
         reload = asyncio.Event()
 
@@ -124,7 +146,7 @@ def run_alb(instance: Instance, leash: int | None = None) -> None:
         async def main(stop: asyncio.Event) -> None:
             await serve(settings, origin, Signals(stop=stop, reload=reload))
 
-        me = Service("alb", settings.id, settings.version)
+        me = Service(kind, settings.id, settings.version)
         with recorded(settings.own_state_dir() / SERVICE, instance.file), tracing(settings.tracing, me):
             tasks.run(lambda: tasks.run_service(main, on_reload=ask_to_reload))
 

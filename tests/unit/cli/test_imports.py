@@ -10,6 +10,9 @@ import pytest
     ("modules", "unwanted"),
     [
         ("marchproxy.cli.service, marchproxy.nlb.server", "marchproxy.modules.alb.resources"),
+        ("marchproxy.cli.service, marchproxy.nlb.server", "marchproxy.modules.dblb.talk"),
+        ("marchproxy.modules.dblb.worker", "grpc"),
+        ("marchproxy.modules.dblb.worker", "marchproxy.modules.dblb.postgres"),
         ("marchproxy.cli.file", "envoy"),  # who validates a file compiles nothing
     ],
 )

@@ -13,7 +13,14 @@ class Kind(Enum):
     MODULE = "module"
     NLB = "nlb"
     RELAY = "relay worker"
+    DATABASES = "DBLB worker"
     ENVOY = "Envoy"
+
+
+_WORKERS = {
+    "marchproxy.nlb.dataplane.relay.worker": Kind.RELAY,
+    "marchproxy.modules.dblb.worker": Kind.DATABASES,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +60,9 @@ def judge(seen: Seen, ground: Ground, recorded: str | None = None) -> Remain | N
         return _service(seen, recorded)
     if (home := ground.home_of(_after(seen.command, "--admin-address-path"))) is not None:
         return Remain(seen.pid, Kind.ENVOY, home.name)
-    ours = any(word.startswith("marchproxy.") for word in seen.command)
-    if ours and (home := ground.home_of(_after(seen.command, "--socket"))) is not None:
-        return Remain(seen.pid, Kind.RELAY, home.name)
+    worker = _WORKERS.get(_after(seen.command, "-m"))
+    if worker is not None and (home := ground.home_of(_after(seen.command, "--socket"))) is not None:
+        return Remain(seen.pid, worker, home.name)
     if _after(seen.command, "--config") == str(ground.running_file) and "--leash" in seen.command:
         return _service(seen, _after(seen.command, "--id") or "nlb")
     return None

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from marchproxy.cli.file.schema import FileDocument
+from marchproxy.cli.file.schema import FileDocument, addresses_of
 from marchproxy.kit.settings import HostPort, KeyPath, Located, Problem, dotted
 from marchproxy.model.module import Protocol
-from marchproxy.modules.alb.settings import ADDRESSES
+from marchproxy.modules.alb.settings import AlbSettings
 
 _ANY_HOST = {"0.0.0.0", "::"}
 _OVER_UDP = {Protocol.UDP, Protocol.HTTP3}
@@ -38,7 +38,7 @@ def warnings(document: FileDocument, located: Located) -> Iterator[Problem]:
     """What is allowed, but hardly meant."""
     if document.listeners and document.nlb is None and document.xds is None:
         yield located.problem(("listeners",), "nothing opens these ports: the file has no section `nlb`")
-    types = {module.type for module in document.modules}
+    types: set[str] = {module.type for module in document.modules}
     for index, listener in enumerate(document.listeners):
         kind = listener.module.value
         if document.nlb is not None and kind not in types:
@@ -97,10 +97,11 @@ def _ports(document: FileDocument) -> Iterator[_Port]:
             yield _Port(("xds", "status"), xds.status)
         yield _Port(("xds", "metrics"), xds.metrics)
     for index, module in enumerate(document.modules):
+        for name, address in addresses_of(module).items():
+            yield _Port(("modules", index, name), address)
+        if not isinstance(module, AlbSettings):
+            continue
         yield _Port(("modules", index, "envoy", "admin"), module.envoy.admin)
-        for name in ADDRESSES:
-            if (address := getattr(module, name)) is not None:
-                yield _Port(("modules", index, name), address)
         if module.http3 and module.tls_traffic is not None:
             yield _Port(("modules", index, "tls_traffic"), module.tls_traffic, udp=True)
     for index, listener in enumerate(document.listeners):

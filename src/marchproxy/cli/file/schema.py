@@ -1,12 +1,38 @@
 """The file's sections: settings of processes beside the desired state."""
 
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import Discriminator, Tag
+
 from marchproxy.cli.xds.settings import XdsSettings
 from marchproxy.contract.document import StateDocument
 from marchproxy.kit.settings import HostPort
 from marchproxy.kit.telemetry import TracingSection
+from marchproxy.modules.alb import settings as alb
 from marchproxy.modules.alb.settings import AlbSettings
+from marchproxy.modules.dblb import settings as dblb
+from marchproxy.modules.dblb.settings import DblbSettings
 from marchproxy.nlb.settings import NlbSettings
 
+#: An entry of `modules`.
+ModuleEntry: TypeAlias = AlbSettings | DblbSettings
+
+
+def _type_of(entry: Any) -> Any:
+    if isinstance(entry, dict):
+        return entry.get("type", "alb")
+    return getattr(entry, "type", None)
+
+
+_Entry = Annotated[
+    Annotated[AlbSettings, Tag("alb")] | Annotated[DblbSettings, Tag("dblb")],
+    Discriminator(
+        _type_of,
+        custom_error_type="module_type",
+        custom_error_message="type must be alb or dblb",
+    ),
+]
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -15,7 +41,7 @@ class FileDocument(StateDocument):
 
     nlb: NlbSettings | None = None
     xds: XdsSettings | None = None
-    modules: tuple[AlbSettings, ...] = ()
+    modules: tuple[_Entry, ...] = ()
     tracing: TracingSection | None = None
 
 
@@ -35,3 +61,9 @@ def with_defaults(document: FileDocument) -> FileDocument:
 def dialled(listening: HostPort) -> HostPort:
     """The address on this machine at which something that listens there is reached."""
     return HostPort(_LOOPBACK_OF.get(listening.host, listening.host), listening.port)
+
+
+def addresses_of(module: ModuleEntry) -> Mapping[str, HostPort]:
+    """The TCP ports that a module opens itself, by setting."""
+    names = dblb.ADDRESSES if isinstance(module, DblbSettings) else alb.ADDRESSES
+    return {name: address for name in names if (address := getattr(module, name)) is not None}

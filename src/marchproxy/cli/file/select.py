@@ -1,42 +1,51 @@
 """Which entry of `modules` a process runs, and what its environment says about it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TypeVar, get_args
 
-from marchproxy.cli.file.schema import FileDocument
+from marchproxy.cli.file.schema import FileDocument, addresses_of
 from marchproxy.kit.settings import HostPort, Problem, SettingsError
-from marchproxy.modules.alb.settings import ADDRESSES, AlbSettings
+from marchproxy.modules.alb.settings import AlbSettings
+from marchproxy.modules.dblb.settings import DblbSettings
+
+M = TypeVar("M", AlbSettings, DblbSettings)
 
 
-def pick_module(document: FileDocument, wanted: str | None, environ: Mapping[str, str]) -> AlbSettings:
-    """The entry with the id `wanted`, else $MODULE_ID, else the only one; $NLB_ENDPOINTS replaces its `nlbs`.
+def pick_module(document: FileDocument, kind: type[M], wanted: str | None, environ: Mapping[str, str]) -> M:
+    """The entry of a kind with the id `wanted`, else $MODULE_ID, else the only one; $NLB_ENDPOINTS replaces its `nlbs`.
 
     A $MODULE_ID that no entry has becomes the id of the only entry, so that containers may share a file. Raises
     SettingsError.
     """
-    if environ.get("XDS_SERVER"):
+    if kind is AlbSettings and environ.get("XDS_SERVER"):
         message = "a central xDS server is not supported yet; unset it, and the ALB programs its own Envoy"
         raise SettingsError([Problem("", message, None, "$XDS_SERVER")])
-    module = _pick(document.modules, wanted, environ.get("MODULE_ID"))
+    modules = [module for module in document.modules if isinstance(module, kind)]
+    if not modules:
+        name = kind.model_fields["type"].annotation
+        raise SettingsError([Problem("modules", f"the file has no module of type {_type_name(name)}")])
+    module = _pick(modules, wanted, environ.get("MODULE_ID"))
     nlbs = _nlb_endpoints(environ.get("NLB_ENDPOINTS", ""))
     return module.model_copy(update={"nlbs": nlbs}) if nlbs else module
 
 
-def replica_of(settings: AlbSettings, number: int) -> AlbSettings:
+def replica_of(settings: M, number: int) -> M:
     """Settings of a further instance beside `settings`: id `ID.NUMBER`, and the system chooses every port."""
-    update = {"id": f"{settings.id}.{number}", "envoy": _envoy_anywhere(settings)}
-    given = {name: address for name in ADDRESSES if (address := getattr(settings, name)) is not None}
-    anywhere = {name: HostPort(address.host, 0) for name, address in given.items()}
+    update: dict[str, object] = {"id": f"{settings.id}.{number}"}
+    if isinstance(settings, AlbSettings):
+        admin = HostPort(settings.envoy.admin.host, 0)
+        update["envoy"] = settings.envoy.model_copy(update={"admin": admin})
+    anywhere = {name: HostPort(address.host, 0) for name, address in addresses_of(settings).items()}
     return settings.model_copy(update={**update, **anywhere})
 
 
-def _envoy_anywhere(settings: AlbSettings) -> object:
-    return settings.envoy.model_copy(update={"admin": HostPort(settings.envoy.admin.host, 0)})
+def _type_name(annotation: object) -> str:
+    (name,) = get_args(annotation)
+    return str(name)
 
 
-def _pick(modules: tuple[AlbSettings, ...], wanted: str | None, from_environ: str | None) -> AlbSettings:
+def _pick(modules: Sequence[M], wanted: str | None, from_environ: str | None) -> M:
     by_id = {module.id: module for module in modules}
-    if not modules:
-        raise SettingsError([Problem("modules", "the file has no module of type alb")])
     known = ", ".join(by_id)
     if wanted is not None:
         if wanted not in by_id:
@@ -50,9 +59,9 @@ def _pick(modules: tuple[AlbSettings, ...], wanted: str | None, from_environ: st
     return _renamed(modules[0], from_environ) if from_environ else modules[0]
 
 
-def _renamed(module: AlbSettings, name: str) -> AlbSettings:
+def _renamed(module: M, name: str) -> M:
     try:
-        return AlbSettings.model_validate({**dict(module), "id": name})
+        return type(module).model_validate({**dict(module), "id": name})
     except ValueError as error:  # pydantic's; only the id can be wrong
         message = f'"{name}" is no id: letters, digits, ".", "_" and "-", at most 100'
         raise SettingsError([Problem("", message, None, "$MODULE_ID")]) from error

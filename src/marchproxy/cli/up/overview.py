@@ -12,7 +12,8 @@ from marchproxy.cli.look.sheets import health
 from marchproxy.cli.screen import Sheet, columns, health_text
 from marchproxy.contract.pb import nlb_pb2, types_pb2
 from marchproxy.kit.settings import HostPort
-from marchproxy.model.module import HTTP_FAMILY
+from marchproxy.model.module import HTTP_FAMILY, Protocol
+from marchproxy.modules.dblb.settings import DblbSettings
 
 _TARGET_SECONDS = 10.0
 _POLL = 0.05
@@ -32,6 +33,14 @@ async def wait_for_targets(client: Client) -> nlb_pb2.GetNLBStatusResponse:
     return status
 
 
+_CLIENTS = {
+    Protocol.POSTGRES: "psql -h {host} -p {port}",
+    Protocol.MYSQL: "mysql -h {host} -P {port} -p",
+    Protocol.MONGODB: "mongosh mongodb://{host}:{port}/",
+    Protocol.REDIS: "redis-cli -h {host} -p {port}",
+}
+
+
 def overview(status: nlb_pb2.GetNLBStatusResponse) -> Sheet:
     """Listeners, the modules behind them, and their instances."""
     rows = [
@@ -48,18 +57,30 @@ def overview(status: nlb_pb2.GetNLBStatusResponse) -> Sheet:
 
 def invitations(document: FileDocument) -> Iterable[str]:
     """Commands that show that it works."""
-    addresses = [
-        dialled(listener.address) for listener in document.listeners if listener.protocol in HTTP_FAMILY
-    ]
-    if document.nlb is None:
-        addresses = [dialled(module.traffic) for module in document.modules if module.traffic]
-    for address in addresses:
+    web = [dialled(address) for protocol, address in _entrances(document) if protocol in HTTP_FAMILY]
+    for address in web:
         yield f"curl http://{address}/"
+    for protocol, address in _entrances(document):
+        if protocol in _CLIENTS:
+            where = dialled(address)
+            yield _CLIENTS[protocol].format(host=where.host, port=where.port)
     if document.nlb is not None:
         option = _nlb_option(dialled(document.nlb.grpc))
         yield f"marchproxy get modules{option}"
-        if addresses:
-            yield f"marchproxy explain http://{addresses[0]}/{option}"
+        if web:
+            yield f"marchproxy explain http://{web[0]}/{option}"
+
+
+def _entrances(document: FileDocument) -> Iterable[tuple[Protocol, HostPort]]:
+    """Where clients come in, and what they speak there."""
+    if document.nlb is not None:
+        yield from ((listener.protocol, listener.address) for listener in document.listeners)
+        return
+    for module in document.modules:
+        if isinstance(module, DblbSettings):
+            yield from ((port.protocol, port.address) for port in module.ports() if not port.proxied)
+        elif module.traffic is not None:
+            yield Protocol.HTTP, module.traffic
 
 
 def _instances(

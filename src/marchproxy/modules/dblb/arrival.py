@@ -15,8 +15,8 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import Protocol
 from marchproxy.model.network import is_among
+from marchproxy.modules.dblb.port import Port
 from marchproxy.modules.dblb.service import Arrival, ClientTls, DatabaseService
-from marchproxy.modules.dblb.talk import Port
 from marchproxy.wire.proxy_protocol import LONGEST_V2, MalformedHeader, parse
 
 _log = get_logger(__name__)

@@ -13,12 +13,13 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.model.module import Protocol
 from marchproxy.modules.dblb.arrival import Arrivals, Door, tls_context
 from marchproxy.modules.dblb.gate import Gate
+from marchproxy.modules.dblb.listening import ListeningPort
 from marchproxy.modules.dblb.peers import Peers
 from marchproxy.modules.dblb.plan import DblbPlan, compile_plan
-from marchproxy.modules.dblb.port import ListeningPort
+from marchproxy.modules.dblb.port import Port
 from marchproxy.modules.dblb.service import Bounds, ClientTls, DatabaseService, Surroundings
 from marchproxy.modules.dblb.services import Factory
-from marchproxy.modules.dblb.talk import Apply, Port, Serving, TlsMaterial
+from marchproxy.modules.dblb.talk import Apply, Serving, TlsMaterial
 from marchproxy.modules.dblb.tally import Tallies
 
 _log = get_logger(__name__)
@@ -141,7 +142,6 @@ class House:
             port.close()
         for service in self._services.values():
             service.close()
-        self._gate.close()
 
     async def _tell(self, service: DatabaseService, message: bytes) -> None:
         try:

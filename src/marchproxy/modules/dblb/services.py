@@ -1,8 +1,8 @@
 """Services: which code speaks which protocol. It is imported when a port of the protocol is opened, and not before."""
 
+# ruff: noqa: PLC0415 - what is not spoken is not loaded
+
 from collections.abc import Callable, Mapping
-from functools import partial
-from importlib import import_module
 from typing import TypeAlias
 
 from marchproxy.model.module import Protocol
@@ -11,12 +11,26 @@ from marchproxy.modules.dblb.service import DatabaseService, Surroundings
 Factory: TypeAlias = Callable[[Surroundings], DatabaseService]
 
 
-def _service(package: str, around: Surroundings) -> DatabaseService:
-    made: DatabaseService = import_module(f"marchproxy.modules.dblb.{package}.service").Service(around)
-    return made
+def _postgres(around: Surroundings) -> DatabaseService:
+    from marchproxy.modules.dblb.postgres.service import PostgresService
+
+    return PostgresService(around)
+
+
+def _mysql(around: Surroundings) -> DatabaseService:
+    from marchproxy.modules.dblb.mysql.service import MySqlService
+
+    return MySqlService(around)
+
+
+def _redis(around: Surroundings) -> DatabaseService:
+    from marchproxy.modules.dblb.redis.service import RedisService
+
+    return RedisService(around)
 
 
 SERVICES: Mapping[Protocol, Factory] = {
-    protocol: partial(_service, protocol.value)
-    for protocol in (Protocol.POSTGRES, Protocol.MYSQL, Protocol.MONGODB, Protocol.REDIS)
+    Protocol.POSTGRES: _postgres,
+    Protocol.MYSQL: _mysql,
+    Protocol.REDIS: _redis,
 }

@@ -8,25 +8,15 @@ from pydantic import Base64Bytes, Field, TypeAdapter
 
 from marchproxy.engines.workers.line import Line
 from marchproxy.kit.settings.types import HostPort
-from marchproxy.model.module import Protocol
 from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb.plan import Files
+from marchproxy.modules.dblb.port import Port
 from marchproxy.modules.dblb.service import ServerReport
 from marchproxy.modules.dblb.tally import PoolGauge
 from marchproxy.modules.dblb.totals import Entry
 
 #: Raised when the messages change, so that a DBLB never talks to a worker that understands something else.
 VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Port:
-    """Where clients of a protocol come. `proxied`: behind a PROXY protocol v2 header. `setting` names it in messages."""
-
-    setting: str
-    protocol: Protocol
-    address: HostPort
-    proxied: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import resource
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 from marchproxy.engines.workers.desk import Desk
@@ -47,6 +48,7 @@ _SWEEP_SECONDS = 1.0
 _POLL_SECONDS = 0.02
 _CHECK_SECONDS = 4.0
 _END_SECONDS = 3.0
+_LIMITS = "limits"  # in the folder, where all workers find it
 _MOST_CLIENTS = 50_000
 _OTHER_DESCRIPTORS = 256
 
@@ -122,9 +124,12 @@ async def serve(
 ) -> None:
     """Answer at the Unix socket until `stop` is set, then drain. Raises OSError."""
     clock = clock or SystemClock()
-    async with asyncio.timeout(None) as life, Isolating() as group:
-        table = LimitTable(socket.parent / "limits", alone=numbers.workers == 1)
-        house = House(group, factories, LimitGate(table), numbers=numbers, clock=clock)
+    async with AsyncExitStack() as stack:
+        table = LimitTable(socket.with_name(_LIMITS), alone=numbers.workers == 1)
+        gate = stack.enter_context(closing(LimitGate(table)))
+        life = await stack.enter_async_context(asyncio.timeout(None))
+        group = await stack.enter_async_context(Isolating())
+        house = House(group, factories, gate, numbers=numbers, clock=clock)
         house.peers = Peers(socket.parent, numbers.worker, house.hear)
         house.peers.open()
         desk = Desk(LINE, Answering(house).answer)

@@ -8,6 +8,7 @@ STATE = Path("/s")
 GROUND = Ground(STATE / "running.yaml", (STATE / "nlb-1", STATE / "alb-1", STATE / "alb-1.2"))
 PYTHON = ("/venv/bin/python", "-m", "marchproxy")
 PART = (*PYTHON, "alb", "--config", "/s/running.yaml", "--id", "alb-1", "--leash")
+DATABASES = ("/venv/bin/python", "-m", "marchproxy.modules.dblb.worker")
 WORKER = ("/venv/bin/python", "-m", "marchproxy.nlb.dataplane.relay.worker")
 
 
@@ -23,6 +24,11 @@ WORKER = ("/venv/bin/python", "-m", "marchproxy.nlb.dataplane.relay.worker")
         (("envoy", "--admin-address-path", "/s/nlb-1/envoy/envoy.admin"), (Kind.ENVOY, "nlb-1", False)),
         (("envoy", "--admin-address-path", "/s/alb-1.2/envoy.admin"), (Kind.ENVOY, "alb-1.2", False)),
         ((*WORKER, "--socket", "/s/nlb-1/relay/0.sock"), (Kind.RELAY, "nlb-1", False)),
+        (
+            (*DATABASES, "--socket", "/s/alb-1/workers/0.sock", "--index", "0"),
+            (Kind.DATABASES, "alb-1", False),
+        ),
+        ((*DATABASES, "--socket", "/t/alb-1/workers/0.sock", "--index", "0"), None),
         # another file's, or nobody's
         ((*PYTHON, "nlb", "--config", "/t/running.yaml", "--leash", "7"), None),
         ((*PYTHON, "nlb", "--config", "/s/running.yaml"), None),
@@ -49,4 +55,4 @@ def test_a_service_that_a_record_names(command, kind):
 
 
 def test_modules_end_before_the_nlb_and_engines_last():
-    assert [kind.name for kind in Kind] == ["UP", "MODULE", "NLB", "RELAY", "ENVOY"]
+    assert [kind.name for kind in Kind] == ["UP", "MODULE", "NLB", "RELAY", "DATABASES", "ENVOY"]

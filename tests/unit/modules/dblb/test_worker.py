@@ -15,7 +15,8 @@ from marchproxy.model.module import Protocol
 from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb import talk
 from marchproxy.modules.dblb.house import Numbers
-from marchproxy.modules.dblb.talk import LINE, Apply, Contents, Port, Serving, TlsMaterial
+from marchproxy.modules.dblb.port import Port
+from marchproxy.modules.dblb.talk import LINE, Apply, Contents, Serving, TlsMaterial
 from marchproxy.modules.dblb.worker import serve
 from tests.ports import free_port
 from tests.real.support.certificates import make_certificate
