@@ -61,16 +61,24 @@ class Crew(Protocol):
         """The servers, asked a real query now, each once. Raises Refused (UNAVAILABLE)."""
         ...
 
-    async def pause(self, route: RouteId) -> None:
-        """Begin nothing new on the servers of a route, in any worker. Raises Refused (UNAVAILABLE)."""
+    async def serving(self) -> Sequence[DesiredState]:
+        """What workers serve that were there before, each state once. Raises Refused (UNAVAILABLE)."""
+        ...
+
+    async def pause(self, routes: Sequence[RouteId], seconds: float) -> None:
+        """Begin nothing new on the servers of these routes, in any worker, nor in one that is started meanwhile.
+
+        After so many seconds a worker goes on by itself, if nothing else is told before; 0: not at all. A later `apply`
+        does not end it. Raises Refused (UNAVAILABLE); then they are not paused.
+        """
         ...
 
     async def busy(self, route: RouteId) -> int:
         """How many server connections of the route are in use, in all workers. Raises Refused (UNAVAILABLE)."""
         ...
 
-    async def resume(self, route: RouteId) -> None:
-        """Go on, in every worker that can be reached. Raises nothing."""
+    async def resume(self) -> None:
+        """Go on with all routes, in every worker that can be reached, by the plan as it is now. Raises nothing."""
         ...
 
     async def renew(self, finish_seconds: float | None) -> str:

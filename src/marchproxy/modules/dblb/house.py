@@ -1,6 +1,7 @@
 """House: what a worker serves: its ports, the services behind them, and the plan that they follow."""
 
 import asyncio
+import math
 import socket
 import ssl
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from marchproxy.contract.document import decode
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.module import Protocol
+from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb.arrival import Arrivals, Door, tls_context
 from marchproxy.modules.dblb.gate import Gate
 from marchproxy.modules.dblb.listening import ListeningPort
@@ -64,7 +66,10 @@ class House:
         self._ports: dict[Port, ListeningPort] = {}
         self._serving = Serving()
         self._tls: ClientTls | None = None
-        self._told = 0
+        self.told: Apply | None = None
+        """By what it serves."""
+        self._paused: dict[RouteId, float] = {}  # until when, in the clock's seconds
+        self._hearing = 0
         self._drained_at: float | None = None
 
     @property
@@ -105,17 +110,23 @@ class House:
         for port in self._ports.keys() - set(told.serving.ports):
             self._ports.pop(port).close()
         self._ports |= opened
+        self._pause(told.paused)
+        self.told = told
 
     def hear(self, protocol: Protocol, message: bytes) -> None:
         """What another worker says to a service; too much at once is lost."""
         service = self._services.get(protocol)
-        if service is not None and self._told < _MOST_TOLD:
-            self._told += 1
+        if service is not None and self._hearing < _MOST_TOLD:
+            self._hearing += 1
             self._group.create_task(self._tell(service, message))
 
     def sweep(self) -> None:
         """Once a second."""
         self._gate.sweep()
+        now = self._clock.monotonic()
+        for route in [route for route, until in self._paused.items() if until <= now]:
+            _log.error("a paused route goes on: nobody has said what becomes of it", route=str(route))
+            self._resume(route)
         for service in self._services.values():
             service.sweep()
 
@@ -143,11 +154,25 @@ class House:
         for service in self._services.values():
             service.close()
 
+    def _pause(self, paused: Mapping[RouteId, float]) -> None:
+        """After the plan, which says what a route is, and before anybody can ask for it."""
+        for route, seconds in paused.items():
+            self._paused[route] = self._clock.monotonic() + (seconds or math.inf)
+            for service in self._services.values():
+                service.pause(route)
+        for route in self._paused.keys() - paused.keys():
+            self._resume(route)
+
+    def _resume(self, route: RouteId) -> None:
+        del self._paused[route]
+        for service in self._services.values():
+            service.resume(route)
+
     async def _tell(self, service: DatabaseService, message: bytes) -> None:
         try:
             await service.told(message)
         finally:
-            self._told -= 1
+            self._hearing -= 1
 
     def _open(self, serving: Serving) -> dict[Port, ListeningPort]:
         opened: dict[Port, ListeningPort] = {}

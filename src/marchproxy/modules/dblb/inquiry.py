@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
+from marchproxy.contract.document import decode
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import RouteId
+from marchproxy.model.state import DesiredState
 from marchproxy.modules.dblb.crew import Counted
 from marchproxy.modules.dblb.seat import Seat, WorkerUnavailable
 from marchproxy.modules.dblb.service import ServerReport
@@ -17,11 +19,11 @@ from marchproxy.modules.dblb.talk import (
     Counts,
     Drain,
     Number,
-    Pause,
+    Plan,
     Question,
-    Resume,
     Seen,
     Servers,
+    WhichPlan,
 )
 from marchproxy.modules.dblb.totals import Totals
 
@@ -62,23 +64,18 @@ class Inquiry:
         """As a Crew's."""
         return await self._servers(Servers(ask=True))
 
-    async def pause(self, route: RouteId) -> None:
-        """As a Crew's."""
-        for seat in self._serving_seats():
-            await self._one(seat, Pause(route))
-
     async def busy(self, route: RouteId) -> int:
         """As a Crew's."""
         answers = [await self._one(seat, Busy(route)) for seat in self._serving_seats()]
         return sum(answer.value for answer in answers if isinstance(answer, Number))
 
-    async def resume(self, route: RouteId) -> None:
+    async def serving(self) -> Sequence[DesiredState]:
         """As a Crew's."""
-        for seat in self._serving_seats():
-            try:
-                await self._one(seat, Resume(route))
-            except Refused as refused:
-                _log.error("a worker could not be told to go on", route=str(route), reason=refused.message)
+        if not self._serving_seats():
+            return ()
+        answers = [answer for _, _, answer in await self._ask_all(WhichPlan())]
+        told = {answer.told.document for answer in answers if isinstance(answer, Plan) and answer.told}
+        return tuple(decode(document.encode()) for document in sorted(told))
 
     async def drain(self, seconds: float) -> int:
         """As a Crew's."""

@@ -16,7 +16,7 @@ from marchproxy.modules.dblb.tally import PoolGauge
 from marchproxy.modules.dblb.totals import Entry
 
 #: Raised when the messages change, so that a DBLB never talks to a worker that understands something else.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,17 @@ def contents_of(files: Files) -> Contents:
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Serve by this document; limits are divided among `instances`. Answer: Done or Refused."""
+    """Serve by this document; limits are divided among `instances`. Answer: Done or Refused.
+
+    `paused`: the routes on whose servers nothing new begins, and for how many seconds, if nothing else is told before;
+    0: until something is. What was paused and is not among them goes on.
+    """
 
     document: str
     contents: Contents
     serving: Serving
     instances: int = 1
+    paused: Mapping[RouteId, float] = field(default_factory=dict)
     kind: Literal["apply"] = "apply"
 
 
@@ -85,11 +90,10 @@ class Servers:
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
-    """Begin nothing new on a route's servers. Answer: Done."""
+class WhichPlan:
+    """Answer: Plan."""
 
-    route: RouteId
-    kind: Literal["pause"] = "pause"
+    kind: Literal["which plan"] = "which plan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +102,6 @@ class Busy:
 
     route: RouteId
     kind: Literal["busy"] = "busy"
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """Go on with a route. Answer: Done."""
-
-    route: RouteId
-    kind: Literal["resume"] = "resume"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +125,14 @@ class Refused:
     reason: str
     in_use: bool = False
     kind: Literal["refused"] = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the worker was told last; None: nothing yet."""
+
+    told: Apply | None = None
+    kind: Literal["plan"] = "plan"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +165,8 @@ class Counts:
     kind: Literal["counts"] = "counts"
 
 
-Question: TypeAlias = Apply | Count | Servers | Pause | Busy | Resume | Drain
-Answer: TypeAlias = Done | Refused | Number | Seen | Counts
+Question: TypeAlias = Apply | WhichPlan | Count | Servers | Busy | Drain
+Answer: TypeAlias = Done | Refused | Plan | Number | Seen | Counts
 
 #: The conversation.
 LINE: Line[Question, Answer] = Line(

@@ -34,12 +34,12 @@ from marchproxy.modules.dblb.talk import (
     Done,
     Drain,
     Number,
-    Pause,
+    Plan,
     Question,
     Refused,
-    Resume,
     Seen,
     Servers,
+    WhichPlan,
 )
 from marchproxy.modules.dblb.totals import entries
 
@@ -65,6 +65,8 @@ class Answering:
         match question:
             case Apply():
                 return self._apply(question)
+            case WhichPlan():
+                return Plan(self._house.told)
             case Count():
                 return self._count()
             case Servers(ask):
@@ -73,12 +75,6 @@ class Answering:
                 return Number(sum(service.busy(route) for service in services))
             case Drain():
                 self._house.drain()
-            case Pause(route):
-                for service in services:
-                    service.pause(route)
-            case Resume(route):
-                for service in services:
-                    service.resume(route)
         return Done()
 
     def _apply(self, told: Apply) -> Answer:

@@ -15,6 +15,7 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import HostPort
 from marchproxy.kit.tasks import every
 from marchproxy.model.problem import RefusalCode, Refused
+from marchproxy.model.route import RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.dblb.files import FileWatch, read_files
 from marchproxy.modules.dblb.inquiry import Inquiry, health_of
@@ -87,10 +88,30 @@ class Workforce(Inquiry):
     async def apply(self, state: DesiredState, files: Files) -> None:
         """As a Crew's."""
         async with self._turn:
-            message = Apply(encode(state).decode(), contents_of(files), self._serving(), self.instances)
+            paused = self._told.message.paused if self._told else {}
+            document, contents = encode(state).decode(), contents_of(files)
+            message = Apply(document, contents, self._serving(), self.instances, paused)
             await self._start(message.serving)
             await self._tell(message)
             self._told, self._files, self._trouble = _Told(state, files, message), FileWatch(files), ""
+
+    async def pause(self, routes: Sequence[RouteId], seconds: float) -> None:
+        """As a Crew's."""
+        async with self._turn:
+            if self._told is None:
+                raise Refused(RefusalCode.UNAVAILABLE, "the workers were told nothing yet")
+            message = replace(self._told.message, paused=dict.fromkeys(routes, seconds))
+            await self._tell(message)
+            self._told = replace(self._told, message=message)
+
+    async def resume(self) -> None:
+        """As a Crew's."""
+        async with self._turn:
+            if self._told is None:
+                return
+            self._told = replace(self._told, message=replace(self._told.message, paused={}))
+            for seat in self._seats:
+                await seat.take_back(self._told.message)
 
     def divide(self, instances: int) -> None:
         """As a Crew's."""

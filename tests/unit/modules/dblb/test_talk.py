@@ -39,9 +39,9 @@ def entry():
         talk.Apply("{}", talk.contents_of({"/a": b"\xff\x00", "/b": "cannot be read"}), SERVING, 3),
         talk.Count(),
         talk.Servers(ask=True),
-        talk.Pause(RouteId("r")),
+        talk.Apply("{}", talk.Contents(), SERVING, paused={RouteId("r"): 2.5}),
+        talk.WhichPlan(),
         talk.Busy(RouteId("r")),
-        talk.Resume(RouteId("r")),
         talk.Drain(),
     ],
 )
@@ -56,6 +56,8 @@ async def test_questions_arrive_as_they_were_asked(question):
     [
         talk.Done(),
         talk.Refused("no", in_use=True),
+        talk.Plan(),
+        talk.Plan(talk.Apply("{}", talk.Contents(), SERVING)),
         talk.Number(2),
         talk.Seen((ServerReport("p", "s:1", "replica", 0.1, 2.0, "slow"),)),
         talk.Counts(

@@ -176,8 +176,6 @@ async def test_what_is_asked_of_services(tmp_path):
         assert (await rig.ask(talk.Servers())).servers[0].role == "primary"
         assert (await rig.ask(talk.Servers(ask=True))).servers[0].fault == "is down"
         assert await rig.ask(talk.Busy(RouteId("r"))) == talk.Number(3)
-        assert await rig.ask(talk.Pause(RouteId("r"))) == talk.Done()
-        assert await rig.ask(talk.Resume(RouteId("r"))) == talk.Done()
 
 
 async def test_a_drain_closes_ports_and_lets_clients_go(tmp_path):
