@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from marchproxy.model.checks import check_routes
-from marchproxy.model.module import PoolName
+from marchproxy.model.module import PoolName, Protocol
 from marchproxy.model.overlap import near
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem, RefusalCode, Refused
@@ -86,8 +86,8 @@ def check_update(table: RoutingTable, update: TableUpdate) -> tuple[Problem, ...
     staying = () if update.replace_all else tuple(_rivals(table, update, given))
     # those that stay come first, so that a clash is blamed on the newcomer
     together = (*staying, *update.routes)
-    # pools belong to the modules: the NLB cannot know them, so every name counts as known
-    pools = [BackendPool(name) for name in _named_pools(together)]
+    # pools belong to the modules: the NLB cannot know them, so every name counts as that of a pool that fits
+    pools = [BackendPool(name, protocol=protocol) for name, protocol in _named_pools(together).items()]
     faults = list(_renumbered(check_routes(together, pools), len(staying)))
     left = _without(table, update).entries
     if len(left) + sum(route_id not in left for route_id in given) > MAX_ROUTES:
@@ -95,9 +95,9 @@ def check_update(table: RoutingTable, update: TableUpdate) -> tuple[Problem, ...
     return tuple(faults)
 
 
-def _named_pools(routes: Iterable[Route]) -> set[PoolName]:
+def _named_pools(routes: Iterable[Route]) -> Mapping[PoolName, Protocol]:
     return {
-        pool
+        pool: route.protocol
         for route in routes
         for pool in (*(ref.pool for ref in route.backends), *(mirror.pool for mirror in route.mirrors))
     }

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from marchproxy.model.module import PoolName
+from marchproxy.model.module import PoolName, Protocol
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import BackendRef, PathKind, PathMatch, Route, RouteId, RouteMatch
 from marchproxy.nlb.state.table import (
@@ -95,6 +95,14 @@ def test_every_fault_of_every_route_is_reported():
     update = TableUpdate("x", (route("bad", "no-slash"), regex, route("late", timeout=-1)))
     paths = [problem.path for problem in check_update(RoutingTable(), update)]
     assert sorted(paths) == ["routes[0].path", "routes[1].path", "routes[2].timeout"]
+
+
+def test_pools_of_databases_are_the_modules_to_know():
+    databases = (
+        Route(RouteId(kind.value), protocol=kind, backends=(BackendRef(PoolName(kind.value), 100),))
+        for kind in (Protocol.POSTGRES, Protocol.MYSQL, Protocol.MONGODB, Protocol.REDIS)
+    )
+    assert check_update(table(A), TableUpdate("dblb-1", tuple(databases))) == ()
 
 
 def test_the_newest_announcement_counts_and_the_others_are_kept():
