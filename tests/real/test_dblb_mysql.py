@@ -262,8 +262,6 @@ async def test_a_client_that_wants_no_eof_and_to_hear_of_state_gets_that_from_th
             ((what, state),) = read_ok(await hear(), wanted).changes
             assert what == Tracked.STATE_CHANGE
             assert state.endswith(b"1")
-            (session,) = rig.sessions
-            assert session.link.flow.pinned
             writer.write(packet(0, b"\x03select 7") + packet(0, b"\x0e"))
             answer = [await hear() for _ in range(5)]
         writer.close()

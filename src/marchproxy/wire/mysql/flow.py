@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from marchproxy.wire.fault import ProtocolFault
-from marchproxy.wire.mysql.endings import Ok, Tracked, read_eof, read_ok
+from marchproxy.wire.mysql.endings import Ok, read_eof, read_ok
 from marchproxy.wire.mysql.numbers import Capability, Command, Status
 from marchproxy.wire.mysql.packets import FULL, HEAD, Reader
 
@@ -79,8 +79,6 @@ class Flow:
         """Of the last packet of the answer that is under way; 0 before the first."""
         self.statements = 0
         """How many prepared statements are open."""
-        self.pinned = False
-        """Whether the server said that the session has state, which another session would lack."""
         self.spoilt = False
         """Whether the connection cannot be made as new: its options were changed, or it is a replica's."""
         self.errors = 0
@@ -99,15 +97,14 @@ class Flow:
         return not self._carry and not self._skip and not self._continued
 
     @property
-    def in_transaction(self) -> bool:
-        """Whether a transaction is open, or one would begin by itself."""
-        return bool(self.status & _IN_TRANSACTION) or not self.status & Status.AUTOCOMMIT
+    def transacting(self) -> bool:
+        """Whether a transaction is open."""
+        return bool(self.status & _IN_TRANSACTION)
 
     @property
-    def free(self) -> bool:
-        """Whether nothing is known that binds the session's client to this server."""
-        bound = self.in_transaction or self.pinned or self.spoilt or self.statements
-        return not self._owed and not bound and not self.status & Status.CURSOR_EXISTS
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, or one would begin by itself."""
+        return self.transacting or not self.status & Status.AUTOCOMMIT
 
     def sent(self, command: int) -> None:
         """Note that the server was sent a command."""
@@ -265,10 +262,7 @@ class Flow:
 
     def _heard(self, ok: Ok) -> None:
         if self._owed[0] == Command.RESET_CONNECTION:
-            self.pinned, self.statements = False, 0
-        for kind, _ in ok.changes:
-            if kind in {Tracked.SYSTEM_VARIABLES, Tracked.SCHEMA, Tracked.STATE_CHANGE}:
-                self.pinned = True
+            self.statements = 0
         self._ended_with(ok.status)
 
     def _ended_with(self, status: int) -> None:

@@ -8,7 +8,7 @@ from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql.endings import Refusal, error
 from marchproxy.wire.mysql.flow import Flow
 from marchproxy.wire.mysql.numbers import Capability, Command, Status
-from marchproxy.wire.mysql.packets import counted, packet
+from marchproxy.wire.mysql.packets import packet
 
 AUTOCOMMIT, MORE, CURSOR = int(Status.AUTOCOMMIT), int(Status.MORE_RESULTS), int(Status.CURSOR_EXISTS)
 
@@ -84,41 +84,38 @@ def test_an_answer_ends_with_its_last_byte_and_not_before(capabilities, command,
 
 
 @pytest.mark.parametrize(
-    ("status", "free"),
+    ("status", "transacting", "in_transaction"),
     [
-        (AUTOCOMMIT, True),
-        (AUTOCOMMIT | Status.IN_TRANS, False),
-        (AUTOCOMMIT | Status.IN_TRANS_READONLY, False),
-        (0, False),
-        (AUTOCOMMIT | CURSOR, False),
+        (AUTOCOMMIT, False, False),
+        (AUTOCOMMIT | Status.IN_TRANS, True, True),
+        (AUTOCOMMIT | Status.IN_TRANS_READONLY, True, True),
+        (0, False, True),
     ],
 )
-def test_a_server_is_free_between_transactions(status, free):
+def test_what_a_server_says_of_transactions(status, transacting, in_transaction):
     flow = Flow(0)
     flow.sent(Command.QUERY)
-    assert not flow.free
     flow.received(stream(ok(int(status))))
-    assert flow.free is free
+    assert (flow.transacting, flow.in_transaction) == (transacting, in_transaction)
 
 
-def test_prepared_statements_bind_until_they_are_closed():
+def test_prepared_statements_are_counted_until_they_are_closed():
     flow = Flow(0)
     flow.sent(Command.STMT_PREPARE)
     flow.received(stream(*CLASSIC["prepare"][1]))
-    assert (flow.statements, flow.free) == (1, False)
+    assert flow.statements == 1
     flow.sent(Command.STMT_CLOSE)
-    assert (flow.owed, flow.statements, flow.free) == (0, 0, True)
+    assert (flow.owed, flow.statements) == (0, 0)
 
 
-def test_state_that_the_server_tells_of_binds_until_it_is_reset():
-    flow = Flow(int(Capability.SESSION_TRACK))
-    changed = b"\x02" + counted(b"\x011") + b"\x03" + counted(b"\0\x050-1-7")
-    flow.sent(Command.QUERY)
-    flow.received(stream(ok(AUTOCOMMIT | Status.SESSION_STATE_CHANGED, tail=counted(b"") + counted(changed))))
-    assert (flow.pinned, flow.free) == (True, False)
-    flow.sent(Command.RESET_CONNECTION)
-    flow.received(stream(ok()))
-    assert flow.free
+def test_who_wants_to_know_is_told_what_was_prepared_and_what_was_not():
+    flow = Flow(0)
+    flow.prepared = []
+    for _ in range(2):
+        flow.sent(Command.STMT_PREPARE)
+    flow.received(stream(*CLASSIC["prepare"][1]) + stream(ERR))
+    assert [(item.number, item.parameters) for item in flow.prepared] == [(7, 2), (0, 0)]
+    assert flow.errors == 1
 
 
 @pytest.mark.parametrize("command", [Command.BINLOG_DUMP, Command.SET_OPTION, Command.REGISTER_SLAVE])

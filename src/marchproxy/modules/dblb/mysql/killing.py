@@ -46,14 +46,14 @@ class Killing:
             killer.refuse(refusal)
         killer.go_on()
 
-    def told(self, message: bytes) -> None:
+    async def told(self, message: bytes) -> None:
         """The same for a client of another worker, who is told nothing."""
         try:
             kill, user = decode(message)
         except ValueError as error:
             _log.warning("not understood", reason=str(error))
             return
-        self._around.group.create_task(self._kill(kill, user), name="kill")
+        await self._kill(kill, user)
 
     async def _kill(self, kill: Kill, user: str) -> Refusal | None:
         other = self._sessions.get(kill.number)

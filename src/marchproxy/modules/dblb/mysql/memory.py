@@ -43,6 +43,11 @@ class Memory:
         self._texts.pop(reading.sets, None)
         self._texts[reading.sets] = (self.version, statement)
 
+    @property
+    def sets_autocommit(self) -> bool:
+        """Whether only the session's own connection can tell if a transaction begins by itself."""
+        return any("autocommit" in names for names in self._texts)
+
     def since(self, version: int) -> Iterator[bytes]:
         """The statements that a connection lacks which was told up to a version, in their order."""
         return (text for number, text in self._texts.values() if number > version)

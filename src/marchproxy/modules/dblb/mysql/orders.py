@@ -257,7 +257,9 @@ class Orders:
             return aside is not None and aside.was_last
         if reading.obstacle or memory.bound or memory.next_is_bound:
             return False
-        return link is None or not (link.flow.owed or link.flow.in_transaction)
+        if link is None:
+            return not memory.sets_autocommit
+        return not (link.flow.owed or link.flow.in_transaction)
 
     def _note(self, text: bytes, reading: Reading) -> bool:
         """The session's own link is asked. True: it is not, because it may not be."""

@@ -31,7 +31,7 @@ class Pace:
         tally.queries += self._queries
         tally.query_seconds.add(monotonic() - self._began)
         self._queries = 0
-        if not flow.in_transaction:
+        if not flow.transacting:
             tally.transactions += 1
         if flow is not self._flow:
             self._flow, self._errors = flow, 0

@@ -129,8 +129,8 @@ def _settings(statement: bytes, settings: Sequence[Setting]) -> tuple[tuple[str,
     """What is set by a text that can be repeated elsewhere; or why it cannot be repeated."""
     names: list[str] = []
     for setting in settings:
-        if setting.scope is not Scope.SESSION or setting.name == "autocommit":
-            continue  # whether autocommit is on, a server says in every answer
+        if setting.scope is not Scope.SESSION:
+            continue
         name, value = setting.name, (setting.value or "").lower()
         if setting.value is None and name != "transaction" and not _NULL_RESULTS.fullmatch(statement):
             return (), f"{name} is set to what is not a plain value"

@@ -130,9 +130,9 @@ class MySqlService:
             cluster.close()
         self._halts.close()
 
-    def told(self, message: bytes) -> None:
-        """Another worker's client wants a session of ours stopped."""
-        self._killing.told(message)
+    async def told(self, message: bytes) -> None:
+        """See DatabaseService: a client of another worker wants a session of ours stopped."""
+        await self._killing.told(message)
 
     # what a doorway and sessions call
 

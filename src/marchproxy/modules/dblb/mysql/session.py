@@ -68,7 +68,7 @@ class Session(asyncio.Protocol):
         """Whether nothing is under way, and no transaction open."""
         if self.occupied or self.inbox is not None:
             return False
-        return self.link is None or not (self.link.flow.owed or self.link.flow.in_transaction)
+        return self.link is None or not (self.link.flow.owed or self.link.flow.transacting)
 
     @property
     def uses(self) -> int:

@@ -1,15 +1,14 @@
 """Welcome: lets a client in: the greeting, TLS, who it is, which route takes it, and whether the gate lets it pass."""
 
 import random
-import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.database import ReadTarget
 from marchproxy.model.http import AuthenticationKind
 from marchproxy.model.module import Protocol
+from marchproxy.modules.dblb.arrival import certificate_user
 from marchproxy.modules.dblb.gate import Shut
 from marchproxy.modules.dblb.mysql.cluster import Cluster
 from marchproxy.modules.dblb.mysql.greeting import PasswordKey, Talk, authenticate
@@ -99,7 +98,7 @@ class Welcome:
     ) -> str | None:
         """The password with which the client has proven who it is, where that is known."""
         if any(way.authentication.kind is AuthenticationKind.CERTIFICATE for way in plan.ways) and (
-            _common_name(session) == login.user != ""
+            certificate_user(session.transport.get_extra_info("peercert")) == login.user != ""
         ):
             return None
         if not plan.ways:
@@ -161,14 +160,3 @@ def _names(routes: Sequence[RoutePlan], port: int) -> list[str]:
     """The pools that a client of a port can come to, the likeliest first."""
     ports = (route for route in routes if route.route.destination_port in {0, port})
     return list(dict.fromkeys(upstream.name for route in ports for upstream, _ in route.backends))
-
-
-def _common_name(session: Session) -> str:
-    """Of a client's certificate that was verified, whom it is for."""
-    tls: ssl.SSLObject | None = session.transport.get_extra_info("ssl_object")
-    certificate: Any = tls.getpeercert() if tls is not None else None
-    for part in (certificate or {}).get("subject", ()):
-        for name, value in part:
-            if name == "commonName":
-                return str(value)
-    return ""

@@ -76,7 +76,7 @@ def test_hints_that_are_not_heeded():
         ("SET character_set_results = NULL", ("character_set_results",)),
         ("use attic", ("database",)),
         ("set session transaction isolation level read committed", ("transaction",)),
-        ("set autocommit = 1", ()),
+        ("set autocommit = 1", ("autocommit",)),
         ("select 1", ()),
     ],
 )
