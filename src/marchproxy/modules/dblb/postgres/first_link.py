@@ -1,32 +1,34 @@
-"""First link: what servers of a pool report, which a client is told before it asks for anything."""
+"""First link: what the servers of a session report, which a client is told before it asks for anything."""
 
 import asyncio
 from collections.abc import Mapping
 
 from marchproxy.modules.dblb.postgres.link import Link
-from marchproxy.modules.dblb.postgres.pool import Pool
+from marchproxy.modules.dblb.postgres.roles import Source
 
 
 class NoLink(Exception):
     """There is no session on a server; says why."""
 
 
-async def reported_by(pool: Pool) -> Mapping[str, str]:
+async def reported_by(source: Source) -> Mapping[str, str]:
     """What its servers report; opens a link when there never was one. Raises NoLink."""
-    if pool.reported:
-        return pool.reported
+    if source.reported:
+        return source.reported
     waiting = _Waiting()
-    link = pool.acquire(waiting)
+    link = source.acquire(waiting)
     if link is None:
         try:
             link = await waiting.link
         except asyncio.CancelledError:
-            pool.give_up(waiting)
+            source.give_up(waiting)
             if waiting.link.done() and not waiting.link.cancelled() and not waiting.link.exception():
-                pool.release(waiting.link.result())
+                link = waiting.link.result()
+                link.owner.release(link)
             raise
-    pool.release(link)
-    return pool.reported
+    reported = source.reported or dict(link.parameters)
+    link.owner.release(link)
+    return reported
 
 
 class _Waiting:

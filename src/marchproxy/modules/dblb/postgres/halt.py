@@ -1,5 +1,7 @@
 """Halt: where the clients of a route that is paused wait for a link."""
 
+from collections.abc import Mapping
+
 from marchproxy.kit.clock import Clock
 from marchproxy.modules.dblb.line import Line
 from marchproxy.modules.dblb.postgres.link import Link
@@ -11,6 +13,11 @@ class Halt:
 
     def __init__(self, seconds: float, clock: Clock) -> None:
         self._line: Line[Waiter] = Line(seconds, self._late, clock)
+
+    @property
+    def reported(self) -> Mapping[str, str]:
+        """Nothing: nobody logs in here."""
+        return {}
 
     def acquire(self, waiter: Waiter) -> Link | None:
         """Not as long as it lasts."""

@@ -58,6 +58,10 @@ class Waiter(Protocol):
 Dial = Callable[["Pool"], Awaitable[Link]]
 
 
+def _nobody_cares(_failure: str) -> None:
+    pass
+
+
 class Pool:
     """First come, first served. Links are opened as they are wanted, and the one used last is given first."""
 
@@ -78,6 +82,8 @@ class Pool:
             faults=_FAULTS,
             pauses=Backoff(0.05, 2.0),
         )
+        self.dialled: Callable[[str], None] = _nobody_cares
+        """Called with why a link could not be opened; empty: it could."""
         self.reported: dict[str, str] = {}
         """What servers of the pool report of a session that has set nothing."""
         self._idle: list[Link] = []
@@ -115,6 +121,10 @@ class Pool:
     def give_up(self, waiter: Waiter) -> None:
         """It does not wait any more."""
         self._waiting.leave(waiter)
+
+    def evict(self) -> list[Waiter]:
+        """Those who wait, who wait here no more."""
+        return self._waiting.all()
 
     def release(self, link: Link) -> None:
         """The client is done with it, and the server is free."""
@@ -258,9 +268,11 @@ class Pool:
         link.retiring = age != self._age  # it may have the old password
         self._links.add(link)
         self.reported = dict(link.parameters)
+        self.dialled("")
         self.release(link)
 
     def _failed(self, failed: DialFailed) -> None:
+        self.dialled(str(failed))
         cause = failed.cause
         final = isinstance(cause, LoginRefused) and cause.fields and cause.fields.code.startswith(_FINAL)
         if final and not self._links:

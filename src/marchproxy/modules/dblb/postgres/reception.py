@@ -18,8 +18,8 @@ from marchproxy.modules.dblb.postgres.first_link import NoLink, reported_by
 from marchproxy.modules.dblb.postgres.greeting import NotProven
 from marchproxy.modules.dblb.postgres.inbox import Inbox
 from marchproxy.modules.dblb.postgres.keys import Keys
-from marchproxy.modules.dblb.postgres.pool import Pool
 from marchproxy.modules.dblb.postgres.proving import prove
+from marchproxy.modules.dblb.postgres.roles import Source
 from marchproxy.modules.dblb.postgres.stay import Stay, tally_of
 from marchproxy.modules.dblb.service import Surroundings
 from marchproxy.wire.fault import ProtocolFault
@@ -41,8 +41,8 @@ class Host(Protocol):
         """What holds now."""
         ...
 
-    def pool_of(self, stay: Stay) -> Pool:
-        """The pool of a client."""
+    def source_of(self, stay: Stay) -> Source:
+        """Where a client gets its links."""
         ...
 
     def admit(self, door: Doorway, stay: Stay, start: Start, *, long_key: bool) -> None:
@@ -145,7 +145,7 @@ class Reception:
         assert route is not None  # nobody proves anything where there is no route
         stay = self._stay(route, who, password)
         try:
-            reported = await reported_by(self._host.pool_of(stay))
+            reported = await reported_by(self._host.source_of(stay))
             start = admission.start_of(startup, reported, longest=self._around.bounds.message)
             if not inbox.clean:
                 raise ProtocolFault("bytes came before they were asked for")

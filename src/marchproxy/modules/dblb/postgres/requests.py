@@ -61,6 +61,11 @@ class Requests:
         """How many statements the client has."""
         return len(self._named)
 
+    def text(self, name: bytes) -> bytes | None:
+        """The SQL text of a statement that the client has."""
+        statement = self._named.get(name)
+        return None if statement is None else statement.text
+
     def forward(self, data: bytes, events: Sequence[Event], server: ServerState) -> bytes:
         """What the server is to be sent for these messages of the client. Raises ProtocolFault."""
         flow = server.flow

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 class Source(Protocol):
     """Where links come from: a pool, as a rule."""
 
+    @property
+    def reported(self) -> Mapping[str, str]:
+        """What its servers report of a session that has set nothing; empty: there was none yet."""
+        ...
+
     def acquire(self, waiter: Waiter) -> Link | None:
         """A link at once, or later by `waiter.got`, unless `waiter.got_none` comes before."""
         ...

@@ -12,17 +12,15 @@ from marchproxy.modules.dblb.postgres.doorway import Doorway
 from marchproxy.modules.dblb.postgres.halt import Halt
 from marchproxy.modules.dblb.postgres.keys import Keys
 from marchproxy.modules.dblb.postgres.link import Link
-from marchproxy.modules.dblb.postgres.login import Credentials
 from marchproxy.modules.dblb.postgres.pinning import Residue, residue
-from marchproxy.modules.dblb.postgres.pool import Pool
 from marchproxy.modules.dblb.postgres.pools import Pools
 from marchproxy.modules.dblb.postgres.reception import Reception
 from marchproxy.modules.dblb.postgres.requests import Requests
 from marchproxy.modules.dblb.postgres.roles import Source
+from marchproxy.modules.dblb.postgres.routing.desk import Desk
 from marchproxy.modules.dblb.postgres.session import Session
 from marchproxy.modules.dblb.postgres.statements import Catalogue
 from marchproxy.modules.dblb.postgres.stay import Stay, tally_of
-from marchproxy.modules.dblb.serverside import addresses_of
 from marchproxy.modules.dblb.service import Arrival, ServerReport, Surroundings
 from marchproxy.modules.dblb.sql import Dialect, Reader, Syntax
 from marchproxy.modules.dblb.tally import PoolGauge
@@ -41,6 +39,7 @@ class PostgresService:
         self._catalogue = Catalogue(most_bytes=surroundings.bounds.client_statements, read=self._read)
         self._pools = Pools(surroundings)
         self._keys = Keys(surroundings)
+        self._desk = Desk(surroundings, self._pools)
         self._reception = Reception(self, surroundings, self._keys)
         self._sessions: set[Session] = set()
         self._routes: Mapping[RouteId, RoutePlan] = {}
@@ -53,6 +52,7 @@ class PostgresService:
         self.plan = plan
         self._routes = {route.route_id: route for route in plan.of(Protocol.POSTGRES)}
         self._pools.apply(plan)
+        self._desk.apply(plan)
         self._reception.forget()
         self._settle(self._sessions)
 
@@ -70,11 +70,15 @@ class PostgresService:
 
     def gauges(self) -> Sequence[PoolGauge]:
         """One for each pool."""
-        return list(self._pools.gauges())
+        roles = self._desk.roles()
+        gauges = list(self._pools.gauges())
+        for gauge in gauges:
+            gauge.role = roles.get((gauge.pool, gauge.server), "unknown")
+        return gauges
 
     def servers(self) -> Sequence[ServerReport]:
-        """None is looked at on its own yet."""
-        return ()
+        """Those of pools without a monitor were never looked at."""
+        return self._desk.reports()
 
     async def check(self) -> Sequence[ServerReport]:
         """As the monitor, where there is one."""
@@ -116,16 +120,14 @@ class PostgresService:
             session.end(_STOPPING)
         for halt in self._halts.values():
             halt.end()
+        self._desk.close()
         self._pools.close()
 
     # what the reception asks
 
-    def pool_of(self, stay: Stay) -> Pool:
-        """The pool of a client."""
-        address = addresses_of(stay.upstream.pool)[0]
-        return self._pools.get(
-            stay.upstream, address, Credentials(stay.who.user, stay.database, stay.password)
-        )
+    def source_of(self, stay: Stay) -> Source:
+        """Where a client gets its links."""
+        return self._desk.source(stay)
 
     def admit(self, door: Doorway, stay: Stay, start: Start, *, long_key: bool) -> None:
         """Begin a session."""
@@ -159,7 +161,7 @@ class PostgresService:
         return [session for session in self._sessions if session.stay.route.route_id == route]
 
     def _source(self, stay: Stay) -> Source:
-        return self._halts.get(stay.route.route_id) or self.pool_of(stay)
+        return self._halts.get(stay.route.route_id) or self._desk.source(stay)
 
     def _settle(self, sessions: Iterable[Session]) -> None:
         """Have sessions be where the plan has them."""
@@ -175,4 +177,5 @@ class PostgresService:
                 stay.tally = tally_of(self._around.tallies, route, upstream, stay.who)
                 stay.tally.clients += 1
             stay.route, stay.upstream = route, upstream
-            session.move(self._source(stay))
+            halted = stay.route.route_id in self._halts
+            session.move(self._source(stay), None if halted else self._desk.reads(stay))

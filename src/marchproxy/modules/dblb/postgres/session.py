@@ -11,8 +11,11 @@ from marchproxy.modules.dblb.postgres.pinning import may_leave
 from marchproxy.modules.dblb.postgres.refusing import fail, own_answer, sift
 from marchproxy.modules.dblb.postgres.requests import INTERESTS, Requests
 from marchproxy.modules.dblb.postgres.roles import Beginning, Porter, Read, Source
+from marchproxy.modules.dblb.postgres.routing.splitter import Reads, Splitter
+from marchproxy.modules.dblb.postgres.routing.visit import Unit
 from marchproxy.modules.dblb.postgres.settling import Settings, difference
 from marchproxy.modules.dblb.postgres.stay import Stay
+from marchproxy.modules.dblb.tally import Tally
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres import encode
 from marchproxy.wire.postgres.backend import read_error
@@ -29,6 +32,7 @@ class Session(asyncio.Protocol):
 
     __slots__ = (
         "_asked",
+        "_away",
         "_began",
         "_discarding",
         "_framer",
@@ -42,6 +46,7 @@ class Session(asyncio.Protocol):
         "_read",
         "_requests",
         "_source",
+        "_splitter",
         "_waits_since",
         "settings",
         "stay",
@@ -59,6 +64,8 @@ class Session(asyncio.Protocol):
         self._framer = cast("Framer", None)
         self._source = cast("Source", None)
         self._link: Link | None = None
+        self._splitter: Splitter | None = None
+        self._away = False  # what is pending is read by the splitter
         self._pending: list[tuple[bytes, Sequence[Event]]] = []
         self._looks = stay.gate.looks
         self._plainly = not self._looks  # a whole query needs no second look
@@ -73,7 +80,19 @@ class Session(asyncio.Protocol):
     @property
     def link(self) -> Link | None:
         """The link that it has now."""
+        if self._link is None and self._splitter is not None:
+            return self._splitter.link
         return self._link
+
+    @property
+    def requests(self) -> Requests:
+        """The statements that it has prepared."""
+        return self._requests
+
+    @property
+    def tally(self) -> Tally:
+        """Where it is counted."""
+        return self.stay.tally
 
     def begin(self, transport: asyncio.Transport, source: Source, beginning: Beginning) -> None:
         """The client is logged in; what it sends comes here from now on."""
@@ -90,16 +109,20 @@ class Session(asyncio.Protocol):
     def dismiss(self, words: str) -> None:
         """Close the connection as soon as that interrupts nothing."""
         self._keeping.dismiss(words)
-        link = self._link
+        link = self.link
         if link.state.flow.free if link is not None else not self._pending:
             self.end(words)
 
-    def move(self, source: Source) -> None:
-        """Get links from there from now on; whoever waits, waits there."""
+    def move(self, source: Source, reads: Reads | None = None) -> None:
+        """Get links from there, and read as `reads` has it, from now on; whoever waits, waits there."""
+        if self._splitter is not None:
+            self._splitter.change(reads)
+        elif reads is not None and not self._keeping.matters:
+            self._splitter = Splitter(self, reads, self._now)
         if source is self._source:
             return
         before, self._source = self._source, source
-        if self._pending:
+        if self._pending and not self._away:
             before.give_up(self)
             link = source.acquire(self)
             if link is not None:
@@ -127,13 +150,13 @@ class Session(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Called when more than the high-water mark waits for the client."""
-        if self._link is not None:
-            self._link.transport.pause_reading()
+        if (link := self.link) is not None:
+            link.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Called when less than the low-water mark is left."""
-        if self._link is not None:
-            self._link.transport.resume_reading()
+        if (link := self.link) is not None:
+            link.transport.resume_reading()
 
     # what a link calls
 
@@ -180,6 +203,42 @@ class Session(asyncio.Protocol):
     def resume(self) -> None:
         """The server has caught up."""
         self.transport.resume_reading()
+
+    # what a splitter calls
+
+    def tell(self, words: bytes) -> None:
+        """Send this to the client."""
+        self.transport.write(words)
+
+    def settle(self, link: Link) -> None:
+        """Bring what the client has set to a link."""
+        if link.settings is not self.settings and (query := difference(self.settings, link.parameters)):
+            link.ask_silently(query)
+
+    def read_elsewhere(self, rest: Unit | None) -> None:
+        """What was pending first is answered, but for this rest of it."""
+        self._away = False
+        (_, *waiting), self._pending = self._pending, []
+        self.transport.resume_reading()
+        if self._keeping.dismissal and self.link is None:
+            self.end(self._keeping.dismissal)
+            return
+        try:
+            for data, events in [rest, *waiting] if rest is not None else waiting:
+                self._carry(data, events)
+        except ProtocolFault as fault:
+            self.end(str(fault), "08P01")
+
+    def read_here(self) -> None:
+        """What is pending is for the usual source of links."""
+        self._away = False
+        link = self._source.acquire(self)
+        if link is not None:
+            self.got(link)
+
+    def lost(self, reason: str) -> None:
+        """The server that it read on is gone, after it has said something."""
+        self.end(f"the server is gone: {reason}", "08006")
 
     # what a pool calls
 
@@ -235,7 +294,7 @@ class Session(asyncio.Protocol):
             sifted = sift(data, events, gate, discarding=self._discarding)
             data, events, self._discarding = sifted.data, sifted.events, sifted.discarding
             self._plainly = not (self._looks or self._discarding)
-            if self._link is None and not self._pending and (words := own_answer(data, events)) is not None:
+            if self.link is None and not self._pending and (words := own_answer(data, events)) is not None:
                 self.transport.write(words)
                 return
         self._carry(data, events)
@@ -243,7 +302,7 @@ class Session(asyncio.Protocol):
     def _carry(self, data: bytes, events: Sequence[Event]) -> None:
         link = self._link
         if link is None:
-            if not events and not self._pending:
+            if not events and not self._pending and self.link is None:
                 return  # a Flush, of nothing
             link = self._acquire(data, events)
             if link is None:
@@ -253,21 +312,27 @@ class Session(asyncio.Protocol):
 
     def _acquire(self, data: bytes, events: Sequence[Event]) -> Link | None:
         """A link for these; None: they wait for one."""
-        if not self._pending:
+        first = not self._pending
+        self._away |= (
+            first and self._splitter is not None and self._splitter.takes((data, events), self.settings)
+        )
+        if first and not self._away:
             link = self._source.acquire(self)
             if link is not None:
                 return link
+        if first:
             self._waits_since = self._now()
         self._pending.append((data, events))
         self.transport.pause_reading()
+        if first and self._away and self._splitter is not None:
+            self._splitter.go((data, events))
         return None
 
     def _take(self, link: Link) -> None:
         self._link, link.holder = link, self
         if self._keeping.matters:
             self._keeping.taken(link)
-        if link.settings is not self.settings and (query := difference(self.settings, link.parameters)):
-            link.ask_silently(query)
+        self.settle(link)
 
     def _forward(self, link: Link, data: bytes, events: Sequence[Event]) -> None:
         state, requests = link.state, self._requests
@@ -325,6 +390,9 @@ class Session(asyncio.Protocol):
             self._pending.clear()
             self._source.give_up(self)
         link, self._link = self._link, None
+        if link is None and self._splitter is not None:
+            link = self._splitter.leave()
+            self._keeping.pinned |= self._splitter.spoils
         if link is None:
             return
         owed = link.state.flow.owed

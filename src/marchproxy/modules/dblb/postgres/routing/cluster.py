@@ -46,8 +46,8 @@ class Cluster:
         self._again: asyncio.TimerHandle | None = None
         self.upstream = upstream
         self.members = Members()
-        self.moved: Callable[[HostPort | None], None] = lambda _former: None
-        """Called with the former primary when another server is, or none."""
+        self.changed: Callable[[], None] = _nobody_cares
+        """Called when another server is the primary, or others may be read."""
         self.adopt(upstream)
 
     def adopt(self, upstream: Upstream) -> None:
@@ -105,8 +105,9 @@ class Cluster:
 
     def wait(self, turn: Turn, *, primary: bool) -> None:
         """Call `turn.seen` whenever something was seen, until it leaves; the primary or the others are looked at at once."""
-        self._turns[turn] = primary
-        self._hurry()
+        if self._turns.get(turn) != primary:
+            self._turns[turn] = primary
+            self._hurry()
 
     def leave(self, turn: Turn) -> None:
         """It does not wait any more."""
@@ -145,7 +146,7 @@ class Cluster:
 
     def _become(self, members: Members) -> None:
         before, self.members = self.members, members
-        self._fit = self._readable(members)
+        former, self._fit = self._fit, self._readable(members)
         if rivals := [rival for rival in members.rivals() if rival not in before.rivals()]:
             _log.error(
                 "more than one server of a pool takes writes",
@@ -156,7 +157,8 @@ class Cluster:
                 "the primary of a pool is another",
                 pool=self.upstream.name, before=str(before.primary), now=str(members.primary),
             )  # fmt: skip
-            self.moved(before.primary)
+        if members.primary != before.primary or _who(former) != _who(self._fit):
+            self.changed()
         for turn in list(self._turns):
             turn.seen()
         if self._turns and self._again is None:
@@ -174,6 +176,14 @@ class Cluster:
     def _readable(self, members: Members) -> list[tuple[Member, int]]:
         fit = members.replicas(self._clock.monotonic())
         return [(member, member.sight.position) for member in fit if member.sight]
+
+
+def _nobody_cares() -> None:
+    pass
+
+
+def _who(fit: list[tuple[Member, int]]) -> list[HostPort]:
+    return [member.address for member, _ in fit]
 
 
 def _numbers(upstream: Upstream) -> tuple[Pace, Rules]:

@@ -1,0 +1,159 @@
+"""Desk: where each session of a worker gets its links, as its route and the state of its servers have it."""
+
+from collections.abc import Mapping
+from functools import partial
+from weakref import WeakValueDictionary
+
+from marchproxy.kit.settings import HostPort
+from marchproxy.model.database import ReadTarget
+from marchproxy.model.module import PoolName, Protocol
+from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan, Upstream
+from marchproxy.modules.dblb.postgres.inquiry import Inquiry, open_inquiry
+from marchproxy.modules.dblb.postgres.login import Credentials
+from marchproxy.modules.dblb.postgres.pool import Pool
+from marchproxy.modules.dblb.postgres.pools import Pools
+from marchproxy.modules.dblb.postgres.roles import Source
+from marchproxy.modules.dblb.postgres.routing.catalogue import Catalogue
+from marchproxy.modules.dblb.postgres.routing.cluster import Cluster
+from marchproxy.modules.dblb.postgres.routing.sources import Primary, Replicas
+from marchproxy.modules.dblb.postgres.routing.splitter import Judges, Reads
+from marchproxy.modules.dblb.postgres.stay import Stay
+from marchproxy.modules.dblb.serverside import addresses_of
+from marchproxy.modules.dblb.service import ServerReport, Surroundings
+
+#: Databases whose functions are known, at most; the one asked for longest ago goes.
+_MOST_CATALOGUES = 64
+
+
+class Desk:
+    """Of one worker. A pool of one server that nobody watches is its own source."""
+
+    def __init__(self, around: Surroundings, pools: Pools) -> None:
+        self._around = around
+        self._pools = pools
+        self._clusters: dict[PoolName, Cluster] = {}
+        # as long as there are sessions that have them
+        self._sources: WeakValueDictionary[tuple[object, ...], Primary | Replicas] = WeakValueDictionary()
+        self._at: dict[tuple[object, ...], Pool] = {}
+        self._catalogues: dict[tuple[PoolName, str], Catalogue] = {}
+        self._judges: Judges = {}
+
+    def apply(self, plan: DblbPlan) -> None:
+        """Have clusters be as the plan has them. To be called after that of the pools."""
+        self._at.clear()
+        wanted = {up.name: up for route in plan.of(Protocol.POSTGRES) for up, _ in route.backends}
+        for name in self._clusters.keys() - wanted.keys():
+            self._clusters.pop(name).close()
+        for name, upstream in wanted.items():
+            known = self._clusters.get(name)
+            if known is None:
+                self._add(upstream)
+            elif known.upstream != upstream:
+                known.adopt(upstream)
+            self._changed(name)
+
+    def source(self, stay: Stay) -> Source:
+        """Where a session gets its links, but for what it reads elsewhere."""
+        cluster = self._clusters[stay.upstream.name]
+        credentials = Credentials(stay.who.user, stay.database, stay.password)
+        if not cluster.watched:
+            return self._pool(credentials, cluster, addresses_of(stay.upstream.pool)[0])
+        reads = stay.route.options.target is ReadTarget.REPLICA
+        key = (stay.upstream.name, *_key(credentials), reads)
+        known = self._sources.get(key)
+        if known is None:
+            kind = Replicas if reads else Primary
+            known = kind(cluster, partial(self._pool, credentials, cluster), self._around.clock)
+            self._sources[key] = known
+        return known
+
+    def reads(self, stay: Stay) -> Reads | None:
+        """How a session reads elsewhere; None: it does not."""
+        route, main = stay.route, self._clusters[stay.upstream.name]
+        options = route.options
+        if not options.split_reads or options.target is not ReadTarget.AUTO or stay.keeps or not main.watched:
+            return None
+        credentials = Credentials(stay.who.user, stay.database, stay.password)
+        return Reads(
+            main,
+            self._clusters_of(route, main),
+            partial(self._pool, credentials),
+            self._catalogue(main, stay.database),
+            self._judges,
+            hints=options.hints,
+            catch_up=options.catch_up,
+        )
+
+    def roles(self) -> Mapping[tuple[str, str], str]:
+        """What each server is, by pool and address."""
+        return {(report.pool, report.address): report.role for report in self.reports()}
+
+    def reports(self) -> list[ServerReport]:
+        """The servers as they were seen last."""
+        return [report for cluster in self._clusters.values() for report in cluster.reports()]
+
+    def close(self) -> None:
+        """Look no more, and wake nobody."""
+        for cluster in self._clusters.values():
+            cluster.close()
+        for source in list(self._sources.values()):
+            source.close()
+
+    def _add(self, upstream: Upstream) -> None:
+        name = upstream.name
+        connect = partial(self._ask, name, "")
+        cluster = Cluster(upstream, connect, self._around.group, self._around.clock)
+        cluster.changed = partial(self._changed, name)
+        self._clusters[name] = cluster
+
+    def _changed(self, name: PoolName) -> None:
+        for key, source in list(self._sources.items()):
+            if key[0] == name:
+                source.settle()
+
+    def _pool(self, credentials: Credentials, cluster: Cluster, address: HostPort) -> Pool:
+        key = (cluster.upstream.name, address, _key(credentials))
+        known = self._at.get(key)
+        if known is None:
+            known = self._at[key] = self._pools.get(cluster.upstream, address, credentials)
+            known.dialled = partial(self._dialled, cluster, address, known)
+        return known
+
+    def _dialled(self, cluster: Cluster, address: HostPort, pool: Pool, failure: str) -> None:
+        cluster.dialled(address, well=not failure)
+        if failure and not pool.links and cluster.watched and address != cluster.primary:
+            for waiter in pool.evict():
+                waiter.got_none(f"no session could be opened on {address}: {failure}")
+
+    def _clusters_of(self, route: RoutePlan, main: Cluster) -> list[tuple[Cluster, int]]:
+        """Where a route is read; where the shares divide whole sessions, each has its own."""
+        if route.writes is None:
+            return [(main, 100)]
+        return [(self._clusters[up.name], share) for up, share in route.backends]
+
+    def _catalogue(self, cluster: Cluster, database: str) -> Catalogue:
+        key = (cluster.upstream.name, database)
+        known = self._catalogues.pop(key, None)
+        if known is None:
+            connect = partial(self._ask_any, cluster, database)
+            known = Catalogue(database, connect, self._around.group, self._around.clock)
+        self._catalogues[key] = known
+        if len(self._catalogues) > _MOST_CATALOGUES:
+            del self._catalogues[next(iter(self._catalogues))]
+        return known
+
+    async def _ask_any(self, cluster: Cluster, database: str) -> Inquiry:
+        address = cluster.primary or next(iter(cluster.members.each))
+        return await self._ask(cluster.upstream.name, database, address)
+
+    async def _ask(self, name: PoolName, database: str, address: HostPort) -> Inquiry:
+        """A session of the monitor. Raises inquiry.FAULTS."""
+        upstream = self._clusters[name].upstream
+        options = upstream.options
+        password = upstream.passwords.get(options.monitor, "")
+        credentials = Credentials(options.monitor, database or options.monitor_database, password)
+        return await open_inquiry(address, credentials, upstream.pool.tls)
+
+
+def _key(credentials: Credentials) -> tuple[str, str, str]:
+    return credentials.user, credentials.database, credentials.password

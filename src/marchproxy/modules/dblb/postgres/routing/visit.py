@@ -1,0 +1,249 @@
+"""Visit: a session that reads on another server than the one it writes to, on a link that is another's afterwards.
+
+What it asks stays pending in the session until it is answered: as long as the client has heard nothing of the answer, it can be
+asked again on the primary. A transaction that was begun there stays there, and is asked one request at a time: what comes
+behind its end is not a part of it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from marchproxy.modules.dblb.postgres.answers import Heard, due
+from marchproxy.modules.dblb.postgres.link import Link
+from marchproxy.modules.dblb.postgres.pinning import may_leave
+from marchproxy.modules.dblb.postgres.pool import Pool
+from marchproxy.modules.dblb.postgres.requests import REFUSED_REQUEST, Requests
+from marchproxy.modules.dblb.postgres.settling import Settings
+from marchproxy.modules.dblb.tally import Tally
+from marchproxy.wire.postgres.backend import read_error
+from marchproxy.wire.postgres.framing import Event
+
+_QUERY, _HEAD = ord("Q"), 5
+_ASKS, _ENDS = frozenset(b"QE"), frozenset((_QUERY, ord("S"), REFUSED_REQUEST))
+#: Classes of SQLSTATE with which a replica refuses what the primary might answer: it only reads (25006), is a standby (0A000,
+#: 55000), has to go on replaying (40001), does not have yet what others made (42, 3F), or is about to end (57P).
+_REPLICAS_OWN = ("25", "0A", "55", "40", "42", "3F", "72", "57P", "58")
+
+#: What a client sent at once.
+Unit = tuple[bytes, Sequence[Event]]
+
+
+class Client(Protocol):
+    """The session whose visit it is."""
+
+    settings: Settings
+
+    @property
+    def requests(self) -> Requests:
+        """Its statements."""
+        ...
+
+    @property
+    def tally(self) -> Tally:
+        """Where it is counted."""
+        ...
+
+    def tell(self, words: bytes) -> None:
+        """Send this to the client."""
+        ...
+
+    def settle(self, link: Link) -> None:
+        """Bring what the client has set to a link."""
+        ...
+
+    def read_elsewhere(self, rest: Unit | None) -> None:
+        """What was pending is answered, but for this rest."""
+        ...
+
+    def read_here(self) -> None:
+        """What is pending is for the usual source of links."""
+        ...
+
+    def lost(self, reason: str) -> None:
+        """The server is gone, after it has said something."""
+        ...
+
+    def pause(self) -> None:
+        """The server is slow."""
+        ...
+
+    def resume(self) -> None:
+        """The server has caught up."""
+        ...
+
+
+class Visit:
+    """Holds the link, and waits for it, in the session's place."""
+
+    def __init__(self, client: Client, now: Callable[[], float]) -> None:
+        self._client = client
+        self._now = now
+        self._pool: Pool | None = None  # in whose line it waits
+        self._unit: Unit = (b"", ())
+        self._rest: Unit | None = None
+        self._told = self._failed = False
+        self._asked = 0
+        self._began = 0.0
+        self.spoils = False
+        """Whether what was asked may have left something in the link's session."""
+        self.link: Link | None = None
+        """While there is something on it."""
+
+    def begin(self, pool: Pool, unit: Unit) -> None:
+        """Ask this on a link of the pool."""
+        self._unit, self._rest = unit, None
+        self._told = self._failed = self.spoils = False
+        link = pool.acquire(self)
+        if link is None:
+            self._pool = pool
+        else:
+            self._go(link)
+
+    def go_on(self, unit: Unit) -> None:
+        """Ask this in the transaction that is open there."""
+        assert self.link is not None
+        self._unit, self._rest = first_of(unit)
+        self._send(self.link)
+
+    def leave(self) -> Link | None:
+        """The client is gone; the link that it had, on which something may be under way."""
+        if self._pool is not None:
+            self._pool.give_up(self)
+            self._pool = None
+        link, self.link = self.link, None
+        return link
+
+    # what a pool calls
+
+    def got(self, link: Link) -> None:
+        """A link, which was waited for."""
+        self._pool = None
+        self._go(link)
+
+    def got_none(self, reason: str) -> None:  # noqa: ARG002 - the primary may have one
+        """No link in time."""
+        self._pool = None
+        self._client.read_here()
+
+    # what a link calls
+
+    def answered(self, link: Link, data: bytes) -> None:
+        """The whole answer to the one query that was asked; the server is free."""
+        self._client.tell(data)
+        self._client.tally.transactions += 1
+        self._end(link)
+
+    def heard(self, link: Link, heard: Heard) -> None:
+        """The server said something."""
+        client, flow = self._client, link.state.flow
+        if flow.skipped:
+            client.requests.refused(link.state)
+        if heard.forgotten:
+            client.requests.forget_all()
+        if heard.outdated:
+            client.requests.outdate()
+        self._failed |= not self._told and _is_its_own(heard)
+        if self._failed:
+            if heard.free:
+                self._again(link)
+            return
+        if heard.own_errors:
+            self.link_lost(link, read_error(heard.own_errors[0]).message)
+            link.end()
+            return
+        if heard.for_client:
+            self._told = True
+            client.tell(heard.for_client)
+        client.tally.transactions += heard.transactions
+        client.tally.errors += len(heard.errors)
+        if heard.free:
+            self._end(link)
+        elif not flow.owed:
+            self._count()
+            client.read_elsewhere(self._rest)
+
+    def link_lost(self, link: Link, reason: str) -> None:
+        """The server is gone, in the middle of what it was asked."""
+        self.link = link.holder = None
+        link.owner.lost(link)
+        if self._told:
+            self._client.lost(reason)
+        else:
+            self._client.tally.retried += 1
+            self._client.read_here()
+
+    def pause(self) -> None:
+        """The server is slow."""
+        self._client.pause()
+
+    def resume(self) -> None:
+        """The server has caught up."""
+        self._client.resume()
+
+    # the rest is ours
+
+    def _go(self, link: Link) -> None:
+        self.link, link.holder = link, self
+        self._client.settle(link)
+        self._send(link)
+
+    def _send(self, link: Link) -> None:
+        data, events = self._unit
+        self._began = self._now()
+        self._asked = sum(kind in _ASKS for kind, _, _ in events)
+        state, requests = link.state, self._client.requests
+        words = requests.forward(data, events, state)
+        # what was judged leaves nothing; but in a transaction that only reads there may be anything
+        self.spoils |= bool(requests.left) or any(
+            kind == _QUERY and may_leave(data, start + _HEAD) for kind, start, _ in events
+        )
+        requests.left.clear()
+        if words:
+            link.transport.write(words)
+        if state.flow.skipped:
+            requests.refused(state)
+        if state.flow.to_give and (given := due(state)):
+            self._told = True
+            self._client.tell(given)
+        if not state.flow.owed:
+            self._client.read_elsewhere(self._rest)
+
+    def _again(self, link: Link) -> None:
+        self._release(link)
+        self._client.tally.retried += 1
+        self._client.read_here()
+
+    def _end(self, link: Link) -> None:
+        self._count()
+        self._release(link)
+        self._client.read_elsewhere(self._rest)
+
+    def _release(self, link: Link) -> None:
+        self.link = None
+        self._client.settings = link.settings
+        if self.spoils:
+            link.owner.recycle(link, reset=True)
+        else:
+            link.owner.release(link)
+
+    def _count(self) -> None:
+        tally = self._client.tally
+        tally.queries += self._asked
+        tally.to_replicas += self._asked
+        if self._asked:
+            tally.query_seconds.add(self._now() - self._began)
+
+
+def first_of(unit: Unit) -> tuple[Unit, Unit | None]:
+    """The first request, and what is behind it."""
+    data, events = unit
+    for number, (kind, _, end) in enumerate(events, 1):
+        if kind in _ENDS and end < len(data):
+            rest = [(kind, start - end, stop - end) for kind, start, stop in events[number:]]
+            return (data[:end], events[:number]), (data[end:], rest)
+    return unit, None
+
+
+def _is_its_own(heard: Heard) -> bool:
+    errors = [*heard.own_errors, *heard.errors]
+    return bool(errors) and read_error(errors[0]).code.startswith(_REPLICAS_OWN)
