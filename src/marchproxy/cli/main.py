@@ -216,7 +216,7 @@ def explain(
     url: Annotated[
         str,
         typer.Argument(
-            help="http://host:port/path, tcp://host:port, or another protocol such as mysql://host:port; "
+            help="http://host:port/path, tcp://host:port, or another protocol such as postgres://user@host:port/database; "
             "the port picks the listener, and what the client says, where several are there."
         ),
     ],

@@ -24,7 +24,8 @@ def action_lines(route: Route, question: Question) -> Iterator[str]:
         yield f"answers scripts of {', '.join(route.cors.origins)} (CORS)"
     yield from _access_lines(route, question.client)
     if route.authentication:
-        yield f"asks who it is: {' or '.join(route.authentication)}; otherwise answered 401"
+        otherwise = "refused" if question.is_session else "answered 401"
+        yield f"asks who it is: {' or '.join(route.authentication)}; otherwise {otherwise}"
     if route.max_request_bytes:
         yield f"takes {route.max_request_bytes} bytes at most; more is answered 413"
     yield from _answer_lines(route, question)

@@ -20,6 +20,9 @@ from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 from marchproxy.model.problem import InvalidValue
 from marchproxy.model.route import Route, RouteId
 
+#: What a DBLB says of the sessions of a route.
+_OF_SESSIONS = ("reads", "writes", "firewall")
+
 
 @dataclass(frozen=True, slots=True)
 class InModule:
@@ -131,7 +134,11 @@ def _module_lines(module: InModule, question: Question) -> list[str]:
     if module.route is None:
         return lines
     lines += _action_lines(module.route, question)
-    lines += [_limit_line(limit, module.instances) for limit in module.limits]
+    lines += [
+        f"{key}: {module.verdict.metadata[key]}" for key in _OF_SESSIONS if key in module.verdict.metadata
+    ]
+    beyond = "refused" if question.is_session else "429"
+    lines += [_limit_line(limit, module.instances, beyond) for limit in module.limits]
     if not module.verdict.choices:
         lines += _pool_lines(module, module.route)
     return lines
@@ -165,11 +172,11 @@ def _refusal(module: InModule | None, client: str) -> str:
     return refusal(Route(RouteId(""), allow=tuple(module.route.allow), deny=tuple(module.route.deny)), client)
 
 
-def _limit_line(limit: types_pb2.RateLimit, instances: int) -> str:
+def _limit_line(limit: types_pb2.RateLimit, instances: int, beyond: str) -> str:
     text = rates(limit, instances)
     burst = f", {limit.burst_size} at once" if limit.burst_size else ""
     per = f" for each {limit.per.replace(':', ' ')}" if limit.per else ""
-    return f"limit {limit.limit_id} on {limit.target}: {text}{burst}{per}; beyond it: 429"
+    return f"limit {limit.limit_id} on {limit.target}: {text}{burst}{per}; beyond it: {beyond}"
 
 
 def _conclusion(explanation: Explanation) -> Text:

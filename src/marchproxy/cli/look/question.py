@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 
+_DATABASES = frozenset({"postgres", "postgresql", "mysql", "mongodb", "redis"})
 #: Where a URL leads that names no port.
 PORTS = {"http": 80, "https": 443}
 _REQUESTS = {"http": types_pb2.PROTOCOL_HTTP, "https": types_pb2.PROTOCOL_HTTPS}
@@ -33,7 +34,7 @@ class Question:
     """A request, or a bare connection. `host` is the one asked for, `port` the one connected to.
 
     `sni`: the server name in the client's TLS hello, where it is another. `client`: its address, where it matters.
-    `query`: without its question mark.
+    `query`: without its question mark. `user`, `database` and `application`: of a database's client.
     """
 
     scheme: str
@@ -45,17 +46,31 @@ class Question:
     sni: str = ""
     client: str = ""
     query: str = ""
+    user: str = ""
+    database: str = ""
+    application: str = ""
 
     @property
     def is_request(self) -> bool:
         """Whether there is a request to be matched, or only a connection."""
         return self.scheme in _REQUESTS
 
+    @property
+    def is_session(self) -> bool:
+        """Whether a client of a database asks."""
+        return self.scheme in _DATABASES
+
     def in_words(self) -> str:
         """The question on one line."""
         told = "".join(
             f" {word} {value}"
-            for word, value in (("with server name", self.sni), ("from", self.client))
+            for word, value in (
+                ("of user", self.user),
+                ("for database", self.database),
+                ("as application", self.application),
+                ("with server name", self.sni),
+                ("from", self.client),
+            )
             if value
         )
         if not self.is_request:
@@ -82,8 +97,16 @@ class Question:
         if self.is_request:
             route.path_match = types_pb2.PATH_MATCH_KIND_EXACT
             route.methods.append(self.method)
-        context = {"method": self.method, "explain": "true", "client": self.client, "query": self.query}
-        context = {key: value for key, value in context.items() if value}
+        known = {
+            "method": self.method,
+            "explain": "true",
+            "client": self.client,
+            "query": self.query,
+            "user": self.user,
+            "database": self.database,
+            "application": self.application,
+        }
+        context = {key: value for key, value in known.items() if value}
         return module_pb2.CanHandleRequest(route=route, context=context)
 
     def _route(self) -> types_pb2.Route:
@@ -103,6 +126,8 @@ def read_question(
 ) -> Question:
     """From what was typed; a Host header names the host that is asked for, `query` replaces the URL's.
 
+    A database's URL is as its clients have it: postgres://USER@HOST:PORT/DATABASE?application_name=NAME.
+
     Raises NotAQuestion.
     """
     try:
@@ -118,6 +143,17 @@ def read_question(
         raise NotAQuestion(f"{url}: which port? write {parts.scheme}://{parts.hostname}:PORT")
     fields = _read_headers(headers)
     asked = fields.pop("host", None)
+    if parts.scheme in _DATABASES:
+        return Question(
+            scheme=parts.scheme,
+            host=parts.hostname,
+            port=port,
+            sni=sni,
+            client=client,
+            user=unquote(parts.username or ""),
+            database=unquote(parts.path.removeprefix("/")),
+            application=dict(parse_qsl(parts.query)).get("application_name", ""),
+        )
     return Question(
         scheme=parts.scheme,
         host=parts.hostname if asked is None else _without_port(asked),

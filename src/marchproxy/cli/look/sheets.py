@@ -108,7 +108,11 @@ def rates(limit: types_pb2.RateLimit, instances: int = 1) -> str:
         "a minute": limit.requests_per_minute,
         "an hour": limit.requests_per_hour,
     }
-    text = ", ".join(f"{rate} {unit}" for unit, rate in given.items() if rate)
+    counted = " connections" if limit.counts == types_pb2.LIMIT_UNIT_CONNECTIONS else ""
+    found = [f"{rate}{counted} {unit}" for unit, rate in given.items() if rate]
+    if limit.max_concurrent:
+        found.append(f"{limit.max_concurrent} connections at once")
+    text = ", ".join(found)
     is_shared = limit.shared if limit.HasField("shared") else True
     return f"{text} among {instances} instances" if is_shared and instances > 1 else text
 
@@ -269,6 +273,13 @@ def _conditions(route: types_pb2.Route) -> Iterable[str]:
     yield from (f"{name}: {value}" for name, value in sorted(route.headers.items()))
     yield from (match.name for match in route.header_matches)
     yield from (f"?{match.name}" for match in route.query)
+    of_database = route.database
+    named = (
+        ("database", of_database.databases),
+        ("user", of_database.users),
+        ("application", of_database.applications),
+    )
+    yield from (f"{word} {' or '.join(names)}" for word, names in named if names)
     yield from (
         f"from {source}" for source in (route.source_pattern, *route.sources) if source not in {"", "*"}
     )

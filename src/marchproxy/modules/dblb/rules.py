@@ -1,6 +1,7 @@
 """Rules: what a DBLB cannot do of a sound state, which of its routes takes a session, and why. No I/O."""
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 from marchproxy.model.database import DATABASE_PROTOCOLS, DatabaseRoute, ReadTarget
 from marchproxy.model.glob import is_glob
@@ -66,8 +67,8 @@ class Plans:
 def answer(plan: DblbPlan, served: Collection[Protocol], route: Route, context: Mapping[str, str]) -> Verdict:
     """Whether a DBLB with ports for the protocols `served` takes traffic of `route`, and which of its routes does.
 
-    A route of the same id is its own. One that names no database, user, application, client or port, and a context that
-    does not either, ask about a listener as a whole. Otherwise it is read as a session: what the context says (`database`,
+    A route of the same id is its own. One that names no database, user, application or client, and a context that does
+    not either, ask about a listener as a whole, of which a port may be known. Otherwise it is read as a session: what the context says (`database`,
     `user`, `application`, `client`, `port`), else the route's first names that are no patterns.
     """
     obstacle = _obstacle(served, route)
@@ -78,7 +79,7 @@ def answer(plan: DblbPlan, served: Collection[Protocol], route: Route, context: 
     if same is not None:
         return _yes(same, "its route of that id")
     who = _who(route, context)
-    if who == Who():
+    if replace(who, port=0) == Who():
         words = f"serves {route.protocol.value}"
         return Verdict(can_handle=True, reason=words, details={"routes": str(len(own))})
     found = plan.route(route.protocol, who)

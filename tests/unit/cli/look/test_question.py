@@ -11,7 +11,13 @@ from marchproxy.contract.pb import types_pb2
         ("http://shop.example", [], Question("http", "shop.example", 80, "/")),
         ("https://shop.example/x", [], Question("https", "shop.example", 443, "/x")),
         ("tcp://10.0.0.1:5432", [], Question("tcp", "10.0.0.1", 5432, "/")),
-        ("postgresql://10.0.0.1:5432/db", [], Question("postgresql", "10.0.0.1", 5432, "/db")),
+        ("postgresql://10.0.0.1:5432/db", [], Question("postgresql", "10.0.0.1", 5432, database="db")),
+        (
+            "mysql://an%20n@10.0.0.1:1/d?application_name=psql",
+            [],
+            Question("mysql", "10.0.0.1", 1, user="an n", database="d", application="psql"),
+        ),
+        ("redis://10.0.0.1:6379/3", [], Question("redis", "10.0.0.1", 6379, database="3")),
         ("rtmps://live.example:443", [], Question("rtmps", "live.example", 443, "/", sni="live.example")),
         ("rtmps://[::1]:443", [], Question("rtmps", "::1", 443, "/")),  # an address is no server name
         ("http://[::1]:8000/", [], Question("http", "::1", 8000, "/")),
@@ -97,3 +103,18 @@ def test_a_connection_asks_for_no_protocol_of_the_nlb_and_the_listeners_of_the_m
     question = read_question("tcp://10.0.0.1:8000", "GET", [])
     assert question.for_nlb().route.protocol == types_pb2.PROTOCOL_UNSPECIFIED
     assert question.for_module(types_pb2.PROTOCOL_HTTP).route.protocol == types_pb2.PROTOCOL_HTTP
+
+
+def test_who_a_client_of_a_database_is_goes_to_the_module():
+    question = read_question("postgres://ann@10.0.0.1:5432/shop?application_name=psql", "GET", [])
+    assert (
+        question.in_words()
+        == "a postgres connection to 10.0.0.1:5432 of user ann for database shop as application psql"
+    )
+    asked = question.for_module(types_pb2.PROTOCOL_POSTGRES)
+    assert {key: asked.context[key] for key in ("user", "database", "application")} == {
+        "user": "ann",
+        "database": "shop",
+        "application": "psql",
+    }
+    assert asked.route.destination_port == 5432

@@ -394,3 +394,33 @@ def test_backends_that_were_found_and_what_troubles_a_pool() -> None:
 def test_a_limit_tells_among_how_many_it_is_divided(limit, instances, words):
     given = types_pb2.RateLimit(requests_per_second=30, **limit)
     assert sheets.rates(given, instances) == words
+
+
+def test_sessions_of_a_database():
+    route = types_pb2.Route(
+        route_id="pg",
+        protocol=types_pb2.PROTOCOL_POSTGRES,
+        backends=[types_pb2.BackendRef(pool="v1", weight=100)],
+        database=types_pb2.DatabaseRoute(databases=["shop", "crm"], users=["app_*"]),
+    )
+    verdict = module_pb2.CanHandleResponse(can_handle=True, reason="it takes it")
+    verdict.metadata.update({"reads": "from the primary", "firewall": "no-ddl", "match": "x"})
+    limits = (
+        types_pb2.RateLimit(
+            limit_id="l", target="pg", requests_per_second=5, per="user", counts="LIMIT_UNIT_CONNECTIONS"
+        ),
+        types_pb2.RateLimit(limit_id="m", target="*", max_concurrent=9),
+    )
+    nlb = nlb_pb2.RouteRequestResponse(routed=True, target_instance_id="dblb-1", version="v1")
+    question = Question("postgres", "h", 5432, user="ann", database="shop")
+    text = printed(explanation_text(Explanation(question, nlb, InModule(verdict, route, (), limits))))
+    for words in (
+        "a postgres connection to h:5432 of user ann for database shop",
+        "reads: from the primary",
+        "firewall: no-ddl",
+        "limit l on pg: 5 connections a second for each user; beyond it: refused",
+        "limit m on *: 9 connections at once; beyond it: refused",
+    ):
+        assert words in text
+    table = nlb_pb2.GetRoutingTableResponse(entries=[nlb_pb2.RoutingEntry(route=route)])
+    assert "database shop or crm" in printed(sheets.routes(table, {}).rendered())

@@ -72,6 +72,7 @@ def test_which_route_takes_a_session(
 def test_a_listener_as_a_whole() -> None:
     verdict = answer(PLAN, SERVED, ask(), {})
     assert (verdict.can_handle, verdict.reason, verdict.details) == (True, "serves postgres", {"routes": "3"})
+    assert answer(PLAN, SERVED, replace(ask(), destination_port=6543), {"explain": "true"}) == verdict
     assert answer(PLAN, SERVED, Route(RouteId(""), protocol=Protocol.MYSQL), {}).details == {"routes": "0"}
 
 
