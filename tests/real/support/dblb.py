@@ -1,76 +1,101 @@
-"""The DBLB's services in the test's own process: plans from documents, and a listener in front of a service."""
+"""An NLB and a DBLB on one machine, from one file, each started by the command that people use; with databases behind."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
-from marchproxy.contract.document import decode
-from marchproxy.kit.clock import SystemClock
-from marchproxy.kit.settings import HostPort
-from marchproxy.modules.dblb.plan import DblbPlan, compile_plan
-from marchproxy.modules.dblb.service import Arrival, ClientTls, DatabaseService, Surroundings, alone
+import grpc
+import psutil
+import yaml
+
+from marchproxy.contract.pb import module_pb2_grpc
+from tests.ports import free_port
+from tests.real.support.process import kill_left, naming
+from tests.real.support.system import DRAIN_SECONDS, Part
 
 
-def plan_of(document: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> DblbPlan:
-    """The plan of a desired-state document; `files` are the userlists by path."""
-    plan, problems = compile_plan(decode(json.dumps(document).encode()), files or {})
-    assert not problems, problems
-    return plan
+class Databases:
+    """`nlb` and `dblb`, of `document` and what is said here. Clients of PostgreSQL come at `port`, or at `direct`."""
 
+    def __init__(self, directory: Path, document: Mapping[str, Any], *, workers: int) -> None:
+        self.directory, self.file = directory, directory / "file.yaml"
+        self.port, self.direct, self.behind = free_port(), free_port(), free_port()
+        ports = {name: free_port() for name in ("grpc", "health", "metrics", "nlb", "nlb_metrics", "admin")}
+        self.nlb = Part(
+            self, "nlb-1", ["nlb"], {**ports, "grpc": ports["nlb"], "health": ports["nlb_metrics"]}
+        )  # type: ignore[arg-type]
+        self.dblb = Part(self, "dblb-1", ["dblb"], ports)  # type: ignore[arg-type]
+        where = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+        self.document: dict[str, Any] = {
+            "nlb": {
+                "grpc": where["nlb"],
+                "metrics": where["nlb_metrics"],
+                "state_dir": str(directory),
+                "envoy": {"admin": where["admin"]},
+                "drain_seconds": DRAIN_SECONDS,
+            },
+            "modules": [
+                {
+                    "id": "dblb-1",
+                    "type": "dblb",
+                    **{name: where[name] for name in ("grpc", "health", "metrics")},
+                    "state_dir": str(directory),
+                    "postgres": f"127.0.0.1:{self.direct}",
+                    "postgres_proxy": f"127.0.0.1:{self.behind}",
+                    "workers": workers,
+                    "heartbeat_interval": 0.2,
+                    "metrics_interval": 0.5,
+                    "drain_seconds": DRAIN_SECONDS,
+                }
+            ],
+            "listeners": [
+                {
+                    "name": "postgres",
+                    "address": f"127.0.0.1:{self.port}",
+                    "protocol": "postgres",
+                    "module": "dblb",
+                }
+            ],
+            **document,
+        }
+        self.save()
 
-class Served:
-    """A service, and the port where it listens."""
+    def save(self) -> None:
+        """Write the file anew."""
+        self.file.write_text(yaml.safe_dump(self.document))
 
-    def __init__(self, service: Any, port: int, around: Surroundings) -> None:
-        self.service = service
-        self.port = port
-        self.around = around
-        self.transports: set[asyncio.BaseTransport] = set()
-        """Of the clients that ever came."""
+    def workers(self) -> list[psutil.Process]:
+        """The worker processes, by their number."""
+        found = [
+            p for p in naming(self.dblb.folder / "workers") if "marchproxy.modules.dblb.worker" in p.cmdline()
+        ]
+        return sorted(found, key=lambda one: int(one.cmdline()[one.cmdline().index("--index") + 1]))
+
+    @asynccontextmanager
+    async def asked(self) -> AsyncIterator[Any]:
+        """The DBLB's ModuleService."""
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{self.dblb.grpc}") as channel:
+            yield module_pb2_grpc.ModuleServiceStub(channel)
 
 
 @asynccontextmanager
-async def serving(
-    make: Callable[[Surroundings], DatabaseService],
-    plan: DblbPlan,
-    *,
-    change: Callable[[Surroundings], None] | None = None,
-    tls: ClientTls | None = None,
-) -> AsyncIterator[Served]:
-    """A service with a plan, on a port; `change` is done to its surroundings first, `tls` is offered to clients."""
-    async with asyncio.TaskGroup() as group:
-        around = alone(group, SystemClock())
-        if change is not None:
-            change(around)
-        service = make(around)
-        service.apply(plan)
-        served = Served(service, 0, around)
-
-        def accept() -> asyncio.Protocol:
-            protocol = service.accept(Arrival(HostPort("127.0.0.1", 1), served.port, tls))
-            connected = protocol.connection_made
-
-            def made(transport: asyncio.BaseTransport) -> None:
-                served.transports.add(transport)
-                connected(transport)
-
-            protocol.connection_made = made  # type: ignore[method-assign]
-            return protocol
-
-        listener = await asyncio.get_running_loop().create_server(accept, "127.0.0.1", 0)
-        served.port = listener.sockets[0].getsockname()[1]
-        sweeping = group.create_task(_sweep(service))
-        try:
-            yield served
-        finally:
-            listener.close()
-            sweeping.cancel()
-            service.close()
-
-
-async def _sweep(service: DatabaseService) -> None:
-    while True:
-        await asyncio.sleep(1)
-        service.sweep()
+async def databases(
+    directory: Path, document: Mapping[str, Any], *, workers: int = 2, nlb: bool = False
+) -> AsyncIterator[Databases]:
+    """A running DBLB, and an NLB before it if that is wanted; nothing is left afterwards."""
+    system = Databases(directory, document, workers=workers)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(system.dblb.start())
+            if nlb:
+                group.create_task(system.nlb.start())
+        yield system
+    finally:
+        for part in (system.dblb, system.nlb):
+            if part.process is not None:
+                await part.process.end()
+        kill_left(directory)
+        for log in sorted((system.dblb.folder / "workers").glob("*.log")):
+            print(f"--- {log}\n{log.read_text()}")  # noqa: T201 - pytest shows it when the test failed
