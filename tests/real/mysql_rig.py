@@ -69,7 +69,7 @@ class Setup:
     def planned(self, backends: Sequence[tuple[Upstream, int]]) -> DblbPlan:
         kinds = [AuthenticationKind.CERTIFICATE] * self.certificates + [AuthenticationKind.USERLIST]
         ways = tuple(Way(Authentication(kind.value, kind, method=self.method), self.users) for kind in kinds)
-        route = Route(RouteId("sql"), protocol=Protocol.MYSQL)
+        route = Route(RouteId("sql"), protocol=Protocol.MYSQL, database=self.route)
         planned = RoutePlan(route, self.route, tuple(backends), ways)
         return DblbPlan({Protocol.MYSQL: (planned,)}, {up.name: up for up, _ in backends})
 

@@ -11,7 +11,7 @@ from marchproxy.modules.dblb.mysql.link import Link
 from marchproxy.modules.dblb.mysql.login import Credentials
 from marchproxy.modules.dblb.mysql.member import Member
 from marchproxy.modules.dblb.mysql.pool import NO_SERVER, Pool, PoolLimits, Waiter
-from marchproxy.modules.dblb.mysql.sight import elect
+from marchproxy.modules.dblb.mysql.sight import Role, elect
 from marchproxy.modules.dblb.mysql.watch import Watch
 from marchproxy.modules.dblb.plan import Upstream
 from marchproxy.modules.dblb.serverside import addresses_of
@@ -129,8 +129,9 @@ class Cluster:
             for who, pool in member.pools.items():
                 size = pool.limits.size
                 counts = (pool.links, pool.idle, pool.waiting, size)
-                role = "primary" if member.address == self.primary else member.sight.role.value
-                yield PoolGauge(self.name, str(member.address), role, who.database, who.user, *counts)
+                yield PoolGauge(
+                    self.name, str(member.address), self._role(member), who.database, who.user, *counts
+                )
 
     def reports(self) -> list[ServerReport]:
         """The servers as they were last seen."""
@@ -198,6 +199,11 @@ class Cluster:
         waiter.got_none(Refusal(NO_SERVER, "HY000", words))
 
     def _report(self, member: Member) -> ServerReport:
-        sight = member.sight
-        role = "primary" if member.address == self.primary else sight.role.value
+        sight, role = member.sight, self._role(member)
         return ServerReport(self.name, str(member.address), role, sight.latency, sight.lag, sight.fault)
+
+    def _role(self, member: Member) -> str:
+        if member.address == self.primary:
+            return Role.PRIMARY.value
+        role = member.sight.role  # who says to be primary and is not ours is nobody's
+        return (Role.UNKNOWN if role is Role.PRIMARY else role).value
