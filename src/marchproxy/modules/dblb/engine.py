@@ -26,6 +26,7 @@ from marchproxy.modules.dblb.observing import Observer
 from marchproxy.modules.dblb.plan import Files, compile_plan, files_of
 from marchproxy.modules.dblb.reports import judge
 from marchproxy.modules.dblb.service import ServerReport
+from marchproxy.modules.dblb.switching.switcher import Switcher
 from marchproxy.modules.dblb.upstream_files import tls_faults
 
 _log = get_logger(__name__)
@@ -37,6 +38,7 @@ class DblbEngine:
 
     def __init__(self, crew: Crew, endpoints: tuple[TrafficEndpoint, ...], *, clock: Clock) -> None:
         self._crew = crew
+        self._switcher = Switcher(crew, clock=clock)
         self._endpoints = endpoints
         self._served = frozenset(endpoint.protocol for endpoint in endpoints)
         self._clock = clock
@@ -76,7 +78,7 @@ class DblbEngine:
             files, problems = await _read(state)
             if problems and isolate is not Isolate.FAULTY:
                 raise Refused(RefusalCode.INVALID_ARGUMENT, str(problems[0]), problems)
-            await self._crew.apply(without(state, problems) if problems else state, files)
+            await self._switcher.apply(without(state, problems) if problems else state, files)
             self._wanted, self._isolated = state, problems
             for problem in problems:
                 _log.error("set aside", path=problem.path, reason=problem.message)
