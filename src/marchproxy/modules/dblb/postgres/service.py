@@ -14,6 +14,7 @@ from marchproxy.modules.dblb.postgres.keys import Keys
 from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.pinning import Residue, residue
 from marchproxy.modules.dblb.postgres.pools import Pools
+from marchproxy.modules.dblb.postgres.queue import Queue
 from marchproxy.modules.dblb.postgres.reception import Reception
 from marchproxy.modules.dblb.postgres.requests import Requests
 from marchproxy.modules.dblb.postgres.roles import Source
@@ -104,7 +105,8 @@ class PostgresService:
         """Who has waited longest is served first."""
         halt = self._halts.pop(route, None)
         if halt is not None:
-            waiting = [waiter for waiter in halt.end() if isinstance(waiter, Session)]
+            askers = [waiter.asker for waiter in halt.end() if isinstance(waiter, Queue)]
+            waiting = [asker for asker in askers if isinstance(asker, Session)]
             self._settle(dict.fromkeys([*waiting, *self._of(route)]))
 
     def drain(self) -> None:

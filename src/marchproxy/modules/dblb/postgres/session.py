@@ -8,14 +8,14 @@ from marchproxy.modules.dblb.postgres.answers import Heard, due
 from marchproxy.modules.dblb.postgres.keeping import Keeping
 from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.pinning import may_leave
+from marchproxy.modules.dblb.postgres.queue import Queue
 from marchproxy.modules.dblb.postgres.refusing import fail, own_answer, sift
 from marchproxy.modules.dblb.postgres.requests import INTERESTS, Requests
 from marchproxy.modules.dblb.postgres.roles import Beginning, Porter, Read, Source
-from marchproxy.modules.dblb.postgres.routing.splitter import Reads, Splitter
+from marchproxy.modules.dblb.postgres.routing.splitter import Reads
 from marchproxy.modules.dblb.postgres.routing.visit import Unit
 from marchproxy.modules.dblb.postgres.settling import Settings, difference
 from marchproxy.modules.dblb.postgres.stay import Stay
-from marchproxy.modules.dblb.tally import Tally
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres import encode
 from marchproxy.wire.postgres.backend import read_error
@@ -32,7 +32,6 @@ class Session(asyncio.Protocol):
 
     __slots__ = (
         "_asked",
-        "_away",
         "_began",
         "_discarding",
         "_framer",
@@ -40,14 +39,11 @@ class Session(asyncio.Protocol):
         "_link",
         "_looks",
         "_now",
-        "_pending",
         "_plainly",
         "_porter",
+        "_queue",
         "_read",
         "_requests",
-        "_source",
-        "_splitter",
-        "_waits_since",
         "settings",
         "stay",
         "transport",
@@ -62,17 +58,14 @@ class Session(asyncio.Protocol):
         self._read = read
         self._now = now
         self._framer = cast("Framer", None)
-        self._source = cast("Source", None)
+        self._queue = cast("Queue", None)
         self._link: Link | None = None
-        self._splitter: Splitter | None = None
-        self._away = False  # what is pending is read by the splitter
-        self._pending: list[tuple[bytes, Sequence[Event]]] = []
         self._looks = stay.gate.looks
         self._plainly = not self._looks  # a whole query needs no second look
         self._discarding = False  # until the next Sync
         self._keeping = Keeping(stay)
         self._asked = 0
-        self._began = self._waits_since = 0.0
+        self._began = 0.0
         self.settings = Settings()
         self.stay = stay
         self.transport = cast("asyncio.Transport", None)
@@ -80,23 +73,17 @@ class Session(asyncio.Protocol):
     @property
     def link(self) -> Link | None:
         """The link that it has now."""
-        if self._link is None and self._splitter is not None:
-            return self._splitter.link
-        return self._link
+        return self._link or self._queue.link
 
     @property
     def requests(self) -> Requests:
         """The statements that it has prepared."""
         return self._requests
 
-    @property
-    def tally(self) -> Tally:
-        """Where it is counted."""
-        return self.stay.tally
-
     def begin(self, transport: asyncio.Transport, source: Source, beginning: Beginning) -> None:
         """The client is logged in; what it sends comes here from now on."""
-        self.transport, self._source, self.settings = transport, source, beginning.settings
+        self.transport, self.settings = transport, beginning.settings
+        self._queue = Queue(self, source, self._now)
         self._framer = Framer(INTERESTS, longest=beginning.longest)
         self._keeping.begin(beginning.extras)
 
@@ -110,23 +97,13 @@ class Session(asyncio.Protocol):
         """Close the connection as soon as that interrupts nothing."""
         self._keeping.dismiss(words)
         link = self.link
-        if link.state.flow.free if link is not None else not self._pending:
+        if link.state.flow.free if link is not None else not self._queue:
             self.end(words)
 
     def move(self, source: Source, reads: Reads | None = None) -> None:
         """Get links from there, and read as `reads` has it, from now on; whoever waits, waits there."""
-        if self._splitter is not None:
-            self._splitter.change(reads)
-        elif reads is not None and not self._keeping.matters:
-            self._splitter = Splitter(self, reads, self._now)
-        if source is self._source:
-            return
-        before, self._source = self._source, source
-        if self._pending and not self._away:
-            before.give_up(self)
-            link = source.acquire(self)
-            if link is not None:
-                self.got(link)
+        self._queue.split(None if self._keeping.matters else reads)
+        self._queue.move(source)
 
     # what the loop calls
 
@@ -204,61 +181,33 @@ class Session(asyncio.Protocol):
         """The server has caught up."""
         self.transport.resume_reading()
 
-    # what a splitter calls
+    # what its queue calls
 
-    def tell(self, words: bytes) -> None:
-        """Send this to the client."""
-        self.transport.write(words)
-
-    def settle(self, link: Link) -> None:
-        """Bring what the client has set to a link."""
-        if link.settings is not self.settings and (query := difference(self.settings, link.parameters)):
-            link.ask_silently(query)
-
-    def read_elsewhere(self, rest: Unit | None) -> None:
-        """What was pending first is answered, but for this rest of it."""
-        self._away = False
-        (_, *waiting), self._pending = self._pending, []
-        self.transport.resume_reading()
-        if self._keeping.dismissal and self.link is None:
-            self.end(self._keeping.dismissal)
-            return
-        try:
-            for data, events in [rest, *waiting] if rest is not None else waiting:
-                self._carry(data, events)
-        except ProtocolFault as fault:
-            self.end(str(fault), "08P01")
-
-    def read_here(self) -> None:
-        """What is pending is for the usual source of links."""
-        self._away = False
-        link = self._source.acquire(self)
-        if link is not None:
-            self.got(link)
-
-    def lost(self, reason: str) -> None:
-        """The server that it read on is gone, after it has said something."""
-        self.end(f"the server is gone: {reason}", "08006")
-
-    # what a pool calls
-
-    def got(self, link: Link) -> None:
-        """A link, which was waited for."""
-        self.stay.tally.wait_seconds.add(self._now() - self._waits_since)
+    def ask(self, link: Link, units: Sequence[Unit]) -> None:
+        """Here is the link that was waited for."""
         self._take(link)
-        pending, self._pending = self._pending, []
-        for data, events in pending:
+        for data, events in units:
             if self._link is None:
                 self._carry(data, events)  # what was sent first ended by itself
             else:
                 self._forward(self._link, data, events)
         self.transport.resume_reading()
 
-    def got_none(self, reason: str) -> None:
+    def ask_again(self, units: Sequence[Unit]) -> None:
+        """What was asked first was answered by another server."""
+        self.transport.resume_reading()
+        if self._keeping.dismissal and self.link is None:
+            self.end(self._keeping.dismissal)
+            return
+        try:
+            for data, events in units:
+                self._carry(data, events)
+        except ProtocolFault as fault:
+            self.end(str(fault), "08P01")
+
+    def unanswered(self, units: Sequence[Unit], reason: str) -> None:
         """No link in time: what was asked fails, and the client may ask again."""
-        self.stay.tally.wait_seconds.add(self._now() - self._waits_since)
-        pending, self._pending = self._pending, []
-        kinds = [kind for _, events in pending for kind, _, _ in events]
+        kinds = [kind for _, events in units for kind, _, _ in events]
         words, self._discarding = fail(kinds, encode.error("53300", reason))
         self._plainly = not (self._looks or self._discarding)
         self.stay.tally.errors += 1
@@ -267,13 +216,18 @@ class Session(asyncio.Protocol):
         if self._keeping.dismissal:
             self.end(self._keeping.dismissal)
 
+    def settle(self, link: Link) -> None:
+        """Bring what the client has set to a link."""
+        if link.settings is not self.settings and (query := difference(self.settings, link.parameters)):
+            link.ask_silently(query)
+
     # the rest is ours
 
     def _queried(self, data: bytes) -> None:
         """One whole query and nothing else, which is what most clients send most of the time."""
         link = self._link
         if link is None:
-            link = self._acquire(data, ((_QUERY, 0, len(data)),))
+            link = self._queue.acquire(data, ((_QUERY, 0, len(data)),))
             if link is None:
                 return
             self._take(link)
@@ -294,7 +248,7 @@ class Session(asyncio.Protocol):
             sifted = sift(data, events, gate, discarding=self._discarding)
             data, events, self._discarding = sifted.data, sifted.events, sifted.discarding
             self._plainly = not (self._looks or self._discarding)
-            if self.link is None and not self._pending and (words := own_answer(data, events)) is not None:
+            if self.link is None and not self._queue and (words := own_answer(data, events)) is not None:
                 self.transport.write(words)
                 return
         self._carry(data, events)
@@ -302,31 +256,13 @@ class Session(asyncio.Protocol):
     def _carry(self, data: bytes, events: Sequence[Event]) -> None:
         link = self._link
         if link is None:
-            if not events and not self._pending and self.link is None:
+            if not events and not self._queue and self.link is None:
                 return  # a Flush, of nothing
-            link = self._acquire(data, events)
+            link = self._queue.acquire(data, events)
             if link is None:
                 return
             self._take(link)
         self._forward(link, data, events)
-
-    def _acquire(self, data: bytes, events: Sequence[Event]) -> Link | None:
-        """A link for these; None: they wait for one."""
-        first = not self._pending
-        self._away |= (
-            first and self._splitter is not None and self._splitter.takes((data, events), self.settings)
-        )
-        if first and not self._away:
-            link = self._source.acquire(self)
-            if link is not None:
-                return link
-        if first:
-            self._waits_since = self._now()
-        self._pending.append((data, events))
-        self.transport.pause_reading()
-        if first and self._away and self._splitter is not None:
-            self._splitter.go((data, events))
-        return None
 
     def _take(self, link: Link) -> None:
         self._link, link.holder = link, self
@@ -386,13 +322,9 @@ class Session(asyncio.Protocol):
 
     def _leave(self) -> None:
         """The client is gone: its transaction is rolled back, what runs for it is ended with the link."""
-        if self._pending:
-            self._pending.clear()
-            self._source.give_up(self)
-        link, self._link = self._link, None
-        if link is None and self._splitter is not None:
-            link = self._splitter.leave()
-            self._keeping.pinned |= self._splitter.spoils
+        elsewhere, spoilt = self._queue.leave()
+        link, self._link = self._link or elsewhere, None
+        self._keeping.pinned |= spoilt
         if link is None:
             return
         owed = link.state.flow.owed

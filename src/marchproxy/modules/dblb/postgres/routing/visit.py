@@ -13,7 +13,6 @@ from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.pinning import may_leave
 from marchproxy.modules.dblb.postgres.pool import Pool
 from marchproxy.modules.dblb.postgres.requests import REFUSED_REQUEST, Requests
-from marchproxy.modules.dblb.postgres.settling import Settings
 from marchproxy.modules.dblb.tally import Tally
 from marchproxy.wire.postgres.backend import read_error
 from marchproxy.wire.postgres.framing import Event
@@ -31,8 +30,6 @@ Unit = tuple[bytes, Sequence[Event]]
 class Client(Protocol):
     """The session whose visit it is."""
 
-    settings: Settings
-
     @property
     def requests(self) -> Requests:
         """Its statements."""
@@ -49,6 +46,10 @@ class Client(Protocol):
 
     def settle(self, link: Link) -> None:
         """Bring what the client has set to a link."""
+        ...
+
+    def settled(self, link: Link) -> None:
+        """The client has set now what the link has."""
         ...
 
     def read_elsewhere(self, rest: Unit | None) -> None:
@@ -220,7 +221,7 @@ class Visit:
 
     def _release(self, link: Link) -> None:
         self.link = None
-        self._client.settings = link.settings
+        self._client.settled(link)
         if self.spoils:
             link.owner.recycle(link, reset=True)
         else:
