@@ -204,6 +204,6 @@ class Cluster:
 
     def _role(self, member: Member) -> str:
         if member.address == self.primary:
-            return Role.PRIMARY.value
-        role = member.sight.role  # who says to be primary and is not ours is nobody's
-        return (Role.UNKNOWN if role is Role.PRIMARY else role).value
+            return "primary"
+        # who says to be the primary and is not ours is nobody's
+        return "replica" if member.sight.role is Role.REPLICA else "unknown"

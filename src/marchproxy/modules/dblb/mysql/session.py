@@ -31,9 +31,10 @@ class Session(asyncio.Protocol):
         self.reception = reception
         self.arrival = arrival
         self._requests = Requests(longest=_BEFORE_LOGIN)
-        self._orders = Orders(self)
+        self.orders = Orders(self)
         self._pending: list[tuple[bytes, Sequence[Request], bool]] = []
-        self._waits = False
+        self.waits = False
+        """Whether it waits for a server connection."""
         self.visit = cast("Visit", None)
         self.pace = cast("Pace", None)
         self.link: Link | None = None
@@ -51,7 +52,7 @@ class Session(asyncio.Protocol):
         """The client is logged in. `longest`: the most bytes of a statement that somebody wants to see."""
         self.login, self.visit, self.inbox = login, visit, None
         self.pace = Pace(visit.tally)
-        self._requests = Requests(longest=longest if self._orders.begin(visit) else _BEFORE_LOGIN)
+        self._requests = Requests(longest=longest if self.orders.begin(visit) else _BEFORE_LOGIN)
 
     def send(self, words: bytes) -> None:
         """Write, under TLS once it has begun."""
@@ -74,16 +75,6 @@ class Session(asyncio.Protocol):
     def uses(self) -> int:
         """How many server connections are in use for it."""
         return int(self.occupied or (self.link is not None and not self.quiet))
-
-    @property
-    def waits(self) -> bool:
-        """Whether it waits for a server connection."""
-        return self._waits
-
-    @property
-    def orders(self) -> Orders:
-        """What is known of its commands."""
-        return self._orders
 
     # what the loop calls
 
@@ -115,12 +106,12 @@ class Session(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Called by the loop when more than the high-water mark waits for the client."""
-        for link in self._orders.links():
+        for link in self.orders.links():
             link.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Called by the loop when less than the low-water mark is left."""
-        for link in self._orders.links():
+        for link in self.orders.links():
             link.transport.resume_reading()
 
     # what a link calls
@@ -134,15 +125,16 @@ class Session(asyncio.Protocol):
     def answered(self, link: Link) -> None:
         """A server owes nothing any more."""
         self.pace.end(link.flow)
-        self._orders.heard()
+        self.orders.heard()
         if self.unsettled and self.quiet:
             self.reception.settle(self, asking=False)
 
     def link_lost(self, link: Link, reason: str) -> None:
         """The server is gone. What it was asked has failed; nobody knows what became of it."""
-        flow, free = link.flow, self.quiet and not self._orders.bound(link)
+        flow = link.flow
+        free = not (flow.owed or flow.transacting or self.orders.bound(link))
         self.link = None
-        self._orders.lost()
+        self.orders.lost()
         link.owner.lost(link)
         if free:
             return  # the next command gets another
@@ -164,7 +156,7 @@ class Session(asyncio.Protocol):
 
     def got(self, link: Link) -> None:
         """A link, which was waited for."""
-        self._waits = False
+        self.waits = False
         self.pace.got()
         self._take(link)
         self.go_on()
@@ -172,7 +164,7 @@ class Session(asyncio.Protocol):
     def got_none(self, refusal: Refusal) -> None:
         """No link in time: what was asked fails; the client may ask again if it asked for one thing."""
         pending, self._pending = self._pending, []
-        self._waits = False
+        self.waits = False
         found = [request for _, requests, _ in pending for request in requests]
         if len(found) == 1 and self._requests.between:
             self.refuse(refusal)
@@ -182,7 +174,7 @@ class Session(asyncio.Protocol):
 
     def again(self) -> None:
         """The server that was waited for is not the right one any more."""
-        self._waits = False
+        self.waits = False
         self.go_on()
 
     # what the reception and others call
@@ -199,18 +191,18 @@ class Session(asyncio.Protocol):
 
     def leave(self) -> None:
         """Give up the links, and the wait for one."""
-        if self._waits:
-            self._waits = False
+        if self.waits:
+            self.waits = False
             self.visit.cluster.give_up(self)
         self._pending = []
-        self._orders.leave()
+        self.orders.leave()
         self.release()
 
     def release(self) -> None:
         """Give up the link."""
         link, self.link = self.link, None
         if link is not None:
-            self._orders.lost()
+            self.orders.lost()
             link.transport.resume_reading()
             link.owner.release(link)
 
@@ -218,7 +210,7 @@ class Session(asyncio.Protocol):
         """Have a server connection of this cluster, as it is now; False: its own cannot be given up."""
         visit, link = self.visit, self.link
         if link is not None and not cluster.is_right(link, replica=visit.replica):
-            if self._orders.bound(link):
+            if self.orders.bound(link):
                 return False
             self.release()
         if cluster is not visit.cluster:
@@ -257,10 +249,10 @@ class Session(asyncio.Protocol):
                 self._forward(data[start : request.start])
                 self._wait(data, found[at:], cleared=cleared)
                 return
-            if not cleared and (request.command in OURS or self._orders.looks):
+            if not cleared and (request.command in OURS or self.orders.looks):
                 self._forward(data[start : request.start])
                 start = request.start
-                if self._orders.answers(data[start : request.end], request):
+                if self.orders.answers(data[start : request.end], request):
                     start = request.end
                     if self.inbox is not None and start < len(data):
                         raise ProtocolFault("a command came before the change of user was answered")
@@ -292,7 +284,7 @@ class Session(asyncio.Protocol):
         visit = self.visit
         link = visit.cluster.acquire(self, visit.credentials, replica=visit.replica)
         if link is None:
-            self._waits = True
+            self.waits = True
             self.pace.wait()
             return False
         self._take(link)
@@ -300,4 +292,4 @@ class Session(asyncio.Protocol):
 
     def _take(self, link: Link) -> None:
         self.link, link.holder = link, self
-        self._orders.took(link)
+        self.orders.took(link)
