@@ -2,24 +2,24 @@
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from types import MappingProxyType
 
 import bson
 from scramp import ScramException, ScramMechanism
 
-from marchproxy.kit.clock import SystemClock
-from marchproxy.kit.settings import HostPort
+from marchproxy.modules.dblb.gate import Gate
+from marchproxy.modules.dblb.mongodb.member import Member
 from marchproxy.modules.dblb.mongodb.service import Service
-from marchproxy.modules.dblb.mongodb.session import Session
-from marchproxy.modules.dblb.mongodb.settings import Gate, MongoLimits, MongoSettings
+from marchproxy.modules.dblb.mongodb.settings import MongoLimits
+from marchproxy.modules.dblb.plan import DblbPlan
+from marchproxy.modules.dblb.service import Surroundings
+from tests.real.support.dblb_services import Served, serving
 
 HEADER = struct.Struct("<iiii")
-QUICK = MongoLimits(wait=10, probe=0.2, orphan=0.1)
-
-
-def local(port: int) -> HostPort:
-    return HostPort("127.0.0.1", port)
+QUICK = MongoLimits(orphan=0.1)
+NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 class Told:
@@ -142,11 +142,47 @@ def _cursor(batch: str, number: int, documents: list[dict]) -> dict:
     return {"cursor": {batch: documents, "id": bson.Int64(number), "ns": "test.things"}, "ok": 1.0}
 
 
+def members(through: "Proxy") -> list[Member]:
+    """The servers of all pools."""
+    return [member for servers in through.service.upstreams.values() for member in servers.replicas.members]
+
+
+def document(pools: Mapping[str, Sequence[int]], *, pool=NOTHING, **route) -> dict:
+    """Pools by the database that they are for, `*` for all; ports of their servers. `route` is said of each route."""
+    database = {"wait": "10s", "probe_interval": "0.2s", **pool}
+    ways = [{"name": "list", "kind": "userlist", "file": "/users"}] if "authentication" in route else []
+    extra = route.pop("database", {})
+    names = {text: f"p{number}" for number, text in enumerate(pools)}
+    return {
+        "pools": [
+            {
+                "name": names[text],
+                "protocol": "mongodb",
+                "endpoints": [f"127.0.0.1:{port}" for port in ports],
+                "database": database,
+            }
+            for text, ports in pools.items()
+        ],
+        "authentication": ways,
+        "routes": [
+            {
+                "id": f"r-{names[text]}",
+                "protocol": "mongodb",
+                "backends": [{"pool": names[text]}],
+                "database": {**({} if text == "*" else {"databases": [text]}), **extra},
+                **route,
+            }
+            for text in pools
+        ],
+    }
+
+
 class Proxy:
-    def __init__(self, service: Service, port: int, sessions: set[asyncio.Transport]) -> None:
-        self.service = service
-        self.port = port
-        self.sessions = sessions
+    def __init__(self, served: Served) -> None:
+        self.service: Service = served.service
+        self.port = served.port
+        self.sessions = served.transports
+        self.around = served.around
 
     def url(self, **options: object) -> str:
         words = "&".join(f"{name}={value}" for name, value in options.items())
@@ -154,26 +190,15 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy(settings: MongoSettings, gate: Gate | None = None) -> AsyncIterator[Proxy]:
-    async with asyncio.TaskGroup() as group:
-        service = Service(settings, group, SystemClock(), gate)
-        running = group.create_task(service.run())
-        sessions: set[asyncio.Transport] = set()
+async def proxy(
+    plan: DblbPlan, gate: Gate | None = None, limits: MongoLimits = QUICK, worker: tuple[int, int] = (0, 1)
+) -> AsyncIterator[Proxy]:
+    def change(around: Surroundings) -> None:
+        around.gate = gate or around.gate
+        around.worker, around.workers = worker
 
-        class Kept(Session):
-            def connection_made(self, transport):
-                sessions.add(transport)
-                super().connection_made(transport)
-
-        server = await asyncio.get_running_loop().create_server(lambda: Kept(service), "127.0.0.1", 0)
-        try:
-            yield Proxy(service, server.sockets[0].getsockname()[1], sessions)
-        finally:
-            server.close()
-            for transport in sessions:
-                transport.abort()
-            service.close()
-            running.cancel()
+    async with serving(lambda around: Service(around, limits), plan, change=change) as served:
+        yield Proxy(served)
 
 
 async def until(condition, seconds: float = 20.0) -> None:

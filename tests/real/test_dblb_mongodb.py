@@ -1,6 +1,7 @@
 """MongoDB through the proxy: real drivers, a server that keeps data, and servers that do as they are told."""
 
 import asyncio
+import base64
 import hashlib
 import os
 import signal
@@ -15,17 +16,20 @@ from pymongo.read_preferences import Nearest, Secondary, SecondaryPreferred
 from pymongo.write_concern import WriteConcern
 from scramp import ScramMechanism
 
-from marchproxy.modules.dblb.mongodb.settings import MongoLimits, MongoSettings
-from marchproxy.modules.dblb.scram import Verifier
+from marchproxy.modules.dblb.gate import OpenGate, Refusal, RefusalKind
 from tests.ports import free_port
-from tests.real.mongo_rig import HEADER, QUICK, Told, local, proxy, until
+from tests.real.mongo_rig import HEADER, Told, document, members, proxy, until
 from tests.real.support.databases import mongodb
+from tests.real.support.dblb_services import plan_of
 
-ONE_LINK = MongoLimits(size=1, probe=0.2, orphan=0.1)
+ONE_LINK = {"size": 1}
+#: The client says where it reads.
+SPLIT = {"split_reads": True}
 
 
-def settings(*ports, limits=QUICK, **more):
-    return MongoSettings({"": tuple(local(port) for port in ports)}, limits=limits, **more)
+def plan(*ports, users=b"", **more):
+    """One pool for all databases."""
+    return plan_of(document({"*": ports}, **more), {"/users": users})
 
 
 def async_client(through, **options):
@@ -38,7 +42,7 @@ def async_client(through, **options):
 async def test_what_an_application_does(options):
     async with (
         mongodb() as port,
-        proxy(settings(port)) as through,
+        proxy(plan(port)) as through,
         async_client(through, **options) as client,
     ):
         things = client.test.things
@@ -62,12 +66,12 @@ async def test_a_client_without_asyncio():
             client.test.things.insert_many([{"_id": n} for n in range(100)])
             return sorted(thing["_id"] for thing in client.test.things.find(batch_size=7))
 
-    async with mongodb() as port, proxy(settings(port)) as through:
+    async with mongodb() as port, proxy(plan(port)) as through:
         assert await asyncio.to_thread(use, through.url()) == list(range(100))
 
 
 async def test_batches_of_many_clients_over_one_link():
-    async with mongodb() as port, proxy(settings(port, limits=ONE_LINK)) as through:
+    async with mongodb() as port, proxy(plan(port, pool=ONE_LINK)) as through:
 
         async def read(number):
             async with async_client(through) as client:
@@ -79,25 +83,25 @@ async def test_batches_of_many_clients_over_one_link():
             tasks = [group.create_task(read(number)) for number in range(5)]
         for number, task in enumerate(tasks):
             assert task.result() == [(number, n) for n in range(60)]
-        [member] = through.service.members
+        [member] = members(through)
         assert member.pools[""].links == 1
-        assert len(through.service.cursors) == 0
+        assert len(through.service.registry.cursors) == 0
 
 
 async def test_transactions():
-    async with mongodb() as port, proxy(settings(port)) as through, async_client(through) as client:
+    async with mongodb() as port, proxy(plan(port)) as through, async_client(through) as client:
         things = client.test.things
         await things.insert_one({"_id": 0})
         async with client.start_session() as session:
             async with await session.start_transaction():
                 await things.insert_one({"_id": 1}, session=session)
             assert await things.count_documents({}) == 2
-            assert len(through.service.transactions) == 0
+            assert len(through.service.registry.transactions) == 0
 
 
 async def test_a_transaction_stays_where_it_began():
-    async with Told("a").running() as a, Told("b").running() as b, proxy(settings(a.port, b.port)) as through:
-        await until(lambda: all(member.facts for member in through.service.members))
+    async with Told("a").running() as a, Told("b").running() as b, proxy(plan(a.port, b.port)) as through:
+        await until(lambda: all(member.facts for member in members(through)))
         async with async_client(through) as client, client.start_session() as session:
             async with await session.start_transaction():
                 for n in range(6):
@@ -111,10 +115,10 @@ async def test_reads_go_where_they_may_and_writes_to_the_primary():
     async with (
         mongodb() as first,
         Told("second", "secondary").running() as second,
-        proxy(settings(first, second.port)) as through,
+        proxy(plan(first, second.port, database=SPLIT)) as through,
         async_client(through) as client,
     ):
-        await until(lambda: all(member.facts for member in through.service.members))
+        await until(lambda: all(member.facts for member in members(through)))
         things = client.test.things
         await things.insert_one({"_id": 1, "from": "first"})
         assert (await things.find_one())["from"] == "first"
@@ -133,16 +137,16 @@ async def test_reads_go_where_they_may_and_writes_to_the_primary():
 
 async def test_databases_have_servers_of_their_own():
     async with Told("a").running() as a, Told("b").running() as b:
-        routes = {"": (local(a.port),), "shop": (local(b.port),)}
-        async with proxy(MongoSettings(routes, limits=QUICK)) as through, async_client(through) as client:
+        routes = plan_of(document({"*": [a.port], "shop": [b.port]}))
+        async with proxy(routes) as through, async_client(through) as client:
             assert (await client.shop.things.find_one())["from"] == "b"
             assert (await client.other.things.find_one())["from"] == "a"
 
 
 async def test_cursors_of_the_same_number_on_two_servers():
     async with Told("a").running() as a, Told("b").running() as b:
-        routes = {"": (local(a.port),), "shop": (local(b.port),)}
-        async with proxy(MongoSettings(routes, limits=QUICK)) as through, async_client(through) as client:
+        routes = plan_of(document({"*": [a.port], "shop": [b.port]}))
+        async with proxy(routes) as through, async_client(through) as client:
             first = client.test.things.find(batch_size=1)
             second = client.shop.things.find(batch_size=1)
             for _ in range(3):
@@ -160,15 +164,15 @@ async def test_cursors_of_the_same_number_on_two_servers():
 
 
 async def test_a_client_that_is_gone_leaves_no_cursor():
-    async with Told("a").running() as a, proxy(settings(a.port)) as through:
+    async with Told("a").running() as a, proxy(plan(a.port)) as through:
         client = async_client(through)
         cursor = client.test.things.find(batch_size=1)
         await anext(cursor)
-        assert len(through.service.cursors) == 1
+        assert len(through.service.registry.cursors) == 1
         await cut(through)
         await until(lambda: a.asked("killCursors"))
         assert a.asked("killCursors")[0]["cursors"] == [7]
-        assert len(through.service.cursors) == 0
+        assert len(through.service.registry.cursors) == 0
         await client.close()
 
 
@@ -183,10 +187,10 @@ async def test_a_primary_that_dies_and_a_secondary_that_takes_over():
     async with (
         Told("b", "secondary").running() as b,
         Told("a").running() as a,
-        proxy(settings(a.port, b.port)) as through,
+        proxy(plan(a.port, b.port)) as through,
         async_client(through) as client,
     ):
-        await until(lambda: all(member.facts for member in through.service.members))
+        await until(lambda: all(member.facts for member in members(through)))
         things = client.test.things
         await things.insert_one({"n": 1})
         a.role, b.role = "secondary", "primary"
@@ -206,7 +210,7 @@ async def test_a_primary_that_dies_and_a_secondary_that_takes_over():
 
 async def test_a_server_that_is_killed_and_comes_back():
     port = free_port()
-    async with proxy(settings(port)) as through, async_client(through, retryWrites="false") as client:
+    async with proxy(plan(port)) as through, async_client(through, retryWrites="false") as client:
         told = Told("a")
         told.port = port
         async with told.running():
@@ -227,9 +231,8 @@ async def test_a_server_that_is_killed_and_comes_back():
 
 
 async def test_nobody_waits_for_ever():
-    limits = MongoLimits(wait=0.2, probe=0.2)
     async with (
-        proxy(settings(free_port(), limits=limits)) as through,
+        proxy(plan(free_port(), pool={"wait": "0.2s"})) as through,
         async_client(through, retryWrites="false") as client,
     ):
         with pytest.raises(OperationFailure, match=r"within 0.2 s: no server") as caught:
@@ -240,7 +243,7 @@ async def test_nobody_waits_for_ever():
 async def test_a_killed_process():
     async with (
         mongodb() as port,
-        proxy(settings(port, limits=MongoLimits(wait=0.5))) as through,
+        proxy(plan(port, pool={"wait": "0.5s"})) as through,
         async_client(through, retryWrites="false", retryReads="false") as client,
     ):
         await client.test.things.insert_one({})
@@ -258,7 +261,7 @@ async def test_a_killed_process():
 async def test_unacknowledged_writes_come_in_order_and_free_their_link():
     async with (
         Told("a").running() as a,
-        proxy(settings(a.port, limits=ONE_LINK)) as through,
+        proxy(plan(a.port, pool=ONE_LINK)) as through,
         async_client(through) as client,
         async_client(through) as other,
     ):
@@ -272,7 +275,7 @@ async def test_unacknowledged_writes_come_in_order_and_free_their_link():
 
 
 async def test_exhaust_replies_keep_their_link():
-    async with Told("a").running() as a, proxy(settings(a.port, limits=ONE_LINK)) as through:
+    async with Told("a").running() as a, proxy(plan(a.port, pool=ONE_LINK)) as through:
         reader, writer = await asyncio.open_connection("127.0.0.1", through.port)
         opened = await ask(reader, writer, {"find": "things", "batchSize": 1, "$db": "test"})
         number = opened["cursor"]["id"]
@@ -311,7 +314,7 @@ async def answer(reader):
     ],
 )
 async def test_garbage_ends_its_connection_and_no_other(data):
-    async with Told("a").running() as a, proxy(settings(a.port)) as through, async_client(through) as client:
+    async with Told("a").running() as a, proxy(plan(a.port)) as through, async_client(through) as client:
         await client.test.command("ping")
         reader, writer = await asyncio.open_connection("127.0.0.1", through.port)
         writer.write(data)
@@ -334,7 +337,7 @@ async def test_a_server_that_talks_nonsense(garbage):
     server = await asyncio.start_server(nonsense, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     async with (
-        proxy(settings(port, limits=MongoLimits(wait=0.3))) as through,
+        proxy(plan(port, pool={"wait": "0.3s"})) as through,
         async_client(through, retryWrites="false") as client,
     ):
         with pytest.raises(OperationFailure) as caught:
@@ -348,11 +351,13 @@ async def test_a_server_that_talks_nonsense(garbage):
 async def test_logging_in_on_both_sides(mechanism):
     towards = "secret"
     stored = hashlib.md5(b"anna:mongo:secret").hexdigest() if mechanism == "SCRAM-SHA-1" else towards
-    salt, stored_key, server_key, rounds = ScramMechanism("SCRAM-SHA-256").make_auth_info("pencil")
-    users = {"anna": Verifier(salt, rounds, stored_key, server_key)}
+    verifier = verifier_line("pencil")
+    users = f'"anna" "{verifier}"\n"bert" "eraser"'.encode()
+    pool = {"users": "/towards"}
+    files = {"/users": users, "/towards": f'"anna" "{towards}"'.encode()}
     async with (
         Told("a", password=stored, mechanism=mechanism).running() as a,
-        proxy(settings(a.port, users=users, passwords={"anna": towards})) as through,
+        proxy(plan_of(document({"*": [a.port]}, pool=pool, authentication=["list"]), files)) as through,
     ):
         for options in ({}, {"authMechanism": "SCRAM-SHA-256"}):
             url = through.url(**options).replace("//", "//anna:pencil@")
@@ -369,14 +374,33 @@ async def test_logging_in_on_both_sides(mechanism):
         assert a.logged_in >= 1
 
 
+def verifier_line(password: str) -> str:
+    """As PostgreSQL keeps a password."""
+    salt, stored, server, rounds = ScramMechanism("SCRAM-SHA-256").make_auth_info(password)
+    return f"SCRAM-SHA-256${rounds}:{b64(salt)}${b64(stored)}:{b64(server)}"
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
 async def test_limits():
-    class Closed:
-        def refuse(self, user, command):
-            return "too many of them" if command.name == "find" else None
+    class Closed(OpenGate):
+        looks = True
+
+        def enter(self, _route, _who, _tally):
+            return self
+
+        def refuses(self, statement):
+            found = statement.startswith(b"find test.things")
+            return Refusal("too many of them", RefusalKind.LIMITED) if found else None
+
+        def leave(self):
+            pass
 
     async with (
         Told("a").running() as a,
-        proxy(settings(a.port), Closed()) as through,
+        proxy(plan(a.port), Closed()) as through,
         async_client(through) as client,
     ):
         await client.test.things.insert_one({})
@@ -387,14 +411,14 @@ async def test_limits():
 
 async def test_the_largest_message():
     documents = [{"_id": n, "data": bytes(11_000_000)} for n in range(4)]
-    async with Told("a").running() as a, proxy(settings(a.port)) as through, async_client(through) as client:
+    async with Told("a").running() as a, proxy(plan(a.port)) as through, async_client(through) as client:
         await client.test.things.insert_many(documents)
         assert len(a.asked("insert")) == 1  # one message of 44 MB
         assert (await client.test.things.find_one())["from"] == "a"
 
 
 async def test_drivers_see_one_mongos():
-    async with mongodb() as port, proxy(settings(port)) as through, async_client(through) as client:
+    async with mongodb() as port, proxy(plan(port)) as through, async_client(through) as client:
         await client.test.command("ping")
         assert await client.is_mongos
         told = await client.admin.command("hello")
@@ -404,7 +428,7 @@ async def test_drivers_see_one_mongos():
 async def test_a_client_that_asks_much_and_reads_late():
     big = {"find": "things", "comment": "x" * 20_000, "$db": "test"}
     body = bytes(4) + b"\0" + bson.encode(big)
-    async with Told("a").running() as a, proxy(settings(a.port)) as through:
+    async with Told("a").running() as a, proxy(plan(a.port)) as through:
         reader, writer = await asyncio.open_connection("127.0.0.1", through.port)
         for number in range(300):
             writer.write(HEADER.pack(16 + len(body), number, 0, 2013) + body)
@@ -419,7 +443,7 @@ async def test_a_client_that_asks_much_and_reads_late():
 
 
 async def test_a_client_that_leaves_in_the_middle_gives_its_link_back():
-    async with Told("a").running() as a, proxy(settings(a.port, limits=ONE_LINK)) as through:
+    async with Told("a").running() as a, proxy(plan(a.port, pool=ONE_LINK)) as through:
         a.hold.clear()
         async with async_client(through) as client:
             lost = asyncio.create_task(client.test.things.find_one())
@@ -430,5 +454,5 @@ async def test_a_client_that_leaves_in_the_middle_gives_its_link_back():
             await until(lambda: len(a.asked("find")) == 2)  # over another link: the first was given up
             a.hold.set()
             assert (await waiting)["from"] == "a"
-        [member] = through.service.members
+        [member] = members(through)
         assert member.pools[""].links == 1

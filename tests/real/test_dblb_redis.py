@@ -12,10 +12,10 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from marchproxy.kit.settings import HostPort
-from marchproxy.modules.dblb.redis.service import RedisService
+from marchproxy.modules.dblb.redis.service import Service as RedisService
 from tests.ports import free_port
 from tests.real.support.databases import redis, run, served
-from tests.real.support.dblb import plan_of, serving
+from tests.real.support.dblb_services import plan_of, serving
 
 pytestmark = pytest.mark.timeout(60)
 NOTHING: Mapping[str, object] = MappingProxyType({})

@@ -113,6 +113,14 @@ def number(data: bytes, place: Place | None) -> int | None:
     return int(value) if abs(value) < 2**63 or kind == Kind.INT64 else None  # not infinite, not NaN
 
 
+def moment(data: bytes, place: Place | None) -> float | None:
+    """A date, in seconds since 1970; None where the value is none."""
+    if place is None or place[0] != Kind.DATETIME:
+        return None
+    milliseconds: int = _INT64.unpack_from(data, place[1])[0]
+    return milliseconds / 1000
+
+
 def binary(data: bytes, place: Place | None) -> bytes | None:
     """The bytes of a binary value; None where the value is none."""
     return data[place[1] + 5 : place[2]] if place is not None and place[0] == Kind.BINARY else None

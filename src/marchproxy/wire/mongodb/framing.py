@@ -37,6 +37,11 @@ class Framer:
         """Whether the stream is at the end of a message."""
         return not self._have
 
+    @property
+    def held(self) -> int:
+        """Bytes of a message that is not whole yet."""
+        return self._have
+
     def feed(self, data: bytes) -> list[bytes]:
         """The messages that are complete now, header included. Raises ProtocolFault."""
         if self._have:

@@ -1,4 +1,4 @@
-"""Greeting: how a client proves who it is, by SCRAM-SHA-256. It never learns whether a user exists. Pure but for the dice.
+"""Greeting: how a client proves who it is, by SCRAM-SHA-256 or its certificate. It never learns whether a user exists. Pure but for the dice.
 
 https://github.com/mongodb/specifications/blob/master/source/auth/auth.md
 """
@@ -8,36 +8,41 @@ import hmac
 import os
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 
+from marchproxy.modules.dblb.mongodb.door import ROUNDS, Door, Known
 from marchproxy.modules.dblb.mongodb.errors import Fault, document
+from marchproxy.modules.dblb.mongodb.visits import Guest
 from marchproxy.modules.dblb.scram import Exchange, ScramFault, Verifier, begin, user_of
 from marchproxy.wire.mongodb import bson
 from marchproxy.wire.mongodb.bson import Place, Value
 from marchproxy.wire.mongodb.command import Command
 
 MECHANISM = "SCRAM-SHA-256"
-COMMANDS = frozenset({"saslStart", "saslContinue"})
-_ROUNDS = 15000  # what servers have; a user that there is not must look the same
+COMMANDS = frozenset({"saslStart", "saslContinue", "authenticate"})
+_BY_CERTIFICATE = "MONGODB-X509"
 _PRETENCE = os.urandom(32)
 _FAILED = document(Fault.AUTHENTICATION, "Authentication failed.")
 
 
 class Greeting:
-    """The logins of one connection, one after the other; `user` is who it is by now."""
+    """The logins of one connection, one after the other; `guest` is who it is by now, `password` its own if it is known."""
 
-    __slots__ = ("_exchange", "_known", "_short", "_users", "_waits_for_nothing", "user")
+    __slots__ = ("_exchange", "_known", "_short", "_waits_for_nothing", "guest", "password")
 
-    def __init__(self, users: Mapping[str, Verifier]) -> None:
-        self._users = users
+    def __init__(self, door: Door) -> None:
         self._exchange: Exchange | None = None
-        self._known = False
+        self._known: Known | None = None
         self._short = False
         self._waits_for_nothing = False
-        self.user: str | None = None if users else ""
+        self.guest = Guest(door)
+        self.password = ""
 
     def hear(self, command: Command) -> dict[str, Value]:
         """The answer to saslStart or saslContinue."""
         payload = bson.binary(command.data, command.places.get(b"payload")) or b""
+        if command.name == "authenticate":
+            return self._certified(command) or _FAILED
         if command.name == "saslStart":
             inner = command.inner(b"options")
             short = bson.number(command.data, inner.get(b"skipEmptyExchange"))
@@ -54,13 +59,14 @@ class Greeting:
 
     def _start(self, mechanism: str | None, payload: bytes, *, short: bool) -> dict[str, Value] | None:
         self._exchange, self._waits_for_nothing, self._short = None, False, short
-        if mechanism != MECHANISM or not self._users:
+        if mechanism != MECHANISM:
             return None
         first = payload.decode(errors="replace")
         try:
-            verifier = self._users.get(user_of(first))
-            self._known = verifier is not None
-            self._exchange = begin(first, verifier or _pretended(user_of(first)), secrets.token_urlsafe(24))
+            user = user_of(first)
+            self._known = self.guest.door.known(user)
+            verifier = self._known.verifier if self._known is not None else _pretended(user)
+            self._exchange = begin(first, verifier, secrets.token_urlsafe(24))
         except ScramFault:
             return None
         return _said(self._exchange.challenge, done=False)
@@ -76,11 +82,21 @@ class Greeting:
             answer = exchange.judge(payload.decode(errors="replace"))
         except ScramFault:
             return None
-        if answer is None or not self._known:
+        if answer is None or self._known is None:
             return None
-        self.user = exchange.user.replace("=2C", ",").replace("=3D", "=")
+        user = exchange.user.replace("=2C", ",").replace("=3D", "=")
+        self.guest = replace(self.guest, user=user, proofs=self._known.proofs)
+        self.password = self._known.password
         self._waits_for_nothing = not self._short
         return _said(answer, done=self._short)
+
+    def _certified(self, command: Command) -> dict[str, Value] | None:
+        door = self.guest.door
+        proofs = door.certified()
+        if command.text(b"mechanism") != _BY_CERTIFICATE or not proofs:
+            return None
+        self.guest, self.password = replace(self.guest, user=door.certificate_user, proofs=proofs), ""
+        return {"dbname": "$external", "user": door.certificate_user, "ok": 1.0}
 
 
 def _said(payload: str, *, done: bool) -> dict[str, Value]:
@@ -90,4 +106,4 @@ def _said(payload: str, *, done: bool) -> dict[str, Value]:
 def _pretended(user: str) -> Verifier:
     """For a user that there is not: the same salt each time, and keys that nothing fits."""
     salt = hmac.digest(_PRETENCE, user.encode(), hashlib.sha256)[:28]
-    return Verifier(salt, _ROUNDS, os.urandom(32), os.urandom(32))
+    return Verifier(salt, ROUNDS, os.urandom(32), os.urandom(32))

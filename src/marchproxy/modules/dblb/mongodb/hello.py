@@ -5,7 +5,7 @@ https://github.com/mongodb/specifications/blob/master/source/server-discovery-an
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 
@@ -38,6 +38,8 @@ class Facts:
     largest_batch: int = LARGEST_BATCH
     session_minutes: int | None = None
     mechanisms: frozenset[str] = frozenset()
+    written: float | None = field(default=None, compare=False)
+    """When its last write was made, by the primary's clock; a server that is no replica does not say."""
 
 
 def read_facts(answer: bytes) -> Facts:
@@ -54,6 +56,8 @@ def read_facts(answer: bytes) -> Facts:
         role = Role.PRIMARY
     elif number(b"secondary", 0):
         role = Role.SECONDARY
+    last = places.get(b"lastWrite")
+    written = bson.fields(answer, last[1], last[2]).get(b"lastWriteDate") if last and last[0] == 3 else None
     mechanisms = places.get(b"saslSupportedMechs")
     words = bson.walk(answer, mechanisms[1], mechanisms[2]) if mechanisms and mechanisms[0] == 4 else ()
     return Facts(
@@ -64,6 +68,7 @@ def read_facts(answer: bytes) -> Facts:
         number(b"maxWriteBatchSize", LARGEST_BATCH),
         bson.number(answer, places.get(b"logicalSessionTimeoutMinutes")),
         frozenset(word for _, place in words if (word := bson.text(answer, place))),
+        bson.moment(answer, written),
     )
 
 

@@ -36,7 +36,7 @@ class Owner(Protocol):
 class Link(asyncio.Protocol):
     """Request numbers pass unchanged: as a link has one asker at a time, they cannot be mistaken, and answers are checked."""
 
-    __slots__ = ("_expected", "_framer", "_numbers", "_reason", "asker", "owner", "transport", "used")
+    __slots__ = ("_expected", "_framer", "_numbers", "_reason", "asker", "born", "owner", "transport", "used")
 
     def __init__(self, longest: int) -> None:
         self._framer = Framer(longest)
@@ -45,7 +45,7 @@ class Link(asyncio.Protocol):
         self._reason = "the server closed the connection"
         self.owner: Owner | None = None
         self.asker: Asker | None = None
-        self.used = 0.0
+        self.born = self.used = 0.0
         self.transport = cast("asyncio.Transport", None)
 
     def send(self, data: bytes, asker: Asker | None) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from dataclasses import dataclass, field
 
 from scramp import ScramClient, ScramException
 
@@ -18,13 +19,23 @@ class LoginRefused(Exception):
     """A server does not let us in."""
 
 
-async def log_in(talk: Conversation, user: str, password: str | None) -> Facts:
+@dataclass(frozen=True, slots=True)
+class Login:
+    """As whom; without a password nobody is logged in. `offered`: it is the client's own, for a server that knows the user."""
+
+    user: str = ""
+    password: str | None = field(default=None, repr=False)
+    offered: bool = False
+
+
+async def log_in(talk: Conversation, login: Login) -> Facts:
     """Say hello, and prove to be a user where there is a password. Raises LoginRefused, LinkGone, ProtocolFault."""
+    user, password = login.user, login.password
     asked: dict[str, bson.Value] = {"hello": 1, "$db": "admin"}
     if password is not None:
         asked["saslSupportedMechs"] = f"admin.{user}"
     facts = read_facts(await talk.ask(asked))
-    if password is not None:
+    if password is not None and (facts.mechanisms or not login.offered):
         weak = _STRONG not in facts.mechanisms and _WEAK in facts.mechanisms
         await _scram(talk, user, password, _WEAK if weak else _STRONG)
     return facts

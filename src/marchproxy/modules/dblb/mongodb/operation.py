@@ -3,14 +3,15 @@
 import asyncio
 from typing import Protocol
 
+from marchproxy.model.module import PoolName
 from marchproxy.modules.dblb.mongodb.errors import NOT_PRIMARY, Fault, answer
+from marchproxy.modules.dblb.mongodb.hello import Role
 from marchproxy.modules.dblb.mongodb.link import Link
 from marchproxy.modules.dblb.mongodb.member import Member
 from marchproxy.modules.dblb.mongodb.pool import Pool
 from marchproxy.modules.dblb.mongodb.preference import Mode
-from marchproxy.modules.dblb.mongodb.replicas import Replicas
-from marchproxy.modules.dblb.mongodb.service import Service
-from marchproxy.modules.dblb.mongodb.tracking import Tracking
+from marchproxy.modules.dblb.mongodb.tracking import Server, Tracking
+from marchproxy.modules.dblb.mongodb.visits import Visit
 from marchproxy.wire.mongodb import message
 from marchproxy.wire.mongodb.command import Command, refusal_of
 
@@ -38,6 +39,7 @@ class Operation:
     __slots__ = (
         "_alarm",
         "_barrier",
+        "_began",
         "_client",
         "_command",
         "_data",
@@ -45,25 +47,30 @@ class Operation:
         "_link",
         "_member",
         "_mode",
+        "_pool",
         "_reason",
-        "_replicas",
-        "_service",
+        "_servers",
         "_tracking",
         "_tries",
         "_waits_at",
+        "_waits_since",
+        "visit",
     )
 
     def __init__(
-        self, service: Service, client: Client, command: Command, data: bytes, tracking: Tracking
+        self, visit: Visit, client: Client, command: Command, data: bytes, tracking: Tracking
     ) -> None:
-        self._service = service
+        self.visit = visit
         self._client: Client | None = client
         self._command = command
         self._data = data
         self._tracking = tracking
         self._member: Member | None = None
         self._mode = Mode.PRIMARY
-        self._replicas: Replicas = service.replicas(command.database)
+        self._servers = visit.desk.upstreams.get(PoolName(tracking.pool), visit.servers)
+        self._pool: Pool | None = None
+        self._began = self._now()
+        self._waits_since = 0.0
         self._link: Link | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._barrier = False
@@ -90,25 +97,31 @@ class Operation:
         elif self._heard:
             self._discard()
         else:
-            self._alarm = asyncio.get_running_loop().call_later(self._service.limits.orphan, self._discard)
+            self._alarm = asyncio.get_running_loop().call_later(self.visit.desk.limits.orphan, self._discard)
 
     # what replicas and pools call
 
     def try_again(self) -> None:
         """Look for a server, then for a link to it."""
         pinned = self._tracking.server(self._command)
-        member = self._service.member(pinned) if pinned is not None else self._replicas.choose(self._mode)
+        if pinned is not None:
+            member = self._servers.member(pinned)
+        elif self.visit.paused:
+            self._park("its servers are paused")
+            return
+        else:
+            together = self._command.session if self._command.transaction is not None else b""
+            member = self._servers.replicas.choose(self._mode, together)
         if member is None or (pinned is not None and member.facts is None):
-            self._reason = (
+            self._park(
                 f"no server that answers is {self._mode.value!r}"
                 if pinned is None
                 else f"{pinned}, which has the cursor or transaction, does not answer"
             )
-            self._wait()
-            self._replicas.park(self)
             return
         self._member = member
-        link = self._service.pool(member, self._tracking.user).acquire(self)
+        self._pool = member.pool(self._tracking.user, self.visit.desk.around.group)
+        link = self._pool.acquire(self)
         if link is not None:
             self.got(link)
         else:
@@ -120,6 +133,7 @@ class Operation:
         self._stop_alarm()
         self._waits_at = None
         self._link = link
+        self._count_start()
         self._tracking.sent(self._command, self._at().name)
         if self._command.flags & message.MORE_TO_COME:
             # no answer is due; an own question behind it tells when the server is done with it
@@ -136,8 +150,7 @@ class Operation:
         if final:
             self._fail(Fault.HOST_UNREACHABLE, f"no connection to the server: {reason}")
         else:
-            self._wait()
-            self._replicas.park(self)
+            self._park(reason)
 
     # what a link calls
 
@@ -150,12 +163,14 @@ class Operation:
                 return
         else:
             kept = self._client is not None
-            data = self._tracking.answered(self._command, data, self._at().name, kept=kept)
+            server = Server(self._at().name, self._servers.upstream.name)
+            data = self._tracking.answered(self._command, data, server, kept=kept)
         if more and self._client is None:
             self._discard()
             return
         self._heard = True
         if not more:
+            self.visit.tally.query_seconds.add(self._now() - self._began)
             self._let_go(link)
         if self._client is not None:
             self._client.hear(data, last=not more)
@@ -164,7 +179,7 @@ class Operation:
         """Nobody knows what became of it."""
         self._link = None
         self._stop_alarm()
-        self._pool().lost(link)
+        self._home().lost(link)
         self._tracking.lost(self._command)
         if self._heard and self._client is not None:
             self._client.broken()
@@ -176,12 +191,14 @@ class Operation:
     def _refused(self, link: Link, code: int) -> bool:
         """What follows from a refusal; whether it is tried again, of which the client hears nothing."""
         self._tracking.refused(self._command, code)
+        self.visit.tally.errors += 1
         if code not in NOT_PRIMARY:
             return False
         self._at().suspect()
         if self._tries <= 0 or self._heard or self._client is None or not _repeatable(self._command):
             return False
         self._tries -= 1
+        self.visit.tally.retried += 1
         self._let_go(link)
         self.try_again()
         return True
@@ -189,24 +206,43 @@ class Operation:
     def _let_go(self, link: Link) -> None:
         self._stop_alarm()
         self._link = None
-        self._pool().release(link)
+        self._home().release(link)
 
     def _at(self) -> Member:
         assert self._member is not None
         return self._member
 
-    def _pool(self) -> Pool:
-        return self._service.pool(self._at(), self._tracking.user)
+    def _home(self) -> Pool:
+        assert self._pool is not None
+        return self._pool
+
+    def _now(self) -> float:
+        return self.visit.desk.around.clock.monotonic()
+
+    def _count_start(self) -> None:
+        tally, now = self.visit.tally, self._now()
+        if self._waits_since:
+            tally.wait_seconds.add(now - self._waits_since)
+            self._waits_since = 0.0
+        tally.queries += 1
+        facts = self._at().facts
+        tally.to_replicas += facts is not None and facts.role is Role.SECONDARY
+
+    def _park(self, reason: str) -> None:
+        self._reason = reason
+        self._wait()
+        self._servers.replicas.park(self)
 
     def _wait(self) -> None:
         """Begin to count, unless that was begun before."""
+        self._waits_since = self._waits_since or self._now()
         if self._alarm is None:
-            wait = self._service.limits.wait
+            wait = self._servers.limits().wait
             self._alarm = asyncio.get_running_loop().call_later(wait, self._late)
 
     def _late(self) -> None:
         self._stop_waiting()
-        wait = self._service.limits.wait
+        wait = self._servers.limits().wait
         words = f"no connection to a server became free within {wait:g} s"
         if self._waits_at is None and self._reason:
             words += f": {self._reason}"
@@ -214,9 +250,9 @@ class Operation:
 
     def _stop_waiting(self) -> None:
         self._stop_alarm()
-        self._replicas.unpark(self)
+        self._servers.replicas.unpark(self)
         if self._waits_at is not None:
-            self._pool().give_up(self)
+            self._home().give_up(self)
 
     def _stop_alarm(self) -> None:
         if self._alarm is not None:
@@ -227,10 +263,11 @@ class Operation:
         link, self._link = self._link, None
         self._stop_alarm()
         if link is not None:
-            self._pool().discard(link)
+            self._home().discard(link)
 
     def _fail(self, fault: Fault, words: str) -> None:
         self._stop_alarm()
+        self.visit.tally.errors += 1
         if self._client is not None:
             silent = self._command.flags & message.MORE_TO_COME
             self._client.hear(b"" if silent else answer(self._command, fault, words), last=True)

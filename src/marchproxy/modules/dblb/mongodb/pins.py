@@ -19,6 +19,7 @@ class Cursor:
     number: int
     database: str
     collection: str
+    pool: str = ""
 
 
 @dataclass(slots=True)
@@ -28,11 +29,20 @@ class _Kept:
     holder: int
 
 
-class Cursors:
-    """Open cursors by numbers of ours, the one used last at the end; at most `most` of them."""
+_WORKER_SHIFT = 54
 
-    def __init__(self, *, most: int) -> None:
+
+def worker_of(number: int) -> int:
+    """Which worker has the cursor of one of our numbers."""
+    return number >> _WORKER_SHIFT
+
+
+class Cursors:
+    """Open cursors by numbers of ours, the one used last at the end; at most `most` of them; `worker` is in the numbers."""
+
+    def __init__(self, *, most: int, worker: int = 0) -> None:
         self._most = most
+        self._worker = worker
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
         self._of: dict[int, set[int]] = {}
 
@@ -41,7 +51,7 @@ class Cursors:
 
     def open(self, cursor: Cursor, holder: int, now: float) -> tuple[int, Cursor | None]:
         """Our number of a new cursor, and the one that had to go for it; `holder` is the client's connection."""
-        number = secrets.randbits(62) + 1
+        number = (self._worker << _WORKER_SHIFT) + secrets.randbits(_WORKER_SHIFT - 1) + 1
         self._kept[number] = _Kept(cursor, now, holder)
         self._of.setdefault(holder, set()).add(number)
         if len(self._kept) <= self._most:

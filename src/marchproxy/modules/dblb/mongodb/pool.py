@@ -9,7 +9,7 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.modules.dblb.mongodb.link import Link, LinkGone
 from marchproxy.modules.dblb.mongodb.login import LoginRefused
-from marchproxy.modules.dblb.mongodb.settings import MongoLimits
+from marchproxy.modules.dblb.mongodb.settings import PoolLimits
 from marchproxy.wire.fault import ProtocolFault
 
 _log = get_logger(__name__)
@@ -34,7 +34,7 @@ class Pool:
     """Links are opened as they are wanted, and the one used last is given first."""
 
     def __init__(
-        self, name: str, dial: Dial, limits: MongoLimits, group: asyncio.TaskGroup, clock: Clock
+        self, name: str, dial: Dial, limits: PoolLimits, group: asyncio.TaskGroup, clock: Clock
     ) -> None:
         self.name = name
         self.failed: Callable[[], None] = lambda: None
@@ -47,11 +47,17 @@ class Pool:
         self._links: set[Link] = set()
         self._waiting: deque[Waiter] = deque()
         self._dialling = 0
+        self._retired = False
 
     @property
     def busy(self) -> int:
         """How many links somebody has, and how many wait for one."""
         return len(self._links) - len(self._idle) + len(self._waiting)
+
+    @property
+    def idle(self) -> int:
+        """How many links nobody has."""
+        return len(self._idle)
 
     @property
     def links(self) -> int:
@@ -79,6 +85,8 @@ class Pool:
         """Its asker is done with it."""
         if link.transport.is_closing():
             self.lost(link)
+        elif self._retired or self._old(link):
+            self.discard(link)
         elif self._waiting:
             self._waiting.popleft().got(link)
         else:
@@ -106,10 +114,19 @@ class Pool:
 
     def sweep(self) -> None:
         """Close what was not used for long."""
-        before = self._clock.monotonic() - self._limits.idle
-        for link in [link for link in self._idle if link.used < before]:
+        idle = self._limits.idle or float("inf")
+        before = self._clock.monotonic() - idle
+        for link in [link for link in self._idle if link.used < before or self._old(link)]:
             self._idle.remove(link)
             self.discard(link)
+
+    def retire(self) -> None:
+        """Give nothing any more: who waits looks elsewhere, who has a link finishes with it."""
+        self._retired = True
+        for link in list(self._idle):
+            self._idle.remove(link)
+            self.discard(link)
+        self._fail_all("its pool has changed", final=False)
 
     def close(self) -> None:
         """Close every link, and send everybody away."""
@@ -118,7 +135,13 @@ class Pool:
             link.transport.abort()
         self._fail_all("the proxy is stopping", final=True)
 
+    def _old(self, link: Link) -> bool:
+        lifetime = self._limits.lifetime
+        return bool(lifetime) and self._clock.monotonic() - link.born > lifetime
+
     def _grow(self) -> None:
+        if self._retired:
+            return
         wanted = min(len(self._waiting), self._limits.size - len(self._links)) - self._dialling
         for _ in range(wanted):
             self._dialling += 1
@@ -137,7 +160,7 @@ class Pool:
                 self._fail_all(reason, final=isinstance(error, LoginRefused))
             return
         self._dialling -= 1
-        link.owner = self
+        link.owner, link.born = self, self._clock.monotonic()
         self._links.add(link)
         self.release(link)
 

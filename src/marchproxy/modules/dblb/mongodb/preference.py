@@ -6,6 +6,7 @@ https://github.com/mongodb/specifications/blob/master/source/server-selection/se
 from collections.abc import Mapping
 from enum import Enum
 
+from marchproxy.model.database import DatabaseRoute, ReadTarget
 from marchproxy.wire.mongodb import bson
 from marchproxy.wire.mongodb.bson import Place
 from marchproxy.wire.mongodb.command import Command
@@ -29,6 +30,7 @@ _READS = frozenset(
     {"find", "aggregate", "count", "distinct", "listCollections", "listIndexes", "listDatabases"}
     | {"collStats", "dbStats", "explain", "dbHash", "ping"}
 )
+_HARMLESS = frozenset({"ping", "endSessions", "buildInfo", "buildinfo", "connectionStatus"})
 _WRITING_STAGES = (b"\x03$merge\0", b"$out\0")
 
 
@@ -49,6 +51,21 @@ def mode_of(command: Command) -> Mode:
     raise NotUnderstood(
         f"tag sets and maxStalenessSeconds are not kept here; ask for {mode.value} without them"
     )
+
+
+def place_of(command: Command, options: DatabaseRoute) -> Mode | None:
+    """Where a command may go on a route; None: nowhere, since it writes. Raises NotUnderstood, ProtocolFault.
+
+    Without `split_reads` the primary answers whoever takes its answers; who wants a secondary alone gets one.
+    """
+    if options.target is ReadTarget.PRIMARY:
+        return Mode.PRIMARY
+    if options.target is ReadTarget.REPLICA:
+        if command.name in _HARMLESS:
+            return Mode.SECONDARY_PREFERRED
+        return Mode.SECONDARY if command.name in _READS and not _may_write(command) else None
+    mode = mode_of(command)
+    return mode if options.split_reads or mode is Mode.SECONDARY else Mode.PRIMARY
 
 
 def _may_write(command: Command) -> bool:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
+from zlib import crc32
 
 from marchproxy.modules.dblb.mongodb.hello import Role
 from marchproxy.modules.dblb.mongodb.member import Member
@@ -21,15 +22,18 @@ class Parked(Protocol):
 
 
 class Replicas:
-    """A replica set, one server, or several mongos."""
+    """A replica set, one server, or several mongos; `lag`: seconds that a secondary may be behind to be read."""
 
-    def __init__(self, members: Sequence[Member]) -> None:
+    def __init__(self, members: Sequence[Member], lag: float) -> None:
         self.members = tuple(members)
+        self.lag = lag
         self._parked: deque[Parked] = deque()
 
-    def choose(self, mode: Mode) -> Member | None:
-        """The least busy of the servers that fit; None when none does."""
-        fitting = _fitting(self.members, mode)
+    def choose(self, mode: Mode, session: bytes = b"") -> Member | None:
+        """The least busy of the servers that fit, or always the same for a session; None when none does."""
+        fitting = _fitting(self.members, mode, self.lag)
+        if session:  # by the session alone, so that other workers choose likewise (rendezvous hashing)
+            return max(fitting, key=lambda member: crc32(session + member.name.encode()), default=None)
         return min(fitting, key=lambda member: member.busy, default=None)
 
     def park(self, who: Parked) -> None:
@@ -47,9 +51,17 @@ class Replicas:
             who.try_again()
 
 
-def _fitting(members: Sequence[Member], mode: Mode) -> list[Member]:
+def lag_of(members: Sequence[Member], member: Member) -> float | None:
+    """How far a secondary is behind the primary, in seconds; None where nobody knows."""
+    written = [one.facts.written for one in _with(members, Role.PRIMARY) if one.facts is not None]
+    if not written or written[0] is None or member.facts is None or member.facts.written is None:
+        return None
+    return max(0.0, written[0] - member.facts.written)
+
+
+def _fitting(members: Sequence[Member], mode: Mode, lag: float) -> list[Member]:
     primaries = _with(members, Role.PRIMARY)
-    secondaries = _with(members, Role.SECONDARY)
+    secondaries = [one for one in _with(members, Role.SECONDARY) if (lag_of(members, one) or 0.0) <= lag]
     match mode:
         case Mode.PRIMARY:
             return primaries

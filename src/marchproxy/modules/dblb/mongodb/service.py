@@ -1,152 +1,150 @@
-"""Service: MongoDB's port. What all sessions share: servers, pools, cursors, transactions."""
+"""Service: MongoDB in a worker. What all sessions share: the plan, servers, cursors, transactions."""
 
 import asyncio
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 
-from marchproxy.kit.clock import Clock
-from marchproxy.kit.settings import HostPort
+from marchproxy.model.module import PoolName, Protocol
+from marchproxy.model.route import RouteId
+from marchproxy.modules.dblb.mongodb.allowance import Allowance
+from marchproxy.modules.dblb.mongodb.client import Client
+from marchproxy.modules.dblb.mongodb.door import Door
 from marchproxy.modules.dblb.mongodb.hello import Facts, least
-from marchproxy.modules.dblb.mongodb.link import Link
-from marchproxy.modules.dblb.mongodb.member import Member
-from marchproxy.modules.dblb.mongodb.pins import Cursor, Cursors, Transactions
-from marchproxy.modules.dblb.mongodb.pool import Pool
-from marchproxy.modules.dblb.mongodb.replicas import Replicas
-from marchproxy.modules.dblb.mongodb.settings import Gate, MongoLimits, MongoSettings, OpenGate
-from marchproxy.wire.mongodb.bson import Int64, ObjectId
+from marchproxy.modules.dblb.mongodb.killing import Killing
+from marchproxy.modules.dblb.mongodb.pins import Cursor
+from marchproxy.modules.dblb.mongodb.registry import Registry
+from marchproxy.modules.dblb.mongodb.servers import Servers
+from marchproxy.modules.dblb.mongodb.session import Session
+from marchproxy.modules.dblb.mongodb.settings import MongoLimits
+from marchproxy.modules.dblb.mongodb.visits import Desk
+from marchproxy.modules.dblb.plan import DblbPlan
+from marchproxy.modules.dblb.service import Arrival, ServerReport, Surroundings
+from marchproxy.modules.dblb.tally import PoolGauge
+from marchproxy.wire.mongodb.bson import ObjectId
 
-_SWEEP_SECONDS = 5.0
+_USUAL = MongoLimits()
 
 
 class Service:
-    """Run `run` as long as it is used; `gate` decides what is carried out."""
+    """A DatabaseService; the Hall of its sessions."""
 
-    def __init__(
-        self, settings: MongoSettings, group: asyncio.TaskGroup, clock: Clock, gate: Gate | None = None
-    ) -> None:
-        if "" not in settings.routes:
-            raise ValueError('routes: the servers of every other database are missing; add them under ""')
-        self.settings = settings
-        self.gate: Gate = gate or OpenGate()
-        self.cursors = Cursors(most=settings.limits.cursors)
-        self.transactions = Transactions(most=settings.limits.transactions)
+    def __init__(self, surroundings: Surroundings, limits: MongoLimits = _USUAL) -> None:
+        self.limits = replace(limits, longest=min(limits.longest, surroundings.bounds.message))
+        self.upstreams: dict[PoolName, Servers] = {}
+        self.proven: dict[str, str] = {}
+        self.registry = Registry(self.limits, surroundings, self.kill)
+        self.allowance = Allowance(self.limits.held)
         self.identity = ObjectId(secrets.token_bytes(12))
         """What a driver behind a load balancer knows us by (serviceId)."""
-        self.numbers = count(1)
-        self._group = group
-        self._clock = clock
-        self._members: dict[str, Member] = {}
-        self._routes = {
-            database: Replicas([self._member(address) for address in servers])
-            for database, servers in settings.routes.items()
-        }
+        self.numbers: Iterator[int] = count(1)
+        self._around = surroundings
+        self._paused: set[RouteId] = set()
+        self.desk = Desk(surroundings, self.upstreams, self._paused, self.limits)
+        self._plan = DblbPlan()
+        self._sessions: dict[Client, Session] = {}
+        self._draining = False
 
-    @property
-    def limits(self) -> MongoLimits:
-        """How long and how large things may be."""
-        return self.settings.limits
+    # a DatabaseService
 
-    @property
-    def members(self) -> tuple[Member, ...]:
-        """All servers."""
-        return tuple(self._members.values())
+    def apply(self, plan: DblbPlan) -> None:
+        """See DatabaseService."""
+        self._plan = plan
+        wanted = {up.name: up for route in plan.of(Protocol.MONGODB) for up, _ in route.backends}
+        for name in [name for name in self.upstreams if name not in wanted]:
+            self.upstreams.pop(name).retire()
+        for name, upstream in wanted.items():
+            if name in self.upstreams:
+                self.upstreams[name].become(upstream)
+            else:
+                self.upstreams[name] = Servers(upstream, self._around, self.proven)
+        for session in self._sessions.values():
+            session.replan(plan)
 
-    async def run(self) -> None:
-        """Watch the servers, and forget what is old, until cancelled."""
+    def accept(self, arrival: Arrival) -> asyncio.Protocol:
+        """See DatabaseService."""
+        door = Door(self._plan, arrival.client.host, arrival.port, arrival.certificate_user)
+        session = Session(self, door)
+        session.draining = self._draining
+        self._sessions[session] = session
+        return session
+
+    def sweep(self) -> None:
+        """See DatabaseService."""
+        self.registry.expire()
+        for servers in self.upstreams.values():
+            servers.sweep()
+
+    def clients(self) -> int:
+        """See DatabaseService."""
+        return len(self._sessions)
+
+    def gauges(self) -> Sequence[PoolGauge]:
+        """See DatabaseService."""
+        return [gauge for servers in self.upstreams.values() for gauge in servers.gauges()]
+
+    def servers(self) -> Sequence[ServerReport]:
+        """See DatabaseService."""
+        return [report for servers in self.upstreams.values() for report in servers.reports()]
+
+    async def check(self) -> Sequence[ServerReport]:
+        """See DatabaseService."""
         async with asyncio.TaskGroup() as group:
-            for member in self._members.values():
-                group.create_task(member.watch(self._changed), name=f"watch {member.name}")
-            group.create_task(self._sweep(), name="sweep")
+            tasks = [group.create_task(servers.check()) for servers in self.upstreams.values()]
+        return [report for task in tasks for report in task.result()]
+
+    async def told(self, message: bytes) -> None:
+        """See DatabaseService: of cursors."""
+        self.registry.told(message)
+
+    def pause(self, route: RouteId) -> None:
+        """See DatabaseService. Cursors and transactions that are open go on."""
+        self._paused.add(route)
+
+    def busy(self, route: RouteId) -> int:
+        """See DatabaseService."""
+        return sum(session.busy_on(route) for session in self._sessions)
+
+    def resume(self, route: RouteId) -> None:
+        """See DatabaseService."""
+        self._paused.discard(route)
+        for servers in self.upstreams.values():
+            servers.replicas.changed()
+
+    def drain(self) -> None:
+        """See DatabaseService."""
+        self._draining = True
+        for session in list(self._sessions):
+            session.drain()
 
     def close(self) -> None:
-        """Close every connection to a server."""
-        for member in self._members.values():
-            for pool in member.pools.values():
-                pool.close()
+        """See DatabaseService."""
+        for session in list(self._sessions):
+            session.transport.abort()
+        for servers in self.upstreams.values():
+            servers.close()
+
+    # a Hall
 
     def facts(self) -> Facts:
         """What every server that answers can do."""
-        return least(member.facts for member in self._members.values() if member.facts is not None)
+        return least(facts for servers in self.upstreams.values() for facts in servers.facts())
 
-    def replicas(self, database: str) -> Replicas:
-        """The servers of a database."""
-        return self._routes.get(database) or self._routes[""]
+    def left(self, client: Client) -> None:
+        """A client is gone."""
+        self._sessions.pop(client, None)
+        self.allowance.leave(client)
+        self.registry.left(client.number)
 
-    def member(self, name: str) -> Member:
-        """The server of that name, which is one of ours."""
-        return self._members[name]
+    def kill(self, cursor: Cursor) -> None:
+        """Have a cursor closed by the server that has it."""
+        servers = self.upstreams.get(PoolName(cursor.pool))
+        member = servers.member(cursor.server) if servers is not None else None
+        if member is not None and member.facts is not None:  # a server that is gone has lost its cursors
+            Killing(member.pool(cursor.user, self._around.group), cursor).start()
 
-    def pool(self, member: Member, user: str) -> Pool:
-        """The links of a user to a server."""
-        return member.pool(user, self._group)
-
-    def opened(self, cursor: Cursor, holder: int) -> int:
-        """Our number of a new cursor."""
-        number, forgotten = self.cursors.open(cursor, holder, self._clock.monotonic())
-        if forgotten is not None:
-            self.kill((forgotten,))
-        return number
-
-    def used(self, number: int, user: str, holder: int) -> Cursor | None:
-        """The cursor of one of our numbers, which this connection uses now."""
-        return self.cursors.use(number, user, holder, self._clock.monotonic())
-
-    def left(self, holder: int) -> None:
-        """A connection has ended; its cursors are closed unless another one asks for them soon."""
-        numbers = self.cursors.left(holder)
-        if numbers:
-            asyncio.get_running_loop().call_later(
-                self.limits.orphan, lambda: self.kill(self.cursors.orphans(numbers, holder))
-            )
-
-    def kill(self, cursors: Iterable[Cursor]) -> None:
-        """Have cursors closed by the servers that have them."""
-        for cursor in cursors:
-            member = self._members[cursor.server]
-            if member.facts is not None:  # a server that is gone has lost its cursors
-                _Killing(self.pool(member, cursor.user), cursor).start()
-
-    def _member(self, address: HostPort) -> Member:
-        member = Member(address, self.settings.passwords, self.limits, self._clock)
-        return self._members.setdefault(member.name, member)
-
-    def _changed(self) -> None:
-        for replicas in self._routes.values():
-            replicas.changed()
-
-    async def _sweep(self) -> None:
-        while True:
-            await self._clock.sleep(_SWEEP_SECONDS)
-            self.kill(self.cursors.expire(self._clock.monotonic() - self.limits.cursor))
-            for member in self._members.values():
-                for pool in member.pools.values():
-                    pool.sweep()
-
-
-class _Killing:
-    """Closes a cursor on a server; the server closes it by itself when this fails."""
-
-    def __init__(self, pool: Pool, cursor: Cursor) -> None:
-        self._pool = pool
-        self._cursor = cursor
-
-    def start(self) -> None:
-        link = self._pool.acquire(self)
-        if link is not None:
-            self.got(link)
-
-    def got(self, link: Link) -> None:
-        cursor = self._cursor
-        numbers = (Int64(cursor.number),)
-        link.ask({"killCursors": cursor.collection, "cursors": numbers, "$db": cursor.database}, self)
-
-    def got_none(self, reason: str, *, final: bool) -> None:
-        pass
-
-    def answered(self, link: Link, _answer: bytes, *, more: bool) -> None:
-        if not more:
-            self._pool.release(link)
-
-    def link_lost(self, link: Link, _reason: str) -> None:
-        self._pool.lost(link)
+    @property
+    def sessions(self) -> Iterator[Session]:
+        """The clients that are connected."""
+        return iter(self._sessions.values())

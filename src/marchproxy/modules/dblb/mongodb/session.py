@@ -1,133 +1,61 @@
 """Session: one client. Answers what is ours to answer, and sends everything else on, one command after the other."""
 
-import asyncio
-from collections import deque
-from typing import cast
+from dataclasses import replace
+from functools import partial
 
 from marchproxy.kit.logs import get_logger
+from marchproxy.modules.dblb.gate import Refusal, RefusalKind, Shut
 from marchproxy.modules.dblb.mongodb import hello
+from marchproxy.modules.dblb.mongodb.client import Client
+from marchproxy.modules.dblb.mongodb.door import Door
 from marchproxy.modules.dblb.mongodb.errors import Fault, answer, document
 from marchproxy.modules.dblb.mongodb.greeting import COMMANDS, MECHANISM, Greeting
+from marchproxy.modules.dblb.mongodb.hall import Hall
+from marchproxy.modules.dblb.mongodb.lookup import Lookup
 from marchproxy.modules.dblb.mongodb.operation import Operation
-from marchproxy.modules.dblb.mongodb.preference import Mode, NotUnderstood, mode_of
-from marchproxy.modules.dblb.mongodb.service import Service
+from marchproxy.modules.dblb.mongodb.pins import Cursor
+from marchproxy.modules.dblb.mongodb.preference import Mode, NotUnderstood, place_of
 from marchproxy.modules.dblb.mongodb.tracking import Tracking
+from marchproxy.modules.dblb.mongodb.visits import NoRoute, Visit, Visits
+from marchproxy.modules.dblb.plan import DblbPlan
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mongodb import bson, message
 from marchproxy.wire.mongodb.bson import Int64, ObjectId, Value
 from marchproxy.wire.mongodb.command import Command, read_command, read_query
-from marchproxy.wire.mongodb.framing import Code, Framer
+from marchproxy.wire.mongodb.framing import Code
 
 _log = get_logger(__name__)
 #: Until a client has said who it is, in bytes.
 _LONGEST_GREETING = 64 * 1024
+#: What a client holds is not counted below that many bytes.
+_LIGHT = 256 * 1024
 
 Document = dict[str, Value | ObjectId]
 
 
-class Session(asyncio.Protocol):
+class Session(Client):
     """Made for each connection."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
-        self._number = next(service.numbers)
-        self._greeting = Greeting(service.settings.users)
-        limits = service.limits
-        self._framer = Framer(limits.longest if self._greeting.user is not None else _LONGEST_GREETING)
-        self._queue: deque[bytes] = deque()
-        self._operation: Operation | None = None
-        self._compress = False
-        self._slow = False
-        self._reading = True
-        self._deadline: asyncio.TimerHandle | None = None
-        self.transport = cast("asyncio.Transport", None)
+    def __init__(self, hall: Hall, door: Door) -> None:
+        super().__init__(hall, hall.limits.longest if door.open() else _LONGEST_GREETING)
+        self._greeting = Greeting(door)
+        self._visits = Visits(hall.desk)
 
-    # what the loop calls
+    def replan(self, plan: DblbPlan) -> None:
+        """Serve it by another plan from now on."""
+        guest = self._greeting.guest
+        self._greeting.guest = replace(guest, door=replace(guest.door, plan=plan))
+        self._visits.forget()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called once."""
-        self.transport = cast("asyncio.Transport", transport)
-        # a client that says nothing at all is let go
-        self._deadline = asyncio.get_running_loop().call_later(self._service.limits.login, transport.close)
-
-    def data_received(self, data: bytes) -> None:
-        """Called for every read."""
-        try:
-            self._queue.extend(self._framer.feed(data))
-        except ProtocolFault as fault:
-            self._refuse(fault)
-            return
-        if self._queue and self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-        self._go_on()
-
-    def connection_lost(self, _error: Exception | None) -> None:
+    def connection_lost(self, error: Exception | None) -> None:
         """Called once, last."""
-        if self._deadline is not None:
-            self._deadline.cancel()
-        self._queue.clear()
-        operation, self._operation = self._operation, None
-        if operation is not None:
-            operation.leave()
-        self._service.left(self._number)
-
-    def pause_writing(self) -> None:
-        """Called when more than the high-water mark waits for the client."""
-        self._slow = True
-        if self._operation is not None and self._operation.link is not None:
-            self._operation.link.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        """Called when less than the low-water mark is left."""
-        self._slow = False
-        if self._operation is not None and self._operation.link is not None:
-            self._operation.link.transport.resume_reading()
-        self._go_on()
-
-    # what an operation calls
-
-    def hear(self, data: bytes, *, last: bool) -> None:
-        """An answer."""
-        if data:
-            self.transport.write(message.deflated(data) if self._compress else data)
-        if last:
-            self._operation = None
-            self._go_on()
-
-    def broken(self) -> None:
-        """The answers have ended in the middle: there is no way to say so."""
-        self.transport.abort()
-
-    # the rest is ours
-
-    def _go_on(self) -> None:
-        try:
-            while self._queue and self._operation is None and not self._slow:
-                self._take(self._queue.popleft())
-        except ProtocolFault as fault:
-            self._refuse(fault)
-            return
-        self._read(wanted=not self._queue)
-
-    def _read(self, *, wanted: bool) -> None:
-        if wanted is self._reading or self.transport.is_closing():
-            return
-        self._reading = wanted
-        if wanted:
-            self.transport.resume_reading()
-        else:
-            self.transport.pause_reading()
-
-    def _refuse(self, fault: ProtocolFault) -> None:
-        _log.info("a client was let go", reason=str(fault))
-        self._queue.clear()
-        self.transport.close()
+        self._visits.forget()
+        super().connection_lost(error)
 
     def _take(self, data: bytes) -> None:
         self._compress = message.code(data) == Code.COMPRESSED
         if self._compress:
-            if not self._service.settings.compressors:
+            if not self._hall.limits.compressors:
                 raise ProtocolFault("a compressed message, though no compressor was offered")
             data = message.inflated(data, longest=self._framer.longest)
         match message.code(data):
@@ -154,67 +82,136 @@ class Session(asyncio.Protocol):
             self._answer(command, self._hello(command))
         elif command.name in COMMANDS:
             self._compress = False
-            self._answer(command, {**self._greeting.hear(command)})
-            if self._greeting.user is not None:
-                self._framer.longest = self._service.limits.longest
-        elif (user := self._greeting.user) is None:
-            self._fail(command, Fault.UNAUTHORIZED, f"Command {command.name} requires authentication")
-        elif (reason := self._service.gate.refuse(user, command)) is not None:
-            self._fail(command, Fault.LIMITED, reason)
+            self._log_in(command)
         elif command.name == "killCursors":
-            self._kill(command, user)
+            self._kill(command)
         elif command.name == "getMore":
-            self._get_more(command, user)
+            self._get_more(command)
         else:
-            self._send_on(command, user)
+            self._send_on(command)
 
-    def _send_on(self, command: Command, user: str) -> None:
+    def _log_in(self, command: Command) -> None:
+        greeting = self._greeting
+        before = greeting.guest
+        self._answer(command, {**greeting.hear(command)})
+        if greeting.guest is not before:
+            self._visits.forget()
+            self._framer.longest = self._hall.limits.longest
+            if greeting.password:
+                self._hall.proven[greeting.guest.user] = greeting.password
+
+    def _visit(self, command: Command) -> Visit | None:
+        """Where a command belongs, if it may be carried out; otherwise the client is told why not."""
+        guest = self._greeting.guest
         try:
-            mode = mode_of(command)
+            visit = self._visits.of(guest, command)
+        except NoRoute:
+            words = f"not authorized on {command.database} to execute command {command.name}"
+            if not guest.user:
+                words = f"Command {command.name} requires authentication"
+            self._fail(command, Fault.UNAUTHORIZED, words)
+            return None
+        except Shut as shut:
+            self._refuse_by(command, shut.refusal)
+            return None
+        if visit.permit.looks:
+            collection = command.text(command.name.encode())
+            statement = f"{command.name} {command.database}.{collection}" if collection else command.name
+            if (refusal := visit.permit.refuses(statement.encode())) is not None:
+                self._refuse_by(command, refusal)
+                return None
+        return visit
+
+    def _refuse_by(self, command: Command, refusal: Refusal) -> None:
+        blocked = refusal.kind is RefusalKind.BLOCKED
+        self._fail(command, Fault.UNAUTHORIZED if blocked else Fault.LIMITED, refusal.words)
+
+    def _send_on(self, command: Command) -> None:
+        visit = self._visit(command)
+        if visit is None:
+            return
+        try:
+            mode = place_of(command, visit.route.options)
         except NotUnderstood as error:
             self._fail(command, Fault.NO_SERVER, str(error))
             return
-        self._begin(command, command.data, Tracking(self._service, user, self._number), mode)
+        if mode is None:
+            self._fail(command, Fault.UNAUTHORIZED, f"the route {visit.route.route_id} takes only reads")
+            return
+        visit.tally.transactions += command.name == "commitTransaction"
+        self._begin(
+            visit, command, command.data, Tracking(self._hall.registry, self._user, self.number), mode
+        )
 
-    def _get_more(self, command: Command, user: str) -> None:
+    def _get_more(self, command: Command) -> None:
+        visit = self._visit(command)
+        if visit is None:
+            return
+        number = bson.number(command.data, command.cursor) or 0
+        cursor = self._hall.registry.used(number, self._user, self.number)
+        if cursor is None and number and self._hall.registry.is_elsewhere(number):
+            found = partial(self._found, visit, command)
+            self._operation = Lookup(self._hall.registry, number, self._user, found)
+        else:
+            self._found(visit, command, cursor)
+
+    def _found(self, visit: Visit, command: Command, cursor: Cursor | None) -> None:
         place = command.cursor
         number = bson.number(command.data, place) or 0
-        cursor = self._service.used(number, user, self._number)
         if place is None or cursor is None:
+            self._operation = None
             self._fail(command, Fault.CURSOR_NOT_FOUND, f"cursor id {number} not found")
+            self._go_on()
             return
         data = message.with_number(command.data, place[1], cursor.number)
-        tracking = Tracking(self._service, user, self._number, number=number, cursor=cursor)
-        self._begin(command, data, tracking, Mode.PRIMARY)
+        tracking = Tracking(self._hall.registry, self._user, self.number, number=number, cursor=cursor)
+        self._begin(visit, command, data, tracking, Mode.PRIMARY)
 
-    def _begin(self, command: Command, data: bytes, tracking: Tracking, mode: Mode) -> None:
-        self._operation = operation = Operation(self._service, self, command, data, tracking)
+    @property
+    def _user(self) -> str:
+        return self._greeting.guest.user
+
+    def _begin(self, visit: Visit, command: Command, data: bytes, tracking: Tracking, mode: Mode) -> None:
+        self._operation = operation = Operation(visit, self, command, data, tracking)
         operation.start(mode)
 
-    def _kill(self, command: Command, user: str) -> None:
+    def _kill(self, command: Command) -> None:
         """From here on nobody can use them; the servers are told meanwhile."""
+        if self._visit(command) is None:
+            return
         numbers = command.cursors()
-        known = {number: self._service.cursors.drop(number, user) for number in numbers}
-        self._service.kill(cursor for cursor in known.values() if cursor is not None)
-        killed = tuple(Int64(number) for number in numbers if known[number] is not None)
-        unknown = tuple(Int64(number) for number in numbers if known[number] is None)
+        known = {number: self._hall.registry.kill(number, self._user) for number in numbers}
+        killed = tuple(Int64(number) for number in numbers if known[number])
+        unknown = tuple(Int64(number) for number in numbers if not known[number])
         told: Document = {"cursorsKilled": killed, "cursorsNotFound": unknown}
         self._answer(command, {**told, "cursorsAlive": (), "cursorsUnknown": (), "ok": 1.0})
 
     def _hello(self, command: Command) -> Document:
-        service = self._service
+        hall = self._hall
+        self._introduce(command)
         place = command.places.get(b"compression")
         asked = bson.walk(command.data, place[1], place[2]) if place and place[0] == bson.Kind.ARRAY else ()
         theirs = [bson.text(command.data, item) for _, item in asked]
-        compressors = tuple(name for name in service.settings.compressors if name in theirs)
-        told = hello.answer_hello(service.facts(), self._number, compressors)
+        compressors = tuple(name for name in hall.limits.compressors if name in theirs)
+        told = hello.answer_hello(hall.facts(), self.number, compressors)
         if command.number(b"loadBalanced"):
-            told["serviceId"] = service.identity
+            told["serviceId"] = hall.identity
         if b"saslSupportedMechs" in command.places:
             told["saslSupportedMechs"] = (MECHANISM,)
         if (begun := self._greeting.speculate(command)) is not None:
             told["speculativeAuthenticate"] = begun
         return {**told, "ok": 1.0}
+
+    def _introduce(self, command: Command) -> None:
+        """The first hello says what the application is called."""
+        guest = self._greeting.guest
+        place = command.inner(b"client").get(b"application")
+        if guest.door.application or place is None or place[0] != bson.Kind.DOCUMENT:
+            return
+        name = bson.text(command.data, bson.fields(command.data, place[1], place[2]).get(b"name"))
+        if name:
+            self._greeting.guest = replace(guest, door=replace(guest.door, application=name[:128]))
+            self._visits.forget()
 
     def _fail(self, command: Command, fault: Fault, words: str) -> None:
         if not command.flags & message.MORE_TO_COME:

@@ -27,7 +27,7 @@ _LOGIN_SECONDS = 15.0
 _PAUSE_SECONDS = 10.0  # as a pool's `wait` is by default
 
 
-class RedisService:
+class Service:
     """A DatabaseService; a Reception of its sessions."""
 
     def __init__(self, surroundings: Surroundings) -> None:
