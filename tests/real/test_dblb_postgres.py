@@ -13,7 +13,7 @@ import pytest_asyncio
 from marchproxy.modules.dblb.postgres.service import PostgresService
 from marchproxy.wire.postgres import encode, startup
 from tests.real.support.databases import postgres, run
-from tests.real.support.dblb import serving
+from tests.real.support.dblb_services import serving
 from tests.real.support.postgres_plan import plan_before
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from marchproxy.modules.dblb.plan import DblbPlan
-from tests.real.support.dblb import plan_of
+from tests.real.support.dblb_services import plan_of
 
 
 def document_before(
