@@ -15,6 +15,11 @@ def is_glob(pattern: str) -> bool:
     return not _MAGIC.isdisjoint(pattern)
 
 
+def literal_beginning(pattern: str) -> str:
+    """What every name that it matches begins with."""
+    return pattern[: next((at for at, one in enumerate(pattern) if one in _MAGIC), len(pattern))]
+
+
 def any_globs_meet(first: Sequence[str], second: Sequence[str]) -> bool:
     """Whether some name is matched by both lists; an empty one matches every name."""
     return not first or not second or any(globs_meet(one, other) for one in first for other in second)

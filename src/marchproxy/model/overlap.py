@@ -14,7 +14,7 @@ from marchproxy.model.database import DATABASE_PROTOCOLS
 from marchproxy.model.network import networks_meet
 from marchproxy.model.pattern import literal_prefix
 from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, PathMatch, Route, RouteMatch
-from marchproxy.model.sessions import precision, session_traits, sessions_meet
+from marchproxy.model.sessions import precision, session_ties
 from marchproxy.model.template import template_rank, template_shape, templates_meet
 
 #: What tells routes apart: two that have different values of one trait never take the same request.
@@ -35,7 +35,9 @@ def ambiguous_pairs(routes: Sequence[Route]) -> Iterator[tuple[Route, Route]]:
     told: set[str] = set()
     for group in groups.values():
         if len(group) > 1:
-            for first, second in _ties(tuple(group.values())):
+            alike = tuple(group.values())
+            ties = session_ties if alike[0].protocol in DATABASE_PROTOCOLS else _ties
+            for first, second in ties(alike):
                 if second.route_id not in told:
                     told.add(second.route_id)
                     yield first, second
@@ -108,8 +110,6 @@ def _ties(group: Sequence[Route]) -> Iterator[tuple[Route, Route]]:
 
 
 def _traits(route: Route) -> _Traits:
-    if route.protocol in DATABASE_PROTOCOLS:
-        return session_traits(route)
     ports = {"source": route.source_port, "destination": route.destination_port}
     traits: dict[object, object] = {name: port for name, port in ports.items() if port}
     for name, values in (("listener", route.listeners), ("method", route.match.methods)):
@@ -150,8 +150,6 @@ def _most_telling(traits: Iterable[_Traits]) -> object:
 def _tie(first: Route, first_traits: _Traits, second: Route, second_traits: _Traits) -> bool:
     if any(second_traits.get(trait, value) != value for trait, value in first_traits.items()):
         return False
-    if first.protocol in DATABASE_PROTOCOLS:
-        return sessions_meet(first, second)
     return (
         _meet(first.listeners, second.listeners)
         and _meet(first.match.methods, second.match.methods)

@@ -1,7 +1,7 @@
 """Checks of routes: each condition by itself, the pools they name, and pairs that one request may match."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from marchproxy.model.checks.databases import check_database_route, check_no_database, check_protocols
 from marchproxy.model.checks.headers import is_token
@@ -29,16 +29,16 @@ _VALUE = re.compile(r"[!$%'-;=?-~]*")
 
 
 def check_routes(
-    routes: Sequence[Route], pools: Sequence[BackendPool], *, sound: Sequence[Route] = ()
+    routes: Sequence[Route], pools: Sequence[BackendPool] | None, *, sound: Sequence[Route] = ()
 ) -> Iterator[Problem]:
-    """Faults of the routes, given the pools they may name.
+    """Faults of the routes, given the pools they may name. None: these are not known here, so every name will do.
 
     Those of `routes` that are the very objects in `sound` were found sound together before, when no further pool was
     there; they are only looked at for what the others may do to them.
     """
     yield from duplicates("routes", "id", routes, lambda route: route.route_id)
-    by_name = {str(pool.name): pool for pool in pools}
-    pool_names = frozenset(by_name)
+    by_name = {str(pool.name): pool for pool in pools or ()}
+    pool_names = frozenset(by_name) if pools is not None else _named_pools(routes)
     known_sound = set(map(id, sound))
     fresh = [(index, route) for index, route in enumerate(routes) if id(route) not in known_sound]
     for index, route in fresh:
@@ -54,6 +54,11 @@ def check_routes(
             f'"{second.route_id}" overlaps "{first.route_id}" and both have priority {first.priority}; '
             "give one of them a higher priority or a narrower match",
         )
+
+
+def _named_pools(routes: Iterable[Route]) -> frozenset[str]:
+    names = {str(ref.pool) for route in routes for ref in route.backends}
+    return frozenset(names | {str(mirror.pool) for route in routes for mirror in route.mirrors})
 
 
 def _check_route(

@@ -9,9 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from marchproxy.model.checks import check_routes
-from marchproxy.model.module import PoolName, Protocol
 from marchproxy.model.overlap import near
-from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem, RefusalCode, Refused
 from marchproxy.model.route import Route, RouteId
 
@@ -86,21 +84,12 @@ def check_update(table: RoutingTable, update: TableUpdate) -> tuple[Problem, ...
     staying = () if update.replace_all else tuple(_rivals(table, update, given))
     # those that stay come first, so that a clash is blamed on the newcomer
     together = (*staying, *update.routes)
-    # pools belong to the modules: the NLB cannot know them, so every name counts as that of a pool that fits
-    pools = [BackendPool(name, protocol=protocol) for name, protocol in _named_pools(together).items()]
-    faults = list(_renumbered(check_routes(together, pools), len(staying)))
+    # pools belong to the modules: the NLB cannot know them
+    faults = list(_renumbered(check_routes(together, None), len(staying)))
     left = _without(table, update).entries
     if len(left) + sum(route_id not in left for route_id in given) > MAX_ROUTES:
         faults.append(Problem("routes", f"the table would hold more than {MAX_ROUTES} routes"))
     return tuple(faults)
-
-
-def _named_pools(routes: Iterable[Route]) -> Mapping[PoolName, Protocol]:
-    return {
-        pool: route.protocol
-        for route in routes
-        for pool in (*(ref.pool for ref in route.backends), *(mirror.pool for mirror in route.mirrors))
-    }
 
 
 def apply_update(table: RoutingTable, update: TableUpdate, now: datetime) -> tuple[RoutingTable, int]:

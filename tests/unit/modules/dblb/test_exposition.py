@@ -1,11 +1,21 @@
 """What Prometheus reads: whole, parsable, bounded, and counters that only grow."""
 
+import re
+from pathlib import Path
+
 from prometheus_client.parser import text_string_to_metric_families
 
 from marchproxy.modules.dblb.crew import Counted
 from marchproxy.modules.dblb.exposition import Exposition
 from marchproxy.modules.dblb.service import ServerReport
 from marchproxy.modules.dblb.tally import BOUNDS, PoolGauge, Tally, TallyKey
+
+DOCUMENT = (
+    (Path(__file__).parents[4] / "docs" / "metrics.md")
+    .read_text()
+    .partition("\n## Of a DBLB\n")[2]
+    .partition("\n## ")[0]
+)
 
 
 def tally(queries: int = 1) -> Tally:
@@ -77,6 +87,28 @@ def test_all_that_is_told():
         *(f"pool_{name}" for name in ("connections", "idle", "waiting", "size")),
         *("server_up", "server_role", "server_lag_seconds", "server_latency_seconds"),
     }  # fmt: skip
+
+
+def test_every_family_is_documented_and_nothing_else_is():
+    gauge = PoolGauge("blue", "a:1", "primary", "shop", "ann", 5, 3, 1, 10)
+    text = (
+        Exposition()
+        .render(Counted({key(): tally()}, (gauge,)), [ServerReport("blue", "a:1", "replica", 0.1, 0.2)])
+        .decode()
+    )
+    families = {
+        name.removeprefix("marchproxy_dblb_"): words
+        for name, words in re.findall(r"^# HELP (\S+) (.+)$", text, re.MULTILINE)
+    }
+    kinds = {
+        name.removeprefix("marchproxy_dblb_"): kind
+        for name, kind in re.findall(r"^# TYPE (\S+) (.+)$", text, re.MULTILINE)
+    }
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| .+? \| (.+) \|$", DOCUMENT, re.MULTILINE)
+    assert {name: (kind, words) for name, kind, words in rows} == {
+        name: (kinds[name], words) for name, words in families.items()
+    }
+    assert ", ".join(f"{bound:g}" for bound in BOUNDS[:-1]) in " ".join(DOCUMENT.split())
 
 
 def test_nothing_is_told_of_nothing():

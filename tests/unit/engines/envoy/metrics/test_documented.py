@@ -15,7 +15,8 @@ from marchproxy.kit.settings import HostPort
 from marchproxy.modules.alb.metrics import TABLE as ALB
 from marchproxy.nlb.dataplane.envoy.metrics import TABLE as NLB
 
-DOCUMENT = (Path(__file__).parents[5] / "docs" / "metrics.md").read_text()
+WHOLE = (Path(__file__).parents[5] / "docs" / "metrics.md").read_text()
+DOCUMENT = WHOLE.partition("\n## Of a DBLB\n")[0]
 ROWS = {
     row[1]: row for row in re.finditer(r"^\| `(\w+)` \| (\w+) \| (.+?) \| (.+) \|$", DOCUMENT, re.MULTILINE)
 }
