@@ -43,6 +43,10 @@ class Asker(Protocol):
         """Bring what the client has set to a link."""
         ...
 
+    def leaves(self, text: bytes) -> bool:
+        """Whether a statement may leave something in a server's session."""
+        ...
+
     def end(self, words: str = "", code: str = "57P01") -> None:
         """Close the client's connection."""
         ...
@@ -143,6 +147,10 @@ class Queue:
     def settle(self, link: Link) -> None:
         """Bring what the client has set to a link."""
         self.asker.settle(link)
+
+    def leaves(self, text: bytes) -> bool:
+        """Whether a statement may leave something in a server's session."""
+        return self.asker.leaves(text)
 
     def settled(self, link: Link) -> None:
         """The client has set now what the link has."""

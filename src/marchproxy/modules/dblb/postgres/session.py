@@ -216,6 +216,10 @@ class Session(asyncio.Protocol):
         if self._keeping.dismissal:
             self.end(self._keeping.dismissal)
 
+    def leaves(self, text: bytes) -> bool:
+        """Whether a statement may leave something in a server's session."""
+        return self._read(text) is not None
+
     def settle(self, link: Link) -> None:
         """Bring what the client has set to a link."""
         if link.settings is not self.settings and (query := difference(self.settings, link.parameters)):

@@ -153,7 +153,8 @@ class Cluster:
                 pool=self.upstream.name, primary=str(members.primary), others=[str(one) for one in rivals],
             )  # fmt: skip
         if members.primary != before.primary:
-            _log.warning(
+            log = _log.info if before.primary is None and members.primary is not None else _log.warning
+            log(
                 "the primary of a pool is another",
                 pool=self.upstream.name, before=str(before.primary), now=str(members.primary),
             )  # fmt: skip

@@ -111,8 +111,8 @@ class Judge:
 
     def _obstacle(self, facts: Facts, known: Known) -> str:
         obstacle = replica_obstacle(facts, known.volatility)
-        if obstacle is not None:
-            return obstacle
+        if obstacle is not None or facts.hint.target == "replica":
+            return obstacle or ""
         for name in facts.tables:
             if _SERVERS_OWN_TABLES.match(name):
                 return f"{name} is of the server that is asked"

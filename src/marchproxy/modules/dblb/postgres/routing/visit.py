@@ -48,6 +48,10 @@ class Client(Protocol):
         """Bring what the client has set to a link."""
         ...
 
+    def leaves(self, text: bytes) -> bool:
+        """Whether a statement may leave something in a server's session."""
+        ...
+
     def settled(self, link: Link) -> None:
         """The client has set now what the link has."""
         ...
@@ -129,7 +133,10 @@ class Visit:
     # what a link calls
 
     def answered(self, link: Link, data: bytes) -> None:
-        """The whole answer to the one query that was asked; the server is free."""
+        """The whole answer to the one query that was asked, or what was left of it; the server is free."""
+        if self._failed:
+            self._again(link)
+            return
         self._client.tell(data)
         self._client.tally.transactions += 1
         self._end(link)
@@ -196,7 +203,10 @@ class Visit:
         words = requests.forward(data, events, state)
         # what was judged leaves nothing; but in a transaction that only reads there may be anything
         self.spoils |= bool(requests.left) or any(
-            kind == _QUERY and may_leave(data, start + _HEAD) for kind, start, _ in events
+            kind == _QUERY
+            and may_leave(data, start + _HEAD)
+            and self._client.leaves(data[start + _HEAD : end - 1])
+            for kind, start, end in events
         )
         requests.left.clear()
         if words:
