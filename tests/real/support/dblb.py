@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -16,10 +17,20 @@ from tests.real.support.process import kill_left, naming
 from tests.real.support.system import DRAIN_SECONDS, Part
 
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
 class Databases:
     """`nlb` and `dblb`, of `document` and what is said here. Clients of PostgreSQL come at `port`, or at `direct`."""
 
-    def __init__(self, directory: Path, document: Mapping[str, Any], *, workers: int) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        document: Mapping[str, Any],
+        *,
+        workers: int = 2,
+        settings: Mapping[str, Any] = NOTHING,
+    ) -> None:
         self.directory, self.file = directory, directory / "file.yaml"
         self.port, self.direct, self.behind = free_port(), free_port(), free_port()
         ports = {name: free_port() for name in ("grpc", "health", "metrics", "nlb", "nlb_metrics", "admin")}
@@ -48,6 +59,7 @@ class Databases:
                     "heartbeat_interval": 0.2,
                     "metrics_interval": 0.5,
                     "drain_seconds": DRAIN_SECONDS,
+                    **settings,
                 }
             ],
             "listeners": [
@@ -82,10 +94,10 @@ class Databases:
 
 @asynccontextmanager
 async def databases(
-    directory: Path, document: Mapping[str, Any], *, workers: int = 2, nlb: bool = False
+    directory: Path, document: Mapping[str, Any], *, workers: int = 2, nlb: bool = False, **settings: Any
 ) -> AsyncIterator[Databases]:
-    """A running DBLB, and an NLB before it if that is wanted; nothing is left afterwards."""
-    system = Databases(directory, document, workers=workers)
+    """A running DBLB with these `settings` too, and an NLB before it if that is wanted; nothing is left afterwards."""
+    system = Databases(directory, document, workers=workers, settings=settings)
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(system.dblb.start())
