@@ -16,7 +16,6 @@ from tests.ports import free_port
 from tests.real.support.process import kill_left, naming
 from tests.real.support.system import DRAIN_SECONDS, Part
 
-
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
