@@ -12,6 +12,7 @@ from rich.text import Text
 from marchproxy.cli.failing import FAILED
 from marchproxy.cli.file import Loaded, load_file
 from marchproxy.kit.settings import Problem, SettingsError
+from marchproxy.model.database import DATABASE_PROTOCOLS, DatabaseRoute
 from marchproxy.model.limit import NLB_SCOPES
 from marchproxy.model.listener import Listener
 from marchproxy.model.route import Route
@@ -101,8 +102,7 @@ def _contents(loaded: Loaded) -> list[tuple[str, str]]:
     rows += [
         (
             "route",
-            f"{route.route_id}: {', '.join(route.match.hosts) or 'any host'}, path {route.match.path.value} → "
-            + _answered_by(route),
+            f"{route.route_id}: {_taken_by(route)} → {_answered_by(route)}",
         )
         for route in state.routes
     ]
@@ -130,6 +130,19 @@ def _listener_in_words(listener: Listener) -> str:
         f"{listener.name} at {listener.address}{names} "
         f"({listener.protocol.value} → {listener.module_type.value}){tls}"
     )
+
+
+def _taken_by(route: Route) -> str:
+    """What of a client's request, or of its session, a route looks at first."""
+    if route.protocol in DATABASE_PROTOCOLS:
+        options = route.database or DatabaseRoute()
+        named = (
+            ("databases", options.databases),
+            ("users", options.users),
+            ("applications", options.applications),
+        )
+        return ", ".join(f"{word} {', '.join(names)}" for word, names in named if names) or "any database"
+    return f"{', '.join(route.match.hosts) or 'any host'}, path {route.match.path.value}"
 
 
 def _answered_by(route: Route) -> str:
