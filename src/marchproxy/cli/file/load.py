@@ -1,6 +1,6 @@
 """From a path and an environment to a checked file: every error at once, each with its line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,10 @@ from marchproxy.cli.file import checks
 from marchproxy.cli.file.schema import FileDocument, with_defaults
 from marchproxy.contract.document import load_document
 from marchproxy.kit.settings import Problem, SettingsError, load, read
+from marchproxy.model.problem import Problem as ModelProblem
 from marchproxy.model.state import DesiredState
+from marchproxy.modules.dblb import rules
+from marchproxy.modules.dblb.settings import DblbSettings
 
 #: Variables with our prefix that are options of commands, not settings of a file.
 OPTIONS: Mapping[str, tuple[str, ...]] = {"MARCHPROXY_NLB": (), "MARCHPROXY_FILE": ()}
@@ -26,7 +29,9 @@ class Loaded:
 def load_file(path: Path, environ: Mapping[str, str]) -> Loaded:
     """Read the file, lay `MARCHPROXY_…` variables over it, and check it. Raises SettingsError with every problem."""
     try:
-        document, state = load_document(FileDocument, path, environ=environ, aliases=OPTIONS)
+        document, state = load_document(
+            FileDocument, path, environ=environ, aliases=OPTIONS, beyond=_of_modules
+        )
     except SettingsError as error:
         others = _errors_beside(path, environ)
         raise SettingsError(_in_order([*error.problems, *others])) from error
@@ -35,6 +40,12 @@ def load_file(path: Path, environ: Mapping[str, str]) -> Loaded:
     if problems:
         raise SettingsError(_in_order(problems))
     return Loaded(with_defaults(document), state, tuple(checks.warnings(document, located)))
+
+
+def _of_modules(document: FileDocument, state: DesiredState) -> Iterator[ModelProblem]:
+    """What the modules of the file could not do of its state."""
+    if any(isinstance(module, DblbSettings) for module in document.modules):
+        yield from rules.faults(state)
 
 
 def load_settings(path: Path, environ: Mapping[str, str]) -> FileDocument:

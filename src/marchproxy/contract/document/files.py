@@ -1,6 +1,6 @@
 """The document as a file that people edit: every problem with its line."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -24,10 +24,11 @@ def load_document(
     environ: Mapping[str, str],
     prefix: str = DEFAULT_PREFIX,
     aliases: Mapping[str, tuple[str, ...]] = _NO_ALIASES,
+    beyond: Callable[[D, DesiredState], Iterable[ModelProblem]] = lambda _, __: (),
 ) -> tuple[D, DesiredState]:
     """Read YAML text (str) or a YAML file (Path), lay the environment over it, check it: the document and its state.
 
-    `model` may add sections to StateDocument. Raises SettingsError with every problem, in the order of the document.
+    `model` may add sections to StateDocument; `beyond` judges what is sound by itself. Raises SettingsError with every problem, in the order of the document.
     """
     try:
         document = load(model, text_or_path, environ=environ, prefix=prefix, aliases=aliases)
@@ -36,7 +37,7 @@ def load_document(
         others = _locate(problems_beside(error.problems, located.value), located)
         raise SettingsError(_in_order([*error.problems, *others])) from error
     state = to_model(document)
-    problems = check_state(state)
+    problems = check_state(state) or tuple(beyond(document, state))
     if problems:
         raise SettingsError(_in_order(_locate(problems, read(text_or_path))))
     return document, state

@@ -169,3 +169,20 @@ def test_its_collector_may_come_from_the_environment(tmp_path):
     environ = {"MARCHPROXY_TRACING__ENDPOINT": "http://otel:4317", "MARCHPROXY_TRACING__SAMPLE_PERCENT": "7"}
     document = load_file(write(tmp_path, GOOD), environ).document
     assert document.modules[0].tracing.sample_percent == 7
+
+
+def test_what_a_module_of_the_file_cannot_do_is_told(tmp_path):
+    text = """\
+modules:
+  - {id: db-1, type: dblb, postgres: "127.0.0.1:6432"}
+pools:
+  - {name: db, protocol: postgres, discovery: {dns: "db.internal:5432"}}
+routes:
+  - {id: r, protocol: postgres, backends: [db]}
+"""
+    words = "a DBLB does not look for servers; list them in `endpoints`"
+    assert problems(tmp_path, text)[0] == (4, "pools[0].discovery.dns", words)
+    assert (
+        load_file(write(tmp_path, text.partition("pools:")[2].join(["pools:", ""])), {}).document.modules
+        == ()
+    )
