@@ -17,7 +17,7 @@ from marchproxy.modules.dblb.tally import Tally
 from marchproxy.wire.postgres.backend import read_error
 from marchproxy.wire.postgres.framing import Event
 
-_QUERY, _HEAD = ord("Q"), 5
+_QUERY, _NOTICE, _HEAD = ord("Q"), ord("N"), 5
 _ASKS, _ENDS = frozenset(b"QE"), frozenset((_QUERY, ord("S"), REFUSED_REQUEST))
 #: Classes of SQLSTATE with which a replica refuses what the primary might answer: it only reads (25006), is a standby (0A000,
 #: 55000), has to go on replaying (40001), does not have yet what others made (42, 3F), or is about to end (57P).
@@ -87,6 +87,7 @@ class Visit:
         self._unit: Unit = (b"", ())
         self._rest: Unit | None = None
         self._told = self._failed = False
+        self._held = b""
         self._asked = 0
         self._began = 0.0
         self.spoils = False
@@ -98,6 +99,7 @@ class Visit:
         """Ask this on a link of the pool."""
         self._unit, self._rest = unit, None
         self._told = self._failed = self.spoils = False
+        self._held = b""
         link = pool.acquire(self)
         if link is None:
             self._pool = pool
@@ -137,7 +139,7 @@ class Visit:
         if self._failed:
             self._again(link)
             return
-        self._client.tell(data)
+        self._tell(data)
         self._client.tally.transactions += 1
         self._end(link)
 
@@ -159,9 +161,7 @@ class Visit:
             self.link_lost(link, read_error(heard.own_errors[0]).message)
             link.end()
             return
-        if heard.for_client:
-            self._told = True
-            client.tell(heard.for_client)
+        self._tell(heard.for_client)
         client.tally.transactions += heard.transactions
         client.tally.errors += len(heard.errors)
         if heard.free:
@@ -190,6 +190,14 @@ class Visit:
 
     # the rest is ours
 
+    def _tell(self, words: bytes) -> None:
+        if not self._told and are_notices(words):
+            self._held += words  # what a server says before it ends, too
+        elif words:
+            self._told = True
+            self._client.tell(self._held + words)
+            self._held = b""
+
     def _go(self, link: Link) -> None:
         self.link, link.holder = link, self
         self._client.settle(link)
@@ -214,8 +222,7 @@ class Visit:
         if state.flow.skipped:
             requests.refused(state)
         if state.flow.to_give and (given := due(state)):
-            self._told = True
-            self._client.tell(given)
+            self._tell(given)
         if not state.flow.owed:
             self._client.read_elsewhere(self._rest)
 
@@ -253,6 +260,14 @@ def first_of(unit: Unit) -> tuple[Unit, Unit | None]:
             rest = [(kind, start - end, stop - end) for kind, start, stop in events[number:]]
             return (data[:end], events[:number]), (data[end:], rest)
     return unit, None
+
+
+def are_notices(words: bytes) -> bool:
+    """Whether these are whole notices and nothing else."""
+    at = 0
+    while at < len(words) and words[at] == _NOTICE:
+        at += 1 + int.from_bytes(words[at + 1 : at + 5])
+    return at == len(words)
 
 
 def _is_its_own(heard: Heard) -> bool:
