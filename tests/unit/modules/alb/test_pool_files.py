@@ -6,7 +6,7 @@ from shutil import copy
 import pytest
 
 from marchproxy.engines.envoy.pem import UnusableFile
-from marchproxy.model.module import PoolName
+from marchproxy.model.module import PoolName, Protocol
 from marchproxy.model.pool import BackendPool, UpstreamTls
 from marchproxy.modules.alb.pool_files import PoolFiles
 from tests.golden.alb.cases import HERE
@@ -72,3 +72,10 @@ def test_a_file_in_use_that_is_written(pool: BackendPool, tmp_path: Path) -> Non
     files.keep([])
     copy(PEM / "key.pem", tmp_path)
     assert not files.changed()
+
+
+def test_database_servers_are_no_business_of_an_alb(tmp_path: Path) -> None:
+    tls = UpstreamTls(ca=str(tmp_path / "nowhere.pem"))
+    assert (
+        list(PoolFiles().problems([BackendPool(PoolName("db"), protocol=Protocol.POSTGRES, tls=tls)])) == []
+    )

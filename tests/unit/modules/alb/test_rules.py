@@ -114,3 +114,12 @@ def test_faults(document: bytes, path: str, words: str) -> None:
 
 def test_what_belongs_to_others_has_no_faults() -> None:
     assert list(faults(decode(b"routes: [{id: a, module: ailb}, {id: b, protocol: tcp}]"))) == []
+
+
+def test_databases_are_no_fault() -> None:
+    document = b"""
+pools: [{name: p, protocol: postgres, endpoints: ["a:1"], discovery: {file: /f}, tls: {}, database: {users: /u, monitor: m}}]
+routes: [{id: a, protocol: postgres, backends: [p], authentication: [u]}]
+authentication: [{name: u, kind: userlist, file: /f}]
+"""
+    assert list(faults(decode(document))) == []

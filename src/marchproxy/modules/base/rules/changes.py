@@ -40,13 +40,14 @@ def delete_route(state: DesiredState, route_id: RouteId) -> DesiredState:
 
 
 def put_limit(state: DesiredState, limit: RateLimit) -> DesiredState:
-    """Add a rate limit, or replace the one with its id. A target has one limit: a second id for it is refused.
+    """Add a rate limit, or replace the one with its id. A target has one for each `per` and what is counted: a second id for
+    the same is refused.
 
     So is what the NLB keeps: a module would hold it for itself alone.
     """
     _refuse_of_nlb("limit.target", limit.target, [limit, *_with_id(state, limit.limit_id)])
     for other in state.rate_limits:
-        if other.target == limit.target and other.limit_id != limit.limit_id:
+        if _counts_the_same(other, limit) and other.limit_id != limit.limit_id:
             raise Refused(
                 RefusalCode.ALREADY_EXISTS,
                 f'limit.target: "{limit.target}" already has the limit "{other.limit_id}"; '
@@ -56,7 +57,7 @@ def put_limit(state: DesiredState, limit: RateLimit) -> DesiredState:
 
 
 def limit_route(state: DesiredState, limit: RateLimit) -> DesiredState:
-    """Put a limit on its target whatever id the target's limit has now; those `per` client or header stay.
+    """Put a limit on its target whatever id the target's limit has now; those `per` something and those on connections stay.
 
     Raises Refused when the id is another's.
     """
@@ -66,7 +67,7 @@ def limit_route(state: DesiredState, limit: RateLimit) -> DesiredState:
                 RefusalCode.ALREADY_EXISTS,
                 f'the rate limit "{limit.limit_id}" is on "{other.target}"; remove it, or use SetRateLimit',
             )
-    others = tuple(item for item in state.rate_limits if item.target != limit.target or item.per)
+    others = tuple(item for item in state.rate_limits if not _counts_the_same(item, limit))
     return put_limit(replace(state, rate_limits=others), limit)
 
 
@@ -87,6 +88,10 @@ def put_pools(state: DesiredState, pools: Sequence[BackendPool], *, replace_all:
         _refuse_used_pools(state.routes, {pool.name for pool in state.pools} - kept)
         return replace(state, pools=tuple(pools))
     return replace(state, pools=_merge(state.pools, pools, lambda pool: pool.name))
+
+
+def _counts_the_same(one: RateLimit, other: RateLimit) -> bool:
+    return (one.target, one.per.lower(), one.counts) == (other.target, other.per.lower(), other.counts)
 
 
 def _with_id(state: DesiredState, limit_id: LimitId) -> list[RateLimit]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from marchproxy.model.limit import LimitId, RateLimit
+from marchproxy.model.limit import LimitId, LimitUnit, RateLimit
 from marchproxy.model.module import PoolName
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import RefusalCode, Refused
@@ -102,3 +102,12 @@ def test_refusal(change: Callable[[DesiredState], DesiredState], code: RefusalCo
     with pytest.raises(Refused, match=words) as refused:
         change(STATE)
     assert refused.value.code is code
+
+
+def test_limits_that_count_something_else_stay_beside_each_other() -> None:
+    connections = replace(limit("lc", "a"), counts=LimitUnit.CONNECTIONS)
+    each = replace(limit("le", "a"), per="user")
+    together = put_limit(put_limit(STATE, connections), each)
+    assert {connections, each, *STATE.rate_limits} == set(together.rate_limits)
+    left = limit_route(together, limit("a.limit", "a"))
+    assert [one.limit_id for one in left.rate_limits] == ["lb", "all", "lc", "le", "a.limit"]
