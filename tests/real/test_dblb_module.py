@@ -129,10 +129,12 @@ async def _lets_in(port: int, password: str) -> bool:
 
 
 async def test_changes_under_load_lose_no_transaction(server: int, tmp_path: Path) -> None:
-    async with databases(tmp_path, document(server, tmp_path / "users.txt")) as system:
-        load = asyncio.create_task(
-            run("env", "PGPASSWORD=secret", "pgbench", *_pgbench_options(system.direct), *_LOAD, "app")
-        )
+    tls = {"self_signed": ["localhost"]}
+    async with databases(tmp_path, document(server, tmp_path / "users.txt"), client_tls=tls) as system:
+        pgbench = ("env", *_SECURED, "pgbench", *_pgbench_options(system.direct))
+        said = await run(*pgbench, "-n", "-C", "-S", "-c", "4", "-t", "10", "app")  # a connection each
+        assert "number of transactions actually processed: 40/40" in said, said
+        load = asyncio.create_task(run(*pgbench, *_LOAD, "app"))
         process = system.dblb.process
         assert process is not None
         for size in (2, 12, 4):
@@ -149,7 +151,8 @@ async def test_changes_under_load_lose_no_transaction(server: int, tmp_path: Pat
         )
 
 
-_LOAD = ("-n", "-c", "6", "-T", "5", "-M", "prepared")
+_SECURED = ("PGPASSWORD=secret", "PGSSLMODE=require")
+_LOAD = ("-n", "-c", "6", "-T", "4", "-M", "prepared")
 
 
 def _pgbench_options(port: int) -> tuple[str, ...]:

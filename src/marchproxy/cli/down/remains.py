@@ -17,7 +17,8 @@ class Kind(Enum):
     ENVOY = "Envoy"
 
 
-_WORKERS = {
+#: Worker processes by the module that they run.
+WORKERS = {
     "marchproxy.nlb.dataplane.relay.worker": Kind.RELAY,
     "marchproxy.modules.dblb.worker": Kind.DATABASES,
 }
@@ -60,7 +61,7 @@ def judge(seen: Seen, ground: Ground, recorded: str | None = None) -> Remain | N
         return _service(seen, recorded)
     if (home := ground.home_of(_after(seen.command, "--admin-address-path"))) is not None:
         return Remain(seen.pid, Kind.ENVOY, home.name)
-    worker = _WORKERS.get(_after(seen.command, "-m"))
+    worker = WORKERS.get(_after(seen.command, "-m"))
     if worker is not None and (home := ground.home_of(_after(seen.command, "--socket"))) is not None:
         return Remain(seen.pid, worker, home.name)
     if _after(seen.command, "--config") == str(ground.running_file) and "--leash" in seen.command:

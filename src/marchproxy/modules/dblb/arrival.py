@@ -1,7 +1,7 @@
 """Arrival: a connection from when it is accepted until a service has it: the PROXY header, then TLS that begins at once.
 
 Headers are read byte for byte from the socket, so that nothing of what follows is ever taken out of the kernel before
-whoever is to read it does. TLS is told from its first byte where clients speak first; no database protocol begins so.
+whoever is to read it does. TLS is told from its first byte; neither Redis' nor MongoDB's protocol begins so.
 """
 
 import asyncio
@@ -22,9 +22,7 @@ from marchproxy.wire.proxy_protocol import LONGEST_V2, MalformedHeader, parse
 _log = get_logger(__name__)
 _HANDSHAKE = 0x16  # RFC 8446, section 5.1
 _V2_FIXED = 16
-#: Whose clients speak first; a server of MySQL greets them.
-_CLIENT_FIRST = frozenset({Protocol.POSTGRES, Protocol.REDIS, Protocol.MONGODB})
-#: Whose service begins TLS in the middle of its own protocol.
+#: Whose service begins TLS by itself, in the middle of its protocol; of the others it begins with the first byte.
 _TLS_WITHIN = frozenset({Protocol.POSTGRES, Protocol.MYSQL})
 
 
@@ -162,7 +160,7 @@ async def _exactly(connection: socket.socket, size: int) -> bytes:
 
 
 async def _begins_tls(protocol: Protocol, connection: socket.socket, tls: ClientTls | None) -> bool:
-    if tls is None or protocol not in _CLIENT_FIRST:
+    if tls is None or protocol in _TLS_WITHIN:
         return False
     loop = asyncio.get_running_loop()
     while True:

@@ -4,6 +4,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from marchproxy.kit.clock import Clock
@@ -33,7 +34,7 @@ class Arrival:
     certificate_user: str = ""
     """Whom the client's certificate is for, where TLS has begun."""
     secure: bool = False
-    """Whether TLS has begun, with the first byte; clients of PostgreSQL may do so, too."""
+    """Whether TLS has begun, with the first byte."""
 
 
 #: Tells the same service of another worker (its number) something, of up to 1024 bytes; whether it arrives is not known.
@@ -66,6 +67,8 @@ class Surroundings:
     workers: int = 1
     elsewhere: Elsewhere = nowhere
     bounds: Bounds = Bounds()
+    folder: Path = Path()
+    """Where the processes of an instance have their sockets."""
 
     def share(self, size: int) -> int:
         """This worker's part of a number of connections, at least 1."""

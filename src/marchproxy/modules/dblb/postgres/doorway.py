@@ -19,6 +19,7 @@ from marchproxy.wire.postgres.startup import (
 
 #: How a TLS handshake begins that nobody announced (PostgreSQL 17).
 _HANDSHAKE = 0x16
+_MOST_EARLY = 64 * 1024  # bytes that a client may say before it hears that TLS has begun
 #: What such a client must ask for by ALPN. https://www.postgresql.org/docs/current/protocol-flow.html
 ALPN = "postgresql"
 
@@ -56,6 +57,7 @@ class Doorway(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", None)
         self._porter = porter
         self._buffer = b""
+        self._early: bytes | None = None
         self._inbox: Inbox | None = None
 
     @property
@@ -79,9 +81,18 @@ class Doorway(asyncio.Protocol):
     def secured(self, transport: asyncio.Transport) -> None:
         """TLS has begun."""
         self.transport, self.encrypted = transport, True
+        early, self._early = self._early, None
+        if early:
+            self.data_received(early)
 
     def data_received(self, data: bytes) -> None:
         """Called by the loop for every read."""
+        if self._early is not None:
+            # TLS has begun, but whoever waits for that has not had its turn: an answer now would go out in plain text
+            self._early += data
+            if len(self._early) > _MOST_EARLY:
+                self.transport.abort()
+            return
         if self._inbox is not None:
             self._inbox.feed(data)
             return
@@ -126,7 +137,7 @@ class Doorway(asyncio.Protocol):
                 self._porter.asked_in(self, self._inbox, what)
 
     def _encrypt(self, early: bytes) -> None:
-        self._buffer = b""
+        self._buffer, self._early = b"", b""
         self.transport.pause_reading()
         self._porter.asked_for_tls(self, early)
 
