@@ -60,12 +60,15 @@ class CrewDouble:
         self._answer()
         return self.asked
 
-    async def pause(self, route: RouteId) -> None: ...
+    async def serving(self) -> Sequence[DesiredState]:
+        return [self.told[-1][0]] if self.told else []
+
+    async def pause(self, routes: Sequence[RouteId], seconds: float) -> None: ...
 
     async def busy(self, route: RouteId) -> int:
         return 0
 
-    async def resume(self, route: RouteId) -> None: ...
+    async def resume(self) -> None: ...
 
     async def renew(self, finish_seconds: float | None) -> str:
         return f"renewed within {finish_seconds}"
