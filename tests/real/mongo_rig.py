@@ -11,7 +11,7 @@ from scramp import ScramException, ScramMechanism
 
 from marchproxy.modules.dblb.gate import Gate
 from marchproxy.modules.dblb.mongodb.member import Member
-from marchproxy.modules.dblb.mongodb.service import Service
+from marchproxy.modules.dblb.mongodb.service import MongoService
 from marchproxy.modules.dblb.mongodb.settings import MongoLimits
 from marchproxy.modules.dblb.plan import DblbPlan
 from marchproxy.modules.dblb.service import Surroundings
@@ -179,7 +179,7 @@ def document(pools: Mapping[str, Sequence[int]], *, pool=NOTHING, **route) -> di
 
 class Proxy:
     def __init__(self, served: Served) -> None:
-        self.service: Service = served.service
+        self.service: MongoService = served.service
         self.port = served.port
         self.sessions = served.transports
         self.around = served.around
@@ -197,7 +197,7 @@ async def proxy(
         around.gate = gate or around.gate
         around.worker, around.workers = worker
 
-    async with serving(lambda around: Service(around, limits), plan, change=change) as served:
+    async with serving(lambda around: MongoService(around, limits), plan, change=change) as served:
         yield Proxy(served)
 
 

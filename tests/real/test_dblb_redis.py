@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from marchproxy.kit.settings import HostPort
-from marchproxy.modules.dblb.redis.service import Service as RedisService
+from marchproxy.modules.dblb.redis.service import RedisService
 from tests.ports import free_port
 from tests.real.support.databases import redis, run, served
 from tests.real.support.dblb_services import plan_of, serving

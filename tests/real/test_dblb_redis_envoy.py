@@ -1,99 +1,127 @@
-"""Envoy as the carrier of Redis routes: the resources as Envoy judges them, and a real Cluster behind a real Envoy."""
+"""Envoy as the carrier of Redis routes: the resources as Envoy judges them, and a real Cluster behind a DBLB."""
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from marchproxy.engines.envoy.binary import find_envoy
 from marchproxy.kit.settings import HostPort
-from marchproxy.modules.dblb.redis.envoy_resources import Prefix, RedisListener, RedisPool, clusters, listener
+from marchproxy.model.pool import UpstreamTls
+from marchproxy.modules.dblb.redis.envoy_resources import (
+    Copies,
+    Prefix,
+    RedisListener,
+    RedisPool,
+    clusters,
+    listener,
+)
 from tests.ports import free_port
 from tests.real.support.databases import redis, run, served
+from tests.real.support.dblb import databases
 
 pytestmark = pytest.mark.timeout(90)
-
-
-def bootstrap(spec: RedisListener) -> str:
-    return json.dumps({"static_resources": {"listeners": [listener(spec)], "clusters": clusters(spec)}})
+SOCKET = Path("/tmp/redis.sock")
 
 
 def at(*ports: int) -> tuple[HostPort, ...]:
     return tuple(HostPort("127.0.0.1", port) for port in ports)
 
 
-@asynccontextmanager
-async def envoy(folder, spec: RedisListener) -> AsyncIterator[None]:
-    config = folder / "envoy.json"
-    config.write_text(bootstrap(spec))
-    command = (
-        str(find_envoy(None)),
-        "-c",
-        str(config),
-        "--disable-hot-restart",
-        "--concurrency",
-        "1",
-        "-l",
-        "error",
-    )
-    async with served(command, folder, spec.address.port):
-        yield
-
-
 @pytest.mark.parametrize(
     "spec",
     [
-        RedisListener("one", *at(10000), (RedisPool("a", at(1)),), default="a"),
+        RedisListener("one", SOCKET, (RedisPool("a", at(1)),), Prefix("", "a")),
         RedisListener(
-            "c", *at(10000), (RedisPool("a", at(1, 2), cluster=True),), default="a", reads="REPLICA"
+            "cluster", SOCKET, (RedisPool("a", at(1, 2), cluster=True),), Prefix("", "a"), reads="REPLICA"
         ),
         RedisListener(
-            "p",
-            *at(10000),
-            (RedisPool("a", at(1)), RedisPool("b", at(2))),
-            prefixes=(Prefix("x:", "a", strip=True, mirror="b"),),
+            "prefixes",
+            SOCKET,
+            (RedisPool("a", at(1)), RedisPool("b", at(2), user="u", password="p")),
+            prefixes=(Prefix("x:", "a", (Copies("b", 12.5),)),),
+        ),
+        RedisListener(
+            "tls",
+            SOCKET,
+            (RedisPool("a", at(1), tls=UpstreamTls()), RedisPool("b", at(2), tls=UpstreamTls(insecure=True))),
+            Prefix("", "a"),
+            (Prefix("x:", "b"),),
         ),
     ],
     ids=lambda spec: spec.name,
 )
 async def test_envoy_accepts(spec, tmp_path):
     config = tmp_path / "envoy.json"
-    config.write_text(bootstrap(spec))
+    config.write_text(
+        json.dumps({"static_resources": {"listeners": [listener(spec)], "clusters": clusters(spec)}})
+    )
     await run(str(find_envoy(None)), "--mode", "validate", "-c", str(config), "--disable-hot-restart")
 
 
-async def test_prefixes_and_mirrors(tmp_path):
+def pool(name: str, *ports: int, **database) -> dict[str, object]:
+    endpoints = [f"127.0.0.1:{port}" for port in ports]
+    return {"name": name, "protocol": "redis", "endpoints": endpoints, "database": database}
+
+
+def route(name: str, to: str, **more) -> dict[str, object]:
+    return {"id": name, "protocol": "redis", "module": "dblb", "backends": [{"pool": to}], **more}
+
+
+async def test_prefixes_mirrors_and_a_change_of_them(tmp_path):
+    port = free_port()
     async with redis() as first, redis() as second, redis() as third:
-        pools = (
-            RedisPool("first", at(first)),
-            RedisPool("second", at(second)),
-            RedisPool("third", at(third)),
-        )
-        prefixes = (Prefix("s:", "second", strip=True, mirror="third"),)
-        spec = RedisListener("p", *at(free_port()), pools, default="first", prefixes=prefixes)
-        async with envoy(tmp_path, spec), Redis(port=spec.address.port, protocol=2) as one:
-            await answering(one)
+        document = {
+            "pools": [pool("first", first), pool("second", second), pool("third", third)],
+            "routes": [
+                route("others", "first"),
+                route("s", "second", database={"prefixes": ["s:"]}, mirrors=[{"pool": "third"}]),
+            ],
+        }
+        async with (
+            databases(tmp_path, document, workers=2, redis=f"127.0.0.1:{port}") as system,
+            Redis(port=port, protocol=2) as one,
+        ):
             await one.set("a", "1")
             await one.set("s:b", "2")
             assert await value(first, "a") == b"1"
-            assert await value(second, "b") == b"2"
-            async with asyncio.timeout(20):
-                while await value(third, "b") != b"2":  # a mirror is not waited for
-                    await asyncio.sleep(0.02)
+            assert await value(second, "s:b") == b"2"
+            await until_value(third, "s:b", b"2")  # a mirror is not waited for
+            assert await one.mget("a", "s:b") == [b"1", b"2"]
+            with pytest.raises(ResponseError):
+                await one.execute_command("HELLO", 3)
+            system.document["routes"][1]["database"] = {"prefixes": ["s:", "t:"]}
+            system.save()
+            system.dblb.process.send(signal.SIGHUP)
+            async with asyncio.timeout(30):
+                while await value(second, "t:c") is None:
+                    await one.set("t:c", "3")
+            assert await value(third, "t:c") is not None
 
 
-async def test_a_cluster_of_three(tmp_path):
+async def test_a_cluster_of_three_behind_a_login(tmp_path):
+    port, users = free_port(), tmp_path / "users"
+    users.write_text('"app" "secret"\n')
     async with AsyncExitStack() as stack:
         ports = [await stack.enter_async_context(member(tmp_path)) for _ in range(3)]
         addresses = [f"127.0.0.1:{port}" for port in ports]
         await run("redis-cli", "--cluster", "create", *addresses, "--cluster-yes")
-        spec = RedisListener("c", *at(free_port()), (RedisPool("c", at(*ports), cluster=True),), default="c")
-        await stack.enter_async_context(envoy(tmp_path, spec))
-        one = await stack.enter_async_context(Redis(port=spec.address.port, protocol=2))
+        document = {
+            "pools": [pool("c", *ports, cluster=True)],
+            "authentication": [{"name": "list", "kind": "userlist", "file": str(users)}],
+            "routes": [route("c", "c", authentication=["list"])],
+        }
+        await stack.enter_async_context(databases(tmp_path, document, workers=1, redis=f"127.0.0.1:{port}"))
+        nobody = await stack.enter_async_context(Redis(port=port, protocol=2))
+        with pytest.raises(RedisError, match="Authentication"):
+            await nobody.get("k")
+        one = await stack.enter_async_context(Redis(port=port, protocol=2, username="app", password="secret"))
         await answering(one)
         for number in range(60):
             assert await one.set(f"k{number}", number)
@@ -129,3 +157,9 @@ async def answering(one: Redis) -> None:
 async def value(port: int, key: str) -> bytes | None:
     async with Redis(port=port) as server:
         return await server.get(key)
+
+
+async def until_value(port: int, key: str, wanted: bytes) -> None:
+    async with asyncio.timeout(20):
+        while await value(port, key) != wanted:
+            await asyncio.sleep(0.02)

@@ -23,7 +23,8 @@ from marchproxy.modules.dblb.exposition import Exposition
 from marchproxy.modules.dblb.files import read_files
 from marchproxy.modules.dblb.isolation import without
 from marchproxy.modules.dblb.observing import Observer
-from marchproxy.modules.dblb.plan import Files, compile_plan, files_of
+from marchproxy.modules.dblb.plan import DblbPlan, Files, compile_plan, files_of
+from marchproxy.modules.dblb.redis.envoy import RedisEnvoy
 from marchproxy.modules.dblb.reports import judge
 from marchproxy.modules.dblb.service import ServerReport
 from marchproxy.modules.dblb.switching.switcher import Switcher
@@ -36,8 +37,16 @@ _SCRAPE_SECONDS = 2.0
 class DblbEngine:
     """The data path of a DBLB instance."""
 
-    def __init__(self, crew: Crew, endpoints: tuple[TrafficEndpoint, ...], *, clock: Clock) -> None:
+    def __init__(
+        self,
+        crew: Crew,
+        endpoints: tuple[TrafficEndpoint, ...],
+        *,
+        clock: Clock,
+        redis_envoy: RedisEnvoy | None = None,
+    ) -> None:
         self._crew = crew
+        self._redis_envoy = redis_envoy
         self._switcher = Switcher(crew, clock=clock)
         self._endpoints = endpoints
         self._served = frozenset(endpoint.protocol for endpoint in endpoints)
@@ -49,6 +58,7 @@ class DblbEngine:
         self._reports: tuple[ServerReport, ...] = ()
         self._applying = asyncio.Lock()
         self._wanted = DesiredState()
+        self._followed = DblbPlan()
         self._isolated: tuple[Problem, ...] = ()
         self._draining = False
 
@@ -78,11 +88,26 @@ class DblbEngine:
             files, problems = await _read(state)
             if problems and isolate is not Isolate.FAULTY:
                 raise Refused(RefusalCode.INVALID_ARGUMENT, str(problems[0]), problems)
-            await self._switcher.apply(without(state, problems) if problems else state, files)
+            await self._follow(without(state, problems) if problems else state, files)
             self._wanted, self._isolated = state, problems
             for problem in problems:
                 _log.error("set aside", path=problem.path, reason=problem.message)
             return problems
+
+    async def _follow(self, state: DesiredState, files: Files) -> None:
+        """The workers go last: they send clients to Envoy."""
+        envoy, before = self._redis_envoy, self._followed
+        self._followed = compile_plan(state, files)[0]
+        try:
+            if envoy is not None:
+                await envoy.apply(self._followed)
+            await self._switcher.apply(state, files)
+        except Refused:
+            self._followed = before
+            if envoy is not None:
+                with suppress(Refused):  # it has the plan from which nothing was refused
+                    await envoy.apply(before)
+            raise
 
     @property
     def instances(self) -> int:
@@ -152,7 +177,8 @@ class DblbEngine:
     def _judge(self, reports: Sequence[ServerReport]) -> EngineHealth:
         if self._draining:
             return EngineHealth(HealthStatus.STOPPING, "draining", {"workers": "draining"})
-        found = judge(self._crew.health(), reports)
+        envoy = {} if self._redis_envoy is None else self._redis_envoy.check()
+        found = judge({**self._crew.health(), **envoy}, reports)
         for problem in self._isolated:
             found = found.but(problem.path, f"set aside: {problem}")
         return found

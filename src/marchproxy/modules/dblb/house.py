@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from marchproxy.contract.document import decode
 from marchproxy.kit.clock import Clock
@@ -56,6 +57,7 @@ class House:
     ) -> None:
         self.tallies = Tallies()
         self.peers: Peers | None = None
+        self.folder = Path()
         self._group = group
         self._factories = factories
         self._gate = gate
@@ -209,6 +211,7 @@ class House:
             workers=self._numbers.workers,
             elsewhere=partial(self._say, protocol),
             bounds=self._numbers.bounds,
+            folder=self.folder,
         )
 
     async def _say(self, protocol: Protocol, worker: int, message: bytes) -> None:

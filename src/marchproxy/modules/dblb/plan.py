@@ -179,7 +179,8 @@ def _pools_of(own: Sequence[Route], state: DesiredState) -> frozenset[str]:
     """Where sessions go, and where users are looked up."""
     ways = {name for route in own for name in route.authentication}
     asked = {way.pool for way in state.authentication if way.name in ways and way.pool}
-    return frozenset(asked | {ref.pool for route in own for ref in route.backends})
+    copied = {mirror.pool for route in own for mirror in route.mirrors}
+    return frozenset(asked | copied | {ref.pool for route in own for ref in route.backends})
 
 
 def _limits_of(route: Route, limits: Sequence[RateLimit]) -> Iterator[RateLimit]:

@@ -12,6 +12,7 @@ from marchproxy.model.problem import Problem
 from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan, Who, compile_plan, is_own
+from marchproxy.modules.dblb.redis import envoy_plan
 
 _PLAIN = BackendPool(name="")  # type: ignore[arg-type]
 #: What of a pool is for HTTP, and would be silently ignored here.
@@ -23,6 +24,8 @@ def faults(state: DesiredState) -> Iterator[Problem]:
     own = {route.route_id: index for index, route in enumerate(state.routes) if is_own(route)}
     for index in own.values():
         yield from _route_faults(state.routes[index], f"routes[{index}]")
+    for route_id, words in envoy_plan.faults(compile_plan(state, {})[0]):
+        yield Problem(f"routes[{own[route_id]}].database", words)
     wanted = {ref.pool for index in own.values() for ref in state.routes[index].backends}
     for index, pool in enumerate(state.pools):
         if pool.name in wanted:

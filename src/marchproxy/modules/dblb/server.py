@@ -11,6 +11,7 @@ from marchproxy.model.module import TrafficEndpoint
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
 from marchproxy.modules.dblb.certificates import ClientCertificates
 from marchproxy.modules.dblb.engine import DblbEngine
+from marchproxy.modules.dblb.redis.envoy import RedisEnvoy, RedisEnvoySettings
 from marchproxy.modules.dblb.seat import Seat, WorkerUnavailable
 from marchproxy.modules.dblb.settings import ADDRESSES, DblbSettings
 from marchproxy.modules.dblb.talk import LINE, VERSION, Serving
@@ -47,8 +48,10 @@ async def serve(
         return certificates is not None and certificates.look()
 
     workers = Workforce(seats(settings, folder, clock=clock), serving, changed, clock=clock)
-    async with workers.running():
-        engine = DblbEngine(workers, endpoints(settings), clock=clock)
+    beside = RedisEnvoySettings(settings.id, folder, settings.own_state_dir() / "redis")
+    envoy = RedisEnvoy(beside, clock=clock)
+    async with envoy.running(), workers.running():
+        engine = DblbEngine(workers, endpoints(settings), clock=clock, redis_envoy=envoy)
         await ModuleServer(settings, engine, origin, signals, clock=clock).run()
 
 

@@ -55,8 +55,14 @@ def _context(tls: UpstreamTls, _written: tuple[int, ...]) -> ssl.SSLContext:
 
 
 async def connect(address: HostPort, protocol: Callable[[], P], tls: UpstreamTls | None) -> P:
-    """A connection to a server, on which TLS has begun if there is any. Raises OSError; the caller sets the deadline."""
+    """A connection to a server, on which TLS has begun if there is any. Raises OSError; the caller sets the deadline.
+
+    A host that is a path is a Unix socket's.
+    """
     loop = asyncio.get_running_loop()
+    if address.host.startswith("/"):
+        _, made = await loop.create_unix_connection(protocol, address.host)
+        return made
     if tls is None:
         _, made = await loop.create_connection(protocol, address.host, address.port)
         return made

@@ -29,8 +29,15 @@ def _redis(around: Surroundings) -> DatabaseService:
     return RedisService(around)
 
 
+def _mongodb(around: Surroundings) -> DatabaseService:
+    from marchproxy.modules.dblb.mongodb.service import MongoService
+
+    return MongoService(around)
+
+
 SERVICES: Mapping[Protocol, Factory] = {
     Protocol.POSTGRES: _postgres,
     Protocol.MYSQL: _mysql,
+    Protocol.MONGODB: _mongodb,
     Protocol.REDIS: _redis,
 }

@@ -126,6 +126,7 @@ async def serve(
         life = await stack.enter_async_context(asyncio.timeout(None))
         group = await stack.enter_async_context(Isolating())
         house = House(group, factories, gate, numbers=numbers, clock=clock)
+        house.folder = socket.parent
         house.peers = Peers(socket.parent, numbers.worker, house.hear)
         house.peers.open()
         desk = Desk(LINE, Answering(house).answer)

@@ -27,7 +27,7 @@ from marchproxy.wire.mongodb.bson import ObjectId
 _USUAL = MongoLimits()
 
 
-class Service:
+class MongoService:
     """A DatabaseService; the Hall of its sessions."""
 
     def __init__(self, surroundings: Surroundings, limits: MongoLimits = _USUAL) -> None:

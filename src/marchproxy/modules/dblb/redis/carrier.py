@@ -25,8 +25,6 @@ class RouteNeeds:
     watch: bool = False
     databases: bool = False
     """Clients may SELECT another database than 0."""
-    users: int = 0
-    """How many users with passwords of their own it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,6 @@ def carrier(route: RouteNeeds) -> Carrier:
             (route.watch, "WATCH and transactions on any server"),
             (route.replica_reads and not route.cluster, "reads from replicas outside a Cluster"),
             (route.databases, "SELECT of a database"),
-            (route.users > 1, "more than one user"),
         )
         if wanted
     ]
@@ -74,7 +71,6 @@ def carrier(route: RouteNeeds) -> Carrier:
 def needs_of(route: RoutePlan) -> RouteNeeds:
     """What a route of the plan asks for."""
     options = route.options
-    known = {user for way in route.ways for user in way.secrets}
     return RouteNeeds(
         cluster=any(upstream.options.cluster for upstream, _ in route.backends),
         prefixes=bool(options.prefixes),
@@ -84,10 +80,4 @@ def needs_of(route: RoutePlan) -> RouteNeeds:
         blocking="blocking" in options.needs,
         watch="watch" in options.needs,
         databases="databases" in options.needs or bool(options.databases),
-        users=len(known),
     )
-
-
-def needs_envoy(route: RoutePlan) -> bool:
-    """Whether Envoy serves a route of the plan."""
-    return carrier(needs_of(route)).who == "envoy"

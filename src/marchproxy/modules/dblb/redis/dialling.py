@@ -26,6 +26,8 @@ class Login:
     database: int = 0
     version: int = 2
     offered: bool = False
+    bare: bool = False
+    """For Envoy, which knows neither users nor databases."""
 
 
 async def dial(address: HostPort, tls: UpstreamTls | None, login: Login, owner: Owner) -> Link:
@@ -45,6 +47,8 @@ async def dial(address: HostPort, tls: UpstreamTls | None, login: Login, owner: 
 
 
 def _commands(login: Login) -> Sequence[bytes]:
+    if login.bare:
+        return [encode([b"PING"])]
     commands = []
     if login.password:
         # servers before 6.0 have no names, and later ones know this form

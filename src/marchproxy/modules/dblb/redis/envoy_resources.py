@@ -1,14 +1,18 @@
-"""Envoy resources of a Redis route: a listener with redis_proxy, and the clusters behind it. Pure.
+"""Envoy resources of Redis routes: a listener with redis_proxy, and the clusters behind it. Pure.
 
 https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/filters/network/redis_proxy/v3/redis_proxy.proto
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from marchproxy.kit.settings import HostPort
+from marchproxy.model.pool import UpstreamTls
 
 _TYPE = "type.googleapis.com/envoy.extensions"
+_PROXY = "envoy.filters.network.redis_proxy"
+_SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,36 +23,49 @@ class RedisPool:
     servers: tuple[HostPort, ...]
     cluster: bool = False
     connect: float = 3.0
+    user: str = ""
+    password: str = field(default="", repr=False)
+    tls: UpstreamTls | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """A pool that gets the writes as well; a share of them in percent."""
+
+    pool: str
+    percent: float = 100.0
 
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """Keys that begin with `text` belong to a pool; `mirror` names another that gets the writes as well."""
+    """Keys that begin with `text` belong to a pool."""
 
     text: str
     pool: str
-    strip: bool = False
-    mirror: str = ""
+    copies: tuple[Copies, ...] = ()
+
+
+Reads = Literal["MASTER", "PREFER_REPLICA", "REPLICA"]
 
 
 @dataclass(frozen=True, slots=True)
 class RedisListener:
-    """A port. Times in seconds; `default` is the pool of all other keys, empty for none."""
+    """A Unix socket. Times in seconds; `default` is for all other keys, None: they have no server."""
 
     name: str
-    address: HostPort
+    socket: Path
     pools: tuple[RedisPool, ...]
-    default: str = ""
+    default: Prefix | None = None
     prefixes: tuple[Prefix, ...] = ()
     timeout: float = 5.0
-    reads: Literal["MASTER", "PREFER_MASTER", "REPLICA", "PREFER_REPLICA", "ANY"] = "MASTER"
+    reads: Reads = "MASTER"
 
 
 def listener(spec: RedisListener) -> dict[str, Any]:
     """The listener, as JSON of its message."""
-    routes: dict[str, Any] = {"routes": [_route(prefix) for prefix in spec.prefixes]}
-    if spec.default:
-        routes["catch_all_route"] = {"cluster": spec.default}
+    routes: dict[str, Any] = {"routes": [{"prefix": one.text, **_route(one)} for one in spec.prefixes]}
+    if spec.default is not None:
+        routes["catch_all_route"] = _route(spec.default)
     proxy = {
         "@type": f"{_TYPE}.filters.network.redis_proxy.v3.RedisProxy",
         "stat_prefix": spec.name,
@@ -62,10 +79,8 @@ def listener(spec: RedisListener) -> dict[str, Any]:
     }
     return {
         "name": spec.name,
-        "address": _address(spec.address),
-        "filter_chains": [
-            {"filters": [{"name": "envoy.filters.network.redis_proxy", "typed_config": proxy}]}
-        ],
+        "address": {"pipe": {"path": str(spec.socket), "mode": 0o600}},
+        "filter_chains": [{"filters": [{"name": _PROXY, "typed_config": proxy}]}],
     }
 
 
@@ -75,10 +90,19 @@ def clusters(spec: RedisListener) -> list[dict[str, Any]]:
 
 
 def _route(prefix: Prefix) -> dict[str, Any]:
-    route: dict[str, Any] = {"prefix": prefix.text, "cluster": prefix.pool, "remove_prefix": prefix.strip}
-    if prefix.mirror:
-        route["request_mirror_policy"] = [{"cluster": prefix.mirror, "exclude_read_commands": True}]
+    route: dict[str, Any] = {"cluster": prefix.pool}
+    if prefix.copies:
+        route["request_mirror_policy"] = [_mirror(copies) for copies in prefix.copies]
     return route
+
+
+def _mirror(copies: Copies) -> dict[str, Any]:
+    share = {"numerator": round(copies.percent * 10_000), "denominator": "MILLION"}
+    return {
+        "cluster": copies.pool,
+        "exclude_read_commands": True,
+        "runtime_fraction": {"default_value": share},
+    }
 
 
 def _cluster(pool: RedisPool) -> dict[str, Any]:
@@ -88,6 +112,15 @@ def _cluster(pool: RedisPool) -> dict[str, Any]:
         "connect_timeout": _seconds(pool.connect),
         "load_assignment": {"cluster_name": pool.name, "endpoints": [{"lb_endpoints": endpoints}]},
     }
+    if pool.password:
+        options = {
+            "@type": f"{_TYPE}.filters.network.redis_proxy.v3.RedisProtocolOptions",
+            "auth_username": {"inline_string": pool.user},
+            "auth_password": {"inline_string": pool.password},
+        }
+        cluster["typed_extension_protocol_options"] = {_PROXY: options}
+    if pool.tls is not None:
+        cluster["transport_socket"] = _transport(pool.tls, pool.servers[0].host)
     if not pool.cluster:
         return {**cluster, "type": "STRICT_DNS", "lb_policy": "MAGLEV"}
     discovery = {
@@ -102,6 +135,23 @@ def _cluster(pool: RedisPool) -> dict[str, Any]:
         "lb_policy": "CLUSTER_PROVIDED",
         "cluster_type": {"name": "envoy.clusters.redis", "typed_config": discovery},
     }
+
+
+def _transport(tls: UpstreamTls, host: str) -> dict[str, Any]:
+    name = tls.server_name or host
+    common: dict[str, Any] = {"tls_params": {"tls_minimum_protocol_version": "TLSv1_2"}}
+    if tls.certificate:
+        common["tls_certificates"] = [
+            {"certificate_chain": {"filename": tls.certificate}, "private_key": {"filename": tls.key}}
+        ]
+    if not tls.insecure:
+        kind = "IP_ADDRESS" if name.replace(".", "").isdigit() or ":" in name else "DNS"
+        common["validation_context"] = {
+            "trusted_ca": {"filename": tls.ca or _SYSTEM_AUTHORITIES},
+            "match_typed_subject_alt_names": [{"san_type": kind, "matcher": {"exact": name}}],
+        }
+    context = {"@type": f"{_TYPE}.transport_sockets.tls.v3.UpstreamTlsContext", "common_tls_context": common}
+    return {"name": "envoy.transport_sockets.tls", "typed_config": {**context, "sni": name}}
 
 
 def _address(address: HostPort) -> dict[str, Any]:

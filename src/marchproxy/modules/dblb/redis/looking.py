@@ -9,6 +9,7 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import HostPort
 from marchproxy.modules.dblb.plan import Upstream
 from marchproxy.modules.dblb.redis.dialling import Login, dial
+from marchproxy.modules.dblb.redis.envoy_plan import socket_of
 from marchproxy.modules.dblb.redis.link import Link
 from marchproxy.modules.dblb.redis.pool import LoginRefused
 from marchproxy.modules.dblb.redis.question import ask
@@ -17,7 +18,7 @@ from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.redis.values import Failure, encode, read
 
 _log = get_logger(__name__)
-_ROLE = encode([b"ROLE"])
+_PING, _ROLE = encode([b"PING"]), encode([b"ROLE"])
 _CHECK_SECONDS = 2.5
 _Ask = Callable[[HostPort], Coroutine[None, None, "Look"]]
 
@@ -70,7 +71,7 @@ class Looker:
                 if link is None or link.lost:
                     link = links[address] = await self._dial(address)
                 began = self._clock.monotonic()
-                value = read(await ask(link, _ROLE, 1))[0]
+                value = read(await ask(link, _PING if socket_of(self._upstream()) else _ROLE, 1))[0]
                 took = self._clock.monotonic() - began
         except (LoginRefused, ProtocolFault, OSError, TimeoutError) as error:
             reason = str(error) or f"no answer within {seconds:g} s"
@@ -84,7 +85,9 @@ class Looker:
     async def _dial(self, address: HostPort) -> Link:
         upstream = self._upstream()
         user = upstream.options.monitor
-        login = Login(user, upstream.passwords.get(user, "")) if user else Login()
+        login = (
+            Login(user, upstream.passwords.get(user, "")) if user else Login(bare=bool(socket_of(upstream)))
+        )
         return await dial(address, upstream.pool.tls, login, _Watch())
 
 

@@ -8,6 +8,7 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import HostPort
 from marchproxy.modules.dblb.plan import Upstream
 from marchproxy.modules.dblb.redis.dialling import Login, dial
+from marchproxy.modules.dblb.redis.envoy_plan import socket_of
 from marchproxy.modules.dblb.redis.link import Link
 from marchproxy.modules.dblb.redis.looking import Look, Looker
 from marchproxy.modules.dblb.redis.pool import Pool, PoolLimits
@@ -33,7 +34,7 @@ class Servers:
     ) -> None:
         """`changed` is called when servers have other roles."""
         self.upstream = upstream
-        self.addresses = addresses_of(upstream.pool)
+        self.addresses = _addresses(upstream)
         self.roles = self._assumed()
         self.history = History()
         self._around = around
@@ -57,7 +58,7 @@ class Servers:
         if upstream == self.upstream:
             return
         self.upstream = upstream
-        self.addresses = addresses_of(upstream.pool)
+        self.addresses = _addresses(upstream)
         known = {self.roles.primary, *self.roles.followers}
         if not known <= {*self.addresses, None}:
             self.roles, self._looks = self._assumed(), {}
@@ -84,11 +85,19 @@ class Servers:
 
     def pool(self, address: HostPort, user: str, database: int, version: int) -> Pool:
         """The connections to a server for a user, a database and a version of the protocol."""
+        if self.is_envoy:
+            login = Login(bare=True)
+            return self._pools.get((address, login)) or self._open(address, login)
         known, shown = self.upstream.passwords.get(user), self._proven.get(user, "")
         login = Login(
             user, shown if known is None else known, database, version, offered=known is None and bool(shown)
         )
         return self._pools.get((address, login)) or self._open(address, login)
+
+    @property
+    def is_envoy(self) -> bool:
+        """Whether Envoy stands for the servers."""
+        return bool(socket_of(self.upstream))
 
     def gauges(self) -> Iterator[PoolGauge]:
         """The connections to the servers."""
@@ -224,3 +233,8 @@ class Servers:
             lag = max(0.0, self.history.last - self.history.reached(look.seen.offset))
         role = {Primary: "primary", Replica: "replica"}.get(type(look.seen), "unknown")
         return ServerReport(self.upstream.name, str(address), role, look.latency, lag, look.fault)
+
+
+def _addresses(upstream: Upstream) -> tuple[HostPort, ...]:
+    socket = socket_of(upstream)
+    return (HostPort(socket, 0),) if socket else addresses_of(upstream.pool)

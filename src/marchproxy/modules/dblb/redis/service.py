@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 
 from marchproxy.model.module import PoolName
@@ -9,9 +10,9 @@ from marchproxy.model.module import Protocol as Spoken
 from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb.line import Line
 from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan, Upstream
-from marchproxy.modules.dblb.redis.carrier import needs_envoy
 from marchproxy.modules.dblb.redis.desk import Desk, leave
 from marchproxy.modules.dblb.redis.door import DEFAULT, Door
+from marchproxy.modules.dblb.redis.envoy_plan import with_sockets
 from marchproxy.modules.dblb.redis.local import Identity, answer
 from marchproxy.modules.dblb.redis.pool import Pool
 from marchproxy.modules.dblb.redis.servers import Servers
@@ -23,11 +24,12 @@ from marchproxy.wire.redis.values import error
 
 _LONGEST = 16 * 1024  # of a command that may share a connection
 UNSENT = 32 * 1024 * 1024
+_NO_RESP3 = error("NOPROTO Envoy serves this route, and speaks RESP2")
 _LOGIN_SECONDS = 15.0
 _PAUSE_SECONDS = 10.0  # as a pool's `wait` is by default
 
 
-class Service:
+class RedisService:
     """A DatabaseService; a Reception of its sessions."""
 
     def __init__(self, surroundings: Surroundings) -> None:
@@ -58,10 +60,7 @@ class Service:
 
     def apply(self, plan: DblbPlan) -> None:
         """See DatabaseService."""
-        self.plan = DblbPlan(
-            {Spoken.REDIS: tuple(one for one in plan.of(Spoken.REDIS) if not needs_envoy(one))},
-            plan.upstreams,
-        )
+        self.plan = with_sockets(plan, self._around.folder)
         wanted = {up.name: up for route in self.plan.of(Spoken.REDIS) for up in _upstreams(route)}
         for name in [name for name in self.upstreams if name not in wanted]:
             self.upstreams.pop(name).retire()
@@ -169,6 +168,9 @@ class Service:
             if fault:
                 session.transport.close()
                 return error(fault)
+        if after.version == 3 and session.visit is not None and session.visit.home.is_envoy:
+            session.identity = replace(after, version=2)
+            return _NO_RESP3
         return reply
 
     def pool(self, session: Sharing, *, replica: bool) -> Pool | None:
