@@ -111,7 +111,11 @@ class AuthenticationKind(Enum):
     @property
     def of_databases(self) -> bool:
         """Whether it is for routes of databases, and for no others."""
-        return self in {self.USERLIST, self.AUTH_QUERY, self.CERTIFICATE}
+        return self in {
+            AuthenticationKind.USERLIST,
+            AuthenticationKind.AUTH_QUERY,
+            AuthenticationKind.CERTIFICATE,
+        }
 
 
 @dataclass(frozen=True, slots=True)
