@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from marchproxy.model.module import Protocol
 from marchproxy.model.route import RouteId
@@ -83,7 +84,9 @@ class PostgresService:
 
     async def check(self) -> Sequence[ServerReport]:
         """As the monitor, where there is one."""
-        return await check_all(self.plan, self._around.clock)
+        lags = {(report.pool, report.address): report.lag for report in self._desk.reports()}
+        checked = await check_all(self.plan, self._around.clock)
+        return [replace(report, lag=lags.get((report.pool, report.address))) for report in checked]
 
     async def told(self, message: bytes) -> None:
         """A request to cancel."""

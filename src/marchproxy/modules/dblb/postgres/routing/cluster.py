@@ -128,7 +128,7 @@ class Cluster:
 
     def missed(self, address: HostPort, fault: str, *, answered: bool) -> None:
         """A look failed."""
-        if not self.members.each[address].fault:
+        if self.members.each[address].fault != fault:
             _log.warning("a server was not seen", pool=self.upstream.name, server=str(address), reason=fault)
         self._become(self.members.missed(address, fault, answered=answered))
 

@@ -24,11 +24,14 @@ class Primary:
         self._pool_at = pool_at
         self._line: Line[Waiter] = Line(cluster.upstream.options.wait, self._late, clock)
         self._pool = None if cluster.primary is None else pool_at(cluster.primary)
+        self._reported: Mapping[str, str] = {}
 
     @property
     def reported(self) -> Mapping[str, str]:
-        """What it reports of a session that has set nothing."""
-        return self._pool.reported if self._pool is not None else {}
+        """What it reports of a session that has set nothing; while there is none, what the last one did."""
+        if self._pool is not None and self._pool.reported:
+            self._reported = self._pool.reported
+        return self._reported
 
     def acquire(self, waiter: Waiter) -> Link | None:
         """A link at once, or later by `waiter.got`, unless `waiter.got_none` comes before."""

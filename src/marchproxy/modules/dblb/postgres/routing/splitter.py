@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from marchproxy.kit.settings import HostPort
 from marchproxy.modules.dblb.postgres.link import Link
@@ -62,13 +63,21 @@ class _Waits:
     late: asyncio.TimerHandle
 
 
+class Declining(Client, Protocol):
+    """The session, as the splitter knows it."""
+
+    def read_here(self) -> None:
+        """What is pending is for the usual source of links."""
+        ...
+
+
 class Splitter:
     """Of one session, which asks `takes` of all that it has no link for."""
 
-    def __init__(self, client: Client, reads: Reads | None, now: Callable[[], float]) -> None:
+    def __init__(self, client: Declining, reads: Reads | None, now: Callable[[], float]) -> None:
         self._client = client
         self._now = now
-        self._visit = Visit(client, now)
+        self._visit = Visit(client, self._fail, now)
         self._settings: Settings | None = None
         self._judge: Judge
         self._reading: Reading
@@ -121,7 +130,7 @@ class Splitter:
         elif self._pool is not None:
             self._visit.begin(self._pool, unit)
         elif (reads := self._reads) is not None:
-            late = asyncio.get_running_loop().call_later(reads.catch_up, self._give_up)
+            late = asyncio.get_running_loop().call_later(reads.catch_up, self._fail)
             self._waits = _Waits(unit, reads, self._now(), late)
             reads.main.wait(self, primary=self._dirty)
 
@@ -153,7 +162,7 @@ class Splitter:
         self._wrote = self._dirty = True
         return False
 
-    def _give_up(self) -> None:
+    def _fail(self) -> None:
         self._stop_waiting()
         self._decline()
         self._client.read_here()

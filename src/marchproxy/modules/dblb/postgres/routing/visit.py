@@ -60,10 +60,6 @@ class Client(Protocol):
         """What was pending is answered, but for this rest."""
         ...
 
-    def read_here(self) -> None:
-        """What is pending is for the usual source of links."""
-        ...
-
     def lost(self, reason: str) -> None:
         """The server is gone, after it has said something."""
         ...
@@ -80,8 +76,10 @@ class Client(Protocol):
 class Visit:
     """Holds the link, and waits for it, in the session's place."""
 
-    def __init__(self, client: Client, now: Callable[[], float]) -> None:
+    def __init__(self, client: Client, fail: Callable[[], None], now: Callable[[], float]) -> None:
+        """`fail` is called when it is of no use: then what is pending is for the primary."""
         self._client = client
+        self._fail = fail
         self._now = now
         self._pool: Pool | None = None  # in whose line it waits
         self._unit: Unit = (b"", ())
@@ -130,7 +128,7 @@ class Visit:
     def got_none(self, reason: str) -> None:  # noqa: ARG002 - the primary may have one
         """No link in time."""
         self._pool = None
-        self._client.read_here()
+        self._fail()
 
     # what a link calls
 
@@ -178,7 +176,7 @@ class Visit:
             self._client.lost(reason)
         else:
             self._client.tally.retried += 1
-            self._client.read_here()
+            self._fail()
 
     def pause(self) -> None:
         """The server is slow."""
@@ -229,7 +227,7 @@ class Visit:
     def _again(self, link: Link) -> None:
         self._release(link)
         self._client.tally.retried += 1
-        self._client.read_here()
+        self._fail()
 
     def _end(self, link: Link) -> None:
         self._count()
