@@ -1,7 +1,7 @@
 """Requests: the commands in what a client sends. Parameters and long statements are stepped over."""
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql.numbers import Command
@@ -24,8 +24,7 @@ _HELD = frozenset(
 _KNOWN = frozenset(Command)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A command, and where it is in the bytes it came with; `whole` is false when its end is not among them."""
 
     command: int
@@ -53,6 +52,10 @@ class Requests:
         self._skip = 0
         self._continued = False
 
+    def hold_up_to(self, longest: int) -> None:
+        """Hold back longer commands, or only shorter ones, from the next one on."""
+        self._longest = min(longest, FULL - 1)
+
     @property
     def between(self) -> bool:
         """Whether the stream is at the end of a command."""
@@ -63,6 +66,13 @@ class Requests:
         if self._held:
             data, self._held = self._held + data, b""
         size, at = len(data), self._skip
+        if (
+            not at
+            and not self._continued
+            and size > HEAD
+            and _WORD.unpack_from(data)[0] + HEAD == size < FULL
+        ):
+            return data, [self._one(data, size)]  # one command, whole and by itself, as most are
         found: list[Request] = []
         while size - at >= HEAD:
             word = _WORD.unpack_from(data, at)[0]
@@ -84,6 +94,13 @@ class Requests:
         self._skip = 0
         self._held = data[at:]
         return data[:at], found
+
+    @staticmethod
+    def _one(data: bytes, size: int) -> Request:
+        command = data[HEAD]
+        if command not in _KNOWN:
+            raise UnknownCommand(f"command {command:#x} is not known")
+        return Request(command, 0, size, True)  # noqa: FBT003 - its last field, by place, which is faster
 
     def _begin(self, data: bytes, at: int, word: int) -> Request | None:
         length, size = word & FULL, len(data)

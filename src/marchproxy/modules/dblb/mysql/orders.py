@@ -58,18 +58,22 @@ class Orders:
         self.looks = False
         """Whether every command must be shown to `answers`, not only OURS."""
 
-    def begin(self, visit: Visit) -> bool:
-        """The client is logged in. Whether statements must be seen whole."""
+    def begin(self, visit: Visit) -> None:
+        """The client is logged in."""
         self._visit = visit
         self._catalogue, self.memory = Catalogue(), Memory()
         self._aside = Aside(self._session, self.memory, visit.reads) if visit.reads is not None else None
-        self.looks = visit.guard.looks or visit.readings is not None
+        self.look()
+
+    def look(self) -> bool:
+        """Whether statements must be seen whole."""
+        self.looks = self._visit.guard.looks or self._visit.readings is not None
         return self.looks
 
     def read_from(self, cluster: Cluster | None) -> None:
         """Have reads answered by the replicas of this cluster; None: by none."""
         if self._aside is not None and cluster is not None:
-            self._aside.cluster = cluster
+            self._aside.read_from(cluster)
 
     def links(self) -> Iterator[Link]:
         """The links that the session has."""

@@ -178,6 +178,7 @@ class MySqlService:
             return False
         reads = visit.reads
         session.orders.read_from(self._clusters.get(reads.upstream.name) if reads is not None else None)
+        session.look_again(longest=_LONGEST)
         session.unsettled = False
         return True
 

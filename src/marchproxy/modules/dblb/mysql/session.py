@@ -52,7 +52,12 @@ class Session(asyncio.Protocol):
         """The client is logged in. `longest`: the most bytes of a statement that somebody wants to see."""
         self.login, self.visit, self.inbox = login, visit, None
         self.pace = Pace(visit.tally)
-        self._requests = Requests(longest=longest if self.orders.begin(visit) else _BEFORE_LOGIN)
+        self.orders.begin(visit)
+        self._requests = Requests(longest=longest if self.orders.looks else _BEFORE_LOGIN)
+
+    def look_again(self, *, longest: int) -> None:
+        """Another plan may have limits or a firewall for the client, or none any more."""
+        self._requests.hold_up_to(longest if self.orders.look() else _BEFORE_LOGIN)
 
     def send(self, words: bytes) -> None:
         """Write, under TLS once it has begun."""
