@@ -32,7 +32,7 @@ from marchproxy.modules.dblb.switching.steps import (
 _log = get_logger(__name__)
 _POLL_SECONDS = 0.01
 #: Beyond its deadline, workers stay paused for so long until they go on by themselves: for a supervisor that was killed.
-_MARGIN_SECONDS = 10.0
+_MARGIN_SECONDS = 2.0
 #: Beyond its deadline, an answer is waited for so long: then it counts as late, and what it says can be told.
 _SPARE_SECONDS = 1.0
 #: By protocol. Of the others it is not known how one pool follows another: their writes move as soon as transactions end.
@@ -176,7 +176,9 @@ class _Switching:
             async with asyncio.timeout(None if command is Command.APPLY else left):
                 return await self._carry(command, switch, state, files)
         except TimeoutError:
-            return Failed(f"nobody answered within {switch.timeout:g} s while waiting to hear {switch.stage.value}")
+            return Failed(
+                f"nobody answered within {switch.timeout:g} s while waiting to hear {switch.stage.value}"
+            )
         except NotKnown as fault:
             return Failed(str(fault))
         except Refused as refused:
