@@ -6,13 +6,14 @@ https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_command_phase.ht
 
 import struct
 from collections import deque
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql.endings import Ok, read_eof, read_ok
 from marchproxy.wire.mysql.numbers import Capability, Command, Status
 from marchproxy.wire.mysql.packets import FULL, HEAD, Reader
+from marchproxy.wire.mysql.prepared import REFUSED, Prepared, read_prepared
+from marchproxy.wire.mysql.walk import whole_answer
 
 _WORD = struct.Struct("<I")
 #: The most bytes of a packet that must be seen whole: an OK with all that has changed.
@@ -24,7 +25,9 @@ _OK, _LOCAL_FILE, _EOF, _ERR = 0x00, 0xFB, 0xFE, 0xFF
 SILENT = frozenset({Command.QUIT, Command.STMT_CLOSE, Command.STMT_SEND_LONG_DATA})
 _STREAMS = frozenset({Command.BINLOG_DUMP, Command.BINLOG_DUMP_GTID})
 _SPOILS = _STREAMS | {Command.SET_OPTION, Command.REGISTER_SLAVE}
-_IN_TRANSACTION = Status.IN_TRANS | Status.IN_TRANS_READONLY
+# plain numbers: those of an enum cost a call for each use
+_IN_TRANSACTION = int(Status.IN_TRANS | Status.IN_TRANS_READONLY)
+_AUTOCOMMIT, _CURSOR, _MORE = int(Status.AUTOCOMMIT), int(Status.CURSOR_EXISTS), int(Status.MORE_RESULTS)
 
 
 class _State(Enum):
@@ -49,18 +52,6 @@ _BEGINS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A statement, by the number that the server gave it, and how many parameters it has."""
-
-    number: int
-    parameters: int
-
-
-#: Stands for a statement that was not prepared.
-REFUSED = Prepared(0, 0)
-
-
 class Flow:
     """One server connection. `capabilities` are those that were agreed with the server."""
 
@@ -69,6 +60,7 @@ class Flow:
         self._short_eof = not capabilities & Capability.DEPRECATE_EOF
         self._owed: deque[int] = deque()
         self._state = _State.FIRST
+        self._is_first = False  # one answer is owed, and nothing of it has come
         self._blocks: deque[int] = deque()  # how many definitions are to come, in each of the blocks of them
         self._carry = b""
         self._skip = 0
@@ -104,7 +96,7 @@ class Flow:
     @property
     def in_transaction(self) -> bool:
         """Whether a transaction is open, or one would begin by itself."""
-        return self.transacting or not self.status & Status.AUTOCOMMIT
+        return self.transacting or not self.status & _AUTOCOMMIT
 
     def sent(self, command: int) -> None:
         """Note that the server was sent a command."""
@@ -117,11 +109,15 @@ class Flow:
         self._owed.append(command)
         if len(self._owed) == 1:
             self._begin()
+        else:
+            self._is_first = False
 
     def received(self, data: bytes) -> None:
         """Note what the server answers. Raises ProtocolFault: nothing on this connection can be trusted any more."""
         if self._carry:
             data, self._carry = self._carry + data, b""
+        elif self._is_first and not self._skip and self._whole(data):
+            return
         size, at = len(data), self._skip
         while size - at >= HEAD:
             if self._state is _State.ROWS and not self._continued:
@@ -134,6 +130,19 @@ class Flow:
             at = end
         self._skip = max(0, at - size)
         self._carry = data[at:]
+
+    def _whole(self, data: bytes) -> bool:
+        """Whether the bytes are all of the one answer that is owed; most are, and are walked through here."""
+        status = whole_answer(data, short_eof=self._short_eof)
+        if status < 0 or status & (_CURSOR | _MORE):
+            return False
+        if self._owed[0] == Command.RESET_CONNECTION:
+            self.statements = 0
+        self.status = status
+        self._owed.clear()
+        self._is_first = False
+        self.sequence = 0
+        return True
 
     def _rows(self, data: bytes, at: int) -> int:
         """Step over rows; where the packet begins that is none, or the bytes end."""
@@ -200,7 +209,7 @@ class Flow:
         if self._short_eof:
             self._state = _State.COLUMNS_END
         else:
-            self._after_columns(self.status & ~Status.CURSOR_EXISTS)
+            self._after_columns(self.status & ~_CURSOR)
 
     def _after_columns(self, status: int) -> None:
         """Rows follow a result's columns, unless a cursor has them; after a PREPARE perhaps another block."""
@@ -209,7 +218,7 @@ class Flow:
             self._state = _State.COLUMNS
         elif self._owed[0] == Command.STMT_PREPARE:
             self._end()
-        elif status & Status.CURSOR_EXISTS:
+        elif status & _CURSOR:
             self._ended_with(status)
         else:
             self._state = _State.ROWS
@@ -244,17 +253,14 @@ class Flow:
         if reader.left or not 0 < columns <= _MOST_COLUMNS:
             raise ProtocolFault(f"a result of {columns} columns")
         self._blocks.append(columns)
-        self._state = _State.COLUMNS
+        self._state, self._is_first = _State.COLUMNS, False
 
     def _prepared(self, payload: bytes) -> None:
-        reader = Reader(payload, 5)
-        if payload[0] != _OK:
-            raise ProtocolFault("a PREPARE is answered by neither OK nor ERR")
-        columns, parameters = reader.number(2), reader.number(2)
+        prepared, columns = read_prepared(payload)
         self.statements += 1
         if self.prepared is not None:
-            self.prepared.append(Prepared(int.from_bytes(payload[1:5], "little"), parameters))
-        self._blocks.extend(count for count in (parameters, columns) if count)
+            self.prepared.append(prepared)
+        self._blocks.extend(count for count in (prepared.parameters, columns) if count)
         if self._blocks:
             self._state = _State.COLUMNS
         else:
@@ -267,8 +273,8 @@ class Flow:
 
     def _ended_with(self, status: int) -> None:
         self.status = status
-        if status & Status.MORE_RESULTS:
-            self._state = _State.FIRST
+        if status & _MORE:
+            self._state, self._is_first = _State.FIRST, False
         else:
             self._end()
 
@@ -281,6 +287,7 @@ class Flow:
         self.sequence = 0
         head = self._owed[0] if self._owed else 0
         self._state = _BEGINS.get(head, _State.FIRST)  # type: ignore[call-overload]
+        self._is_first = self._state is _State.FIRST and len(self._owed) == 1
 
 
 def _unasked(payload: bytes) -> str:

@@ -7,6 +7,7 @@ from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql.endings import Refusal, read_error, read_ok
 from marchproxy.wire.mysql.numbers import Capability, Status
 from marchproxy.wire.mysql.packets import Reader
+from marchproxy.wire.mysql.prepared import read_prepared
 
 _OK, _NULL, _EOF, _ERR = 0x00, 0xFB, 0xFE, 0xFF
 _MOST_COLUMNS, _MOST_ROWS = 200, 1000
@@ -99,9 +100,9 @@ class PrepareResult:
             self.done = True
             raise Refused(read_error(payload))
         else:
-            reader = Reader(payload, 1)
-            self.number, *counts = reader.number(4), reader.number(2), reader.number(2)
-            self._left = sum(count + self._short_eof for count in counts if count)
+            prepared, columns = read_prepared(payload)
+            self.number = prepared.number
+            self._left = sum(count + self._short_eof for count in (columns, prepared.parameters) if count)
         self.done = not self._left
 
 

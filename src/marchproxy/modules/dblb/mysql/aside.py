@@ -9,6 +9,7 @@ from marchproxy.modules.dblb.mysql.asking import ask, prepare
 from marchproxy.modules.dblb.mysql.catalogue import Copy, Statement, execute_for
 from marchproxy.modules.dblb.mysql.cluster import Cluster
 from marchproxy.modules.dblb.mysql.link import Link
+from marchproxy.modules.dblb.mysql.member import Member
 from marchproxy.modules.dblb.mysql.memory import Memory
 from marchproxy.modules.dblb.mysql.sight import is_mariadb
 from marchproxy.wire.fault import ProtocolFault
@@ -34,6 +35,7 @@ class Aside:
     def __init__(self, session: "Session", memory: Memory, cluster: Cluster) -> None:
         self._session = session
         self._memory = memory
+        self._max_lag = cluster.upstream.options.max_lag
         self.cluster = cluster
         self._reached = ""
         self._copies: dict[int, Copy] = {}
@@ -41,6 +43,7 @@ class Aside:
         self._heard = b""
         self._passed = False
         self._task: asyncio.Task[None] | None = None
+        self._member: Member | None = None
         self.link: Link | None = None
         self.was_last = False
         """Whether the client's last statement was answered here."""
@@ -52,6 +55,10 @@ class Aside:
     def execute(self, data: bytes, statement: Statement) -> bool:
         """The same for a statement that is prepared."""
         return self._ask(data, statement)
+
+    def read_from(self, cluster: Cluster) -> None:
+        """Ask the replicas of this cluster from now on."""
+        self.cluster, self._max_lag = cluster, cluster.upstream.options.max_lag
 
     def close_statement(self, statement: Statement) -> None:
         """The client closes a statement."""
@@ -67,7 +74,7 @@ class Aside:
 
     def drop(self) -> None:
         """Give the link back."""
-        link, self.link = self.link, None
+        link, self.link, self._member = self.link, None, None
         self._reached, self.was_last = "", False
         self._copies.clear()
         if link is not None:
@@ -93,14 +100,14 @@ class Aside:
                 return
             self._heard = b""
             if data[HEAD] == _ERR and int.from_bytes(data[5:7], "little") not in _STOPPED:
-                self.cluster.read(link, well=True)
+                self._went(well=True)
                 self._retry()
                 return
             self._passed = True
         session = self._session
         session.transport.write(data)
         if not link.flow.owed:
-            self.cluster.read(link, well=True)
+            self._went(well=True)
             session.pace.end(link.flow)
             session.occupied = False
             session.go_on()
@@ -111,7 +118,7 @@ class Aside:
         self._reached = ""
         self._copies.clear()
         link.owner.lost(link)
-        self.cluster.read(link, well=False)
+        self._went(well=False)
         if self._task is not None or not link.flow.owed:
             return  # whoever is at it hears of it, or nobody asked for anything
         if self._passed:
@@ -147,14 +154,19 @@ class Aside:
 
     def _find(self) -> bool:
         """Whether there is a link to a replica that may answer."""
-        if self.link is not None and not self.cluster.is_recent(self.link):
+        link = self.link
+        if self._member is not None and not self._member.is_recent(self._max_lag):
             self.drop()
-        if self.link is None:
-            self.link = self.cluster.spare(self._session.visit.credentials)
-            if self.link is None:
+            link = None
+        if link is None:
+            member = self.cluster.replica()
+            link = self.link = (
+                member.pool(self._session.visit.credentials).spare() if member is not None else None
+            )
+            if link is None:
                 return False
-            self.link.holder = self
-        return not self.link.flow.in_transaction and not self.link.transport.is_closing()
+            self._member, link.holder = member, self
+        return not link.flow.in_transaction and not link.transport.is_closing()
 
     def _send(self, link: Link, words: bytes) -> None:
         session = self._session
@@ -164,6 +176,12 @@ class Aside:
         link.send(words)
         session.visit.tally.to_replicas += 1
         session.pace.begin()
+
+    def _went(self, *, well: bool) -> None:
+        if self._member is not None and well:
+            self._member.answered()
+        elif self._member is not None:
+            self._member.failed(self.cluster.upstream.pool.outliers)
 
     def _retry(self) -> None:
         """The session's own link is asked instead."""

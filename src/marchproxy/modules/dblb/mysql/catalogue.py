@@ -3,7 +3,7 @@
 from collections import deque
 from dataclasses import dataclass
 
-from marchproxy.wire.mysql.flow import Prepared
+from marchproxy.wire.mysql.prepared import Prepared
 
 #: With more statements, or longer ones, nothing is known of a statement, and it is the primary's.
 _MOST, _LONGEST = 2000, 16_384

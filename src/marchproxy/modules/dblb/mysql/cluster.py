@@ -62,7 +62,7 @@ class Cluster:
 
     def acquire(self, waiter: Waiter, credentials: Credentials, *, replica: bool) -> Link | None:
         """A link at once, or later by `waiter.got`, unless `waiter.got_none` comes before."""
-        member = self._replica() if replica else self._primary()
+        member = self.replica() if replica else self._primary()
         if member is None:
             self._wanted[waiter] = (credentials, replica)
             self._line.join(waiter)
@@ -76,29 +76,17 @@ class Cluster:
         for pool in self._pools():
             pool.give_up(waiter)
 
-    def spare(self, credentials: Credentials) -> Link | None:
-        """A link to a recent replica that is free now."""
-        member = self._replica()
-        return member.pool(credentials).spare() if member is not None else None
-
     def is_right(self, link: Link, *, replica: bool) -> bool:
         """Whether a session may keep the link: it is to the primary, or nobody knows of a better one."""
         if replica or self.primary is None:
             return link.address in self.members
         return link.address == self.primary
 
-    def is_recent(self, link: Link) -> bool:
-        """Whether the link's server may answer reads still."""
-        member = self.members.get(link.address)
-        return member is not None and member.is_recent(self.upstream.options.max_lag)
-
-    def read(self, link: Link, *, well: bool) -> None:
-        """How a read went with a replica."""
-        member = self.members.get(link.address)
-        if member is not None and well:
-            member.answered()
-        elif member is not None:
-            member.failed(self.upstream.pool.outliers)
+    def replica(self) -> Member | None:
+        """A replica that may answer reads, the least used of them."""
+        max_lag = self.upstream.options.max_lag
+        recent = [member for member in self.members.values() if member.is_recent(max_lag)]
+        return min(recent, key=lambda member: member.in_use, default=None)
 
     def sweep(self) -> None:
         """Close what was not used for long."""
@@ -120,6 +108,8 @@ class Cluster:
         self._line.close()
         waiting = self._line.all() + [waiter for pool in self._pools() for waiter in pool.retire()]
         self._wanted.clear()
+        for member in self.members.values():
+            member.retired = True
         self.members = {}
         return waiting
 
@@ -167,11 +157,6 @@ class Cluster:
 
     def _primary(self) -> Member | None:
         return self.members.get(self.primary) if self.primary is not None else None
-
-    def _replica(self) -> Member | None:
-        max_lag = self.upstream.options.max_lag
-        recent = [member for member in self.members.values() if member.is_recent(max_lag)]
-        return min(recent, key=lambda member: member.in_use, default=None)
 
     def _seen(self) -> None:
         sights = {address: member.sight for address, member in self.members.items()}

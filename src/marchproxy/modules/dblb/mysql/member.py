@@ -27,6 +27,8 @@ class Member:
         self.server = server
         self.watch = watch
         self.pools: dict[Credentials, Pool] = {}
+        self.retired = False
+        """Whether its cluster is no more."""
         self._limits = limits
         self._around = around
         self._lacking = lacking
@@ -50,8 +52,14 @@ class Member:
 
     def is_recent(self, max_lag: float) -> bool:
         """Whether it is a replica that may answer reads."""
-        sight = self.sight
-        if sight.role is not Role.REPLICA or sight.fault or sight.lag is None or sight.lag > max_lag:
+        sight = self.watch.sight
+        if (
+            self.retired
+            or sight.role is not Role.REPLICA
+            or sight.fault
+            or sight.lag is None
+            or sight.lag > max_lag
+        ):
             return False
         return not self._out_until or self._around.clock.monotonic() >= self._out_until
 

@@ -10,7 +10,7 @@ from marchproxy.modules.dblb.mysql.catalogue import (
     has_cursor,
     take_types,
 )
-from marchproxy.wire.mysql.flow import REFUSED, Prepared
+from marchproxy.wire.mysql.prepared import REFUSED, Prepared
 
 TYPES = b"\x03\0\xfd\0"
 
