@@ -178,8 +178,7 @@ async def test_what_servers_do_not_report_is_set_for_the_client_that_begins_with
 
 
 async def test_a_setting_that_is_none_ends_who_begins_with_it(server):
-    async with proxied(server) as served:
-        connection = await connect(served, options="-c nonsense=1")
+    async with proxied(server) as served, await connect(served, options="-c nonsense=1") as connection:
         with pytest.raises(psycopg.OperationalError, match="unrecognized configuration parameter"):
             await connection.execute("select 1")
 

@@ -136,6 +136,8 @@ async def test_a_route_that_is_gone_ends_its_sessions_after_their_transaction(se
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             await connect(served, password="x")
         await until(lambda: served.service.clients() == 0)
+        await idle.close()
+        await busy.close()
 
 
 async def test_a_route_moves_to_another_pool(server):
@@ -192,6 +194,8 @@ async def test_draining_interrupts_nothing(server):
         assert await value(busy, "select 7") == 7
         await busy.commit()
         await until(lambda: served.service.clients() == 0)
+        await idle.close()
+        await busy.close()
 
 
 class Strict:

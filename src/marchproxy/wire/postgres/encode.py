@@ -8,6 +8,7 @@ _INT = struct.Struct("!I")
 PARSE_COMPLETE = b"1\0\0\0\4"
 CLOSE_COMPLETE = b"3\0\0\0\4"
 SYNC = b"S\0\0\0\4"
+FLUSH = b"H\0\0\0\4"
 TERMINATE = b"X\0\0\0\4"
 ENCRYPTED, PLAIN = b"S", b"N"
 SSL_REQUEST = struct.pack("!II", 8, 1234 << 16 | 5679)

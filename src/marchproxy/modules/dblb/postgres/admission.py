@@ -80,12 +80,19 @@ def start_of(startup: Startup, reported: Mapping[str, str], *, longest: int) -> 
     asked.update(_options(startup.parameters.get("options", "")))
     extras = unfollowed(asked, reported)
     following = {
-        known: value
+        known: _as_reported(known, value)
         for name, value in asked.items()
         if name not in extras and (known := followed_name(name)) is not None
     }
     told = {**reported, **following}
     return Start(told, Beginning(Settings().as_reported(told), extras, longest))
+
+
+def _as_reported(name: str, value: str) -> str:
+    """A value as servers would write it, where clients write it in many ways."""
+    if name == "client_encoding" and re.sub(r"\W", "", value).upper() in {"UTF8", "UNICODE"}:
+        return "UTF8"
+    return value
 
 
 def _options(words: str) -> dict[str, str]:

@@ -15,13 +15,18 @@ from marchproxy.wire.postgres.framing import Event, Interest
 _READY, _PARAMETER, _ERROR, _COMPLETE, _IDLE = b"ZSECI"
 _PLAIN = frozenset(b"TDCI")
 _SHORTEST = 6
-_DISCARDS = ord("D")
 _LENGTH = struct.Struct("!I")
 _GIVEN = {Owed.GIVEN_PARSE: PARSE_COMPLETE, Owed.GIVEN_CLOSE: CLOSE_COMPLETE}
 _DISCARD = b"DISCARD ALL\0"
+#: Of what begins like these, DISCARD, DEALLOCATE, and what defines data are of interest.
+_TELLING = frozenset(b"ACD")
+_DEFINING = (b"CREATE ", b"ALTER ", b"DROP ")
 _FORGETTING = (b"DEALLOCATE ALL\0", _DISCARD)
 #: The place in PostgreSQL that says "cached plan must not change result type", whichever its language.
 _OUTDATED = b"RRevalidateCachedQuery\0"
+#: What internal errors say, never translated, of a type that was dropped.
+_LOST = b"\0Mcache lookup failed for"
+_FATAL, _PANIC = b"\0VFATAL\0", b"\0VPANIC\0"
 
 #: What a proxy makes of the messages of a server that is logged in. Rows are stepped over.
 INTERESTS: Mapping[int, Interest] = {
@@ -51,6 +56,10 @@ class Heard:
     """The server has thrown away all that was left in the session, and nothing else was asked of it since."""
     outdated: bool = False
     """A statement has another result than when it was prepared, and is of no more use."""
+    defined: bool = False
+    """Data was defined: what statements that were prepared before give may be another thing now."""
+    fatal: bool = False
+    """The server has said why it ends the session."""
 
 
 def due(server: ServerState) -> bytes:
@@ -74,11 +83,14 @@ def is_plain(data: bytes) -> bool:
         kind = data[at]
         if kind == _READY:
             return size - at == 6 and data[at + 5] == _IDLE
-        # of the tags that begin with D, two are of interest
-        if kind not in _PLAIN or (kind == _COMPLETE and data[at + 5] == _DISCARDS):
+        if kind not in _PLAIN or (kind == _COMPLETE and data[at + 5] in _TELLING and _tells(data, at + 5)):
             return False
         at += 1 + _LENGTH.unpack_from(data, at + 1)[0]
     return False
+
+
+def _tells(data: bytes, at: int) -> bool:
+    return data.startswith((b"DE", b"DI", *_DEFINING), at) and not data.startswith(b"DELETE", at)
 
 
 def hear(data: bytes, events: Sequence[Event], server: ServerState, parameters: dict[str, str]) -> Heard:
@@ -122,7 +134,10 @@ def _ready(heard: Heard, server: ServerState, status: int) -> None:
 def _note(heard: Heard, server: ServerState, kind: int, message: bytes) -> None:
     if kind == _ERROR:
         (heard.own_errors if server.flow.silent else heard.errors).append(message)
-        heard.outdated |= _OUTDATED in message
+        heard.outdated |= _OUTDATED in message or _LOST in message
+        heard.fatal |= _FATAL in message or _PANIC in message
+    elif kind == _COMPLETE and message.startswith(_DEFINING, 5):
+        heard.defined = True
     elif kind == _COMPLETE and message.startswith(_FORGETTING, 5):
         server.prepared.clear()
         heard.forgotten = True

@@ -33,7 +33,7 @@ class Holder(Protocol):
         ...
 
     def link_lost(self, link: "Link", reason: str) -> None:
-        """The server is gone, in the middle of what it was asked."""
+        """The server is gone, in the middle of what it was asked; `reason` empty: it has said why itself."""
         ...
 
     def pause(self) -> None:
@@ -176,6 +176,8 @@ class Link(asyncio.Protocol):
             return
         for message in heard.own_errors:
             _log.warning("a query of our own was refused", reason=read_error(message).message)
+        if heard.fatal:
+            self._reason = ""
         if heard.reported:
             self.settings = self.settings.as_reported(self.parameters)
         if holder is not None:
@@ -190,7 +192,7 @@ class Link(asyncio.Protocol):
             return
         holder, self.holder = self.holder, None
         if holder is not None:
-            holder.link_lost(self, str(error) if error else self._reason)
+            holder.link_lost(self, str(error) if error and self._reason else self._reason)
         else:
             self.owner.idle_link_lost(self)
 

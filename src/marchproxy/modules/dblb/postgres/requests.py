@@ -98,6 +98,10 @@ class Requests:
         for statement in self._named.values():
             self._catalogue.outdate(statement)
 
+    def defined(self) -> None:
+        """A server was told to define data."""
+        self._catalogue.grow_old()
+
     def forget_all(self) -> None:
         """The client is gone, or has thrown away everything that it prepared."""
         for name in list(self._named):
@@ -151,7 +155,7 @@ class Requests:
 
     def _refuse_step(self, error: bytes, server: ServerState) -> bytes:
         server.flow.sent(Owed.GIVEN_ERROR, error)
-        return b""
+        return encode.FLUSH  # as an error is sent at once, with all answers before it
 
     def _refuse_request(self, error: bytes, server: ServerState) -> bytes:
         server.flow.sent(Owed.GIVEN_END, error)

@@ -104,6 +104,8 @@ class Session(asyncio.Protocol):
         """Get links from there, and read as `reads` has it, from now on; whoever waits, waits there."""
         self._queue.split(None if self._keeping.matters else reads)
         self._queue.move(source)
+        self._looks = self.stay.gate.looks
+        self._plainly = not (self._looks or self._discarding)
 
     # what the loop calls
 
@@ -146,12 +148,12 @@ class Session(asyncio.Protocol):
 
     def heard(self, link: Link, heard: Heard) -> None:
         """The server said something."""
-        if heard.for_client:
-            self.transport.write(heard.for_client)
         if heard.own_errors:
             # what the client has set is not set there, and its statements were sent behind that
             self.end(read_error(heard.own_errors[0]).message, "08006")
             return
+        if heard.for_client:
+            self.transport.write(heard.for_client)
         if link.state.flow.skipped:
             self._requests.refused(link.state)
         if heard.forgotten:
@@ -159,6 +161,8 @@ class Session(asyncio.Protocol):
             self._keeping.discarded |= heard.discarded
         if heard.outdated:
             self._requests.outdate()
+        if heard.defined:
+            self._requests.defined()
         tally = self.stay.tally
         tally.transactions += heard.transactions
         tally.errors += len(heard.errors)
@@ -171,7 +175,7 @@ class Session(asyncio.Protocol):
         """The server is gone, in the middle of what it was asked: nobody knows what became of that."""
         self._link = None
         link.owner.lost(link)
-        self.end(f"the server is gone: {reason}", "08006")
+        self.end(f"the server is gone: {reason}" if reason else "", "08006")
 
     def pause(self) -> None:
         """The server is slow."""

@@ -24,6 +24,8 @@ class Statement:
     tail: bytes = field(repr=False)
     residue: Residue | None = None
     """What it may leave in a server's session."""
+    age: int = 0
+    """The catalogue's, when it was made."""
 
     @property
     def text(self) -> bytes:
@@ -48,6 +50,7 @@ class Catalogue:
         self._most = most_bytes
         self._read = read
         self._used = 0
+        self._age = 0
         # by tail, with how many clients have it
         self._known: OrderedDict[bytes, tuple[Statement, int]] = OrderedDict()
         self._numbers = count(1)
@@ -63,8 +66,12 @@ class Catalogue:
     def take(self, parse: Parse) -> Statement:
         """The statement of a text, for one more client."""
         known = self._known.get(parse.tail)
+        if known is not None and known[0].age != self._age:
+            self.outdate(known[0])
+            known = None
         if known is None:
-            statement, clients = Statement(b"mp%d" % next(self._numbers), parse.tail, self._residue(parse)), 0
+            name = b"mp%d" % next(self._numbers)
+            statement, clients = Statement(name, parse.tail, self._residue(parse), self._age), 0
             self._used += statement.cost
         else:
             statement, clients = known
@@ -76,6 +83,10 @@ class Catalogue:
     def unnamed(self, parse: Parse) -> Statement:
         """A statement that the client will soon replace by another."""
         return Statement(b"", parse.tail, self._residue(parse))
+
+    def grow_old(self) -> None:
+        """Data was defined: what clients prepare from now on is read by servers anew, as each of them expects."""
+        self._age += 1
 
     def outdate(self, statement: Statement) -> None:
         """Who prepares its text from now on gets another statement, under another name."""
