@@ -14,7 +14,7 @@ from marchproxy.modules.base.sampler import Sampler
 MOST_SERIES = 1_000
 _PREFIX = "marchproxy_module_"
 _COUNTER = "_total"
-_PARTS = {"route", "pool"}
+_PARTS = {"route", "pool", "database", "user"}
 
 _Key: TypeAlias = tuple[str, tuple[tuple[str, str], ...]]
 

@@ -153,7 +153,7 @@ class DblbEngine:
         await self._take_back()
         self._counted = await self._crew.count()
         self._reports = tuple(await self._crew.servers())
-        seen = self._observer.observe(self._counted, self._reports)
+        seen = self._observer.observe(self._counted, self._reports, self._clock.monotonic())
         own_cpu, own_memory = process_usage()
         return replace(seen, cpu_percent=seen.cpu_percent + own_cpu, memory_mb=seen.memory_mb + own_memory)
 

@@ -5,11 +5,18 @@ from itertools import accumulate
 
 from marchproxy.model.series import Point
 from marchproxy.modules.base.observation import EndpointSeen, Latency, Observation, PoolSeen, Traffic
+from marchproxy.modules.dblb.breakdown import Breakdown, Groups, groups, pool_use
 from marchproxy.modules.dblb.crew import Counted
 from marchproxy.modules.dblb.reports import pool_trouble
 from marchproxy.modules.dblb.service import ServerReport
-from marchproxy.modules.dblb.tally import BOUNDS, PoolGauge, Tally, TallyKey, Times
+from marchproxy.modules.dblb.tally import BOUNDS, PoolGauge, TallyKey, Times
 
+_KINDS: Mapping[str, Callable[[TallyKey], str]] = {
+    "route": lambda key: key.route,
+    "pool": lambda key: key.pool,
+    "database": lambda key: key.database,
+    "user": lambda key: key.user,
+}
 _SUMS = ("transactions", "blocked", "limited", "to_replicas", "retried")
 
 
@@ -19,12 +26,15 @@ class Observer:
     def __init__(self) -> None:
         self._before: dict[tuple[str, str], Times] = {}
         self._latencies: dict[tuple[str, str], Latency] = {}
+        self._breakdown = Breakdown()
 
-    def observe(self, counted: Counted, reports: Sequence[ServerReport]) -> Observation:
-        """What there is now."""
-        routes = self._traffic("route", counted.tallies, lambda key: key.route)
-        pools = self._traffic("pool", counted.tallies, lambda key: key.pool)
-        (whole,) = self._traffic("", counted.tallies, lambda _: "").values() or (Traffic(),)
+    def observe(self, counted: Counted, reports: Sequence[ServerReport], now: float) -> Observation:
+        """What there is now; `now` in seconds of a clock that does not jump."""
+        by_kind = {kind: groups(counted.tallies, name_of) for kind, name_of in _KINDS.items()}
+        routes, pools = (self._traffic(kind, by_kind[kind]) for kind in ("route", "pool"))
+        for kind in ("database", "user"):
+            self._traffic(kind, by_kind[kind])
+        (whole,) = self._traffic("", groups(counted.tallies, lambda _: "")).values() or (Traffic(),)
         names = {*pools, *(report.pool for report in reports)} - {""}
         return Observation(
             traffic=whole,
@@ -39,17 +49,18 @@ class Observer:
                 )
                 for name in sorted(names)
             },
-            points=tuple(_points(counted)),
+            points=(
+                *_points(counted),
+                *self._breakdown.points(
+                    {kind: by_kind[kind] for kind in ("database", "user", "pool")}, self._latencies, now
+                ),
+                *pool_use(counted),
+            ),
             cpu_percent=counted.cpu_percent,
             memory_mb=counted.memory_mb,
         )
 
-    def _traffic(
-        self, kind: str, tallies: Mapping[TallyKey, Tally], name_of: Callable[[TallyKey], str]
-    ) -> dict[str, Traffic]:
-        parts: dict[str, list[Tally]] = {}
-        for key, tally in tallies.items():
-            parts.setdefault(name_of(key), []).append(tally)
+    def _traffic(self, kind: str, parts: Groups) -> dict[str, Traffic]:
         return {
             name: Traffic(
                 requests=sum(tally.queries for tally in found),

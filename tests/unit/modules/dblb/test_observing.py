@@ -39,7 +39,7 @@ def test_counts_by_route_and_pool():
         ServerReport("blue", "b:1", "unknown", fault="is down"),
         ServerReport("idle", "c:1", "replica"),
     ]
-    seen = Observer().observe(Counted(tallies, gauges, 7, 9, 12.5, 100.0), reports)
+    seen = Observer().observe(Counted(tallies, gauges, 7, 9, 12.5, 100.0), reports, 0.0)
     assert (seen.traffic.requests, seen.traffic.failures) == (6, 3)
     assert {name: (one.requests, one.failures) for name, one in seen.routes.items()} == {
         "shop": (3, 1),
@@ -58,7 +58,7 @@ def test_counts_by_route_and_pool():
         12.5,
         100.0,
     )
-    points = {point.name: point.value for point in seen.points}
+    points = {point.name: point.value for point in seen.points if not point.labels}
     assert points == {
         "transactions_total": 2,
         "blocked_total": 3,
@@ -73,17 +73,21 @@ def test_counts_by_route_and_pool():
 
 
 def test_nothing_was_asked_yet():
-    seen = Observer().observe(Counted(), ())
+    seen = Observer().observe(Counted(), (), 0.0)
     assert (seen.traffic.requests, seen.traffic.latency, seen.routes, seen.pools) == (0, Latency(), {}, {})
 
 
 def test_latencies_are_those_since_the_last_look():
     observer = Observer()
-    observer.observe(Counted({key(): tally(*[0.0004] * 100)}), ())
-    first = observer.observe(Counted({key(): tally(*[0.0004] * 100, *[4.0] * 10)}), ()).routes["shop"].latency
+    observer.observe(Counted({key(): tally(*[0.0004] * 100)}), (), 0.0)
+    first = (
+        observer.observe(Counted({key(): tally(*[0.0004] * 100, *[4.0] * 10)}), (), 0.0)
+        .routes["shop"]
+        .latency
+    )
     assert 2500 < first.p50 < 5000
     assert first.mean == pytest.approx(4000)
-    again = observer.observe(Counted({key(): tally(*[0.0004] * 100, *[4.0] * 10)}), ())
+    again = observer.observe(Counted({key(): tally(*[0.0004] * 100, *[4.0] * 10)}), (), 0.0)
     assert again.routes["shop"].latency == first  # nothing was asked since
     assert again.pools["blue"].traffic.latency == first
 

@@ -10,6 +10,8 @@ from marchproxy.modules.base.api.parts import Parts
 from marchproxy.modules.base.engine import EngineHealth
 from marchproxy.modules.base.observation import Traffic, counted_since
 
+_MOST_CUSTOM = 50  # an NLB keeps 64
+
 
 def health(parts: Parts) -> EngineHealth:
     """How the module is, from what is known without asking anybody."""
@@ -55,8 +57,9 @@ def stats(parts: Parts) -> types_pb2.ModuleStats:
     before = dict(baseline.status_classes)
     for name, count in seen.status_classes.items():
         message.custom_stats[f"responses_{name}"] = str(counted_since(count, before.get(name, 0)))
-    for point in seen.points:
-        message.custom_stats[point.name] = f"{point.value:g}"
+    for point in seen.points[:_MOST_CUSTOM]:
+        of = f"{{{', '.join(value for _, value in point.labels)}}}" if point.labels else ""
+        message.custom_stats[f"{point.name}{of}"] = f"{point.value:g}"
     if sampler.failure:
         message.custom_stats["stale"] = sampler.failure
     return message
