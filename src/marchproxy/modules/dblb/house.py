@@ -101,6 +101,9 @@ class House:
     def apply(self, told: Apply) -> None:
         """Serve by this. New ports are opened before anything else changes. Raises CannotServe, BindError."""
         plan = _plan(told)
+        for port in told.serving.ports:
+            if port.protocol not in self._factories:
+                raise CannotServe(f"{port.setting}: nobody here speaks {port.protocol.value}; remove it")
         tls = _client_tls(told.serving.tls)
         opened = self._open(told.serving)
         self._tls, self._serving = tls, told.serving

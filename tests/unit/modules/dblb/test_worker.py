@@ -164,6 +164,8 @@ async def test_documents_and_files_with_faults_change_nothing(tmp_path):
         for document in ("{", '{"routes":[{}]}'):
             answer = await rig.apply(rig.proxied, document=document)
             assert isinstance(answer, talk.Refused)
+        elsewhere = Port("mongodb", Protocol.MONGODB, HostPort("127.0.0.1", free_port()))
+        assert (await rig.apply(elsewhere)).reason.startswith("mongodb: nobody here speaks")
         answer = await rig.apply(rig.port, tls=TlsMaterial("/nowhere", "/nowhere"))
         assert answer.reason.startswith("client_tls: ")
         assert (await rig.ask(talk.Count())).ports == (rig.port.address,)
