@@ -37,15 +37,13 @@ class Desk:
         session.move()
         if route is None:
             return ""
-        home = route.writes
-        near = next(
-            (up for up, share in route.backends if before and share and up.name == before.near.upstream.name),
-            None,
-        ) or pick(route.backends, random.random())  # noqa: S311 - a share of clients, no secret
-        home = home or near
-        if home is None or near is None:
+        same = next(
+            (up for up, share in route.backends if before and share and up.name == before.servers.name), None
+        )
+        upstream = same or pick(route.backends, random.random())  # noqa: S311 - a share of clients, no secret
+        if upstream is None:
             return ""
-        tally = self._around.tallies.of(_key(session, route, home))
+        tally = self._around.tallies.of(_key(session, route, upstream))
         try:
             permit = self._around.gate.enter(route, door.who(session.identity), tally)
         except Shut as shut:
@@ -53,14 +51,12 @@ class Desk:
         target = route.options.target
         session.visit = Visit(
             route=route,
-            home=self._upstreams[home.name],
-            near=self._upstreams[near.name],
+            servers=self._upstreams[upstream.name],
             permit=permit,
             tally=tally,
-            splits=target is not ReadTarget.PRIMARY
-            and (target is ReadTarget.REPLICA or route.options.split_reads or near is not home),
+            splits=target is ReadTarget.REPLICA or route.options.split_reads,
             only_reads=target is ReadTarget.REPLICA,
-            own=home.options.pooling is Pooling.SESSION,
+            own=upstream.options.pooling is Pooling.SESSION,
         )
         session.held = route.route_id in self._paused
         tally.clients += 1
@@ -72,16 +68,16 @@ class Desk:
         if (
             visit is not None
             and route == visit.route
-            and self._upstreams.get(visit.home.upstream.name) is visit.home
+            and self._upstreams.get(visit.servers.name) is visit.servers
         ):
             return
-        had, home = visit is not None, visit.home if visit is not None else None
+        had, servers = visit is not None, visit.servers if visit is not None else None
         fault = self.settle(session, door)
         if fault or (had and session.visit is None):
             session.draining = True
             if session.idle or fault:
                 session.end(fault or "NOPERM no route takes this client any more")
-        elif session.own.pin.relay and session.visit is not None and session.visit.home is not home:
+        elif session.own.pin.relay and session.visit is not None and session.visit.servers is not servers:
             session.end("ERR what it listens to has moved to other servers")
 
 
@@ -93,6 +89,6 @@ def leave(session: Session) -> None:
         visit.tally.clients -= 1
 
 
-def _key(session: Session, route: RoutePlan, home: Upstream) -> TallyKey:
+def _key(session: Session, route: RoutePlan, upstream: Upstream) -> TallyKey:
     one = session.identity
-    return TallyKey("redis", route.route_id, home.name, str(one.database), one.user or "")
+    return TallyKey("redis", route.route_id, upstream.name, str(one.database), one.user or "")

@@ -18,15 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Visit:
-    """What the plan makes of a client. `home` takes its writes, `near` its reads where these may go elsewhere."""
+    """What the plan makes of a client."""
 
     route: RoutePlan
-    home: Servers
-    near: Servers
+    servers: Servers
     permit: Pass
     tally: Tally
     splits: bool
-    """Whether reads may go elsewhere."""
+    """Whether reads may go to replicas."""
     only_reads: bool
     own: bool
     """Whether the client has a connection for itself as long as it is there."""

@@ -35,7 +35,7 @@ Seen = Primary | Replica | None
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """Who is used for what. `followers`: all that follow some primary, perhaps one of another pool."""
+    """Who is used for what. `followers`: all that follow a primary."""
 
     primary: HostPort | None = None
     followers: tuple[HostPort, ...] = ()

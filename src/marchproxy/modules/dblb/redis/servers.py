@@ -6,6 +6,7 @@ from itertools import count
 
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import HostPort
+from marchproxy.model.module import PoolName
 from marchproxy.modules.dblb.plan import Upstream
 from marchproxy.modules.dblb.redis.dialling import Login, dial
 from marchproxy.modules.dblb.redis.envoy_plan import socket_of
@@ -32,7 +33,7 @@ class Servers:
         proven: Mapping[str, str],
         changed: Callable[[], None],
     ) -> None:
-        """`changed` is called when servers have other roles."""
+        """`changed` is called after each look."""
         self.upstream = upstream
         self.addresses = _addresses(upstream)
         self.roles = self._assumed()
@@ -70,16 +71,18 @@ class Servers:
         """Who takes writes; None: nobody now. A single server is tried whatever it says: the client hears it."""
         return self.roles.primary or (self.addresses[0] if len(self.addresses) == 1 else None)
 
-    def reader(self, home: "Servers", since: float) -> HostPort | None:
-        """A server that may be read by who last wrote to `home` at `since`; None: none that has that, and is fresh enough."""
-        known = home.history.last > float("-inf") and (home is not self or self.roles.primary is not None)
-        candidates = self.roles.followers if known else ()
-        since = max(since, home.history.last - home.upstream.options.max_lag)
+    def reader(self, since: float) -> HostPort | None:
+        """A replica that has what was written until `since`, and is fresh enough; None: there is none now."""
+        history = self.history
+        if self.roles.primary is None or history.last == float("-inf"):
+            return None
+        candidates = self.roles.followers
+        since = max(since, history.last - self.upstream.options.max_lag)
         turn = next(self._turns)
         for step in range(len(candidates)):
             address = candidates[(turn + step) % len(candidates)]
             seen = self._looks[address].seen
-            if isinstance(seen, Replica) and home.history.reached(seen.offset) >= since:
+            if isinstance(seen, Replica) and history.reached(seen.offset) >= since:
                 return address
         return None
 
@@ -93,6 +96,11 @@ class Servers:
             user, shown if known is None else known, database, version, offered=known is None and bool(shown)
         )
         return self._pools.get((address, login)) or self._open(address, login)
+
+    @property
+    def name(self) -> PoolName:
+        """The pool's name."""
+        return self.upstream.name
 
     @property
     def is_envoy(self) -> bool:
@@ -190,8 +198,11 @@ class Servers:
         seen = self._looks[roles.primary].seen if roles.primary in self._looks else None
         if isinstance(seen, Primary):
             self.history.note(asked_at, seen.offset)
-        if before == roles:
-            return
+        if before != roles:
+            self._announce(before, roles)
+        self._changed()
+
+    def _announce(self, before: Roles, roles: Roles) -> None:
         _log.info(
             "roles of servers",
             pool=self.upstream.name,
@@ -199,7 +210,6 @@ class Servers:
             replicas=[str(one) for one in roles.followers],
         )
         self._part(before, roles)
-        self._changed()
 
     def _part(self, before: Roles, roles: Roles) -> None:
         """Whoever was the primary and is not must not be written to; who is no replica any more may finish."""

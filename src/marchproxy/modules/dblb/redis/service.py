@@ -168,7 +168,7 @@ class RedisService:
             if fault:
                 session.transport.close()
                 return error(fault)
-        if after.version == 3 and session.visit is not None and session.visit.home.is_envoy:
+        if after.version == 3 and session.visit is not None and session.visit.servers.is_envoy:
             session.identity = replace(after, version=2)
             return _NO_RESP3
         return reply
@@ -178,10 +178,8 @@ class RedisService:
         visit, one = session.visit, session.identity
         if visit is None:
             return None
-        if replica:
-            servers, address = visit.near, visit.near.reader(visit.home, session.wrote_at)
-        else:
-            servers, address = visit.home, visit.home.writer()
+        servers = visit.servers
+        address = servers.reader(session.wrote_at) if replica else servers.writer()
         if address is None:
             return None
         name = visit.route.options.rename
@@ -191,7 +189,10 @@ class RedisService:
 
     def wait(self, session: Sharing) -> None:
         """See Reception."""
-        self._waiting.join(session)
+        if self.now() - session.waits_since < _PAUSE_SECONDS:
+            self._waiting.join(session)
+        else:  # it was woken for nothing again and again
+            asyncio.get_running_loop().call_soon(_too_late, session)
 
     def left(self, session: Session) -> None:
         """See Reception."""

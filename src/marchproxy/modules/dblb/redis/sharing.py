@@ -29,7 +29,9 @@ class Sharing(Client):
         self._unsent = unsent
         self._pending: deque[tuple[bytes, Sequence[Request]]] = deque()
         self._owed = 0
-        self._began = self._waits_since = 0.0
+        self._began = 0.0
+        self.waits_since = 0.0
+        """0: nothing of it waits for a server."""
         self._shared: Link | None = None
         self._on_replica = self._wrote = self._moved = self._waits = self._gone = False
 
@@ -45,10 +47,9 @@ class Sharing(Client):
 
     def move(self) -> None:
         """What it shares belongs to another pool from now on."""
-        if self._owed:
-            self._moved = True
-        else:
-            self._shared = None
+        self._moved = True
+        if not self._owed:
+            self._leave_old()
 
     def pause_writing(self) -> None:
         """The client is slow."""
@@ -102,8 +103,6 @@ class Sharing(Client):
     def got(self, link: Link | None) -> None:
         """See Waiter."""
         self._waits = False
-        if self.visit is not None:
-            self.visit.tally.wait_seconds.add(self._reception.now() - self._waits_since)
         self.own.link = link
         if link is not None and self.held:
             self.own.let_go()
@@ -113,7 +112,7 @@ class Sharing(Client):
 
     def got_none(self, reason: str) -> None:
         """See Waiter: what was asked fails, and the client may ask again."""
-        self._waits = False
+        self._waits, self.waits_since = False, 0.0
         pending, self._pending = self._pending, deque()
         for _, requests in pending:
             if not all(whole for *_, whole in requests):
@@ -132,7 +131,7 @@ class Sharing(Client):
             visit.tally.query_seconds.add(self._reception.now() - self._began)
             self._began = 0.0
         if self._moved:
-            self._moved, self._shared = False, None
+            self._leave_old()
         if self.own.link is not None and not self.own.pin.held:
             self.own.let_go()
         if self._pending and not self._waits:
@@ -140,13 +139,19 @@ class Sharing(Client):
         if self.draining and self.idle:
             self.end()
 
+    def _leave_old(self) -> None:
+        self._moved, self._shared = False, None
+        if self.own.pin.only_session:
+            self.own.let_go()
+
     def _wait_for_servers(self) -> None:
         if not self._owed and not self._waits:
             self._wait()
             self._reception.wait(self)
 
     def _wait(self) -> None:
-        self._waits, self._waits_since = True, self._reception.now()
+        self._waits = True
+        self.waits_since = self.waits_since or self._reception.now()
 
     def _send(self, link: Link | None, data: bytes, count: int) -> None:
         if link is None or self.visit is None:
@@ -160,10 +165,15 @@ class Sharing(Client):
             link.stalled.add(self)
 
     def _count(self, commands: int) -> None:
-        if self.visit is not None:
-            self.visit.tally.queries += commands
-            if not self._began:
-                self._began = self._reception.now()
+        visit = self.visit
+        if visit is None:
+            return
+        visit.tally.queries += commands
+        if not self._began:
+            self._began = self._reception.now()
+            if self.waits_since:
+                visit.tally.wait_seconds.add(self._began - self.waits_since)
+                self.waits_since = 0.0
 
     def _plain(self, *, read: bool) -> Link | None:
         """A shared link for the next command; None: it must wait. The order of replies holds since it has one at a time."""
