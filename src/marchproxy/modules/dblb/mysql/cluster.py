@@ -28,6 +28,12 @@ _WATCHES = int(
 _UTF8MB4 = 45
 
 
+def monitor_of(upstream: Upstream) -> Credentials | None:
+    """As whom the servers of a pool are looked at; None: nobody is named."""
+    user, passwords = upstream.options.monitor, upstream.passwords
+    return Credentials(user, "", _UTF8MB4, _WATCHES, passwords.get(user, "")) if user else None
+
+
 class Cluster:
     """Links are to the primary or, when `replica` is asked for, to a recent replica."""
 
@@ -45,7 +51,7 @@ class Cluster:
         self._line: Line[Waiter] = Line(upstream.options.wait, self._late, around.clock)
         self.members = {member.address: member for member in self._members()}
         self._watches: list[asyncio.Task[None]] = []
-        if self._credentials() is not None:
+        if monitor_of(self.upstream) is not None:
             every = upstream.options.probe_interval
             for member in self.members.values():
                 task = around.group.create_task(
@@ -142,12 +148,8 @@ class Cluster:
         limits = PoolLimits(around.share(options.size), options.wait, options.idle, options.lifetime)
         for address in addresses_of(pool):
             server = Server(address, pool.tls, pool.connect_timeout)
-            watch = Watch(server, self._credentials(), around.clock)
+            watch = Watch(server, monitor_of(self.upstream), around.clock)
             yield Member(server, watch, limits, around, self._lack)
-
-    def _credentials(self) -> Credentials | None:
-        user, passwords = self.upstream.options.monitor, self.upstream.passwords
-        return Credentials(user, "", _UTF8MB4, _WATCHES, passwords.get(user, "")) if user else None
 
     def _lack(self) -> None:
         self.lacking = True

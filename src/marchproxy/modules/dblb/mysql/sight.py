@@ -21,12 +21,16 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A server at one time. `lag` in seconds, None: not known; `latency` of a query, in seconds."""
+    """A server at one time. `lag` in seconds, None: not known; `latency` of a query, in seconds.
+
+    `writable`: it takes writes, though it follows another one: of another pool, as before a switch of writes.
+    """
 
     role: Role = Role.UNKNOWN
     lag: float | None = None
     latency: float | None = None
     fault: str = ""
+    writable: bool = False
 
 
 def is_mariadb(version: str) -> bool:
@@ -57,16 +61,21 @@ def see(variables: Row, status: Sequence[Row]) -> Sight:
         return Sight(Role.UNKNOWN)
     behind = [_field(row, "behind") for row in status]
     lag = max((float(text) for text in behind if text), default=None)
-    return Sight(Role.REPLICA, None if None in behind else lag)
+    return Sight(Role.REPLICA, None if None in behind else lag, writable=variables.get("ro") == b"0")
 
 
 def elect(sights: Mapping[HostPort, Sight], current: HostPort | None) -> HostPort | None:
     """Who takes writes from now on.
 
     The present primary stays as long as it says to be one, or says nothing while nobody else does: of two, one follows
-    a history that the other does not have.
+    a history that the other does not have. A server that follows one elsewhere is the primary where it takes writes and is
+    the only one: among others it could be a replica that was left writable by mistake.
     """
-    claims = [address for address, sight in sights.items() if sight.role is Role.PRIMARY and not sight.fault]
+    claims = [
+        address
+        for address, sight in sights.items()
+        if not sight.fault and (sight.role is Role.PRIMARY or (sight.writable and len(sights) == 1))
+    ]
     if current in claims:
         return current
     if claims:

@@ -13,6 +13,7 @@ from marchproxy.modules.dblb.crew import Crew
 from marchproxy.modules.dblb.files import read_files
 from marchproxy.modules.dblb.plan import DblbPlan, Files, RoutePlan, compile_plan, files_of
 from marchproxy.modules.dblb.switching.following import Followers, Following, NotKnown
+from marchproxy.modules.dblb.switching.mysql import GtidReplication
 from marchproxy.modules.dblb.switching.postgres import LogicalReplication
 from marchproxy.modules.dblb.switching.steps import (
     BehindSeen,
@@ -35,8 +36,7 @@ _POLL_SECONDS = 0.01
 _MARGIN_SECONDS = 2.0
 #: Beyond its deadline, an answer is waited for so long: then it counts as late, and what it says can be told.
 _SPARE_SECONDS = 1.0
-#: By protocol. Of the others it is not known how one pool follows another: their writes move as soon as transactions end.
-FOLLOWERS: Followers = {Protocol.POSTGRES: LogicalReplication}
+FOLLOWERS: Followers = {Protocol.POSTGRES: LogicalReplication, Protocol.MYSQL: GtidReplication}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +136,8 @@ class Switcher:
         _log.info("writes were switched", routes=[str(move.after.route_id) for move in found])
 
     def _followed(self, move: Move) -> Iterator[Following]:
-        follower = self._followers.get(move.after.route.protocol)
-        if follower is not None and move.before.writes is not None and move.after.writes is not None:
-            yield follower(move.before.writes, move.after.writes)
+        if move.before.writes is not None and move.after.writes is not None:
+            yield self._followers[move.after.route.protocol](move.before.writes, move.after.writes)
 
 
 class _Switching:

@@ -19,13 +19,13 @@ def status(io=b"Yes", sql=b"Yes", behind=b"3", word="slave", source="master"):
         (b"0", [], Sight(Role.PRIMARY, 0.0)),
         (b"1", [], Sight(Role.UNKNOWN)),
         (b"1", [status()], Sight(Role.REPLICA, 3.0)),
-        (b"0", [status()], Sight(Role.REPLICA, 3.0)),
+        (b"0", [status()], Sight(Role.REPLICA, 3.0, writable=True)),
         (b"1", [status(word="replica", source="source")], Sight(Role.REPLICA, 3.0)),
         (b"1", [status(sql=b"No", behind=None)], Sight(Role.REPLICA, None)),
         (b"1", [status(), status(behind=b"7")], Sight(Role.REPLICA, 7.0)),
         (b"1", [status(), status(behind=None)], Sight(Role.REPLICA, None)),
         (b"0", [status(io=b"No", sql=b"No", behind=None)], Sight(Role.PRIMARY, 0.0)),
-        (b"0", [status(io=b"No", behind=None)], Sight(Role.REPLICA, None)),
+        (b"0", [status(io=b"No", behind=None)], Sight(Role.REPLICA, None, writable=True)),
     ],
 )
 def test_what_a_server_says_of_itself(read_only, rows, sight):
@@ -61,3 +61,10 @@ def test_who_is_the_primary(one, two, current, elected):
 )
 def test_how_a_server_is_asked_for_its_replication(version, statement):
     assert status_statement(version) == statement
+
+
+def test_one_that_follows_a_server_of_another_pool_is_the_primary_of_its_own():
+    sight = Sight(Role.REPLICA, 0.0, writable=True)
+    assert elect({ONE: sight}, None) == ONE
+    assert elect({ONE: sight, TWO: Sight(Role.UNKNOWN)}, None) is None
+    assert elect({ONE: failed(sight, "gone")}, None) is None
