@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, cast
 
 from marchproxy.kit.logs import get_logger
-from marchproxy.modules.dblb.inbox import PeerGone
 from marchproxy.modules.dblb.mysql.aside import Aside
-from marchproxy.modules.dblb.mysql.asking import ask
 from marchproxy.modules.dblb.mysql.catalogue import (
     Catalogue,
     Statement,
@@ -21,6 +19,7 @@ from marchproxy.modules.dblb.mysql.inbox import Inbox
 from marchproxy.modules.dblb.mysql.kill import read_kill
 from marchproxy.modules.dblb.mysql.link import Link
 from marchproxy.modules.dblb.mysql.memory import Memory
+from marchproxy.modules.dblb.mysql.moving import tell
 from marchproxy.modules.dblb.mysql.reading import Reading
 from marchproxy.modules.dblb.mysql.visit import Visit, refusal_of
 from marchproxy.wire.fault import ProtocolFault
@@ -29,7 +28,6 @@ from marchproxy.wire.mysql.endings import Refusal
 from marchproxy.wire.mysql.numbers import Command
 from marchproxy.wire.mysql.packets import HEAD, packet
 from marchproxy.wire.mysql.requests import Request
-from marchproxy.wire.mysql.results import Refused
 
 if TYPE_CHECKING:
     from marchproxy.modules.dblb.mysql.session import Session
@@ -40,6 +38,9 @@ OURS = frozenset(
     {Command.QUIT, Command.QUERY, Command.PING, Command.CHANGE_USER, Command.PROCESS_KILL, Command.RESET_CONNECTION,
      Command.INIT_DB}
 )  # fmt: skip
+_QUERY, _EXECUTE, _TEXT = int(Command.QUERY), int(Command.STMT_EXECUTE), HEAD + 1
+#: How a text begins that may be a KILL.
+_PERHAPS_KILL = frozenset(b"kK \t\r\n\f\v")
 _TOO_LONG = Refusal(1153, "08S01", "the statement is longer than statements may be here")
 _READ_ONLY = Refusal(1290, "HY000", "this session is on a replica, which takes no writes")
 _UNREAD = Reading(obstacle="nobody read it", binds="a statement that nobody read", writes=True)
@@ -114,9 +115,19 @@ class Orders:
         link.flow.prepared = self._catalogue.answers if self.looks else None
         if self.memory.version > link.told:
             self._session.occupied = True
-            self._telling = self._visit.around.group.create_task(self._tell(link), name="tell")
+            work = tell(self._session, link, self.memory, self._told)
+            self._telling = self._visit.around.group.create_task(work, name="tell")
         if self.memory.wrote:
             self.memory.moved = True
+
+    def is_plain(self, data: bytes, request: Request) -> bool:
+        """Whether bytes that are one command are for the session's own link for sure."""
+        command, start, end, whole = request
+        if self.looks or self._session.occupied or start or not whole or end != len(data):
+            return False
+        return command == _EXECUTE or (
+            command == _QUERY and len(data) > _TEXT and data[_TEXT] not in _PERHAPS_KILL
+        )
 
     def answers(self, data: bytes, request: Request) -> bool:
         """Whether a command is not for the session's own link, but is answered here or elsewhere."""
@@ -283,17 +294,6 @@ class Orders:
                 )
         return False
 
-    async def _tell(self, link: Link) -> None:
-        session = self._session
-        try:
-            async with asyncio.timeout(session.visit.cluster.upstream.options.wait):
-                for text in list(self.memory.since(link.told)):
-                    await ask(link, text)
-        except (Refused, ProtocolFault, PeerGone, TimeoutError) as error:
-            session.end(Refusal(1053, "08S01", f"the session cannot go on elsewhere: {error}"), sequence=1)
-            return
-        finally:
-            self._telling = None
-            session.occupied = False
-        link.told = self.memory.version
-        session.go_on()
+    def _told(self) -> None:
+        self._telling = None
+        self._session.occupied = False

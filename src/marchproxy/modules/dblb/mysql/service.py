@@ -15,6 +15,7 @@ from marchproxy.modules.dblb.mysql.greeting import Talk, new_nonce
 from marchproxy.modules.dblb.mysql.halt import Halts
 from marchproxy.modules.dblb.mysql.kill import Kill, first_number
 from marchproxy.modules.dblb.mysql.killing import Killing
+from marchproxy.modules.dblb.mysql.moving import move
 from marchproxy.modules.dblb.mysql.refusing import Refusing
 from marchproxy.modules.dblb.mysql.session import Session
 from marchproxy.modules.dblb.mysql.welcome import House, Welcome
@@ -173,7 +174,7 @@ class MySqlService:
         upstream = now.writes
         name = upstream.name if upstream is not None else visit.cluster.upstream.name
         cluster = self._clusters.get(name)
-        if cluster is None or not session.move(cluster):
+        if cluster is None or not move(session, cluster):
             session.end(_GONE)
             return False
         reads = visit.reads

@@ -2,11 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import cast
 
 from marchproxy.modules.dblb.inbox import LoginInbox
-from marchproxy.modules.dblb.mysql.cluster import Cluster
 from marchproxy.modules.dblb.mysql.inbox import Inbox
 from marchproxy.modules.dblb.mysql.link import Link
 from marchproxy.modules.dblb.mysql.orders import OURS, Orders
@@ -97,8 +95,18 @@ class Session(asyncio.Protocol):
         except ProtocolFault as fault:
             self._fail(fault)
             return
+        link = self.link
         if self._pending:
             self._pending.append((data, found, False))
+        elif (
+            len(found) == 1
+            and link is not None
+            and not self.unsettled
+            and self.orders.is_plain(data, found[0])
+        ):
+            self.pace.begin()  # what most commands of most clients come to; all else is below
+            link.flow.sent(found[0].command)
+            link.transport.write(data)
         else:
             self._try(data, found)
 
@@ -210,18 +218,6 @@ class Session(asyncio.Protocol):
             self.orders.lost()
             link.transport.resume_reading()
             link.owner.release(link)
-
-    def move(self, cluster: Cluster) -> bool:
-        """Have a server connection of this cluster, as it is now; False: its own cannot be given up."""
-        visit, link = self.visit, self.link
-        if link is not None and not cluster.is_right(link, replica=visit.replica):
-            if self.orders.bound(link):
-                return False
-            self.release()
-        if cluster is not visit.cluster:
-            known = cluster.upstream.passwords.get(visit.who.user, visit.credentials.password)
-            visit.cluster, visit.credentials = cluster, replace(visit.credentials, password=known)
-        return True
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer a command by an ERR; an answer of ours cannot come before those that are owed."""
