@@ -47,20 +47,29 @@ class Exchange:
 
     def judge(self, final: str) -> str | None:
         """The answer to the client's final message; None when it does not prove the password. Raises ScramFault."""
-        found = _FINAL.fullmatch(final)
-        if found is None:
-            raise ScramFault("the final message is not well formed")
+        key = self.client_key(final)
+        if key is None:
+            return None
+        message = self._message(_final(final)["bare"])
+        return "v=" + base64.b64encode(hmac.digest(self.verifier.server_key, message, "sha256")).decode()
+
+    def client_key(self, final: str) -> bytes | None:
+        """What the client's final message shows of its password: enough to log in elsewhere as it does. Raises ScramFault."""
+        found = _final(final)
         proof = _decoded(found["proof"])
         if _decoded(found["binding"]) != self._header.encode() or found["nonce"] != self._nonce:
             raise ScramFault("the final message belongs to another login")
-        message = f"{self._bare},{self.challenge},{found['bare']}".encode()
+        message = self._message(found["bare"])
         signature = hmac.digest(self.verifier.stored_key, message, "sha256")
         if len(proof) != len(signature):
             return None
         key = bytes(one ^ other for one, other in zip(proof, signature, strict=True))
         if not hmac.compare_digest(hashlib.sha256(key).digest(), self.verifier.stored_key):
             return None
-        return "v=" + base64.b64encode(hmac.digest(self.verifier.server_key, message, "sha256")).decode()
+        return key
+
+    def _message(self, bare: str) -> bytes:
+        return f"{self._bare},{self.challenge},{bare}".encode()
 
 
 def begin(first: str, verifier: Verifier, nonce: str) -> Exchange:
@@ -79,6 +88,13 @@ def user_of(first: str) -> str:
     if found is None:
         raise ScramFault("the first message is not well formed, or asks for channel binding")
     return found["user"].replace("=2C", ",").replace("=3D", "=")
+
+
+def _final(final: str) -> re.Match[str]:
+    found = _FINAL.fullmatch(final)
+    if found is None:
+        raise ScramFault("the final message is not well formed")
+    return found
 
 
 def _decoded(text: str) -> bytes:

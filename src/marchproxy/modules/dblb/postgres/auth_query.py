@@ -32,14 +32,14 @@ class AuthQueries:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._kept: OrderedDict[tuple[Authentication, str], tuple[float, str | None]] = OrderedDict()
-        self._asking: dict[tuple[Authentication, str], asyncio.Lock] = {}
-        self._sessions: dict[tuple[Credentials, str], Inquiry] = {}
+        self._kept: OrderedDict[tuple[str, str], tuple[float, str | None]] = OrderedDict()
+        self._asking: dict[tuple[str, str], asyncio.Lock] = {}
+        self._sessions: dict[tuple[str, str, str, str], Inquiry] = {}
         self._one_by_one = asyncio.Lock()
 
     async def secret(self, way: Authentication, upstream: Upstream, user: str) -> str | None:
         """The secret of a user; None: there is none. Raises CannotAsk; the caller sets the deadline."""
-        key = (way, user)
+        key = (way.name, user)
         lock = self._asking.setdefault(key, asyncio.Lock())
         try:
             async with lock:
@@ -85,7 +85,7 @@ class AuthQueries:
         credentials = Credentials(options.monitor, options.monitor_database, password)
         failure: Exception | None = None
         for address in addresses_of(upstream.pool):
-            key = (credentials, str(address))
+            key = (credentials.user, credentials.database, password, str(address))
             session = self._sessions.get(key)
             if session is not None and session.open:
                 return session

@@ -146,13 +146,16 @@ async def begin_tls(door: Doorway, early: bytes, seconds: float) -> None:
     """Begin TLS with a client. Raises OSError (ssl.SSLError), TimeoutError, ProtocolFault."""
     tls, loop, plain = door.arrival.tls, asyncio.get_running_loop(), door.transport
     assert tls is not None
-    async with asyncio.TaskGroup() as group:
-        starting = group.create_task(
-            loop.start_tls(plain, door, tls.context, server_side=True, ssl_handshake_timeout=seconds)
-        )
-        if early:
-            # twice, so that it comes behind what begins TLS, and before anything is read
-            loop.call_soon(loop.call_soon, _feed, plain, early)
+    try:
+        async with asyncio.TaskGroup() as group:
+            starting = group.create_task(
+                loop.start_tls(plain, door, tls.context, server_side=True, ssl_handshake_timeout=seconds)
+            )
+            if early:
+                # twice, so that it comes behind what begins TLS, and before anything is read
+                loop.call_soon(loop.call_soon, _feed, plain, early)
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
     secured = starting.result()
     assert secured is not None
     if early and secured.get_extra_info("ssl_object").selected_alpn_protocol() != ALPN:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from enum import Enum
 
 from marchproxy.modules.dblb.postgres.inbox import Inbox
+from marchproxy.modules.dblb.postgres.login import Proof
+from marchproxy.modules.dblb.postgres.scram_keys import ScramKeys
 from marchproxy.modules.dblb.postgres.secrets import Secret
 from marchproxy.modules.dblb.scram import ScramFault, Verifier, begin
 from marchproxy.wire.fault import ProtocolFault
@@ -36,17 +38,18 @@ class NotProven(Exception):
 
 async def authenticate(
     inbox: Inbox, send: Callable[[bytes], object], user: str, secret: Secret | None, way: Way
-) -> str:
-    """What proves to servers what the client has proven, that it is `user`; empty: nothing does, as of a SCRAM verifier.
+) -> Proof:
+    """What proves to servers what the client has proven, that it is `user`; empty: nothing that is known does.
 
     `secret` None: there is no such user. Raises NotProven, ProtocolFault, PeerGone. The caller sets the deadline.
     """
-    password = secret.password if secret is not None else ""
+    proof: Proof = secret.password if secret is not None else ""
     match way:
         case Way.TRUST:
             proven = secret is not None
         case Way.SCRAM:
-            proven = await _scram(inbox, send, user, secret)
+            keys = await _scram(inbox, send, user, secret)
+            proven, proof = keys is not None, proof or keys or ""
         case Way.MD5:
             salt = os.urandom(4)
             send(encode.challenge(5, salt))
@@ -59,13 +62,15 @@ async def authenticate(
                 secrets.token_urlsafe(18)
             )  # it takes as long for a user that there is not
             fits = await asyncio.to_thread(known.fits_password, user, password)
-            proven = secret is not None and fits
+            proven, proof = secret is not None and fits, password
     if not proven:
         raise NotProven(f'password authentication failed for user "{user}"')
-    return password
+    return proof
 
 
-async def _scram(inbox: Inbox, send: Callable[[bytes], object], user: str, secret: Secret | None) -> bool:
+async def _scram(
+    inbox: Inbox, send: Callable[[bytes], object], user: str, secret: Secret | None
+) -> ScramKeys | None:
     verifier = await asyncio.to_thread(lambda: secret.verifier) if secret is not None else None
     send(encode.challenge(10, _SCRAM.encode() + b"\0\0"))
     mechanism, first = _first((await inbox.next())[5:])
@@ -74,13 +79,14 @@ async def _scram(inbox: Inbox, send: Callable[[bytes], object], user: str, secre
     try:
         exchange = begin(first, verifier or _pretended(user), secrets.token_urlsafe(18))
         send(encode.challenge(11, exchange.challenge.encode()))
-        answer = exchange.judge((await inbox.next())[5:].decode(errors="replace"))
+        final = (await inbox.next())[5:].decode(errors="replace")
+        answer, key = exchange.judge(final), exchange.client_key(final)
     except ScramFault as fault:
         raise ProtocolFault(f"SCRAM: {fault}") from fault
-    if answer is None or verifier is None:
-        return False
+    if answer is None or key is None or verifier is None:
+        return None
     send(encode.challenge(12, answer.encode()))
-    return True
+    return ScramKeys(key, verifier.server_key, verifier.salt, verifier.rounds)
 
 
 def _first(body: bytes) -> tuple[str, str]:

@@ -5,12 +5,16 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hmac import compare_digest
+from secrets import token_urlsafe
+from typing import TypeAlias
 
 from scramp import ScramClient, ScramException
 
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.pool import UpstreamTls
 from marchproxy.modules.dblb.postgres.inbox import Inbox
+from marchproxy.modules.dblb.postgres.scram_keys import KeyedLogin, OtherVerifier, ScramKeys
 from marchproxy.wire.postgres import encode
 from marchproxy.wire.postgres.backend import ErrorFields, read_challenge, read_error, read_key, read_parameter
 
@@ -29,13 +33,17 @@ class LoginRefused(Exception):
         self.fields = fields
 
 
+#: What shows a server who somebody is: a password, its MD5 hash (`md5…`), or the keys of SCRAM.
+Proof: TypeAlias = str | ScramKeys
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """Who we are to a server, for which database; `options` are settings of the session."""
 
     user: str
     database: str
-    password: str = field(default="", repr=False)
+    password: Proof = field(default="", repr=False)
     options: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -91,7 +99,7 @@ async def _authenticate(inbox: Inbox, send: Callable[[bytes], object], credentia
             case 0:
                 return
             case 3:
-                send(encode.password(credentials.password.encode() + b"\0"))
+                send(encode.password(_text(credentials).encode() + b"\0"))
             case 5:
                 send(encode.password(md5_answer(credentials, challenge.data[:4]) + b"\0"))
             case 10 if _SCRAM in challenge.mechanisms:
@@ -103,11 +111,13 @@ async def _authenticate(inbox: Inbox, send: Callable[[bytes], object], credentia
 
 
 async def _scram(inbox: Inbox, send: Callable[[bytes], object], credentials: Credentials) -> None:
+    if isinstance(credentials.password, ScramKeys):
+        await _keyed_scram(inbox, send, KeyedLogin(credentials.password, token_urlsafe(18)))
+        return
     # the server takes the name from the startup message
     client = ScramClient([_SCRAM], credentials.user, credentials.password)
     try:
-        first = client.get_client_first().encode()
-        send(encode.password(_SCRAM.encode() + b"\0" + len(first).to_bytes(4) + first))
+        _begin_scram(send, client.get_client_first())
         client.set_server_first(await _sasl(inbox, _SASL_MORE))
         # thousands of rounds of a hash: some milliseconds in which nobody else would be served
         final = await asyncio.to_thread(client.get_client_final)
@@ -115,6 +125,28 @@ async def _scram(inbox: Inbox, send: Callable[[bytes], object], credentials: Cre
         client.set_server_final(await _sasl(inbox, _SASL_END))
     except ScramException as error:
         raise LoginRefused(f"SCRAM: {error}") from error
+
+
+async def _keyed_scram(inbox: Inbox, send: Callable[[bytes], object], login: KeyedLogin) -> None:
+    _begin_scram(send, login.first)
+    try:
+        final, wanted = login.answer(await _sasl(inbox, _SASL_MORE))
+    except OtherVerifier as error:
+        raise LoginRefused(f"SCRAM: {error}") from error
+    send(encode.password(final.encode()))
+    if not compare_digest(await _sasl(inbox, _SASL_END), wanted):
+        raise LoginRefused("SCRAM: the server does not know the user's password")
+
+
+def _begin_scram(send: Callable[[bytes], object], words: str) -> None:
+    first = words.encode()
+    send(encode.password(_SCRAM.encode() + b"\0" + len(first).to_bytes(4) + first))
+
+
+def _text(credentials: Credentials) -> str:
+    if isinstance(credentials.password, str):
+        return credentials.password
+    raise LoginRefused("the server does not ask by SCRAM, and of the user nothing but its verifier is known")
 
 
 async def _sasl(inbox: Inbox, wanted: int) -> str:
@@ -128,8 +160,8 @@ async def _sasl(inbox: Inbox, wanted: int) -> str:
 
 
 def md5_answer(credentials: Credentials, salt: bytes) -> bytes:
-    """What proves a password, or its hash (`md5…`), to a server that asked for MD5 with this salt."""
-    password = credentials.password
+    """What proves a password, or its hash (`md5…`), to a server that asked for MD5 with this salt. Raises LoginRefused."""
+    password = _text(credentials)
     if _MD5_HASH.fullmatch(password):
         inner = password[3:]
     else:

@@ -10,7 +10,7 @@ from marchproxy.model.pool import UpstreamTls
 from marchproxy.modules.dblb.plan import DblbPlan, Upstream
 from marchproxy.modules.dblb.postgres.dialling import dial
 from marchproxy.modules.dblb.postgres.link import Link
-from marchproxy.modules.dblb.postgres.login import Credentials, Target
+from marchproxy.modules.dblb.postgres.login import Credentials, Proof, Target
 from marchproxy.modules.dblb.postgres.pool import Dial, Pool, PoolLimits
 from marchproxy.modules.dblb.serverside import addresses_of
 from marchproxy.modules.dblb.service import Surroundings
@@ -35,7 +35,7 @@ class _Kept:
 
     pool: Pool
     tls: UpstreamTls | None
-    password: str
+    password: Proof
 
 
 class Pools:
@@ -118,11 +118,11 @@ class Pools:
             reset=options.reset,
         )
 
-    def _renew(self, key: PoolKey, kept: _Kept, tls: UpstreamTls | None, password: str) -> None:
+    def _renew(self, key: PoolKey, kept: _Kept, tls: UpstreamTls | None, password: Proof) -> None:
         kept.tls, kept.password = tls, password
         kept.pool.renew(self._opener(key, tls, password))
 
-    def _opener(self, key: PoolKey, tls: UpstreamTls | None, password: str) -> Dial:
+    def _opener(self, key: PoolKey, tls: UpstreamTls | None, password: Proof) -> Dial:
         around = self._surroundings
         credentials = Credentials(key.user, key.database, password)
         target = Target(key.address, credentials, tls, around.bounds.server_statements)

@@ -8,6 +8,7 @@ from marchproxy.modules.dblb.postgres.admission import TurnedAway
 from marchproxy.modules.dblb.postgres.doorway import Doorway
 from marchproxy.modules.dblb.postgres.greeting import Way, authenticate
 from marchproxy.modules.dblb.postgres.inbox import Inbox
+from marchproxy.modules.dblb.postgres.login import Proof
 from marchproxy.modules.dblb.postgres.secrets import Secret, secret_of
 
 #: How a password is asked for, by what a document calls that; empty: SCRAM, or MD5 where there is but an MD5 hash.
@@ -21,7 +22,7 @@ _METHODS = {
 LookUp = Callable[[Authentication, str], Awaitable[str | None]]
 
 
-async def prove(door: Doorway, inbox: Inbox, user: str, route: RoutePlan | None, look_up: LookUp) -> str:
+async def prove(door: Doorway, inbox: Inbox, user: str, route: RoutePlan | None, look_up: LookUp) -> Proof:
     """What proves to servers that the client is `user`; empty: nothing that is known.
 
     Raises NotProven, TurnedAway, ProtocolFault, PeerGone. The caller sets the deadline.

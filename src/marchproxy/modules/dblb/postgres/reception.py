@@ -18,6 +18,7 @@ from marchproxy.modules.dblb.postgres.first_link import NoLink, reported_by
 from marchproxy.modules.dblb.postgres.greeting import NotProven
 from marchproxy.modules.dblb.postgres.inbox import Inbox
 from marchproxy.modules.dblb.postgres.keys import Keys
+from marchproxy.modules.dblb.postgres.login import Proof
 from marchproxy.modules.dblb.postgres.proving import prove
 from marchproxy.modules.dblb.postgres.roles import Source
 from marchproxy.modules.dblb.postgres.stay import Stay, tally_of
@@ -157,7 +158,7 @@ class Reception:
         self.went(door)
         self._host.admit(door, stay, start, long_key=startup.minor >= 2)
 
-    def _stay(self, route: RoutePlan, who: Who, password: str) -> Stay:
+    def _stay(self, route: RoutePlan, who: Who, password: Proof) -> Stay:
         """Raises Shut, TurnedAway."""
         upstream = admission.upstream_of(route)
         if upstream is None:

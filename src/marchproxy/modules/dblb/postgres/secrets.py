@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import os
 import re
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -45,7 +46,7 @@ class Secret:
             return Verifier(salt, int(rounds), stored, server)
         if self.is_md5:
             return None
-        salt, stored, server, count = ScramMechanism().make_auth_info(self.text)
+        salt, stored, server, count = ScramMechanism().make_auth_info(self.text, salt=os.urandom(16))
         return Verifier(salt, count, stored, server)
 
     def fits_password(self, user: str, password: str) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from marchproxy.model.database import Pooling
 from marchproxy.modules.dblb.gate import Pass
 from marchproxy.modules.dblb.plan import RoutePlan, Upstream, Who
+from marchproxy.modules.dblb.postgres.login import Proof
 from marchproxy.modules.dblb.tally import Tallies, Tally, TallyKey
 
 
@@ -13,7 +14,7 @@ class Stay:
     """Who it is, by which route and to which pool it came, what it may do, and where that is counted."""
 
     who: Who
-    password: str
+    password: Proof
     """That it has proven, where it is known; towards servers."""
     route: RoutePlan
     upstream: Upstream

@@ -9,7 +9,7 @@ from marchproxy.model.database import ReadTarget
 from marchproxy.model.module import PoolName, Protocol
 from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan, Upstream
 from marchproxy.modules.dblb.postgres.inquiry import Inquiry, open_inquiry
-from marchproxy.modules.dblb.postgres.login import Credentials
+from marchproxy.modules.dblb.postgres.login import Credentials, Proof
 from marchproxy.modules.dblb.postgres.pool import Pool
 from marchproxy.modules.dblb.postgres.pools import Pools
 from marchproxy.modules.dblb.postgres.roles import Source
@@ -155,5 +155,5 @@ class Desk:
         return await open_inquiry(address, credentials, upstream.pool.tls)
 
 
-def _key(credentials: Credentials) -> tuple[str, str, str]:
+def _key(credentials: Credentials) -> tuple[str, str, Proof]:
     return credentials.user, credentials.database, credentials.password
