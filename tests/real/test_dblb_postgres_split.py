@@ -250,3 +250,26 @@ async def test_a_client_that_leaves_in_a_transaction_on_a_replica(served):
     async with asyncio.timeout(_WITHIN):
         while any(gauge.connections > gauge.idle for gauge in served.service.gauges()):
             await asyncio.sleep(0.02)
+
+
+async def test_reads_are_divided_among_pools_until_a_session_writes(cluster):
+    blue, green = Cluster(cluster.primary, cluster.replicas[:1]), cluster.replicas[1]
+    plan = routed(blue, beside={"green": green}, shares=(0, 100), split_reads=True, writes="main")
+    where = "/* marchproxy: replica */ select inet_server_port()"
+    async with serving(PostgresService, plan) as served:
+        async with asyncio.timeout(_WITHIN):
+            while await port_of_a_read(served) != green.port:
+                await asyncio.sleep(0.05)
+        async with await connect(served) as client:
+            assert {await value(client, where) for _ in range(10)} == {green.port}
+            named = "/* marchproxy: replica pool=main */ select inet_server_port()"
+            assert await value(client, named) == cluster.replicas[0].port
+            await client.execute("insert into kept values (0, 'none')")
+            own = {cluster.primary.port, cluster.replicas[0].port}
+            assert {await value(client, where) for _ in range(5)} <= own
+
+
+async def port_of_a_read(served: Served) -> int:
+    async with await connect(served) as client:
+        port: int = await value(client, "/* marchproxy: replica */ select inet_server_port()")
+        return port

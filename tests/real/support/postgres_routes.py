@@ -7,26 +7,40 @@ import psycopg
 from marchproxy.modules.dblb.plan import DblbPlan
 from marchproxy.modules.dblb.tally import Tally
 from tests.real.support.dblb_services import Served, plan_of
-from tests.real.support.postgres_cluster import Cluster
+from tests.real.support.postgres_cluster import Cluster, Node
 
 
-def routed(cluster: Cluster, *, pool: dict[str, Any] | None = None, **route: Any) -> DblbPlan:
-    """The servers as pool `main`, watched by `app` five times a second, and a route `r` for the user `app`."""
+def routed(
+    cluster: Cluster,
+    *,
+    pool: dict[str, Any] | None = None,
+    beside: dict[str, Node] | None = None,
+    shares: tuple[int, ...] = (100,),
+    **route: Any,
+) -> DblbPlan:
+    """The servers as pool `main`, watched by `app` five times a second, and a route `r` for the user `app`.
+
+    `beside`: pools of one server each that the route has besides; `shares` in their order.
+    """
     watched = {"users": "/users", "monitor": "app", "monitor_database": "app", "probe_interval": 0.2}
+    pools = {"main": cluster.nodes, **{name: (node,) for name, node in (beside or {}).items()}}
     document = {
         "pools": [
             {
-                "name": "main",
+                "name": name,
                 "protocol": "postgres",
-                "endpoints": [{"address": node.address} for node in cluster.nodes],
+                "endpoints": [{"address": node.address} for node in nodes],
                 "database": {**watched, **(pool or {})},
             }
+            for name, nodes in pools.items()
         ],
         "routes": [
             {
                 "id": "r",
                 "protocol": "postgres",
-                "backends": [{"pool": "main", "weight": 100}],
+                "backends": [
+                    {"pool": name, "weight": share} for name, share in zip(pools, shares, strict=True)
+                ],
                 "authentication": ["users"],
                 "database": route,
             }

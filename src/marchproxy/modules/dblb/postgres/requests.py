@@ -4,7 +4,7 @@ Whatever names a statement is put under the name that we gave it, and the server
 does not know it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from marchproxy.modules.dblb.postgres.pinning import Residue
@@ -101,6 +101,12 @@ class Requests:
     def defined(self) -> None:
         """A server was told to define data."""
         self._catalogue.grow_old()
+
+    def undo(self, names: Iterable[bytes]) -> None:
+        """These were prepared on a server that is of no use: the client has them when another one was told."""
+        for name in names:
+            if name in self._named:
+                self._forget(name)
 
     def forget_all(self) -> None:
         """The client is gone, or has thrown away everything that it prepared."""

@@ -147,39 +147,35 @@ def _texts(data: bytes, events: Sequence[Event], prepared: Prepared) -> list[byt
     """The statements that are run or described. Raises _Unfit, ProtocolFault."""
     if not events or events[-1][0] not in _ENDS or events[-1][2] != len(data):
         raise _Unfit("it is not a whole request")
-    known = prepared
+    fresh: dict[bytes, bytes] = {}
     texts = list[bytes]()
     for kind, start, end in events:
         if kind in _SILENT or (kind == Kind.DESCRIBE and data[start + 5] != _STATEMENT):
             continue  # of a portal, what was bound to it is looked at
-        text = _text(kind, data[start:end], known)
-        if text is None:
-            raise _Unfit("it is of a statement that is not known")
+        message = data[start:end]
         if kind == Kind.PARSE:
-            known = _with_unnamed(prepared, text)
+            parse = read_parse(message)
+            fresh[parse.name] = text = parse.text
+        else:
+            text = _text(kind, message, fresh, prepared)
         texts.append(text)
     return texts
 
 
-def _text(kind: int, message: bytes, prepared: Prepared) -> bytes | None:
+def _text(kind: int, message: bytes, fresh: Mapping[bytes, bytes], prepared: Prepared) -> bytes:
     match kind:
         case Kind.QUERY:
             return read_query(message)
-        case Kind.PARSE:
-            parse = read_parse(message)
-            if parse.name:
-                raise _Unfit("it names a prepared statement")
-            return parse.text
         case Kind.BIND:
-            return prepared(read_bind(message)[1])
+            name = read_bind(message)[1]
         case Kind.DESCRIBE:
-            return prepared(read_target(message)[1])
+            name = read_target(message)[1]
         case _:
             raise _Unfit("it is a request of another kind")
-
-
-def _with_unnamed(prepared: Prepared, text: bytes) -> Prepared:
-    return lambda name: prepared(name) if name else text
+    text = fresh.get(name) or prepared(name)
+    if text is None:
+        raise _Unfit("it is of a statement that is not known")
+    return text
 
 
 def judge_of(

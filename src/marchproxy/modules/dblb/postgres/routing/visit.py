@@ -16,8 +16,9 @@ from marchproxy.modules.dblb.postgres.requests import REFUSED_REQUEST, Requests
 from marchproxy.modules.dblb.tally import Tally
 from marchproxy.wire.postgres.backend import read_error
 from marchproxy.wire.postgres.framing import Event
+from marchproxy.wire.postgres.frontend import read_parse
 
-_QUERY, _NOTICE, _HEAD = ord("Q"), ord("N"), 5
+_QUERY, _PARSE, _NOTICE, _HEAD = ord("Q"), ord("P"), ord("N"), 5
 _ASKS, _ENDS = frozenset(b"QE"), frozenset((_QUERY, ord("S"), REFUSED_REQUEST))
 #: Classes of SQLSTATE with which a replica refuses what the primary might answer: it only reads (25006), is a standby (0A000,
 #: 55000), has to go on replaying (40001), does not have yet what others made (42, 3F), or is about to end (57P).
@@ -86,6 +87,7 @@ class Visit:
         self._rest: Unit | None = None
         self._told = self._failed = False
         self._held = b""
+        self._named: list[bytes] = []  # what the client prepares with it
         self._asked = 0
         self._began = 0.0
         self.spoils = False
@@ -175,8 +177,7 @@ class Visit:
         if self._told:
             self._client.lost(reason)
         else:
-            self._client.tally.retried += 1
-            self._fail()
+            self._retry()
 
     def pause(self) -> None:
         """The server is slow."""
@@ -206,6 +207,8 @@ class Visit:
         self._began = self._now()
         self._asked = sum(kind in _ASKS for kind, _, _ in events)
         state, requests = link.state, self._client.requests
+        named = [read_parse(data[start:end]).name for kind, start, end in events if kind == _PARSE]
+        self._named = [name for name in named if requests.text(name) is None]
         words = requests.forward(data, events, state)
         # what was judged leaves nothing; but in a transaction that only reads there may be anything
         self.spoils |= bool(requests.left) or any(
@@ -226,6 +229,10 @@ class Visit:
 
     def _again(self, link: Link) -> None:
         self._release(link)
+        self._retry()
+
+    def _retry(self) -> None:
+        self._client.requests.undo(self._named)
         self._client.tally.retried += 1
         self._fail()
 
