@@ -1,6 +1,7 @@
 """`marchproxy dblb` as a process among others: behind an NLB, under load while it changes, and when things are killed."""
 
 import asyncio
+import json
 import re
 import signal
 import socket
@@ -18,6 +19,7 @@ from marchproxy.contract.pb import module_pb2, types_pb2
 from marchproxy.wire.postgres import encode
 from tests.real.support.databases import postgres, psql_options, run
 from tests.real.support.dblb import Databases, databases
+from tests.real.support.up import run as marchproxy
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -217,6 +219,11 @@ async def test_who_is_killed_takes_only_its_own_along(server: int, tmp_path: Pat
             assert {worker.pid for worker in system.workers()} == before
             assert await works(late)
             assert await works(other)
+        await system.dblb.kill()
+        code, said, _ = await marchproxy("down", str(system.file), "--json")
+        assert code == 0
+        assert [one["kind"] for one in json.loads(said)["ended"]] == ["DBLB worker", "DBLB worker"]
+        assert system.workers() == []
 
 
 async def test_a_stop_lets_clients_finish(server: int, tmp_path: Path) -> None:

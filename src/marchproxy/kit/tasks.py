@@ -43,7 +43,9 @@ class Isolating(asyncio.TaskGroup):
 
     def create_task(self, coro: Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:  # type: ignore[override]
         """As that of TaskGroup; the result of a task that failed is None."""
-        return super().create_task(_alone(coro), **options)
+        task = super().create_task(_alone(coro), **options)
+        task.add_done_callback(lambda _: coro.close())  # one that is cancelled before it begins is never awaited
+        return task
 
 
 async def _alone(work: Coroutine[Any, Any, T]) -> T:

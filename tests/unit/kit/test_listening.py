@@ -1,8 +1,10 @@
+import asyncio
 import socket
 
 import pytest
 
-from marchproxy.kit.listening import BindError, PortInUse, check_free, choose_port, unix_path
+from marchproxy.kit.clock import VirtualClock
+from marchproxy.kit.listening import BindError, PortInUse, check_free, choose_port, unix_path, until_free
 from marchproxy.kit.settings import HostPort
 
 
@@ -24,6 +26,20 @@ def test_check_free_sees_a_listener_and_no_longer_when_it_is_gone():
         with pytest.raises(PortInUse, match=r"alb\.grpc: cannot listen on"):
             check_free(address, "alb.grpc")
     check_free(address, "alb.grpc")
+
+
+async def test_a_port_may_become_free_meanwhile():
+    clock = VirtualClock()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = HostPort("127.0.0.1", listener.getsockname()[1])
+        with pytest.raises(PortInUse):
+            await until_free(address, "relay", seconds=0, clock=clock)
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(until_free(address, "relay", seconds=2, clock=clock))
+            await clock.elapse(1)
+            assert not waiting.done()
+            listener.close()
+            await clock.elapse(1)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:80", "unix:", ""])

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from marchproxy.kit.clock import VirtualClock
-from marchproxy.kit.tasks import beside, every, run, run_service
+from marchproxy.kit.tasks import Isolating, beside, every, run, run_service
 
 
 async def test_every_goes_on_after_an_error_and_logs_it():
@@ -158,6 +158,23 @@ async def test_an_error_of_the_block_comes_out_bare_and_one_of_the_work_ends_the
         async with beside(fail(), name="work"):
             await asyncio.Event().wait()
     assert failed.value.subgroup(lambda error: "work failed" in str(error))
+
+
+async def test_a_task_that_fails_ends_alone():
+    async def fail():
+        raise OSError("its own affair")
+
+    async def work():
+        await asyncio.sleep(0)
+        return "done"
+
+    with capture_logs() as logs:
+        async with Isolating() as group:
+            failed, other = group.create_task(fail()), group.create_task(work())
+            never = group.create_task(work())
+            never.cancel()  # before it began
+    assert (failed.result(), other.result(), never.cancelled()) == (None, "done", True)
+    assert [entry["log_level"] for entry in logs] == ["error"]
 
 
 def test_run_is_uvloop():

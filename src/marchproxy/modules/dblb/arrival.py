@@ -8,8 +8,9 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, cast
 
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import HostPort
@@ -67,7 +68,12 @@ class Arrivals:
             next(iter(self._coming)).cancel()
         task = self._group.create_task(self._arrive(port, connection))
         self._coming[task] = None
-        task.add_done_callback(self._coming.pop)
+        task.add_done_callback(partial(self._ended, connection))
+
+    def _ended(self, connection: socket.socket, task: asyncio.Task[None]) -> None:
+        del self._coming[task]
+        if task.cancelled():  # perhaps before it began
+            connection.close()
 
     async def _arrive(self, port: Port, connection: socket.socket) -> None:
         try:
@@ -79,9 +85,6 @@ class Arrivals:
         except Exception:  # noqa: BLE001 - one client's arrival must not end what others do; it is logged in full
             connection.close()
             _log.exception("client could not be let in", port=str(port.address))
-        except BaseException:
-            connection.close()
-            raise
 
     async def _let_in(self, port: Port, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -115,9 +118,16 @@ class _Newcomer(asyncio.Protocol):
         self._arrival = arrival
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        try:
+            self._hand_over(cast("asyncio.Transport", transport))
+        except Exception:  # noqa: BLE001 - or nobody would own the connection; it is logged in full
+            _log.exception("client not accepted", client=str(self._arrival.client))
+            cast("asyncio.Transport", transport).abort()
+
+    def _hand_over(self, transport: asyncio.Transport) -> None:
         arrival, shown = self._arrival, transport.get_extra_info("peercert")
         if transport.get_extra_info("sslcontext") is not None:
-            arrival = Arrival(arrival.client, arrival.port, arrival.tls, certificate_user(shown), secure=True)
+            arrival = replace(arrival, certificate_user=certificate_user(shown), secure=True)
         protocol = self._service.accept(arrival)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
