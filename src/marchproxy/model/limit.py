@@ -84,6 +84,13 @@ class RateLimit:
         return bool(rates) and self.counts is LimitUnit.REQUESTS and self.per not in PER_OF_DATABASES
 
     @property
+    def of_sessions(self) -> bool:
+        """Whether something in it is for clients of databases only."""
+        return (
+            self.counts is not LimitUnit.REQUESTS or bool(self.max_concurrent) or self.per in PER_OF_DATABASES
+        )
+
+    @property
     def subject(self) -> str:
         """The target without the word of its scope: a name, a type or a CIDR."""
         return self.target.partition(":")[2] if self.scope in NLB_SCOPES else self.target

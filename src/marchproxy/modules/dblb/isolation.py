@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from marchproxy.model.database import DATABASE_PROTOCOLS
 from marchproxy.model.problem import Problem
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.dblb.plan import is_own
@@ -26,7 +27,9 @@ def without(state: DesiredState, problems: Iterable[Problem]) -> DesiredState:
             or pools.intersection(ref.pool for ref in route.backends)
         )
     )
-    kept = {route.route_id for route in routes}
-    gone = {route.route_id for route in state.routes} - kept
-    limits = tuple(limit for limit in state.rate_limits if limit.target not in gone)
-    return replace(state, routes=routes, rate_limits=limits)
+    gone = {route.route_id for route in state.routes} - {route.route_id for route in routes}
+    limits = [limit for limit in state.rate_limits if limit.target not in gone]
+    if not any(route.protocol in DATABASE_PROTOCOLS for route in routes):
+        # what limits only sessions is no sound limit on everything where there are none
+        limits = [limit for limit in limits if not limit.of_sessions]
+    return replace(state, routes=routes, rate_limits=tuple(limits))
