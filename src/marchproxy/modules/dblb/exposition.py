@@ -30,6 +30,7 @@ _COUNTERS = {
     "blocked": "Statements that a firewall rule refused.",
     "warned": "Statements that a firewall rule let pass with a warning.",
     "limited": "Statements and connections that a rate limit refused.",
+    "uncounted": "Statements and connections that passed because a rate limit had no place to count them.",
     "to_replicas": "Statements that replicas answered.",
     "retried": "Statements that were asked again on another server.",
 }

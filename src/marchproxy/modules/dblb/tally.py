@@ -28,7 +28,7 @@ class Tally:
 
     __slots__ = (
         "blocked", "clients", "errors", "limited", "pins", "queries", "query_seconds", "retried", "to_replicas",
-        "transactions", "wait_seconds", "warned",
+        "transactions", "uncounted", "wait_seconds", "warned",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -44,6 +44,8 @@ class Tally:
         """By reason: what held a server connection beyond its transaction."""
         self.blocked = 0
         self.limited = 0
+        self.uncounted = 0
+        """What passed a limit that had no place to count it."""
         self.warned = 0
         """Statements that a firewall rule of the mode `warn` let pass."""
         self.to_replicas = 0

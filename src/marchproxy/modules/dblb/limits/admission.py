@@ -130,7 +130,11 @@ class LimitedPass:
     def _buckets(self) -> list[Bucket]:
         office = self._office
         rations = (ration(limit, office.instances) for limit in self._route.limits)
-        return [Bucket(one, self._who, office.table, office.now) for one in rations if one.rates or one.most]
+        return [
+            Bucket(one, self._who, office.table, self._tally, now=office.now)
+            for one in rations
+            if one.rates or one.most
+        ]
 
     def _sit(self, buckets: Sequence[Bucket], *, checked: bool = True) -> Refusal | None:
         seats: list[Bucket] = []

@@ -8,6 +8,7 @@ from marchproxy.modules.dblb.gate import Refusal, RefusalKind
 from marchproxy.modules.dblb.limits.rate import SECOND, Ration
 from marchproxy.modules.dblb.limits.table import LimitTable
 from marchproxy.modules.dblb.plan import Who
+from marchproxy.modules.dblb.tally import Tally
 
 #: Nanoseconds of the system's monotonic clock, which all processes of a host see alike.
 Nanoseconds = Callable[[], int]
@@ -16,15 +17,22 @@ Nanoseconds = Callable[[], int]
 class Bucket:
     """A limit's place in the table, for one client. Remembers the slot, and looks for it when that is another's now."""
 
-    __slots__ = ("_at", "_key", "_now", "_rates", "_seat", "_table", "ration")
+    __slots__ = ("_at", "_key", "_now", "_rates", "_seat", "_table", "_tally", "ration")
 
     def __init__(
-        self, ration: Ration, who: Who, table: LimitTable, now: Nanoseconds = time.monotonic_ns
+        self,
+        ration: Ration,
+        who: Who,
+        table: LimitTable,
+        tally: Tally,
+        *,
+        now: Nanoseconds = time.monotonic_ns,
     ) -> None:
         self.ration = ration
         self._key = table.key(ration.limit.limit_id, ration.whose(who))
         self._rates = tuple((rate.place, rate.interval, rate.depth - rate.interval) for rate in ration.rates)
         self._table = table
+        self._tally = tally
         self._now = now
         self._at = 0
         self._seat = -1
@@ -35,7 +43,7 @@ class Bucket:
         if not table.shared:
             return self._take(self._now())
         if not table.lock(key):
-            table.unkept += 1
+            self._tally.uncounted += 1
             return 0
         try:
             return self._take(self._now())
@@ -74,7 +82,7 @@ class Bucket:
         """Hold a seat until `leave`; False: all are held. Unchecked: even then, for who was connected before the limit was."""
         table = self._table
         if not table.lock(self._key):
-            table.unkept += 1
+            self._tally.uncounted += 1
             return True
         try:
             at = self._find(self._now())
@@ -113,7 +121,7 @@ class Bucket:
     def _find(self, now: int) -> int:
         at = self._table.find(self._key, now)
         if at < 0:
-            self._table.unkept += 1
+            self._tally.uncounted += 1
         else:
             self._at = at
         return at

@@ -17,11 +17,6 @@ class LimitGate:
     def __init__(self, table: LimitTable, now: Nanoseconds = time.monotonic_ns) -> None:
         self._office = Office(table, now, Journal(now))
 
-    @property
-    def unkept(self) -> int:
-        """How often something passed uncounted, because the table was full or locked for long; only grows."""
-        return self._office.table.unkept
-
     def apply(self, plan: DblbPlan, instances: int = 1) -> None:
         """Limit by this from now on, those who are in too; shared limits are divided among so many instances.
 

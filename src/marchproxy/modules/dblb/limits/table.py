@@ -3,7 +3,7 @@
 A key is in one of the 16 slots of its set, and whoever reads and writes one holds the set's lock: a record lock (fcntl), which
 the kernel takes back when its owner dies. A slot is given to another key when its buckets are full and nobody holds a seat in
 it, so nothing is forgotten that matters. Where no slot of a set can be given, or a lock is not to be had, nothing is
-limited: that is counted in `unkept`.
+limited, and the tally counts that.
 
 Record locks belong to a process: nothing else in it may open the table's file, for closing that would unlock everything.
 """
@@ -55,8 +55,6 @@ class LimitTable:
             self.words = memoryview(self._memory).cast("Q")
             self._counts = memoryview(self._memory).cast("I")
             self._impatient_until = 0.0
-            self.unkept = 0
-            """What was let pass because it could not be counted; only grows."""
             self._column = self._take_column()
         except BaseException:
             if self._file is not None:

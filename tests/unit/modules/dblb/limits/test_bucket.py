@@ -10,7 +10,9 @@ from marchproxy.modules.dblb.limits.layout import WAYS, Layout
 from marchproxy.modules.dblb.limits.rate import SECOND, Rate, ration
 from marchproxy.modules.dblb.limits.table import LimitTable
 from marchproxy.modules.dblb.plan import Who
+from marchproxy.modules.dblb.tally import Tally
 
+TALLY = Tally()
 START = 1_000 * SECOND
 
 
@@ -27,7 +29,12 @@ def limit(limit_id: str = "l", **fields: object) -> RateLimit:
 
 
 def bucket(table: LimitTable, now: Now, made: RateLimit, who: Who = Who(), instances: int = 1) -> Bucket:  # noqa: B008 - frozen
-    return Bucket(ration(made, instances), who, table, now)
+    return Bucket(ration(made, instances), who, table, TALLY, now=now)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_counted() -> None:
+    TALLY.uncounted = 0
 
 
 @pytest.mark.parametrize(
@@ -129,11 +136,11 @@ def test_more_keys_than_places_are_let_pass_and_counted_and_full_buckets_make_ro
     made = limit(per_minute=1, per="user")
     buckets = [bucket(table, now, made, Who(user=str(number))) for number in range(WAYS + 1)]
     assert [one.take() for one in buckets] == [0] * (WAYS + 1)
-    assert table.unkept == 1
+    assert TALLY.uncounted == 1
     assert all(one.take() for one in buckets[:WAYS])
     assert buckets[WAYS].take() == 0  # still not limited
     now.at += 61 * SECOND  # all are full again: nothing that matters is forgotten
-    assert (buckets[WAYS].take(), table.unkept) == (0, 2)
+    assert (buckets[WAYS].take(), TALLY.uncounted) == (0, 2)
     assert buckets[WAYS].take() > 0
 
 
@@ -143,7 +150,7 @@ def test_a_slot_in_which_somebody_sits_is_not_given_away():
     sitting = [bucket(table, now, made, Who(user=str(number))) for number in range(WAYS)]
     assert all(one.sit() for one in sitting)
     assert bucket(table, now, made, Who(user="late")).sit()
-    assert table.unkept == 1
+    assert TALLY.uncounted == 1
     assert not bucket(table, now, made, Who(user="3")).sit()
 
 

@@ -13,6 +13,7 @@ from marchproxy.modules.dblb.limits.bucket import Bucket
 from marchproxy.modules.dblb.limits.rate import ration
 from marchproxy.modules.dblb.limits.table import LimitTable
 from marchproxy.modules.dblb.plan import Who
+from marchproxy.modules.dblb.tally import Tally
 
 _WORKER = """
 import sys
@@ -22,20 +23,21 @@ from marchproxy.modules.dblb.limits.bucket import Bucket
 from marchproxy.modules.dblb.limits.rate import ration
 from marchproxy.modules.dblb.limits.table import LimitTable
 from marchproxy.modules.dblb.plan import Who
+from marchproxy.modules.dblb.tally import Tally
 
-table = LimitTable(Path(sys.argv[1]))
+table, tally = LimitTable(Path(sys.argv[1])), Tally()
 made = RateLimit(LimitId("l"), "*", per_hour=50, max_concurrent=5)
 for line in sys.stdin:
     word, _, number = line.strip().partition(" ")
     if word == "take":
-        print(sum(not Bucket(ration(made, 1), Who(), table).take() for _ in range(int(number))), flush=True)
+        print(sum(not Bucket(ration(made, 1), Who(), table, tally).take() for _ in range(int(number))), flush=True)
     elif word == "sit":
-        seats = [Bucket(ration(made, 1), Who(), table) for _ in range(int(number))]
+        seats = [Bucket(ration(made, 1), Who(), table, tally) for _ in range(int(number))]
         print(sum(seat.sit() for seat in seats), flush=True)
     elif word == "lock":
         print(int(table.lock(table.key("l", ""))), flush=True)
-    elif word == "unkept":
-        print(table.unkept, flush=True)
+    elif word == "uncounted":
+        print(tally.uncounted, flush=True)
 """
 MADE = RateLimit(LimitId("l"), "*", per_hour=50, max_concurrent=5)
 
@@ -79,22 +81,22 @@ def test_workers_that_take_at_the_same_time_are_granted_exactly_what_there_is(tm
         for one in crew:
             one.say("take 400")
         assert sum(one.hear() for one in crew) == 50
-        assert [one.ask("unkept") for one in crew] == [0, 0, 0]
+        assert [one.ask("uncounted") for one in crew] == [0, 0, 0]
 
 
 def test_seats_of_a_killed_worker_are_given_back_and_those_of_others_are_not(tmp_path: Path):
     path = tmp_path / "limits"
     with workers(path, 2) as (first, second):
         assert (first.ask("sit 3"), second.ask("sit 3")) == (3, 2)
-        table = LimitTable(path)
+        table, tally = LimitTable(path), Tally()
         try:
-            assert not Bucket(ration(MADE, 1), Who(), table).sit()
+            assert not Bucket(ration(MADE, 1), Who(), table, tally).sit()
             table.bury()  # both live
-            assert not Bucket(ration(MADE, 1), Who(), table).sit()
+            assert not Bucket(ration(MADE, 1), Who(), table, tally).sit()
             first.process.kill()
             first.process.wait()
             table.bury()
-            assert [Bucket(ration(MADE, 1), Who(), table).sit() for _ in range(4)] == [
+            assert [Bucket(ration(MADE, 1), Who(), table, tally).sit() for _ in range(4)] == [
                 True,
                 True,
                 True,
@@ -109,7 +111,7 @@ def test_a_worker_that_dies_with_a_lock_holds_nobody_up(tmp_path: Path):
         assert first.ask("lock") == 1
         first.process.kill()
         first.process.wait()
-        assert (second.ask("take 60"), second.ask("unkept")) == (50, 0)
+        assert (second.ask("take 60"), second.ask("uncounted")) == (50, 0)
 
 
 def test_a_worker_that_is_stopped_with_a_lock_holds_others_up_only_for_a_moment(tmp_path: Path):
@@ -117,4 +119,4 @@ def test_a_worker_that_is_stopped_with_a_lock_holds_others_up_only_for_a_moment(
         assert first.ask("lock") == 1
         os.kill(first.process.pid, signal.SIGSTOP)
         assert second.ask("take 100") == 100  # not limited, rather than not served
-        assert second.ask("unkept") == 100
+        assert second.ask("uncounted") == 100
