@@ -35,7 +35,7 @@ _OWN: Mapping[str, tuple[AuthenticationKind, ...]] = {
 _DATABASES: Mapping[AuthenticationKind, frozenset[Protocol]] = {
     AuthenticationKind.USERLIST: DATABASE_PROTOCOLS,
     AuthenticationKind.AUTH_QUERY: frozenset({Protocol.POSTGRES}),
-    AuthenticationKind.CERTIFICATE: frozenset({Protocol.POSTGRES, Protocol.MYSQL}),
+    AuthenticationKind.CERTIFICATE: DATABASE_PROTOCOLS,
 }
 _METHODS: Mapping[str, Protocol] = {
     "scram-sha-256": Protocol.POSTGRES,
