@@ -6,37 +6,19 @@ what was not asked for while a generation filled is forgotten.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 from weakref import WeakValueDictionary
 
-from marchproxy.model.module import Protocol as Database
+from marchproxy.model.module import Protocol
 from marchproxy.model.sql import SqlRule, SqlScope
 from marchproxy.modules.dblb.limits.syntax import syntax_after
-from marchproxy.modules.dblb.sql import Dialect, Facts, Reader, SqlSession, Syntax, Verdict, judge
+from marchproxy.modules.dblb.sql import Dialect, Reader, SqlSession, Syntax, Verdict, judge
 from marchproxy.modules.dblb.sql.firewall import covers
 
 _MOST_TEXTS = 4096
 _MOST_BYTES = 2 << 20
 _LONGEST = 16 << 10
-_DIALECTS = {Database.POSTGRES: Dialect.POSTGRES, Database.MYSQL: Dialect.MYSQL}
+_DIALECTS = {Protocol.POSTGRES: Dialect.POSTGRES, Protocol.MYSQL: Dialect.MYSQL}
 _NOBODY = SqlSession()
-
-
-class TextReader(Protocol):
-    """Says what a text does."""
-
-    def facts(self, text: bytes) -> Facts:
-        """Never raises."""
-        ...
-
-
-class CommandReader:
-    """Reads commands that are a name and what they are for, with a blank between: of Redis and MongoDB."""
-
-    def facts(self, text: bytes) -> Facts:
-        """The name is the kind, the rest a table; both in lower case."""
-        name, _, subject = text.decode("utf-8", "replace").lower().partition(" ")
-        return Facts(kinds=frozenset({name}), statements=1, tables=frozenset({subject} if subject else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +30,11 @@ class Ruling:
 
 
 class Court:
-    """Judges by some rules, in one syntax; None: commands instead of SQL."""
+    """Judges by some rules, in one syntax."""
 
     __slots__ = ("__weakref__", "_bytes", "_old", "_reader", "_young", "rules", "syntax")
 
-    def __init__(self, rules: tuple[SqlRule, ...], syntax: Syntax | None, reader: TextReader) -> None:
+    def __init__(self, rules: tuple[SqlRule, ...], syntax: Syntax, reader: Reader) -> None:
         self.rules = rules
         self.syntax = syntax
         self._reader = reader
@@ -72,7 +54,7 @@ class Court:
 
     def _judge(self, text: bytes) -> Ruling:
         facts = self._reader.facts(text)
-        after = syntax_after(self.syntax, facts.settings) if self.syntax else None
+        after = syntax_after(self.syntax, facts.settings)
         return Ruling(judge(self.rules, facts, _NOBODY), after if after != self.syntax else None)
 
     def _keep(self, text: bytes, ruling: Ruling) -> None:
@@ -86,26 +68,28 @@ class Court:
 class Courts:
     """The courts of a worker, and its readers, one for each syntax."""
 
-    _courts: WeakValueDictionary[tuple[tuple[SqlRule, ...], Syntax | None], Court] = field(
+    _courts: WeakValueDictionary[tuple[tuple[SqlRule, ...], Syntax], Court] = field(
         default_factory=WeakValueDictionary
     )
-    _readers: dict[Syntax | None, TextReader] = field(default_factory=dict)
+    _readers: dict[Syntax, Reader] = field(default_factory=dict)
 
-    def of(self, rules: Sequence[SqlRule], protocol: Database, session: SqlSession) -> Court | None:
-        """The court for a session that begins; None: no rule is for it."""
+    def of(self, rules: Sequence[SqlRule], protocol: Protocol, session: SqlSession) -> Court | None:
+        """The court for a session that begins; None: no rule is for it, or the protocol has no SQL."""
         dialect = _DIALECTS.get(protocol)
+        if dialect is None:
+            return None
         own = tuple(replace(rule, scope=SqlScope()) for rule in rules if covers(rule.scope, session))
-        return self.by(own, Syntax(dialect) if dialect else None) if own else None
+        return self.by(own, Syntax(dialect)) if own else None
 
-    def by(self, rules: tuple[SqlRule, ...], syntax: Syntax | None) -> Court:
+    def by(self, rules: tuple[SqlRule, ...], syntax: Syntax) -> Court:
         """The court of rules that are for every session."""
         found = self._courts.get((rules, syntax))
         if found is None:
             found = self._courts[rules, syntax] = Court(rules, syntax, self._reader(syntax))
         return found
 
-    def _reader(self, syntax: Syntax | None) -> TextReader:
+    def _reader(self, syntax: Syntax) -> Reader:
         reader = self._readers.get(syntax)
         if reader is None:
-            reader = self._readers[syntax] = Reader(syntax) if syntax else CommandReader()
+            reader = self._readers[syntax] = Reader(syntax)
         return reader
