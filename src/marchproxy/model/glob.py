@@ -3,8 +3,9 @@
 They match as `fnmatch.fnmatchcase` does.
 """
 
+import re
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
+from fnmatch import fnmatchcase, translate
 from functools import lru_cache
 
 _MAGIC = frozenset("*?[")
@@ -13,6 +14,22 @@ _MAGIC = frozenset("*?[")
 def is_glob(pattern: str) -> bool:
     """Whether the pattern is more than a plain name."""
     return not _MAGIC.isdisjoint(pattern)
+
+
+def is_meant(name: str, patterns: tuple[str, ...]) -> bool:
+    """Whether one of the patterns matches the name; without any, every name is meant."""
+    if not patterns:
+        return True
+    plain, others = _sorted(patterns)
+    return name in plain or (others is not None and others.match(name) is not None)
+
+
+@lru_cache(maxsize=16_384)  # the lists of all routes: each is asked about at every login
+def _sorted(patterns: tuple[str, ...]) -> tuple[frozenset[str], re.Pattern[str] | None]:
+    """The plain names, and one expression for all others."""
+    globs = [translate(pattern) for pattern in patterns if is_glob(pattern)]
+    plain = frozenset(pattern for pattern in patterns if not is_glob(pattern))
+    return plain, re.compile("|".join(globs)) if globs else None
 
 
 def literal_beginning(pattern: str) -> str:

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from marchproxy.model.glob import any_globs_meet, globs_meet, is_glob
+from marchproxy.model.glob import any_globs_meet, globs_meet, is_glob, is_meant
 
 NAMES = ["".join(letters) for length in range(6) for letters in product("ab[", repeat=length)]
 
@@ -48,6 +48,13 @@ def test_an_empty_list_is_everything():
     assert any_globs_meet((), ("a",))
     assert any_globs_meet(("b", "a*"), ("c", "ab"))
     assert not any_globs_meet(("b",), ("c", "a*"))
+
+
+@pytest.mark.parametrize("patterns", [("a",), ("a", "b*"), ("[ab]", "?b"), ("[ab]",), ("b[",), ("*",)])
+def test_names_are_matched_as_a_shell_does(patterns):
+    for name in [*NAMES, "[ab]", "b[", "a\nb", ""]:
+        assert is_meant(name, patterns) == any(fnmatchcase(name, one) for one in patterns), name
+    assert is_meant("x", ())
 
 
 def test_a_plain_name_is_no_pattern():

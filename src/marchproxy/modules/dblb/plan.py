@@ -5,9 +5,9 @@ Made once for each desired state, by the process that is asked for it and by eve
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
 from marchproxy.model.database import DATABASE_PROTOCOLS, DatabasePool, DatabaseRoute
+from marchproxy.model.glob import is_meant
 from marchproxy.model.http import Authentication, AuthenticationKind
 from marchproxy.model.limit import LimitScope, RateLimit
 from marchproxy.model.module import ModuleType, PoolName, Protocol
@@ -85,9 +85,7 @@ class RoutePlan:
             (who.user, options.users),
             (who.application, options.applications),
         )
-        if not all(
-            not patterns or any(fnmatchcase(name, one) for one in patterns) for name, patterns in pairs
-        ):
+        if not all(is_meant(name, patterns) for name, patterns in pairs):
             return False
         route = self.route
         if route.destination_port and who.port != route.destination_port:
