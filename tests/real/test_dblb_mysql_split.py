@@ -1,6 +1,7 @@
 """Reads on a replica of MariaDB: which of them go there, that they are never stale, and what happens when it is gone."""
 
 import asyncio
+import signal
 import struct
 from dataclasses import replace
 
@@ -232,6 +233,19 @@ async def test_what_the_replica_refuses_the_primary_is_asked(pair):
             it.connection.close()
     finally:
         await pair.replica.ask("rename table shop.hidden to shop.item")
+
+
+async def test_a_replica_that_hangs_is_given_up_and_the_primary_answers(pair):
+    async with proxied(pair.primary.port, pair.replica.port, setup=setup()) as rig:
+        it = await reader(rig)
+        pair.replica.process.send(signal.SIGSTOP)
+        try:
+            rows, _ = await asyncio.to_thread(it.ask, "select count(*) from item")
+            assert rows == ((3,),)
+            assert (await asyncio.to_thread(it.ask, "select 7")) == (((7,),), 0)
+        finally:
+            pair.replica.process.send(signal.SIGCONT)
+        it.connection.close()
 
 
 async def test_a_session_on_a_replica_writes_nothing(pair):

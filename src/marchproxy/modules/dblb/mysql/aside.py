@@ -8,6 +8,7 @@ from marchproxy.modules.dblb.inbox import PeerGone
 from marchproxy.modules.dblb.mysql.asking import ask, prepare
 from marchproxy.modules.dblb.mysql.catalogue import Copy, Statement, execute_for
 from marchproxy.modules.dblb.mysql.cluster import Cluster
+from marchproxy.modules.dblb.mysql.guarded import guarded
 from marchproxy.modules.dblb.mysql.link import Link
 from marchproxy.modules.dblb.mysql.member import Member
 from marchproxy.modules.dblb.mysql.memory import Memory
@@ -117,7 +118,7 @@ class Aside:
         self.link = None
         self._reached = ""
         self._copies.clear()
-        link.owner.lost(link)
+        link.owner.died(link)
         self._went(well=False)
         if self._task is not None or not link.flow.owed:
             return  # whoever is at it hears of it, or nobody asked for anything
@@ -127,6 +128,11 @@ class Aside:
         else:
             self._heard = b""
             self._retry()
+
+    def stalled(self, link: Link) -> None:
+        """The replica does not answer whoever looks at it. If it has said nothing yet, the primary is asked."""
+        if not self._passed or self._task is not None:
+            link.transport.abort()
 
     def pause(self) -> None:
         """The replica is slow; the client waits for it anyhow."""
@@ -149,7 +155,7 @@ class Aside:
             self._send(link, data if copy is None else _executed(statement, data, copy))
         else:
             work = self._settle_and_send(link, data, statement)
-            self._task = session.visit.around.group.create_task(work, name="settle")
+            self._task = session.visit.around.group.create_task(guarded(work, session), name="settle")
         return True
 
     def _find(self) -> bool:

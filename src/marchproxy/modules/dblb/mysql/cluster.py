@@ -161,15 +161,19 @@ class Cluster:
         return self.members.get(self.primary) if self.primary is not None else None
 
     def _seen(self) -> None:
+        for member in self.members.values():
+            member.seen()
         sights = {address: member.sight for address, member in self.members.items()}
         elected = elect(sights, self.primary)
         if elected != self.primary:
             _log.warning("primary", pool=self.name, address=str(elected or "none"), before=str(self.primary))
             before, self.primary = self._primary(), elected
+            self._changed(self)
             if before is not None:
                 for pool in before.pools.values():
                     self._again(pool.dismiss())
-            self._changed(self)
+                    if before.sight.fault:
+                        pool.cut()
         if self._wanted:
             self._again(self._line.all())
 

@@ -32,6 +32,9 @@ class _Nobody:
     def lost(self, link: Link) -> None:
         """See idle_link_lost."""
 
+    def died(self, link: Link) -> None:
+        """See idle_link_lost."""
+
     def release(self, link: Link) -> None:
         """Nobody had it."""
 

@@ -26,6 +26,10 @@ class Holder(Protocol):
         """The server is gone."""
         ...
 
+    def stalled(self, link: "Link") -> None:
+        """The server does not answer whoever looks at it."""
+        ...
+
     def pause(self) -> None:
         """The server is slow: ask for no more."""
         ...
@@ -44,6 +48,10 @@ class Owner(Protocol):
 
     def lost(self, link: "Link") -> None:
         """A link that somebody has is gone."""
+        ...
+
+    def died(self, link: "Link") -> None:
+        """The server hung up on a link that somebody has."""
         ...
 
     def release(self, link: "Link") -> None:

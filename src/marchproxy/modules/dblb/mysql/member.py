@@ -32,6 +32,7 @@ class Member:
         self._limits = limits
         self._around = around
         self._lacking = lacking
+        self._stalls = False
         self._errors = self._ejections = 0
         self._out_until = 0.0
 
@@ -62,6 +63,14 @@ class Member:
         ):
             return False
         return not self._out_until or self._around.clock.monotonic() >= self._out_until
+
+    def seen(self) -> None:
+        """It was looked at."""
+        stalls = bool(self.watch.sight.fault)
+        if stalls and not self._stalls:
+            for pool in self.pools.values():
+                pool.stalled()
+        self._stalls = stalls
 
     def failed(self, outliers: OutlierDetection | None) -> None:
         """A read that it was given failed with it; too many in a row, and it is left out for a while."""

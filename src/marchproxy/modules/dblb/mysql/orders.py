@@ -15,6 +15,7 @@ from marchproxy.modules.dblb.mysql.catalogue import (
     take_types,
 )
 from marchproxy.modules.dblb.mysql.cluster import Cluster
+from marchproxy.modules.dblb.mysql.guarded import guarded
 from marchproxy.modules.dblb.mysql.inbox import Inbox
 from marchproxy.modules.dblb.mysql.kill import read_kill
 from marchproxy.modules.dblb.mysql.link import Link
@@ -116,7 +117,7 @@ class Orders:
         if self.memory.version > link.told:
             self._session.occupied = True
             work = tell(self._session, link, self.memory, self._told)
-            self._telling = self._visit.around.group.create_task(work, name="tell")
+            self._telling = self._visit.around.group.create_task(guarded(work, self._session), name="tell")
         if self.memory.wrote:
             self.memory.moved = True
 

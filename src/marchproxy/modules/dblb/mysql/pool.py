@@ -134,6 +134,17 @@ class Pool:
         self._idle.clear()
         return waiting
 
+    def stalled(self) -> None:
+        """The server does not answer whoever looks at it."""
+        for link in list(self._links):
+            if link.holder is not None:
+                link.holder.stalled(link)
+
+    def cut(self) -> None:
+        """The server is not to be used any more, and does not answer: nobody is left waiting for it."""
+        for link in list(self._links):
+            link.transport.abort()
+
     def give_up(self, waiter: Waiter) -> None:
         """It does not wait any more."""
         self._waiting.leave(waiter)
@@ -187,6 +198,14 @@ class Pool:
         """It is gone while somebody had it."""
         self._links.discard(link)
         self._grow()
+
+    def died(self, link: Link) -> None:
+        """The server hung up on a link that somebody had: those that are idle are not given to anybody either."""
+        for other in self._idle:
+            self._links.discard(other)
+            other.end()
+        self._idle.clear()
+        self.lost(link)
 
     async def _renew(self, link: Link) -> None:
         try:

@@ -12,6 +12,7 @@ from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb.mysql.cluster import Cluster
 from marchproxy.modules.dblb.mysql.doorway import Doorway
 from marchproxy.modules.dblb.mysql.greeting import Talk, new_nonce
+from marchproxy.modules.dblb.mysql.guarded import guarded
 from marchproxy.modules.dblb.mysql.halt import Halts
 from marchproxy.modules.dblb.mysql.kill import Kill, first_number
 from marchproxy.modules.dblb.mysql.killing import Killing
@@ -139,7 +140,7 @@ class MySqlService:
 
     def arrived(self, session: Session) -> None:
         """The client is connected."""
-        self._around.group.create_task(self._greet(session), name="welcome")
+        self._around.group.create_task(guarded(self._greet(session), session), name="welcome")
 
     def encrypt(self, session: Session, sequence: int) -> None:
         """The client asked for TLS."""
@@ -147,16 +148,16 @@ class MySqlService:
         if tls is None or sequence != 1:
             session.end(Refusal(2026, "HY000", "no TLS was offered"), sequence=sequence + 1)
             return
-        self._around.group.create_task(_encrypt(session, tls.context), name="tls")
+        self._around.group.create_task(guarded(_encrypt(session, tls.context), session), name="tls")
 
     def change_user(self, session: Session, payload: bytes) -> None:
         """The client wants to be somebody else."""
         self._bid_farewell(session)
-        self._around.group.create_task(self._change(session, payload), name="change user")
+        self._around.group.create_task(guarded(self._change(session, payload), session), name="change user")
 
     def kill(self, session: Session, kill: Kill) -> None:
         """The client wants to stop a session."""
-        self._around.group.create_task(self._killing.kill(session, kill), name="kill")
+        self._around.group.create_task(guarded(self._killing.kill(session, kill), session), name="kill")
 
     def settle(self, session: Session, *, asking: bool) -> bool:
         """Whether an unsettled session may go on; `asking`: it wants to."""
@@ -245,6 +246,8 @@ class MySqlService:
         session.begin(replace(login, proof=b"", plugin=""), visit, longest=_LONGEST)
         session.unsettled = self._draining or self._halts.is_paused(visit.plan.route_id)
         session.transport.write(endings.ok(talk.sequence + 1))
+        if self._draining:
+            self.settle(session, asking=False)
 
 
 async def _encrypt(session: Session, context: ssl.SSLContext) -> None:

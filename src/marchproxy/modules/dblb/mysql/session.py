@@ -148,7 +148,7 @@ class Session(asyncio.Protocol):
         free = not (flow.owed or flow.transacting or self.orders.bound(link))
         self.link = None
         self.orders.lost()
-        link.owner.lost(link)
+        link.owner.died(link)
         if free:
             return  # the next command gets another
         if flow.owed and flow.between:
@@ -156,6 +156,9 @@ class Session(asyncio.Protocol):
             self.end(lost, sequence=(flow.sequence + 1) & 0xFF)
         else:
             self.end()
+
+    def stalled(self, link: Link) -> None:
+        """The server does not answer whoever looks at it; it may answer this client nevertheless."""
 
     def pause(self) -> None:
         """The server is slow."""

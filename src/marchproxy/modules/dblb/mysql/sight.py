@@ -30,6 +30,8 @@ class Sight:
     lag: float | None = None
     latency: float | None = None
     fault: str = ""
+    odd: bool = False
+    """Whether it reads texts in a way of its own (`sql_mode`), so that nobody here can say what they mean."""
     writable: bool = False
 
 
@@ -54,6 +56,8 @@ def see(variables: Row, status: Sequence[Row]) -> Sight:
     Who takes writes and follows nobody says to be the primary. How far a replica is behind is known only while both
     its threads run.
     """
+    mode = (variables.get("mode") or b"").upper()
+    odd = b"ANSI_QUOTES" in mode or b"NO_BACKSLASH_ESCAPES" in mode
     follows = any(_field(row, thread) != b"No" for row in status for thread in ("io_running", "sql_running"))
     if variables.get("ro") == b"0" and not follows:
         return Sight(Role.PRIMARY, 0.0)
@@ -61,7 +65,7 @@ def see(variables: Row, status: Sequence[Row]) -> Sight:
         return Sight(Role.UNKNOWN)
     behind = [_field(row, "behind") for row in status]
     lag = max((float(text) for text in behind if text), default=None)
-    return Sight(Role.REPLICA, None if None in behind else lag, writable=variables.get("ro") == b"0")
+    return Sight(Role.REPLICA, None if None in behind else lag, writable=variables.get("ro") == b"0", odd=odd)
 
 
 def elect(sights: Mapping[HostPort, Sight], current: HostPort | None) -> HostPort | None:

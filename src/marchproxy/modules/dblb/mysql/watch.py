@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
@@ -42,6 +43,9 @@ class Watch:
 
     async def look(self) -> Sight:
         """What there is to see now."""
+        if self._one.locked():  # somebody looks already
+            async with self._one:
+                return self.sight
         async with self._one:
             before, began = self.sight, self._clock.monotonic()
             try:
@@ -62,12 +66,12 @@ class Watch:
             self._link = await dial(NOBODY, self._server, self._credentials, now=began)
             began = self._clock.monotonic()
         link = self._link
-        rows = await ask(link, b"SELECT @@global.read_only AS ro")
+        rows = await ask(link, b"SELECT @@global.read_only AS ro, @@global.sql_mode AS mode")
         latency = self._clock.monotonic() - began
         greeting = link.greeting
         assert greeting is not None
         sight = see(rows[0], await ask(link, status_statement(greeting.version)))
-        return Sight(sight.role, sight.lag, latency)
+        return replace(sight, latency=latency)
 
     def _drop(self) -> None:
         link, self._link = self._link, None

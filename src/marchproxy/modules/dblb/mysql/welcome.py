@@ -91,7 +91,10 @@ class Welcome:
                 "", Refusal(1045, "28000", f"no route takes the user '{login.user}' to this database")
             )
         password = await self._prove(session, plan, talk, login, nonce)
-        return self._visit(plan, who, login, password)
+        now = self.house.plan.route(Protocol.MYSQL, who)
+        if now is None or now.route_id != plan.route_id:
+            raise LoginRefused("", Refusal(1053, "08S01", "the routes have changed; log in again"))
+        return self._visit(now, who, login, password)
 
     async def _prove(
         self, session: Session, plan: RoutePlan, talk: Talk, login: Login, nonce: bytes

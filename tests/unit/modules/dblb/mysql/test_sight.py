@@ -68,3 +68,11 @@ def test_one_that_follows_a_server_of_another_pool_is_the_primary_of_its_own():
     assert elect({ONE: sight}, None) == ONE
     assert elect({ONE: sight, TWO: Sight(Role.UNKNOWN)}, None) is None
     assert elect({ONE: failed(sight, "gone")}, None) is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "odd"),
+    [(b"STRICT_TRANS_TABLES", False), (b"REAL_AS_FLOAT,ANSI_QUOTES", True), (b"NO_BACKSLASH_ESCAPES", True)],
+)
+def test_a_server_that_reads_texts_in_its_own_way(mode, odd):
+    assert see({"ro": b"1", "mode": mode}, [status()]).odd is odd
