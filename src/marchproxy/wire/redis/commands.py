@@ -76,6 +76,11 @@ _STEP_TWO = frozenset((b"MSET", b"MSETNX"))
 _SECOND = frozenset((b"OBJECT", b"XGROUP", b"XINFO", b"PFDEBUG", b"DEBUG"))
 _STREAMS = frozenset((b"XREAD", b"XREADGROUP"))
 
+#: The names of commands that are more than a read or a write, or may be; and that of a part of a command.
+APART = frozenset(
+    {name for name, kind in _TABLE.items() if kind not in (Kind.READ, Kind.WRITE)} | _STREAMS | {b""}
+)
+
 
 def kind_of(name: bytes) -> Kind:
     """What a command is by its name, in capitals. XREAD and XREADGROUP block when they say BLOCK; see `blocks`."""

@@ -18,16 +18,24 @@ _ATTRIBUTE, _CHUNK, _END = b"|;."
 _STREAMED, _CHUNKS = -1, -2
 _NOT_DONE = -1
 
-#: A reply: the first byte of its type, and where in the bytes it starts (0 when before them) and ends.
-Reply = tuple[int, int, int]
+_ODD = frozenset(b"->")
+_BULK = ord("$")
+#: Most lengths; the rest is read and checked.
+_LENGTHS = {str(length).encode(): length + 2 for length in range(1024)}
+
+#: A reply that is an error or was not asked for: the first byte of its type, where in the bytes it starts (0: before them),
+#: and how many replies end before it.
+Odd = tuple[int, int, int]
 
 
 class Replies:
     """What comes from one server."""
 
-    __slots__ = ("_first", "_held", "_skip", "_stack")
+    __slots__ = ("_first", "_held", "_skip", "_stack", "odd")
 
     def __init__(self) -> None:
+        self.odd: list[Odd] = []
+        """Of the bytes that were fed last."""
         self._held = b""
         self._skip = 0  # bytes of a string
         self._stack: list[int] = []  # elements to come, in each aggregate
@@ -38,16 +46,18 @@ class Replies:
         """Whether the server is at the end of a reply."""
         return not (self._held or self._skip or self._stack)
 
-    def feed(self, data: bytes) -> tuple[bytes, list[Reply]]:  # noqa: C901, PLR0912 - one loop, run for each reply
-        """The bytes that may go on, and the replies that end in them. Raises ProtocolFault."""
+    def feed(self, data: bytes) -> tuple[bytes, list[int]]:  # noqa: C901, PLR0912 - one loop, run for each reply
+        """The bytes that may go on, and where in them replies end. Raises ProtocolFault."""
         if self._held:
             data, self._held = self._held + data, b""
-        size, at, start = len(data), 0, 0
-        ends: list[Reply] = []
+        size, at, start, stack = len(data), 0, 0, self._stack
+        ends: list[int] = []
+        if self.odd:
+            self.odd = []
         if self._skip:
             at, self._skip = self._skip, 0
             if at <= size and self._closed():
-                ends.append((self._first, 0, at))
+                self._end(ends, 0, at)
                 start = at
         while at < size:
             end = data.find(b"\r\n", at, at + _LONGEST_LINE)
@@ -57,23 +67,33 @@ class Replies:
                 self._held, data = data[at:], data[:at]
                 break
             kind = data[at]
-            if not self._stack:
+            if not stack:
                 self._first = kind
             if kind in _LINES:
                 at = end + 2
             else:
-                length = self._begin(kind, data[at + 1 : end])
+                length = _LENGTHS.get(data[at + 1 : end], _NOT_DONE) if kind == _BULK else _NOT_DONE
+                if length < 0:
+                    length = self._begin(kind, data[at + 1 : end])
                 at = end + 2 + max(0, length)
                 if length == _NOT_DONE:
                     continue
             if at > size:
                 break
-            if not self._stack or self._closed():
-                ends.append((self._first, start, at))
+            if not stack or self._closed():
+                if self._first in _ODD:
+                    self._end(ends, start, at)
+                else:
+                    ends.append(at)
                 start = at
         if at > size:
             self._skip = at - size
         return data, ends
+
+    def _end(self, ends: list[int], start: int, at: int) -> None:
+        if self._first in _ODD:
+            self.odd.append((self._first, start, len(ends)))
+        ends.append(at)
 
     def _begin(self, kind: int, length: bytes) -> int:  # noqa: PLR0911 - one way for each type
         """The bytes of a string that are to come, 0 for what is done; _NOT_DONE when others must come first."""

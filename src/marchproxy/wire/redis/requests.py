@@ -16,6 +16,8 @@ _LONGEST_NAME = 128
 #: How often arrays and lines may alternate in one read: each time costs a copy of it.
 _MOST_SWITCHES = 64
 _HEAD = re.compile(rb"\*([0-9]{1,10})\r\n\$([0-9]{1,10})\r\n")
+#: A name and the length of the first word behind it: what most commands begin with.
+_USUAL = re.compile(rb"\*([23])\r\n\$([0-9]{1,2})\r\n([A-Za-z]{1,24})\r\n\$([0-9]{1,7})\r\n")
 _HEAD_BEGUN = re.compile(rb"\*(?:[0-9]{1,10}(?:\r(?:\n(?:\$(?:[0-9]{1,10}\r?)?)?)?)?)?")
 _NOTHING = re.compile(rb"\*(?:0+|-1)\r\n")
 _NOTHING_BEGUN = re.compile(rb"\*(?:0+|-1?)?\r?")
@@ -28,6 +30,7 @@ _WORD = re.compile(
 _ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(.))", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"a": b"\a"}
 
+_MOST_DIGITS = 7
 _ARRAY = ord("*")
 
 #: A command: its name in capitals, where it starts and ends in the bytes it came with, and whether it ends there. What
@@ -74,7 +77,9 @@ class Requests:
                 if data[at : at + 1] != b"*":
                     self._held = data[at:]
                     break
-            after = self._command(data, at, requests)
+            after = at if self._seen[0] else _run_of_usual(data, at, requests)
+            if after == at:
+                after = self._command(data, at, requests)
             if after < 0:
                 break
             at = after
@@ -129,6 +134,26 @@ class Requests:
         if self._parts:
             self._held = data[end:]
         return min(end, size)
+
+
+def _run_of_usual(data: bytes, at: int, requests: list[Request]) -> int:
+    """Cut off usual commands of one or two words that are whole; where the first other one begins, if any."""
+    size, usual, bulk = len(data), _USUAL.match, _BULK.match
+    while (head := usual(data, at)) is not None:
+        count, named, name, length = head.groups()
+        end = head.end() + int(length) + 2
+        if len(name) != int(named):
+            break
+        if count == b"3":
+            last = bulk(data, end)
+            if last is None or len(last[1]) > _MOST_DIGITS:
+                break
+            end = last.end() + int(last[1]) + 2
+        if end > size:
+            break
+        requests.append((name.upper(), at, end, True))
+        at = end
+    return at
 
 
 def _walk(data: bytes, at: int, left: int) -> tuple[int, int]:

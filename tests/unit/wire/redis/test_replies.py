@@ -29,7 +29,7 @@ def test_one_reply_ends_once(reply, step):
     machine, ends, offset = Replies(), [], 0
     for at in range(0, len(reply), step):
         data, found = machine.feed(reply[at : at + step])
-        ends += [offset + end for _, _, end in found]
+        ends += [offset + end for end in found]
         offset += len(data)
     assert ends == [len(reply)]
     assert machine.between
@@ -52,3 +52,13 @@ def test_one_reply_ends_once(reply, step):
 def test_garbage(data):
     with pytest.raises(ProtocolFault):
         Replies().feed(data)
+
+
+@pytest.mark.parametrize("step", [1, 3, 1000])
+def test_errors_and_what_nobody_asked_for_are_told_apart(step):
+    data, machine, found, before = b"+OK\r\n-ERR x\r\n*1\r\n-inner\r\n>1\r\n+a\r\n-E\r\n", Replies(), [], 0
+    for at in range(0, len(data), step):
+        _, ends = machine.feed(data[at : at + step])
+        found += [(chr(first), before + number) for first, _, number in machine.odd]
+        before += len(ends)
+    assert found == [("-", 1), (">", 3), ("-", 4)]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from marchproxy.wire.fault import ProtocolFault
-from marchproxy.wire.redis.replies import Replies, Reply
+from marchproxy.wire.redis.replies import Odd, Replies
 
-_ERROR, _PUSH = b"->"
+_PUSH = ord(">")
 #: Errors that say that a server is not what it was taken for.
 _CHANGED = (b"-READONLY", b"-LOADING", b"-MASTERDOWN", b"-MOVED")
 
@@ -61,6 +61,7 @@ class Link(asyncio.Protocol):
         "born",
         "congested",
         "lost",
+        "replica",
         "stale",
         "stalled",
         "transport",
@@ -80,6 +81,8 @@ class Link(asyncio.Protocol):
         self.lost = False
         self.stale = False
         """Whether nothing new may be asked: it closes when it owes nothing any more."""
+        self.replica = False
+        """Whether it is used for reads elsewhere than on the primary."""
         self.born = 0.0
         self.used = 0.0
         self.transport = cast("asyncio.Transport", None)
@@ -120,9 +123,11 @@ class Link(asyncio.Protocol):
             self.transport.abort()
 
     def _deal(self, data: bytes) -> None:
-        data, replies = self._replies.feed(data)
-        owed, done, at, most = self._owed, 0, 0, len(replies)
-        errors = self._look(data, replies)
+        data, ends = self._replies.feed(data)
+        owed, done, at, most = self._owed, 0, 0, len(ends)
+        odd = self._replies.odd
+        if odd:
+            self._look(data, odd)
         while at < most:
             if not owed:
                 raise ProtocolFault("a server answers more than it was asked")
@@ -133,9 +138,9 @@ class Link(asyncio.Protocol):
             else:
                 owed[0] = (asker, count - taken)
             at += taken
-            end = replies[at - 1][2]
-            if errors:
-                asker.erred(sum(first == _ERROR for first, _, _ in replies[at - taken : at]))
+            end = ends[at - 1]
+            if odd and (errors := sum(at - taken <= number < at for _, _, number in odd)):
+                asker.erred(errors)
             asker.answered(data[done:end], taken)
             done = end
         self._cut = not self._replies.between
@@ -146,17 +151,13 @@ class Link(asyncio.Protocol):
         elif self.stale and self.free:
             self.transport.close()
 
-    def _look(self, data: bytes, replies: Sequence[Reply]) -> bool:
-        """Whether there are errors among the replies. Raises ProtocolFault."""
-        errors = False
-        for first, start, _ in replies:
-            if first == _ERROR:
-                errors = True
-                if data.startswith(_CHANGED, start):
-                    self._owner.doubted(self, data[start + 1 : start + 128])
-            elif first == _PUSH:
+    def _look(self, data: bytes, odd: Sequence[Odd]) -> None:
+        """Errors may say that the server is another. Raises ProtocolFault."""
+        for first, start, _ in odd:
+            if first == _PUSH:
                 raise ProtocolFault("a server speaks unasked")
-        return errors
+            if data.startswith(_CHANGED, start):
+                self._owner.doubted(self, data[start + 1 : start + 128])
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Called once, last."""

@@ -10,7 +10,7 @@ from marchproxy.modules.dblb.redis.pin import asked, forbidden
 from marchproxy.modules.dblb.redis.reception import Reception, Visit
 from marchproxy.modules.dblb.redis.sharing import Sharing
 from marchproxy.wire.fault import ProtocolFault
-from marchproxy.wire.redis.commands import Kind, kind_of, may_block
+from marchproxy.wire.redis.commands import APART, Kind, kind_of, may_block
 from marchproxy.wire.redis.requests import Request, Requests
 from marchproxy.wire.redis.values import error, words_of
 
@@ -74,15 +74,34 @@ class Session(Sharing):
 
     def _run(self, data: bytes, requests: Sequence[Request]) -> int:
         """Send what can be sent, what is plain in one piece; how many commands were dealt with."""
+        visit = self.visit
+        simple = visit is not None and not (visit.permit.looks or visit.only_reads or visit.own)
+        if not simple or self.own.link is not None:
+            return self._run_apart(data, requests, 0, simple=False)
+        if visit is not None and visit.splits:
+            return self._run_apart(data, requests, 0, simple=True)
+        count = 0
+        for name, _, _, whole in requests:
+            if name in APART or not whole:
+                break
+            count += 1
+        if count:
+            link = self._plain(read=False)
+            if link is None:
+                return 0
+            self._owed += count
+            self._send(link, data[requests[0][1] : requests[count - 1][2]], count)
+        return count if count == len(requests) else self._run_apart(data, requests, count, simple=True)
+
+    def _run_apart(self, data: bytes, requests: Sequence[Request], first: int, *, simple: bool) -> int:
+        """The same from a command on, one by one; `simple`: what is plain needs no question asked."""
         link: Link | None = None
         begin = end = count = 0
         visit = self.visit
-        simple = visit is not None and not (visit.permit.looks or visit.only_reads or visit.own)
-        for at, request in enumerate(requests):
-            name, start, stop, whole = request
-            kind = kind_of(name)
-            if simple and kind in _PLAIN and whole and name and self.own.link is None and not may_block(name):
-                one = self._plain(read=kind is Kind.READ)
+        for at in range(first, len(requests)):
+            name, start, stop, whole = requests[at]
+            if simple and whole and name not in APART and self.own.link is None:
+                one = self._plain(read=kind_of(name) is Kind.READ)
                 if one is not link or one is None:
                     self._send(link, data[begin:end], count)
                     if one is None:
@@ -93,7 +112,7 @@ class Session(Sharing):
                 continue
             self._send(link, data[begin:end], count)
             link, count = None, 0
-            if not self._special(data, request):
+            if not self._special(data, requests[at]):
                 return at
             if self.visit is not visit:
                 return at + 1  # the rest is for other servers, and other rules

@@ -157,7 +157,7 @@ class Sharing(Client):
         if link is None or self.visit is None:
             return
         self._count(count)
-        if self._on_replica:
+        if link.replica:
             self.visit.tally.to_replicas += count
         link.send(self, data, count)
         if link.congested:
@@ -205,6 +205,8 @@ class Sharing(Client):
         if self._shared is None:
             self.own.pool = pool
             self._wait()
+        else:
+            self._shared.replica = self._on_replica
         return self._shared
 
     def _process(self) -> None:
