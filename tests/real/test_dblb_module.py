@@ -226,8 +226,21 @@ async def test_who_is_killed_takes_only_its_own_along(server: int, tmp_path: Pat
         assert system.workers() == []
 
 
-async def test_a_stop_lets_clients_finish(server: int, tmp_path: Path) -> None:
-    async with databases(tmp_path, document(server, tmp_path / "users.txt")) as system:
+async def test_workers_are_replaced_and_a_stop_lets_clients_finish(server: int, tmp_path: Path) -> None:
+    async with (
+        databases(tmp_path, document(server, tmp_path / "users.txt")) as system,
+        system.asked() as module,
+    ):
+        before = {worker.pid for worker in system.workers()}
+        async with await connect(system.direct) as old:
+            await old.execute("begin")
+            answer = await module.Reload(module_pb2.ReloadRequest(graceful=True))
+            assert "2 workers were replaced" in answer.message
+            async with await connect(system.direct) as new:
+                assert await works(new)
+            assert await works(old)
+            await old.execute("commit")
+        await until(lambda: _are_gone(before))
         async with await connect(system.direct) as idle, await connect(system.direct) as busy:
             await busy.execute("begin")
             process = system.dblb.process
@@ -238,6 +251,10 @@ async def test_a_stop_lets_clients_finish(server: int, tmp_path: Path) -> None:
             await busy.execute("commit")
             assert await process.ended(20) == 0
         assert system.workers() == []
+
+
+async def _are_gone(pids: set[int]) -> bool:
+    return not any(psutil.pid_exists(pid) for pid in pids)
 
 
 async def _is_cut(connection: psycopg.AsyncConnection) -> bool:

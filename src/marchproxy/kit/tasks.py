@@ -44,7 +44,9 @@ class Isolating(asyncio.TaskGroup):
     def create_task(self, coro: Coroutine[Any, Any, T], **options: Any) -> asyncio.Task[T]:  # type: ignore[override]
         """As that of TaskGroup; the result of a task that failed is None."""
         task = super().create_task(_alone(coro), **options)
-        task.add_done_callback(lambda _: coro.close())  # one that is cancelled before it begins is never awaited
+        task.add_done_callback(
+            lambda _: coro.close()
+        )  # one that is cancelled before it begins is never awaited
         return task
 
 
@@ -79,9 +81,11 @@ async def run_service(
     main: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
     *,
     on_reload: Callable[[], Awaitable[None]] | None = None,
+    patient: bool = False,
 ) -> bool:
     """Run `main(stop)` until it returns. SIGTERM and SIGINT set `stop`, a second one cancels; SIGHUP reloads.
 
+    `patient`: a second one is no news, for who may be told to stop by several that know nothing of each other.
     Returns False when `main` had to be cancelled by the second signal. What `main` raises is raised here, bare.
     Reloads run one at a time; signals that arrive meanwhile add up to one more. A reload that fails is logged.
     """
@@ -91,7 +95,7 @@ async def run_service(
         reloader = group.create_task(_reload_when_asked(reload_wanted, on_reload), name="reload")
 
         def terminate() -> None:
-            if stop.is_set():
+            if stop.is_set() and not patient:
                 service.cancel()
             stop.set()
 

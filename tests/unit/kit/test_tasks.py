@@ -82,6 +82,16 @@ async def test_a_second_signal_cancels():
     assert seen == ["cancelled"]
 
 
+async def test_to_the_patient_a_second_signal_is_no_news():
+    async def main(stop):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+            await stop.wait()
+            await asyncio.sleep(0)
+
+    assert await run_service(main, patient=True) is True
+
+
 async def test_hangup_reloads_and_a_failed_reload_is_logged():
     calls = []
 

@@ -171,7 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logs.configure(level=told.log_level, json=True)
     bounds = Bounds(told.message, told.client_statements, told.server_statements)
     numbers = Numbers(told.index, told.workers, _most_clients(), bounds)
-    run(lambda: run_service(lambda stop: serve(told.socket, stop, numbers=numbers)))
+    run(lambda: run_service(lambda stop: serve(told.socket, stop, numbers=numbers), patient=True))
 
 
 def _most_clients() -> int:

@@ -132,7 +132,7 @@ class Workforce(Inquiry):
             except (WorkerRefused, WorkerUnavailable) as error:
                 words = f"not all workers were replaced, those that run serve on: {error}"
                 raise Refused(RefusalCode.UNAVAILABLE, words) from error
-        return f"{len(self._seats)} workers were replaced without a cut"
+        return f"{len(self._seats)} workers were replaced; sessions of the old ones end between transactions"
 
     async def _renew(self, seat: Seat, finish_seconds: float | None) -> None:
         told = self._told

@@ -86,7 +86,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--log-level", default="info")
     told = parser.parse_args(arguments)
     logs.configure(level=told.log_level, json=True)
-    run(lambda: run_service(lambda stop: serve(told.socket, stop, shared_ports=told.shared_ports)))
+    run(
+        lambda: run_service(
+            lambda stop: serve(told.socket, stop, shared_ports=told.shared_ports), patient=True
+        )
+    )
 
 
 def _limits() -> RelayLimits:
