@@ -182,6 +182,23 @@ async def test_the_firewall_of_postgresql(servers: Mapping[str, int], tmp_path: 
         assert any("firewall rule watched" in log.read_text() for log in words)
 
 
+async def test_a_session_that_begins_with_other_strings_is_read_by_them(
+    servers: Mapping[str, int], tmp_path: Path
+) -> None:
+    rules = [{"id": "unread", "mode": "block", "traits": ["unparsable"]}]
+    started = document(servers)
+    started["routes"][0]["database"] = {"firewall": rules}
+    async with databases(tmp_path, started) as system:
+        where = f"host=127.0.0.1 port={system.direct} user=app dbname=app"
+        async with await psycopg.AsyncConnection.connect(where, autocommit=True) as usual:
+            await usual.execute(rb"select '\\'")
+            options = "-c standard_conforming_strings=off"
+        async with await psycopg.AsyncConnection.connect(where, options=options, autocommit=True) as other:
+            await other.execute("select 1")
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="backslash"):
+                await other.execute(rb"select '\\'")
+
+
 async def test_limits_and_the_firewall_of_mysql(servers: Mapping[str, int], tmp_path: Path) -> None:
     port = free_port()
     started = document(servers)

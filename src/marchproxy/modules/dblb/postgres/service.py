@@ -20,6 +20,7 @@ from marchproxy.modules.dblb.postgres.reception import Reception
 from marchproxy.modules.dblb.postgres.requests import Requests
 from marchproxy.modules.dblb.postgres.roles import Source
 from marchproxy.modules.dblb.postgres.routing.desk import Desk
+from marchproxy.modules.dblb.postgres.routing.reads import syntax_of
 from marchproxy.modules.dblb.postgres.session import Session
 from marchproxy.modules.dblb.postgres.statements import Catalogue
 from marchproxy.modules.dblb.postgres.stay import Stay, tally_of
@@ -140,6 +141,7 @@ class PostgresService:
         session = Session(self, Requests(self._catalogue), stay, self._read, now)
         self._sessions.add(session)
         stay.tally.clients += 1
+        stay.gate.reads(syntax_of(start.told))
         reported = (encode.parameter(*item) for item in start.told.items())
         key = self._keys.give(session, long=long_key)
         door.transport.write(b"".join([encode.challenge(0), *reported, key, encode.ready(ord("I"))]))

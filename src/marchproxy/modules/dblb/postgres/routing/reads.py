@@ -182,9 +182,15 @@ def judge_of(
     judges: dict[tuple[bool, bool, bool], Judge], settings: Mapping[str, str], *, hints: bool
 ) -> Judge:
     """The judge of sessions with these settings, made when it is the first."""
+    syntax = syntax_of(settings)
+    key = syntax.usual_backslash, syntax.utf8, hints
+    if key not in judges:
+        judges[key] = Judge(Reader(syntax), hints=hints)
+    return judges[key]
+
+
+def syntax_of(settings: Mapping[str, str]) -> Syntax:
+    """How a server reads the texts of a session in which it has reported these settings."""
     usual = settings.get("standard_conforming_strings", "on") == "on"
     utf8 = settings.get("client_encoding", "UTF8").upper() in {"UTF8", "UNICODE"}
-    key = usual, utf8, hints
-    if key not in judges:
-        judges[key] = Judge(Reader(Syntax(Dialect.POSTGRES, usual_backslash=usual, utf8=utf8)), hints=hints)
-    return judges[key]
+    return Syntax(Dialect.POSTGRES, usual_backslash=usual, utf8=utf8)
