@@ -1,8 +1,9 @@
 """Certificates: what clients are shown, copied to where workers find it, and only ever in a form that is good."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from marchproxy.engines.certificates.self_signed import SelfSigned
 from marchproxy.engines.certificates.watched import Watched
@@ -15,6 +16,8 @@ from marchproxy.modules.dblb.settings import ClientTlsSection
 from marchproxy.modules.dblb.talk import TlsMaterial
 
 _log = get_logger(__name__)
+#: Files, what reads them, and where to what they hold is copied.
+_Wanted: TypeAlias = tuple[tuple[Path, ...], Callable[[], Sequence[bytes]], tuple[Path, ...]]
 
 
 class ClientCertificates:
@@ -34,7 +37,7 @@ class ClientCertificates:
         self._watched: list[tuple[Watched[Sequence[bytes]], Sequence[Path]]] = []
         self._ensure()
         pair = self._pair(section)
-        wanted = [(pair, partial(_pair, *map(str, pair)), copies)]
+        wanted: list[_Wanted] = [(pair, partial(_pair, *map(str, pair)), copies)]
         if (path := section.client_ca) is not None and self._authorities is not None:
             wanted.append(((path,), partial(_authorities, str(path)), (self._authorities,)))
         for files, read, targets in wanted:
