@@ -61,6 +61,7 @@ class WorkerProcess(Generic[Question, Answer]):
         self._messages = line
         self._clock = clock
         self._handle: ProcessHandle | None = None
+        self._leaving: list[ProcessHandle] = []
         self._line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     @property
@@ -83,16 +84,28 @@ class WorkerProcess(Generic[Question, Answer]):
         return True
 
     def retire(self) -> None:
-        """Have the worker that is running finish its connections and end, without anybody who looks after it."""
-        self.let_go()
-        if (found := self._find()) is not None:
-            handle, _ = found
+        """Have the worker that is running finish its connections and end; it is looked after no more, but for `reap`."""
+        own, self._handle = self._handle, None
+        self._hang_up()
+        found = self._find()
+        handle = own or (found[0] if found else None)
+        if handle is not None:
             _log.info(
                 "worker that is not wanted finishes its connections", kind=self._recipe.name, pid=handle.pid
             )
             handle.signal(signal.SIGTERM)
-            handle.close()
+        if own is not None:
+            self._leaving.append(own)
+        if found is not None:
+            found[0].close()
         self._forget()
+
+    def reap(self) -> None:
+        """Let go of workers that were retired and have ended by now; to be called now and then."""
+        for handle in [one for one in self._leaving if not one.alive()]:
+            handle.kill_now(seconds=0)  # nobody is left to be killed: it is only noted
+            handle.close()
+            self._leaving.remove(handle)
 
     async def start(self) -> None:
         """Start one and wait until it answers. Raises Unavailable; then none is left running."""

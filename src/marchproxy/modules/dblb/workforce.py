@@ -200,6 +200,8 @@ class Workforce(Inquiry):
 
     async def _look(self) -> None:
         """Tell the workers of files that have changed, and among how many instances limits are divided now."""
+        for seat in self._seats:
+            seat.process.reap()
         told = self._told
         if told is None:
             return

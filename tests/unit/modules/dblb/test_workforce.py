@@ -90,6 +90,9 @@ class FakeProcess:
         self.retired.append(self.pid)
         self.pid = None
 
+    def reap(self):
+        pass
+
     async def end(self, seconds):
         self.kill()
 
