@@ -75,24 +75,31 @@ class DblbEngine:
         """What a DBLB cannot do of a sound state; its files are read by `rehearse` and `apply`."""
         return rules.faults(state)
 
-    async def rehearse(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> Sequence[Problem]:  # noqa: ARG002
+    async def rehearse(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> Sequence[Problem]:
         """What is wrong with the files that the state names."""
-        return (await _read(state))[1]
+        return self._refusable((await _read(state))[1], isolate)
 
     async def apply(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> Sequence[Problem]:
         """Have all workers follow the plan of this state; at a start without routes whose files are of no use.
 
-        Raises Refused; all workers then follow the plan before.
+        What was set aside then stays so while other things change. Raises Refused; all workers then follow the plan before.
         """
         async with self._applying:
             files, problems = await _read(state)
-            if problems and isolate is not Isolate.FAULTY:
-                raise Refused(RefusalCode.INVALID_ARGUMENT, str(problems[0]), problems)
+            if refused := self._refusable(problems, isolate):
+                raise Refused(RefusalCode.INVALID_ARGUMENT, str(refused[0]), refused)
             await self._follow(without(state, problems) if problems else state, files)
             self._wanted, self._isolated = state, problems
             for problem in problems:
                 _log.error("set aside", path=problem.path, reason=problem.message)
             return problems
+
+    def _refusable(self, problems: Sequence[Problem], isolate: Isolate) -> Sequence[Problem]:
+        """Those for which a state is refused; at another place in the document a problem is the same one."""
+        if isolate is not Isolate.NOTHING:
+            return () if isolate is Isolate.FAULTY else problems
+        known = {problem.message for problem in self._isolated}
+        return tuple(problem for problem in problems if problem.message not in known)
 
     async def _follow(self, state: DesiredState, files: Files) -> None:
         """The workers go last: they send clients to Envoy."""

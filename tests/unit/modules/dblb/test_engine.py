@@ -1,7 +1,7 @@
 """The engine over a crew that only notes what it is told."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -157,6 +157,24 @@ async def test_at_a_start_a_faulty_route_is_set_aside_until_its_file_is_of_use(
     await engine.observe()
     assert [ids(state) for state, _ in crew.told] == [["open"], ["known", "open"]]
     assert engine.health().status is HealthStatus.HEALTHY
+
+
+async def test_what_is_set_aside_hinders_no_other_change(
+    engine: DblbEngine, crew: CrewDouble, people: Path, tmp_path: Path
+):
+    people.unlink()
+    state = state_of(people)
+    await engine.apply(state, Isolate.FAULTY)
+    more = replace(
+        state, authentication=(replace(state.authentication[0], name="more"), *state.authentication)
+    )
+    assert await engine.rehearse(more) == ()
+    (problem,) = await engine.apply(more)
+    assert problem.path == "authentication[1].file"
+    assert await engine.rehearse(more, Isolate.REJECTED) == (problem,)
+    fresh = replace(state, authentication=(replace(state.authentication[0], file=f"{tmp_path}/other"),))
+    with pytest.raises(Refused, match="other: cannot be read"):
+        await engine.apply(fresh)
 
 
 async def test_tls_with_servers_is_looked_at_before(engine: DblbEngine, crew: CrewDouble, tmp_path: Path):
