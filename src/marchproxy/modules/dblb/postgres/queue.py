@@ -55,7 +55,7 @@ class Asker(Protocol):
 class Queue:
     """Of one session. It stands in line for it, and sends away what is read elsewhere."""
 
-    __slots__ = ("_away", "_now", "_since", "_source", "_splitter", "_units", "asker")
+    __slots__ = ("_away", "_now", "_paused", "_since", "_source", "_splitter", "_units", "asker")
 
     def __init__(self, asker: Asker, source: Source, now: Callable[[], float]) -> None:
         self.asker = asker
@@ -65,6 +65,7 @@ class Queue:
         self._units: list[Unit] = []
         self._splitter: Splitter | None = None
         self._away = False  # what waits first is the splitter's
+        self._paused = False
 
     def __bool__(self) -> bool:
         return bool(self._units)
@@ -85,9 +86,11 @@ class Queue:
                 return link
             self._since = self._now()
         self._units.append(unit)
-        self.asker.transport.pause_reading()
         if first and self._away and splitter is not None:
-            splitter.go(unit)
+            splitter.go(unit)  # what comes meanwhile is seldom, and makes it wait
+        elif not self._paused:
+            self._paused = True
+            self.asker.transport.pause_reading()
         return None
 
     def move(self, source: Source) -> None:
@@ -119,14 +122,12 @@ class Queue:
     def got(self, link: Link) -> None:
         """A link, which was waited for."""
         self.tally.wait_seconds.add(self._now() - self._since)
-        units, self._units = self._units, []
-        self.asker.ask(link, units)
+        self.asker.ask(link, self._all())
 
     def got_none(self, reason: str) -> None:
         """No link in time."""
         self.tally.wait_seconds.add(self._now() - self._since)
-        units, self._units = self._units, []
-        self.asker.unanswered(units, reason)
+        self.asker.unanswered(self._all(), reason)
 
     # what a splitter calls: see visit.Client
 
@@ -159,7 +160,7 @@ class Queue:
     def read_elsewhere(self, rest: Unit | None) -> None:
         """What waited first is answered, but for this rest of it."""
         self._away = False
-        (_, *units), self._units = self._units, []
+        _, *units = self._all()
         self.asker.ask_again([rest, *units] if rest is not None else units)
 
     def read_here(self) -> None:
@@ -170,8 +171,16 @@ class Queue:
             self.got(link)
 
     def lost(self, reason: str) -> None:
-        """The server is gone, after it has said something."""
-        self.asker.end(f"the server is gone: {reason}", "08006")
+        """The server is gone, after it has said something; no reason: it has said that, too."""
+        self.asker.end(f"the server is gone: {reason}" if reason else "", "08006")
+
+    def _all(self) -> list[Unit]:
+        """What waits, which waits no more."""
+        if self._paused:
+            self._paused = False
+            self.asker.transport.resume_reading()
+        units, self._units = self._units, []
+        return units
 
     def pause(self) -> None:
         """The server is slow, but then the client waits already."""

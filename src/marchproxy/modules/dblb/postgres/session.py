@@ -195,11 +195,9 @@ class Session(asyncio.Protocol):
                 self._carry(data, events)  # what was sent first ended by itself
             else:
                 self._forward(self._link, data, events)
-        self.transport.resume_reading()
 
     def ask_again(self, units: Sequence[Unit]) -> None:
         """What was asked first was answered by another server."""
-        self.transport.resume_reading()
         if self._keeping.dismissal and self.link is None:
             self.end(self._keeping.dismissal)
             return
@@ -216,7 +214,6 @@ class Session(asyncio.Protocol):
         self._plainly = not (self._looks or self._discarding)
         self.stay.tally.errors += 1
         self.transport.write(words)
-        self.transport.resume_reading()
         if self._keeping.dismissal:
             self.end(self._keeping.dismissal)
 

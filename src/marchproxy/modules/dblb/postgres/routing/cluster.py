@@ -1,7 +1,6 @@
 """Cluster: the servers of one pool in a worker: watched, and known by who is the primary and which replicas may be read."""
 
 import asyncio
-import random
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
@@ -29,10 +28,6 @@ class Turn(Protocol):
         ...
 
 
-#: How many sessions a server has to do with now.
-Busy = Callable[[HostPort], int]
-
-
 class Cluster:
     """A pool with one server and nobody to look at it is not watched: that server is the primary."""
 
@@ -42,7 +37,8 @@ class Cluster:
         self._clock = clock
         self._watches: dict[HostPort, tuple[Watch, asyncio.Task[None]]] = {}
         self._turns: dict[Turn, bool] = {}  # whether they wait for the primary
-        self._fit: list[tuple[Member, int]] = []  # who may be read, and up to where they have replayed
+        self.fit: list[tuple[Member, int]] = []
+        """Who may be read, and up to where they have replayed; another list after each look."""
         self._again: asyncio.TimerHandle | None = None
         self.upstream = upstream
         self.members = Members()
@@ -79,18 +75,10 @@ class Cluster:
         """Who takes writes, as far as is known."""
         return self.members.primary
 
-    def replica(self, busy: Busy, *, position: int = 0) -> HostPort | None:
-        """Who is to answer a read, and has replayed up to this position; None: no replica has, or is recent enough."""
-        fit = [member for member, has in self._fit if has >= position]
-        if not fit:
-            return None
-        if len(fit) == 1:
-            return fit[0].address
-        if self.upstream.pool.balance is not BalancePolicy.LEAST_CONNECTIONS:
-            weights = [member.weight for member in fit]
-            return random.choices(fit, weights)[0].address  # noqa: S311 - nobody gains by guessing it
-        random.shuffle(fit)  # of those that are as busy as each other, any
-        return min(fit, key=lambda member: (busy(member.address) + 1) / member.weight).address
+    @property
+    def is_even(self) -> bool:
+        """Whether whoever is less busy is asked; otherwise anybody."""
+        return self.upstream.pool.balance is BalancePolicy.LEAST_CONNECTIONS
 
     def position(self, since: float) -> int | None:
         """What the primary had written at some time after `since`; None: it was not asked since then."""
@@ -101,7 +89,7 @@ class Cluster:
         """A session was opened on a server, or could not be."""
         members = self.members.dialled(address, self._clock.monotonic(), well=well)
         if members is not self.members:
-            self.members, self._fit = members, self._readable(members)
+            self.members, self.fit = members, self._readable(members)
 
     def wait(self, turn: Turn, *, primary: bool) -> None:
         """Call `turn.seen` whenever something was seen, until it leaves; the primary or the others are looked at at once."""
@@ -146,7 +134,7 @@ class Cluster:
 
     def _become(self, members: Members) -> None:
         before, self.members = self.members, members
-        former, self._fit = self._fit, self._readable(members)
+        former, self.fit = self.fit, self._readable(members)
         if rivals := [rival for rival in members.rivals() if rival not in before.rivals()]:
             _log.error(
                 "more than one server of a pool takes writes",
@@ -158,7 +146,7 @@ class Cluster:
                 "the primary of a pool is another",
                 pool=self.upstream.name, before=str(before.primary), now=str(members.primary),
             )  # fmt: skip
-        if members.primary != before.primary or _who(former) != _who(self._fit):
+        if members.primary != before.primary or _who(former) != _who(self.fit):
             self.changed()
         for turn in list(self._turns):
             turn.seen()

@@ -34,6 +34,7 @@ class Desk:
         self._clusters: dict[PoolName, Cluster] = {}
         # as long as there are sessions that have them
         self._sources: WeakValueDictionary[tuple[object, ...], Primary | Replicas] = WeakValueDictionary()
+        self._reads: WeakValueDictionary[tuple[object, ...], Reads] = WeakValueDictionary()
         self._at: dict[tuple[object, ...], Pool] = {}
         self._catalogues: dict[tuple[PoolName, str], Catalogue] = {}
         self._judges: Judges = {}
@@ -41,6 +42,7 @@ class Desk:
     def apply(self, plan: DblbPlan) -> None:
         """Have clusters be as the plan has them. To be called after that of the pools."""
         self._at.clear()
+        self._reads.clear()
         wanted = {up.name: up for route in plan.of(Protocol.POSTGRES) for up, _ in route.backends}
         for name in self._clusters.keys() - wanted.keys():
             self._clusters.pop(name).close()
@@ -74,11 +76,19 @@ class Desk:
         if not options.split_reads or options.target is not ReadTarget.AUTO or stay.keeps or not main.watched:
             return None
         credentials = Credentials(stay.who.user, stay.database, stay.password)
+        key = (route.route_id, main.upstream.name, *_key(credentials))
+        known = self._reads.get(key)
+        if known is None:
+            known = self._reads[key] = self._make_reads(route, main, credentials)
+        return known
+
+    def _make_reads(self, route: RoutePlan, main: Cluster, credentials: Credentials) -> Reads:
+        options = route.options
         return Reads(
             main,
             self._clusters_of(route, main),
             partial(self._pool, credentials),
-            self._catalogue(main, stay.database),
+            self._catalogue(main, credentials.database),
             self._judges,
             hints=options.hints,
             catch_up=options.catch_up,

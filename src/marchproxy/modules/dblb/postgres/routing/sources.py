@@ -3,7 +3,8 @@
 While there is nobody of that kind they wait in line, for as long as the pool has them wait.
 """
 
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Callable, Mapping, Sequence
 
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.settings import HostPort
@@ -14,6 +15,10 @@ from marchproxy.modules.dblb.postgres.routing.cluster import Cluster
 
 #: The pool of a server, for these sessions.
 PoolAt = Callable[[HostPort], Pool]
+
+
+#: A pool of somebody who may be read, its weight, and up to where it has replayed.
+Fit = tuple[Pool, int, int]
 
 
 class Primary:
@@ -85,14 +90,14 @@ class Replicas:
     @property
     def reported(self) -> Mapping[str, str]:
         """What one of them reports of a session that has set nothing."""
-        address = self._cluster.replica(lambda _: 0)
-        return self._pool_at(address).reported if address is not None else {}
+        pool = self._choose()
+        return {} if pool is None else pool.reported
 
     def acquire(self, waiter: Waiter) -> Link | None:
         """A link at once, or later by `waiter.got`, unless `waiter.got_none` comes before."""
-        address = self._cluster.replica(lambda one: busy(self._pool_at(one)))
-        if address is not None:
-            return self._pool_at(address).acquire(waiter)
+        pool = self._choose()
+        if pool is not None:
+            return pool.acquire(waiter)
         self._line.join(waiter)
         return None
 
@@ -105,7 +110,7 @@ class Replicas:
     def settle(self) -> None:
         """The servers were looked at: there may be a replica."""
         self._line.seconds = self._cluster.upstream.options.wait
-        if self._line and self._cluster.replica(lambda _: 0) is not None:
+        if self._line and self._cluster.fit:
             for waiter in self._line.all():
                 link = self.acquire(waiter)
                 if link is not None:
@@ -115,9 +120,34 @@ class Replicas:
         """Wake nobody any more."""
         self._line.close()
 
+    def _choose(self) -> Pool | None:
+        fit = [(self._pool_at(one.address), one.weight, has) for one, has in self._cluster.fit]
+        return choose(fit, 0, by_load=self._cluster.is_even)
+
     def _late(self, waiter: Waiter) -> None:
         name, seconds = self._cluster.upstream.name, self._line.seconds
         waiter.got_none(f"no replica of pool {name} was recent enough for {seconds:g} s")
+
+
+def choose(pools: Sequence[Fit], position: int, *, by_load: bool) -> Pool | None:
+    """One of those that have replayed so far; `by_load`: the one with the fewest sessions for its weight."""
+    return least_busy(pools, position) if by_load else any_of(pools, position)
+
+
+def least_busy(pools: Sequence[Fit], position: int) -> Pool | None:
+    """Of those that have replayed so far the one with the fewest sessions for its weight."""
+    best, least = None, 0.0
+    for pool, weight, has in pools:
+        load = (busy(pool) + 1) / weight
+        if has >= position and (best is None or load < least or (load == least and random.random() < 0.5)):  # noqa: S311
+            best, least = pool, load
+    return best
+
+
+def any_of(pools: Sequence[Fit], position: int) -> Pool | None:
+    """Of those that have replayed so far any, by weight."""
+    fit = [(pool, weight) for pool, weight, has in pools if has >= position]
+    return random.choices([pool for pool, _ in fit], [weight for _, weight in fit])[0] if fit else None  # noqa: S311
 
 
 def busy(pool: Pool) -> int:

@@ -11,7 +11,7 @@ from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.pool import Pool
 from marchproxy.modules.dblb.postgres.routing.cluster import Cluster
 from marchproxy.modules.dblb.postgres.routing.reads import Judge, Known, Reading, judge_of
-from marchproxy.modules.dblb.postgres.routing.sources import busy
+from marchproxy.modules.dblb.postgres.routing.sources import Fit, choose
 from marchproxy.modules.dblb.postgres.routing.visit import Client, Unit, Visit
 from marchproxy.modules.dblb.postgres.settling import Settings
 from marchproxy.modules.dblb.sql import Hint
@@ -20,7 +20,7 @@ from marchproxy.modules.dblb.sql import Hint
 Judges = dict[tuple[bool, bool, bool], Judge]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Reads:
     """Where sessions of one kind read: `clusters` by weight, and `main`, which takes their writes."""
 
@@ -32,12 +32,13 @@ class Reads:
     hints: bool = True
     catch_up: float = 0.05
     """Seconds for which a replica is waited for that lacks what the client has written."""
+    _pools: dict[Cluster, tuple[object, list[Fit]]] = field(default_factory=dict)
 
     def choose(self, hint: Hint, *, only_main: bool) -> Cluster:
         """The cluster of one read: the one that a comment names, or any by weight."""
-        named = next((cluster for cluster, _ in self.clusters if cluster.upstream.name == hint.pool), None)
         if only_main or len(self.clusters) == 1:
             return self.main
+        named = next((cluster for cluster, _ in self.clusters if cluster.upstream.name == hint.pool), None)
         if named is not None:
             return named
         weights = [weight for _, weight in self.clusters]
@@ -47,10 +48,14 @@ class Reads:
 
     def replica(self, cluster: Cluster, position: int) -> Pool | None:
         """The pool of who is to answer; of another cluster than `main` that may be its primary. None: nobody."""
-        address = cluster.replica(lambda one: busy(self.pool_at(cluster, one)), position=position)
-        if address is None and cluster is not self.main:
-            address = cluster.primary
-        return None if address is None else self.pool_at(cluster, address)
+        seen, pools = self._pools.get(cluster, (None, []))
+        if seen is not cluster.fit:
+            pools = [(self.pool_at(cluster, one.address), one.weight, has) for one, has in cluster.fit]
+            self._pools[cluster] = cluster.fit, pools
+        pool = choose(pools, position, by_load=cluster.is_even)
+        if pool is None and cluster is not self.main and cluster.primary is not None:
+            return self.pool_at(cluster, cluster.primary)
+        return pool
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,9 @@ from marchproxy.wire.postgres.backend import read_error
 from marchproxy.wire.postgres.framing import Event
 from marchproxy.wire.postgres.frontend import read_parse
 
-_QUERY, _PARSE, _NOTICE, _HEAD = ord("Q"), ord("P"), ord("N"), 5
-_ASKS, _ENDS = frozenset(b"QE"), frozenset((_QUERY, ord("S"), REFUSED_REQUEST))
+_QUERY, _PARSE, _EXECUTE, _NOTICE = b"QPEN"
+_HEAD = 5
+_ENDS = frozenset((_QUERY, ord("S"), REFUSED_REQUEST))
 #: Classes of SQLSTATE with which a replica refuses what the primary might answer: it only reads (25006), is a standby (0A000,
 #: 55000), has to go on replaying (40001), does not have yet what others made (42, 3F), or is about to end (57P).
 _REPLICAS_OWN = ("25", "0A", "55", "40", "42", "3F", "72", "57P", "58")
@@ -205,19 +206,12 @@ class Visit:
     def _send(self, link: Link) -> None:
         data, events = self._unit
         self._began = self._now()
-        self._asked = sum(kind in _ASKS for kind, _, _ in events)
         state, requests = link.state, self._client.requests
-        named = [read_parse(data[start:end]).name for kind, start, end in events if kind == _PARSE]
-        self._named = [name for name in named if requests.text(name) is None]
+        self._look(data, events)
         words = requests.forward(data, events, state)
-        # what was judged leaves nothing; but in a transaction that only reads there may be anything
-        self.spoils |= bool(requests.left) or any(
-            kind == _QUERY
-            and may_leave(data, start + _HEAD)
-            and self._client.leaves(data[start + _HEAD : end - 1])
-            for kind, start, end in events
-        )
-        requests.left.clear()
+        if requests.left:
+            self.spoils = True
+            requests.left.clear()
         if words:
             link.transport.write(words)
         if state.flow.skipped:
@@ -226,6 +220,21 @@ class Visit:
             self._tell(given)
         if not state.flow.owed:
             self._client.read_elsewhere(self._rest)
+
+    def _look(self, data: bytes, events: Sequence[Event]) -> None:
+        self._asked, self._named = 0, []
+        for kind, start, end in events:
+            if kind == _QUERY:
+                self._asked += 1
+                # what was judged leaves nothing; but in a transaction that only reads there may be anything
+                if self._told and may_leave(data, start + _HEAD):
+                    self.spoils |= self._client.leaves(data[start + _HEAD : end - 1])
+            elif kind == _EXECUTE:
+                self._asked += 1
+            elif kind == _PARSE:
+                name = read_parse(data[start:end]).name
+                if self._client.requests.text(name) is None:
+                    self._named.append(name)
 
     def _again(self, link: Link) -> None:
         self._release(link)
