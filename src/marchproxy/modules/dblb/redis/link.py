@@ -54,10 +54,12 @@ class Link(asyncio.Protocol):
 
     __slots__ = (
         "_cut",
+        "_loop",
         "_owed",
         "_owner",
         "_relay",
         "_replies",
+        "_unsent",
         "born",
         "congested",
         "lost",
@@ -74,6 +76,8 @@ class Link(asyncio.Protocol):
         self._owed: deque[tuple[Asker, int]] = deque()
         self._relay: Asker | None = None
         self._cut = False
+        self._unsent: list[bytes] = []
+        self._loop = asyncio.get_running_loop()
         self.congested = False
         """Whether the server is behind with reading."""
         self.stalled: set[Asker] = set()
@@ -96,7 +100,14 @@ class Link(asyncio.Protocol):
         """Ask; so many replies will come for it. 0: a part of a command whose last part counts."""
         if replies:
             self._owed.append((asker, replies))
-        self.transport.write(data)
+        if not self._unsent:  # what others ask in the same turn of the loop goes with it: one call of the system for all
+            self._loop.call_soon(self._flush)
+        self._unsent.append(data)
+
+    def _flush(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        if not self.transport.is_closing():
+            self.transport.write(unsent[0] if len(unsent) == 1 else b"".join(unsent))
 
     def leave(self) -> None:
         """Close as soon as nothing is owed; until then ask nothing new."""
