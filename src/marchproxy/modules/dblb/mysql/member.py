@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.pool import OutlierDetection
+from marchproxy.modules.dblb.mysql.allotment import Allotment
 from marchproxy.modules.dblb.mysql.dialling import Server, dial, renew
 from marchproxy.modules.dblb.mysql.link import Link
 from marchproxy.modules.dblb.mysql.login import Credentials, LoginRefused
@@ -27,6 +28,7 @@ class Member:
         self.server = server
         self.watch = watch
         self.pools: dict[Credentials, Pool] = {}
+        self._allotments: dict[tuple[str, str], Allotment] = {}
         self.retired = False
         """Whether its cluster is no more."""
         self._limits = limits
@@ -91,7 +93,10 @@ class Member:
         if found is None:
             title = f"{credentials.user}@{credentials.database or '-'} {self.address}"
             work = Work(self._dialler(credentials), lambda link: renew(link, credentials))
-            found = Pool(title, work, self._limits, self._around.group, self._around.clock)
+            key = (credentials.user, credentials.database)
+            share = self._allotments.setdefault(key, Allotment(self._limits.size))
+            group, clock = self._around.group, self._around.clock
+            found = Pool(title, work, self._limits, group, clock, allotment=share)
             self.pools[credentials] = found
         return found
 

@@ -11,6 +11,7 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.modules.dblb.dialler import DialFailed, Dialler
 from marchproxy.modules.dblb.inbox import PeerGone
 from marchproxy.modules.dblb.line import Line
+from marchproxy.modules.dblb.mysql.allotment import Allotment
 from marchproxy.modules.dblb.mysql.link import Link
 from marchproxy.modules.dblb.mysql.login import LoginRefused
 from marchproxy.wire.fault import ProtocolFault
@@ -62,10 +63,20 @@ class Pool:
     """First come, first served. Links are opened as they are wanted, and the one used last is given first."""
 
     def __init__(
-        self, name: str, work: Work, limits: PoolLimits, group: asyncio.TaskGroup, clock: Clock
+        self,
+        name: str,
+        work: Work,
+        limits: PoolLimits,
+        group: asyncio.TaskGroup,
+        clock: Clock,
+        *,
+        allotment: Allotment | None = None,
     ) -> None:
+        """`allotment`: shared with others; None: `limits.size` is for this pool alone."""
         self.name = name
         self.limits = limits
+        self._allotment = allotment or Allotment(limits.size)
+        self._allotment.join(self)
         self._renewing = work.renew
         self._group = group
         self._clock = clock
@@ -103,19 +114,33 @@ class Pool:
         """How many clients wait."""
         return len(self._waiting)
 
+    @property
+    def taken(self) -> int:
+        """How many links there are, or will be."""
+        return len(self._links) + self._dialling
+
+    def evict(self) -> bool:
+        """Close a link that is idle, if there is one."""
+        if not self._idle:
+            return False
+        link = self._idle.pop(0)
+        self._links.discard(link)
+        link.end()
+        return True
+
     def acquire(self, waiter: Waiter) -> Link | None:
         """A link at once, or later by `waiter.got`, unless `waiter.got_none` comes before."""
         if self._idle and not self._waiting:
             return self._idle.pop()
         self._waiting.join(waiter)
-        self._grow()
+        self.grow()
         return None
 
     def spare(self) -> Link | None:
         """A link that is idle now. If there is none, one is opened for the next who asks, where there is room."""
         if self._idle and not self._waiting:
             return self._idle.pop()
-        if not self._closed and not self._dialling and len(self._links) < self.limits.size:
+        if not self._closed and not self._dialling and self._allotment.has_room(self, evicting=False):
             self._dial()
         return None
 
@@ -197,7 +222,8 @@ class Pool:
     def lost(self, link: Link) -> None:
         """It is gone while somebody had it."""
         self._links.discard(link)
-        self._grow()
+        self.grow()
+        self._allotment.freed(self)
 
     def died(self, link: Link) -> None:
         """The server hung up on a link that somebody had: those that are idle are not given to anybody either."""
@@ -227,12 +253,15 @@ class Pool:
             self._waiting.first().got(link)
         else:
             self._idle.append(link)
+            self._allotment.freed(self)
 
-    def _grow(self) -> None:
+    def grow(self) -> None:
+        """Open what is waited for, as far as there is room."""
         if self._closed:
             return
-        wanted = min(len(self._waiting), self.limits.size - len(self._links)) - self._dialling
-        for _ in range(wanted):
+        for _ in range(len(self._waiting) - self._dialling):
+            if not self._allotment.has_room(self, evicting=True):
+                return
             self._dial()
 
     def _dial(self) -> None:
@@ -254,7 +283,7 @@ class Pool:
         refusal = error.refusal if isinstance(error, LoginRefused) else None
         if refusal is not None and refusal.code in _FINAL and not self._links:
             self._fail_all(refusal)
-        self._grow()
+        self.grow()
 
     def _fail_all(self, refusal: Refusal) -> None:
         for waiter in self._waiting.all():

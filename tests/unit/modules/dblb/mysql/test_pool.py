@@ -4,6 +4,7 @@ import asyncio
 from types import SimpleNamespace
 
 from marchproxy.kit.clock import SystemClock
+from marchproxy.modules.dblb.mysql.allotment import Allotment
 from marchproxy.modules.dblb.mysql.login import LoginRefused
 from marchproxy.modules.dblb.mysql.pool import Pool, PoolLimits, Work
 from marchproxy.wire.mysql.endings import Refusal
@@ -54,8 +55,9 @@ async def absent(*_args):
     raise ConnectionRefusedError("nobody there")
 
 
-def pool(group, *, work=None, **limits):
-    return Pool("p", work or Work(dial, renew), PoolLimits(lifetime=0, **limits), group, SystemClock())
+def pool(group, *, work=None, allotment=None, **limits):
+    work = work or Work(dial, renew)
+    return Pool("p", work, PoolLimits(lifetime=0, **limits), group, SystemClock(), allotment=allotment)
 
 
 async def test_first_come_first_served():
@@ -106,3 +108,58 @@ async def test_the_codes_of_those_who_get_none():
             await client.done.wait()
             assert client.refusal.code == code
             none.close()
+
+
+async def test_pools_that_share_take_each_others_idle_links_and_no_more_than_there_may_be():
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        shared = Allotment(1)
+        one, other = (pool(group, allotment=shared) for _ in range(2))
+        first, second, third = Client([]), Client([]), Client([])
+        one.acquire(first)
+        await first.done.wait()
+        other.acquire(second)  # has to wait until the first is done
+        assert (one.taken, other.taken) == (1, 0)
+        one.release(first.link)
+        await second.done.wait()
+        assert (one.taken, other.taken, first.link.ended) == (0, 1, True)
+        other.release(second.link)
+        one.acquire(third)
+        await third.done.wait()
+        assert (one.taken, other.taken) == (1, 0)
+
+
+async def test_a_spare_link_is_opened_for_the_next_who_asks():
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        one = pool(group, size=1)
+        assert one.spare() is None
+        assert one.spare() is None  # one is on its way
+        while not one.idle:
+            await asyncio.sleep(0)
+        link = one.spare()
+        assert link is not None
+        assert one.spare() is None
+        assert one.taken == 1
+
+
+async def test_links_beside_one_that_died_are_given_to_nobody():
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        one, clients = pool(group, size=2), [Client([]) for _ in range(2)]
+        for client in clients:
+            one.acquire(client)
+            await client.done.wait()
+        one.release(clients[0].link)
+        while not one.idle:
+            await asyncio.sleep(0)
+        one.died(clients[1].link)
+        assert (one.links, clients[0].link.ended) == (0, True)
+
+
+async def test_a_pool_that_retires_closes_what_comes_back():
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        one, clients = pool(group, size=1), [Client([]) for _ in range(2)]
+        for client in clients:
+            one.acquire(client)
+        await clients[0].done.wait()
+        assert one.retire() == [clients[1]]
+        one.release(clients[0].link)
+        assert (one.links, clients[0].link.ended) == (0, True)
