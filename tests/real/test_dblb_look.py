@@ -128,6 +128,12 @@ async def test_where_a_session_goes_how_it_went_and_how_its_servers_are(server: 
             with pytest.raises(psycopg.Error, match="no-ddl"):
                 await connection.execute("drop table nothing")
         await _is_counted(system)
+
+        async def by_database() -> bool:
+            custom = (await module.GetStats(module_pb2.GetStatsRequest())).stats.custom_stats
+            return float(custom.get("database_queries_total{app}", "0")) >= 20
+
+        await until(by_database)
         await _is_healthy_as_its_servers_are(module, server)
 
 
