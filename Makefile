@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: help demo test check real fuzz format proto clean
+.PHONY: help demo test check real judges fuzz format proto clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+.*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /  make \1\t/'
 
@@ -30,6 +30,10 @@ check: $(VENV)/.dev ## the fast gate: format, lint, types, floors, contract, uni
 real: $(VENV)/.dev ## the real tests: true servers and clients (installs them, as root)
 	scripts/install-servers.sh test
 	$(PY) -m pytest tests/real $(ARGS)
+
+judges: $(VENV)/.dev ## whole test suites of others through our proxies (installs servers, as root)
+	scripts/install-servers.sh test
+	$(PY) -m pytest tests/judges $(ARGS)
 
 fuzz: $(VENV)/.dev ## new inputs for every decoder and for the plan compiler, 30 times as many as in the fast gate
 	$(PY) -m pytest tests/fuzz -n 2 --timeout 1200 --hypothesis-profile=fuzz $(ARGS)
