@@ -2,7 +2,7 @@
 
 import struct
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marchproxy.wire.fault import ProtocolFault
@@ -14,6 +14,7 @@ from marchproxy.wire.mysql.requests import Requests
 from marchproxy.wire.mysql.results import PrepareResult, Refused, Result
 from marchproxy.wire.mysql.sha_crypt import read_verifier
 
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 STATUS = st.sampled_from(
     [Status.AUTOCOMMIT, Status.IN_TRANS, Status.MORE_RESULTS | 2, Status.CURSOR_EXISTS | 2]
 )
@@ -49,6 +50,7 @@ def told(capabilities, commands, pieces):
     return flow.owed, flow.between, flow.status, flow.statements, flow.errors, flow.prepared
 
 
+@PATIENT
 @given(CAPABILITIES, COMMANDS, PACKETS)
 def test_a_flow_is_told_the_same_however_it_is_cut(capabilities, commands, payloads):
     data = b"".join(packet(at + 1, payload) for at, payload in enumerate(payloads))
@@ -58,6 +60,7 @@ def test_a_flow_is_told_the_same_however_it_is_cut(capabilities, commands, paylo
     assert told(capabilities, commands, by_packet) == told(capabilities, commands, by_byte)
 
 
+@PATIENT
 @given(st.lists(st.tuples(st.sampled_from(list(Command)), st.binary(max_size=20)), max_size=5), st.data())
 def test_requests_are_found_however_they_are_cut(commands, data):
     words = b"".join(packet(0, bytes((command,)) + rest) for command, rest in commands)
@@ -71,6 +74,7 @@ def test_requests_are_found_however_they_are_cut(commands, data):
     assert (forwarded, found) == (words, [command for command, _ in commands])
 
 
+@PATIENT
 @given(st.binary(max_size=80), CAPABILITIES)
 def test_what_makes_no_sense_is_a_fault_and_nothing_else(payload, capabilities):
     readers = (
@@ -88,6 +92,7 @@ def test_what_makes_no_sense_is_a_fault_and_nothing_else(payload, capabilities):
             continue
 
 
+@PATIENT
 @given(st.dictionaries(st.binary(max_size=20), st.binary(max_size=20), max_size=5), st.text(max_size=10))
 def test_the_program_is_read_from_whatever_attributes(attributes, program):
     attributes.pop(b"program_name", None)
