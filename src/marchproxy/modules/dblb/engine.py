@@ -80,7 +80,8 @@ class DblbEngine:
         return self._refusable((await _read(state))[1], isolate)
 
     async def apply(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> Sequence[Problem]:
-        """Have all workers follow the plan of this state; at a start without routes whose files are of no use.
+        """Have all workers follow the plan of this state; at a start without routes whose files are of no use, and with writes
+        where they are when they cannot be moved.
 
         What was set aside then stays so while other things change. Raises Refused; all workers then follow the plan before.
         """
@@ -88,7 +89,8 @@ class DblbEngine:
             files, problems = await _read(state)
             if refused := self._refusable(problems, isolate):
                 raise Refused(RefusalCode.INVALID_ARGUMENT, str(refused[0]), refused)
-            await self._follow(without(state, problems) if problems else state, files)
+            runs = without(state, problems) if problems else state
+            problems = (*problems, *await self._follow(runs, files, stay=isolate is Isolate.FAULTY))
             self._wanted, self._isolated = state, problems
             for problem in problems:
                 _log.error("set aside", path=problem.path, reason=problem.message)
@@ -101,14 +103,14 @@ class DblbEngine:
         known = {problem.message for problem in self._isolated}
         return tuple(problem for problem in problems if problem.message not in known)
 
-    async def _follow(self, state: DesiredState, files: Files) -> None:
+    async def _follow(self, state: DesiredState, files: Files, *, stay: bool) -> Sequence[Problem]:
         """The workers go last: they send clients to Envoy."""
         envoy, before = self._redis_envoy, self._followed
         self._followed = compile_plan(state, files)[0]
         try:
             if envoy is not None:
                 await envoy.apply(self._followed)
-            await self._switcher.apply(state, files)
+            return await self._switcher.apply(state, files, stay=stay)
         except Refused:
             self._followed = before
             if envoy is not None:

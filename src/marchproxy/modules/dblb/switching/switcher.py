@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
@@ -76,6 +76,17 @@ def moves(before: DblbPlan, after: DblbPlan) -> tuple[Move, ...]:
     )
 
 
+def staying(state: DesiredState, found: Sequence[Move]) -> DesiredState | None:
+    """The state with the writes of these routes where they were; None: such a pool is not the route's any more."""
+    routes = {route.route_id: route for route in state.routes}
+    for move in found:
+        route, writes = routes[move.after.route_id], move.before.options.writes
+        if writes not in {ref.pool for ref in route.backends}:
+            return None
+        routes[route.route_id] = replace(route, database=replace(move.after.options, writes=writes))
+    return replace(state, routes=tuple(routes.values()))
+
+
 class Switcher:
     """Has a crew follow new states, and moves writes on the way."""
 
@@ -85,23 +96,29 @@ class Switcher:
         self._clock = clock
         self._before: DblbPlan | None = None
 
-    async def apply(self, state: DesiredState, files: Files) -> None:
+    async def apply(self, state: DesiredState, files: Files, *, stay: bool = False) -> Sequence[Problem]:
         """As a Crew's; where writes move, once the new pool has all of the old one's.
 
-        Raises Refused: UNAVAILABLE with what was waited for when they do not move; all is as before then.
+        Raises Refused: UNAVAILABLE with what was waited for when they do not move; all is as before then. With `stay` the
+        rest of the state holds instead, and that is what is returned.
         """
         after, _ = compile_plan(state, files)
         before, self._before = await self._known(after), None  # who is interrupted asks the workers again
         found = moves(before, after)
         try:
-            if not found:
+            problems = await self._switch(found, state, files) if found else ()
+            if problems:
+                kept = staying(state, found) if stay else None
+                if kept is None:
+                    raise Refused(RefusalCode.UNAVAILABLE, problems[0].message, problems)
+                state = kept
+            if problems or not found:
                 await self._crew.apply(state, files)
-            else:
-                await self._switch(found, state, files)
         except Refused:
             self._before = before
             raise
-        self._before = after
+        self._before = compile_plan(state, files)[0]
+        return problems
 
     async def _known(self, after: DblbPlan) -> DblbPlan:
         """The plan that is served, after a restart by workers that were there before."""
@@ -117,10 +134,10 @@ class Switcher:
         await self._crew.apply(*served[0])
         return plans[0]
 
-    async def _switch(self, found: tuple[Move, ...], state: DesiredState, files: Files) -> None:
+    async def _switch(self, found: Sequence[Move], state: DesiredState, files: Files) -> tuple[Problem, ...]:
+        """Why writes have not moved; nothing: they have, and the state holds."""
         followed = [one for move in found for one in self._followed(move)]
         switching = _Switching(self._crew, self._clock, found, followed)
-        words = "; ".join(move.words for move in found)
         try:
             reason = await switching.run(state, files)
         except asyncio.CancelledError:
@@ -130,10 +147,10 @@ class Switcher:
             for one in followed:
                 one.close()
         if reason:
-            _log.error("writes were not switched", reason=reason, moves=words)
-            problems = [Problem(move.path_in(state), f"{move.words}: {reason}") for move in found]
-            raise Refused(RefusalCode.UNAVAILABLE, f"{words}: {reason}", problems)
+            _log.error("writes were not switched", reason=reason, moves=[move.words for move in found])
+            return tuple(Problem(move.path_in(state), f"{move.words}: {reason}") for move in found)
         _log.info("writes were switched", routes=[str(move.after.route_id) for move in found])
+        return ()
 
     def _followed(self, move: Move) -> Iterator[Following]:
         if move.before.writes is not None and move.after.writes is not None:
