@@ -1,17 +1,12 @@
 """GetRateLimits, SetRateLimit, RemoveRateLimit, ApplyRateLimit."""
 
-from collections.abc import Iterable
-
 from marchproxy.contract.convert import limit_from_pb, limit_to_pb
 from marchproxy.contract.pb import module_pb2
 from marchproxy.kit.grpc.calls import Context
-from marchproxy.model.checks import check_limits
 from marchproxy.model.limit import NLB_SCOPES, LimitId, RateLimit
-from marchproxy.model.problem import Problem
-from marchproxy.model.state import DesiredState
 from marchproxy.modules.base.api.parts import Api
 from marchproxy.modules.base.core import Decide
-from marchproxy.modules.base.rules.changes import limit_route, put_limit, remove_limit
+from marchproxy.modules.base.rules.changes import limit_faults, limit_route, put_limit, remove_limit
 
 
 class LimitsApi(Api):
@@ -67,10 +62,5 @@ class LimitsApi(Api):
         return await self._parts.answer(module_pb2.ApplyRateLimitResponse, work)
 
     async def _change(self, decide: Decide, done: str) -> str:
-        await self._parts.core.change(decide, check=_limit_faults)
+        await self._parts.core.change(decide, check=limit_faults)
         return done
-
-
-def _limit_faults(state: DesiredState) -> Iterable[Problem]:
-    """The only thing that a change of limits can break."""
-    return check_limits(state.rate_limits, state.routes, state.listeners)

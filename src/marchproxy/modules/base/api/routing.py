@@ -27,7 +27,7 @@ from marchproxy.model.state import DesiredState
 from marchproxy.modules.base.api.parts import Api
 from marchproxy.modules.base.core import Decide
 from marchproxy.modules.base.observation import EndpointSeen, PoolSeen
-from marchproxy.modules.base.rules.changes import delete_route, put_pools, put_routes
+from marchproxy.modules.base.rules.changes import delete_route, limit_faults, put_pools, put_routes
 from marchproxy.modules.base.rules.places import as_sent
 
 ROUTE_FIELDS: Fields[Route] = {
@@ -156,7 +156,7 @@ class RoutingApi(Api):
 
     async def _delete(self, route_id: str) -> str:
         await self._parts.core.change(
-            lambda state: delete_route(state, RouteId(route_id)), check=_nothing_to_check
+            lambda state: delete_route(state, RouteId(route_id)), check=limit_faults
         )
         return f'route "{route_id}" deleted'
 
@@ -205,7 +205,3 @@ def _fill(endpoint: types_pb2.BackendEndpoint, looks: Sequence[EndpointSeen]) ->
         endpoint.health_status = HEALTH.to_pb(HealthStatus.HEALTHY if healthy else HealthStatus.UNHEALTHY)
         endpoint.active_requests = sum(look.active_requests for look in looks)
         endpoint.total_requests = sum(look.total_requests for look in looks)
-
-
-def _nothing_to_check(_: DesiredState) -> tuple[Problem, ...]:
-    return ()

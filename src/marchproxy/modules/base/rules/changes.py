@@ -3,14 +3,15 @@
 None of them checks the whole result; `marchproxy.model.checks.check_state` does, once, before it is applied.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from marchproxy.model.checks import check_limits
 from marchproxy.model.limit import NLB_SCOPES, LimitId, RateLimit
 from marchproxy.model.module import PoolName
 from marchproxy.model.pool import BackendPool
-from marchproxy.model.problem import RefusalCode, Refused
+from marchproxy.model.problem import Problem, RefusalCode, Refused
 from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
 
@@ -78,6 +79,13 @@ def remove_limit(state: DesiredState, limit_id: LimitId) -> DesiredState:
     if len(kept) == len(state.rate_limits):
         raise Refused(RefusalCode.NOT_FOUND, f'limit_id: no rate limit "{limit_id}"')
     return replace(state, rate_limits=kept)
+
+
+def limit_faults(state: DesiredState) -> Iterator[Problem]:
+    """The only thing that a change of limits can break, or a deletion: without the last route of a database, those that
+    count its sessions.
+    """
+    return check_limits(state.rate_limits, state.routes, state.listeners)
 
 
 def put_pools(state: DesiredState, pools: Sequence[BackendPool], *, replace_all: bool) -> DesiredState:

@@ -6,13 +6,14 @@ from dataclasses import replace
 import pytest
 
 from marchproxy.model.limit import LimitId, LimitUnit, RateLimit
-from marchproxy.model.module import PoolName
+from marchproxy.model.module import PoolName, Protocol
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import BackendRef, Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.base.rules.changes import (
     delete_route,
+    limit_faults,
     limit_route,
     put_limit,
     put_pools,
@@ -102,6 +103,16 @@ def test_refusal(change: Callable[[DesiredState], DesiredState], code: RefusalCo
     with pytest.raises(Refused, match=words) as refused:
         change(STATE)
     assert refused.value.code is code
+
+
+def test_a_limit_of_sessions_outlives_no_route_of_a_database() -> None:
+    database = replace(route("db"), protocol=Protocol.POSTGRES)
+    state = replace(
+        STATE, routes=(*STATE.routes, database), rate_limits=(replace(limit("l", "*"), per="user"),)
+    )
+    assert list(limit_faults(state)) == []
+    (problem,) = limit_faults(delete_route(state, RouteId("db")))
+    assert problem.path == "rate_limits[0].per"
 
 
 def test_limits_that_count_something_else_stay_beside_each_other() -> None:
