@@ -193,7 +193,7 @@ async def test_at_a_start_only_what_cannot_run_is_left_out(server: int, tmp_path
         assert await lets_in()
 
 
-async def test_the_documents_of_the_reference_are_judged_by_the_command(tmp_path: Path) -> None:
+async def test_validate_tells_faults_of_databases_and_sums_up_their_routes(tmp_path: Path) -> None:
     file = tmp_path / "file.yaml"
     system = Databases(tmp_path, document(1, tmp_path / "users"))
     system.document["routes"][0]["path"] = "/x"
