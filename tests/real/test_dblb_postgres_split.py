@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import asyncpg
 import psycopg
@@ -9,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from marchproxy.modules.dblb.postgres.service import PostgresService
+from marchproxy.wire.postgres import encode
 from tests.real.support.dblb_services import Served, serving
 from tests.real.support.postgres_cluster import Cluster, postgres_cluster
 from tests.real.support.postgres_routes import connect, dsn, routed, tally, value
@@ -165,13 +167,15 @@ async def test_a_read_on_a_replica_is_cancelled_and_not_asked_again(served):
         assert tally(served).retried == before
 
 
-async def until_sleeping(served: Served) -> None:
-    async with asyncio.timeout(_WITHIN), await connect(served, autocommit=False) as other:
+async def until_sleeping(served: Served, *, read: int | None = None) -> None:
+    """Until a replica has something to do, or has answered: more than what was `read` before."""
+    async with asyncio.timeout(_WITHIN):
         while not any(
             gauge.role == "replica" and gauge.connections > gauge.idle for gauge in served.service.gauges()
         ):
-            await asyncio.sleep(0.01)
-        await other.rollback()
+            if read is not None and tally(served).to_replicas > read:
+                return
+            await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize("paused", [1, 2])
@@ -273,3 +277,54 @@ async def port_of_a_read(served: Served) -> int:
     async with await connect(served) as client:
         port: int = await value(client, "/* marchproxy: replica */ select inet_server_port()")
         return port
+
+
+@asynccontextmanager
+async def bare(served: Served) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A client that sends what it likes when it likes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(encode.startup({"user": "app", "database": "app"}))
+    await reader.readuntil(b"Z\0\0\0\5I")
+    try:
+        async with asyncio.timeout(_WITHIN):
+            yield reader, writer
+    finally:
+        writer.close()
+
+
+SLOW = encode.query("/* marchproxy: replica */ select 'slow' from pg_sleep(0.5)")
+
+
+async def test_what_comes_while_a_replica_answers_waits_and_is_judged_by_itself(cluster):
+    async with serving(PostgresService, routed(cluster, trusted=True, split_reads=True)) as served:
+        await reading(served)
+        async with bare(served) as (reader, writer):
+            before = tally(served).to_replicas
+            writer.write(SLOW)
+            await until_sleeping(served, read=before)
+            writer.write(encode.query("insert into kept values (77, 'behind')"))
+            await writer.drain()
+            await asyncio.sleep(0.01)  # another read of the proxy's, most of the time
+            writer.write(encode.query("select words from kept where number = 77"))
+            answers = [await reader.readuntil(b"Z\0\0\0\5I") for _ in range(3)]
+            for answer, words in zip(answers, (b"slow", b"INSERT 0 1", b"behind"), strict=True):
+                assert words in answer
+
+
+async def test_who_is_sent_away_hears_the_replica_out(cluster):
+    async with serving(PostgresService, routed(cluster, trusted=True, split_reads=True)) as served:
+        await reading(served)
+        async with bare(served) as (reader, writer), bare(served) as (other, other_writer):
+            before = tally(served).to_replicas
+            writer.write(SLOW)
+            await until_sleeping(served, read=before)
+            other_writer.write(encode.query("begin read only"))
+            await other.readuntil(b"Z\0\0\0\5T")
+            served.service.drain()
+            heard = await reader.read()
+            assert b"slow" in heard
+            assert b"57P01" in heard
+            other_writer.write(encode.query("select pg_is_in_recovery()"))
+            assert b"t" in await other.readuntil(b"Z\0\0\0\5T")
+            other_writer.write(encode.query("commit"))
+            assert b"57P01" in await other.read()

@@ -16,11 +16,12 @@ def routed(
     pool: dict[str, Any] | None = None,
     beside: dict[str, Node] | None = None,
     shares: tuple[int, ...] = (100,),
+    trusted: bool = False,
     **route: Any,
 ) -> DblbPlan:
     """The servers as pool `main`, watched by `app` five times a second, and a route `r` for the user `app`.
 
-    `beside`: pools of one server each that the route has besides; `shares` in their order.
+    `trusted`: nobody has to show who it is. `beside`: pools of one server each that the route has besides; `shares` in their order.
     """
     watched = {"users": "/users", "monitor": "app", "monitor_database": "app", "probe_interval": 0.2}
     pools = {"main": cluster.nodes, **{name: (node,) for name, node in (beside or {}).items()}}
@@ -41,7 +42,7 @@ def routed(
                 "backends": [
                     {"pool": name, "weight": share} for name, share in zip(pools, shares, strict=True)
                 ],
-                "authentication": ["users"],
+                "authentication": [] if trusted else ["users"],
                 "database": route,
             }
         ],
