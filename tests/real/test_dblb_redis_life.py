@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ReadOnlyError, RedisError
 
 from marchproxy.model.route import RouteId
+from marchproxy.modules.dblb.gate import OpenGate, Refusal, RefusalKind, Shut
 from marchproxy.modules.dblb.redis.service import RedisService
 from tests.ports import free_port
 from tests.real.support.certificates import make_certificate
@@ -229,3 +230,67 @@ async def test_tls_to_servers(tmp_path):
         async with proxy(doubted) as through, client(through.port) as one:
             with pytest.raises(RedisError, match="certificate"):
                 await one.set("k", "v")
+
+
+class Strict(OpenGate):
+    """Refuses every GET of `secret`; counts what it was asked about."""
+
+    looks = True
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+
+    def enter(self, _route, who, _tally):
+        if who.application == "banned":
+            raise Shut(Refusal("too many clients", RefusalKind.LIMITED))
+        return self
+
+    def refuses(self, statement):
+        self.asked.append(statement)
+        return Refusal("not that one", RefusalKind.BLOCKED) if statement == b"GET secret" else None
+
+    def leave(self):
+        """Nobody counts."""
+
+
+async def test_what_a_gate_refuses():
+    gate = Strict()
+
+    def change(around):
+        around.gate = gate
+
+    async with (
+        redis() as port,
+        serving(RedisService, plan_of(document({"p": [port]})), change=change) as through,
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", through.port)
+        writer.write(b"SET k v\r\nGET secret\r\nGET k\r\nMULTI\r\nGET secret\r\nEXEC\r\nGET k\r\n")
+        lines = [await reader.readline() for _ in range(9)]
+        assert lines[:4] == [b"+OK\r\n", b"-NOPERM not that one\r\n", b"$1\r\n", b"v\r\n"]
+        assert lines[4] == b"+OK\r\n"
+        assert lines[5].startswith(b"-ERR unknown command 'refused-by-the-proxy'")
+        assert b"not that one" in lines[5]
+        assert lines[6].startswith(b"-EXECABORT")
+        assert lines[7:] == [b"$1\r\n", b"v\r\n"]
+        assert gate.asked.count(b"GET secret") == 2  # once for each, however often it had to wait
+        writer.write(b"CLIENT SETNAME banned\r\n")
+        assert await reader.read() == b"-ERR too many clients\r\n"
+        writer.close()
+        (tally,) = [one for one in through.around.tallies.kept.values() if one.queries]
+        assert tally.transactions == 1
+        assert tally.clients == 0
+
+
+async def test_a_drained_worker_interrupts_nothing():
+    async with redis() as port, proxy(document({"p": [port]})) as through:
+        idle, other = await asyncio.open_connection("127.0.0.1", through.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", through.port)
+        writer.write(b"MULTI\r\n")
+        assert await reader.readline() == b"+OK\r\n"
+        through.service.drain()
+        assert await idle.read() == b""
+        other.close()
+        writer.write(b"SET k v\r\nEXEC\r\n")
+        assert await reader.read() == b"+QUEUED\r\n*1\r\n+OK\r\n"
+        writer.close()
+        await until(lambda: not through.service.sessions)

@@ -100,7 +100,9 @@ class Link(asyncio.Protocol):
         """Ask; so many replies will come for it. 0: a part of a command whose last part counts."""
         if replies:
             self._owed.append((asker, replies))
-        if not self._unsent:  # what others ask in the same turn of the loop goes with it: one call of the system for all
+        if (
+            not self._unsent
+        ):  # what others ask in the same turn of the loop goes with it: one call of the system for all
             self._loop.call_soon(self._flush)
         self._unsent.append(data)
 

@@ -42,7 +42,7 @@ class Reception(Protocol):
         ...
 
     def local(self, session: Session, words: Sequence[bytes]) -> bytes | None:
-        """The answer to a command about the session itself; None: it is the server's."""
+        """The answer to a command about the session itself; None: it is the server's; nothing: the client was let go."""
         ...
 
     def pool(self, session: Sharing, *, replica: bool) -> Pool | None:

@@ -166,8 +166,8 @@ class RedisService:
         if _standing(before) != _standing(after):
             fault = self._desk.settle(session, self._sessions[session])
             if fault:
-                session.transport.close()
-                return error(fault)
+                session.end(fault)
+                return b""
         if after.version == 3 and session.visit is not None and session.visit.servers.is_envoy:
             session.identity = replace(after, version=2)
             return _NO_RESP3

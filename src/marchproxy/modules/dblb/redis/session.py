@@ -154,7 +154,8 @@ class Session(Sharing):
         if answer is None and self.visit is not None:
             return False
         self._shared = None
-        self.transport.write(answer or _NO_ROUTE)
+        if answer != b"":  # it was told otherwise, and let go
+            self.transport.write(_NO_ROUTE if answer is None else answer)
         if request[0] == b"QUIT":
             self.transport.close()
         return True
