@@ -97,10 +97,24 @@ async def test_behind_an_nlb(server: int, tmp_path: Path) -> None:
         assert await asked_to_prove(system.port, "127.0.0.7") == _AUTHENTICATION_OK
         assert await asked_to_prove(system.port, "127.0.0.1") == _SASL
         await _answers_for_itself(module)
+        for _ in range(6):  # a request to cancel may come to another worker than the client's own
+            await _is_cancelled(system.port)
         # a file that a document names may change by itself
         users.write_text('"app" "another"\n')
         await until(lambda: _lets_in(system.port, "another"))
         assert not await _lets_in(system.port, "secret")
+
+
+async def _is_cancelled(port: int) -> None:
+    async with await connect(port) as connection:
+        query = asyncio.create_task(connection.execute("select pg_sleep(60)"))
+        await asyncio.sleep(0.1)
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            async with asyncio.timeout(20):
+                while not query.done():
+                    await connection.cancel_safe()
+                    await asyncio.wait([query], timeout=2.0)
+                await query
 
 
 async def _answers_for_itself(module: Any) -> None:

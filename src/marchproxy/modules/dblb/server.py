@@ -10,11 +10,12 @@ from marchproxy.kit.settings import HostPort, Problem, SettingsError
 from marchproxy.model.module import TrafficEndpoint
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
 from marchproxy.modules.dblb.certificates import ClientCertificates
+from marchproxy.modules.dblb.doors import Doors
 from marchproxy.modules.dblb.engine import DblbEngine
 from marchproxy.modules.dblb.redis.envoy import RedisEnvoy, RedisEnvoySettings
 from marchproxy.modules.dblb.seat import Seat, WorkerUnavailable
 from marchproxy.modules.dblb.settings import ADDRESSES, DblbSettings
-from marchproxy.modules.dblb.talk import LINE, VERSION, Serving
+from marchproxy.modules.dblb.talk import LINE, VERSION
 from marchproxy.modules.dblb.workforce import Workforce
 
 _NAME = "DBLB worker"
@@ -40,14 +41,7 @@ async def serve(
         None if settings.client_tls is None else ClientCertificates(settings.client_tls, folder, clock=clock)
     )
 
-    def serving() -> Serving:
-        material = None if certificates is None else certificates.material
-        return Serving(settings.ports(), settings.proxy_sources, material, settings.drain_seconds)
-
-    def changed() -> bool:
-        return certificates is not None and certificates.look()
-
-    workers = Workforce(seats(settings, folder, clock=clock), serving, changed, clock=clock)
+    workers = Workforce(seats(settings, folder, clock=clock), Doors(settings, certificates), clock=clock)
     beside = RedisEnvoySettings(settings.id, folder, settings.own_state_dir() / "redis")
     envoy = RedisEnvoy(beside, clock=clock)
     async with envoy.running(), workers.running():

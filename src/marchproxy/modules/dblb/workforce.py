@@ -4,7 +4,7 @@ They outlive a DBLB that crashes; the next one adopts them, with their clients. 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
@@ -17,6 +17,7 @@ from marchproxy.kit.tasks import every
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import RouteId
 from marchproxy.model.state import DesiredState
+from marchproxy.modules.dblb.doors import Doors
 from marchproxy.modules.dblb.files import FileWatch, read_files
 from marchproxy.modules.dblb.inquiry import Inquiry, health_of
 from marchproxy.modules.dblb.plan import Files, compile_plan
@@ -43,16 +44,13 @@ class Workforce(Inquiry):
     def __init__(
         self,
         seats: Sequence[Seat],
-        serving: Callable[[], Serving],
-        changed: Callable[[], bool],
+        doors: Doors,
         *,
         clock: Clock,
     ) -> None:
-        """`serving` says how clients are let in; `changed`, asked every second, whether it says something else now."""
         super().__init__(seats, clock=clock)
         self.instances = 1
-        self._serving = serving
-        self._changed = changed
+        self._doors = doors
         self._group = asyncio.TaskGroup()
         self._watches: dict[Seat, asyncio.Task[None]] = {}
         self._turn = asyncio.Lock()
@@ -90,7 +88,7 @@ class Workforce(Inquiry):
         async with self._turn:
             paused = self._told.message.paused if self._told else {}
             document, contents = encode(state).decode(), contents_of(files)
-            message = Apply(document, contents, self._serving(), self.instances, paused)
+            message = Apply(document, contents, self._doors.serving(), self.instances, paused)
             await self._start(message.serving)
             await self._tell(message)
             self._told, self._files, self._trouble = _Told(state, files, message), FileWatch(files), ""
@@ -119,7 +117,7 @@ class Workforce(Inquiry):
 
     def health(self) -> Mapping[str, str]:
         """As a Crew's."""
-        return {**health_of(self._seats), "files": self._trouble or "ok"}
+        return {**health_of(self._seats), "files": self._trouble or self._doors.trouble() or "ok"}
 
     async def renew(self, finish_seconds: float | None) -> str:
         """As a Crew's."""
@@ -205,7 +203,7 @@ class Workforce(Inquiry):
         told = self._told
         if told is None:
             return
-        changed = [self._changed(), self._files.look(), told.message.instances != self.instances]
+        changed = [self._doors.look(), self._files.look(), told.message.instances != self.instances]
         if not any(changed):
             return
         async with self._turn:
@@ -220,7 +218,7 @@ class Workforce(Inquiry):
             self._trouble = str(problems[0])
             _log.error("what a file held before stays in force", reason=self._trouble)
             files = told.files
-        serving = self._serving()
+        serving = self._doors.serving()
         message = replace(
             told.message, contents=contents_of(files), serving=serving, instances=self.instances
         )

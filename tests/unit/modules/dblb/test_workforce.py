@@ -108,13 +108,20 @@ class Rig:
         self.clock = VirtualClock()
         self.processes = [FakeProcess(number) for number in range(count)]
         self.port = Port("redis", Protocol.REDIS, HostPort("127.0.0.1", free_port()))
-        self.changed = False
+        self.faulty = ""
         seats = [Seat(process, clock=self.clock) for process in self.processes]
-        serving = talk.Serving((self.port,), drain_seconds=9.0)
-        self.crew = Workforce(seats, lambda: serving, self.has_changed, clock=self.clock)
+        self.crew = Workforce(seats, self, clock=self.clock)
 
-    def has_changed(self):
-        return self.changed
+    # as Doors
+
+    def serving(self):
+        return talk.Serving((self.port,), drain_seconds=9.0)
+
+    def look(self):
+        return False
+
+    def trouble(self):
+        return self.faulty
 
     async def settle(self, done, seconds=0.0):
         """Let time pass until a condition holds."""
@@ -141,6 +148,8 @@ async def test_all_are_started_and_told():
         assert [process.starts for process in rig.processes] == [1, 1]
         assert rig.processes[0].plan == rig.processes[1].plan
         assert rig.crew.health() == {"worker:0": "ok", "worker:1": "ok", "files": "ok"}
+        rig.faulty = "/c: holds no certificate"
+        assert rig.crew.health()["files"] == "/c: holds no certificate"
     assert [process.pid for process in rig.processes] == [None, None]
 
 
