@@ -188,6 +188,19 @@ async def test_writes_move_to_another_pool_while_the_route_is_paused(servers):
         connection.close()
 
 
+async def test_a_server_that_nobody_watches_is_asked_a_query_when_somebody_wants_to_know(servers):
+    async with proxied(servers[0]) as rig:
+        (report,) = await rig.service.check()
+        assert (report.role, report.fault) == ("primary", "")
+        assert report.latency is not None
+    async with proxied(servers[0], setup=Setup(passwords={"owner": "wrong"})) as rig:
+        (report,) = await rig.service.check()
+        assert "1045" in report.fault
+    async with proxied(1) as rig:
+        (report,) = await rig.service.check()
+        assert report.fault
+
+
 async def test_pools_are_counted_and_have_an_end(servers):
     setup = Setup(options=DatabasePool(size=3, wait=0.2))
     async with proxied(servers[0], setup=setup) as rig:

@@ -279,6 +279,26 @@ async def test_a_route_is_paused_and_goes_on(pair):
         other.close()
 
 
+async def test_a_comment_asks_for_the_replicas_of_another_pool(pair):
+    """Both pools are of the same servers, as only a test has it; one of them has no share."""
+    here = setup()
+    pools = [here.upstream([pair.primary.port, pair.replica.port], name) for name in ("main", "reports")]
+    async with proxied(plan=here.planned([(pools[0], 100), (pools[1], 0)])) as rig:
+        await rig.until(lambda: [r.role for r in rig.service.servers()] == ["primary", "replica"] * 2)
+        connection = await asyncio.to_thread(rig.connect, autocommit=True)
+
+        def links():
+            return sum(
+                g.connections for g in rig.service.gauges() if (g.pool, g.role) == ("reports", "replica")
+            )
+
+        assert links() == 0
+        async with asyncio.timeout(20):
+            while not links():
+                await asyncio.to_thread(asked, connection, "/* marchproxy: pool=reports */ select 1")
+        connection.close()
+
+
 async def test_who_waits_too_long_for_a_paused_route_is_told_so(pair):
     quick = setup(pool=replace(POOL, wait=0.2))
     async with proxied(pair.primary.port, pair.replica.port, setup=quick) as rig:

@@ -37,7 +37,7 @@ class Aside:
         self._session = session
         self._memory = memory
         self._max_lag = cluster.upstream.options.max_lag
-        self.cluster = cluster
+        self._cluster = cluster
         self._reached = ""
         self._copies: dict[int, Copy] = {}
         self._asked: tuple[bytes, int] = (b"", 0)
@@ -49,17 +49,15 @@ class Aside:
         self.was_last = False
         """Whether the client's last statement was answered here."""
 
-    def ask(self, data: bytes) -> bool:
-        """Ask a replica what the client asks; False: none can be asked now."""
+    def ask(self, data: bytes, pool: str = "") -> bool:
+        """Ask a replica what the client asks, of this pool if the route has it; False: none can be asked now."""
+        self._turn_to(pool)
         return self._ask(data, None)
 
     def execute(self, data: bytes, statement: Statement) -> bool:
         """The same for a statement that is prepared."""
+        self._turn_to("")
         return self._ask(data, statement)
-
-    def read_from(self, cluster: Cluster) -> None:
-        """Ask the replicas of this cluster from now on."""
-        self.cluster, self._max_lag = cluster, cluster.upstream.options.max_lag
 
     def close_statement(self, statement: Statement) -> None:
         """The client closes a statement."""
@@ -158,6 +156,13 @@ class Aside:
             self._task = session.visit.around.group.create_task(guarded(work, session), name="settle")
         return True
 
+    def _turn_to(self, pool: str) -> None:
+        visit = self._session.visit
+        cluster = visit.pools.get(pool) or visit.reads
+        if cluster is not None and cluster is not self._cluster:
+            self.drop()
+            self._cluster, self._max_lag = cluster, cluster.upstream.options.max_lag
+
     def _find(self) -> bool:
         """Whether there is a link to a replica that may answer."""
         link = self.link
@@ -165,7 +170,7 @@ class Aside:
             self.drop()
             link = None
         if link is None:
-            member = self.cluster.replica()
+            member = self._cluster.replica()
             link = self.link = (
                 member.pool(self._session.visit.credentials).spare() if member is not None else None
             )
@@ -187,7 +192,7 @@ class Aside:
         if self._member is not None and well:
             self._member.answered()
         elif self._member is not None:
-            self._member.failed(self.cluster.upstream.pool.outliers)
+            self._member.failed(self._cluster.upstream.pool.outliers)
 
     def _retry(self) -> None:
         """The session's own link is asked instead."""

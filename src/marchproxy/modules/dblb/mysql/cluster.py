@@ -34,6 +34,13 @@ def monitor_of(upstream: Upstream) -> Credentials | None:
     return Credentials(user, "", _UTF8MB4, _WATCHES, passwords.get(user, "")) if user else None
 
 
+def _somebody(upstream: Upstream) -> Credentials | None:
+    """Where nobody is named for that: one of those whose password is known."""
+    for user, password in upstream.passwords.items():
+        return Credentials(user, "", _UTF8MB4, _WATCHES, password)
+    return None
+
+
 class Cluster:
     """Links are to the primary or, when `replica` is asked for, to a recent replica."""
 
@@ -148,7 +155,9 @@ class Cluster:
         limits = PoolLimits(around.share(options.size), options.wait, options.idle, options.lifetime)
         for address in addresses_of(pool):
             server = Server(address, pool.tls, pool.connect_timeout)
-            watch = Watch(server, monitor_of(self.upstream), around.clock)
+            monitor = monitor_of(self.upstream)
+            asks = monitor or _somebody(self.upstream)
+            watch = Watch(server, asks, around.clock, alone=monitor is None)
             yield Member(server, watch, limits, around, self._lack)
 
     def _lack(self) -> None:

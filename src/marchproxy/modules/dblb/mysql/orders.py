@@ -14,7 +14,6 @@ from marchproxy.modules.dblb.mysql.catalogue import (
     number_of,
     take_types,
 )
-from marchproxy.modules.dblb.mysql.cluster import Cluster
 from marchproxy.modules.dblb.mysql.guarded import guarded
 from marchproxy.modules.dblb.mysql.inbox import Inbox
 from marchproxy.modules.dblb.mysql.kill import read_kill
@@ -71,11 +70,6 @@ class Orders:
         """Whether statements must be seen whole."""
         self.looks = self._visit.guard.looks or self._visit.readings is not None
         return self.looks
-
-    def read_from(self, cluster: Cluster | None) -> None:
-        """Have reads answered by the replicas of this cluster; None: by none."""
-        if self._aside is not None and cluster is not None:
-            self._aside.read_from(cluster)
 
     def links(self) -> Iterator[Link]:
         """The links that the session has."""
@@ -232,7 +226,7 @@ class Orders:
 
     def _query(self, data: bytes, text: bytes, *, whole: bool) -> bool:
         reading = self._reading(text) if whole else _UNREAD
-        if self._aside is not None and self._may_go(reading) and self._aside.ask(data):
+        if self._aside is not None and self._may_go(reading) and self._aside.ask(data, reading.pool):
             return True
         return self._note(text, reading)
 

@@ -41,6 +41,8 @@ class Reading:
     """It is about the next transaction."""
     writes: bool = False
     """It may write."""
+    pool: str = ""
+    """Whose replicas a comment asks for."""
 
 
 class Readings:
@@ -79,6 +81,7 @@ def read(statement: bytes, facts: Facts) -> Reading:
         sets=sets,
         binds=binds,
         next_only=any(setting.scope is Scope.TRANSACTION for setting in facts.settings),
+        pool=facts.hint.pool,
         writes=facts.writes or bool(facts.problem) or bool(unknown) or facts.statements != 1,
     )
 

@@ -178,8 +178,9 @@ class MySqlService:
         if cluster is None or not move(session, cluster):
             session.end(_GONE)
             return False
-        reads = visit.reads
-        session.orders.read_from(self._clusters.get(reads.upstream.name) if reads is not None else None)
+        visit.pools = {str(up.name): self._clusters[up.name] for up, _ in now.backends}
+        if visit.reads is not None:
+            visit.reads = self._clusters.get(visit.reads.upstream.name)
         session.look_again(longest=_LONGEST)
         session.unsettled = False
         return True

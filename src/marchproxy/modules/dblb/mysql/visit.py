@@ -1,6 +1,7 @@
 """Visit: who a client that has logged in is here, and what that means for its session."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from marchproxy.modules.dblb.gate import Pass, RefusalKind
 from marchproxy.modules.dblb.gate import Refusal as Denial
@@ -30,6 +31,8 @@ class Visit:
     reads: Cluster | None = None
     readings: Readings | None = None
     replica: bool = False
+    pools: Mapping[str, Cluster] = field(default_factory=dict)
+    """All clusters of the route, which comments may ask for."""
 
 
 def refusal_of(denial: Denial) -> Refusal:

@@ -21,15 +21,18 @@ _FAULTS = (LoginRefused, ProtocolFault, PeerGone, Refused, OSError, TimeoutError
 
 
 class Watch:
-    """One server's. `credentials` None: it is only seen whether the server greets; it is then taken for the primary."""
+    """One server's. `alone`: nobody looks for roles, it is the primary. `credentials` None: all that is seen is its greeting."""
 
-    def __init__(self, server: Server, credentials: Credentials | None, clock: Clock) -> None:
+    def __init__(
+        self, server: Server, credentials: Credentials | None, clock: Clock, *, alone: bool = False
+    ) -> None:
         self._server = server
         self._credentials = credentials
         self._clock = clock
         self._link: Link | None = None
         self._one = asyncio.Lock()
-        self.sight = Sight() if credentials is not None else Sight(Role.PRIMARY)
+        self._alone = alone or credentials is None
+        self.sight = Sight(Role.PRIMARY) if self._alone else Sight()
 
     async def run(self, every: float, seen: Callable[[], None]) -> None:
         """Look, and tell `seen`, until cancelled."""
@@ -66,6 +69,10 @@ class Watch:
             self._link = await dial(NOBODY, self._server, self._credentials, now=began)
             began = self._clock.monotonic()
         link = self._link
+        if self._alone:
+            await ask(link, b"SELECT 1")
+            self._drop()
+            return Sight(Role.PRIMARY, 0.0, self._clock.monotonic() - began)
         rows = await ask(link, b"SELECT @@global.read_only AS ro, @@global.sql_mode AS mode")
         latency = self._clock.monotonic() - began
         greeting = link.greeting

@@ -146,6 +146,7 @@ class Welcome:
             raise LoginRefused("", refusal_of(shut.refusal)) from shut
         tally.clients += 1
         visit = Visit(plan, who, guard, tally, cluster, credentials, self._around, reads)
+        visit.pools = {str(up.name): self.house.clusters[up.name] for up, _ in plan.backends}
         visit.replica = options.target is ReadTarget.REPLICA
         if reads is not None or visit.replica or len(cluster.members) > 1 or options.writes:
             visit.readings = self._readings

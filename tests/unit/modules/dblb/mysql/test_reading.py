@@ -63,6 +63,11 @@ def test_what_only_the_primary_may_answer(statement):
     assert of(statement).obstacle
 
 
+def test_a_pool_that_a_comment_asks_for():
+    assert of("/* marchproxy: pool=reports */ select 1").pool == "reports"
+    assert of("/* marchproxy: pool=reports */ select 1", hints=False).pool == ""
+
+
 def test_hints_that_are_not_heeded():
     assert not of("/* marchproxy: primary */ select 1", hints=False).obstacle
     assert of("/* marchproxy: replica */ select discount(1)", hints=False).obstacle
