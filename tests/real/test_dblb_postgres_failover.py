@@ -167,7 +167,8 @@ async def until_all_go_on(writers: list[Writer], more: int = 5) -> None:
 
 async def test_the_primary_dies_another_is_promoted_and_each_client_fails_at_most_once(cluster):
     first, second = cluster.replicas
-    async with serving(PostgresService, routed(cluster, split_reads=True)) as served:
+    plan = routed(cluster, split_reads=True, pool={"wait": 30.0})
+    async with serving(PostgresService, plan) as served:
         writers = [Writer(served, number) for number in range(8)]
         async with asyncio.TaskGroup() as group:
             for writer in writers:

@@ -163,6 +163,8 @@ class Reception:
         upstream = admission.upstream_of(route)
         if upstream is None:
             raise TurnedAway(f"route {route.route_id}: no pool has a share of its sessions", "08004")
+        if not upstream.pool.endpoints:
+            raise TurnedAway(f"pool {upstream.name} has no servers", "08004")
         tally = tally_of(self._around.tallies, route, upstream, who)
         return Stay(who, password, route, upstream, self._around.gate.enter(route, who, tally), tally)
 

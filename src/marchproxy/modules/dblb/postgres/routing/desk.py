@@ -56,8 +56,10 @@ class Desk:
 
     def source(self, stay: Stay) -> Source:
         """Where a session gets its links, but for what it reads elsewhere."""
-        cluster = self._clusters[stay.upstream.name]
+        cluster = self._clusters.get(stay.upstream.name)
         credentials = Credentials(stay.who.user, stay.database, stay.password)
+        if cluster is None:  # the plan has changed while the client came; it will be told so
+            return self._pools.get(stay.upstream, addresses_of(stay.upstream.pool)[0], credentials)
         if not cluster.watched:
             return self._pool(credentials, cluster, addresses_of(stay.upstream.pool)[0])
         reads = stay.route.options.target is ReadTarget.REPLICA
@@ -71,9 +73,11 @@ class Desk:
 
     def reads(self, stay: Stay) -> Reads | None:
         """How a session reads elsewhere; None: it does not."""
-        route, main = stay.route, self._clusters[stay.upstream.name]
+        route, main = stay.route, self._clusters.get(stay.upstream.name)
         options = route.options
-        if not options.split_reads or options.target is not ReadTarget.AUTO or stay.keeps or not main.watched:
+        if not options.split_reads or options.target is not ReadTarget.AUTO or stay.keeps:
+            return None
+        if main is None or not main.watched:
             return None
         credentials = Credentials(stay.who.user, stay.database, stay.password)
         key = (route.route_id, main.upstream.name, *_key(credentials))
@@ -139,7 +143,7 @@ class Desk:
         """Where a route is read; where the shares divide whole sessions, each has its own."""
         if route.writes is None:
             return [(main, 100)]
-        return [(self._clusters[up.name], share) for up, share in route.backends]
+        return [(self._clusters[up.name], share) for up, share in route.backends if up.name in self._clusters]
 
     def _catalogue(self, cluster: Cluster, database: str) -> Catalogue:
         key = (cluster.upstream.name, database)
