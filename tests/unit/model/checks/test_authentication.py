@@ -94,7 +94,7 @@ def test_routes_name_ways_that_are_there_once():
     [
         *((PEOPLE, protocol, "") for protocol in sorted(DATABASE_PROTOCOLS, key=str)),
         (ASKED, Protocol.POSTGRES, ""),
-        *((SHOWN, protocol, "") for protocol in DATABASE_PROTOCOLS),
+        *((SHOWN, protocol, "") for protocol in sorted(DATABASE_PROTOCOLS, key=str)),
         (replace(PEOPLE, method="md5"), Protocol.POSTGRES, ""),
         (replace(PEOPLE, method="caching_sha2_password"), Protocol.MYSQL, ""),
         (BASIC, Protocol.POSTGRES, '"staff" is basic, which is for HTTP, not for postgres'),

@@ -44,7 +44,7 @@ BOTH = (BackendRef("postgres", 50), BackendRef("green", 50))
 @pytest.mark.parametrize(
     "sound",
     [
-        *(route(protocol) for protocol in DATABASE_PROTOCOLS),
+        *(route(protocol) for protocol in sorted(DATABASE_PROTOCOLS, key=str)),
         database(databases=("shop", "shop_*"), users=("app_?",), applications=("[a-z]*",), rename="shop2"),
         database(target=ReadTarget.REPLICA, switch_timeout=0.0, catch_up=0.0),
         replace(database(writes="green", split_reads=True), backends=BOTH),
