@@ -100,21 +100,21 @@ class House:
 
     def apply(self, told: Apply) -> None:
         """Serve by this. New ports are opened before anything else changes. Raises CannotServe, BindError."""
-        plan = _plan(told)
-        for port in told.serving.ports:
-            if port.protocol not in self._factories:
-                raise CannotServe(f"{port.setting}: nobody here speaks {port.protocol.value}; remove it")
+        if self._drained_at is not None:
+            raise CannotServe("it is told to end, and lets nobody in any more")
+        plan, wanted = _plan(told), {port.protocol for port in told.serving.ports}
+        if unspoken := wanted - self._factories.keys():
+            raise CannotServe(f"nobody here speaks {min(one.value for one in unspoken)}; remove its ports")
         tls = _client_tls(told.serving.tls)
-        opened = self._open(told.serving)
+        for protocol in wanted - self._services.keys():
+            self._services[protocol] = self._factories[protocol](self._around(protocol))
+        self._ports |= self._open(told.serving)
         self._tls, self._serving = tls, told.serving
         self._gate.apply(plan, told.instances)
-        for protocol in {port.protocol for port in told.serving.ports} - self._services.keys():
-            self._services[protocol] = self._factories[protocol](self._around(protocol))
         for service in self._services.values():
             service.apply(plan)
         for port in self._ports.keys() - set(told.serving.ports):
             self._ports.pop(port).close()
-        self._ports |= opened
         self._pause(told.paused)
         self.told = told
 

@@ -14,6 +14,7 @@ _log = get_logger(__name__)
 _PORT_SECONDS = 2.0  # for a worker that ends to let go of a port
 _POLL_SECONDS = 0.01
 _RESTART = Backoff(initial=0.1, maximum=5.0)
+_NOT_STARTED = "is not started yet"
 _MOST_SILENT = 3  # answers that may be missing in a row
 
 
@@ -30,7 +31,7 @@ class Seat:
 
     def __init__(self, process: WorkerProcess[Question, Answer], *, clock: Clock) -> None:
         self.process = process
-        self.trouble = "is not started yet"
+        self.trouble = _NOT_STARTED
         self._clock = clock
         self._turn = asyncio.Lock()
         self._told: Apply | None = None
@@ -86,7 +87,12 @@ class Seat:
     def kill(self) -> None:
         """Kill the worker."""
         self.process.kill()
-        self.trouble = "is not started yet"
+        self.trouble = _NOT_STARTED
+
+    def retire(self) -> None:
+        """Let the worker finish what is open, and have none."""
+        self.process.retire()
+        self.trouble = _NOT_STARTED
 
     async def adopt(self) -> bool:
         """Take over the worker that runs, if one does that answers."""

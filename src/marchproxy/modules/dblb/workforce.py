@@ -155,7 +155,10 @@ class Workforce(Inquiry):
                     _log.warning("worker replaced", reason=str(error))
                     seat.kill()
                     continue
-                addresses.update(counts.ports if isinstance(counts, Counts) else ())
+                if not isinstance(counts, Counts) or not counts.ports:
+                    seat.retire()  # it drains, or was told nothing yet
+                    continue
+                addresses.update(counts.ports)
                 self._watch(seat)
         self._addresses = frozenset(addresses)
         return any(seat.pid for seat in self._seats)

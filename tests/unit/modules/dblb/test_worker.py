@@ -165,7 +165,7 @@ async def test_documents_and_files_with_faults_change_nothing(tmp_path):
             answer = await rig.apply(rig.proxied, document=document)
             assert isinstance(answer, talk.Refused)
         elsewhere = Port("mongodb", Protocol.MONGODB, HostPort("127.0.0.1", free_port()))
-        assert (await rig.apply(elsewhere)).reason.startswith("mongodb: nobody here speaks")
+        assert (await rig.apply(elsewhere)).reason.startswith("nobody here speaks mongodb")
         answer = await rig.apply(rig.port, tls=TlsMaterial("/nowhere", "/nowhere"))
         assert answer.reason.startswith("client_tls: ")
         assert (await rig.ask(talk.Count())).ports == (rig.port.address,)
@@ -189,6 +189,7 @@ async def test_a_drain_closes_ports_and_lets_clients_go(tmp_path):
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", rig.port.address.port)
         assert (await rig.ask(talk.Count())).clients == 0
+        assert "told to end" in (await rig.apply()).reason
         writer.close()
 
 

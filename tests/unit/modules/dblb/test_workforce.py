@@ -37,6 +37,7 @@ class FakeProcess:
         self.heard, self.refuses, self.mute, self.fails = [], [], False, 0
         self.running, self.starts, self.retired = False, 0, []
         self.queries, self.clients = 0, 0
+        self.ports = (HostPort("127.0.0.1", 1),)
         self._end = asyncio.Event()
 
     @property
@@ -64,7 +65,8 @@ class FakeProcess:
             case talk.Apply() if self.refuses:
                 return self.refuses.pop(0)
             case talk.Count():
-                return talk.Counts((Entry(KEY, {"queries": self.queries}),), clients=self.clients)
+                entries = (Entry(KEY, {"queries": self.queries}),)
+                return talk.Counts(entries, clients=self.clients, ports=self.ports)
             case talk.Servers(ask):
                 reports = [
                     talk.ServerReport("p", "s:1", "primary", fault="down" if self.number and ask else "")
@@ -278,6 +280,16 @@ async def test_workers_that_run_are_adopted():
         assert rig.crew.health()["worker:1"] == "ok"
         await rig.apply()
         assert [process.starts for process in rig.processes] == [0, 0]
+
+
+async def test_workers_that_drain_finish_beside_others():
+    rig = Rig()
+    rig.processes[0].running = rig.processes[1].running = True
+    rig.processes[1].ports = ()
+    async with rig.crew.running():
+        await rig.apply()
+        assert [process.starts for process in rig.processes] == [0, 1]
+        assert rig.processes[1].retired == [101]
 
 
 async def test_what_another_began_goes_on_when_we_fail():
