@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
@@ -25,6 +26,7 @@ from marchproxy.modules.dblb.redis.envoy_resources import (
 from tests.ports import free_port
 from tests.real.support.databases import redis, run, served
 from tests.real.support.dblb import databases
+from tests.real.support.process import naming
 
 pytestmark = pytest.mark.timeout(90)
 SOCKET = Path("/tmp/redis.sock")
@@ -102,7 +104,24 @@ async def test_prefixes_mirrors_and_a_change_of_them(tmp_path):
             async with asyncio.timeout(30):
                 while await value(second, "t:c") is None:
                     await one.set("t:c", "3")
-            assert await value(third, "t:c") is not None
+            await until_value(third, "t:c", b"3")
+            (envoy,) = envoys(system)
+            envoy.kill()  # it is started again
+            await answering(one)
+            system.document["routes"] = [route("others", "first")]
+            system.save()
+            system.dblb.process.send(signal.SIGHUP)
+            async with asyncio.timeout(30):
+                while envoys(system):
+                    await asyncio.sleep(0.1)
+            assert await one.set("s:b", "first")
+            assert await value(first, "s:b") == b"first"
+
+
+def envoys(system) -> list[psutil.Process]:
+    """Those that serve Redis."""
+    found = naming(system.dblb.folder / "envoy")
+    return [process for process in found if "envoy" in Path(process.cmdline()[0]).name]
 
 
 async def test_a_cluster_of_three_behind_a_login(tmp_path):

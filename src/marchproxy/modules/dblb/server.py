@@ -23,6 +23,8 @@ _MODULE = "marchproxy.modules.dblb.worker"
 _CODE = ("modules/dblb", "engines/workers", "contract/document", "model", "wire", "kit")
 _FOLDER = "workers"
 _LONGEST_SOCKET = 107  # unix(7)
+_WORKER_SOCKET = "99.sock"
+_REDIS_SOCKET = "redis-0123456789ab.sock"  # Envoy's
 
 
 async def serve(
@@ -36,13 +38,13 @@ async def serve(
     clock = clock or SystemClock()
     settings = choose_ports(settings)  # others are told where we listen
     folder = settings.own_state_dir() / _FOLDER
-    _make_directory(folder)
+    _make_directory(folder, _REDIS_SOCKET if settings.redis or settings.redis_proxy else _WORKER_SOCKET)
     certificates = (
         None if settings.client_tls is None else ClientCertificates(settings.client_tls, folder, clock=clock)
     )
 
     workers = Workforce(seats(settings, folder, clock=clock), Doors(settings, certificates), clock=clock)
-    beside = RedisEnvoySettings(settings.id, folder, settings.own_state_dir() / "redis")
+    beside = RedisEnvoySettings(settings.id, folder, settings.own_state_dir())
     envoy = RedisEnvoy(beside, clock=clock)
     async with envoy.running(), workers.running():
         engine = DblbEngine(workers, endpoints(settings), clock=clock, redis_envoy=envoy)
@@ -101,8 +103,8 @@ def _code() -> str:
     return code_of(VERSION, _CODE)
 
 
-def _make_directory(folder: Path) -> None:
-    longest = folder / "99.sock"
+def _make_directory(folder: Path, name: str) -> None:
+    longest = folder / name
     if len(bytes(longest)) > _LONGEST_SOCKET:
         reason = f"{longest} is longer than the {_LONGEST_SOCKET} bytes that a Unix socket may have; choose a shorter path"
         raise SettingsError([Problem("state_dir", reason)])

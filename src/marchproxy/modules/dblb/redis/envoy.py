@@ -14,6 +14,7 @@ from typing import Any
 
 from marchproxy.engines.envoy.binary import EnvoyMissing
 from marchproxy.engines.envoy.process import EnvoyProcess, EnvoySettings, EnvoyStartError, EnvoyState
+from marchproxy.engines.envoy.run_directory import Role, RunDirectory
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.files import write_atomically
 from marchproxy.kit.logs import get_logger
@@ -32,11 +33,11 @@ _CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 
 @dataclass(frozen=True, slots=True)
 class RedisEnvoySettings:
-    """`folder`: where workers look for its sockets; `run_dir`: its own files. `binary` None: it is searched for."""
+    """`folder`: where workers look for its sockets; `home`: that of the instance. `binary` None: it is searched for."""
 
     node_id: str
     folder: Path
-    run_dir: Path
+    home: Path
     binary: Path | None = None
     log_level: str = "warning"
 
@@ -67,6 +68,8 @@ class RedisEnvoy:
         """Serve by this from now on. Raises Refused (UNAVAILABLE) where there can be no Envoy."""
         specs = [listener_of(one, self._settings.folder, plan.upstreams) for one in groups(plan)]
         if not specs:
+            if self._process is None and self._left_by_another():
+                await self._start()  # takes it over
             await self.end()
             return
         if specs != self._written or self._process is None:
@@ -93,6 +96,18 @@ class RedisEnvoy:
                 await self._running
             await process.stop()
 
+    def _left_by_another(self) -> bool:
+        """Whether there may be one of a supervisor before, which crashed."""
+        return RunDirectory(self._run_dir).read_record(Role.SERVING) is not None
+
+    @property
+    def _run_dir(self) -> Path:
+        return self._settings.home / "envoy"
+
+    @property
+    def _told_in(self) -> Path:
+        return self._settings.home / "redis"
+
     async def _start(self) -> None:
         settings, group = self._settings, self._group
         assert group is not None  # within `running`
@@ -101,7 +116,7 @@ class RedisEnvoy:
                 node_id=settings.node_id,
                 cluster="dblb-redis",
                 admin=HostPort("127.0.0.1", 0),
-                run_dir=settings.run_dir / "envoy",
+                run_dir=self._run_dir,
                 binary=settings.binary,
                 log_level=settings.log_level,
             ),
@@ -119,8 +134,8 @@ class RedisEnvoy:
         """Clusters first: a listener that names one that is not there is refused."""
         made = {cluster["name"]: cluster for spec in specs for cluster in clusters(spec)}
         try:
-            self._settings.run_dir.mkdir(parents=True, exist_ok=True)
-            self._settings.run_dir.chmod(0o700)  # passwords stand there
+            self._told_in.mkdir(parents=True, exist_ok=True)
+            self._told_in.chmod(0o700)  # passwords stand there
             write_atomically(self._file("clusters"), _answer(_CLUSTER, list(made.values())))
             write_atomically(self._file("listeners"), _answer(_LISTENER, [listener(spec) for spec in specs]))
         except OSError as error:
@@ -138,11 +153,11 @@ class RedisEnvoy:
                 _log.error("Envoy does not listen for a route of Redis", socket=str(spec.socket))
 
     def _file(self, name: str) -> Path:
-        return self._settings.run_dir / f"{name}.json"
+        return self._told_in / f"{name}.json"
 
     def _bootstrap(self) -> bytes:
         def source(name: str) -> dict[str, Any]:
-            watched = {"path": str(self._settings.run_dir)}
+            watched = {"path": str(self._told_in)}
             path = {"path": str(self._file(name)), "watched_directory": watched}
             return {"path_config_source": path, "resource_api_version": "V3"}
 
