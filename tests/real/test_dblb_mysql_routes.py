@@ -129,9 +129,20 @@ async def test_a_certificate_is_for_its_user_and_for_nobody_else(servers, tmp_pa
     shown = {"ssl": {"ca": str(server), "check_hostname": False}}
     shown["ssl"] |= {"cert": str(client), "key": str(client.with_suffix(".key"))}
     async with proxied(servers[0], setup=setup) as rig:
-        assert await rig.ask(WHO, password="", **shown) == ((1,),)
+        for password in ("", "no matter what"):
+            assert await rig.ask(WHO, password=password, **shown) == ((1,),)
         with pytest.raises(pymysql.err.OperationalError, match="1045"):
             await rig.ask(WHO, user="other", password="", **shown)
+
+
+async def test_a_route_without_ways_takes_everybody_as_whom_they_say_they_are(servers):
+    (planned,) = Setup().plan(servers[0]).of(Protocol.MYSQL)
+    async with proxied(plan=plan_of(replace(planned, ways=()))) as rig:
+        assert await rig.ask("select substring_index(user(), '@', 1)", password="any") == (("owner",),)
+        with pytest.raises(
+            pymysql.err.OperationalError, match="1045"
+        ):  # by the server, which does not know it
+            await rig.ask(WHO, user="stranger", password="any")
 
 
 async def test_a_gate_that_is_shut_refuses_with_its_words(servers):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from marchproxy.wire.mysql.prepared import Prepared
 
 #: With more statements, or longer ones, nothing is known of a statement, and it is the primary's.
-_MOST, _LONGEST = 2000, 16_384
+_MOST, _LONGEST, _MOST_BYTES = 2000, 16_384, 1 << 20
 _EXECUTE = 10
 _NULLS_AT = 14 - 4  # behind the command's number, the statement's, flags and iterations
 
@@ -39,6 +39,7 @@ class Catalogue:
         """Filled by the flow of the session's connection."""
         self._asked: deque[bytes] = deque()
         self._known: dict[int, Statement] = {}
+        self._bytes = 0
 
     def asked(self, text: bytes) -> None:
         """A PREPARE is on its way."""
@@ -48,25 +49,29 @@ class Catalogue:
         """Take in what was answered."""
         for prepared in self.answers:
             text = self._asked.popleft() if self._asked else b""
-            if prepared.number and text and len(text) <= _LONGEST and len(self._known) < _MOST:
+            if prepared.number and text and self._has_room(len(text)):
+                self._bytes += len(text)
                 self._known[prepared.number] = Statement(Copy(prepared.number), text, prepared.parameters)
         self.answers.clear()
 
     def closed(self, number: int) -> Statement | None:
         """A statement that is no more."""
-        return self._known.pop(number, None)
+        statement = self._known.pop(number, None)
+        self._bytes -= len(statement.text) if statement is not None else 0
+        return statement
 
     def clear(self) -> None:
         """None are left."""
         self._asked.clear()
         self._known.clear()
+        self._bytes = 0
 
     def get(self, number: int) -> Statement | None:
         """What is known of a statement."""
         return self._known.get(number)
 
-    def __len__(self) -> int:
-        return len(self._known)
+    def _has_room(self, length: int) -> bool:
+        return length <= _LONGEST and len(self._known) < _MOST and self._bytes + length <= _MOST_BYTES
 
 
 def number_of(payload: bytes) -> int:

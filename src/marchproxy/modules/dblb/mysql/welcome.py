@@ -11,7 +11,7 @@ from marchproxy.model.module import Protocol
 from marchproxy.modules.dblb.arrival import certificate_user
 from marchproxy.modules.dblb.gate import Shut
 from marchproxy.modules.dblb.mysql.cluster import Cluster
-from marchproxy.modules.dblb.mysql.greeting import PasswordKey, Talk, authenticate
+from marchproxy.modules.dblb.mysql.greeting import PasswordKey, Talk, authenticate, trust
 from marchproxy.modules.dblb.mysql.inbox import Inbox
 from marchproxy.modules.dblb.mysql.login import Credentials, LoginRefused
 from marchproxy.modules.dblb.mysql.offer import Offer
@@ -100,11 +100,8 @@ class Welcome:
         self, session: Session, plan: RoutePlan, talk: Talk, login: Login, nonce: bytes
     ) -> str | None:
         """The password with which the client has proven who it is, where that is known."""
-        if any(way.authentication.kind is AuthenticationKind.CERTIFICATE for way in plan.ways) and (
-            certificate_user(session.transport.get_extra_info("peercert")) == login.user != ""
-        ):
-            return None
-        if not plan.ways:
+        if not plan.ways or _has_certificate(session, plan):
+            trust(talk, login)
             return None
         found = next(self._found(plan, login.user), None)
         secret, method = found if found is not None else (None, CACHING)
@@ -158,6 +155,13 @@ class Welcome:
             return None
         upstream = pick(plan.backends, random.random()) if plan.options.writes else writes  # noqa: S311 - no secret
         return self.house.clusters[upstream.name] if upstream is not None else None
+
+
+def _has_certificate(session: Session, plan: RoutePlan) -> bool:
+    """Whether the client has shown a certificate of the user that it says it is, and the route takes that."""
+    if all(way.authentication.kind is not AuthenticationKind.CERTIFICATE for way in plan.ways):
+        return False
+    return certificate_user(session.transport.get_extra_info("peercert")) == session.login.user != ""
 
 
 def _names(routes: Sequence[RoutePlan], port: int) -> list[str]:

@@ -73,3 +73,18 @@ def test_cursors():
     assert has_cursor(execute(flags=1))
     assert not has_cursor(execute())
     assert has_cursor(b"\x17\1\0\0\0")
+
+
+def test_a_catalogue_has_an_end_and_room_again_when_statements_are_closed():
+    catalogue = Catalogue()
+    for number in range(1, 101):
+        catalogue.asked(b"x" * 16_000)
+        catalogue.answers.append(Prepared(number, 0))
+        catalogue.heard()
+    known = [number for number in range(1, 101) if catalogue.get(number)]
+    assert known == list(range(1, 66))
+    catalogue.closed(1)
+    catalogue.asked(b"x" * 16_000)
+    catalogue.answers.append(Prepared(200, 0))
+    catalogue.heard()
+    assert catalogue.get(200) is not None
