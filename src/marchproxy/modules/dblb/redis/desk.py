@@ -10,6 +10,7 @@ from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb.gate import Shut
 from marchproxy.modules.dblb.plan import RoutePlan, Upstream
 from marchproxy.modules.dblb.redis.door import Door
+from marchproxy.modules.dblb.redis.envoy_plan import shown_name
 from marchproxy.modules.dblb.redis.judging import words
 from marchproxy.modules.dblb.redis.reception import Visit
 from marchproxy.modules.dblb.redis.servers import Servers
@@ -91,4 +92,4 @@ def leave(session: Session) -> None:
 
 def _key(session: Session, route: RoutePlan, upstream: Upstream) -> TallyKey:
     one = session.identity
-    return TallyKey("redis", route.route_id, upstream.name, str(one.database), one.user or "")
+    return TallyKey("redis", route.route_id, shown_name(upstream), str(one.database), one.user or "")

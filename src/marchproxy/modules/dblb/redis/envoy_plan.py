@@ -108,7 +108,12 @@ def socket_of(upstream: Upstream) -> str:
     return upstream.pool.metadata.get(_SOCKET, "")
 
 
-_SOCKET = "envoy-socket"
+def shown_name(upstream: Upstream) -> str:
+    """The pool that people know, also where Envoy stands for it."""
+    return upstream.pool.metadata.get(_SHOWN, str(upstream.name))
+
+
+_SOCKET, _SHOWN = "envoy-socket", "envoy-pool"
 
 
 def _stand_in(group: Group, folder: Path) -> Upstream:
@@ -116,7 +121,7 @@ def _stand_in(group: Group, folder: Path) -> Upstream:
     pool = BackendPool(
         PoolName(f"{first.name}@envoy-{group.key}"),
         protocol=Protocol.REDIS,
-        metadata={_SOCKET: str(group.socket(folder))},
+        metadata={_SOCKET: str(group.socket(folder)), _SHOWN: str(first.name)},
     )
     options = replace(first.options, pooling=Pooling.TRANSACTION, cluster=False, users="", monitor="")
     return Upstream(pool, options)

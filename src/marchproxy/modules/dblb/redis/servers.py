@@ -9,7 +9,7 @@ from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import PoolName
 from marchproxy.modules.dblb.plan import Upstream
 from marchproxy.modules.dblb.redis.dialling import Login, dial
-from marchproxy.modules.dblb.redis.envoy_plan import socket_of
+from marchproxy.modules.dblb.redis.envoy_plan import shown_name, socket_of
 from marchproxy.modules.dblb.redis.link import Link
 from marchproxy.modules.dblb.redis.looking import Look, Looker
 from marchproxy.modules.dblb.redis.pool import Pool, PoolLimits
@@ -111,10 +111,10 @@ class Servers:
         """The connections to the servers."""
         for (address, login), pool in self._pools.items():
             links = pool.exclusive + pool.shared
-            name, role, database = self.upstream.name, self._role(address), str(login.database)
+            name, role, database = shown_name(self.upstream), self._role(address), str(login.database)
             size = self._limits().shared + self._limits().exclusive
             yield PoolGauge(
-                name, str(address), role, database, login.user, links, pool.idle, pool.waiting, size
+                name, self._shown(address), role, database, login.user, links, pool.idle, pool.waiting, size
             )
 
     def reports(self) -> Iterator[ServerReport]:
@@ -237,12 +237,17 @@ class Servers:
             return "primary"
         return "replica" if address in self.roles.followers else "unknown"
 
+    def _shown(self, address: HostPort) -> str:
+        return "envoy" if self.is_envoy else str(address)
+
     def _report(self, address: HostPort, look: Look) -> ServerReport:
         lag = None
         if isinstance(look.seen, Replica) and self.history.last > float("-inf"):
             lag = max(0.0, self.history.last - self.history.reached(look.seen.offset))
         role = {Primary: "primary", Replica: "replica"}.get(type(look.seen), "unknown")
-        return ServerReport(self.upstream.name, str(address), role, look.latency, lag, look.fault)
+        return ServerReport(
+            shown_name(self.upstream), self._shown(address), role, look.latency, lag, look.fault
+        )
 
 
 def _addresses(upstream: Upstream) -> tuple[HostPort, ...]:

@@ -11,7 +11,14 @@ from marchproxy.model.module import PoolName, Protocol
 from marchproxy.model.pool import BackendPool, Endpoint
 from marchproxy.model.route import Route, RouteId
 from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan, Upstream
-from marchproxy.modules.dblb.redis.envoy_plan import faults, groups, listener_of, socket_of, with_sockets
+from marchproxy.modules.dblb.redis.envoy_plan import (
+    faults,
+    groups,
+    listener_of,
+    shown_name,
+    socket_of,
+    with_sockets,
+)
 from marchproxy.modules.dblb.redis.envoy_resources import Copies, Prefix, RedisPool
 
 FOLDER = Path("/run/dblb")
@@ -100,5 +107,6 @@ def test_workers_take_envoy_for_a_server():
     (group,) = groups(plan(route("a", CLUSTER)))
     assert socket_of(stand_in) == str(group.socket(FOLDER))
     assert stand_in.name.startswith("c@envoy-")
+    assert [shown_name(one) for one in (stand_in, plain)] == ["c", "plain"]
     assert plain is PLAIN
     assert not socket_of(plain)
