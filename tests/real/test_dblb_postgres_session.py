@@ -216,6 +216,8 @@ class Strict:
         self.left -= 1
         return Refusal("limit l", RefusalKind.LIMITED, 2.0) if self.left < 0 else None
 
+    def reads(self, syntax: object) -> None: ...
+
     def leave(self) -> None: ...
 
 

@@ -34,6 +34,18 @@ class Owed(IntEnum):
     """A whole query that is refused in its turn, and that the client may go on after."""
 
 
+#: What ends a request of the extended protocol that was carried out, and is the client's to hear.
+_ANSWERS = {
+    Owed.PARSE: ord("1"),
+    Owed.BIND: ord("2"),
+    Owed.CLOSE: ord("3"),
+    Owed.DESCRIBE_STATEMENT: ord("T"),
+    Owed.DESCRIBE_PORTAL: ord("T"),
+    Owed.EXECUTE: ord("C"),
+    Owed.SYNC: ord("Z"),
+}
+
+
 class Desynchronised(Exception):
     """The server answers something that nobody asked. Nothing on this connection can be trusted any more."""
 
@@ -118,8 +130,14 @@ class Flow:
         owed = self._owed
         return len(owed) == 1 and owed[0][0] is Owed.QUERY and not self._copying_in
 
+    @property
+    def batch(self) -> bytes:
+        """The types of the answers to a batch of the extended protocol, if that is all that is owed; otherwise something
+        that no answer is. T also stands for n, and C for I."""
+        return bytes(_ANSWERS.get(owed, 0) for owed, _ in self._owed) if not self._copying_in else b""
+
     def answered(self) -> None:
-        """That one query has its answer, outside of a transaction."""
+        """All that is owed, that one query or batch, has its answer, outside of a transaction."""
         self._owed.clear()
         self.status = _IDLE
 

@@ -14,7 +14,12 @@ from marchproxy.wire.postgres.framing import Event, Interest
 
 _READY, _PARAMETER, _ERROR, _COMPLETE, _IDLE = b"ZSECI"
 _PLAIN = frozenset(b"TDCI")
-_SHORTEST = 6
+_SHORTEST, _HEAD = 6, 5
+_ROW, _PARAMETERS = b"Dt"
+#: Types of answers, with those that end the same request alike; of all that need a second look, one that is never wanted.
+_ALIKE = bytes.maketrans(b"nI", b"TC").translate(
+    bytes(kind if kind in b"123TCZ" else 255 for kind in range(256))
+)
 _LENGTH = struct.Struct("!I")
 _GIVEN = {Owed.GIVEN_PARSE: PARSE_COMPLETE, Owed.GIVEN_CLOSE: CLOSE_COMPLETE}
 _DISCARD = b"DISCARD ALL\0"
@@ -85,6 +90,31 @@ def is_plain(data: bytes) -> bool:
             return size - at == 6 and data[at + 5] == _IDLE
         if kind not in _PLAIN or (kind == _COMPLETE and data[at + 5] in _TELLING and _tells(data, at + 5)):
             return False
+        at += 1 + _LENGTH.unpack_from(data, at + 1)[0]
+    return False
+
+
+def is_batch(data: bytes, wanted: bytes) -> bool:
+    """Whether these bytes, which begin with a message, are a whole answer to one batch and nothing else; see Flow.batch."""
+    at, seen, size = 0, 0, len(data)
+    while size - at >= _HEAD and seen < len(wanted):
+        kind = data[at]
+        if kind == _ROW:
+            if wanted[seen] != _COMPLETE:
+                return False
+        elif kind != _PARAMETERS:
+            if _ALIKE[kind] != wanted[seen]:
+                return False
+            if kind == _READY:
+                return size - at == _SHORTEST and data[at + 5] == _IDLE and seen + 1 == len(wanted)
+            if (
+                kind == _COMPLETE
+                and size - at > _SHORTEST
+                and data[at + 5] in _TELLING
+                and _tells(data, at + 5)
+            ):
+                return False
+            seen += 1
         at += 1 + _LENGTH.unpack_from(data, at + 1)[0]
     return False
 

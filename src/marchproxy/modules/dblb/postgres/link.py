@@ -4,7 +4,7 @@ import asyncio
 from typing import Protocol, cast
 
 from marchproxy.kit.logs import get_logger
-from marchproxy.modules.dblb.postgres.answers import INTERESTS, Heard, hear, is_plain
+from marchproxy.modules.dblb.postgres.answers import INTERESTS, Heard, hear, is_batch, is_plain
 from marchproxy.modules.dblb.postgres.inbox import Inbox
 from marchproxy.modules.dblb.postgres.login import KINDS, Target, Welcome
 from marchproxy.modules.dblb.postgres.requests import ServerState
@@ -162,7 +162,11 @@ class Link(asyncio.Protocol):
             self.inbox.feed(data)
             return
         flow, holder = self.state.flow, self.holder
-        if holder is not None and flow.one_query and self._framer.between and is_plain(data):
+        if (
+            holder is not None
+            and self._framer.between
+            and (is_plain(data) if flow.one_query else is_batch(data, flow.batch))
+        ):
             flow.answered()
             holder.answered(self, data)
             return

@@ -30,6 +30,7 @@ _HARMLESS = frozenset(
     )
     for case in (word, word.upper(), word.capitalize())
 )
+_SELECTS = frozenset((b"sel", b"SEL", b"Sel"))
 #: advisory, set_config, temp and pg_temp, names with escapes; and a second statement that does not begin harmlessly.
 _TRACES = re.compile(
     rb"[vVmM_;&](?:(?<=[vV])[iI][sS][oO]|(?<=[mM])[pP]|(?<=_)[cC][oO][nN][fF]|(?<=[uU]&)\""
@@ -61,7 +62,13 @@ class Residue:
 
 def may_leave(message: bytes, at: int) -> bool:
     """Whether the statement that begins there can leave anything; mostly False, and True for much that leaves nothing."""
-    return message[at : at + 3] not in _HARMLESS or _TRACES.search(message, at) is not None
+    word = message[at : at + 3]
+    if word not in _HARMLESS:
+        return True
+    if message.find(b"(", at) < 0 and message.find(b";", at, -2) < 0:
+        # one statement, that calls nothing: it could only be SELECT … INTO a temporary table
+        return word in _SELECTS and b"into" in message.lower()
+    return _TRACES.search(message, at) is not None
 
 
 def residue(text: bytes, reader: Reader) -> Residue | None:

@@ -3,7 +3,7 @@
 import pytest
 
 from marchproxy.modules.dblb.postgres.answers import INTERESTS as ANSWERS
-from marchproxy.modules.dblb.postgres.answers import Heard, due, hear
+from marchproxy.modules.dblb.postgres.answers import Heard, due, hear, is_batch
 from marchproxy.modules.dblb.postgres.requests import INTERESTS as REQUESTS
 from marchproxy.modules.dblb.postgres.requests import Requests, ServerState
 from marchproxy.modules.dblb.postgres.statements import Catalogue, Prepared
@@ -212,3 +212,31 @@ def test_the_catalogue_lets_go_of_what_nobody_has(catalogue):
     assert len(small) == 2  # both are in use, whatever they take
     first.requests.forget_all()
     assert len(small) == 1
+
+
+ROW, DONE = encode.message(b"D", b"\0\0"), encode.message(b"C", b"SELECT 1\0")
+COLUMNS, READY = encode.message(b"T", b"\0\0"), encode.ready(IDLE)
+
+
+@pytest.mark.parametrize(
+    ("data", "wanted", "whole"),
+    [
+        (PARSED + BOUND + COLUMNS + ROW + ROW + DONE + READY, b"12TCZ", True),
+        (BOUND + NO_ROWS + encode.message(b"I", b"") + READY, b"2TCZ", True),
+        (BOUND + DONE + BOUND + DONE + READY, b"2C2CZ", True),
+        (PARSED + BOUND + DONE + READY, b"2CZ", False),  # more than was asked
+        (BOUND + DONE, b"2CZ", False),
+        (BOUND + DONE + READY[:3], b"2CZ", False),
+        (BOUND + DONE + READY + READY, b"2CZ", False),
+        (BOUND + DONE + encode.ready(IN_TRANSACTION), b"2CZ", False),
+        (ROW + BOUND + DONE + READY, b"2CZ", False),
+        (BOUND + encode.error("22012", "division by zero") + READY, b"2CZ", False),
+        (BOUND + encode.message(b"C", b"DISCARD ALL\0") + READY, b"2CZ", False),
+        (BOUND + encode.message(b"C", b"CREATE TABLE\0") + READY, b"2CZ", False),
+        (BOUND + encode.parameter("TimeZone", "UTC") + DONE + READY, b"2CZ", False),
+        (BOUND + DONE + READY, bytes((0, *b"2CZ")), False),  # something else is owed first
+        (b"", b"", False),
+    ],
+)
+def test_a_whole_answer_to_a_batch(data, wanted, whole):
+    assert is_batch(data, wanted) is whole
