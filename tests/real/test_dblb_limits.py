@@ -221,8 +221,24 @@ async def test_limits_and_the_firewall_of_mysql(servers: Mapping[str, int], tmp_
             assert all(words in refusal for refusal in asked[20:])
 
 
-def _mysql(port: int) -> pymysql.Connection:
-    return pymysql.connect(host="127.0.0.1", port=port, user="app", database="app", autocommit=True)
+async def test_mysql_in_another_character_set_is_read_with_care(
+    servers: Mapping[str, int], tmp_path: Path
+) -> None:
+    port, started = free_port(), document(servers)
+    started["routes"][1]["database"] = {
+        "firewall": [{"id": "unread", "mode": "block", "traits": ["unparsable"]}]
+    }
+    async with databases(tmp_path, started, mysql=f"127.0.0.1:{port}"):
+        for charset, refused in (("utf8mb4", False), ("gbk", True)):
+            with await asyncio.to_thread(_mysql, port, charset) as connection:
+                said = await asyncio.to_thread(_refusal, connection, "select '\u4e2d'")
+                assert ("firewall rule unread" in said) is refused, said
+
+
+def _mysql(port: int, charset: str = "utf8mb4") -> pymysql.Connection:
+    return pymysql.connect(
+        host="127.0.0.1", port=port, user="app", database="app", autocommit=True, charset=charset
+    )
 
 
 def _refusal(connection: pymysql.Connection, statement: str) -> str:

@@ -66,6 +66,11 @@ class Readings:
         return known
 
 
+def syntax_of(charset: int, *, odd: bool) -> Syntax:
+    """How the texts of a session are read that began with the collation `charset`; `odd`: a server has a sql_mode of its own."""
+    return Syntax(Dialect.MYSQL, ansi_quotes=odd, usual_backslash=not odd, utf8=charset in _UTF8)
+
+
 def read(statement: bytes, facts: Facts) -> Reading:
     """What the facts of a statement mean."""
     obstacle = replica_obstacle(facts, volatility) or _by_text(statement) or _by_tables(facts)

@@ -15,7 +15,7 @@ from marchproxy.modules.dblb.mysql.greeting import PasswordKey, Talk, authentica
 from marchproxy.modules.dblb.mysql.inbox import Inbox
 from marchproxy.modules.dblb.mysql.login import Credentials, LoginRefused
 from marchproxy.modules.dblb.mysql.offer import Offer
-from marchproxy.modules.dblb.mysql.reading import Readings
+from marchproxy.modules.dblb.mysql.reading import Readings, syntax_of
 from marchproxy.modules.dblb.mysql.secrets import Secret
 from marchproxy.modules.dblb.mysql.session import Session
 from marchproxy.modules.dblb.mysql.visit import Visit, refusal_of
@@ -141,6 +141,8 @@ class Welcome:
             guard = self._around.gate.enter(plan, who, tally)
         except Shut as shut:
             raise LoginRefused("", refusal_of(shut.refusal)) from shut
+        odd = any(member.sight.odd for member in cluster.members.values())
+        guard.reads(syntax_of(login.charset, odd=odd))
         tally.clients += 1
         visit = Visit(plan, who, guard, tally, cluster, credentials, self._around, reads)
         visit.pools = {str(up.name): self.house.clusters[up.name] for up, _ in plan.backends}
