@@ -120,18 +120,24 @@ def test_names_are_escaped():
     assert ("postgres", "shop", "blue", "shop", 'a"\n\\') in read(text)["marchproxy_dblb_queries_total"]
 
 
+def queries(text: bytes) -> dict[tuple[str, ...], float]:
+    """One family of all; to read the others, too, takes a second."""
+    lines = [line for line in text.splitlines() if b"marchproxy_dblb_queries_total" in line]
+    return read(b"\n".join(lines) + b"\n")["marchproxy_dblb_queries_total"]
+
+
 def test_series_are_bounded_and_counters_only_grow():
     exposition = Exposition()
     few = {key(f"u{number}"): tally() for number in range(400)}
     many = {key(f"v{number}", route=f"r{number % 7}"): tally(2) for number in range(900)}
-    first = read(exposition.render(Counted(few), ()))["marchproxy_dblb_queries_total"]
+    first = queries(exposition.render(Counted(few), ()))
     # those that come first now come later: who had a series keeps it
-    second = read(exposition.render(Counted({**many, **few}), ()))["marchproxy_dblb_queries_total"]
+    second = queries(exposition.render(Counted({**many, **few}), ()))
     assert len(first) == 400
     assert len(second) == 501
     assert all(second[labels] >= value for labels, value in first.items())
     assert sum(second.values()) == 400 + 1800
-    third = read(exposition.render(Counted({**few, **many}), ()))["marchproxy_dblb_queries_total"]
+    third = queries(exposition.render(Counted({**few, **many}), ()))
     assert third == second
 
 
