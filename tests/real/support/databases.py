@@ -76,7 +76,8 @@ async def mariadb_data(folder: Path) -> None:
     """Make the folder of a MariaDB that knows only `root`, without a password."""
     options = ("--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve")
     command = ("mariadb-install-db", "--no-defaults", f"--datadir={folder}", "--force", *options)
-    await run(*unprivileged(), *command)
+    # its temporary tables are called by its pid, and in /tmp they would stand beside those of others
+    await run("env", f"TMPDIR={folder.parent}", *unprivileged(), *command)
 
 
 @asynccontextmanager
