@@ -91,6 +91,21 @@ async def test_a_transaction_that_only_reads_is_a_replicas(served):
         await client.commit()
 
 
+async def test_what_would_outlast_a_transaction_on_a_replica_is_refused(served):
+    async with await connect(served) as client:
+        await client.execute("begin read only")
+        await client.execute("set local work_mem to '1MB'")
+        await client.execute("set timezone to 'Asia/Tokyo'")
+        for statement in ("set work_mem to '1MB'", "select pg_advisory_lock(1)", "listen here"):
+            with pytest.raises(psycopg.errors.ReadOnlySqlTransaction, match="where this cannot be kept"):
+                await client.execute(statement)
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction, match="where this cannot be kept"):
+            await client.execute("select pg_advisory_lock(%s)", (1,))
+        assert await value(client, "select pg_is_in_recovery()") is True
+        await client.execute("commit")
+        assert await value(client, "show timezone") == "Asia/Tokyo"
+
+
 async def test_what_is_sent_ahead_behind_a_transaction_that_reads_is_written_on_the_primary(served):
     async with await connect(served) as client, client.pipeline():
         await client.execute("begin read only")

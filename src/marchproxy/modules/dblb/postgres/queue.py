@@ -43,8 +43,8 @@ class Asker(Protocol):
         """Bring what the client has set to a link."""
         ...
 
-    def leaves(self, text: bytes) -> bool:
-        """Whether a statement may leave something in a server's session."""
+    def leaves(self, link: Link, text: bytes) -> str:
+        """What a statement may leave in a server's session; empty: nothing that does not follow the client."""
         ...
 
     def end(self, words: str = "", code: str = "57P01") -> None:
@@ -149,9 +149,9 @@ class Queue:
         """Bring what the client has set to a link."""
         self.asker.settle(link)
 
-    def leaves(self, text: bytes) -> bool:
-        """Whether a statement may leave something in a server's session."""
-        return self.asker.leaves(text)
+    def leaves(self, link: Link, text: bytes) -> str:
+        """What a statement may leave in a server's session."""
+        return self.asker.leaves(link, text)
 
     def settled(self, link: Link) -> None:
         """The client has set now what the link has."""

@@ -217,9 +217,10 @@ class Session(asyncio.Protocol):
         if self._keeping.dismissal:
             self.end(self._keeping.dismissal)
 
-    def leaves(self, text: bytes) -> bool:
-        """Whether a statement may leave something in a server's session."""
-        return self._read(text) is not None
+    def leaves(self, link: Link, text: bytes) -> str:
+        """What a statement may leave in a server's session."""
+        left = self._read(text)
+        return "" if left is None else left.reason(link.parameters)
 
     def settle(self, link: Link) -> None:
         """Bring what the client has set to a link."""

@@ -178,6 +178,23 @@ def _text(kind: int, message: bytes, fresh: Mapping[bytes, bytes], prepared: Pre
     return text
 
 
+def texts_of(data: bytes, events: Sequence[Event], prepared: Prepared) -> list[bytes]:
+    """The statements of requests, as far as they are known. Raises ProtocolFault."""
+    fresh: dict[bytes, bytes] = {}
+    texts = list[bytes]()
+    for kind, start, end in events:
+        message = data[start:end]
+        if kind == Kind.PARSE:
+            parse = read_parse(message)
+            fresh[parse.name] = parse.text
+        elif kind == Kind.QUERY:
+            texts.append(read_query(message))
+        elif kind == Kind.BIND:
+            name = read_bind(message)[1]
+            texts.append(fresh.get(name) or prepared(name) or b"")
+    return texts
+
+
 def judge_of(
     judges: dict[tuple[bool, bool, bool], Judge], settings: Mapping[str, str], *, hints: bool
 ) -> Judge:

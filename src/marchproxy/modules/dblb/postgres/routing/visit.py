@@ -10,16 +10,17 @@ from typing import Protocol
 
 from marchproxy.modules.dblb.postgres.answers import Heard, due
 from marchproxy.modules.dblb.postgres.link import Link
-from marchproxy.modules.dblb.postgres.pinning import may_leave
 from marchproxy.modules.dblb.postgres.pool import Pool
 from marchproxy.modules.dblb.postgres.requests import REFUSED_REQUEST, Requests
+from marchproxy.modules.dblb.postgres.routing.reads import texts_of
 from marchproxy.modules.dblb.tally import Tally
+from marchproxy.wire.postgres import encode
 from marchproxy.wire.postgres.backend import read_error
 from marchproxy.wire.postgres.framing import Event
 from marchproxy.wire.postgres.frontend import read_parse
 
 _QUERY, _PARSE, _EXECUTE, _NOTICE = b"QPEN"
-_HEAD = 5
+_ASKS = frozenset((_QUERY, _EXECUTE))
 _ENDS = frozenset((_QUERY, ord("S"), REFUSED_REQUEST))
 #: Classes of SQLSTATE with which a replica refuses what the primary might answer: it only reads (25006), is a standby (0A000,
 #: 55000), has to go on replaying (40001), does not have yet what others made (42, 3F), or is about to end (57P).
@@ -50,8 +51,8 @@ class Client(Protocol):
         """Bring what the client has set to a link."""
         ...
 
-    def leaves(self, text: bytes) -> bool:
-        """Whether a statement may leave something in a server's session."""
+    def leaves(self, link: Link, text: bytes) -> str:
+        """What a statement may leave in a server's session; empty: nothing that does not follow the client."""
         ...
 
     def settled(self, link: Link) -> None:
@@ -109,9 +110,19 @@ class Visit:
 
     def go_on(self, unit: Unit) -> None:
         """Ask this in the transaction that is open there."""
-        assert self.link is not None
+        link = self.link
+        assert link is not None
         self._unit, self._rest = first_of(unit)
-        self._send(self.link)
+        left = self._left(link)
+        if not left:
+            self._send(link)
+            return
+        # the next client would have it, and this one not: it will be on another server
+        words = f"a transaction that only reads is on a replica, where this cannot be kept: {left}"
+        error = encode.error("25006", words, hint="Begin it with /* marchproxy: primary */.")
+        self._client.tally.errors += 1
+        self._client.tell(error + encode.ready(link.state.flow.status))
+        self._client.read_elsewhere(self._rest)
 
     def leave(self) -> Link | None:
         """The client is gone; the link that it had, on which something may be under way."""
@@ -221,15 +232,19 @@ class Visit:
         if not state.flow.owed:
             self._client.read_elsewhere(self._rest)
 
+    def _left(self, link: Link) -> str:
+        data, events = self._unit
+        if not events or events[-1][0] not in _ENDS:
+            return ""  # it is sent in parts, and what it leaves is cleared away later
+        found = (
+            self._client.leaves(link, text) for text in texts_of(data, events, self._client.requests.text)
+        )
+        return next(filter(None, found), "")
+
     def _look(self, data: bytes, events: Sequence[Event]) -> None:
         self._asked, self._named = 0, []
         for kind, start, end in events:
-            if kind == _QUERY:
-                self._asked += 1
-                # what was judged leaves nothing; but in a transaction that only reads there may be anything
-                if self._told and may_leave(data, start + _HEAD):
-                    self.spoils |= self._client.leaves(data[start + _HEAD : end - 1])
-            elif kind == _EXECUTE:
+            if kind in _ASKS:
                 self._asked += 1
             elif kind == _PARSE:
                 name = read_parse(data[start:end]).name

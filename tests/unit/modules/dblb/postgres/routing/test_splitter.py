@@ -81,8 +81,9 @@ class Client:
 
     def settled(self, link: Link) -> None: ...
 
-    def leaves(self, text: bytes) -> bool:
-        return False
+    def leaves(self, link: Link, text: bytes) -> str:
+        assert link.holder is not None
+        return "listen" if b"listen" in text else ""
 
     def read_elsewhere(self, rest: Unit | None) -> None:
         self.events.append("elsewhere")
@@ -246,6 +247,19 @@ async def test_a_transaction_stays_and_what_is_behind_its_end_is_judged_anew(wor
     assert world.client.rest[0] == WRITE
     assert world.client.rest[1] == [(ord("Q"), 0, len(WRITE))]
     assert not world.ask(WRITE)
+
+
+async def test_what_would_outlast_a_transaction_on_a_replica_is_refused(world):
+    assert world.ask(BEGIN)
+    await world.sent()
+    world.link.data_received(ROW + OPEN)
+    world.client.told = b""
+    assert world.ask(encode.query("listen here") + COMMIT)
+    assert await world.sent() == b""
+    assert b"C25006" in world.client.told
+    assert world.client.told.endswith(OPEN)
+    assert world.client.rest is not None
+    assert world.client.rest[0] == COMMIT
 
 
 async def test_after_a_write_the_primary_is_asked_and_a_replica_that_has_it_answers(world):
