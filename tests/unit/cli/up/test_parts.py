@@ -4,6 +4,7 @@ from marchproxy.cli.file import FileDocument
 from marchproxy.cli.up.parts import Folders, environment, open_ports, parts_of
 from marchproxy.kit.settings import HostPort
 from marchproxy.modules.alb.settings import AlbSettings
+from marchproxy.modules.dblb.settings import DblbSettings
 from marchproxy.nlb.settings import NlbSettings
 
 FOLDERS = Folders(Path("/state"))
@@ -23,6 +24,13 @@ def test_the_nlb_comes_first_and_every_part_reads_the_running_copy():
     assert nlb.stop_seconds > 3
     assert first.command[-2:] == ("--id", "a")
     assert second.log == Path("/state/logs/b.log")
+
+
+def test_each_module_runs_by_the_command_of_its_type():
+    databases = DblbSettings(id="d", type="dblb", postgres=HostPort("127.0.0.1", 6432), drain_seconds=9)
+    (part,) = parts_of(FileDocument(modules=(databases,)), FOLDERS)
+    assert (part.kind, part.command[3:4]) == ("dblb", ("dblb",))
+    assert part.stop_seconds > 9
 
 
 def test_state_goes_below_ours_unless_the_file_says_otherwise():
