@@ -8,7 +8,7 @@ from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.requests import Requests
 from marchproxy.modules.dblb.postgres.roles import Source
 from marchproxy.modules.dblb.postgres.routing.splitter import Reads, Splitter
-from marchproxy.modules.dblb.postgres.routing.visit import Unit
+from marchproxy.modules.dblb.postgres.routing.units import Unit
 from marchproxy.modules.dblb.postgres.settling import Settings
 from marchproxy.modules.dblb.postgres.stay import Stay
 from marchproxy.modules.dblb.tally import Tally

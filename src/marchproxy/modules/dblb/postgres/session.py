@@ -13,7 +13,7 @@ from marchproxy.modules.dblb.postgres.refusing import fail, own_answer, sift
 from marchproxy.modules.dblb.postgres.requests import INTERESTS, Requests
 from marchproxy.modules.dblb.postgres.roles import Beginning, Porter, Read, Source
 from marchproxy.modules.dblb.postgres.routing.splitter import Reads
-from marchproxy.modules.dblb.postgres.routing.visit import Unit
+from marchproxy.modules.dblb.postgres.routing.units import Unit
 from marchproxy.modules.dblb.postgres.settling import Settings, difference
 from marchproxy.modules.dblb.postgres.stay import Stay
 from marchproxy.wire.fault import ProtocolFault

@@ -12,7 +12,8 @@ from marchproxy.modules.dblb.postgres.pool import Pool
 from marchproxy.modules.dblb.postgres.routing.cluster import Cluster
 from marchproxy.modules.dblb.postgres.routing.reads import Judge, Known, Reading, judge_of
 from marchproxy.modules.dblb.postgres.routing.sources import Fit, choose
-from marchproxy.modules.dblb.postgres.routing.visit import Client, Unit, Visit
+from marchproxy.modules.dblb.postgres.routing.units import Unit
+from marchproxy.modules.dblb.postgres.routing.visit import Client, Visit
 from marchproxy.modules.dblb.postgres.settling import Settings
 from marchproxy.modules.dblb.sql import Hint
 

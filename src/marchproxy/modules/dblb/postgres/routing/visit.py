@@ -11,23 +11,20 @@ from typing import Protocol
 from marchproxy.modules.dblb.postgres.answers import Heard, due
 from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.pool import Pool
-from marchproxy.modules.dblb.postgres.requests import REFUSED_REQUEST, Requests
+from marchproxy.modules.dblb.postgres.requests import Requests
 from marchproxy.modules.dblb.postgres.routing.reads import texts_of
+from marchproxy.modules.dblb.postgres.routing.units import Unit, are_notices, first_of, is_whole
 from marchproxy.modules.dblb.tally import Tally
 from marchproxy.wire.postgres import encode
 from marchproxy.wire.postgres.backend import read_error
 from marchproxy.wire.postgres.framing import Event
 from marchproxy.wire.postgres.frontend import read_parse
 
-_QUERY, _PARSE, _EXECUTE, _NOTICE = b"QPEN"
+_QUERY, _PARSE, _EXECUTE = b"QPE"
 _ASKS = frozenset((_QUERY, _EXECUTE))
-_ENDS = frozenset((_QUERY, ord("S"), REFUSED_REQUEST))
 #: Classes of SQLSTATE with which a replica refuses what the primary might answer: it only reads (25006), is a standby (0A000,
 #: 55000), has to go on replaying (40001), does not have yet what others made (42, 3F), or is about to end (57P).
 _REPLICAS_OWN = ("25", "0A", "55", "40", "42", "3F", "72", "57P", "58")
-
-#: What a client sent at once.
-Unit = tuple[bytes, Sequence[Event]]
 
 
 class Client(Protocol):
@@ -234,7 +231,7 @@ class Visit:
 
     def _left(self, link: Link) -> str:
         data, events = self._unit
-        if not events or events[-1][0] not in _ENDS:
+        if not is_whole(self._unit):
             return ""  # it is sent in parts, and what it leaves is cleared away later
         found = (
             self._client.leaves(link, text) for text in texts_of(data, events, self._client.requests.text)
@@ -279,24 +276,6 @@ class Visit:
         tally.to_replicas += self._asked
         if self._asked:
             tally.query_seconds.add(self._now() - self._began)
-
-
-def first_of(unit: Unit) -> tuple[Unit, Unit | None]:
-    """The first request, and what is behind it."""
-    data, events = unit
-    for number, (kind, _, end) in enumerate(events, 1):
-        if kind in _ENDS and end < len(data):
-            rest = [(kind, start - end, stop - end) for kind, start, stop in events[number:]]
-            return (data[:end], events[:number]), (data[end:], rest)
-    return unit, None
-
-
-def are_notices(words: bytes) -> bool:
-    """Whether these are whole notices and nothing else."""
-    at = 0
-    while at < len(words) and words[at] == _NOTICE:
-        at += 1 + int.from_bytes(words[at + 1 : at + 5])
-    return at == len(words)
 
 
 def _is_its_own(heard: Heard) -> bool:

@@ -19,7 +19,7 @@ from marchproxy.modules.dblb.postgres.requests import INTERESTS, Requests
 from marchproxy.modules.dblb.postgres.routing.cluster import Cluster
 from marchproxy.modules.dblb.postgres.routing.sight import Sight
 from marchproxy.modules.dblb.postgres.routing.splitter import Reads, Splitter
-from marchproxy.modules.dblb.postgres.routing.visit import Unit
+from marchproxy.modules.dblb.postgres.routing.units import Unit
 from marchproxy.modules.dblb.postgres.settling import Settings
 from marchproxy.modules.dblb.postgres.statements import Catalogue
 from marchproxy.modules.dblb.sql import Volatility
