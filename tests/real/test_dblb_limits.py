@@ -22,6 +22,7 @@ FIREWALL = [
     {"id": "no-drop", "mode": "block", "kinds": ["drop"]},
     {"id": "watched", "mode": "warn", "tables": ["watched"]},
     {"id": "whole", "mode": "block", "traits": ["missing_where"]},
+    {"id": "unread", "mode": "block", "traits": ["unparsable"], "applications": ["careful"]},
 ]
 
 
@@ -178,25 +179,20 @@ async def test_the_firewall_of_postgresql(servers: Mapping[str, int], tmp_path: 
                 await one.execute("delete from kept where 1 = 1")
             assert one.info.transaction_status is psycopg.pq.TransactionStatus.INTRANS
         assert await (await one.execute("select count(*) from kept")).fetchone() == (1,)
+        await _is_read_as_it_began(system.direct)
         words = (tmp_path / "dblb-1" / "workers").glob("*.log")
         assert any("firewall rule watched" in log.read_text() for log in words)
 
 
-async def test_a_session_that_begins_with_other_strings_is_read_by_them(
-    servers: Mapping[str, int], tmp_path: Path
-) -> None:
-    rules = [{"id": "unread", "mode": "block", "traits": ["unparsable"]}]
-    started = document(servers)
-    started["routes"][0]["database"] = {"firewall": rules}
-    async with databases(tmp_path, started) as system:
-        where = f"host=127.0.0.1 port={system.direct} user=app dbname=app"
-        async with await psycopg.AsyncConnection.connect(where, autocommit=True) as usual:
-            await usual.execute(rb"select '\\'")
-            options = "-c standard_conforming_strings=off"
-        async with await psycopg.AsyncConnection.connect(where, options=options, autocommit=True) as other:
-            await other.execute("select 1")
-            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="backslash"):
-                await other.execute(rb"select '\\'")
+async def _is_read_as_it_began(port: int) -> None:
+    where = f"host=127.0.0.1 port={port} user=app dbname=app application_name=careful"
+    async with await psycopg.AsyncConnection.connect(where, autocommit=True) as usual:
+        await usual.execute(rb"select '\'")
+    options = "-c standard_conforming_strings=off"
+    async with await psycopg.AsyncConnection.connect(where, options=options, autocommit=True) as other:
+        await other.execute("select 1")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="backslash"):
+            await other.execute(rb"select '\'")
 
 
 async def test_limits_and_the_firewall_of_mysql(servers: Mapping[str, int], tmp_path: Path) -> None:
@@ -219,25 +215,17 @@ async def test_limits_and_the_firewall_of_mysql(servers: Mapping[str, int], tmp_
             assert asked[:20] == [""] * 20
             words = "limit mine: 20 requests a hour for each user; try again in"
             assert all(words in refusal for refusal in asked[20:])
+        system.document["rate_limits"] = []
+        assert (await _reloaded(system)).success
+        for charset, read in (("utf8mb4", True), ("gbk", False)):
+            with await asyncio.to_thread(_mysql, port, charset=charset, program_name="careful") as careful:
+                said = await asyncio.to_thread(_refusal, careful, "select '\u4e2d'")
+                assert ("firewall rule unread" in said) is not read, said
 
 
-async def test_mysql_in_another_character_set_is_read_with_care(
-    servers: Mapping[str, int], tmp_path: Path
-) -> None:
-    port, started = free_port(), document(servers)
-    started["routes"][1]["database"] = {
-        "firewall": [{"id": "unread", "mode": "block", "traits": ["unparsable"]}]
-    }
-    async with databases(tmp_path, started, mysql=f"127.0.0.1:{port}"):
-        for charset, refused in (("utf8mb4", False), ("gbk", True)):
-            with await asyncio.to_thread(_mysql, port, charset) as connection:
-                said = await asyncio.to_thread(_refusal, connection, "select '\u4e2d'")
-                assert ("firewall rule unread" in said) is refused, said
-
-
-def _mysql(port: int, charset: str = "utf8mb4") -> pymysql.Connection:
+def _mysql(port: int, **options: Any) -> pymysql.Connection:
     return pymysql.connect(
-        host="127.0.0.1", port=port, user="app", database="app", autocommit=True, charset=charset
+        host="127.0.0.1", port=port, user="app", database="app", autocommit=True, **options
     )
 
 
