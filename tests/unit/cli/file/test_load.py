@@ -183,3 +183,10 @@ routes:
     words = "a DBLB does not look for servers; list them in `endpoints`"
     assert problems(tmp_path, text)[0] == (4, "pools[0].discovery.dns", words)
     assert load_file(write(tmp_path, text[text.index("pools:") :]), {}).document.modules == ()
+
+
+@pytest.mark.parametrize("name", ["first-light.yaml", "databases.yaml"])
+def test_the_examples_are_sound(name):
+    loaded = load_file(Path(__file__).parents[4] / "examples" / name, {})
+    assert loaded.state.routes
+    assert loaded.warnings == ()
