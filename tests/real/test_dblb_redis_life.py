@@ -294,3 +294,35 @@ async def test_a_drained_worker_interrupts_nothing():
         assert await reader.read() == b"+QUEUED\r\n*1\r\n+OK\r\n"
         writer.close()
         await until(lambda: not through.service.sessions)
+
+
+async def test_a_server_that_does_not_read_stops_who_sends_to_it():
+    going_on = asyncio.Event()
+
+    async def hold(reader, writer):
+        while b"SELECT" not in await reader.read(1024):
+            writer.write(b"+OK\r\n")
+        writer.write(b"+OK\r\n")
+        writer.transport.pause_reading()
+        await going_on.wait()
+        writer.transport.abort()
+
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with proxy(document({"p": [port]})) as through:
+        _reader, writer = await asyncio.open_connection("127.0.0.1", through.port)
+        writer.write(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100000000\r\n" + bytes(50_000_000))
+        (session,) = await sessions_of(through)
+        await until(lambda: session.own.link is not None and session.own.link.congested)
+        for _ in range(200):  # time enough for the rest to come
+            await asyncio.sleep(0)
+        assert session.own.link.transport.get_write_buffer_size() < 4_000_000
+        writer.transport.abort()
+        going_on.set()
+        await until(lambda: not through.service.sessions)
+    server.close()
+
+
+async def sessions_of(through: Served):
+    await until(lambda: through.service.sessions)
+    return through.service.sessions

@@ -15,7 +15,7 @@ from marchproxy.wire.mongodb.framing import Framer
 
 _log = get_logger(__name__)
 #: What a client holds is not counted below that many bytes.
-_LIGHT = 256 * 1024
+_LIGHT = 16 * 1024
 
 
 class UnderWay(Protocol):

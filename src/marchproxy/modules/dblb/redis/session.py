@@ -212,4 +212,5 @@ class Session(Sharing):
         if owed:
             self._count(1)
             self._owed += owed
+        self._heed(self.own.link)
         return True

@@ -160,9 +160,14 @@ class Sharing(Client):
         if link.replica:
             self.visit.tally.to_replicas += count
         link.send(self, data, count)
-        if link.congested:
+        self._heed(link)
+
+    def _heed(self, link: Link | None) -> None:
+        """The client is not read from while the server is behind with reading."""
+        if link is not None and link.congested:
             self._stalled = True
             link.stalled.add(self)
+            self._read()
 
     def _count(self, commands: int) -> None:
         visit = self.visit
