@@ -9,7 +9,11 @@ case "${1:-}" in
         packages+=(postgresql postgresql-client mariadb-server-core mariadb-client-core redis-server redis-tools)
         packages+=(ffmpeg openssl sysbench)
         ;;
-    bench) packages=(curl wrk nghttp2-client iproute2 procps haproxy nginx libnginx-mod-stream nftables conntrack) ;;
+    bench)
+        packages=(curl wrk nghttp2-client iproute2 procps haproxy nginx libnginx-mod-stream nftables conntrack)
+        packages+=(postgresql postgresql-client pgbouncer mariadb-server-core mariadb-client-core sysbench)
+        packages+=(redis-server redis-tools)
+        ;;
     *) echo "usage: $0 test|bench" >&2; exit 2 ;;
 esac
 missing=()

@@ -1,0 +1,1 @@
+"""bench.postgres: DBLB against PgBouncer, HAProxy and no proxy at all."""
