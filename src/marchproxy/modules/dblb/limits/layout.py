@@ -2,7 +2,7 @@
 
 A page of header, then slots of four 64-bit words (the key, and an arrival time for each of a limit's three rates), then
 for each of the columns a 32-bit count for each slot. A column belongs to one process: what it counts is what that process
-holds, and can be subtracted when it is dead. The file is sparse: what nobody counts takes no memory.
+holds, and can be subtracted when it is dead. The disk holds all of it, memory only what somebody counts.
 """
 
 import fcntl
@@ -91,7 +91,7 @@ def anonymous(layout: Layout) -> mmap.mmap:
 def _create(path: Path, layout: Layout) -> int:
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        os.ftruncate(descriptor, layout.size)
+        os.posix_fallocate(descriptor, 0, layout.size)  # a disk that is full later would be a SIGBUS
         os.pwrite(descriptor, layout.header(secrets.token_bytes(_KEY)), 0)
         Path(name).replace(path)
     except BaseException:

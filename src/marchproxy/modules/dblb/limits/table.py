@@ -28,8 +28,8 @@ from marchproxy.modules.dblb.limits.layout import (
 )
 
 #: Seconds that a lock is waited for; once in vain, it is not waited for again for a while.
-_PATIENCE = 0.05
-_SULKING = 1.0
+_PATIENCE = 0.25
+_SULKING = 5.0
 _WORDS = SLOT // 8
 _LOCKS_OF_COLUMNS = 1 << 40
 

@@ -120,3 +120,16 @@ def test_a_worker_that_is_stopped_with_a_lock_holds_others_up_only_for_a_moment(
         os.kill(first.process.pid, signal.SIGSTOP)
         assert second.ask("take 100") == 100  # not limited, rather than not served
         assert second.ask("uncounted") == 100
+
+
+def test_a_disk_that_is_full_is_an_error_at_the_start_and_nothing_is_left(tmp_path: Path):
+    limited = (
+        "import resource, sys; from pathlib import Path\n"
+        "from marchproxy.modules.dblb.limits.table import LimitTable\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+        "try: LimitTable(Path(sys.argv[1]))\n"
+        "except OSError as error: print(error.strerror)"
+    )
+    command = [sys.executable, "-c", limited, str(tmp_path / "limits")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "File too large\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["limits.lock"]
