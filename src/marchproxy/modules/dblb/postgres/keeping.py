@@ -1,15 +1,19 @@
 """Keeping: why a client keeps its link beyond the transaction, and when it has to give it back, or to go."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from marchproxy.kit.logs import get_logger
 from marchproxy.modules.dblb.postgres.link import Link
-from marchproxy.modules.dblb.postgres.pinning import Residue
+from marchproxy.modules.dblb.postgres.pinning import Residue, may_leave
+from marchproxy.modules.dblb.postgres.roles import Read
 from marchproxy.modules.dblb.postgres.settling import setting
 from marchproxy.modules.dblb.postgres.stay import Stay
+from marchproxy.wire.postgres.framing import Event
 
 _log = get_logger(__name__)
 _SHOWN = 200
+_QUERY, _HEAD = ord("Q"), 5
+_ASKS = frozenset(b"QFE")
 #: What no reset takes out of a server's session.
 _LASTING = "load"
 
@@ -17,10 +21,11 @@ _LASTING = "load"
 class Keeping:
     """Of one client. `matters`: something must be looked at before its link is let go."""
 
-    __slots__ = ("_extras", "_stay", "discarded", "dismissal", "matters", "pinned", "spoilt")
+    __slots__ = ("_extras", "_stay", "discarded", "dismissal", "matters", "pinned", "read", "spoilt")
 
-    def __init__(self, stay: Stay) -> None:
+    def __init__(self, stay: Stay, read: Read) -> None:
         self._stay = stay
+        self.read = read
         self._extras = b""
         self.matters = stay.keeps
         self.pinned = False
@@ -43,6 +48,20 @@ class Keeping:
         if self._extras and not self.pinned:
             self._pin("settings that it began with", b"")
             link.ask_silently(self._extras)
+
+    def look(self, link: Link, text: bytes) -> None:
+        """It sends a query that is worth a look."""
+        self.note(link, self.read(text), text)
+
+    def look_at(self, link: Link, data: bytes, events: Sequence[Event]) -> int:
+        """It sends these messages; how many of them ask for something."""
+        asked = 0
+        for kind, start, end in events:
+            if kind in _ASKS:
+                asked += 1
+                if kind == _QUERY and may_leave(data, start + _HEAD):
+                    self.look(link, data[start + _HEAD : end - 1])
+        return asked
 
     def note(self, link: Link, left: Residue | None, text: bytes) -> None:
         """It sends a statement, which may leave something."""

@@ -24,38 +24,22 @@ from marchproxy.wire.postgres.framing import Event, Framer
 
 _TERMINATE, _QUERY = b"XQ"
 _HEAD = 5
-_ASKS = frozenset(b"QFE")
 
 
 class Session(asyncio.Protocol):
     """A client's connection, once it is let in."""
 
     __slots__ = (
-        "_asked",
-        "_began",
-        "_discarding",
-        "_framer",
-        "_keeping",
-        "_link",
-        "_looks",
-        "_now",
-        "_plainly",
-        "_porter",
-        "_queue",
-        "_read",
-        "_requests",
-        "settings",
-        "stay",
-        "transport",
-    )
+        "_asked", "_began", "_discarding", "_framer", "_keeping", "_link", "_looks", "_now", "_plainly",
+        "_porter", "_queue", "requests", "settings", "stay", "transport",
+    )  # fmt: skip
 
     def __init__(
         self, porter: Porter, requests: Requests, stay: Stay, read: Read, now: Callable[[], float]
     ) -> None:
         """`read` tells what a text leaves in a server's session; `now` is in seconds."""
         self._porter = porter
-        self._requests = requests
-        self._read = read
+        self.requests = requests
         self._now = now
         self._framer = cast("Framer", None)
         self._queue = cast("Queue", None)
@@ -63,7 +47,7 @@ class Session(asyncio.Protocol):
         self._looks = stay.gate.looks
         self._plainly = not self._looks  # a whole query needs no second look
         self._discarding = False  # until the next Sync
-        self._keeping = Keeping(stay)
+        self._keeping = Keeping(stay, read)
         self._asked = 0
         self._began = 0.0
         self.settings = Settings()
@@ -74,11 +58,6 @@ class Session(asyncio.Protocol):
     def link(self) -> Link | None:
         """The link that it has now."""
         return self._link or self._queue.link
-
-    @property
-    def requests(self) -> Requests:
-        """The statements that it has prepared."""
-        return self._requests
 
     def begin(self, transport: asyncio.Transport, source: Source, beginning: Beginning) -> None:
         """The client is logged in; what it sends comes here from now on."""
@@ -107,8 +86,6 @@ class Session(asyncio.Protocol):
         self._looks = self.stay.gate.looks
         self._plainly = not (self._looks or self._discarding)
 
-    # what the loop calls
-
     def data_received(self, data: bytes) -> None:
         """Called for every read."""
         framer = self._framer
@@ -123,7 +100,7 @@ class Session(asyncio.Protocol):
     def connection_lost(self, _error: Exception | None) -> None:
         """Called once, last."""
         self._leave()
-        self._requests.forget_all()
+        self.requests.forget_all()
         self.stay.gate.leave()
         self._porter.left(self)
 
@@ -136,8 +113,6 @@ class Session(asyncio.Protocol):
         """Called when less than the low-water mark is left."""
         if (link := self.link) is not None:
             link.transport.resume_reading()
-
-    # what a link calls
 
     def answered(self, link: Link, data: bytes) -> None:
         """The whole answer to the one query that was asked; the server is free."""
@@ -155,14 +130,14 @@ class Session(asyncio.Protocol):
         if heard.for_client:
             self.transport.write(heard.for_client)
         if link.state.flow.skipped:
-            self._requests.refused(link.state)
+            self.requests.refused(link.state)
         if heard.forgotten:
-            self._requests.forget_all()
+            self.requests.forget_all()
             self._keeping.discarded |= heard.discarded
         if heard.outdated:
-            self._requests.outdate()
+            self.requests.outdate()
         if heard.defined:
-            self._requests.defined()
+            self.requests.defined()
         tally = self.stay.tally
         tally.transactions += heard.transactions
         tally.errors += len(heard.errors)
@@ -184,8 +159,6 @@ class Session(asyncio.Protocol):
     def resume(self) -> None:
         """The server has caught up."""
         self.transport.resume_reading()
-
-    # what its queue calls
 
     def ask(self, link: Link, units: Sequence[Unit]) -> None:
         """Here is the link that was waited for."""
@@ -219,15 +192,13 @@ class Session(asyncio.Protocol):
 
     def leaves(self, link: Link, text: bytes) -> str:
         """What a statement may leave in a server's session."""
-        left = self._read(text)
+        left = self._keeping.read(text)
         return "" if left is None else left.reason(link.parameters)
 
     def settle(self, link: Link) -> None:
         """Bring what the client has set to a link."""
         if link.settings is not self.settings and (query := difference(self.settings, link.parameters)):
             link.ask_silently(query)
-
-    # the rest is ours
 
     def _queried(self, data: bytes) -> None:
         """One whole query and nothing else, which is what most clients send most of the time."""
@@ -238,7 +209,7 @@ class Session(asyncio.Protocol):
                 return
             self._take(link)
         if may_leave(data, _HEAD):
-            self._keeping.note(link, self._read(data[_HEAD:-1]), data[_HEAD:-1])
+            self._keeping.look(link, data[_HEAD:-1])
         if not self._asked:
             self._began = self._now()
         self._asked += 1
@@ -277,8 +248,11 @@ class Session(asyncio.Protocol):
         self.settle(link)
 
     def _forward(self, link: Link, data: bytes, events: Sequence[Event]) -> None:
-        state, requests = link.state, self._requests
-        self._look(link, data, events)
+        state, requests = link.state, self.requests
+        asked = self._keeping.look_at(link, data, events)
+        if asked and not self._asked:
+            self._began = self._now()
+        self._asked += asked
         words = requests.forward(data, events, state)
         for left, text in requests.left:
             self._keeping.note(link, left, text)
@@ -293,20 +267,6 @@ class Session(asyncio.Protocol):
         if flow.free:
             self._count()
             self._let_go(link)
-
-    def _look(self, link: Link, data: bytes, events: Sequence[Event]) -> None:
-        """Count what is asked, and note what queries may leave behind."""
-        asked = 0
-        for kind, start, end in events:
-            if kind in _ASKS:
-                asked += 1
-                if kind == _QUERY and may_leave(data, start + _HEAD):
-                    text = data[start + _HEAD : end - 1]
-                    self._keeping.note(link, self._read(text), text)
-        if asked:
-            if not self._asked:
-                self._began = self._now()
-            self._asked += asked
 
     def _count(self) -> None:
         """All that was asked is answered."""
