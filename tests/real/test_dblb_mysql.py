@@ -393,6 +393,9 @@ class Judge:
         self.left -= 1
         return Denial("slowly", RefusalKind.LIMITED) if self.left < 0 else None
 
+    def reads(self, syntax):
+        """How texts are read does not matter here."""
+
     def leave(self):
         self.entered -= 1
 
