@@ -307,6 +307,18 @@ async def test_a_client_that_leaves_while_the_server_works_leaves_no_work_behind
                 await asyncio.sleep(0.05)
 
 
+async def test_the_last_words_of_a_server_are_told_as_they_stand(server):
+    async with proxied(server, size=2) as served, await connect(served) as other:
+        ended = await connect(served, autocommit=False)
+        number = await value(ended, "select pg_backend_pid()")
+        task = asyncio.create_task(ended.execute("select pg_sleep(300)"))
+        await until(lambda: served.service.busy("r") == 1)
+        await other.execute("select pg_terminate_backend(%s)", (number,))
+        with pytest.raises(psycopg.errors.AdminShutdown, match="due to administrator command"):
+            await task
+        await ended.close()
+
+
 async def test_asyncpg_in_a_session_of_its_own(server):
     async with proxied(server, size=2, pooling="session") as served:
         connection = await asyncpg.connect(
