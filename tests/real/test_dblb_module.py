@@ -241,7 +241,7 @@ async def test_who_is_killed_takes_only_its_own_along(server: int, tmp_path: Pat
 
 async def test_workers_are_replaced_and_a_stop_lets_clients_finish(server: int, tmp_path: Path) -> None:
     async with (
-        databases(tmp_path, document(server, tmp_path / "users.txt")) as system,
+        databases(tmp_path, document(server, tmp_path / "users.txt"), drain_seconds=60) as system,
         system.asked() as module,
     ):
         before = {worker.pid for worker in system.workers()}
@@ -262,7 +262,7 @@ async def test_workers_are_replaced_and_a_stop_lets_clients_finish(server: int, 
             await until(lambda: _is_cut(idle))
             assert await works(busy)
             await busy.execute("commit")
-            assert await process.ended(20) == 0
+            assert await process.ended(30) == 0
         assert system.workers() == []
 
 
