@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: help demo test check real judges fuzz format proto clean
+.PHONY: help demo test check real judges soak fuzz format proto clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+.*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /  make \1\t/'
 
@@ -34,6 +34,10 @@ real: $(VENV)/.dev ## the real tests: true servers and clients (installs them, a
 judges: $(VENV)/.dev ## whole test suites of others through our proxies (installs servers, as root)
 	scripts/install-servers.sh test
 	$(PY) -m pytest tests/judges $(ARGS)
+
+soak: $(VENV)/.dev ## ten minutes under load, for what only grows slowly (installs servers, as root)
+	scripts/install-servers.sh test
+	$(PY) -m pytest tests/soak -s $(ARGS)
 
 fuzz: $(VENV)/.dev ## new inputs for every decoder and for the plan compiler, 30 times as many as in the fast gate
 	$(PY) -m pytest tests/fuzz -n 2 --timeout 1200 --hypothesis-profile=fuzz $(ARGS)

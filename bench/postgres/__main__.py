@@ -12,6 +12,7 @@ from statistics import median
 from rich.console import Group
 from rich.table import Table
 
+from bench.postgres.features import every_feature
 from bench.postgres.features import measure as measure_features
 from bench.postgres.features import table_of as features_table
 from bench.postgres.idle import idle_client_kb
@@ -43,7 +44,7 @@ class Load:
     @property
     def slowness(self) -> float:
         """How much longer a run is, because its seconds begin with connecting all clients."""
-        return 1 if self.clients < 100 else 2 + self.clients / 200
+        return 1 if self.clients < 100 else 1 + self.clients / 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ def measure(directory: Path, quick: bool) -> Report:  # noqa: FBT001 - the signa
     with ExitStack() as stack:
         server = stack.enter_context(postgres(directory))
         paths = stack.enter_context(every_path(server, directory))
+        # before clients take up ports by the hundred
+        featured = stack.enter_context(every_feature(server, directory))
         # first of all: what busier times leave behind would be given to idle clients for nothing
         idle = {path.name: idle_client_kb(path, 100 if quick else 500) for path in paths if path.pids}
         for _ in range(1 if quick else 5):
@@ -82,7 +85,7 @@ def measure(directory: Path, quick: bool) -> Report:  # noqa: FBT001 - the signa
             if not quick and time.monotonic() - started > 20 * 60:
                 break
         features = measure_features(
-            server, directory, rounds=1 if quick else 5, seconds=1.0 if quick else 2.0
+            featured, directory, rounds=1 if quick else 5, seconds=1.0 if quick else 2.0
         )
     ratios, figures = ratios_of(found), figures_of(found)
     figures |= {"idle_client_kb": idle[ONE], **{f"{name}_idle_client_kb": kb for name, kb in idle.items()}}

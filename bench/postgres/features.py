@@ -1,8 +1,8 @@
 """What each feature costs: the CPU of a DBLB that has it by that of one that has none, for the same reads."""
 
 from collections import defaultdict
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,17 +38,22 @@ def _settings() -> Mapping[str, Asked]:
     }
 
 
-def measure(server: int, directory: Path, *, rounds: int, seconds: float) -> dict[str, float]:
-    """CPU for each transaction with a feature by CPU without, extended protocol. Raises NotReady."""
-    found: dict[str, list[float]] = defaultdict(list)
+@contextmanager
+def every_feature(server: int, directory: Path) -> Iterator[dict[str, Path3]]:
+    """A DBLB with each feature, and one with none. Raises NotReady."""
     with ExitStack() as stack:
-        paths = [
-            stack.enter_context(dblb(f"with-{name}", server, settings, directory))
+        yield {
+            name: stack.enter_context(dblb(f"with-{name}", server, settings, directory))
             for name, settings in _settings().items()
-        ]
-        for _ in range(rounds):
-            for name, path in zip(_settings(), paths, strict=True):
-                found[name].append(_cpu(path, seconds, directory))
+        }
+
+
+def measure(paths: Mapping[str, Path3], directory: Path, *, rounds: int, seconds: float) -> dict[str, float]:
+    """CPU for each transaction with a feature by CPU without, extended protocol."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for _ in range(rounds):
+        for name, path in paths.items():
+            found[name].append(_cpu(path, seconds, directory))
     return {name: paired_ratio(found[name], found[_PLAIN]) for name in WORDS}
 
 
