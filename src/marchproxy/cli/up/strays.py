@@ -29,7 +29,9 @@ def _strays(folder: Path, running_file: Path) -> Iterator[psutil.Process]:
     for process in psutil.process_iter(["cmdline"]):
         command = process.info["cmdline"] or []
         is_envoy = Path(_after(command, "--admin-address-path")).is_relative_to(folder)
-        is_worker = _after(command, "-m") in WORKERS and Path(_after(command, "--socket")).is_relative_to(folder)
+        is_worker = _after(command, "-m") in WORKERS and Path(_after(command, "--socket")).is_relative_to(
+            folder
+        )
         is_replica = _after(command, "--config") == str(running_file) and "--replica" in command
         if is_envoy or is_worker or is_replica:
             yield process
