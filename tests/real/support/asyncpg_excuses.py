@@ -49,6 +49,11 @@ EXCUSES = {
     "TestCopyTo::test_copy_records_to_table_unprintable_error": Excuse(
         "copy", _ANALYSED, "transaction", always=False
     ),
+    "TestExecuteMany::test_executemany_server_failure_during_writes": Excuse(
+        "execute",
+        "counts what the client had sent when the server failed: the proxy may have taken all of it in",
+        always=False,
+    ),
     "TestListeners::test_listen_01": Excuse("listeners", _NUMBER),
     "TestListeners::test_listen_02": Excuse("listeners", _NUMBER),
     "TestListeners::test_listen_notletters": Excuse("listeners", _NUMBER),
