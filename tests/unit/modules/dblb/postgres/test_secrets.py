@@ -49,7 +49,9 @@ def test_what_scram_needs():
     assert "secret" not in repr(Secret("secret"))
 
 
-@pytest.mark.parametrize(("text", "password"), [("secret", "secret"), (MD5, MD5), (verifier_of("secret"), "")])
+@pytest.mark.parametrize(
+    ("text", "password"), [("secret", "secret"), (MD5, MD5), (verifier_of("secret"), "")]
+)
 def test_what_shows_servers_the_same(text, password):
     assert Secret(text).password == password
 
