@@ -32,7 +32,7 @@ def outcome(flow, pieces):
             flow.received(piece)
     except ProtocolFault:
         return "fault"
-    return flow.owed, flow.status, flow.between, flow.statements, flow.pinned
+    return flow.owed, flow.status, flow.between, flow.statements, flow.spoilt
 
 
 @given(STREAMS, COMMANDS, CAPABILITIES, st.integers(1, 30))

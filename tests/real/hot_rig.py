@@ -103,7 +103,7 @@ class Hot:
         """The Envoys of this directory. What memory they share is remembered."""
         found = find_by_option("--admin-address-path", str(self.run_dir / "envoy.admin"))
         for pid in found:
-            with suppress(psutil.Error):
+            with suppress(psutil.Error, KeyError):  # one that is ending has no arguments
                 self.memory.add(Path(f"/dev/shm/envoy_shared_memory_{arguments(pid)['--base-id']}0"))
         return found
 

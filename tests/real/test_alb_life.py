@@ -105,8 +105,8 @@ async def test_a_killed_envoy_is_back_in_two_seconds(alb: Alb) -> None:
 async def test_a_killed_alb_fails_no_request_and_its_state_is_taken_up(alb: Alb) -> None:
     assert (await shift(alb, 100)).success
     await alb.put(route("added", green=100))
-    await until((alb.directory / "s/alb-1/state.json").exists)
-    await asyncio.sleep(0.2)  # the state is written behind the changes
+    kept = alb.directory / "s/alb-1/state.json"  # written behind the changes
+    await until(lambda: kept.exists() and "added.test" in kept.read_text())
     envoys = alb.envoys()
     async with load(alb.port, pause=0.001) as tally:
         await tally.more(100)

@@ -35,9 +35,9 @@ async def test_a_day_in_the_life(tmp_path):
         process.send(signal.SIGHUP)
         await up.says('routes[0].pth: unknown key; did you mean "path"?')
         up.edit("pth: /  ", "path: /  ")
-        up.edit("version: v2\n    endpoints", "protocol: postgres\n    endpoints")
+        up.edit("version: v2\n    endpoints", "tls: {ca: /nowhere.pem}\n    endpoints")
         process.send(signal.SIGHUP)
-        await up.says("alb-1: pools[1].protocol")
+        await up.says("alb-1: pools[1].tls.ca")
         assert await up.serves()
 
         # what dies is back, with the file that is in force, not with the bad one
