@@ -15,9 +15,6 @@ APART = (
     "timeout",
     "utils",
 )
-#: Those that take the longest and say the least that others do not.
-LONG = ("introspection", "pool")
-
 _ANALYSED = "prepares anew after another connection's DDL: one statement on the server serves all clients who said the same"
 _NUMBER = "wants the number of the server's process, and was given the proxy's own"
 _POOL = "fails without a proxy too: its pool forgets which database the test is about"
