@@ -129,10 +129,10 @@ async def test_seats_are_shared_by_workers_and_come_back_from_one_that_is_killed
             ):
                 await _direct(system.direct)
             await held.pop().close()
-            await until(lambda: _come_in(system, 1))
+            await until(lambda: _come_in(system, 1), within=30)
             for worker in system.workers():
                 worker.kill()
-        await until(lambda: _come_in(system, 5))
+        await until(lambda: _come_in(system, 5), within=30)
         assert not await _come_in(system, 6)
 
 

@@ -83,7 +83,7 @@ async def test_counts(server):
             assert tally.queries == 3 + 1 + 3
             assert tally.transactions == 3 + 1 + 1
             assert sum(tally.query_seconds.buckets) == 7
-        await until(lambda: tally.clients == 0)
+        await until(lambda: tally.clients == 0, within=15)
         (gauge,) = served.service.gauges()
         assert (gauge.pool, gauge.connections, gauge.idle, gauge.size) == ("main", 1, 1, 1)
 
@@ -109,12 +109,12 @@ async def test_sizes_change_in_place(server):
     ):
         await one.execute("select 1")
         waiting = asyncio.create_task(value(other, "select 2"))
-        await until(lambda: served.service.gauges()[0].waiting == 1)
+        await until(lambda: served.service.gauges()[0].waiting == 1, within=15)
         served.service.apply(plan(server, size=2))
         assert await waiting == 2
         served.service.apply(plan(server, size=1))
         await one.rollback()
-        await until(lambda: served.service.gauges()[0].connections <= 1)
+        await until(lambda: served.service.gauges()[0].connections <= 1, within=15)
 
 
 async def test_a_route_that_is_gone_ends_its_sessions_after_their_transaction(server):
@@ -130,7 +130,7 @@ async def test_a_route_that_is_gone_ends_its_sessions_after_their_transaction(se
             await busy.execute("select 1")
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             await connect(served, password="x")
-        await until(lambda: served.service.clients() == 0)
+        await until(lambda: served.service.clients() == 0, within=15)
         await idle.close()
         await busy.close()
 
@@ -162,7 +162,7 @@ async def test_a_paused_route_waits_and_goes_on(server):
         assert served.service.busy("r") == 1
         assert await value(busy, "select 6") == 6  # what has begun goes on
         await busy.rollback()
-        await until(lambda: served.service.busy("r") == 0)
+        await until(lambda: served.service.busy("r") == 0, within=15)
         assert not waiting.done()
         served.service.resume("r")
         assert await waiting == 5
@@ -188,7 +188,7 @@ async def test_draining_interrupts_nothing(server):
             await connect(served)
         assert await value(busy, "select 7") == 7
         await busy.commit()
-        await until(lambda: served.service.clients() == 0)
+        await until(lambda: served.service.clients() == 0, within=15)
         await idle.close()
         await busy.close()
 
@@ -293,7 +293,7 @@ async def test_a_client_that_leaves_while_the_server_works_leaves_no_work_behind
         leaving = await connect(served)
         number = await value(leaving, "select pg_backend_pid()")
         task = asyncio.create_task(leaving.execute("select pg_sleep(300)"))
-        await until(lambda: served.service.busy("r") == 1)
+        await until(lambda: served.service.busy("r") == 1, within=15)
         leaving.pgconn.finish()
         task.cancel()
         await asyncio.wait([task])
@@ -307,7 +307,7 @@ async def test_the_last_words_of_a_server_are_told_as_they_stand(server):
         ended = await connect(served, autocommit=False)
         number = await value(ended, "select pg_backend_pid()")
         task = asyncio.create_task(ended.execute("select pg_sleep(300)"))
-        await until(lambda: served.service.busy("r") == 1)
+        await until(lambda: served.service.busy("r") == 1, within=15)
         await other.execute("select pg_terminate_backend(%s)", (number,))
         with pytest.raises(psycopg.errors.AdminShutdown, match="due to administrator command"):
             await task

@@ -63,7 +63,7 @@ async def test_who_is_killed_in_a_copy_leaves_nothing(server, proxy):
         for _ in range(4):
             killed = await connect(proxy)
             killed.pgconn.send_query(b"copy half from stdin")
-            await until(lambda: _begun(direct, "copy%"))
+            await until(lambda: _begun(direct, "copy%"), within=40)
             assert killed.pgconn.get_result().status == psycopg.pq.ExecStatus.COPY_IN
             killed.pgconn.put_copy_data(b"1\thalf of it\n" * 5000)
             cut(killed)
@@ -79,7 +79,7 @@ async def test_who_is_killed_reading_a_copy_leaves_nothing(server, proxy):
             killed.pgconn.send_query(
                 b"copy (select repeat('x', 1000) from generate_series(1, 1000000)) to stdout"
             )
-            await until(lambda: _begun(direct, "copy%"))
+            await until(lambda: _begun(direct, "copy%"), within=40)
             cut(killed)
             await killed.close()
         await _clean(direct, proxy)
@@ -97,7 +97,7 @@ async def test_who_is_killed_in_a_pipeline_leaves_nothing(server, proxy):
             for _ in range(50):
                 killed.pgconn.send_query_params(b"insert into piped values (2)", None)
             killed.pgconn.flush()
-            await until(lambda: _begun(direct, "select pg_sleep%"))
+            await until(lambda: _begun(direct, "select pg_sleep%"), within=40)
             cut(killed)
             await killed.close()
         await _clean(direct, proxy)
@@ -115,7 +115,7 @@ async def _clean(direct: psycopg.AsyncConnection, proxy: int) -> None:
     async def free() -> bool:
         return await value(direct, _BUSY) == 0
 
-    await until(free)
+    await until(free, within=40)
     clients = [await connect(proxy) for _ in range(12)]
     async with asyncio.TaskGroup() as group:
         asked = [group.create_task(value(client, "select %s::int", at)) for at, client in enumerate(clients)]

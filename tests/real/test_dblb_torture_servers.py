@@ -61,7 +61,7 @@ async def test_a_server_that_dies_in_a_transaction_is_no_success(cluster, proxy)
         await connection.execute("commit")
     await connection.close()
     await cluster.primary.start()
-    await until(lambda: _writes(proxy, 1, 2))
+    await until(lambda: _writes(proxy, 1, 2), within=40)
     assert await cluster.primary.ask("select turn from kept") == [(2,)]
 
 
@@ -87,7 +87,7 @@ async def test_a_failover_fails_at_most_one_transaction_of_a_client(cluster, pro
 
     async def fail_over() -> None:
         first, second = cluster.replicas
-        await until(lambda: first.ask("select 1 from kept having count(*) > 100"))
+        await until(lambda: first.ask("select 1 from kept having count(*) > 100"), within=40)
         await cluster.primary.crash()
         await first.promote()
         await second.follow(first)
