@@ -37,7 +37,8 @@ class Arrival:
     """Whether TLS has begun, with the first byte."""
 
 
-#: Tells the same service of another worker (its number) something, of up to 1024 bytes; whether it arrives is not known.
+#: Tells the same service of another worker (its number) something, of up to 1024 bytes, and returns when that has done with
+#: it, or after 5 s; whether it arrived is not known.
 Elsewhere: TypeAlias = Callable[[int, bytes], Awaitable[None]]
 
 
