@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from marchproxy.contract.document import decode
 from marchproxy.kit.clock import Clock
-from marchproxy.kit.logs import get_logger
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import RouteId
 from marchproxy.model.state import DesiredState
@@ -27,7 +26,6 @@ from marchproxy.modules.dblb.talk import (
 )
 from marchproxy.modules.dblb.totals import Totals
 
-_log = get_logger(__name__)
 _POLL_SECONDS = 0.02
 
 

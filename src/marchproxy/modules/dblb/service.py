@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.route import RouteId
-from marchproxy.modules.dblb.gate import Gate, OpenGate
+from marchproxy.modules.dblb.gate import Gate
 from marchproxy.modules.dblb.plan import DblbPlan
 from marchproxy.modules.dblb.tally import PoolGauge, Tallies
 
@@ -119,7 +119,7 @@ class DatabaseService(Protocol):
         ...
 
     async def told(self, message: bytes) -> None:
-        """What the same service of another worker said by `elsewhere`: a cancellation, of a client that is here."""
+        """What the same service of another worker said by `elsewhere`, such as a cancellation, of a client that is here."""
         ...
 
     def pause(self, route: RouteId) -> None:
@@ -141,8 +141,3 @@ class DatabaseService(Protocol):
     def close(self) -> None:
         """End everything now."""
         ...
-
-
-def alone(group: asyncio.TaskGroup, clock: Clock) -> Surroundings:
-    """Surroundings of a service that nobody limits and that has no other workers beside it."""
-    return Surroundings(group, clock, Tallies(), OpenGate())

@@ -4,7 +4,6 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from marchproxy.kit.logs import get_logger
 from marchproxy.model.database import ReadTarget
 from marchproxy.model.http import AuthenticationKind
 from marchproxy.model.module import Protocol
@@ -28,7 +27,6 @@ from marchproxy.wire.mysql.handshake import Greeting, Login
 from marchproxy.wire.mysql.numbers import Capability
 from marchproxy.wire.mysql.proofs import CACHING
 
-_log = get_logger(__name__)
 _C = Capability
 #: What must be the same on both sides, because it changes what is said afterwards.
 _AGREED = (

@@ -4,7 +4,7 @@ from marchproxy.modules.dblb.gate import Refusal, RefusalKind
 from marchproxy.modules.dblb.redis.reception import Visit
 from marchproxy.wire.redis.commands import Kind, keys
 from marchproxy.wire.redis.requests import Request
-from marchproxy.wire.redis.values import error, words_of
+from marchproxy.wire.redis.values import words_of
 
 READ_ONLY = "READONLY this route has no server that takes writes"
 _WRITES = frozenset((Kind.WRITE, Kind.BLOCKING, Kind.TRANSACTION))
@@ -33,8 +33,3 @@ def refused(visit: Visit, data: bytes, request: Request, kind: Kind) -> str:
 def words(refusal: Refusal) -> str:
     """A refusal as an error has it."""
     return f"{'NOPERM' if refusal.kind is RefusalKind.BLOCKED else 'ERR'} {refusal.words}"
-
-
-def shut(refusal: Refusal) -> bytes:
-    """What somebody is told who is not let in."""
-    return error(words(refusal))

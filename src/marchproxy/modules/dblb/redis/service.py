@@ -23,7 +23,7 @@ from marchproxy.modules.dblb.tally import PoolGauge
 from marchproxy.wire.redis.values import error
 
 _LONGEST = 16 * 1024  # of a command that may share a connection
-UNSENT = 32 * 1024 * 1024
+_UNSENT = 32 * 1024 * 1024
 _NO_RESP3 = error("NOPROTO Envoy serves this route, and speaks RESP2")
 _LOGIN_SECONDS = 15.0
 _PAUSE_SECONDS = 10.0  # as a pool's `wait` is by default
@@ -78,7 +78,7 @@ class RedisService:
         """See DatabaseService."""
         door = Door(self.plan, arrival.client.host, arrival.port, arrival.certificate_user)
         identity = door.newcomer(next(self._numbers))
-        session = Session(self, identity, longest=_LONGEST, unsent=UNSENT)
+        session = Session(self, identity, longest=_LONGEST, unsent=_UNSENT)
         self._sessions[session] = door
         session.draining = self._draining
         return session
