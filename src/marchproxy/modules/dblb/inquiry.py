@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from marchproxy.contract.document import decode
+from marchproxy.engines.workers.words import Count
 from marchproxy.kit.clock import Clock
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import RouteId
@@ -14,7 +15,6 @@ from marchproxy.modules.dblb.service import ServerReport
 from marchproxy.modules.dblb.talk import (
     Answer,
     Busy,
-    Count,
     Counts,
     Drain,
     Number,

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 from marchproxy.engines.workers.desk import Desk
+from marchproxy.engines.workers.words import Count, Done, Refused
 from marchproxy.kit import logs
 from marchproxy.kit.clock import Clock, SystemClock
 from marchproxy.kit.listening import BindError, PortInUse
@@ -29,14 +30,11 @@ from marchproxy.modules.dblb.talk import (
     Answer,
     Apply,
     Busy,
-    Count,
     Counts,
-    Done,
     Drain,
     Number,
     Plan,
     Question,
-    Refused,
     Seen,
     Servers,
     WhichPlan,
