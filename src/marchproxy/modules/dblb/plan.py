@@ -113,6 +113,10 @@ class DblbPlan:
         """The routes of a protocol."""
         return self.routes.get(protocol, ())
 
+    def upstreams_of(self, protocol: Protocol) -> dict[PoolName, Upstream]:
+        """Those where sessions of a protocol go, by name."""
+        return {up.name: up for route in self.of(protocol) for up, _ in route.backends}
+
 
 def is_own(route: Route) -> bool:
     """Whether the route is a DBLB's."""

@@ -1,12 +1,12 @@
 """Welcome: lets a client in: the greeting, TLS, who it is, which route takes it, and whether the gate lets it pass."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from marchproxy.model.database import ReadTarget
 from marchproxy.model.http import AuthenticationKind
-from marchproxy.model.module import Protocol
+from marchproxy.model.module import PoolName, Protocol
 from marchproxy.modules.dblb.arrival import certificate_user
 from marchproxy.modules.dblb.gate import Shut
 from marchproxy.modules.dblb.mysql.cluster import Cluster
@@ -43,7 +43,7 @@ class House:
     """What there is to let clients into: the plan, its clusters by name, and what is known of users' secrets."""
 
     plan: DblbPlan
-    clusters: dict[str, Cluster]
+    clusters: Mapping[PoolName, Cluster]
     secrets: dict[tuple[str, str, str], Secret]
     """By the way's name, the user, and what the userlist says."""
 
@@ -164,7 +164,7 @@ def _has_certificate(session: Session, plan: RoutePlan) -> bool:
     return certificate_user(session.transport.get_extra_info("peercert")) == session.login.user != ""
 
 
-def _names(routes: Sequence[RoutePlan], port: int) -> list[str]:
+def _names(routes: Sequence[RoutePlan], port: int) -> list[PoolName]:
     """The pools that a client of a port can come to, the likeliest first."""
     ports = (route for route in routes if route.route.destination_port in {0, port})
     return list(dict.fromkeys(upstream.name for route in ports for upstream, _ in route.backends))

@@ -19,11 +19,10 @@ _ROLES = {"t": "replica", "f": "primary"}
 
 async def check_all(plan: DblbPlan, clock: Clock) -> Sequence[ServerReport]:
     """Each server of PostgreSQL's routes; within 3 seconds."""
-    used = {up.name: up for route in plan.of(Protocol.POSTGRES) for up, _ in route.backends}
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(_check(upstream, address, clock))
-            for upstream in used.values()
+            for upstream in plan.upstreams_of(Protocol.POSTGRES).values()
             for address in addresses_of(upstream.pool)
         ]
     return [task.result() for task in tasks]
