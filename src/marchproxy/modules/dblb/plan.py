@@ -4,6 +4,7 @@ Made once for each desired state, by the process that is asked for it and by eve
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from marchproxy.model.database import DATABASE_PROTOCOLS, DatabasePool, DatabaseRoute
@@ -55,6 +56,11 @@ class Way:
     authentication: Authentication
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    @property
+    def name(self) -> str:
+        """The way's name."""
+        return self.authentication.name
+
 
 @dataclass(frozen=True, slots=True)
 class RoutePlan:
@@ -91,6 +97,17 @@ class RoutePlan:
         if route.destination_port and who.port != route.destination_port:
             return False
         return not route.sources or is_among(route.sources, who.address)
+
+    @property
+    def certificates(self) -> frozenset[str]:
+        """The names of those of its ways for which a client's certificate is enough."""
+        return frozenset(
+            way.name for way in self.ways if way.authentication.kind is AuthenticationKind.CERTIFICATE
+        )
+
+    def lets_in(self, proofs: AbstractSet[str]) -> bool:
+        """Whether a client may come in that has shown who it is by the ways of these names."""
+        return not self.ways or any(way.name in proofs for way in self.ways)
 
     @property
     def precision(self) -> tuple[int, int]:

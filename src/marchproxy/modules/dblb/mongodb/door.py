@@ -10,7 +10,6 @@ from functools import lru_cache
 
 from scramp import ScramMechanism
 
-from marchproxy.model.http import AuthenticationKind
 from marchproxy.model.module import Protocol
 from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan, Who
 from marchproxy.modules.dblb.postgres.secrets import Secret
@@ -45,11 +44,11 @@ class Door:
     def route(self, user: str, database: str, proofs: frozenset[str]) -> RoutePlan | None:
         """The route to a database, if the client has shown what that route wants."""
         found = self.plan.route(Protocol.MONGODB, self.who(user, database))
-        return found if found is not None and _shown(found, proofs) else None
+        return found if found is not None and found.lets_in(proofs) else None
 
     def some_route(self, user: str, proofs: frozenset[str]) -> RoutePlan | None:
         """The first route that takes the client to some database."""
-        return next((route for route in self._candidates(user) if _shown(route, proofs)), None)
+        return next((route for route in self._candidates(user) if route.lets_in(proofs)), None)
 
     def known(self, user: str) -> Known | None:
         """What shows that a client is that user; None: there is no such user."""
@@ -63,12 +62,7 @@ class Door:
         """The ways that the client's certificate is enough for."""
         if not self.certificate_user:
             return frozenset()
-        ways = (way for route in self._candidates(self.certificate_user) for way in route.ways)
-        return frozenset(
-            way.authentication.name
-            for way in ways
-            if way.authentication.kind is AuthenticationKind.CERTIFICATE
-        )
+        return frozenset().union(*(route.certificates for route in self._candidates(self.certificate_user)))
 
     def open(self) -> bool:
         """Whether there is something for a client that does not say who it is."""
@@ -76,7 +70,7 @@ class Door:
 
     def _ways_with(self, user: str, text: str) -> frozenset[str]:
         ways = (way for route in self._candidates(user) for way in route.ways)
-        return frozenset(way.authentication.name for way in ways if way.secrets.get(user) == text)
+        return frozenset(way.name for way in ways if way.secrets.get(user) == text)
 
     def _candidates(self, user: str) -> Iterator[RoutePlan]:
         """The routes that take a user to some database."""
@@ -96,7 +90,3 @@ def verifier_of(text: str) -> Verifier | None:
         text, iteration_count=ROUNDS
     )
     return Verifier(salt, rounds, stored, server)
-
-
-def _shown(route: RoutePlan, proofs: frozenset[str]) -> bool:
-    return not route.ways or not proofs.isdisjoint(way.authentication.name for way in route.ways)

@@ -113,7 +113,7 @@ class Welcome:
         for way in plan.ways:
             if way.authentication.kind is AuthenticationKind.USERLIST and user in way.secrets:
                 text = way.secrets[user]
-                secret = self.house.secrets.setdefault((way.authentication.name, user, text), Secret(text))
+                secret = self.house.secrets.setdefault((way.name, user, text), Secret(text))
                 yield secret, way.authentication.method or secret.method
 
     def _visit(self, plan: RoutePlan, who: Who, login: Login, password: str | None) -> Visit:
@@ -159,7 +159,7 @@ class Welcome:
 
 def _has_certificate(session: Session, plan: RoutePlan) -> bool:
     """Whether the client has shown a certificate of the user that it says it is, and the route takes that."""
-    if all(way.authentication.kind is not AuthenticationKind.CERTIFICATE for way in plan.ways):
+    if not plan.certificates:
         return False
     return certificate_user(session.transport.get_extra_info("peercert")) == session.login.user != ""
 
