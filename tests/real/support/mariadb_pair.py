@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pymysql
 
-from tests.real.support.databases import mariadb_data, run, server_folder, unprivileged
+from bench.support.unprivileged import server_folder, unprivileged
+from tests.real.support.databases import mariadb_data, run
 from tests.real.support.server import Server
 
 _SETTINGS = (

@@ -10,7 +10,8 @@ from types import MappingProxyType
 
 import psycopg
 
-from tests.real.support.databases import postgres_programs, run, server_folder, unprivileged
+from bench.support.unprivileged import postgres_programs, server_folder, unprivileged
+from tests.real.support.databases import run
 from tests.real.support.server import WITHIN_SECONDS, Server
 
 #: What every server of a cluster is set to, but for what its test says.

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.support.unprivileged import unprivileged
 from tests.ports import free_port
-from tests.real.support.databases import unprivileged
 from tests.real.support.process import Started, start
 from tests.real.support.waiting import until
 
