@@ -37,6 +37,9 @@ class Arrival:
     """Whether TLS has begun, with the first byte."""
 
 
+#: How long a service waits for each server that it asks for a check.
+CHECK_SECONDS = 2.5
+
 #: Tells the same service of another worker (its number) something, of up to 1024 bytes; whether it arrives is not known.
 Elsewhere: TypeAlias = Callable[[int, bytes], Awaitable[None]]
 
