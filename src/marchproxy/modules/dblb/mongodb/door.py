@@ -8,14 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from scramp import ScramMechanism
-
 from marchproxy.model.module import Protocol
 from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan, Who
-from marchproxy.modules.dblb.postgres.secrets import Secret
 from marchproxy.modules.dblb.scram import Verifier
-
-ROUNDS = 15000  # what servers have
+from marchproxy.modules.dblb.verifiers import MONGODB, is_verifier, read_verifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +50,9 @@ class Door:
         """What shows that a client is that user; None: there is no such user."""
         for route in self._candidates(user):
             for way in route.ways:
-                if (text := way.secrets.get(user)) is not None and (found := verifier_of(text)) is not None:
-                    return Known(found, "" if Secret(text).is_verifier else text, self._ways_with(user, text))
+                if (text := way.secrets.get(user)) is not None:
+                    password = "" if is_verifier(text) else text
+                    return Known(_verifier_of(text), password, self._ways_with(user, text))
         return None
 
     def certified(self) -> frozenset[str]:
@@ -81,12 +78,6 @@ class Door:
 
 
 @lru_cache(maxsize=4096)
-def verifier_of(text: str) -> Verifier | None:
+def _verifier_of(text: str) -> Verifier:
     """A secret of a userlist as SCRAM-SHA-256 needs it: a password, or a verifier. Takes 10 ms for a password, once."""
-    secret = Secret(text)
-    if secret.is_verifier:
-        return secret.verifier
-    salt, stored, server, rounds = ScramMechanism("SCRAM-SHA-256").make_auth_info(
-        text, iteration_count=ROUNDS
-    )
-    return Verifier(salt, rounds, stored, server)
+    return read_verifier(text) or MONGODB.verifier(text)
