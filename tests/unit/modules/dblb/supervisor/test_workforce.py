@@ -15,13 +15,13 @@ from marchproxy.model.module import Protocol
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb import talk
-from marchproxy.modules.dblb.files import read_files
 from marchproxy.modules.dblb.plan import files_of
 from marchproxy.modules.dblb.port import Port
-from marchproxy.modules.dblb.seat import Seat, WorkerUnavailable
+from marchproxy.modules.dblb.supervisor.files import read_files
+from marchproxy.modules.dblb.supervisor.seat import Seat, WorkerUnavailable
+from marchproxy.modules.dblb.supervisor.workforce import Workforce
 from marchproxy.modules.dblb.tally import TallyKey
 from marchproxy.modules.dblb.totals import Entry
-from marchproxy.modules.dblb.workforce import Workforce
 from tests.ports import free_port
 from tests.unit.modules.dblb.echo_service import state
 

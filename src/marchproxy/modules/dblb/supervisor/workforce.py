@@ -18,11 +18,11 @@ from marchproxy.kit.tasks import every
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import RouteId
 from marchproxy.model.state import DesiredState
-from marchproxy.modules.dblb.doors import Doors
-from marchproxy.modules.dblb.files import FileWatch, read_files
-from marchproxy.modules.dblb.inquiry import Inquiry, health_of
 from marchproxy.modules.dblb.plan import Files, compile_plan
-from marchproxy.modules.dblb.seat import Seat, WorkerRefused, WorkerUnavailable
+from marchproxy.modules.dblb.supervisor.doors import Doors
+from marchproxy.modules.dblb.supervisor.files import FileWatch, read_files
+from marchproxy.modules.dblb.supervisor.inquiry import Inquiry, health_of
+from marchproxy.modules.dblb.supervisor.seat import Seat, WorkerRefused, WorkerUnavailable
 from marchproxy.modules.dblb.talk import Apply, Counts, Serving, contents_of
 
 _log = get_logger(__name__)

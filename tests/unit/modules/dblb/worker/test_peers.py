@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from marchproxy.model.module import Protocol
-from marchproxy.modules.dblb.peers import LONGEST, Peers
+from marchproxy.modules.dblb.worker.peers import LONGEST, Peers
 
 
 async def test_a_message_reaches_the_service_that_it_is_for(tmp_path):

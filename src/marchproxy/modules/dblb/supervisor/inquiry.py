@@ -10,8 +10,8 @@ from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.dblb.crew import Counted
-from marchproxy.modules.dblb.seat import Seat, WorkerUnavailable
 from marchproxy.modules.dblb.service import ServerReport
+from marchproxy.modules.dblb.supervisor.seat import Seat, WorkerUnavailable
 from marchproxy.modules.dblb.talk import (
     Answer,
     Busy,
