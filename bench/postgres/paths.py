@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench.support.database_servers import unprivileged
 from bench.support.dblb import Asked, Path3, dblb, haproxy, listening
 from bench.support.ports import free_ports
+from bench.support.unprivileged import unprivileged
 
 DIRECT, BOUNCER, HAPROXY, ONE, TWO = "direct", "pgbouncer", "haproxy", "dblb", "dblb_2"
 WORDS = {

@@ -5,8 +5,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.support.database_servers import postgres_programs
 from bench.support.numbers import percentile
+from bench.support.unprivileged import postgres_programs
 
 
 @dataclass(frozen=True, slots=True)

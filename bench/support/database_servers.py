@@ -1,33 +1,24 @@
 """The servers behind the benchmarks of databases, each in a folder of its own, without fsync, ended with the block."""
 
-import os
-import pwd
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 
 from bench.support.dblb import listening, wait_until
 from bench.support.ports import free_ports
 from bench.support.processes import child, python
+from bench.support.unprivileged import postgres_programs, server_folder, unprivileged
 
 #: Of MariaDB's user: DBLB takes no users of MySQL that prove nothing.
 PASSWORD = "secret"
-_UNPRIVILEGED = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--inh-caps=-all", "--")
-
-
-def postgres_programs() -> Path:
-    """Where the programs of the newest PostgreSQL are that is installed."""
-    return max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 
 
 @contextmanager
 def postgres(directory: Path) -> Iterator[int]:
     """PostgreSQL with pgbench's tables; its port. User and database are `app`, without a password. Raises NotReady."""
     programs = postgres_programs()
-    with _folder() as folder:
+    with server_folder() as folder:
         data = folder / "data"
         options = ["-U", "app", "-A", "trust", "--no-sync", "-E", "UTF8", "--no-locale"]
         _run(*unprivileged(), programs / "initdb", "-D", data, *options)
@@ -69,7 +60,7 @@ def postgres(directory: Path) -> Iterator[int]:
 @contextmanager
 def mariadb(directory: Path) -> Iterator[int]:
     """MariaDB with a table of 10,000 rows; its port. User `app`, whose password is PASSWORD. Raises NotReady."""
-    with _folder() as folder:
+    with server_folder() as folder:
         data, (port,) = folder / "data", free_ports(1)
         options = ["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]
         _run(*unprivileged(), "mariadb-install-db", "--no-defaults", f"--datadir={data}", "--force", *options)
@@ -105,24 +96,6 @@ def mongo(directory: Path) -> Iterator[int]:
     (port,) = free_ports(1)
     with listening("mongo", python("bench.support.mongo_words", "serve", str(port)), port, directory):
         yield port
-
-
-def unprivileged() -> tuple[str | Path, ...]:
-    """What runs a command as another user when this one is root, whom PostgreSQL and MariaDB refuse to serve."""
-    return _UNPRIVILEGED if os.geteuid() == 0 else ()
-
-
-@contextmanager
-def _folder() -> Iterator[Path]:
-    """A folder of the user that servers run as, at a place that it can reach."""
-    folder = Path(mkdtemp(prefix="marchproxy-bench-"))
-    try:
-        if os.geteuid() == 0:
-            nobody = pwd.getpwnam("nobody")
-            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 def _run(*command: str | Path) -> None:

@@ -199,9 +199,3 @@ async def proxy(
 
     async with serving(lambda around: MongoService(around, limits), plan, change=change) as served:
         yield Proxy(served)
-
-
-async def until(condition, seconds: float = 20.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)

@@ -15,6 +15,7 @@ from marchproxy.contract.pb import module_pb2
 from tests.ports import free_port
 from tests.real.support.databases import mariadb, postgres
 from tests.real.support.dblb import Databases, databases
+from tests.real.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -73,12 +74,6 @@ async def clients(system: Databases, number: int) -> AsyncIterator[list[psycopg.
     finally:
         for one in held:
             await one.close()
-
-
-async def until(done: Any) -> None:
-    async with asyncio.timeout(30):
-        while not await done():
-            await asyncio.sleep(0.05)
 
 
 async def test_what_a_rate_grants_is_granted_once_by_all_workers(

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from marchproxy.contract.pb import module_pb2, types_pb2
 from tests.ports import free_port
 from tests.real.support.databases import postgres, run
 from tests.real.support.dblb import Databases, databases
+from tests.real.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -55,12 +56,6 @@ def document(server: int, users: Path) -> dict[str, Any]:
         ],
         "rate_limits": [{"id": "few", "target": "app", "per": "user", "max_concurrent": 50}],
     }
-
-
-async def until(done: Callable[[], Awaitable[bool]], within: float = 20.0) -> None:
-    async with asyncio.timeout(within):
-        while not await done():
-            await asyncio.sleep(0.05)
 
 
 def connect(port: int, database: str = "app") -> Any:

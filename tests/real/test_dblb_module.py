@@ -5,7 +5,7 @@ import json
 import re
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from marchproxy.wire.postgres import encode
 from tests.real.support.databases import postgres, psql_options, run
 from tests.real.support.dblb import Databases, databases
 from tests.real.support.up import run as marchproxy
+from tests.real.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -65,12 +66,6 @@ async def connect(port: int, password: str = "secret") -> psycopg.AsyncConnectio
 async def works(connection: psycopg.AsyncConnection) -> bool:
     row = await (await connection.execute("select 41 + 1")).fetchone()
     return row == (42,)
-
-
-async def until(done: Callable[[], Any], within: float = 20.0) -> None:
-    async with asyncio.timeout(within):
-        while not await done():
-            await asyncio.sleep(0.05)
 
 
 async def asked_to_prove(port: int, source: str) -> int:

@@ -18,9 +18,10 @@ from scramp import ScramMechanism
 
 from marchproxy.modules.dblb.gate import OpenGate, Refusal, RefusalKind
 from tests.ports import free_port
-from tests.real.mongo_rig import HEADER, Told, document, members, proxy, until
+from tests.real.mongo_rig import HEADER, Told, document, members, proxy
 from tests.real.support.databases import mongodb
 from tests.real.support.dblb_services import plan_of
+from tests.real.support.waiting import until
 
 ONE_LINK = {"size": 1}
 #: The client says where it reads.

@@ -13,10 +13,11 @@ from pymongo.read_preferences import Secondary, SecondaryPreferred
 from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb.mongodb.settings import MongoLimits
 from tests.ports import free_port
-from tests.real.mongo_rig import Told, document, members, proxy, until
+from tests.real.mongo_rig import Told, document, members, proxy
 from tests.real.support.databases import mongodb
 from tests.real.support.dblb import databases
 from tests.real.support.dblb_services import plan_of
+from tests.real.support.waiting import until
 from tests.real.test_dblb_mongodb import ask, async_client
 
 ROUTE = RouteId("r-p0")

@@ -17,6 +17,7 @@ from marchproxy.modules.dblb.service import Surroundings
 from tests.real.support.databases import postgres
 from tests.real.support.dblb_services import Served, plan_of, serving
 from tests.real.support.postgres_plan import document_before, plan_before
+from tests.real.support.waiting import until
 
 #: A client library that hears why while it asks nothing forgets it.
 GONE = "the route r is gone|the proxy is stopping|closed the connection"
@@ -49,12 +50,6 @@ async def value(connection: psycopg.AsyncConnection, query: str, *values: object
     row = await (await connection.execute(query, values)).fetchone()
     assert row is not None
     return row[0]
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(15):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_session_has_its_server_until_it_ends(server):

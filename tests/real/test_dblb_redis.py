@@ -16,6 +16,7 @@ from marchproxy.modules.dblb.redis.service import RedisService
 from tests.ports import free_port
 from tests.real.support.databases import redis, run, served
 from tests.real.support.dblb_services import plan_of, serving
+from tests.real.support.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 NOTHING: Mapping[str, object] = MappingProxyType({})
@@ -47,15 +48,6 @@ def client(port: int, **options) -> Redis:
 def roles(service: RedisService):
     (servers,) = service.upstreams.values()
     return servers.roles
-
-
-async def until(condition, within: float = 20) -> None:
-    async with asyncio.timeout(within):
-        while True:
-            result = condition()
-            if await result if asyncio.iscoroutine(result) else result:
-                return
-            await asyncio.sleep(0.02)
 
 
 @pytest.fixture

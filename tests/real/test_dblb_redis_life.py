@@ -16,6 +16,7 @@ from tests.ports import free_port
 from tests.real.support.certificates import make_certificate
 from tests.real.support.databases import redis, served
 from tests.real.support.dblb_services import Served, plan_of, serving
+from tests.real.support.waiting import until
 
 pytestmark = pytest.mark.timeout(60)
 ROUTE = RouteId("r")
@@ -47,15 +48,6 @@ async def proxy(described: dict) -> AsyncIterator[Served]:
 
 def client(port: int, **options) -> Redis:
     return Redis(port=port, protocol=2, socket_timeout=30, retry=None, **options)
-
-
-async def until(condition, within: float = 20) -> None:
-    async with asyncio.timeout(within):
-        while True:
-            result = condition()
-            if await result if asyncio.iscoroutine(result) else result:
-                return
-            await asyncio.sleep(0.02)
 
 
 async def test_a_pause_lets_transactions_end_and_everything_else_wait():

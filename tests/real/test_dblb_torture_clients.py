@@ -9,7 +9,8 @@ import pytest_asyncio
 
 from tests.real.dblb_rig import dblb
 from tests.real.support.databases import postgres
-from tests.real.torture_rig import connect, cut, until, value
+from tests.real.support.waiting import until
+from tests.real.torture_rig import connect, cut, value
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -10,7 +10,8 @@ import pytest_asyncio
 
 from tests.real.dblb_rig import dblb
 from tests.real.support.postgres_cluster import Cluster, postgres_cluster
-from tests.real.torture_rig import connect, until, value
+from tests.real.support.waiting import until
+from tests.real.torture_rig import connect, value
 
 pytestmark = pytest.mark.asyncio(loop_scope="function")
 

@@ -1,8 +1,6 @@
 """What the tests of DBLB under torture share: clients, and ways to end them."""
 
-import asyncio
 import socket
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import psycopg
@@ -19,13 +17,6 @@ async def value(connection: psycopg.AsyncConnection, query: str, *values: object
     row = await (await connection.execute(query, values)).fetchone()
     assert row is not None
     return row[0]
-
-
-async def until(true: Callable[[], Awaitable[object]], within: float = 40.0) -> None:
-    """Wait for a condition."""
-    async with asyncio.timeout(within):
-        while not await true():
-            await asyncio.sleep(0.05)
 
 
 def cut(connection: psycopg.AsyncConnection) -> None:

@@ -37,6 +37,12 @@ File = Annotated[Path, typer.Argument(help="The YAML file; docs/configuration.md
 Config = Annotated[Path, typer.Option("--config", "-c", help="The YAML file.", envvar="MARCHPROXY_FILE")]
 Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON document on stdout.")]
 Leash = Annotated[int | None, typer.Option("--leash", hidden=True, help="End with this parent process.")]
+ModuleId = Annotated[
+    str | None, typer.Option("--id", help="Which entry of `modules`; not needed when there is one.")
+]
+Replica = Annotated[
+    int | None, typer.Option("--replica", min=2, max=999, help="A further instance of it, on free ports.")
+]
 
 
 def _print_version(wanted: bool) -> None:
@@ -132,16 +138,7 @@ def nlb(config: Config, leash: Leash = None) -> None:
 
 
 @app.command(rich_help_panel=RUN)
-def alb(
-    config: Config,
-    module_id: Annotated[
-        str | None, typer.Option("--id", help="Which entry of `modules`; not needed when there is one.")
-    ] = None,
-    replica: Annotated[
-        int | None, typer.Option("--replica", min=2, max=999, help="A further instance of it, on free ports.")
-    ] = None,
-    leash: Leash = None,
-) -> None:
+def alb(config: Config, module_id: ModuleId = None, replica: Replica = None, leash: Leash = None) -> None:
     """Run one ALB of a file: an Envoy for HTTP, and the ModuleService that programs it.
 
     SIGTERM drains and stops it, SIGHUP reads the file again. $MODULE_ID may name the entry, $NLB_ENDPOINTS
@@ -154,16 +151,7 @@ def alb(
 
 
 @app.command(rich_help_panel=RUN)
-def dblb(
-    config: Config,
-    module_id: Annotated[
-        str | None, typer.Option("--id", help="Which entry of `modules`; not needed when there is one.")
-    ] = None,
-    replica: Annotated[
-        int | None, typer.Option("--replica", min=2, max=999, help="A further instance of it, on free ports.")
-    ] = None,
-    leash: Leash = None,
-) -> None:
+def dblb(config: Config, module_id: ModuleId = None, replica: Replica = None, leash: Leash = None) -> None:
     """Run one DBLB of a file: PostgreSQL, MySQL, MongoDB and Redis for many clients over few connections.
 
     SIGTERM drains and stops it, SIGHUP reads the file again. $MODULE_ID may name the entry, $NLB_ENDPOINTS

@@ -50,6 +50,16 @@ class Isolating(asyncio.TaskGroup):
         return task
 
 
+async def comes(event: asyncio.Event, *, within: float) -> bool:
+    """Wait for an event, for so many seconds at most; whether it came."""
+    try:
+        async with asyncio.timeout(within):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
+
+
 async def _alone(work: Coroutine[Any, Any, T]) -> T:
     try:
         return await work

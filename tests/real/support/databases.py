@@ -1,17 +1,14 @@
 """Databases of a test's own: each in its own folder, on a port of its own, ended with the block that started it."""
 
 import asyncio
-import os
-import pwd
-import shutil
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 
 import psutil
 
+from bench.support.unprivileged import postgres_programs, server_folder, unprivileged
 from tests.ports import free_port
 from tests.real.support.process import Started, start
 
@@ -36,11 +33,6 @@ async def postgres() -> AsyncIterator[int]:
             )
             await run("psql", *psql_options(port), "-d", "postgres", "-c", "create database app")
             yield port
-
-
-def postgres_programs() -> Path:
-    """Where the programs of the newest PostgreSQL are that is installed."""
-    return max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 
 
 def psql_options(port: int) -> tuple[str, ...]:
@@ -156,23 +148,3 @@ def _listens(process: Started, port: int) -> bool:
     except psutil.NoSuchProcess:
         return False
     return any(s.status == psutil.CONN_LISTEN and s.laddr.port == port for s in sockets)
-
-
-@contextmanager
-def server_folder() -> Iterator[Path]:
-    """A folder that an unprivileged server owns, at a place that it can reach: pytest's are closed to other users."""
-    folder = Path(mkdtemp(prefix="marchproxy-"))
-    try:
-        if os.geteuid() == 0:
-            nobody = pwd.getpwnam("nobody")
-            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        yield folder
-    finally:
-        shutil.rmtree(folder)
-
-
-def unprivileged() -> tuple[str, ...]:
-    """What runs a command as another user when this one is root, whom PostgreSQL and MariaDB refuse to serve."""
-    if os.geteuid() != 0:
-        return ()
-    return ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--inh-caps=-all", "--")

@@ -9,8 +9,10 @@ from typing import Any
 from marchproxy.contract.document import decode
 from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.settings import HostPort
+from marchproxy.modules.dblb.gate import OpenGate
 from marchproxy.modules.dblb.plan import DblbPlan, compile_plan
-from marchproxy.modules.dblb.service import Arrival, ClientTls, DatabaseService, Surroundings, alone
+from marchproxy.modules.dblb.service import Arrival, ClientTls, DatabaseService, Surroundings
+from marchproxy.modules.dblb.tally import Tallies
 
 
 def plan_of(document: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> DblbPlan:
@@ -41,7 +43,7 @@ async def serving(
 ) -> AsyncIterator[Served]:
     """A service with a plan, on a port; `change` is done to its surroundings first, `tls` is offered to clients."""
     async with asyncio.TaskGroup() as group:
-        around = alone(group, SystemClock())
+        around = Surroundings(group, SystemClock(), Tallies(), OpenGate())
         if change is not None:
             change(around)
         service = make(around)

@@ -3,18 +3,16 @@
 import asyncio
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pymysql
 
-from tests.ports import free_port
-from tests.real.support.databases import mariadb_data, run, server_folder, unprivileged
-from tests.real.support.process import Started, start
+from bench.support.unprivileged import server_folder, unprivileged
+from tests.real.support.databases import mariadb_data, run
+from tests.real.support.server import Server
 
-_WITHIN_SECONDS = 30.0
-_EVERY_SECONDS = 0.02
 _SETTINGS = (
     "--bind-address=127.0.0.1",
     "--skip-name-resolve",
@@ -27,25 +25,12 @@ _SETTINGS = (
 )
 
 
-class MariaServer:
-    """One server. Its port stays the same when it is started again; `root` has no password."""
+class MariaServer(Server):
+    """`root` has no password."""
 
     def __init__(self, number: int, folder: Path, settings: Sequence[str]) -> None:
-        self.name = f"maria{number}"
-        self.folder = folder
-        self.data = folder / self.name
-        self.port = free_port()
+        super().__init__(f"maria{number}", folder)
         self._settings = (*_SETTINGS, f"--server-id={number}", *settings)
-        self._process: Started | None = None
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    @property
-    def process(self) -> Started:
-        assert self._process is not None, f"{self.name} was not started"
-        return self._process
 
     async def start(self, *more: str) -> None:
         """Until it answers."""
@@ -57,22 +42,11 @@ class MariaServer:
             *self._settings,
             *more,
         )
-        command = (*unprivileged(), "mariadbd", "--no-defaults", *options)
-        self._process = await start(command, self.folder / f"{self.name}.log")
-        async with asyncio.timeout(_WITHIN_SECONDS):
-            while not await self._answers():
-                assert self.process.running, self.process.log.read_text()
-                await asyncio.sleep(_EVERY_SECONDS)
+        await self._run(("mariadbd", "--no-defaults", *options), pymysql.err.OperationalError)
 
     async def crash(self) -> None:
         """SIGKILL."""
-        self.process.send(signal.SIGKILL)
-        await self.process.ended(_WITHIN_SECONDS)
-
-    async def end(self) -> None:
-        """Stop it if it runs; pytest shows what it wrote when the test failed."""
-        if self._process is not None:
-            await self._process.end()
+        await self._crash(signal.SIGKILL)
 
     async def ask(self, statement: str) -> tuple:
         """The rows of a statement, over a connection of root's own that goes past every proxy."""
@@ -83,12 +57,6 @@ class MariaServer:
         with pymysql.connect(**where, read_timeout=20) as connection, connection.cursor() as cursor:  # type: ignore[arg-type]
             cursor.execute(statement)
             return tuple(cursor.fetchall())
-
-    async def until(self, statement: str, right: Callable[[object], object] = bool) -> None:
-        """Wait until the statement's first value is right."""
-        async with asyncio.timeout(_WITHIN_SECONDS):
-            while not right((await self.ask(statement))[0][0]):
-                await asyncio.sleep(_EVERY_SECONDS)
 
     async def follow(self, primary: "MariaServer") -> None:
         """Replicate from another server from now on, and take no writes."""
@@ -113,13 +81,6 @@ class MariaServer:
 
     async def resume_replay(self) -> None:
         await self.ask("start slave sql_thread")
-
-    async def _answers(self) -> bool:
-        try:
-            await self.ask("select 1")
-        except pymysql.err.OperationalError:
-            return False
-        return True
 
 
 class MariaPair:

@@ -3,19 +3,17 @@
 import asyncio
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
 
 import psycopg
 
-from tests.ports import free_port
-from tests.real.support.databases import postgres_programs, run, server_folder, unprivileged
-from tests.real.support.process import Started, start
+from bench.support.unprivileged import postgres_programs, server_folder, unprivileged
+from tests.real.support.databases import run
+from tests.real.support.server import WITHIN_SECONDS, Server
 
-_WITHIN_SECONDS = 30.0
-_EVERY_SECONDS = 0.02
 #: What every server of a cluster is set to, but for what its test says.
 SETTINGS: Mapping[str, str] = MappingProxyType(
     {
@@ -32,25 +30,12 @@ SETTINGS: Mapping[str, str] = MappingProxyType(
 )
 
 
-class Node:
-    """One server. Its port stays the same when it is started again."""
+class Node(Server):
+    """User and database are `app`."""
 
     def __init__(self, name: str, folder: Path, settings: Mapping[str, str]) -> None:
-        self.name = name
-        self.folder = folder
-        self.data = folder / name
-        self.port = free_port()
+        super().__init__(name, folder)
         self._settings = settings
-        self._process: Started | None = None
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    @property
-    def process(self) -> Started:
-        assert self._process is not None, f"{self.name} was not started"
-        return self._process
 
     def dsn(self, **more: str) -> str:
         """For psycopg; user and database are `app`."""
@@ -61,41 +46,29 @@ class Node:
         """Until it answers."""
         settings = {**self._settings, "port": str(self.port), "unix_socket_directories": str(self.folder)}
         options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
-        command = (*unprivileged(), str(postgres_programs() / "postgres"), "-D", str(self.data), *options)
-        self._process = await start(command, self.folder / f"{self.name}.log")
-        async with asyncio.timeout(_WITHIN_SECONDS):
-            while not await self._answers():
-                assert self.process.running, self.process.log.read_text()
-                await asyncio.sleep(_EVERY_SECONDS)
+        command = (str(postgres_programs() / "postgres"), "-D", str(self.data), *options)
+        await self._run(command, psycopg.OperationalError)
 
     async def stop(self) -> None:
         """SIGINT: it throws its clients out, writes what it has, and ends."""
         if self._process is not None and self._process.running:
             self._process.send(signal.SIGINT)
-            await self._process.ended(_WITHIN_SECONDS)
+            await self._process.ended(WITHIN_SECONDS)
 
     async def end(self) -> None:
         """Stop it if it runs; pytest shows what it wrote when the test failed."""
         await self.stop()
-        if self._process is not None:
-            await self._process.end()
+        await super().end()
 
     async def crash(self) -> None:
         """SIGQUIT: it ends at once, sessions and all, and writes nothing any more; as after a power cut."""
-        self.process.send(signal.SIGQUIT)
-        await self.process.ended(_WITHIN_SECONDS)
+        await self._crash(signal.SIGQUIT)
 
     async def ask(self, statement: str) -> list[tuple]:
         """The rows of a statement, over a connection of its own that goes past every proxy; none where it has none."""
         async with await psycopg.AsyncConnection.connect(self.dsn(), autocommit=True) as connection:
             cursor = await connection.execute(statement)  # type: ignore[call-overload]
             return await cursor.fetchall() if cursor.description else []
-
-    async def until(self, statement: str, right: Callable[[object], object] = bool) -> None:
-        """Wait until the statement's first value is right."""
-        async with asyncio.timeout(_WITHIN_SECONDS):
-            while not right((await self.ask(statement))[0][0]):
-                await asyncio.sleep(_EVERY_SECONDS)
 
     async def promote(self) -> None:
         """Until it takes writes."""
@@ -117,13 +90,6 @@ class Node:
         await primary.until(
             f"select count(*) from pg_stat_replication where application_name = '{self.name}'"
         )
-
-    async def _answers(self) -> bool:
-        try:
-            await self.ask("select 1")
-        except psycopg.OperationalError:
-            return False
-        return True
 
 
 class Cluster:

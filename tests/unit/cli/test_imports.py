@@ -11,8 +11,8 @@ import pytest
     [
         ("marchproxy.cli.service, marchproxy.nlb.server", "marchproxy.modules.alb.resources"),
         ("marchproxy.cli.service, marchproxy.nlb.server", "marchproxy.modules.dblb.talk"),
-        ("marchproxy.modules.dblb.worker", "grpc"),
-        ("marchproxy.modules.dblb.worker", "marchproxy.modules.dblb.postgres"),
+        ("marchproxy.modules.dblb.worker.process", "grpc"),
+        ("marchproxy.modules.dblb.worker.process", "marchproxy.modules.dblb.postgres"),
         ("marchproxy.cli.file", "envoy"),  # who validates a file compiles nothing
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from marchproxy.kit.clock import VirtualClock
-from marchproxy.kit.tasks import Isolating, beside, every, run, run_service
+from marchproxy.kit.tasks import Isolating, beside, comes, every, run, run_service
 
 
 async def test_every_goes_on_after_an_error_and_logs_it():
@@ -192,3 +192,11 @@ def test_run_is_uvloop():
         return type(asyncio.get_running_loop()).__module__
 
     assert run(loop_module).startswith("uvloop")
+
+
+async def test_an_event_comes_or_does_not():
+    event = asyncio.Event()
+    assert not await comes(event, within=0.01)
+    asyncio.get_running_loop().call_soon(event.set)
+    assert await comes(event, within=30.0)
+    assert await comes(event, within=30.0)

@@ -18,6 +18,7 @@ from marchproxy.kit.backoff import Backoff
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.grpc import ChannelPool, CircuitOpen
 from marchproxy.kit.logs import get_logger
+from marchproxy.kit.tasks import comes
 from marchproxy.model.route import Route
 
 _CALL_SECONDS = 5.0
@@ -188,11 +189,7 @@ class Registrar:
 
     async def _until_due(self) -> None:
         """Until the next beat is due, or routes have changed."""
-        try:
-            async with asyncio.timeout(self._interval):
-                await self._routes_changed.wait()
-        except TimeoutError:
-            return
+        await comes(self._routes_changed, within=self._interval)
 
     async def _call(self, method: str, request: Any, timeout: float = _CALL_SECONDS) -> Any:
         return await self._pool.call(

@@ -20,13 +20,13 @@ from marchproxy.modules.dblb import rules
 from marchproxy.modules.dblb.choices import pool_choices
 from marchproxy.modules.dblb.crew import Counted, Crew
 from marchproxy.modules.dblb.exposition import Exposition
-from marchproxy.modules.dblb.files import read_files
 from marchproxy.modules.dblb.isolation import without
 from marchproxy.modules.dblb.observing import Observer
 from marchproxy.modules.dblb.plan import DblbPlan, Files, compile_plan, files_of
 from marchproxy.modules.dblb.redis.envoy import RedisEnvoy
 from marchproxy.modules.dblb.reports import judge
 from marchproxy.modules.dblb.service import ServerReport
+from marchproxy.modules.dblb.supervisor.files import read_files
 from marchproxy.modules.dblb.switching.switcher import Switcher
 from marchproxy.modules.dblb.upstream_files import tls_faults
 

@@ -4,6 +4,7 @@ Made once for each desired state, by the process that is asked for it and by eve
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from marchproxy.model.database import DATABASE_PROTOCOLS, DatabasePool, DatabaseRoute
@@ -55,6 +56,11 @@ class Way:
     authentication: Authentication
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    @property
+    def name(self) -> str:
+        """The way's name."""
+        return self.authentication.name
+
 
 @dataclass(frozen=True, slots=True)
 class RoutePlan:
@@ -93,6 +99,17 @@ class RoutePlan:
         return not route.sources or is_among(route.sources, who.address)
 
     @property
+    def certificates(self) -> frozenset[str]:
+        """The names of those of its ways for which a client's certificate is enough."""
+        return frozenset(
+            way.name for way in self.ways if way.authentication.kind is AuthenticationKind.CERTIFICATE
+        )
+
+    def lets_in(self, proofs: AbstractSet[str]) -> bool:
+        """Whether a client may come in that has shown who it is by the ways of these names."""
+        return not self.ways or any(way.name in proofs for way in self.ways)
+
+    @property
     def precision(self) -> tuple[int, int]:
         """What goes first among routes that take a client."""
         return precision(self.route)
@@ -112,6 +129,10 @@ class DblbPlan:
     def of(self, protocol: Protocol) -> tuple[RoutePlan, ...]:
         """The routes of a protocol."""
         return self.routes.get(protocol, ())
+
+    def upstreams_of(self, protocol: Protocol) -> dict[PoolName, Upstream]:
+        """Those where sessions of a protocol go, by name."""
+        return {up.name: up for route in self.of(protocol) for up, _ in route.backends}
 
 
 def is_own(route: Route) -> bool:

@@ -114,7 +114,7 @@ def _yes(plan: RoutePlan, reason: str) -> Verdict:
     if plan.options.writes:
         details["writes"] = plan.options.writes
     if plan.ways:
-        details["authentication"] = ", ".join(way.authentication.name for way in plan.ways)
+        details["authentication"] = ", ".join(way.name for way in plan.ways)
     if plan.limits:
         details["rate_limits"] = ", ".join(limit.limit_id for limit in plan.limits)
     if plan.options.firewall:

@@ -9,14 +9,14 @@ from marchproxy.kit.listening import choose_port
 from marchproxy.kit.settings import HostPort, Problem, SettingsError
 from marchproxy.model.module import TrafficEndpoint
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
-from marchproxy.modules.dblb.certificates import ClientCertificates
-from marchproxy.modules.dblb.doors import Doors
 from marchproxy.modules.dblb.engine import DblbEngine
 from marchproxy.modules.dblb.redis.envoy import RedisEnvoy, RedisEnvoySettings
-from marchproxy.modules.dblb.seat import Seat, WorkerUnavailable
 from marchproxy.modules.dblb.settings import ADDRESSES, DblbSettings
+from marchproxy.modules.dblb.supervisor.certificates import ClientCertificates
+from marchproxy.modules.dblb.supervisor.doors import Doors
+from marchproxy.modules.dblb.supervisor.seat import Seat, WorkerUnavailable
+from marchproxy.modules.dblb.supervisor.workforce import Workforce
 from marchproxy.modules.dblb.talk import LINE, VERSION
-from marchproxy.modules.dblb.workforce import Workforce
 
 _NAME = "DBLB worker"
 _MODULE = "marchproxy.modules.dblb.worker"

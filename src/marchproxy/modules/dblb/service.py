@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.route import RouteId
-from marchproxy.modules.dblb.gate import Gate, OpenGate
+from marchproxy.modules.dblb.gate import Gate
 from marchproxy.modules.dblb.plan import DblbPlan
 from marchproxy.modules.dblb.tally import PoolGauge, Tallies
 
@@ -36,6 +36,9 @@ class Arrival:
     secure: bool = False
     """Whether TLS has begun, with the first byte."""
 
+
+#: How long a service waits for each server that it asks for a check.
+CHECK_SECONDS = 2.5
 
 #: Tells the same service of another worker (its number) something, of up to 1024 bytes, and returns when that has done with
 #: it, or after 5 s; whether it arrived is not known.
@@ -120,7 +123,7 @@ class DatabaseService(Protocol):
         ...
 
     async def told(self, message: bytes) -> None:
-        """What the same service of another worker said by `elsewhere`: a cancellation, of a client that is here."""
+        """What the same service of another worker said by `elsewhere`, such as a cancellation, of a client that is here."""
         ...
 
     def pause(self, route: RouteId) -> None:
@@ -142,8 +145,3 @@ class DatabaseService(Protocol):
     def close(self) -> None:
         """End everything now."""
         ...
-
-
-def alone(group: asyncio.TaskGroup, clock: Clock) -> Surroundings:
-    """Surroundings of a service that nobody limits and that has no other workers beside it."""
-    return Surroundings(group, clock, Tallies(), OpenGate())

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Base64Bytes, Field, TypeAdapter
 
 from marchproxy.engines.workers.line import Line
+from marchproxy.engines.workers.words import Count, Done, Refused
 from marchproxy.kit.settings.types import HostPort
 from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb.plan import Files
@@ -75,13 +76,6 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
-    """Answer: Counts."""
-
-    kind: Literal["count"] = "count"
-
-
-@dataclass(frozen=True, slots=True)
 class Servers:
     """The servers as they were last seen, or, with `ask`, asked now. Answer: Seen."""
 
@@ -109,22 +103,6 @@ class Drain:
     """Listen no more, and have clients go when that interrupts nothing. Answer: Done."""
 
     kind: Literal["drain"] = "drain"
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """It is done."""
-
-    kind: Literal["done"] = "done"
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """It cannot be done, and nothing has changed. `in_use`: somebody else has a port; that may pass."""
-
-    reason: str
-    in_use: bool = False
-    kind: Literal["refused"] = "refused"
 
 
 @dataclass(frozen=True, slots=True)

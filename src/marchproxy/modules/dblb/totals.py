@@ -37,7 +37,7 @@ def _entry(key: TallyKey, tally: Tally) -> Entry:
     return Entry(key, numbers, times, counters)
 
 
-def add(total: Tally, entry: Entry, *, gone: bool = False) -> None:
+def _add(total: Tally, entry: Entry, *, gone: bool = False) -> None:
     """Add an entry; of a worker that is `gone`, without what is only true now."""
     for name, number in entry.numbers.items():
         if not (gone and name == "clients"):
@@ -63,7 +63,7 @@ class Totals:
         last = self._last.get(index)
         if last is not None and last[0] != pid:
             for entry in last[1]:
-                add(self._gone.setdefault(entry.key, Tally()), entry, gone=True)
+                _add(self._gone.setdefault(entry.key, Tally()), entry, gone=True)
             self._accepted += last[2]
         self._last[index] = (pid, tuple(counted), accepted)
 
@@ -75,8 +75,8 @@ class Totals:
         """All of them together, as new objects."""
         found: dict[TallyKey, Tally] = {}
         for key, tally in self._gone.items():
-            add(found.setdefault(key, Tally()), _entry(key, tally))
+            _add(found.setdefault(key, Tally()), _entry(key, tally))
         for _, counted, _ in self._last.values():
             for entry in counted:
-                add(found.setdefault(entry.key, Tally()), entry)
+                _add(found.setdefault(entry.key, Tally()), entry)
         return found

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from marchproxy.kit.backoff import Backoff
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
+from marchproxy.kit.tasks import comes
 from marchproxy.model.plan import VersionTargets
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.nlb.dataplane.plane import DataPlane, Forwarding, PlaneRefused, PlaneUnavailable
@@ -104,11 +105,7 @@ class Applier:
         return True
 
     async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            return
+        await comes(self._changed, within=seconds)
 
     async def _apply(self, forwarding: Forwarding) -> None:
         if forwarding == self.forwarding and not self._fresh:

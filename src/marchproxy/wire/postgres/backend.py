@@ -1,7 +1,6 @@
 """What a server says, as far as a proxy must understand it. Each function reads one whole message, header included."""
 
 import struct
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from marchproxy.wire.fault import ProtocolFault
@@ -45,13 +44,6 @@ def read_key(message: bytes) -> tuple[int, bytes]:
     return _INT.unpack_from(message, _HEAD)[0], message[_HEAD + 4 :]
 
 
-def read_status(message: bytes) -> int:
-    """A ReadyForQuery: the byte I, T or E. Raises ProtocolFault."""
-    if len(message) != _HEAD + 1 or message[_HEAD] not in b"ITE":
-        raise ProtocolFault("a server is ready in no known state")
-    return message[_HEAD]
-
-
 @dataclass(frozen=True, slots=True)
 class Challenge:
     """What a server asks a client to prove: `kind` is the number of the Authentication message, `data` what follows it."""
@@ -70,8 +62,3 @@ def read_challenge(message: bytes) -> Challenge:
     if len(message) < _HEAD + 4:
         raise ProtocolFault("an authentication message has at least a number")
     return Challenge(_INT.unpack_from(message, _HEAD)[0], message[_HEAD + 4 :])
-
-
-def session_defaults(parameters: Mapping[str, str], server: Mapping[str, str]) -> dict[str, str]:
-    """The settings in which a client's session differs from the server's connection, among those that servers report."""
-    return {name: value for name, value in parameters.items() if name in server and server[name] != value}

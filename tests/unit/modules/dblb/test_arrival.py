@@ -11,8 +11,10 @@ from marchproxy.kit.settings import HostPort
 from marchproxy.kit.tasks import Isolating
 from marchproxy.model.module import Protocol
 from marchproxy.modules.dblb.arrival import Arrivals, Door, tls_context
+from marchproxy.modules.dblb.gate import OpenGate
 from marchproxy.modules.dblb.port import Port
-from marchproxy.modules.dblb.service import ClientTls, alone
+from marchproxy.modules.dblb.service import ClientTls, Surroundings
+from marchproxy.modules.dblb.tally import Tallies
 from tests.real.support.certificates import make_certificate
 from tests.unit.modules.dblb.echo_service import EchoService
 
@@ -23,7 +25,7 @@ PLAIN = Port("redis", Protocol.REDIS, ADDRESS)
 
 class Rig:
     def __init__(self, group, **options):
-        self.service = EchoService(alone(group, SystemClock()))
+        self.service = EchoService(Surroundings(group, SystemClock(), Tallies(), OpenGate()))
         self.door = Door(self.service, sources=("127.0.0.0/8",))
         self.arrivals = Arrivals(group, lambda port: self.door, **options)
         self.ends = []

@@ -3,8 +3,9 @@
 import pytest
 
 from marchproxy.contract.document import decode
+from marchproxy.model.http import Authentication, AuthenticationKind
 from marchproxy.model.module import Protocol
-from marchproxy.modules.dblb.plan import Who, compile_plan, files_of
+from marchproxy.modules.dblb.plan import RoutePlan, Way, Who, compile_plan, files_of
 
 STATE = decode(b"""
 authentication:
@@ -63,10 +64,20 @@ def test_a_route_knows_its_ways_its_limits_and_its_servers_passwords():
         ("people", {"ann": "secret"}),
         ("shown", {}),
     ]
+    assert shop.certificates == {"shown"}
     assert [limit.limit_id for limit in shop.limits] == ["on", "every"]
     assert [(upstream.passwords, share) for upstream, share in shop.backends] == [({"ann": "other"}, 100)]
     assert "secret" not in repr(plan)
     assert "other" not in repr(plan)
+
+
+@pytest.mark.parametrize(
+    ("ways", "proofs", "right"),
+    [((), (), True), (("a",), (), False), (("a",), ("b",), False), (("a", "b"), ("b", "c"), True)],
+)
+def test_a_route_lets_in_whoever_has_shown_one_of_its_ways(ways, proofs, right):
+    named = tuple(Way(Authentication(name, AuthenticationKind.CERTIFICATE)) for name in ways)
+    assert RoutePlan(STATE.routes[0], ways=named).lets_in(frozenset(proofs)) is right
 
 
 @pytest.mark.parametrize(

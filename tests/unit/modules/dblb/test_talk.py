@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from marchproxy.engines.workers.words import Count, Done, Refused
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import Protocol
 from marchproxy.model.route import RouteId
@@ -37,7 +38,7 @@ def entry():
     "question",
     [
         talk.Apply("{}", talk.contents_of({"/a": b"\xff\x00", "/b": "cannot be read"}), SERVING, 3),
-        talk.Count(),
+        Count(),
         talk.Servers(ask=True),
         talk.Apply("{}", talk.Contents(), SERVING, paused={RouteId("r"): 2.5}),
         talk.WhichPlan(),
@@ -54,8 +55,8 @@ async def test_questions_arrive_as_they_were_asked(question):
 @pytest.mark.parametrize(
     "answer",
     [
-        talk.Done(),
-        talk.Refused("no", in_use=True),
+        Done(),
+        Refused("no", in_use=True),
         talk.Plan(),
         talk.Plan(talk.Apply("{}", talk.Contents(), SERVING)),
         talk.Number(2),

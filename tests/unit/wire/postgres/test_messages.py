@@ -33,16 +33,8 @@ def test_what_a_server_says():
     )
     assert backend.read_parameter(encode.parameter("TimeZone", "UTC")) == ("TimeZone", "UTC")
     assert backend.read_key(encode.key(7, b"abcd")) == (7, b"abcd")
-    assert backend.read_status(encode.ready(ord("T"))) == ord("T")
     offered = backend.read_challenge(encode.challenge(10, b"SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0\0"))
     assert (offered.kind, offered.mechanisms) == (10, ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"))
-
-
-def test_a_session_differs_from_the_connection():
-    server = {"TimeZone": "UTC", "client_encoding": "UTF8"}
-    assert backend.session_defaults({"TimeZone": "CET", "client_encoding": "UTF8", "user": "a"}, server) == {
-        "TimeZone": "CET"
-    }
 
 
 def test_a_zero_byte_in_words_does_not_end_an_error():
@@ -68,8 +60,6 @@ def test_negotiation():
         (backend.read_error, b"E\0\0\0\6SX"),
         (backend.read_parameter, b"S\0\0\0\6a\0"),
         (backend.read_key, b"K\0\0\0\x0b1234567"),
-        (backend.read_status, b"Z\0\0\0\5X"),
-        (backend.read_status, b"Z\0\0\0\4"),
         (backend.read_challenge, b"R\0\0\0\6\0\0"),
     ],
 )

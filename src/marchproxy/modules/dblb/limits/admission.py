@@ -56,7 +56,7 @@ class LimitedPass:
         """Be counted as a connection, or be told why not."""
         buckets = self._buckets()
         arrivals = [one for one in buckets if one.ration.rates and not one.ration.counts_requests]
-        refusal = take_all(arrivals)
+        refusal = _take_all(arrivals)
         if refusal is None:
             refusal = self._sit(buckets)
             if refusal is not None:
@@ -102,7 +102,7 @@ class LimitedPass:
 
     def limits(self) -> Refusal | None:
         """Count one request; why it is not carried out, or None."""
-        refusal = take_all(self._requests)
+        refusal = _take_all(self._requests)
         if refusal is not None:
             self._tally.limited += 1
         return refusal
@@ -155,7 +155,7 @@ class LimitedPass:
             one.leave()
 
 
-def take_all(buckets: Sequence[Bucket]) -> Refusal | None:
+def _take_all(buckets: Sequence[Bucket]) -> Refusal | None:
     """Take one of each; of none when one of them has none left. Says which."""
     for number, bucket in enumerate(buckets):
         wait = bucket.take()

@@ -8,15 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from scramp import ScramMechanism
-
-from marchproxy.model.http import AuthenticationKind
 from marchproxy.model.module import Protocol
 from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan, Who
-from marchproxy.modules.dblb.postgres.secrets import Secret
 from marchproxy.modules.dblb.scram import Verifier
-
-ROUNDS = 15000  # what servers have
+from marchproxy.modules.dblb.verifiers import MONGODB, is_verifier, read_verifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,30 +40,26 @@ class Door:
     def route(self, user: str, database: str, proofs: frozenset[str]) -> RoutePlan | None:
         """The route to a database, if the client has shown what that route wants."""
         found = self.plan.route(Protocol.MONGODB, self.who(user, database))
-        return found if found is not None and _shown(found, proofs) else None
+        return found if found is not None and found.lets_in(proofs) else None
 
     def some_route(self, user: str, proofs: frozenset[str]) -> RoutePlan | None:
         """The first route that takes the client to some database."""
-        return next((route for route in self._candidates(user) if _shown(route, proofs)), None)
+        return next((route for route in self._candidates(user) if route.lets_in(proofs)), None)
 
     def known(self, user: str) -> Known | None:
         """What shows that a client is that user; None: there is no such user."""
         for route in self._candidates(user):
             for way in route.ways:
-                if (text := way.secrets.get(user)) is not None and (found := verifier_of(text)) is not None:
-                    return Known(found, "" if Secret(text).is_verifier else text, self._ways_with(user, text))
+                if (text := way.secrets.get(user)) is not None:
+                    password = "" if is_verifier(text) else text
+                    return Known(_verifier_of(text), password, self._ways_with(user, text))
         return None
 
     def certified(self) -> frozenset[str]:
         """The ways that the client's certificate is enough for."""
         if not self.certificate_user:
             return frozenset()
-        ways = (way for route in self._candidates(self.certificate_user) for way in route.ways)
-        return frozenset(
-            way.authentication.name
-            for way in ways
-            if way.authentication.kind is AuthenticationKind.CERTIFICATE
-        )
+        return frozenset().union(*(route.certificates for route in self._candidates(self.certificate_user)))
 
     def open(self) -> bool:
         """Whether there is something for a client that does not say who it is."""
@@ -76,7 +67,7 @@ class Door:
 
     def _ways_with(self, user: str, text: str) -> frozenset[str]:
         ways = (way for route in self._candidates(user) for way in route.ways)
-        return frozenset(way.authentication.name for way in ways if way.secrets.get(user) == text)
+        return frozenset(way.name for way in ways if way.secrets.get(user) == text)
 
     def _candidates(self, user: str) -> Iterator[RoutePlan]:
         """The routes that take a user to some database."""
@@ -87,16 +78,6 @@ class Door:
 
 
 @lru_cache(maxsize=4096)
-def verifier_of(text: str) -> Verifier | None:
+def _verifier_of(text: str) -> Verifier:
     """A secret of a userlist as SCRAM-SHA-256 needs it: a password, or a verifier. Takes 10 ms for a password, once."""
-    secret = Secret(text)
-    if secret.is_verifier:
-        return secret.verifier
-    salt, stored, server, rounds = ScramMechanism("SCRAM-SHA-256").make_auth_info(
-        text, iteration_count=ROUNDS
-    )
-    return Verifier(salt, rounds, stored, server)
-
-
-def _shown(route: RoutePlan, proofs: frozenset[str]) -> bool:
-    return not route.ways or not proofs.isdisjoint(way.authentication.name for way in route.ways)
+    return read_verifier(text) or MONGODB.verifier(text)

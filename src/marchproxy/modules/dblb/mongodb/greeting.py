@@ -3,17 +3,15 @@
 https://github.com/mongodb/specifications/blob/master/source/auth/auth.md
 """
 
-import hashlib
-import hmac
-import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 
-from marchproxy.modules.dblb.mongodb.door import ROUNDS, Door, Known
+from marchproxy.modules.dblb.mongodb.door import Door, Known
 from marchproxy.modules.dblb.mongodb.errors import Fault, document
 from marchproxy.modules.dblb.mongodb.visits import Guest
-from marchproxy.modules.dblb.scram import Exchange, ScramFault, Verifier, begin, user_of
+from marchproxy.modules.dblb.scram import Exchange, ScramFault, begin, user_of
+from marchproxy.modules.dblb.verifiers import MONGODB
 from marchproxy.wire.mongodb import bson
 from marchproxy.wire.mongodb.bson import Place, Value
 from marchproxy.wire.mongodb.command import Command
@@ -21,7 +19,6 @@ from marchproxy.wire.mongodb.command import Command
 MECHANISM = "SCRAM-SHA-256"
 COMMANDS = frozenset({"saslStart", "saslContinue", "authenticate"})
 _BY_CERTIFICATE = "MONGODB-X509"
-_PRETENCE = os.urandom(32)
 _FAILED = document(Fault.AUTHENTICATION, "Authentication failed.")
 
 
@@ -65,7 +62,7 @@ class Greeting:
         try:
             user = user_of(first)
             self._known = self.guest.door.known(user)
-            verifier = self._known.verifier if self._known is not None else _pretended(user)
+            verifier = self._known.verifier if self._known is not None else MONGODB.pretended(user)
             self._exchange = begin(first, verifier, secrets.token_urlsafe(24))
         except ScramFault:
             return None
@@ -101,9 +98,3 @@ class Greeting:
 
 def _said(payload: str, *, done: bool) -> dict[str, Value]:
     return {"conversationId": 1, "done": done, "payload": payload.encode(), "ok": 1.0}
-
-
-def _pretended(user: str) -> Verifier:
-    """For a user that there is not: the same salt each time, and keys that nothing fits."""
-    salt = hmac.digest(_PRETENCE, user.encode(), hashlib.sha256)[:28]
-    return Verifier(salt, ROUNDS, os.urandom(32), os.urandom(32))

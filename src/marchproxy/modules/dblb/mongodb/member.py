@@ -8,6 +8,7 @@ from marchproxy.kit.backoff import Backoff
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import HostPort
+from marchproxy.kit.tasks import comes
 from marchproxy.model.pool import UpstreamTls
 from marchproxy.modules.dblb.mongodb.hello import Facts
 from marchproxy.modules.dblb.mongodb.link import Conversation, Link, LinkGone
@@ -101,17 +102,9 @@ class Member:
                 await self._clock.sleep(_BACKOFF.delay(failures, 0.5))
             else:
                 failures = 0
-                await self._pause()
-
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(self._home.limits().probe):
-                await self._suspected.wait()
-        except TimeoutError:
-            return
-        await self._clock.sleep(
-            _BACKOFF.initial
-        )  # a server that is suspected at every turn is not asked faster
+                if await comes(self._suspected, within=self._home.limits().probe):
+                    # a server that is suspected at every turn is not asked faster
+                    await self._clock.sleep(_BACKOFF.initial)
 
     async def ask(self, within: float) -> tuple[Facts | None, float, str]:
         """What it says now, how long that took, and what is wrong with it."""

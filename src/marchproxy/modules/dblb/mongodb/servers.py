@@ -12,10 +12,9 @@ from marchproxy.modules.dblb.mongodb.replicas import Replicas, lag_of
 from marchproxy.modules.dblb.mongodb.settings import PoolLimits, limits_of
 from marchproxy.modules.dblb.plan import Upstream
 from marchproxy.modules.dblb.serverside import addresses_of
-from marchproxy.modules.dblb.service import ServerReport, Surroundings
+from marchproxy.modules.dblb.service import CHECK_SECONDS, ServerReport, Surroundings
 from marchproxy.modules.dblb.tally import PoolGauge
 
-_CHECK_SECONDS = 2.5
 _ROLES = {Role.PRIMARY: "primary", Role.SECONDARY: "replica", Role.OTHER: "unknown"}
 
 
@@ -87,7 +86,7 @@ class Servers:
     async def check(self) -> list[ServerReport]:
         """The servers, asked now."""
         async with asyncio.TaskGroup() as group:
-            tasks = {one: group.create_task(one.ask(_CHECK_SECONDS)) for one in self.replicas.members}
+            tasks = {one: group.create_task(one.ask(CHECK_SECONDS)) for one in self.replicas.members}
         return [self._report(member, *task.result()) for member, task in tasks.items()]
 
     def sweep(self) -> None:

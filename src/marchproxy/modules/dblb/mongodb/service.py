@@ -8,6 +8,7 @@ from itertools import count
 
 from marchproxy.model.module import PoolName, Protocol
 from marchproxy.model.route import RouteId
+from marchproxy.modules.dblb.fleet import Fleet, follow
 from marchproxy.modules.dblb.mongodb.allowance import Allowance
 from marchproxy.modules.dblb.mongodb.client import Client
 from marchproxy.modules.dblb.mongodb.door import Door
@@ -32,7 +33,7 @@ class MongoService:
 
     def __init__(self, surroundings: Surroundings, limits: MongoLimits = _USUAL) -> None:
         self.limits = replace(limits, longest=min(limits.longest, surroundings.bounds.message))
-        self.upstreams: dict[PoolName, Servers] = {}
+        self.upstreams: Fleet[Servers] = Fleet()
         self.proven: dict[str, str] = {}
         self.registry = Registry(self.limits, surroundings, self.kill)
         self.allowance = Allowance(self.limits.held)
@@ -51,14 +52,11 @@ class MongoService:
     def apply(self, plan: DblbPlan) -> None:
         """See DatabaseService."""
         self._plan = plan
-        wanted = {up.name: up for route in plan.of(Protocol.MONGODB) for up, _ in route.backends}
-        for name in [name for name in self.upstreams if name not in wanted]:
-            self.upstreams.pop(name).retire()
-        for name, upstream in wanted.items():
-            if name in self.upstreams:
-                self.upstreams[name].become(upstream)
-            else:
-                self.upstreams[name] = Servers(upstream, self._around, self.proven)
+        follow(
+            self.upstreams,
+            plan.upstreams_of(Protocol.MONGODB),
+            lambda upstream: Servers(upstream, self._around, self.proven),
+        )
         for session in self._sessions.values():
             session.replan(plan)
 
@@ -73,8 +71,7 @@ class MongoService:
     def sweep(self) -> None:
         """See DatabaseService."""
         self.registry.expire()
-        for servers in self.upstreams.values():
-            servers.sweep()
+        self.upstreams.sweep()
 
     def clients(self) -> int:
         """See DatabaseService."""
@@ -82,17 +79,15 @@ class MongoService:
 
     def gauges(self) -> Sequence[PoolGauge]:
         """See DatabaseService."""
-        return [gauge for servers in self.upstreams.values() for gauge in servers.gauges()]
+        return self.upstreams.gauges()
 
     def servers(self) -> Sequence[ServerReport]:
         """See DatabaseService."""
-        return [report for servers in self.upstreams.values() for report in servers.reports()]
+        return self.upstreams.reports()
 
     async def check(self) -> Sequence[ServerReport]:
         """See DatabaseService."""
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(servers.check()) for servers in self.upstreams.values()]
-        return [report for task in tasks for report in task.result()]
+        return await self.upstreams.check()
 
     async def told(self, message: bytes) -> None:
         """See DatabaseService: of cursors."""
@@ -122,8 +117,7 @@ class MongoService:
         """See DatabaseService."""
         for session in list(self._sessions):
             session.transport.abort()
-        for servers in self.upstreams.values():
-            servers.close()
+        self.upstreams.close()
 
     # a Hall
 

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from functools import partial
 
-from marchproxy.kit.logs import get_logger
 from marchproxy.modules.dblb.gate import Refusal, RefusalKind, Shut
 from marchproxy.modules.dblb.mongodb import hello
 from marchproxy.modules.dblb.mongodb.client import Client
@@ -24,11 +23,8 @@ from marchproxy.wire.mongodb.bson import Int64, ObjectId, Value
 from marchproxy.wire.mongodb.command import Command, read_command, read_query
 from marchproxy.wire.mongodb.framing import Code
 
-_log = get_logger(__name__)
 #: Until a client has said who it is, in bytes.
 _LONGEST_GREETING = 64 * 1024
-#: What a client holds is not counted below that many bytes.
-_LIGHT = 256 * 1024
 
 Document = dict[str, Value | ObjectId]
 

@@ -21,16 +21,8 @@ class AnswerInbox(LoginInbox[tuple[int, bytes]]):
 
 async def prepare(link: Link, statement: bytes) -> int:
     """Prepare a statement; the number that the server gives it. Raises as `ask` does."""
-    inbox = link.inbox = AnswerInbox()
     answer = PrepareResult(link.capabilities)
-    link.send(packet(0, b"\x16" + statement))
-    try:
-        while not answer.done:
-            _, payload = await inbox.next()
-            answer.feed(payload)
-    finally:
-        if answer.done:
-            link.inbox = None
+    await _hear(link, b"\x16" + statement, answer)
     return answer.number
 
 
@@ -39,14 +31,18 @@ async def ask(link: Link, statement: bytes) -> Sequence[Row]:
 
     Raises Refused; and ProtocolFault, PeerGone: the link is of no use any more, as it is when this is cancelled.
     """
-    inbox = link.inbox = AnswerInbox()
     result = Result(link.capabilities)
-    link.send(packet(0, b"\x03" + statement))
-    try:
-        while not result.done:
-            _, payload = await inbox.next()
-            result.feed(payload)
-    finally:
-        if result.done:
-            link.inbox = None
+    await _hear(link, b"\x03" + statement, result)
     return result.rows
+
+
+async def _hear(link: Link, command: bytes, answer: PrepareResult | Result) -> None:
+    inbox = link.inbox = AnswerInbox()
+    link.send(packet(0, command))
+    try:
+        while not answer.done:
+            _, payload = await inbox.next()
+            answer.feed(payload)
+    finally:
+        if answer.done:
+            link.inbox = None

@@ -3,8 +3,8 @@
 from marchproxy.modules.dblb.inbox import LoginInbox
 from marchproxy.wire.mysql.packets import Packets
 
-#: The most bytes of a packet while somebody logs in: names, a proof, and 64 KiB of attributes of a client.
-LONGEST = 70_000
+# The most bytes of a packet while somebody logs in: names, a proof, and 64 KiB of attributes of a client.
+_LONGEST = 70_000
 _MOST_PACKETS = 16
 
 
@@ -14,7 +14,7 @@ class Inbox(LoginInbox[tuple[int, bytes]]):
     __slots__ = ("_packets",)
 
     def __init__(self) -> None:
-        self._packets = Packets(longest=LONGEST)
+        self._packets = Packets(longest=_LONGEST)
         super().__init__(self._packets.feed, most=_MOST_PACKETS)
 
     @property

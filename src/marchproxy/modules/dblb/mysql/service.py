@@ -9,6 +9,7 @@ from itertools import count
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.module import Protocol
 from marchproxy.model.route import RouteId
+from marchproxy.modules.dblb.fleet import Fleet
 from marchproxy.modules.dblb.mysql.cluster import Cluster
 from marchproxy.modules.dblb.mysql.doorway import Doorway
 from marchproxy.modules.dblb.mysql.greeting import Talk, new_nonce
@@ -41,7 +42,7 @@ class MySqlService:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._clusters: dict[str, Cluster] = {}
+        self._clusters: Fleet[Cluster] = Fleet()
         self._welcome = Welcome(around, House(DblbPlan(), self._clusters, {}))
         self._sessions: dict[int, Session] = {}
         self._numbers = count()
@@ -51,7 +52,7 @@ class MySqlService:
 
     def apply(self, plan: DblbPlan) -> None:
         """See DatabaseService."""
-        wanted = {up.name: up for route in plan.of(Protocol.MYSQL) for up, _ in route.backends}
+        wanted = plan.upstreams_of(Protocol.MYSQL)
         waiting = []
         for name, cluster in list(self._clusters.items()):
             if wanted.get(cluster.upstream.name) != cluster.upstream:
@@ -80,8 +81,7 @@ class MySqlService:
         before = self._around.clock.monotonic() - _ASIDE_IDLE_SECONDS
         for session in self._sessions.values():
             session.orders.rest(before)
-        for cluster in self._clusters.values():
-            cluster.sweep()
+        self._clusters.sweep()
 
     def clients(self) -> int:
         """See DatabaseService."""
@@ -89,17 +89,15 @@ class MySqlService:
 
     def gauges(self) -> Sequence[PoolGauge]:
         """See DatabaseService."""
-        return [gauge for cluster in self._clusters.values() for gauge in cluster.gauges()]
+        return self._clusters.gauges()
 
     def servers(self) -> Sequence[ServerReport]:
         """See DatabaseService."""
-        return [report for cluster in self._clusters.values() for report in cluster.reports()]
+        return self._clusters.reports()
 
     async def check(self) -> Sequence[ServerReport]:
         """See DatabaseService."""
-        async with asyncio.TaskGroup() as group:
-            checks = [group.create_task(cluster.check()) for cluster in self._clusters.values()]
-        return [report for check in checks for report in check.result()]
+        return await self._clusters.check()
 
     def pause(self, route: RouteId) -> None:
         """See DatabaseService."""
@@ -128,8 +126,7 @@ class MySqlService:
         """See DatabaseService."""
         for session in list(self._sessions.values()):
             session.end()
-        for cluster in self._clusters.values():
-            cluster.close()
+        self._clusters.close()
         self._halts.close()
 
     async def told(self, message: bytes) -> None:

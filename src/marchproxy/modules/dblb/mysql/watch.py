@@ -12,11 +12,11 @@ from marchproxy.modules.dblb.mysql.dialling import NOBODY, Server, dial, learn
 from marchproxy.modules.dblb.mysql.link import Link
 from marchproxy.modules.dblb.mysql.login import Credentials, LoginRefused
 from marchproxy.modules.dblb.mysql.sight import Role, Sight, failed, see, status_statement
+from marchproxy.modules.dblb.service import CHECK_SECONDS
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql.results import Refused
 
 _log = get_logger(__name__)
-_SECONDS = 2.5
 _FAULTS = (LoginRefused, ProtocolFault, PeerGone, Refused, OSError, TimeoutError)
 
 
@@ -52,7 +52,7 @@ class Watch:
         async with self._one:
             before, began = self.sight, self._clock.monotonic()
             try:
-                async with asyncio.timeout(_SECONDS):
+                async with asyncio.timeout(CHECK_SECONDS):
                     self.sight = await self._look(began)
             except _FAULTS as error:
                 self._drop()
@@ -63,7 +63,7 @@ class Watch:
 
     async def _look(self, began: float) -> Sight:
         if self._credentials is None:
-            await learn(self._server, within=_SECONDS)
+            await learn(self._server, within=CHECK_SECONDS)
             return Sight(Role.PRIMARY, 0.0, self._clock.monotonic() - began)
         if self._link is None or self._link.transport.is_closing():
             self._link = await dial(NOBODY, self._server, self._credentials, now=began)

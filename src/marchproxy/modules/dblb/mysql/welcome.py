@@ -1,13 +1,12 @@
 """Welcome: lets a client in: the greeting, TLS, who it is, which route takes it, and whether the gate lets it pass."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from marchproxy.kit.logs import get_logger
 from marchproxy.model.database import ReadTarget
 from marchproxy.model.http import AuthenticationKind
-from marchproxy.model.module import Protocol
+from marchproxy.model.module import PoolName, Protocol
 from marchproxy.modules.dblb.arrival import certificate_user
 from marchproxy.modules.dblb.gate import Shut
 from marchproxy.modules.dblb.mysql.cluster import Cluster
@@ -28,7 +27,6 @@ from marchproxy.wire.mysql.handshake import Greeting, Login
 from marchproxy.wire.mysql.numbers import Capability
 from marchproxy.wire.mysql.proofs import CACHING
 
-_log = get_logger(__name__)
 _C = Capability
 #: What must be the same on both sides, because it changes what is said afterwards.
 _AGREED = (
@@ -45,7 +43,7 @@ class House:
     """What there is to let clients into: the plan, its clusters by name, and what is known of users' secrets."""
 
     plan: DblbPlan
-    clusters: dict[str, Cluster]
+    clusters: Mapping[PoolName, Cluster]
     secrets: dict[tuple[str, str, str], Secret]
     """By the way's name, the user, and what the userlist says."""
 
@@ -115,7 +113,7 @@ class Welcome:
         for way in plan.ways:
             if way.authentication.kind is AuthenticationKind.USERLIST and user in way.secrets:
                 text = way.secrets[user]
-                secret = self.house.secrets.setdefault((way.authentication.name, user, text), Secret(text))
+                secret = self.house.secrets.setdefault((way.name, user, text), Secret(text))
                 yield secret, way.authentication.method or secret.method
 
     def _visit(self, plan: RoutePlan, who: Who, login: Login, password: str | None) -> Visit:
@@ -161,12 +159,12 @@ class Welcome:
 
 def _has_certificate(session: Session, plan: RoutePlan) -> bool:
     """Whether the client has shown a certificate of the user that it says it is, and the route takes that."""
-    if all(way.authentication.kind is not AuthenticationKind.CERTIFICATE for way in plan.ways):
+    if not plan.certificates:
         return False
     return certificate_user(session.transport.get_extra_info("peercert")) == session.login.user != ""
 
 
-def _names(routes: Sequence[RoutePlan], port: int) -> list[str]:
+def _names(routes: Sequence[RoutePlan], port: int) -> list[PoolName]:
     """The pools that a client of a port can come to, the likeliest first."""
     ports = (route for route in routes if route.route.destination_port in {0, port})
     return list(dict.fromkeys(upstream.name for route in ports for upstream, _ in route.backends))

@@ -66,7 +66,7 @@ class AuthQueries:
         self._sessions.clear()
 
     async def _ask(self, way: Authentication, upstream: Upstream, user: str) -> str | None:
-        queries = [query.replace("$1", literal(user)) for query in (way.query, _OVER)]
+        queries = [query.replace("$1", _literal(user)) for query in (way.query, _OVER)]
         try:
             async with asyncio.timeout(_SECONDS), self._one_by_one:
                 session = await self._session(upstream)
@@ -98,7 +98,7 @@ class AuthQueries:
         raise failure or OSError("the pool has no servers")
 
 
-def literal(text: str) -> str:
+def _literal(text: str) -> str:
     """A text as it stands in a query, whatever the session's settings."""
     escaped = text.replace("\\", "\\\\").replace("'", "''").replace("\0", "")
     return f" E'{escaped}'"

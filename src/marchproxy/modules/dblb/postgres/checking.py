@@ -11,19 +11,17 @@ from marchproxy.modules.dblb.postgres.dialling import touch
 from marchproxy.modules.dblb.postgres.inquiry import FAULTS, open_inquiry
 from marchproxy.modules.dblb.postgres.login import Credentials
 from marchproxy.modules.dblb.serverside import addresses_of
-from marchproxy.modules.dblb.service import ServerReport
+from marchproxy.modules.dblb.service import CHECK_SECONDS, ServerReport
 
-_SECONDS = 2.5
 _ROLES = {"t": "replica", "f": "primary"}
 
 
 async def check_all(plan: DblbPlan, clock: Clock) -> Sequence[ServerReport]:
     """Each server of PostgreSQL's routes; within 3 seconds."""
-    used = {up.name: up for route in plan.of(Protocol.POSTGRES) for up, _ in route.backends}
     async with asyncio.TaskGroup() as group:
         tasks = [
             group.create_task(_check(upstream, address, clock))
-            for upstream in used.values()
+            for upstream in plan.upstreams_of(Protocol.POSTGRES).values()
             for address in addresses_of(upstream.pool)
         ]
     return [task.result() for task in tasks]
@@ -33,10 +31,10 @@ async def _check(upstream: Upstream, address: HostPort, clock: Clock) -> ServerR
     started = clock.monotonic()
     role, fault = "unknown", ""
     try:
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(CHECK_SECONDS):
             role = await _role(upstream, address)
     except FAULTS as error:
-        fault = str(error) or f"no answer within {_SECONDS:g} s"
+        fault = str(error) or f"no answer within {CHECK_SECONDS:g} s"
     latency = None if fault else clock.monotonic() - started
     return ServerReport(upstream.name, str(address), role, latency, None, fault)
 

@@ -20,8 +20,8 @@ from marchproxy.wire.postgres.startup import (
 #: How a TLS handshake begins that nobody announced (PostgreSQL 17).
 _HANDSHAKE = 0x16
 _MOST_EARLY = 64 * 1024  # bytes that a client may say before it hears that TLS has begun
-#: What such a client must ask for by ALPN. https://www.postgresql.org/docs/current/protocol-flow.html
-ALPN = "postgresql"
+# What such a client must ask for by ALPN. https://www.postgresql.org/docs/current/protocol-flow.html
+_ALPN = "postgresql"
 
 
 class Porter(Protocol):
@@ -158,10 +158,10 @@ async def begin_tls(door: Doorway, early: bytes, seconds: float) -> None:
         raise failed.exceptions[0] from None
     secured = starting.result()
     assert secured is not None
-    if early and secured.get_extra_info("ssl_object").selected_alpn_protocol() != ALPN:
+    if early and secured.get_extra_info("ssl_object").selected_alpn_protocol() != _ALPN:
         # or words of another protocol could be passed off as this one's
         secured.abort()
-        raise ProtocolFault(f"TLS without a request before it must ask for {ALPN} by ALPN")
+        raise ProtocolFault(f"TLS without a request before it must ask for {_ALPN} by ALPN")
     door.secured(secured)
 
 

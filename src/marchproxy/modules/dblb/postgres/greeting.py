@@ -1,8 +1,6 @@
 """Greeting: how a client proves who it is. It never learns whether a user exists."""
 
 import asyncio
-import hashlib
-import hmac
 import os
 import secrets
 from collections.abc import Callable
@@ -12,15 +10,14 @@ from marchproxy.modules.dblb.postgres.inbox import Inbox
 from marchproxy.modules.dblb.postgres.login import Proof
 from marchproxy.modules.dblb.postgres.scram_keys import ScramKeys
 from marchproxy.modules.dblb.postgres.secrets import Secret
-from marchproxy.modules.dblb.scram import ScramFault, Verifier, begin
+from marchproxy.modules.dblb.scram import ScramFault, begin
+from marchproxy.modules.dblb.verifiers import POSTGRES
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres import encode
 
 #: The one type of message that a client sends while it logs in.
 KINDS = b"p"
 _SCRAM = "SCRAM-SHA-256"
-_ROUNDS = 4096
-_PRETENCE = os.urandom(32)
 
 
 class Way(Enum):
@@ -77,7 +74,7 @@ async def _scram(
     if mechanism != _SCRAM:
         raise ProtocolFault(f"SASL mechanism {mechanism!r} was not offered")
     try:
-        exchange = begin(first, verifier or _pretended(user), secrets.token_urlsafe(18))
+        exchange = begin(first, verifier or POSTGRES.pretended(user), secrets.token_urlsafe(18))
         send(encode.challenge(11, exchange.challenge.encode()))
         final = (await inbox.next())[5:].decode(errors="replace")
         answer, key = exchange.judge(final), exchange.client_key(final)
@@ -95,12 +92,6 @@ def _first(body: bytes) -> tuple[str, str]:
     if not zero or len(rest) < 4 or int.from_bytes(rest[:4]) != len(rest) - 4:
         raise ProtocolFault("the first SASL message is not well formed")
     return name.decode(errors="replace"), rest[4:].decode(errors="replace")
-
-
-def _pretended(user: str) -> Verifier:
-    """For a user that there is not: the same salt each time, and keys that nothing fits."""
-    salt = hmac.digest(_PRETENCE, user.encode(), hashlib.sha256)[:16]
-    return Verifier(salt, _ROUNDS, os.urandom(32), os.urandom(32))
 
 
 async def _text(inbox: Inbox) -> bytes:

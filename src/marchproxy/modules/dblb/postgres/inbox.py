@@ -3,8 +3,8 @@
 from marchproxy.modules.dblb.inbox import LoginInbox
 from marchproxy.wire.postgres.framing import Framer, Interest
 
-#: The most bytes of a message while somebody logs in (PQ_SMALL_MESSAGE_LIMIT).
-LONGEST = 10_000
+# The most bytes of a message while somebody logs in (PQ_SMALL_MESSAGE_LIMIT).
+_LONGEST = 10_000
 _MOST_MESSAGES = 256
 
 
@@ -16,7 +16,7 @@ class Inbox(LoginInbox[bytes]):
     def __init__(self, kinds: bytes) -> None:
         """`kinds`: the types of message that may come."""
         super().__init__(self._messages, most=_MOST_MESSAGES)
-        self._framer = Framer(dict.fromkeys(kinds, Interest.WHOLE), longest=LONGEST)
+        self._framer = Framer(dict.fromkeys(kinds, Interest.WHOLE), longest=_LONGEST)
 
     @property
     def clean(self) -> bool:

@@ -19,7 +19,7 @@ from marchproxy.wire.postgres.startup import CancelRequest, read_opening
 _log = get_logger(__name__)
 #: The number that a key begins with: 7 bits for the worker, and 24 for the client.
 _SHIFT = 24
-MOST_WORKERS = 1 << 7
+_MOST_WORKERS = 1 << 7
 _SECONDS = 5.0
 _MOST_AT_ONCE = 200
 
@@ -35,7 +35,7 @@ class Keys:
 
     def give(self, session: Session, *, long: bool) -> bytes:
         """A BackendKeyData for a client; `long`: it speaks 3.2."""
-        worker = self._around.worker % MOST_WORKERS
+        worker = self._around.worker % _MOST_WORKERS
         while True:
             number = worker << _SHIFT | int.from_bytes(os.urandom(3))
             if number and number not in self._known:
@@ -52,7 +52,7 @@ class Keys:
     async def cancel(self, request: CancelRequest) -> None:
         """Interrupt whoever has this key, here or in another worker."""
         owner = request.process_id >> _SHIFT
-        if owner == self._around.worker % MOST_WORKERS:
+        if owner == self._around.worker % _MOST_WORKERS:
             await self._cancel(request)
         elif owner < self._around.workers:
             await self._around.elsewhere(owner, encode.cancel(request.process_id, request.key))

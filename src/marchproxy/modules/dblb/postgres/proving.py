@@ -33,12 +33,12 @@ async def prove(door: Doorway, inbox: Inbox, user: str, route: RoutePlan | None,
     ways = route.ways
     if not ways:
         return ""
-    if user == door.certificate_user and any(_is_certificate(way.authentication) for way in ways):
+    if user == door.certificate_user and route.certificates:
         return ""
     method, text = "", None
     for way in ways:
         authentication = way.authentication
-        if _is_certificate(authentication):
+        if authentication.kind is AuthenticationKind.CERTIFICATE:
             continue
         method = authentication.method
         if authentication.kind is AuthenticationKind.USERLIST:
@@ -64,7 +64,3 @@ def _way(method: str, secret: Secret | None, door: Doorway) -> Way:
     if secret.is_md5:
         return Way.MD5
     return Way.SCRAM if secret.is_verifier else way
-
-
-def _is_certificate(authentication: Authentication) -> bool:
-    return authentication.kind is AuthenticationKind.CERTIFICATE

@@ -29,8 +29,8 @@ from marchproxy.wire.postgres.startup import CancelRequest, Startup
 
 _log = get_logger(__name__)
 _NEWEST_MINOR = 2
-#: How long a client may take from connecting until it is let in.
-LOGIN_SECONDS = 15.0
+# How long a client may take from connecting until it is let in.
+_LOGIN_SECONDS = 15.0
 _STOPPING = "the proxy is stopping"
 
 
@@ -84,8 +84,8 @@ class Reception:
         """A client is connected."""
         if self._shut:
             door.end(_STOPPING, "57P01")
-        words = f"not logged in within {LOGIN_SECONDS:g} s"
-        self._doors[door] = asyncio.get_running_loop().call_later(LOGIN_SECONDS, door.end, words, "08006")
+        words = f"not logged in within {_LOGIN_SECONDS:g} s"
+        self._doors[door] = asyncio.get_running_loop().call_later(_LOGIN_SECONDS, door.end, words, "08006")
 
     def asked_for_tls(self, door: Doorway, early: bytes) -> None:
         """It wants TLS."""
@@ -106,7 +106,7 @@ class Reception:
 
     async def _secure(self, door: Doorway, early: bytes) -> None:
         try:
-            await begin_tls(door, early, LOGIN_SECONDS)
+            await begin_tls(door, early, _LOGIN_SECONDS)
         except (OSError, ProtocolFault) as error:  # ssl.SSLError and TimeoutError are OSErrors
             if not isinstance(error, ConnectionError):
                 reason = error.reason if isinstance(error, ssl.SSLError) else str(error)

@@ -30,7 +30,7 @@ class Sifted:
     discarding: bool
 
 
-def error_of(refusal: Refusal, *, severity: str = "ERROR") -> bytes:
+def _error_of(refusal: Refusal, *, severity: str = "ERROR") -> bytes:
     """What a client is told."""
     hint = f"Ask again in {refusal.retry_after:.3g} s." if refusal.retry_after else ""
     return encode.error(_CODES[refusal.kind], refusal.words, severity=severity, hint=hint)
@@ -50,7 +50,7 @@ def sift(data: bytes, events: Sequence[Event], gate: Pass | None, *, discarding:
         if refusal is None:
             kept.append((kind, start - done + length, end - done + length))
             continue
-        error = error_of(refusal)
+        error = _error_of(refusal)
         before = data[done:start]
         pieces += before, error
         at = length + len(before)

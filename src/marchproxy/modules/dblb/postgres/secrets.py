@@ -1,18 +1,14 @@
 """Secrets: how users prove who they are: a password, a SCRAM verifier or an MD5 hash."""
 
-import base64
 import hashlib
 import hmac
-import os
 import re
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
-from scramp import ScramMechanism
-
 from marchproxy.modules.dblb.scram import Verifier
+from marchproxy.modules.dblb.verifiers import POSTGRES, is_verifier, read_verifier
 
-_VERIFIER = re.compile(r"SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+):([A-Za-z0-9+/=]+)")
 _MD5 = re.compile(r"md5[0-9a-f]{32}")
 
 
@@ -30,7 +26,7 @@ class Secret:
     @property
     def is_verifier(self) -> bool:
         """Whether it is a SCRAM verifier."""
-        return _VERIFIER.fullmatch(self.text) is not None
+        return is_verifier(self.text)
 
     @property
     def password(self) -> str:
@@ -40,14 +36,9 @@ class Secret:
     @cached_property
     def verifier(self) -> Verifier | None:
         """What SCRAM needs. It takes milliseconds for a password; None for an MD5 hash."""
-        if (found := _VERIFIER.fullmatch(self.text)) is not None:
-            rounds, *rest = found.groups()
-            salt, stored, server = map(base64.b64decode, rest)
-            return Verifier(salt, int(rounds), stored, server)
         if self.is_md5:
             return None
-        salt, stored, server, count = ScramMechanism().make_auth_info(self.text, salt=os.urandom(16))
-        return Verifier(salt, count, stored, server)
+        return read_verifier(self.text) or POSTGRES.verifier(self.text)
 
     def fits_password(self, user: str, password: str) -> bool:
         """Whether this is the password, which was sent in the clear."""

@@ -9,7 +9,6 @@ import hmac
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from marchproxy.model.http import AuthenticationKind
 from marchproxy.model.module import Protocol
 from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan, Way, Who
 from marchproxy.modules.dblb.redis.local import DATABASES, Identity
@@ -37,24 +36,15 @@ class Door:
         if identity.user is None:
             return None
         found = self.plan.route(Protocol.REDIS, self.who(identity))
-        if found is None or (
-            found.ways and identity.proofs.isdisjoint(way.authentication.name for way in found.ways)
-        ):
-            return None
-        return found
+        return found if found is not None and found.lets_in(identity.proofs) else None
 
     def newcomer(self, number: int) -> Identity:
         """See House."""
         user = self.certificate_user or DEFAULT
-        ways = {
-            way.authentication.name
-            for route in self._candidates(user)
-            for way in route.ways
-            if self.certificate_user and way.authentication.kind is AuthenticationKind.CERTIFICATE
-        }
-        known = Identity(user, number=number, proofs=frozenset(ways))
-        if any(not route.ways or ways for route in self._candidates(user)):
-            return known
+        routes = list(self._candidates(user))
+        ways = frozenset().union(*(route.certificates for route in routes if self.certificate_user))
+        if any(not route.ways or ways for route in routes):
+            return Identity(user, number=number, proofs=ways)
         return Identity(number=number)
 
     def proofs(self, user: str, password: bytes) -> frozenset[str] | None:
@@ -63,7 +53,7 @@ class Door:
         asked = [way for route in routes for way in route.ways]
         if not routes:
             return None
-        fitting = frozenset(way.authentication.name for way in asked if _fits(way, user, password))
+        fitting = frozenset(way.name for way in asked if _fits(way, user, password))
         return fitting if fitting or not asked else None
 
     def takes(self, identity: Identity) -> bool:

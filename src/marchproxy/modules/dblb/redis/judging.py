@@ -4,9 +4,9 @@ from marchproxy.modules.dblb.gate import Refusal, RefusalKind
 from marchproxy.modules.dblb.redis.reception import Visit
 from marchproxy.wire.redis.commands import Kind, keys
 from marchproxy.wire.redis.requests import Request
-from marchproxy.wire.redis.values import error, words_of
+from marchproxy.wire.redis.values import words_of
 
-READ_ONLY = "READONLY this route has no server that takes writes"
+_READ_ONLY = "READONLY this route has no server that takes writes"
 _WRITES = frozenset((Kind.WRITE, Kind.BLOCKING, Kind.TRANSACTION))
 _HARMLESS = frozenset(b"PING ECHO TIME INFO COMMAND SCAN ROLE LASTSAVE LOLWUT HSCAN SSCAN ZSCAN".split())
 
@@ -20,7 +20,7 @@ def refused(visit: Visit, data: bytes, request: Request, kind: Kind) -> str:
     """The words with which a command is refused, or none. What it asks, it counts: to be called once for each."""
     name, start, stop, whole = request
     if visit.only_reads and kind in _WRITES and not read_of(name, kind):
-        return READ_ONLY
+        return _READ_ONLY
     if not visit.permit.looks or kind in (Kind.SESSION, Kind.OPERATOR):
         return ""
     statement = name
@@ -33,8 +33,3 @@ def refused(visit: Visit, data: bytes, request: Request, kind: Kind) -> str:
 def words(refusal: Refusal) -> str:
     """A refusal as an error has it."""
     return f"{'NOPERM' if refusal.kind is RefusalKind.BLOCKED else 'ERR'} {refusal.words}"
-
-
-def shut(refusal: Refusal) -> bytes:
-    """What somebody is told who is not let in."""
-    return error(words(refusal))

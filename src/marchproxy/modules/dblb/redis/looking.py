@@ -14,12 +14,12 @@ from marchproxy.modules.dblb.redis.link import Link
 from marchproxy.modules.dblb.redis.pool import LoginRefused
 from marchproxy.modules.dblb.redis.question import ask
 from marchproxy.modules.dblb.redis.roles import Seen, read_role
+from marchproxy.modules.dblb.service import CHECK_SECONDS
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.redis.values import Failure, encode, read
 
 _log = get_logger(__name__)
 _PING, _ROLE = encode([b"PING"]), encode([b"ROLE"])
-_CHECK_SECONDS = 2.5
 _Ask = Callable[[HostPort], Coroutine[None, None, "Look"]]
 
 
@@ -53,7 +53,7 @@ class Looker:
         """All of them, over connections that are opened for it."""
         links: dict[HostPort, Link] = {}
         try:
-            return await _all(addresses, lambda address: self._ask(address, links, _CHECK_SECONDS))
+            return await _all(addresses, lambda address: self._ask(address, links, CHECK_SECONDS))
         finally:
             for link in links.values():
                 link.transport.abort()

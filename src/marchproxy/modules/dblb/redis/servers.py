@@ -6,6 +6,7 @@ from itertools import count
 
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import HostPort
+from marchproxy.kit.tasks import comes
 from marchproxy.model.module import PoolName
 from marchproxy.modules.dblb.plan import Upstream
 from marchproxy.modules.dblb.redis.dialling import Login, dial
@@ -181,12 +182,8 @@ class Servers:
             self._looks = looks
             self._decide(asked_at)
             self._looked.set()
-            try:
-                async with asyncio.timeout(self.upstream.options.probe_interval):
-                    await self._doubt.wait()
-            except TimeoutError:
-                continue
-            await self._around.clock.sleep(_SOONEST_SECONDS)
+            if await comes(self._doubt, within=self.upstream.options.probe_interval):
+                await self._around.clock.sleep(_SOONEST_SECONDS)
 
     def _decide(self, asked_at: float) -> None:
         roles = judge(self.roles, {address: look.seen for address, look in self._looks.items()})

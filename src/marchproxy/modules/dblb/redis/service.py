@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
 
-from marchproxy.model.module import PoolName
 from marchproxy.model.module import Protocol as Spoken
 from marchproxy.model.route import RouteId
+from marchproxy.modules.dblb.fleet import Fleet, follow
 from marchproxy.modules.dblb.line import Line
-from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan, Upstream
+from marchproxy.modules.dblb.plan import DblbPlan
 from marchproxy.modules.dblb.redis.desk import Desk, leave
 from marchproxy.modules.dblb.redis.door import DEFAULT, Door
 from marchproxy.modules.dblb.redis.envoy_plan import with_sockets
@@ -23,7 +23,7 @@ from marchproxy.modules.dblb.tally import PoolGauge
 from marchproxy.wire.redis.values import error
 
 _LONGEST = 16 * 1024  # of a command that may share a connection
-UNSENT = 32 * 1024 * 1024
+_UNSENT = 32 * 1024 * 1024
 _NO_RESP3 = error("NOPROTO Envoy serves this route, and speaks RESP2")
 _LOGIN_SECONDS = 15.0
 _PAUSE_SECONDS = 10.0  # as a pool's `wait` is by default
@@ -35,7 +35,7 @@ class RedisService:
     def __init__(self, surroundings: Surroundings) -> None:
         self.now = surroundings.clock.monotonic
         self.plan = DblbPlan()
-        self.upstreams: dict[PoolName, Servers] = {}
+        self.upstreams: Fleet[Servers] = Fleet()
         self._around = surroundings
         self._sessions: dict[Session, Door] = {}
         self._proven: dict[str, str] = {}
@@ -61,14 +61,11 @@ class RedisService:
     def apply(self, plan: DblbPlan) -> None:
         """See DatabaseService."""
         self.plan = with_sockets(plan, self._around.folder)
-        wanted = {up.name: up for route in self.plan.of(Spoken.REDIS) for up in _upstreams(route)}
-        for name in [name for name in self.upstreams if name not in wanted]:
-            self.upstreams.pop(name).retire()
-        for name, upstream in wanted.items():
-            if name in self.upstreams:
-                self.upstreams[name].become(upstream)
-            else:
-                self.upstreams[name] = Servers(upstream, self._around, self._proven, self._wake)
+        follow(
+            self.upstreams,
+            self.plan.upstreams_of(Spoken.REDIS),
+            lambda upstream: Servers(upstream, self._around, self._proven, self._wake),
+        )
         for session, door in list(self._sessions.items()):
             self._sessions[session] = Door(self.plan, door.address, door.port, door.certificate_user)
             self._desk.settle_again(session, self._sessions[session])
@@ -78,7 +75,7 @@ class RedisService:
         """See DatabaseService."""
         door = Door(self.plan, arrival.client.host, arrival.port, arrival.certificate_user)
         identity = door.newcomer(next(self._numbers))
-        session = Session(self, identity, longest=_LONGEST, unsent=UNSENT)
+        session = Session(self, identity, longest=_LONGEST, unsent=_UNSENT)
         self._sessions[session] = door
         session.draining = self._draining
         return session
@@ -93,8 +90,7 @@ class RedisService:
 
     def sweep(self) -> None:
         """See DatabaseService."""
-        for servers in self.upstreams.values():
-            servers.sweep()
+        self.upstreams.sweep()
 
     def clients(self) -> int:
         """See DatabaseService."""
@@ -102,17 +98,15 @@ class RedisService:
 
     def gauges(self) -> Sequence[PoolGauge]:
         """See DatabaseService."""
-        return [gauge for servers in self.upstreams.values() for gauge in servers.gauges()]
+        return self.upstreams.gauges()
 
     def servers(self) -> Sequence[ServerReport]:
         """See DatabaseService."""
-        return [report for servers in self.upstreams.values() for report in servers.reports()]
+        return self.upstreams.reports()
 
     async def check(self) -> Sequence[ServerReport]:
         """See DatabaseService."""
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(servers.check()) for servers in self.upstreams.values()]
-        return [report for task in tasks for report in task.result()]
+        return await self.upstreams.check()
 
     async def told(self, message: bytes) -> None:
         """See DatabaseService: no worker has anything to say to another about Redis."""
@@ -147,8 +141,7 @@ class RedisService:
         self._waiting.close()
         for session in list(self._sessions):
             session.end()
-        for servers in self.upstreams.values():
-            servers.close()
+        self.upstreams.close()
 
     # what sessions call
 
@@ -232,11 +225,6 @@ class RedisService:
             self._proven[after.user] = said[-1].decode(errors="replace")
         elif at > 0:
             self._proven[after.user] = said[at + 2].decode(errors="replace")
-
-
-def _upstreams(route: RoutePlan) -> Iterator[Upstream]:
-    for upstream, _ in route.backends:
-        yield upstream
 
 
 def _standing(one: Identity) -> tuple[object, ...]:

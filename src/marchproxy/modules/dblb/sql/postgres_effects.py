@@ -4,8 +4,8 @@ from typing import Any
 
 from marchproxy.modules.dblb.sql.facts import Draft, Scope, Setting
 
-#: Functions that write although a SELECT calls them.
-WRITERS = frozenset(
+# Functions that write although a SELECT calls them.
+_WRITERS = frozenset(
     {"nextval", "setval", "lo_create", "lo_creat", "lo_unlink", "lo_import", "lowrite", "lo_put"}
 )
 _ADVISORY = frozenset(
@@ -44,7 +44,7 @@ def transaction(node: dict[str, Any], draft: Draft) -> str:
 def call(function: str, node: dict[str, Any], draft: Draft) -> None:
     """What a function that is called sets and holds."""
     word = function.rpartition(".")[2]
-    if word in WRITERS:
+    if word in _WRITERS:
         draft.writes = True
     if word in _ADVISORY:
         draft.pins.add("advisory lock")

@@ -10,8 +10,8 @@ from marchproxy.model.module import Protocol
 from marchproxy.model.problem import Problem, RefusalCode, Refused
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.dblb.crew import Crew
-from marchproxy.modules.dblb.files import read_files
 from marchproxy.modules.dblb.plan import DblbPlan, Files, RoutePlan, compile_plan, files_of
+from marchproxy.modules.dblb.supervisor.files import read_files
 from marchproxy.modules.dblb.switching.following import Followers, Following, NotKnown
 from marchproxy.modules.dblb.switching.mysql import GtidReplication
 from marchproxy.modules.dblb.switching.postgres import LogicalReplication

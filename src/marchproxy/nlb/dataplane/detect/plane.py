@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from marchproxy.engines.workers.words import PORT_SECONDS, Count, Done, Refused, once_ports_are_free
 from marchproxy.kit.backoff import Backoff
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.listening import BindError, until_free
@@ -31,11 +32,10 @@ from marchproxy.nlb.dataplane.plane import (
     PlaneUnavailable,
     TrafficCounts,
 )
-from marchproxy.nlb.dataplane.relay.talk import Apply, Closed, Count, Counted, Done, Drain, Refused, Shed
+from marchproxy.nlb.dataplane.relay.talk import Apply, Closed, Counted, Drain, Shed
 from marchproxy.nlb.settings import NlbSettings
 
 _log = get_logger(__name__)
-_PORT_SECONDS = 2.0  # for another plane of ours to let go of a port
 _POLL_SECONDS = 0.002
 _END_SECONDS = 2.0
 _TRIM_SECONDS = 30.0
@@ -218,17 +218,14 @@ class DetectDataPlane:
                 attempt = 0
 
     async def _tell(self, worker: RelayWorker, part: Forwarding) -> None:
-        deadline = self._clock.monotonic() + _PORT_SECONDS
-        while True:
-            match await worker.ask(Apply(part, self._drain_seconds)):
-                case Done():
-                    return
-                case Refused(reason, in_use):
-                    if not in_use or self._clock.monotonic() > deadline:
-                        raise PlaneRefused(reason)
-                    await self._clock.sleep(_POLL_SECONDS)
-                case other:
-                    raise PlaneUnavailable(f"the relay worker answered {other.kind}")
+        told = Apply(part, self._drain_seconds)
+        match await once_ports_are_free(lambda: worker.ask(told), self._clock, every=_POLL_SECONDS):
+            case Done():
+                return
+            case Refused(reason):
+                raise PlaneRefused(reason)
+            case other:
+                raise PlaneUnavailable(f"the relay worker answered {other.kind}")
 
     async def _go_back(self, before: Sequence[Forwarding]) -> None:
         for worker, part in zip(self._workers, before, strict=True):
@@ -243,7 +240,7 @@ class DetectDataPlane:
             return
         for address in _addresses(forwarding) - self._addresses:
             try:
-                await until_free(address, "relay", seconds=_PORT_SECONDS, clock=self._clock)
+                await until_free(address, "relay", seconds=PORT_SECONDS, clock=self._clock)
             except BindError as error:
                 raise PlaneRefused(str(error)) from error
 

@@ -8,6 +8,7 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.listening import BindError, PortInUse
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import HostPort
+from marchproxy.kit.tasks import comes
 from marchproxy.model.module import InstanceId
 from marchproxy.nlb.dataplane.relay.lane import Lane
 from marchproxy.nlb.dataplane.relay.limits import RelayLimits
@@ -130,14 +131,7 @@ class RelayListener:
 
     async def _wait_empty(self, seconds: float) -> bool:
         self._empty.clear()
-        if not self._links:
-            return True
-        try:
-            async with asyncio.timeout(seconds):
-                await self._empty.wait()
-        except TimeoutError:
-            return False
-        return True
+        return not self._links or await comes(self._empty, within=seconds)
 
 
 def _waits(limits: RelayLimits) -> dict[Timer, float]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, TypeAdapter
 
 from marchproxy.engines.workers.line import Line
+from marchproxy.engines.workers.words import Count, Done, Refused
 from marchproxy.kit.settings.types import HostPort
 from marchproxy.model.limit import LimitId
 from marchproxy.model.module import InstanceId
@@ -26,13 +27,6 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
-    """Answer: Counted."""
-
-    kind: Literal["count"] = "count"
-
-
-@dataclass(frozen=True, slots=True)
 class Shed:
     """Close up to `count` connections of an instance (see `Carrier.shed`). Answer: Closed."""
 
@@ -48,22 +42,6 @@ class Drain:
 
     seconds: float
     kind: Literal["drain"] = "drain"
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """It is done."""
-
-    kind: Literal["done"] = "done"
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """It cannot be done, and nothing has changed. `in_use`: somebody else has a port; that may pass."""
-
-    reason: str
-    in_use: bool = False
-    kind: Literal["refused"] = "refused"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import resource
 from collections.abc import Sequence
 
 from marchproxy.engines.workers.desk import Desk
+from marchproxy.engines.workers.words import Count, Done, Refused
 from marchproxy.kit import logs
 from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.listening import BindError, PortInUse
@@ -21,11 +22,8 @@ from marchproxy.nlb.dataplane.relay.talk import (
     Answer,
     Apply,
     Closed,
-    Count,
-    Done,
     Drain,
     Question,
-    Refused,
     Shed,
     report,
 )

@@ -11,35 +11,7 @@ from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.login import LoginRefused, Welcome
 from marchproxy.modules.dblb.postgres.pool import Pool, PoolLimits
 from marchproxy.wire.postgres.backend import ErrorFields
-
-
-class Wire(asyncio.Transport):
-    """A connection of which only the end matters."""
-
-    def __init__(self) -> None:
-        self.ended = False
-
-    def write(self, _data: bytes) -> None: ...
-
-    def is_closing(self) -> bool:
-        return self.ended
-
-    def close(self) -> None:
-        self.ended = True
-
-    abort = close
-
-
-class Waiter:
-    def __init__(self) -> None:
-        self.link: Link | None = None
-        self.reason = ""
-
-    def got(self, link: Link) -> None:
-        self.link = link
-
-    def got_none(self, reason: str) -> None:
-        self.reason = reason
+from tests.unit.modules.dblb.postgres.link_doubles import Waiter, Wire
 
 
 class World:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from marchproxy.engines.workers.words import Count, Done, Refused
 from marchproxy.kit.settings.types import HostPort
 from marchproxy.model.limit import LimitId, RateLimit
 from marchproxy.model.listener import Listener
@@ -79,7 +80,7 @@ class Wire:
         talk.Apply(
             forwarding(plan("a", target("a"), allow=("10.0.0.0/8",)), limits=(limit("listener:a"),)), 2.5
         ),
-        talk.Count(),
+        Count(),
         talk.Shed(InstanceId("a"), 3, "web"),
         talk.Drain(1.0),
     ],
@@ -101,8 +102,8 @@ COUNTS = TrafficCounts(
 @pytest.mark.parametrize(
     "answer",
     [
-        talk.Done(),
-        talk.Refused("no", in_use=True),
+        Done(),
+        Refused("no", in_use=True),
         talk.Closed(2),
         talk.report(COUNTS, frozenset({HostPort("::1", 80)}), 7),
     ],

@@ -43,7 +43,7 @@ class Desk:
         """Have clusters be as the plan has them. To be called after that of the pools."""
         self._at.clear()
         self._reads.clear()
-        wanted = {up.name: up for route in plan.of(Protocol.POSTGRES) for up, _ in route.backends}
+        wanted = plan.upstreams_of(Protocol.POSTGRES)
         for name in self._clusters.keys() - wanted.keys():
             self._clusters.pop(name).close()
         for name, upstream in wanted.items():

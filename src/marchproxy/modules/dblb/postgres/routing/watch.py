@@ -8,6 +8,7 @@ from typing import Protocol
 
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.settings import HostPort
+from marchproxy.kit.tasks import comes
 from marchproxy.modules.dblb.postgres.inquiry import FAULTS, Inquiry, QueryRefused
 from marchproxy.modules.dblb.postgres.login import LoginRefused
 from marchproxy.modules.dblb.postgres.routing.sight import QUERY, NotRead, Sight, read_sight
@@ -61,9 +62,7 @@ class Watch:
             while True:
                 self._wanted.clear()
                 await self._look()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(self._pace.interval):
-                        await self._wanted.wait()
+                await comes(self._wanted, within=self._pace.interval)
         finally:
             if self._inquiry is not None:
                 self._inquiry.end()

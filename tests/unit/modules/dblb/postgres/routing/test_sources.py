@@ -17,34 +17,9 @@ from marchproxy.modules.dblb.postgres.pool import Pool, PoolLimits
 from marchproxy.modules.dblb.postgres.routing.cluster import Cluster
 from marchproxy.modules.dblb.postgres.routing.sight import Sight
 from marchproxy.modules.dblb.postgres.routing.sources import Primary, Replicas
+from tests.unit.modules.dblb.postgres.link_doubles import Waiter, Wire
 
 A, B = HostPort("10.0.0.1", 1), HostPort("10.0.0.1", 2)
-
-
-class Wire(asyncio.Transport):
-    ended = False
-
-    def write(self, _data: bytes) -> None: ...
-
-    def is_closing(self) -> bool:
-        return self.ended
-
-    def close(self) -> None:
-        self.ended = True
-
-    abort = close
-
-
-class Waiter:
-    def __init__(self) -> None:
-        self.link: Link | None = None
-        self.reason = ""
-
-    def got(self, link: Link) -> None:
-        self.link = link
-
-    def got_none(self, reason: str) -> None:
-        self.reason = reason
 
 
 class World:

@@ -26,6 +26,7 @@ from marchproxy.modules.dblb.sql import Volatility
 from marchproxy.modules.dblb.tally import Tally
 from marchproxy.wire.postgres import encode
 from marchproxy.wire.postgres.framing import Framer
+from tests.unit.modules.dblb.postgres.link_doubles import Wire
 
 A, B = HostPort("10.0.0.1", 1), HostPort("10.0.0.1", 2)
 READ, WRITE = encode.query("select 1"), encode.query("insert into t values (1)")
@@ -33,27 +34,6 @@ BEGIN, COMMIT = encode.query("begin read only"), encode.query("commit")
 ROW, IDLE, OPEN = b"D\0\0\0\4C\0\0\0\5\0", encode.ready(ord("I")), encode.ready(ord("T"))
 REFUSED, CANCELLED = encode.error("25006", "read-only"), encode.error("57014", "cancelled")
 NOTICE = b"N\0\0\0\5\0"
-
-
-class Wire(asyncio.Transport):
-    def __init__(self) -> None:
-        self.sent = b""
-        self.ended = False
-
-    def write(self, data: bytes) -> None:  # type: ignore[override]
-        self.sent += data
-
-    def is_closing(self) -> bool:
-        return self.ended
-
-    def close(self) -> None:
-        self.ended = True
-
-    abort = close
-
-    def take(self) -> bytes:
-        sent, self.sent = self.sent, b""
-        return sent
 
 
 class Known:

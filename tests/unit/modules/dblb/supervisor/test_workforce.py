@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from marchproxy.engines.workers import words
 from marchproxy.kit.clock import VirtualClock
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.http import Authentication, AuthenticationKind
@@ -14,13 +15,13 @@ from marchproxy.model.module import Protocol
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb import talk
-from marchproxy.modules.dblb.files import read_files
 from marchproxy.modules.dblb.plan import files_of
 from marchproxy.modules.dblb.port import Port
-from marchproxy.modules.dblb.seat import Seat, WorkerUnavailable
+from marchproxy.modules.dblb.supervisor.files import read_files
+from marchproxy.modules.dblb.supervisor.seat import Seat, WorkerUnavailable
+from marchproxy.modules.dblb.supervisor.workforce import Workforce
 from marchproxy.modules.dblb.tally import TallyKey
 from marchproxy.modules.dblb.totals import Entry
-from marchproxy.modules.dblb.workforce import Workforce
 from tests.ports import free_port
 from tests.unit.modules.dblb.echo_service import state
 
@@ -64,7 +65,7 @@ class FakeProcess:
         match question:
             case talk.Apply() if self.refuses:
                 return self.refuses.pop(0)
-            case talk.Count():
+            case words.Count():
                 entries = (Entry(KEY, {"queries": self.queries}),)
                 return talk.Counts(entries, clients=self.clients, ports=self.ports)
             case talk.Servers(ask):
@@ -74,7 +75,7 @@ class FakeProcess:
                 return talk.Seen(tuple(reports))
             case talk.Busy():
                 return talk.Number(self.number + 1)
-        return talk.Done()
+        return words.Done()
 
     async def ended(self):
         if self.pid is not None:
@@ -159,7 +160,7 @@ async def test_what_one_refuses_none_does():
     async with crew() as rig:
         await rig.apply()
         before = rig.processes[0].plan
-        rig.processes[1].refuses = [talk.Refused("no such thing")]
+        rig.processes[1].refuses = [words.Refused("no such thing")]
         with pytest.raises(Refused, match="no such thing") as caught:
             await rig.apply(replace(state(), routes=()))
         assert caught.value.code is RefusalCode.INVALID_ARGUMENT
@@ -168,7 +169,7 @@ async def test_what_one_refuses_none_does():
 
 async def test_a_port_may_become_free():
     async with crew() as rig:
-        rig.processes[0].refuses = [talk.Refused("in use", in_use=True)]
+        rig.processes[0].refuses = [words.Refused("in use", in_use=True)]
         applying = asyncio.create_task(rig.apply())
         await rig.settle(lambda: rig.processes[0].heard)
         await rig.settle(applying.done, 0.1)

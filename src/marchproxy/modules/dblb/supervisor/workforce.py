@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 from marchproxy.contract.document import encode
+from marchproxy.engines.workers.words import PORT_SECONDS, Count
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.listening import BindError, until_free
 from marchproxy.kit.logs import get_logger
@@ -17,15 +18,14 @@ from marchproxy.kit.tasks import every
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import RouteId
 from marchproxy.model.state import DesiredState
-from marchproxy.modules.dblb.doors import Doors
-from marchproxy.modules.dblb.files import FileWatch, read_files
-from marchproxy.modules.dblb.inquiry import Inquiry, health_of
 from marchproxy.modules.dblb.plan import Files, compile_plan
-from marchproxy.modules.dblb.seat import Seat, WorkerRefused, WorkerUnavailable
-from marchproxy.modules.dblb.talk import Apply, Count, Counts, Serving, contents_of
+from marchproxy.modules.dblb.supervisor.doors import Doors
+from marchproxy.modules.dblb.supervisor.files import FileWatch, read_files
+from marchproxy.modules.dblb.supervisor.inquiry import Inquiry, health_of
+from marchproxy.modules.dblb.supervisor.seat import Seat, WorkerRefused, WorkerUnavailable
+from marchproxy.modules.dblb.talk import Apply, Counts, Serving, contents_of
 
 _log = get_logger(__name__)
-_PORT_SECONDS = 2.0
 _LOOK_SECONDS = 1.0
 _TRIM_SECONDS = 30.0
 _END_SECONDS = 2.0
@@ -169,7 +169,7 @@ class Workforce(Inquiry):
             for port in serving.ports:
                 # workers share ports, and would share them with anybody; so nobody must have them before
                 if port.address not in self._addresses:
-                    await until_free(port.address, port.setting, seconds=_PORT_SECONDS, clock=self._clock)
+                    await until_free(port.address, port.setting, seconds=PORT_SECONDS, clock=self._clock)
         except BindError as error:
             raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
         new = [seat for seat in self._seats if seat not in self._watches]

@@ -9,15 +9,16 @@ from dataclasses import replace
 import pytest
 
 from marchproxy.contract.document import encode
+from marchproxy.engines.workers.words import Count, Done, Refused
 from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import Protocol
 from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb import talk
-from marchproxy.modules.dblb.house import Numbers
 from marchproxy.modules.dblb.port import Port
 from marchproxy.modules.dblb.talk import LINE, Apply, Contents, Serving, TlsMaterial
-from marchproxy.modules.dblb.worker import serve
+from marchproxy.modules.dblb.worker.house import Numbers
+from marchproxy.modules.dblb.worker.process import serve
 from tests.ports import free_port
 from tests.real.support.certificates import make_certificate
 from tests.unit.modules.dblb.echo_service import EchoService, state
@@ -78,12 +79,12 @@ async def worker(folder, numbers=ALONE):
 
 async def test_clients_are_who_they_are(tmp_path):
     async with worker(tmp_path) as rig:
-        assert await rig.apply() == talk.Done()
+        assert await rig.apply() == Done()
         _, plain, words = await rig.hello(rig.port)
         assert words[1:] == [str(rig.port.address.port), "-", "plain"]
         _, behind, words = await rig.hello(rig.proxied, introduction())
         assert words == ["192.0.2.7:4711", "6379", "-", "plain"]
-        counts = await rig.ask(talk.Count())
+        counts = await rig.ask(Count())
         assert (counts.clients, counts.accepted) == (2, 2)
         assert counts.entries[0].numbers["clients"] == 2
         assert set(counts.ports) == {rig.port.address, rig.proxied.address}
@@ -107,7 +108,7 @@ async def test_who_may_not_introduce_clients_is_cut_off(tmp_path, sources, first
         with pytest.raises((EOFError, ConnectionError)):
             await reader.readexactly(1)
         writer.close()
-        assert (await rig.ask(talk.Count())).entries[0].numbers["queries"] == 0
+        assert (await rig.ask(Count())).entries[0].numbers["queries"] == 0
 
 
 async def test_a_header_may_come_in_pieces_and_with_what_follows(tmp_path):
@@ -129,7 +130,7 @@ async def test_tls_begins_with_the_first_byte_or_not_at_all(tmp_path):
     context = ssl.create_default_context(cafile=server)
     context.load_cert_chain(client, client.with_suffix(".key"))
     async with worker(tmp_path) as rig:
-        assert await rig.apply(tls=tls) == talk.Done()
+        assert await rig.apply(tls=tls) == Done()
         reader, writer, words = await rig.hello(rig.port, b"x", ssl=context, server_hostname="localhost")
         assert words[2:] == ["alice", "tls"]
         assert await reader.readexactly(1) == b"x"
@@ -153,7 +154,7 @@ async def test_a_port_in_use_changes_nothing(tmp_path):
             answer = await rig.apply(rig.proxied, Port("mysql", Protocol.MYSQL, where))
             assert answer.in_use
             assert "mysql: cannot listen on" in answer.reason
-            assert (await rig.ask(talk.Count())).ports == (rig.port.address,)
+            assert (await rig.ask(Count())).ports == (rig.port.address,)
             _, writer, _ = await rig.hello(rig.port)
             writer.close()
 
@@ -163,18 +164,18 @@ async def test_documents_and_files_with_faults_change_nothing(tmp_path):
         await rig.apply(rig.port)
         for document in ("{", '{"routes":[{}]}'):
             answer = await rig.apply(rig.proxied, document=document)
-            assert isinstance(answer, talk.Refused)
+            assert isinstance(answer, Refused)
         elsewhere = Port("mongodb", Protocol.MONGODB, HostPort("127.0.0.1", free_port()))
         assert (await rig.apply(elsewhere)).reason.startswith("nobody here speaks mongodb")
         answer = await rig.apply(rig.port, tls=TlsMaterial("/nowhere", "/nowhere"))
         assert answer.reason.startswith("client_tls: ")
-        assert (await rig.ask(talk.Count())).ports == (rig.port.address,)
+        assert (await rig.ask(Count())).ports == (rig.port.address,)
 
 
 async def test_what_is_asked_of_services(tmp_path):
     async with worker(tmp_path, Numbers(worker=1, workers=3)) as rig:
         await rig.apply()
-        assert (await rig.ask(talk.Count())).gauges[0].size == 2  # of 5, in 3 parts
+        assert (await rig.ask(Count())).gauges[0].size == 2  # of 5, in 3 parts
         assert (await rig.ask(talk.Servers())).servers[0].role == "primary"
         assert (await rig.ask(talk.Servers(ask=True))).servers[0].fault == "is down"
         assert await rig.ask(talk.Busy(RouteId("r"))) == talk.Number(3)
@@ -184,11 +185,11 @@ async def test_a_drain_closes_ports_and_lets_clients_go(tmp_path):
     async with worker(tmp_path) as rig:
         await rig.apply(drain=20.0)
         reader, writer, _ = await rig.hello(rig.port)
-        assert await rig.ask(talk.Drain()) == talk.Done()
+        assert await rig.ask(talk.Drain()) == Done()
         assert await reader.read() == b""
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection("127.0.0.1", rig.port.address.port)
-        assert (await rig.ask(talk.Count())).clients == 0
+        assert (await rig.ask(Count())).clients == 0
         assert "told to end" in (await rig.apply()).reason
         writer.close()
 

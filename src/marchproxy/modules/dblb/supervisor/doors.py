@@ -1,7 +1,7 @@
 """Doors: how workers let clients in, as settings and files say it now."""
 
-from marchproxy.modules.dblb.certificates import ClientCertificates
 from marchproxy.modules.dblb.settings import DblbSettings
+from marchproxy.modules.dblb.supervisor.certificates import ClientCertificates
 from marchproxy.modules.dblb.talk import Serving
 
 

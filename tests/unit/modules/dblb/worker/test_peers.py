@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from marchproxy.model.module import Protocol
-from marchproxy.modules.dblb.peers import LONGEST, Peers
+from marchproxy.modules.dblb.worker.peers import LONGEST, Peers
 
 
 class Ears:

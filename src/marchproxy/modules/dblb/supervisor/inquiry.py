@@ -4,18 +4,17 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from marchproxy.contract.document import decode
+from marchproxy.engines.workers.words import Count
 from marchproxy.kit.clock import Clock
-from marchproxy.kit.logs import get_logger
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.dblb.crew import Counted
-from marchproxy.modules.dblb.seat import Seat, WorkerUnavailable
 from marchproxy.modules.dblb.service import ServerReport
+from marchproxy.modules.dblb.supervisor.seat import Seat, WorkerUnavailable
 from marchproxy.modules.dblb.talk import (
     Answer,
     Busy,
-    Count,
     Counts,
     Drain,
     Number,
@@ -27,7 +26,6 @@ from marchproxy.modules.dblb.talk import (
 )
 from marchproxy.modules.dblb.totals import Totals
 
-_log = get_logger(__name__)
 _POLL_SECONDS = 0.02
 
 

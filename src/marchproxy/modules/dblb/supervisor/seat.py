@@ -5,13 +5,13 @@ import random
 from collections.abc import Awaitable, Callable
 
 from marchproxy.engines.workers.process import WorkerProcess
+from marchproxy.engines.workers.words import Done, Refused, once_ports_are_free
 from marchproxy.kit.backoff import Backoff
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
-from marchproxy.modules.dblb.talk import Answer, Apply, Done, Question, Refused
+from marchproxy.modules.dblb.talk import Answer, Apply, Question
 
 _log = get_logger(__name__)
-_PORT_SECONDS = 2.0  # for a worker that ends to let go of a port
 _POLL_SECONDS = 0.01
 _RESTART = Backoff(initial=0.1, maximum=5.0)
 _NOT_STARTED = "is not started yet"
@@ -142,14 +142,10 @@ class Seat:
             self.trouble, self._silent = "", 0
 
     async def _tell(self, told: Apply, ask: Callable[[Question], Awaitable[Answer]]) -> None:
-        deadline = self._clock.monotonic() + _PORT_SECONDS
-        while True:
-            match await ask(told):
-                case Done():
-                    return
-                case Refused(reason, in_use):
-                    if not in_use or self._clock.monotonic() > deadline:
-                        raise WorkerRefused(reason)
-                    await self._clock.sleep(_POLL_SECONDS)
-                case other:
-                    raise WorkerUnavailable(f"the worker answered {other.kind}")
+        match await once_ports_are_free(lambda: ask(told), self._clock, every=_POLL_SECONDS):
+            case Done():
+                return
+            case Refused(reason):
+                raise WorkerRefused(reason)
+            case other:
+                raise WorkerUnavailable(f"the worker answered {other.kind}")

@@ -12,36 +12,34 @@ from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 from marchproxy.engines.workers.desk import Desk
+from marchproxy.engines.workers.words import Count, Done, Refused
 from marchproxy.kit import logs
 from marchproxy.kit.clock import Clock, SystemClock
 from marchproxy.kit.listening import BindError, PortInUse
 from marchproxy.kit.metrics import process_usage
 from marchproxy.kit.tasks import Isolating, beside, every, run, run_service
 from marchproxy.model.module import Protocol
-from marchproxy.modules.dblb.house import CannotServe, House, Numbers
 from marchproxy.modules.dblb.limits.gate import LimitGate
 from marchproxy.modules.dblb.limits.table import LimitTable
-from marchproxy.modules.dblb.peers import Peers
 from marchproxy.modules.dblb.service import Bounds, ServerReport
-from marchproxy.modules.dblb.services import SERVICES, Factory
 from marchproxy.modules.dblb.talk import (
     LINE,
     Answer,
     Apply,
     Busy,
-    Count,
     Counts,
-    Done,
     Drain,
     Number,
     Plan,
     Question,
-    Refused,
     Seen,
     Servers,
     WhichPlan,
 )
 from marchproxy.modules.dblb.totals import entries
+from marchproxy.modules.dblb.worker.house import CannotServe, House, Numbers
+from marchproxy.modules.dblb.worker.peers import Peers
+from marchproxy.modules.dblb.worker.services import SERVICES, Factory
 
 _log = logs.get_logger(__name__)
 _SWEEP_SECONDS = 1.0
@@ -178,7 +176,3 @@ def _most_clients() -> int:
     """Each client may have a server connection of its own."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return min(max((descriptors - _OTHER_DESCRIPTORS) // 2, 1), _MOST_CLIENTS)
-
-
-if __name__ == "__main__":
-    main()

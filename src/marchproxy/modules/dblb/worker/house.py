@@ -16,14 +16,14 @@ from marchproxy.model.module import Protocol
 from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb.arrival import Arrivals, Door, tls_context
 from marchproxy.modules.dblb.gate import Gate
-from marchproxy.modules.dblb.listening import ListeningPort
-from marchproxy.modules.dblb.peers import Peers
 from marchproxy.modules.dblb.plan import DblbPlan, compile_plan
 from marchproxy.modules.dblb.port import Port
 from marchproxy.modules.dblb.service import Bounds, ClientTls, DatabaseService, Surroundings
-from marchproxy.modules.dblb.services import Factory
 from marchproxy.modules.dblb.talk import Apply, Serving, TlsMaterial
 from marchproxy.modules.dblb.tally import Tallies
+from marchproxy.modules.dblb.worker.listening import ListeningPort
+from marchproxy.modules.dblb.worker.peers import Peers
+from marchproxy.modules.dblb.worker.services import Factory
 
 _log = get_logger(__name__)
 _MOST_TOLD = 256
