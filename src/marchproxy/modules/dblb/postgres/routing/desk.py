@@ -98,6 +98,11 @@ class Desk:
             catch_up=options.catch_up,
         )
 
+    def primary_of(self, pool: PoolName) -> HostPort | None:
+        """Who takes writes, as far as is known."""
+        cluster = self._clusters.get(pool)
+        return cluster.primary if cluster is not None else None
+
     def roles(self) -> Mapping[tuple[str, str], str]:
         """What each server is, by pool and address."""
         return {(report.pool, report.address): report.role for report in self.reports()}
