@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from marchproxy.kit.settings import HostPort
-from marchproxy.modules.dblb.mysql.allotment import Allotment
+from marchproxy.modules.dblb.allotment import Allotment
 from marchproxy.modules.dblb.mysql.dialling import Server, dial, renew
 from marchproxy.modules.dblb.mysql.link import Link
 from marchproxy.modules.dblb.mysql.login import Credentials, LoginRefused

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from marchproxy.kit.clock import Clock
 from marchproxy.modules.dblb.line import Line
 from marchproxy.modules.dblb.postgres.link import Link
-from marchproxy.modules.dblb.postgres.pool import Waiter
+from marchproxy.modules.dblb.postgres.roles import Waiter
 
 
 class Halt:

@@ -141,7 +141,7 @@ class Desk:
     def _dialled(self, cluster: Cluster, address: HostPort, pool: Pool, failure: str) -> None:
         cluster.dialled(address, well=not failure)
         if failure and not pool.links and cluster.watched and address != cluster.primary:
-            for waiter in pool.evict():
+            for waiter in pool.dismiss():
                 waiter.got_none(f"no session could be opened on {address}: {failure}")
 
     def _clusters_of(self, route: RoutePlan, main: Cluster) -> list[tuple[Cluster, int]]:

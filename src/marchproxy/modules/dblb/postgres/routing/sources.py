@@ -10,7 +10,8 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.settings import HostPort
 from marchproxy.modules.dblb.line import Line
 from marchproxy.modules.dblb.postgres.link import Link
-from marchproxy.modules.dblb.postgres.pool import Pool, Waiter
+from marchproxy.modules.dblb.postgres.pool import Pool
+from marchproxy.modules.dblb.postgres.roles import Waiter
 from marchproxy.modules.dblb.postgres.routing.cluster import Cluster
 
 #: The pool of a server, for these sessions.
@@ -62,7 +63,7 @@ class Primary:
         former, self._pool = self._pool, pool
         waiting = self._line.all()
         if former is not None:
-            waiting = [*former.evict(), *waiting]
+            waiting = [*former.dismiss(), *waiting]
             if pool is not None:
                 former.retire()
         for waiter in waiting:
