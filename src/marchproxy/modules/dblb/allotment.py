@@ -30,7 +30,7 @@ class Allotment:
     def __init__(self, size: int) -> None:
         self.size = size
         self.shared = False
-        """Whether more than one pool has joined, ever."""
+        """Whether another pool was there when the last one joined."""
         self._pools: list[Sharer] = []
 
     def join(self, pool: Sharer) -> None:

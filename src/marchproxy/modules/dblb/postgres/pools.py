@@ -71,7 +71,7 @@ class Pools:
     def apply(self, plan: DblbPlan) -> None:
         """Have pools be as the plan has them; those of servers that are not in it end with the last who uses them.
 
-        So do those that nobody uses. Whoever knows a pool is to ask for it again.
+        So do those that nobody uses, where the user has shown something else since. Whoever knows a pool is to ask for it again.
         """
         for key, kept in list(self._kept.items()):
             upstream = plan.upstreams.get(key.upstream)
@@ -79,9 +79,8 @@ class Pools:
                 del self._kept[key]
                 self._leave(kept, kept.pools)
                 continue
-            self._leave(
-                kept, [proof for proof, pool in kept.pools.items() if not (pool.taken or pool.waiting)]
-            )
+            *earlier, _ = kept.pools.items()
+            self._leave(kept, [proof for proof, pool in earlier if not (pool.taken or pool.waiting)])
             self._settle(key, kept, upstream)
 
     def sweep(self) -> None:

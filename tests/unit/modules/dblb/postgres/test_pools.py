@@ -114,12 +114,13 @@ async def test_a_password_in_the_upstreams_file_is_everybodys(world):
     assert [gauge.connections for gauge in world.pools.gauges()] == [1]
 
 
-async def test_pools_that_nobody_uses_are_gone_with_the_next_plan(world):
-    used, unused = world.get("secret"), world.get(KEYS)
+async def test_pools_that_nobody_uses_are_gone_with_the_next_plan_but_the_newest(world):
+    used, unused, newest = world.get("secret"), world.get("old"), world.get(KEYS)
     await world.use(used)
     world.apply()
     assert world.get("secret") is used
-    assert world.get(KEYS) is not unused
+    assert world.get(KEYS) is newest
+    assert world.get("old") is not unused
 
 
 async def test_who_waits_in_a_pool_that_leaves_is_served_and_then_it_is_empty(world):
