@@ -110,6 +110,10 @@ class Pool:
         """How many clients wait."""
         return len(self._waiting)
 
+    def at_once(self) -> Link | None:
+        """A link that is free, unless somebody waits for it."""
+        return self._idle.pop() if self._idle and not self._waiting else None
+
     def acquire(self, waiter: Waiter) -> Link | None:
         """A link at once, or later by `waiter.got`, unless `waiter.got_none` comes before."""
         if self._idle and not self._waiting:

@@ -38,6 +38,14 @@ class Statement:
         return len(self.tail) + _OVERHEAD
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """A server was told of a statement; by which name of its own the client asked for that, if it did."""
+
+    statement: Statement
+    name: bytes | None
+
+
 def _nothing(_text: bytes) -> None:
     return None
 
