@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from marchproxy.modules.dblb.postgres.pinning import Residue
-from marchproxy.modules.dblb.postgres.statements import Catalogue, Prepared, Statement, Told
+from marchproxy.modules.dblb.postgres.statements import Catalogue, Forgotten, Prepared, Statement, Told
 from marchproxy.modules.dblb.postgres.unnamed import BATCHES, LONGEST_KEPT, Unnamed
 from marchproxy.wire.postgres import encode
 from marchproxy.wire.postgres.batch import Batch
@@ -113,9 +113,11 @@ class Requests:
         return b"".join(pieces)
 
     def refused(self, server: ServerState) -> None:
-        """The server refused or skipped something: forget the statements that it would have prepared."""
-        for about in server.flow.skipped:
-            if isinstance(about, Told):
+        """The server refused or skipped something: forget what it would have prepared, and not what it would have closed."""
+        for about in reversed(server.flow.skipped):
+            if isinstance(about, Forgotten):
+                server.prepared.restore(about.statement)
+            elif isinstance(about, Told):
                 server.prepared.drop(about.statement)
                 if about.name is not None and self._named.get(about.name) is about.statement:
                     self._forget(about.name)
@@ -228,7 +230,7 @@ class Requests:
             return b""
         pieces = []
         for forgotten in server.prepared.add(statement):
-            server.flow.sent(Owed.SILENT_CLOSE)
+            server.flow.sent(Owed.SILENT_CLOSE, Forgotten(forgotten))
             pieces.append(encode.close_statement(forgotten.name))
         server.flow.sent(owed, Told(statement, name))
         pieces.append(encode.parse(statement.name, statement.tail))
