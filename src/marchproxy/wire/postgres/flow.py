@@ -110,15 +110,15 @@ class Flow:
         """How many answers are outstanding."""
         return len(self._owed)
 
-    @property
-    def quiet(self) -> bool:
-        """Whether the server owes nothing and waits for nothing: `asked` may follow."""
-        return not (self._owed or self._open or self._failed or self._copying_in)
-
-    def asked(self, request: Sequence[tuple[Owed, object]], whole: bytes) -> None:
-        """Note that the server, which was quiet, was sent all of a request; `whole` is its `batch`, or QUERY."""
-        self._owed.extend(request)
+    def asked(self, request: Sequence[tuple[Owed, object]], whole: bytes) -> bool:
+        """Note that the server is sent all of a request; `whole` is its `batch`, or QUERY. False: not so, for it owes
+        something, or waits for something."""
+        owed = self._owed
+        if owed or self._open or self._failed or self._copying_in:
+            return False
+        owed.extend(request)
         self.whole = whole
+        return True
 
     def sent(self, request: Owed, about: object = None) -> None:
         """Note that the server was sent a request, or that an answer is ours to give in its turn."""

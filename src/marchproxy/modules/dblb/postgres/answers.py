@@ -22,6 +22,7 @@ _ALIKE = bytes.maketrans(b"nI", b"TC").translate(
 _HEADER = struct.Struct("!BI")
 #: How an answer ends after which the server is free.
 _FREE = encode.ready(_IDLE)
+_PARSED_AND_BOUND = PARSE_COMPLETE + b"2\0\0\0\4"
 _GIVEN = {Owed.GIVEN_PARSE: PARSE_COMPLETE, Owed.GIVEN_CLOSE: CLOSE_COMPLETE}
 _DISCARD = b"DISCARD ALL\0"
 #: Of what begins like these, DISCARD, DEALLOCATE, and what defines data are of interest.
@@ -86,10 +87,8 @@ def is_whole(data: bytes, wanted: bytes) -> bool:
     """
     if not data.endswith(_FREE):
         return False
-    return _is_plain(data) if wanted == QUERY else _is_batch(data, wanted)
-
-
-def _is_plain(data: bytes) -> bool:
+    if wanted != QUERY:
+        return _is_batch(data, wanted)
     at, last, head = 0, len(data) - len(_FREE), _HEADER.unpack_from
     while at < last:
         kind, length = head(data, at)
@@ -101,6 +100,8 @@ def _is_plain(data: bytes) -> bool:
 
 def _is_batch(data: bytes, wanted: bytes) -> bool:
     at, seen, last, head = 0, 0, len(data) - len(_FREE), _HEADER.unpack_from
+    if wanted.startswith(b"12") and data.startswith(_PARSED_AND_BOUND):
+        at, seen = len(_PARSED_AND_BOUND), 2
     more = len(wanted) - 1  # the last is that the server is ready
     while at < last and seen < more:
         kind, length = head(data, at)

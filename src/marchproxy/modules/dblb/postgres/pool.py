@@ -111,8 +111,8 @@ class Pool:
         return len(self._waiting)
 
     def at_once(self) -> Link | None:
-        """A link that is free, unless somebody waits for it."""
-        return self._idle.pop() if self._idle and not self._waiting else None
+        """A link that is free: where there is one nobody waits, for `release` asks those first."""
+        return self._idle.pop() if self._idle else None
 
     def acquire(self, waiter: Waiter) -> Link | None:
         """A link at once, or later by `waiter.got`, unless `waiter.got_none` comes before."""

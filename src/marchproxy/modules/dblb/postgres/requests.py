@@ -43,10 +43,9 @@ class ServerState:
     def query(self) -> None:
         """It is sent a simple query, for which it throws away the statement without a name."""
         self.prepared.unnamed = None
-        if self.flow.quiet:
-            self.flow.asked(_ONE_QUERY, QUERY)
-        else:
-            self.flow.sent(Owed.QUERY)
+        flow = self.flow
+        if not flow.asked(_ONE_QUERY, QUERY):
+            flow.sent(Owed.QUERY)
 
 
 class Requests:
@@ -81,15 +80,13 @@ class Requests:
     def whole(self, data: bytes, batch: Batch, server: ServerState) -> bytes | None:
         """What the server is to be sent for a batch, where that may leave nothing, and where the server is quiet and has the
         statement or is told of it by the batch itself; None: it is for `forward`. Raises ProtocolFault."""
-        flow = server.flow
-        if not flow.quiet:
-            return None
         if batch.bind:
             return self._prepared(data, batch, server)
         statement = self._named.get(batch.name(data))
         if statement is None or statement.residue is not None or not server.prepared.has(statement):
             return None
-        flow.asked(*BATCHES[batch.described])
+        if not server.flow.asked(*BATCHES[batch.described]):
+            return None
         return batch.renamed(data, statement.name) if statement.name else data
 
     def forward(self, data: bytes, events: Sequence[Event], server: ServerState) -> bytes:
@@ -151,10 +148,9 @@ class Requests:
             if batch.bind <= LONGEST_KEPT:
                 self._unnamed = known
         statement = known.statement
-        if statement.residue is not None:
+        if statement.residue is not None or not server.flow.asked(*known.batches[batch.described]):
             return None
         self._named[b""] = server.prepared.unnamed = statement
-        server.flow.asked(*known.batches[batch.described])
         return data
 
     def _parse(self, message: bytes, server: ServerState) -> bytes:

@@ -258,7 +258,8 @@ class Session(asyncio.Protocol):
         self._link, link.holder = link, self
         if self._keeping.matters:
             self._keeping.taken(link)
-        self.settle(link)
+        if link.settings is not self.settings:
+            self.settle(link)
 
     def _forward(self, link: Link, data: bytes, events: Sequence[Event]) -> None:
         state, requests = link.state, self.requests
