@@ -5,7 +5,6 @@ the unnamed statement, or none.
 """
 
 import struct
-from typing import NamedTuple
 
 from marchproxy.wire.postgres.encode import SYNC, message
 
@@ -17,21 +16,22 @@ _HEADER = struct.Struct("!BIB")
 _NAME = _HEADER.size
 
 
-class Batch(NamedTuple):
-    """Where the Bind begins, which is where a Parse ends; where the name of its statement ends; whether there is a Describe."""
+#: Where the Bind begins, which is where a Parse ends; its length; where the name of its statement ends; whether there is a
+#: Describe. No named tuple: one is made for each query.
+Batch = tuple[int, int, int, bool]
 
-    bind: int
-    name_end: int
-    described: bool
 
-    def name(self, data: bytes) -> bytes:
-        """Of the statement that is bound."""
-        return data[self.bind + _NAME : self.name_end]
+def name_in(data: bytes, batch: Batch) -> bytes:
+    """Of the statement that is bound."""
+    bind, _, name_end, _ = batch
+    return data[bind + _NAME : name_end]
 
-    def renamed(self, data: bytes, name: bytes) -> bytes:
-        """The same, but for the name of the statement, with no Parse before it."""
-        length = int.from_bytes(data[1:5]) + len(name) + _NAME - self.name_end
-        return _HEADER.pack(_BIND, length, 0) + name + data[self.name_end :]
+
+def renamed(data: bytes, batch: Batch, name: bytes) -> bytes:
+    """The same from the Bind on, but for the name of the statement."""
+    bind, length, name_end, _ = batch
+    length += len(name) + bind + _NAME - name_end
+    return _HEADER.pack(_BIND, length, 0) + name + data[name_end:]
 
 
 def read_batch(data: bytes) -> Batch | None:
@@ -54,4 +54,4 @@ def read_batch(data: bytes) -> Batch | None:
     name_end = data.find(0, at + _NAME, end)
     if name_end < 0 or (at and name_end != at + _NAME):
         return None
-    return Batch(at, name_end, described)
+    return at, length, name_end, described

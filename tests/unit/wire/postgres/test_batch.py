@@ -3,7 +3,7 @@
 import pytest
 
 from marchproxy.wire.postgres import encode
-from marchproxy.wire.postgres.batch import read_batch
+from marchproxy.wire.postgres.batch import name_in, read_batch, renamed
 
 PARSE = encode.parse(b"", b"select $1\0\0\0")
 DESCRIBE, EXECUTE = encode.message(b"D", b"P\0"), encode.message(b"E", b"\0\0\0\0\0")
@@ -30,7 +30,7 @@ def bind(name: bytes, portal: bytes = b"", value: bytes = b"7") -> bytes:
 def test_what_it_is(data, bind_at, name, described):
     batch = read_batch(data)
     assert batch is not None
-    assert (batch.bind, batch.name(data), batch.described) == (bind_at, name, described)
+    assert (batch[0], name_in(data, batch), batch[-1]) == (bind_at, name, described)
 
 
 @pytest.mark.parametrize("called", [b"", b"mp1", b"mp12345"])
@@ -39,7 +39,7 @@ def test_another_name(called, middle):
     data = bind(b"s1") + middle + END
     batch = read_batch(data)
     assert batch is not None
-    assert batch.renamed(data, called) == bind(called) + middle + END
+    assert renamed(data, batch, called) == bind(called) + middle + END
 
 
 WHOLE = PARSE + bind(b"") + DESCRIBE + END

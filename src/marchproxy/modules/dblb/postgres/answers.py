@@ -22,7 +22,12 @@ _ALIKE = bytes.maketrans(b"nI", b"TC").translate(
 _HEADER = struct.Struct("!BI")
 #: How an answer ends after which the server is free.
 _FREE = encode.ready(_IDLE)
-_PARSED_AND_BOUND = PARSE_COMPLETE + b"2\0\0\0\4"
+#: How the answers to the most usual batches begin.
+_BOUND = b"2\0\0\0\4"
+_BEGINS = {
+    **dict.fromkeys((b"12CZ", b"12TCZ"), PARSE_COMPLETE + _BOUND),
+    **dict.fromkeys((b"2CZ", b"2TCZ"), _BOUND),
+}
 _GIVEN = {Owed.GIVEN_PARSE: PARSE_COMPLETE, Owed.GIVEN_CLOSE: CLOSE_COMPLETE}
 _DISCARD = b"DISCARD ALL\0"
 #: Of what begins like these, DISCARD, DEALLOCATE, and what defines data are of interest.
@@ -99,9 +104,11 @@ def is_whole(data: bytes, wanted: bytes) -> bool:
 
 
 def _is_batch(data: bytes, wanted: bytes) -> bool:
-    at, seen, last, head = 0, 0, len(data) - len(_FREE), _HEADER.unpack_from
-    if wanted.startswith(b"12") and data.startswith(_PARSED_AND_BOUND):
-        at, seen = len(_PARSED_AND_BOUND), 2
+    begin = _BEGINS.get(wanted, b"")
+    if not data.startswith(begin):
+        return False
+    at, seen = len(begin), len(begin) // len(PARSE_COMPLETE)
+    last, head = len(data) - len(_FREE), _HEADER.unpack_from
     more = len(wanted) - 1  # the last is that the server is ready
     while at < last and seen < more:
         kind, length = head(data, at)

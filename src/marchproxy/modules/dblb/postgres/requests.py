@@ -11,7 +11,7 @@ from marchproxy.modules.dblb.postgres.pinning import Residue
 from marchproxy.modules.dblb.postgres.statements import Catalogue, Forgotten, Prepared, Statement, Told
 from marchproxy.modules.dblb.postgres.unnamed import BATCHES, LONGEST_KEPT, Unnamed
 from marchproxy.wire.postgres import encode
-from marchproxy.wire.postgres.batch import Batch
+from marchproxy.wire.postgres.batch import Batch, name_in, renamed
 from marchproxy.wire.postgres.flow import QUERY, Flow, Owed
 from marchproxy.wire.postgres.framing import Event, Interest
 from marchproxy.wire.postgres.frontend import read_bind, read_parse, read_target
@@ -80,14 +80,16 @@ class Requests:
     def whole(self, data: bytes, batch: Batch, server: ServerState) -> bytes | None:
         """What the server is to be sent for a batch, where that may leave nothing, and where the server is quiet and has the
         statement or is told of it by the batch itself; None: it is for `forward`. Raises ProtocolFault."""
-        if batch.bind:
+        bind, _, _, described = batch
+        if bind:
             return self._prepared(data, batch, server)
-        statement = self._named.get(batch.name(data))
+        statement = self._named.get(name_in(data, batch))
         if statement is None or statement.residue is not None or not server.prepared.has(statement):
             return None
-        if not server.flow.asked(*BATCHES[batch.described]):
+        asked, answers = BATCHES[described]
+        if not server.flow.asked(asked, answers):
             return None
-        return batch.renamed(data, statement.name) if statement.name else data
+        return renamed(data, batch, statement.name) if statement.name else data
 
     def forward(self, data: bytes, events: Sequence[Event], server: ServerState) -> bytes:
         """What the server is to be sent for these messages of the client. Raises ProtocolFault."""
@@ -143,12 +145,14 @@ class Requests:
     def _prepared(self, data: bytes, batch: Batch, server: ServerState) -> bytes | None:
         """The statement without a name is told anew each time, as its client does, and needs no other name."""
         known = self._unnamed
-        if known is None or len(known.parse) != batch.bind or not data.startswith(known.parse):
-            known = Unnamed.of(data[: batch.bind], self._catalogue)
-            if batch.bind <= LONGEST_KEPT:
+        bind, _, _, described = batch
+        if known is None or len(known.parse) != bind or not data.startswith(known.parse):
+            known = Unnamed.of(data[:bind], self._catalogue)
+            if bind <= LONGEST_KEPT:
                 self._unnamed = known
         statement = known.statement
-        if statement.residue is not None or not server.flow.asked(*known.batches[batch.described]):
+        asked, answers = known.batches[described]
+        if statement.residue is not None or not server.flow.asked(asked, answers):
             return None
         self._named[b""] = server.prepared.unnamed = statement
         return data
