@@ -88,10 +88,9 @@ class Session(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called for every read."""
-        framer = self._framer
         try:
-            if not (self._plainly and framer.between and self._whole(data)):
-                self._requested(*framer.feed(data))
+            if not (self._plainly and self._framer.between and self._whole(data)):
+                self._requested(*self._framer.feed(data))
         except ProtocolFault as fault:
             self.end(str(fault), "08P01")
 
@@ -237,8 +236,7 @@ class Session(asyncio.Protocol):
         try:
             for data, events in units:
                 # that begins with a message, and not with the rest of one
-                whole = self._plainly and events and not events[0][1] and self._whole(data)
-                if not whole:
+                if not (self._plainly and events and not events[0][1] and self._whole(data)):
                     self._carry(data, events)
         except ProtocolFault as fault:
             self.end(str(fault), "08P01")
