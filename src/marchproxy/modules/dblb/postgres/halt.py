@@ -19,6 +19,10 @@ class Halt:
         """Nothing: nobody logs in here."""
         return {}
 
+    def at_once(self) -> Link | None:
+        """Not as long as it lasts."""
+        return None
+
     def acquire(self, waiter: Waiter) -> Link | None:
         """Not as long as it lasts."""
         self._line.join(waiter)

@@ -99,6 +99,10 @@ class Pool:
         """How many clients wait."""
         return len(self._waiting)
 
+    def at_once(self) -> Link | None:
+        """A link that is free: where there is one nobody waits, for `release` asks those first."""
+        return self._idle.pop() if self._idle else None
+
     def acquire(self, waiter: Waiter) -> Link | None:
         """A link at once, or later by `waiter.got`, unless `waiter.got_none` comes before."""
         if self._idle and not self._waiting:

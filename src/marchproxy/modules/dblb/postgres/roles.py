@@ -32,6 +32,10 @@ class Source(Protocol):
         """What its servers report of a session that has set nothing; empty: there was none yet."""
         ...
 
+    def at_once(self) -> Link | None:
+        """A link that is free, unless somebody waits for it."""
+        ...
+
     def acquire(self, waiter: Waiter) -> Link | None:
         """A link at once, or later by `waiter.got`, unless `waiter.got_none` comes before."""
         ...

@@ -39,6 +39,11 @@ class Primary:
             self._reported = self._pool.reported
         return self._reported
 
+    def at_once(self) -> Link | None:
+        """A link that is free, unless somebody waits for it."""
+        pool = self._pool
+        return None if pool is None else pool.at_once()
+
     def acquire(self, waiter: Waiter) -> Link | None:
         """A link at once, or later by `waiter.got`, unless `waiter.got_none` comes before."""
         pool = self._pool
@@ -93,6 +98,11 @@ class Replicas:
         """What one of them reports of a session that has set nothing."""
         pool = self._choose()
         return {} if pool is None else pool.reported
+
+    def at_once(self) -> Link | None:
+        """A link that is free, unless somebody waits for it."""
+        pool = self._choose()
+        return None if pool is None else pool.at_once()
 
     def acquire(self, waiter: Waiter) -> Link | None:
         """A link at once, or later by `waiter.got`, unless `waiter.got_none` comes before."""
