@@ -5,12 +5,12 @@ from pathlib import Path
 from tests.real.dblb_rig import PASSWORD, dblb
 from tests.real.support.asyncpg_excuses import APART, DESELECTED, excused
 from tests.real.support.databases import postgres
-from tests.real.support.suites import asyncpg_tests, failing
+from tests.real.support.suites import failing, sources
 
 
 async def judge_by_asyncpg(pooling: str, directory: Path, *, without: tuple[str, ...] = ()) -> None:
     """All modules of the suite but those `without`: exactly the excused tests fail."""
-    tests = await asyncpg_tests()
+    tests = await sources("asyncpg", "tests", "pyproject.toml")
     names = {file.stem.removeprefix("test_") for file in (tests / "tests").glob("test_*.py")}
     modules = names - {*APART, *without}
     arguments = [f"tests/test_{module}.py" for module in sorted(modules)]

@@ -12,20 +12,19 @@ from xml.etree import ElementTree as ET
 from tests.real.support.databases import run
 
 
-async def asyncpg_tests() -> Path:
-    """The folder with the tests of the installed asyncpg, which its wheel leaves out; fetched once for an environment."""
-    name = f"asyncpg-{version('asyncpg')}"
+async def sources(package: str, *parts: str) -> Path:
+    """The folder with these parts of an installed package's source, which its wheel leaves out; fetched once for an environment."""
+    name = f"{package}-{version(package)}"
     kept = Path(sys.prefix) / "share" / "suites"
-    if not (kept / name / "tests").is_dir():
+    if not all((kept / name / part).exists() for part in parts):
         kept.mkdir(parents=True, exist_ok=True)
         wanted = name.replace("-", "==")
-        fetch = ("download", "--quiet", "--no-binary", "asyncpg", "--no-deps", "--dest", str(kept), wanted)
+        fetch = ("download", "--quiet", "--no-binary", package, "--no-deps", "--dest", str(kept), wanted)
         await run(sys.executable, "-m", "pip", "--disable-pip-version-check", *fetch, within=120)
+        beginnings = tuple(f"{name}/{part}" for part in parts)
         with tarfile.open(kept / f"{name}.tar.gz") as archive:
-            wanted_members = [
-                item for item in archive if item.name.startswith((f"{name}/tests/", f"{name}/pyproject"))
-            ]
-            archive.extractall(kept, members=wanted_members, filter="data")
+            members = [item for item in archive if item.name.startswith(beginnings)]
+            archive.extractall(kept, members=members, filter="data")
     return kept / name
 
 

@@ -150,8 +150,9 @@ class ChannelPool:
         peer.breaker = (
             succeeded(before) if answered else failed(before, self._clock.monotonic(), self._limits)
         )
-        if peer.breaker.state is not before.state:
-            log = _log.info if peer.breaker.state is BreakerState.CLOSED else _log.warning
+        closed = peer.breaker.state is BreakerState.CLOSED
+        if closed is not (before.state is BreakerState.CLOSED):  # a probe that failed is no news
+            log = _log.info if closed else _log.warning
             log("circuit breaker changed", address=address, state=peer.breaker.state.value)
 
     def _peer(self, address: str) -> _Peer:

@@ -106,7 +106,7 @@ class Registrar:
                 failures = 0 if self.registered else failures + 1
             except CALL_ERRORS as error:
                 failures += 1
-                self._report(f"no answer: {_words(error)}")
+                self._report("no answer", _words(error))
             if failures:
                 await self._clock.sleep(self._pause(failures))
             else:
@@ -199,11 +199,11 @@ class Registrar:
             timeout=timeout,
         )
 
-    def _report(self, what: str) -> None:
-        """Log a change once, not every beat."""
-        if what != self._reported:
-            self._reported = what
-            _log.info("NLB registration", nlb=self.nlb, state=what)
+    def _report(self, state: str, reason: str = "") -> None:
+        """Log a change once, not every beat; why nobody answers is told in words that take turns."""
+        if state != self._reported:
+            self._reported = state
+            _log.info("NLB registration", nlb=self.nlb, state=state, reason=reason)
 
 
 def _words(error: BaseException) -> str:

@@ -57,17 +57,26 @@ def _context(tls: UpstreamTls, _written: tuple[int, ...]) -> ssl.SSLContext:
 async def connect(address: HostPort, protocol: Callable[[], P], tls: UpstreamTls | None) -> P:
     """A connection to a server, on which TLS has begun if there is any. Raises OSError; the caller sets the deadline.
 
-    A host that is a path is a Unix socket's.
+    A host that is a path is a Unix socket's, which has no TLS.
     """
-    loop = asyncio.get_running_loop()
-    if address.host.startswith("/"):
-        _, made = await loop.create_unix_connection(protocol, address.host)
-        return made
-    if tls is None:
-        _, made = await loop.create_connection(protocol, address.host, address.port)
+    if tls is None or is_socket(address):
+        _, made = await connect_plain(address, protocol)
         return made
     name = tls.server_name or address.host
-    _, made = await loop.create_connection(
+    _, made = await asyncio.get_running_loop().create_connection(
         protocol, address.host, address.port, ssl=context_of(tls), server_hostname=name
     )
     return made
+
+
+async def connect_plain(address: HostPort, protocol: Callable[[], P]) -> tuple[asyncio.Transport, P]:
+    """A connection on which no TLS has begun; where a protocol begins it later, see `is_socket`. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    if is_socket(address):
+        return await loop.create_unix_connection(protocol, address.host)
+    return await loop.create_connection(protocol, address.host, address.port)
+
+
+def is_socket(address: HostPort) -> bool:
+    """Whether the host is the path of a Unix socket: nobody else hears what is said there, and there is no TLS."""
+    return address.host.startswith("/")

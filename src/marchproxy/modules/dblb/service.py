@@ -40,7 +40,8 @@ class Arrival:
 #: How long a service waits for each server that it asks for a check.
 CHECK_SECONDS = 2.5
 
-#: Tells the same service of another worker (its number) something, of up to 1024 bytes; whether it arrives is not known.
+#: Tells the same service of another worker (its number) something, of up to 1024 bytes, and returns when that has done with
+#: it, or after 5 s; whether it arrived is not known.
 Elsewhere: TypeAlias = Callable[[int, bytes], Awaitable[None]]
 
 

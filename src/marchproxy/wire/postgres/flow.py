@@ -4,7 +4,7 @@ https://www.postgresql.org/docs/current/protocol-flow.html
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import IntEnum
 
 
@@ -34,6 +34,8 @@ class Owed(IntEnum):
     """A whole query that is refused in its turn, and that the client may go on after."""
 
 
+#: In the place of the answers to a batch: what one simple query is answered by.
+QUERY = b"Q"
 #: What ends a request of the extended protocol that was carried out, and is the client's to hear.
 _ANSWERS = {
     Owed.PARSE: ord("1"),
@@ -72,7 +74,7 @@ _SILENT = frozenset({Owed.SILENT_PARSE, Owed.SILENT_CLOSE})
 class Flow:
     """One server connection, from the point of view of who shares it."""
 
-    __slots__ = ("_copying_in", "_failed", "_open", "_owed", "skipped", "status", "to_give")
+    __slots__ = ("_copying_in", "_failed", "_open", "_owed", "skipped", "status", "to_give", "whole")
 
     def __init__(self) -> None:
         self._owed: deque[tuple[Owed, object]] = deque()
@@ -85,6 +87,8 @@ class Flow:
         self._copying_in = False
         self.status = ord("I")
         """Of the transaction, as the server said last: I none, T in one, E in a failed one."""
+        self.whole = b""
+        """See `asked`; empty as soon as something else was sent, or anything received."""
 
     @property
     def free(self) -> bool:
@@ -106,8 +110,19 @@ class Flow:
         """How many answers are outstanding."""
         return len(self._owed)
 
+    def asked(self, request: Sequence[tuple[Owed, object]], whole: bytes) -> bool:
+        """Note that the server is sent all of a request; `whole` is its `batch`, or QUERY. False: not so, for it owes
+        something, or waits for something."""
+        owed = self._owed
+        if owed or self._open or self._failed or self._copying_in:
+            return False
+        owed.extend(request)
+        self.whole = whole
+        return True
+
     def sent(self, request: Owed, about: object = None) -> None:
         """Note that the server was sent a request, or that an answer is ours to give in its turn."""
+        self.whole = b""
         if self._copying_in and request is Owed.SYNC:
             return  # a server that waits for rows ignores it
         self._open = request not in _CLOSED or (self._failed and request is not Owed.SYNC)
@@ -125,21 +140,20 @@ class Flow:
         return bool(self._owed) and self._owed[0][0] is Owed.SILENT_QUERY
 
     @property
-    def one_query(self) -> bool:
-        """Whether all that is owed is the answer to one simple query."""
-        owed = self._owed
-        return len(owed) == 1 and owed[0][0] is Owed.QUERY and not self._copying_in
-
-    @property
     def batch(self) -> bytes:
-        """The types of the answers to a batch of the extended protocol, if that is all that is owed; otherwise something
-        that no answer is. T also stands for n, and C for I."""
-        return bytes(_ANSWERS.get(owed, 0) for owed, _ in self._owed) if not self._copying_in else b""
+        """The types of the answers to a batch of the extended protocol, if that is all that is owed; QUERY, if that is one
+        query; otherwise something that no answer is. T also stands for n, and C for I."""
+        owed = self._owed
+        if self._copying_in:
+            return b""
+        if len(owed) == 1 and owed[0][0] is Owed.QUERY:
+            return QUERY
+        return bytes([_ANSWERS.get(request, 0) for request, _ in owed])
 
     def answered(self) -> None:
         """All that is owed, that one query or batch, has its answer, outside of a transaction."""
         self._owed.clear()
-        self.status = _IDLE
+        self.status, self.whole = _IDLE, b""
 
     def given(self) -> Iterator[tuple[Owed, object]]:
         """The answers that are ours to give now, taken off the list, and what they are about."""
@@ -154,6 +168,7 @@ class Flow:
 
     def received(self, kind: int) -> bool:
         """Note an answer by its type byte; whether the client is to see it. Raises Desynchronised."""
+        self.whole = b""
         if self.silent:
             return False
         if kind == ord("E"):
@@ -179,6 +194,7 @@ class Flow:
 
     def ready(self, status: int) -> None:
         """The server is ready for a query, with this status of the transaction. Raises Desynchronised."""
+        self.whole = b""
         head = self._owed[0][0] if self._owed else None
         if head not in _ENDED_BY_READY:
             raise Desynchronised(f"ready for a query while {head.name if head else 'nothing'} is owed")

@@ -33,7 +33,7 @@ class Interest(IntEnum):
 class Framer:
     """One direction of one connection. `interests` by type byte; `longest` is of messages that are held back."""
 
-    __slots__ = ("_held", "_lacking", "_longest", "_more", "_skip", "_table")
+    __slots__ = ("_held", "_lacking", "_longest", "_more", "_skip", "_table", "between")
 
     def __init__(self, interests: Mapping[int, Interest], *, longest: int) -> None:
         self._table = bytes(interests.get(kind, Interest.UNKNOWN) for kind in range(256))
@@ -42,11 +42,8 @@ class Framer:
         self._more: list[bytes] = []  # what came behind that, as long as it is not enough
         self._lacking = 0
         self._skip = 0
-
-    @property
-    def between(self) -> bool:
+        self.between = True
         """Whether the stream is at the end of a message."""
-        return not self._held and not self._skip
 
     def is_one(self, data: bytes, kind: int) -> bool:
         """Whether these bytes are exactly one message of this type: then they need not be fed."""
@@ -54,8 +51,7 @@ class Framer:
             len(data) >= _HEAD
             and data[0] == kind
             and _LENGTH.unpack_from(data, 1)[0] == len(data) - 1
-            and not self._held
-            and not self._skip
+            and self.between
         )
 
     def feed(self, data: bytes) -> tuple[bytes, list[Event]]:
@@ -65,8 +61,10 @@ class Framer:
         size, skip = len(data), self._skip
         if skip >= size:
             self._skip = skip - size
+            self.between = skip == size and not self._held
             return data, []
         self._skip = 0
+        self.between = False
         events: list[Event] = []
         table, at = self._table, skip
         while size - at >= _HEAD:
@@ -94,6 +92,8 @@ class Framer:
         if at < size:
             self._held = data[at:]
             data = data[:at]
+        else:
+            self.between = True
         return data, events
 
     def _join(self, data: bytes) -> bytes:

@@ -5,6 +5,7 @@ import grpc
 import pytest
 from grpc import StatusCode
 from grpc_health.v1.health_pb2 import HealthCheckRequest
+from structlog.testing import capture_logs
 
 from marchproxy.kit.backoff import Backoff
 from marchproxy.kit.breaker import BreakerLimits
@@ -118,6 +119,21 @@ async def test_a_dead_peer_opens_the_breaker_and_a_probe_closes_it(start, make_p
     clock.advance(5)
     assert (await pool.call(address, EchoStub, once, timeout=5)).status == 1
     assert (await pool.call(address, EchoStub, once, timeout=5)).status == 1
+
+
+async def test_a_breaker_is_news_when_it_opens_and_when_it_closes(start, make_pool, echo):
+    _, address = await start()
+    clock = VirtualClock()
+    pool = make_pool(clock, breaker_limits=BreakerLimits(failures=1, open_seconds=5))
+    echo.behave = failing(times=4)
+    with capture_logs() as logs:
+        for _ in range(4):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await pool.call(address, EchoStub, once, timeout=5)
+            clock.advance(5)
+        assert (await pool.call(address, EchoStub, once, timeout=5)).status == 1
+    news = [line["state"] for line in logs if line["event"] == "circuit breaker changed"]
+    assert news == ["open", "closed"]
 
 
 async def test_a_slow_peer_counts_as_failed(start, make_pool, echo):

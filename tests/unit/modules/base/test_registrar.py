@@ -6,14 +6,16 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from marchproxy.contract.pb import nlb_pb2, types_pb2
+from marchproxy.kit.breaker import BreakerLimits
 from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.grpc import ChannelPool
 from marchproxy.model.module import ModuleType
 from marchproxy.model.route import Route, RouteId
 from marchproxy.modules.base.fleet import NlbFleet
-from marchproxy.modules.base.registrar import Advice, Registrar
+from marchproxy.modules.base.registrar import CALL_ERRORS, Advice, Registrar
 from tests.unit.modules.base.nlb_double import NlbDouble, serving
 
 BEAT = 0.02
@@ -105,6 +107,31 @@ async def test_an_nlb_that_forgot_is_told_at_once(nlb: NlbDouble, pool: ChannelP
     calls = nlb.names()
     second = len(calls) - 1 - calls[::-1].index("RegisterModule")
     assert calls[second - 1] == "Heartbeat"  # nothing in between
+
+
+async def test_an_nlb_that_is_down_is_told_of_once(pool: ChannelPool) -> None:
+    nlb, refusals = NlbDouble(), set()
+
+    class Refusing(ChannelPool):
+        async def call(self, *words: Any, **options: Any) -> Any:
+            try:
+                return await super().call(*words, **options)
+            except CALL_ERRORS as error:
+                refusals.add(type(error))
+                raise
+
+    async with serving(nlb):
+        address = nlb.address
+    refusing = Refusing(clock=SystemClock(), breaker_limits=BreakerLimits(failures=2, open_seconds=0.05))
+    with capture_logs() as logs:
+        async with running(make(address, refusing)), asyncio.timeout(20):
+            while len(refusals) < len(CALL_ERRORS):
+                await asyncio.sleep(BEAT)
+            async with serving(nlb, address):
+                await nlb.until("Heartbeat")
+    await refusing.close()
+    states = [line["state"] for line in logs if line["event"] == "NLB registration"]
+    assert states == ["no answer", "registered"]
 
 
 async def test_an_nlb_that_is_down_is_asked_until_it_is_there(pool: ChannelPool) -> None:

@@ -192,7 +192,7 @@ class Aside:
         if self._member is not None and well:
             self._member.answered()
         elif self._member is not None:
-            self._member.failed(self._cluster.upstream.pool.outliers)
+            self._cluster.failed(self._member)
 
     def _retry(self) -> None:
         """The session's own link is asked instead."""

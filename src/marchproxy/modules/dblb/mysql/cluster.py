@@ -97,9 +97,17 @@ class Cluster:
 
     def replica(self) -> Member | None:
         """A replica that may answer reads, the least used of them."""
-        max_lag = self.upstream.options.max_lag
-        recent = [member for member in self.members.values() if member.is_recent(max_lag)]
-        return min(recent, key=lambda member: member.in_use, default=None)
+        return min(self._recent(), key=lambda member: member.in_use, default=None)
+
+    def failed(self, member: Member) -> None:
+        """A read failed with a replica; after too many in a row it is left out, as far as the pool allows that."""
+        errors, outliers = member.failed(), self.upstream.pool.outliers
+        if outliers is None or errors < outliers.consecutive_errors:
+            return
+        out = sum(other.is_out for other in self.members.values())
+        most = max(1, len(self.members) * outliers.max_ejected_percent // 100)
+        if out < most and any(other is not member for other in self._recent()):
+            member.eject(outliers.ejection_time)
 
     def sweep(self) -> None:
         """Close what was not used for long."""
@@ -162,6 +170,10 @@ class Cluster:
 
     def _lack(self) -> None:
         self.lacking = True
+
+    def _recent(self) -> list[Member]:
+        max_lag = self.upstream.options.max_lag
+        return [member for member in self.members.values() if member.is_recent(max_lag)]
 
     def _pools(self) -> Iterator[Pool]:
         return (pool for member in self.members.values() for pool in member.pools.values())

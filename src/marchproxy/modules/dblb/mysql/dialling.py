@@ -10,7 +10,7 @@ from marchproxy.model.pool import UpstreamTls
 from marchproxy.modules.dblb.mysql.inbox import Inbox
 from marchproxy.modules.dblb.mysql.link import Link, Owner
 from marchproxy.modules.dblb.mysql.login import Credentials, Line, change_user, log_in, read_first
-from marchproxy.modules.dblb.serverside import context_of
+from marchproxy.modules.dblb.serverside import connect_plain, context_of, is_socket
 from marchproxy.wire.mysql.handshake import Greeting
 
 
@@ -60,7 +60,7 @@ async def dial(owner: Owner, server: Server, credentials: Credentials, *, now: f
     await _connect(link, server)
     line = Line(cast("Inbox", link.inbox), link.send)
     tls = server.tls
-    if tls is not None:
+    if tls is not None and not is_socket(server.address):
         context, name = context_of(tls), tls.server_name or server.address.host
         line.encrypt = lambda: _encrypt(link, context, name)
     try:
@@ -84,9 +84,8 @@ async def renew(link: Link, credentials: Credentials) -> None:
 
 
 async def _connect(link: Link, server: Server) -> None:
-    address = server.address
     async with asyncio.timeout(server.connect):
-        await asyncio.get_running_loop().create_connection(lambda: link, address.host, address.port)
+        await connect_plain(server.address, lambda: link)
 
 
 async def _encrypt(link: Link, context: ssl.SSLContext, name: str) -> None:

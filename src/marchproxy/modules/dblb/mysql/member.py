@@ -3,8 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from marchproxy.kit.settings import HostPort
-from marchproxy.model.pool import OutlierDetection
-from marchproxy.modules.dblb.mysql.allotment import Allotment
+from marchproxy.modules.dblb.allotment import Allotment
 from marchproxy.modules.dblb.mysql.dialling import Server, dial, renew
 from marchproxy.modules.dblb.mysql.link import Link
 from marchproxy.modules.dblb.mysql.login import Credentials, LoginRefused
@@ -64,7 +63,7 @@ class Member:
             or sight.lag > max_lag
         ):
             return False
-        return not self._out_until or self._around.clock.monotonic() >= self._out_until
+        return not self.is_out
 
     def seen(self) -> None:
         """It was looked at."""
@@ -74,13 +73,21 @@ class Member:
                 pool.stalled()
         self._stalls = stalls
 
-    def failed(self, outliers: OutlierDetection | None) -> None:
-        """A read that it was given failed with it; too many in a row, and it is left out for a while."""
+    @property
+    def is_out(self) -> bool:
+        """Whether it is left out for a while."""
+        return bool(self._out_until) and self._around.clock.monotonic() < self._out_until
+
+    def failed(self) -> int:
+        """A read that it was given failed with it; how many did so in a row, since it was left out last."""
         self._errors += 1
-        if outliers is not None and self._errors >= outliers.consecutive_errors:
-            self._errors = 0
-            self._ejections += 1
-            self._out_until = self._around.clock.monotonic() + outliers.ejection_time * self._ejections
+        return self._errors
+
+    def eject(self, seconds: float) -> None:
+        """Leave it out for so long, and longer each time until it has answered."""
+        self._errors = 0
+        self._ejections += 1
+        self._out_until = self._around.clock.monotonic() + seconds * self._ejections
 
     def answered(self) -> None:
         """A read was answered."""

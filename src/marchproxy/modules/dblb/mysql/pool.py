@@ -8,10 +8,10 @@ from typing import Protocol
 from marchproxy.kit.backoff import Backoff
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
+from marchproxy.modules.dblb.allotment import Allotment
 from marchproxy.modules.dblb.dialler import DialFailed, Dialler
 from marchproxy.modules.dblb.inbox import PeerGone
 from marchproxy.modules.dblb.line import Line
-from marchproxy.modules.dblb.mysql.allotment import Allotment
 from marchproxy.modules.dblb.mysql.link import Link
 from marchproxy.modules.dblb.mysql.login import LoginRefused
 from marchproxy.wire.fault import ProtocolFault

@@ -4,23 +4,30 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from marchproxy.modules.dblb.postgres.requests import ServerState
+from marchproxy.modules.dblb.postgres.requests import Requests, ServerState
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres import encode
 from marchproxy.wire.postgres.backend import read_parameter
 from marchproxy.wire.postgres.encode import CLOSE_COMPLETE, PARSE_COMPLETE
-from marchproxy.wire.postgres.flow import Owed
+from marchproxy.wire.postgres.flow import QUERY, Owed
 from marchproxy.wire.postgres.framing import Event, Interest
 
 _READY, _PARAMETER, _ERROR, _COMPLETE, _IDLE = b"ZSECI"
 _PLAIN = frozenset(b"TDCI")
-_SHORTEST, _HEAD = 6, 5
 _ROW, _PARAMETERS = b"Dt"
 #: Types of answers, with those that end the same request alike; of all that need a second look, one that is never wanted.
 _ALIKE = bytes.maketrans(b"nI", b"TC").translate(
     bytes(kind if kind in b"123TCZ" else 255 for kind in range(256))
 )
-_LENGTH = struct.Struct("!I")
+_HEADER = struct.Struct("!BI")
+#: How an answer ends after which the server is free.
+_FREE = encode.ready(_IDLE)
+#: How the answers to the most usual batches begin.
+_BOUND = b"2\0\0\0\4"
+_BEGINS = {
+    **dict.fromkeys((b"12CZ", b"12TCZ"), PARSE_COMPLETE + _BOUND),
+    **dict.fromkeys((b"2CZ", b"2TCZ"), _BOUND),
+}
 _GIVEN = {Owed.GIVEN_PARSE: PARSE_COMPLETE, Owed.GIVEN_CLOSE: CLOSE_COMPLETE}
 _DISCARD = b"DISCARD ALL\0"
 #: Of what begins like these, DISCARD, DEALLOCATE, and what defines data are of interest.
@@ -78,45 +85,44 @@ def _given(owed: Owed, about: object, server: ServerState) -> bytes:
     return _GIVEN[owed]
 
 
-def is_plain(data: bytes) -> bool:
-    """Whether these bytes, which begin with a message, are a whole answer to one simple query and nothing else.
+def is_whole(data: bytes, wanted: bytes) -> bool:
+    """Whether these bytes, which begin with a message, are a whole answer to one request and nothing else: see Flow.batch.
 
     It is what most answers are, and is told in a fraction of the time that `hear` takes.
     """
-    at, size = 0, len(data)
-    while size - at >= _SHORTEST:
-        kind = data[at]
-        if kind == _READY:
-            return size - at == 6 and data[at + 5] == _IDLE
+    if not data.endswith(_FREE):
+        return False
+    if wanted != QUERY:
+        return _is_batch(data, wanted)
+    at, last, head = 0, len(data) - len(_FREE), _HEADER.unpack_from
+    while at < last:
+        kind, length = head(data, at)
         if kind not in _PLAIN or (kind == _COMPLETE and data[at + 5] in _TELLING and _tells(data, at + 5)):
             return False
-        at += 1 + _LENGTH.unpack_from(data, at + 1)[0]
-    return False
+        at += 1 + length
+    return at == last
 
 
-def is_batch(data: bytes, wanted: bytes) -> bool:
-    """Whether these bytes, which begin with a message, are a whole answer to one batch and nothing else; see Flow.batch."""
-    at, seen, size = 0, 0, len(data)
-    while size - at >= _HEAD and seen < len(wanted):
-        kind = data[at]
+def _is_batch(data: bytes, wanted: bytes) -> bool:
+    begin = _BEGINS.get(wanted, b"")
+    if not data.startswith(begin):
+        return False
+    at, seen = len(begin), len(begin) // len(PARSE_COMPLETE)
+    last, head = len(data) - len(_FREE), _HEADER.unpack_from
+    more = len(wanted) - 1  # the last is that the server is ready
+    while at < last and seen < more:
+        kind, length = head(data, at)
         if kind == _ROW:
             if wanted[seen] != _COMPLETE:
                 return False
         elif kind != _PARAMETERS:
             if _ALIKE[kind] != wanted[seen]:
                 return False
-            if kind == _READY:
-                return size - at == _SHORTEST and data[at + 5] == _IDLE and seen + 1 == len(wanted)
-            if (
-                kind == _COMPLETE
-                and size - at > _SHORTEST
-                and data[at + 5] in _TELLING
-                and _tells(data, at + 5)
-            ):
+            if kind == _COMPLETE and data[at + 5] in _TELLING and _tells(data, at + 5):
                 return False
             seen += 1
-        at += 1 + _LENGTH.unpack_from(data, at + 1)[0]
-    return False
+        at += 1 + length
+    return at == last and seen == more and wanted[seen] == _READY
 
 
 def _tells(data: bytes, at: int) -> bool:
@@ -152,6 +158,18 @@ def hear(data: bytes, events: Sequence[Event], server: ServerState, parameters: 
         pieces.append(data[done:])
     heard.for_client = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     return heard
+
+
+def learn(heard: Heard, requests: Requests, server: ServerState) -> None:
+    """Have a client's statements be as its server says they are."""
+    if server.flow.skipped:
+        requests.refused(server)
+    if heard.forgotten:
+        requests.forget_all()
+    if heard.outdated:
+        requests.outdate()
+    if heard.defined:
+        requests.defined()
 
 
 def _ready(heard: Heard, server: ServerState, status: int) -> None:

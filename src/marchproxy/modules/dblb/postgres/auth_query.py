@@ -1,4 +1,5 @@
-"""Auth query: the secrets of users, asked of a server. A user is asked about once at a time, and not again for a while.
+"""Auth query: the secrets of users, asked of the primary, or of another server while that does not answer. A user is asked about
+once at a time, and not again for a while.
 
 On a session of the monitor's own, with no setting of any client's (CVE-2025-12819). A password whose time is over is none
 (CVE-2025-2291).
@@ -6,10 +7,13 @@ On a session of the monitor's own, with no setting of any client's (CVE-2025-128
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
+from marchproxy.kit.settings import HostPort
 from marchproxy.model.http import Authentication
+from marchproxy.model.module import PoolName
 from marchproxy.modules.dblb.plan import Upstream
 from marchproxy.modules.dblb.postgres.inquiry import FAULTS, Inquiry, open_inquiry
 from marchproxy.modules.dblb.postgres.login import Credentials
@@ -30,8 +34,10 @@ class CannotAsk(Exception):
 class AuthQueries:
     """Those of one worker. `close` ends its sessions on servers."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, primary_of: Callable[[PoolName], HostPort | None]) -> None:
+        """`primary_of`: which server of a pool takes writes, and so knows of a new password first; None: nobody has seen."""
         self._clock = clock
+        self._primary_of = primary_of
         self._kept: OrderedDict[tuple[str, str], tuple[float, str | None]] = OrderedDict()
         self._asking: dict[tuple[str, str], asyncio.Lock] = {}
         self._sessions: dict[tuple[str, str, str, str], Inquiry] = {}
@@ -84,7 +90,9 @@ class AuthQueries:
         password = upstream.passwords.get(options.monitor, "")
         credentials = Credentials(options.monitor, options.monitor_database, password)
         failure: Exception | None = None
-        for address in addresses_of(upstream.pool):
+        primary = self._primary_of(upstream.name)
+        # sorted keeps the others as the document has them
+        for address in sorted(addresses_of(upstream.pool), key=lambda one: one != primary):
             key = (credentials.user, credentials.database, password, str(address))
             session = self._sessions.get(key)
             if session is not None and session.open:

@@ -7,7 +7,7 @@ from marchproxy.kit.settings import HostPort
 from marchproxy.model.pool import UpstreamTls
 from marchproxy.modules.dblb.postgres.link import Link, Owner
 from marchproxy.modules.dblb.postgres.login import LoginRefused, Target, log_in
-from marchproxy.modules.dblb.serverside import context_of
+from marchproxy.modules.dblb.serverside import connect_plain, context_of, is_socket
 from marchproxy.wire.postgres import encode
 
 
@@ -47,16 +47,15 @@ async def touch(address: HostPort, tls: UpstreamTls | None) -> None:
 
 async def reach(address: HostPort, tls: UpstreamTls | None, protocol: asyncio.Protocol) -> None:
     """Connect a protocol to a server; it sees nothing of what comes before TLS. Raises OSError, LoginRefused."""
-    loop = asyncio.get_running_loop()
-    if tls is None:
-        await loop.create_connection(lambda: protocol, address.host, address.port)
+    if tls is None or is_socket(address):
+        await connect_plain(address, lambda: protocol)
         return
     context = context_of(tls)
-    plain, answer = await loop.create_connection(_Asking, address.host, address.port)
+    plain, answer = await connect_plain(address, _Asking)
     try:
         if await answer.said != encode.ENCRYPTED:
             raise LoginRefused("the server does not speak TLS, which its pool asks for")
-        secured = await loop.start_tls(
+        secured = await asyncio.get_running_loop().start_tls(
             plain, protocol, context, server_hostname=tls.server_name or address.host
         )
     except BaseException:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from marchproxy.kit.clock import Clock
 from marchproxy.modules.dblb.line import Line
 from marchproxy.modules.dblb.postgres.link import Link
-from marchproxy.modules.dblb.postgres.pool import Waiter
+from marchproxy.modules.dblb.postgres.roles import Waiter
 
 
 class Halt:
@@ -18,6 +18,10 @@ class Halt:
     def reported(self) -> Mapping[str, str]:
         """Nothing: nobody logs in here."""
         return {}
+
+    def at_once(self) -> Link | None:
+        """Not as long as it lasts."""
+        return None
 
     def acquire(self, waiter: Waiter) -> Link | None:
         """Not as long as it lasts."""

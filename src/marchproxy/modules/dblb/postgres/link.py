@@ -4,7 +4,7 @@ import asyncio
 from typing import Protocol, cast
 
 from marchproxy.kit.logs import get_logger
-from marchproxy.modules.dblb.postgres.answers import INTERESTS, Heard, hear, is_batch, is_plain
+from marchproxy.modules.dblb.postgres.answers import INTERESTS, Heard, hear, is_whole
 from marchproxy.modules.dblb.postgres.inbox import Inbox
 from marchproxy.modules.dblb.postgres.login import KINDS, Target, Welcome
 from marchproxy.modules.dblb.postgres.requests import ServerState
@@ -135,6 +135,7 @@ class Link(asyncio.Protocol):
 
     def ask_silently(self, query: bytes) -> None:
         """Send a query of our own; nobody hears what comes of it but the log."""
+        self.state.prepared.unnamed = None
         self.state.flow.sent(Owed.SILENT_QUERY)
         self.transport.write(query)
 
@@ -162,11 +163,7 @@ class Link(asyncio.Protocol):
             self.inbox.feed(data)
             return
         flow, holder = self.state.flow, self.holder
-        if (
-            holder is not None
-            and self._framer.between
-            and (is_plain(data) if flow.one_query else is_batch(data, flow.batch))
-        ):
+        if holder is not None and self._framer.between and is_whole(data, flow.whole or flow.batch):
             flow.answered()
             holder.answered(self, data)
             return

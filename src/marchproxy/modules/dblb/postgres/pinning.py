@@ -67,7 +67,8 @@ def may_leave(message: bytes, at: int) -> bool:
         return True
     if message.find(b"(", at) < 0 and message.find(b";", at, -2) < 0:
         # one statement, that calls nothing: it could only be SELECT … INTO a temporary table
-        return word in _SELECTS and b"into" in message.lower()
+        # (`in` would raise an error within itself first, as it might be asked about a number)
+        return word in _SELECTS and message.lower().find(b"into", at) >= 0
     return _TRACES.search(message, at) is not None
 
 

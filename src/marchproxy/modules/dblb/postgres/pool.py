@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Protocol
 
 from marchproxy.kit.backoff import Backoff
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
+from marchproxy.modules.dblb.allotment import Allotment
 from marchproxy.modules.dblb.dialler import DialFailed, Dialler
 from marchproxy.modules.dblb.inbox import PeerGone
 from marchproxy.modules.dblb.line import Line
 from marchproxy.modules.dblb.postgres.answers import Heard
 from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.login import LoginRefused
+from marchproxy.modules.dblb.postgres.pool_limits import PoolLimits
+from marchproxy.modules.dblb.postgres.roles import Waiter
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres import encode
 from marchproxy.wire.postgres.backend import read_error
@@ -25,33 +26,6 @@ _FINAL = ("28", "3D")
 _FAULTS = (LoginRefused, ProtocolFault, PeerGone)
 _ROLLBACK = encode.query("ROLLBACK")
 _RECYCLE_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class PoolLimits:
-    """How many links there may be, and how long each thing may take, in seconds; `lifetime` and `idle` 0: for ever.
-
-    `reset`: SQL that clears away what a session left behind; empty: such links are closed.
-    """
-
-    size: int = 20
-    wait: float = 10.0
-    idle: float = 600.0
-    lifetime: float = 3600.0
-    dial: float = 5.0
-    reset: str = "DISCARD ALL"
-
-
-class Waiter(Protocol):
-    """A client that wants a link."""
-
-    def got(self, link: Link) -> None:
-        """Here it is."""
-        ...
-
-    def got_none(self, reason: str) -> None:
-        """There will be none."""
-        ...
 
 
 #: Opens a link. Raises LoginRefused, ProtocolFault, PeerGone, OSError.
@@ -66,10 +40,20 @@ class Pool:
     """First come, first served. Links are opened as they are wanted, and the one used last is given first."""
 
     def __init__(
-        self, name: str, dial: Dial, limits: PoolLimits, group: asyncio.TaskGroup, clock: Clock
+        self,
+        name: str,
+        dial: Dial,
+        limits: PoolLimits,
+        group: asyncio.TaskGroup,
+        clock: Clock,
+        *,
+        allotment: Allotment | None = None,
     ) -> None:
+        """`allotment`: shared with others; None: `limits.size` is for this pool alone."""
         self.name = name
         self.limits = limits
+        self._allotment = allotment or Allotment(limits.size)
+        self._allotment.join(self)
         self._dial = dial
         self._age = 0  # links that were dialled before it became higher are retired
         self._group = group
@@ -101,6 +85,11 @@ class Pool:
         return len(self._links)
 
     @property
+    def taken(self) -> int:
+        """How many links there are, or will be."""
+        return len(self._links) + self._dialling
+
+    @property
     def idle(self) -> int:
         """How many of them nobody has."""
         return len(self._idle)
@@ -110,21 +99,32 @@ class Pool:
         """How many clients wait."""
         return len(self._waiting)
 
+    def at_once(self) -> Link | None:
+        """A link that is free: where there is one nobody waits, for `release` asks those first."""
+        return self._idle.pop() if self._idle else None
+
     def acquire(self, waiter: Waiter) -> Link | None:
         """A link at once, or later by `waiter.got`, unless `waiter.got_none` comes before."""
         if self._idle and not self._waiting:
             return self._idle.pop()
         self._waiting.join(waiter)
-        self._grow()
+        self.grow()
         return None
 
     def give_up(self, waiter: Waiter) -> None:
         """It does not wait any more."""
         self._waiting.leave(waiter)
 
-    def evict(self) -> list[Waiter]:
+    def dismiss(self) -> list[Waiter]:
         """Those who wait, who wait here no more."""
         return self._waiting.all()
+
+    def evict(self) -> bool:
+        """Close a link that is idle, if there is one."""
+        if self._idle:
+            self._drop(self._idle.pop(0))
+            return True
+        return False
 
     def release(self, link: Link) -> None:
         """The client is done with it, and the server is free."""
@@ -135,11 +135,13 @@ class Pool:
         link.used = self._now
         if link.retiring:
             self._drop(link)
-            self._grow()
+            self._freed()
         elif self._waiting:
             self._waiting.first().got(link)
         else:
             self._idle.append(link)
+            if self._allotment.shared:
+                self._allotment.freed(self)
 
     def recycle(self, link: Link, *, reset: bool) -> None:
         """As `release`, after a client that left in the middle; `reset`: it may have left something in the session."""
@@ -159,12 +161,13 @@ class Pool:
     def resize(self, limits: PoolLimits) -> None:
         """Go by these limits from now on."""
         self.limits, self._waiting.seconds = limits, limits.wait
+        self._allotment.size = limits.size
         for link in self._idle[: max(0, len(self._links) - limits.size)]:
             self._idle.remove(link)
             self._drop(link)
         for link in list(self._links)[limits.size :]:
             link.retiring = True
-        self._grow()
+        self._freed()
 
     def renew(self, dial: Dial) -> None:
         """Open links in this way from now on; those that there are go as soon as nobody has them."""
@@ -179,7 +182,7 @@ class Pool:
         idle, self._idle = self._idle, []
         for link in idle:
             self._drop(link)
-        self._grow()
+        self._freed()
 
     def cancel_heard(self, link: Link) -> None:
         """The server has heard that it is to interrupt what it did for a client."""
@@ -192,7 +195,7 @@ class Pool:
         link.holder = None
         self._links.discard(link)
         link.end(politely=politely)
-        self._grow()
+        self._freed()
 
     def sweep(self) -> None:
         """Close what was not used for long. Call it every now and then."""
@@ -217,6 +220,7 @@ class Pool:
         self._idle.clear()
         self._fail_all("the proxy is stopping")
         self._waiting.close()
+        self._allotment.leave(self)
 
     def idle_link_spoke(self, link: Link, heard: Heard) -> None:
         """Something for nobody: a query of ours has ended, a notice, or the server's last words."""
@@ -236,20 +240,26 @@ class Pool:
         self._cancelled.discard(link)
         if link in self._idle:
             self._idle.remove(link)
-        self._grow()
+        self._freed()
 
     def lost(self, link: Link) -> None:
         """It is gone while somebody had it."""
         self._links.discard(link)
-        self._grow()
+        self._freed()
+
+    def _freed(self) -> None:
+        self.grow()
+        self._allotment.freed(self)
 
     def _drop(self, link: Link) -> None:
         self._links.discard(link)
         link.end()
 
-    def _grow(self) -> None:
-        wanted = min(len(self._waiting), self.limits.size - len(self._links)) - self._dialling
-        for _ in range(wanted):
+    def grow(self) -> None:
+        """Open what is waited for, as far as there is room."""
+        for _ in range(len(self._waiting) - self._dialling):
+            if not self._allotment.has_room(self, evicting=True):
+                return
             self._dialling += 1
             self._group.create_task(self._open(), name=f"dial {self.name}")
 
@@ -277,7 +287,7 @@ class Pool:
         final = isinstance(cause, LoginRefused) and cause.fields and cause.fields.code.startswith(_FINAL)
         if final and not self._links:
             self._fail_all(str(failed))
-        self._grow()
+        self._freed()
 
     def _fail_all(self, reason: str) -> None:
         for waiter in self._waiting.all():

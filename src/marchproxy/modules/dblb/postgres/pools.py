@@ -1,17 +1,23 @@
-"""Pools: those of one worker, one for each server, database and user, as the plan has them."""
+"""Pools: those of one worker, one for each server, database, user and what shows servers who that is, as the plan has them.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+Nobody gets a link that was opened with what another has shown: only the server knows what is right. Together they have as
+many links as one pool.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import PoolName
 from marchproxy.model.pool import UpstreamTls
+from marchproxy.modules.dblb.allotment import Allotment
 from marchproxy.modules.dblb.plan import DblbPlan, Upstream
 from marchproxy.modules.dblb.postgres.dialling import dial
 from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.login import Credentials, Proof, Target
-from marchproxy.modules.dblb.postgres.pool import Dial, Pool, PoolLimits
+from marchproxy.modules.dblb.postgres.pool import Dial, Pool
+from marchproxy.modules.dblb.postgres.pool_limits import PoolLimits
 from marchproxy.modules.dblb.serverside import addresses_of
 from marchproxy.modules.dblb.service import Surroundings
 from marchproxy.modules.dblb.tally import PoolGauge
@@ -31,11 +37,11 @@ class PoolKey(NamedTuple):
 
 @dataclass(slots=True)
 class _Kept:
-    """A pool, and what its links were opened with."""
+    """The pools of a key by what their links are opened with, and how many links they may have together."""
 
-    pool: Pool
     tls: UpstreamTls | None
-    password: Proof
+    allotment: Allotment
+    pools: dict[Proof, Pool] = field(default_factory=dict)
 
 
 class Pools:
@@ -47,7 +53,7 @@ class Pools:
         self._leaving: set[Pool] = set()
 
     def __iter__(self) -> Iterator[tuple[PoolKey, Pool]]:
-        return ((key, kept.pool) for key, kept in self._kept.items())
+        return ((key, pool) for key, kept in self._kept.items() for pool in kept.pools.values())
 
     def get(self, upstream: Upstream, address: HostPort, credentials: Credentials) -> Pool:
         """The pool of a server for these; a user in the upstream's file has the password that stands there."""
@@ -55,37 +61,38 @@ class Pools:
         password = upstream.passwords.get(key.user, credentials.password)
         kept = self._kept.get(key)
         if kept is None:
-            tls = upstream.pool.tls
-            around = self._surroundings
-            opener = self._opener(key, tls, password)
-            name = f"{key.user}@{key.database} on {address}"
-            pool = Pool(name, opener, self._limits(upstream), around.group, around.clock)
-            kept = self._kept[key] = _Kept(pool, tls, password)
-        elif password and password != kept.password:
-            self._renew(key, kept, upstream.pool.tls, password)
-        return kept.pool
+            size = self._limits(upstream).size
+            kept = self._kept[key] = _Kept(upstream.pool.tls, Allotment(size))
+        pool = kept.pools.get(password)
+        if pool is None:
+            pool = kept.pools[password] = self._make(key, upstream, password, kept.allotment)
+        return pool
 
     def apply(self, plan: DblbPlan) -> None:
-        """Have pools be as the plan has them; those of servers that are not in it end with the last who uses them."""
+        """Have pools be as the plan has them; those of servers that are not in it end with the last who uses them.
+
+        So do those that nobody uses, where the user has shown something else since. Whoever knows a pool is to ask for it again.
+        """
         for key, kept in list(self._kept.items()):
             upstream = plan.upstreams.get(key.upstream)
             if upstream is None or key.address not in addresses_of(upstream.pool):
                 del self._kept[key]
-                self._leaving.add(kept.pool)
-                kept.pool.retire()
+                self._leave(kept, kept.pools)
                 continue
-            password = upstream.passwords.get(key.user, kept.password)
-            if (kept.tls, kept.password) != (upstream.pool.tls, password):
-                self._renew(key, kept, upstream.pool.tls, password)
-            kept.pool.resize(self._limits(upstream))
+            *earlier, _ = kept.pools.items()
+            self._leave(kept, [proof for proof, pool in earlier if not (pool.taken or pool.waiting)])
+            self._settle(key, kept, upstream)
 
     def sweep(self) -> None:
         """Close what was not used for long."""
         for _, pool in self:
             pool.sweep()
-        for pool in [pool for pool in self._leaving if not pool.links and not pool.waiting]:
-            self._leaving.discard(pool)
-            pool.close()
+        for pool in list(self._leaving):
+            while pool.evict():  # who waited has got a link since
+                pass
+            if not pool.taken and not pool.waiting:
+                self._leaving.discard(pool)
+                pool.close()
 
     def close(self) -> None:
         """End every link now."""
@@ -118,9 +125,31 @@ class Pools:
             reset=options.reset,
         )
 
-    def _renew(self, key: PoolKey, kept: _Kept, tls: UpstreamTls | None, password: Proof) -> None:
-        kept.tls, kept.password = tls, password
-        kept.pool.renew(self._opener(key, tls, password))
+    def _settle(self, key: PoolKey, kept: _Kept, upstream: Upstream) -> None:
+        tls, known = upstream.pool.tls, upstream.passwords.get(key.user)
+        for proof, pool in list(kept.pools.items()):
+            wanted = proof if known is None else known
+            if wanted != proof and wanted in kept.pools:
+                self._leave(kept, [proof])
+                continue
+            if wanted != proof or kept.tls != tls:
+                kept.pools[wanted] = kept.pools.pop(proof)
+                pool.renew(self._opener(key, tls, wanted))
+            pool.resize(self._limits(upstream))
+        kept.tls = tls
+
+    def _leave(self, kept: _Kept, proofs: Iterable[Proof]) -> None:
+        for proof in list(proofs):
+            pool = kept.pools.pop(proof)
+            self._leaving.add(pool)
+            pool.retire()
+
+    def _make(self, key: PoolKey, upstream: Upstream, password: Proof, allotment: Allotment) -> Pool:
+        around = self._surroundings
+        opener = self._opener(key, upstream.pool.tls, password)
+        name = f"{key.user}@{key.database} on {key.address}"
+        limits = self._limits(upstream)
+        return Pool(name, opener, limits, around.group, around.clock, allotment=allotment)
 
     def _opener(self, key: PoolKey, tls: UpstreamTls | None, password: Proof) -> Dial:
         around = self._surroundings

@@ -75,6 +75,10 @@ class Queue:
         """The link of what is read elsewhere."""
         return None if self._splitter is None else self._splitter.link
 
+    def at_once(self) -> Link | None:
+        """A link for what comes now; None: there is none, or it might be read elsewhere."""
+        return None if self._units or self._splitter is not None else self._source.at_once()
+
     def acquire(self, data: bytes, events: Sequence[Event]) -> Link | None:
         """A link for these; None: they wait for one, or are read elsewhere. Raises ProtocolFault."""
         unit = data, events

@@ -5,6 +5,7 @@ import ssl
 from typing import Protocol
 
 from marchproxy.kit.logs import get_logger
+from marchproxy.kit.settings import HostPort
 from marchproxy.model.http import Authentication
 from marchproxy.model.module import PoolName
 from marchproxy.modules.dblb.gate import Shut
@@ -46,19 +47,26 @@ class Host(Protocol):
         """Where a client gets its links."""
         ...
 
+    def primary_of(self, pool: PoolName) -> HostPort | None:
+        """Which server of a pool takes writes; None: nobody has seen."""
+        ...
+
     def admit(self, door: Doorway, stay: Stay, start: Start, *, long_key: bool) -> None:
         """Begin a session on the client's connection."""
         ...
 
 
 class Reception:
-    """All clients who have no session yet."""
+    """All clients who have no session yet.
+
+    Each has 15 seconds, and they count among the clients of whom a worker lets in so many (`House`); nothing else bounds them.
+    """
 
     def __init__(self, host: Host, surroundings: Surroundings, keys: Keys) -> None:
         self._host = host
         self._around = surroundings
         self._keys = keys
-        self._auth_queries = AuthQueries(surroundings.clock)
+        self._auth_queries = AuthQueries(surroundings.clock, host.primary_of)
         self._doors: dict[Doorway, asyncio.TimerHandle] = {}
         self._shut = False
 

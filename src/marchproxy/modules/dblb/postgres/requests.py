@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from marchproxy.modules.dblb.postgres.pinning import Residue
-from marchproxy.modules.dblb.postgres.statements import Catalogue, Prepared, Statement
+from marchproxy.modules.dblb.postgres.statements import Catalogue, Forgotten, Prepared, Statement, Told
+from marchproxy.modules.dblb.postgres.unnamed import BATCHES, LONGEST_KEPT, Unnamed
 from marchproxy.wire.postgres import encode
-from marchproxy.wire.postgres.flow import Flow, Owed
+from marchproxy.wire.postgres.batch import Batch, name_in, renamed
+from marchproxy.wire.postgres.flow import QUERY, Flow, Owed
 from marchproxy.wire.postgres.framing import Event, Interest
 from marchproxy.wire.postgres.frontend import read_bind, read_parse, read_target
 
@@ -24,8 +26,9 @@ INTERESTS: Mapping[int, Interest] = {
     **{ord(kind): Interest.WHOLE for kind in "QFPBDC"},
     **{ord(kind): Interest.STEP_OVER for kind in "dH"},
 }
-_NOTED = {_QUERY: Owed.QUERY, ord("F"): Owed.CALL, ord("E"): Owed.EXECUTE, ord("S"): Owed.SYNC}
+_NOTED = {ord("F"): Owed.CALL, ord("E"): Owed.EXECUTE, ord("S"): Owed.SYNC}
 _COPY_ENDS = frozenset(b"cf")
+_ONE_QUERY = ((Owed.QUERY, None),)
 #: In the place of a message that is refused: our error, which its client gets in its turn. No message has such a type.
 REFUSED_STEP, REFUSED_REQUEST = 0, 1
 
@@ -37,15 +40,23 @@ class ServerState:
     prepared: Prepared
     flow: Flow = field(default_factory=Flow)
 
+    def query(self) -> None:
+        """It is sent a simple query, for which it throws away the statement without a name."""
+        self.prepared.unnamed = None
+        flow = self.flow
+        if not flow.asked(_ONE_QUERY, QUERY):
+            flow.sent(Owed.QUERY)
+
 
 class Requests:
     """The statements of one client, and its requests."""
 
-    __slots__ = ("_catalogue", "_named", "_rewriters", "left")
+    __slots__ = ("_catalogue", "_named", "_rewriters", "_unnamed", "left")
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
         self._named: dict[bytes, Statement] = {}
+        self._unnamed: Unnamed | None = None
         self.left: list[tuple[Residue, bytes]] = []
         """What statements that were bound may leave in the session, with their texts, until somebody empties it."""
         self._rewriters: dict[int, Callable[[bytes, ServerState], bytes]] = {
@@ -66,15 +77,31 @@ class Requests:
         statement = self._named.get(name)
         return None if statement is None else statement.text
 
+    def whole(self, data: bytes, batch: Batch, server: ServerState) -> bytes | None:
+        """What the server is to be sent for a batch, where that may leave nothing, and where the server is quiet and has the
+        statement or is told of it by the batch itself; None: it is for `forward`. Raises ProtocolFault."""
+        bind, _, _, described = batch
+        if bind:
+            return self._prepared(data, batch, server)
+        statement = self._named.get(name_in(data, batch))
+        if statement is None or statement.residue is not None or not server.prepared.has(statement):
+            return None
+        asked, answers = BATCHES[described]
+        if not server.flow.asked(asked, answers):
+            return None
+        return renamed(data, batch, statement.name) if statement.name else data
+
     def forward(self, data: bytes, events: Sequence[Event], server: ServerState) -> bytes:
         """What the server is to be sent for these messages of the client. Raises ProtocolFault."""
         flow = server.flow
         if len(events) == 1 and events[0][0] == _QUERY:
-            flow.sent(Owed.QUERY)
+            server.query()
             return data
         pieces, done = list[bytes](), 0
         for kind, start, end in events:
-            if (owed := _NOTED.get(kind)) is not None:
+            if kind == _QUERY:
+                server.query()
+            elif (owed := _NOTED.get(kind)) is not None:
                 flow.sent(owed)
             elif kind in _COPY_ENDS:
                 flow.copy_ended()
@@ -85,9 +112,11 @@ class Requests:
         return b"".join(pieces)
 
     def refused(self, server: ServerState) -> None:
-        """The server refused or skipped something: forget the statements that it would have prepared."""
-        for about in server.flow.skipped:
-            if isinstance(about, _Told):
+        """The server refused or skipped something: forget what it would have prepared, and not what it would have closed."""
+        for about in reversed(server.flow.skipped):
+            if isinstance(about, Forgotten):
+                server.prepared.restore(about.statement)
+            elif isinstance(about, Told):
                 server.prepared.drop(about.statement)
                 if about.name is not None and self._named.get(about.name) is about.statement:
                     self._forget(about.name)
@@ -112,6 +141,21 @@ class Requests:
         """The client is gone, or has thrown away everything that it prepared."""
         for name in list(self._named):
             self._forget(name)
+
+    def _prepared(self, data: bytes, batch: Batch, server: ServerState) -> bytes | None:
+        """The statement without a name is told anew each time, as its client does, and needs no other name."""
+        known = self._unnamed
+        bind, _, _, described = batch
+        if known is None or len(known.parse) != bind or not data.startswith(known.parse):
+            known = Unnamed.of(data[:bind], self._catalogue)
+            if bind <= LONGEST_KEPT:
+                self._unnamed = known
+        statement = known.statement
+        asked, answers = known.batches[described]
+        if statement.residue is not None or not server.flow.asked(asked, answers):
+            return None
+        self._named[b""] = server.prepared.unnamed = statement
+        return data
 
     def _parse(self, message: bytes, server: ServerState) -> bytes:
         parse = read_parse(message)
@@ -186,9 +230,9 @@ class Requests:
             return b""
         pieces = []
         for forgotten in server.prepared.add(statement):
-            server.flow.sent(Owed.SILENT_CLOSE)
+            server.flow.sent(Owed.SILENT_CLOSE, Forgotten(forgotten))
             pieces.append(encode.close_statement(forgotten.name))
-        server.flow.sent(owed, _Told(statement, name))
+        server.flow.sent(owed, Told(statement, name))
         pieces.append(encode.parse(statement.name, statement.tail))
         return b"".join(pieces)
 
@@ -196,11 +240,3 @@ class Requests:
         statement = self._named.pop(name)
         if statement.name:
             self._catalogue.give_back(statement)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Told:
-    """A server was told of a statement; by which name of its own the client asked for that, if it did."""
-
-    statement: Statement
-    name: bytes | None

@@ -6,11 +6,22 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.pinning import Residue
-from marchproxy.modules.dblb.postgres.pool import Waiter
 from marchproxy.modules.dblb.postgres.settling import Settings
 
 if TYPE_CHECKING:
     from marchproxy.modules.dblb.postgres.session import Session
+
+
+class Waiter(Protocol):
+    """A client that wants a link."""
+
+    def got(self, link: Link) -> None:
+        """Here it is."""
+        ...
+
+    def got_none(self, reason: str) -> None:
+        """There will be none."""
+        ...
 
 
 class Source(Protocol):
@@ -19,6 +30,10 @@ class Source(Protocol):
     @property
     def reported(self) -> Mapping[str, str]:
         """What its servers report of a session that has set nothing; empty: there was none yet."""
+        ...
+
+    def at_once(self) -> Link | None:
+        """A link that is free, unless somebody waits for it."""
         ...
 
     def acquire(self, waiter: Waiter) -> Link | None:

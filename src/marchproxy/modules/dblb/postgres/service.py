@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from marchproxy.model.module import Protocol
+from marchproxy.kit.settings import HostPort
+from marchproxy.model.module import PoolName, Protocol
 from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan
 from marchproxy.modules.dblb.postgres.admission import Start, upstream_of
@@ -134,6 +135,10 @@ class PostgresService:
     def source_of(self, stay: Stay) -> Source:
         """Where a client gets its links."""
         return self._desk.source(stay)
+
+    def primary_of(self, pool: PoolName) -> HostPort | None:
+        """Which server of a pool takes writes; None: nobody has seen."""
+        return self._desk.primary_of(pool)
 
     def admit(self, door: Doorway, stay: Stay, start: Start, *, long_key: bool) -> None:
         """Begin a session."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from marchproxy.modules.dblb.postgres.answers import Heard, due
+from marchproxy.modules.dblb.postgres.answers import Heard, due, learn
 from marchproxy.modules.dblb.postgres.keeping import Keeping
 from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.pinning import may_leave
@@ -19,7 +19,7 @@ from marchproxy.modules.dblb.postgres.stay import Stay
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres import encode
 from marchproxy.wire.postgres.backend import read_error
-from marchproxy.wire.postgres.flow import Owed
+from marchproxy.wire.postgres.batch import Batch, read_batch
 from marchproxy.wire.postgres.framing import Event, Framer
 
 _TERMINATE, _QUERY = b"XQ"
@@ -88,18 +88,22 @@ class Session(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Called for every read."""
-        framer = self._framer
         try:
-            if self._plainly and framer.is_one(data, _QUERY):
-                self._queried(data)
-            else:
-                self._requested(*framer.feed(data))
+            if not (self._plainly and self._framer.between and self._whole(data)):
+                self._requested(*self._framer.feed(data))
         except ProtocolFault as fault:
             self.end(str(fault), "08P01")
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Called once, last."""
-        self._leave()
+        """Called once, last: its transaction is rolled back, what runs for it is ended with the link."""
+        elsewhere, spoilt = self._queue.leave()
+        link, self._link = self._link or elsewhere, None
+        self._keeping.pinned |= spoilt
+        if link is not None:
+            owed = link.state.flow.owed
+            self._keeping.leave(link)
+            if owed:
+                self._porter.abandoned(link)
         self.requests.forget_all()
         self.stay.gate.leave()
         self._porter.left(self)
@@ -129,15 +133,8 @@ class Session(asyncio.Protocol):
             return
         if heard.for_client:
             self.transport.write(heard.for_client)
-        if link.state.flow.skipped:
-            self.requests.refused(link.state)
-        if heard.forgotten:
-            self.requests.forget_all()
-            self._keeping.discarded |= heard.discarded
-        if heard.outdated:
-            self.requests.outdate()
-        if heard.defined:
-            self.requests.defined()
+        learn(heard, self.requests, link.state)
+        self._keeping.discarded |= heard.discarded
         tally = self.stay.tally
         tally.transactions += heard.transactions
         tally.errors += len(heard.errors)
@@ -163,22 +160,14 @@ class Session(asyncio.Protocol):
     def ask(self, link: Link, units: Sequence[Unit]) -> None:
         """Here is the link that was waited for."""
         self._take(link)
-        for data, events in units:
-            if self._link is None:
-                self._carry(data, events)  # what was sent first ended by itself
-            else:
-                self._forward(self._link, data, events)
+        self._carry_all(units)
 
     def ask_again(self, units: Sequence[Unit]) -> None:
         """What was asked first was answered by another server."""
         if self._keeping.dismissal and self.link is None:
             self.end(self._keeping.dismissal)
             return
-        try:
-            for data, events in units:
-                self._carry(data, events)
-        except ProtocolFault as fault:
-            self.end(str(fault), "08P01")
+        self._carry_all(units)
 
     def unanswered(self, units: Sequence[Unit], reason: str) -> None:
         """No link in time: what was asked fails, and the client may ask again."""
@@ -200,21 +189,34 @@ class Session(asyncio.Protocol):
         if link.settings is not self.settings and (query := difference(self.settings, link.parameters)):
             link.ask_silently(query)
 
-    def _queried(self, data: bytes) -> None:
-        """One whole query and nothing else, which is what most clients send most of the time."""
+    def _whole(self, data: bytes) -> bool:
+        """One query or batch and nothing else, which is what most clients send most of the time; False: it is not, or it has
+        to be taken apart, or there is no link at once."""
+        batch = None
+        if not self._framer.is_one(data, _QUERY) and (batch := read_batch(data)) is None:
+            return False
         link = self._link
         if link is None:
-            link = self._queue.acquire(data, ((_QUERY, 0, len(data)),))
+            link = self._queue.at_once()
             if link is None:
-                return
+                return False
             self._take(link)
-        if may_leave(data, _HEAD):
-            self._keeping.look(link, data[_HEAD:-1])
+        return self._send(link, data, batch)
+
+    def _send(self, link: Link, data: bytes, batch: Batch | None) -> bool:
+        if batch is None:
+            if may_leave(data, _HEAD):
+                self._keeping.look(link, data[_HEAD:-1])
+            link.state.query()
+        elif (words := self.requests.whole(data, batch, link.state)) is not None:
+            data = words
+        else:
+            return False
         if not self._asked:
             self._began = self._now()
         self._asked += 1
-        link.state.flow.sent(Owed.QUERY)
         link.transport.write(data)
+        return True
 
     def _requested(self, data: bytes, events: Sequence[Event]) -> None:
         if events and events[-1][0] == _TERMINATE:
@@ -229,6 +231,15 @@ class Session(asyncio.Protocol):
                 self.transport.write(words)
                 return
         self._carry(data, events)
+
+    def _carry_all(self, units: Sequence[Unit]) -> None:
+        try:
+            for data, events in units:
+                # that begins with a message, and not with the rest of one
+                if not (self._plainly and events and not events[0][1] and self._whole(data)):
+                    self._carry(data, events)
+        except ProtocolFault as fault:
+            self.end(str(fault), "08P01")
 
     def _carry(self, data: bytes, events: Sequence[Event]) -> None:
         link = self._link
@@ -245,7 +256,8 @@ class Session(asyncio.Protocol):
         self._link, link.holder = link, self
         if self._keeping.matters:
             self._keeping.taken(link)
-        self.settle(link)
+        if link.settings is not self.settings:
+            self.settle(link)
 
     def _forward(self, link: Link, data: bytes, events: Sequence[Event]) -> None:
         state, requests = link.state, self.requests
@@ -285,15 +297,3 @@ class Session(asyncio.Protocol):
                 return
         self._link = None
         link.owner.release(link)
-
-    def _leave(self) -> None:
-        """The client is gone: its transaction is rolled back, what runs for it is ended with the link."""
-        elsewhere, spoilt = self._queue.leave()
-        link, self._link = self._link or elsewhere, None
-        self._keeping.pinned |= spoilt
-        if link is None:
-            return
-        owed = link.state.flow.owed
-        self._keeping.leave(link)
-        if owed:
-            self._porter.abandoned(link)

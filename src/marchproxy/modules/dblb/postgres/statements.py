@@ -38,6 +38,21 @@ class Statement:
         return len(self.tail) + _OVERHEAD
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Told:
+    """A server was told of a statement; by which name of its own the client asked for that, if it did."""
+
+    statement: Statement
+    name: bytes | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forgotten:
+    """A server was told to forget a statement."""
+
+    statement: Statement
+
+
 def _nothing(_text: bytes) -> None:
     return None
 
@@ -148,6 +163,13 @@ class Prepared:
             _, forgotten = self._known.popitem(last=False)
             self._used -= forgotten.cost
             yield forgotten
+
+    def restore(self, statement: Statement) -> None:
+        """The server has not forgotten it: it is the first to go."""
+        if statement.name not in self._known:
+            self._known[statement.name] = statement
+            self._known.move_to_end(statement.name, last=False)
+            self._used += statement.cost
 
     def drop(self, statement: Statement) -> None:
         """The server refused it."""

@@ -107,15 +107,16 @@ async def _primary(upstream: Upstream) -> Inquiry:
 async def _open(
     address: HostPort, upstream: Upstream, credentials: Credentials, faults: list[str]
 ) -> Inquiry | None:
+    session: Inquiry | None = None
     try:
         session = await open_inquiry(address, credentials, upstream.pool.tls)
+        if (await session.ask(_WRITABLE))[0][0] == "t":
+            return session
+        faults.append(f"{address} is a replica")
     except FAULTS as error:
         faults.append(f"{address}: {error}")
-        return None
-    if (await session.ask(_WRITABLE))[0][0] == "t":
-        return session
-    faults.append(f"{address} is a replica")
-    session.end()
+    if session is not None:
+        session.end()
     return None
 
 

@@ -4,7 +4,7 @@ import asyncio
 import math
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -118,12 +118,14 @@ class House:
         self._pause(told.paused)
         self.told = told
 
-    def hear(self, protocol: Protocol, message: bytes) -> None:
-        """What another worker says to a service; too much at once is lost."""
+    def hear(self, protocol: Protocol, message: bytes, done: Callable[[], None]) -> None:
+        """What another worker says to a service, which then calls `done`; too much at once is lost."""
         service = self._services.get(protocol)
-        if service is not None and self._hearing < _MOST_TOLD:
-            self._hearing += 1
-            self._group.create_task(self._tell(service, message))
+        if service is None or self._hearing >= _MOST_TOLD:
+            done()
+            return
+        self._hearing += 1
+        self._group.create_task(self._tell(service, message, done))
 
     def sweep(self) -> None:
         """Once a second."""
@@ -173,11 +175,12 @@ class House:
         for service in self._services.values():
             service.resume(route)
 
-    async def _tell(self, service: DatabaseService, message: bytes) -> None:
+    async def _tell(self, service: DatabaseService, message: bytes, done: Callable[[], None]) -> None:
         try:
             await service.told(message)
         finally:
             self._hearing -= 1
+            done()
 
     def _open(self, serving: Serving) -> dict[Port, ListeningPort]:
         opened: dict[Port, ListeningPort] = {}
@@ -219,7 +222,7 @@ class House:
 
     async def _say(self, protocol: Protocol, worker: int, message: bytes) -> None:
         if self.peers is not None:
-            self.peers.say(worker, protocol, message)
+            await self.peers.say(worker, protocol, message)
 
 
 def _plan(told: Apply) -> DblbPlan:

@@ -80,6 +80,11 @@ class Answering:
             self._house.apply(told)
         except (CannotServe, BindError) as error:
             return Refused(str(error), in_use=isinstance(error, PortInUse))
+        except Exception as error:  # noqa: BLE001 - or the DBLB would only hear that nobody answers; it is logged in full
+            _log.exception("what was told could not be carried out")
+            return Refused(
+                f"{type(error).__name__}: {error}; the worker's log has more, and a part may be done"
+            )
         return Done()
 
     def _count(self) -> Counts:

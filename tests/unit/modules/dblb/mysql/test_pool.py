@@ -4,7 +4,7 @@ import asyncio
 from types import SimpleNamespace
 
 from marchproxy.kit.clock import SystemClock
-from marchproxy.modules.dblb.mysql.allotment import Allotment
+from marchproxy.modules.dblb.allotment import Allotment
 from marchproxy.modules.dblb.mysql.login import LoginRefused
 from marchproxy.modules.dblb.mysql.pool import Pool, PoolLimits, Work
 from marchproxy.wire.mysql.endings import Refusal

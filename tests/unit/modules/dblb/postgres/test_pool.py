@@ -9,7 +9,8 @@ from marchproxy.kit.clock import SystemClock
 from marchproxy.modules.dblb.inbox import PeerGone
 from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.login import LoginRefused, Welcome
-from marchproxy.modules.dblb.postgres.pool import Pool, PoolLimits
+from marchproxy.modules.dblb.postgres.pool import Pool
+from marchproxy.modules.dblb.postgres.pool_limits import PoolLimits
 from marchproxy.wire.postgres.backend import ErrorFields
 from tests.unit.modules.dblb.postgres.link_doubles import Waiter, Wire
 

@@ -3,7 +3,7 @@
 import pytest
 
 from marchproxy.modules.dblb.postgres.answers import INTERESTS as ANSWERS
-from marchproxy.modules.dblb.postgres.answers import Heard, due, hear, is_batch
+from marchproxy.modules.dblb.postgres.answers import Heard, due, hear, is_whole
 from marchproxy.modules.dblb.postgres.requests import INTERESTS as REQUESTS
 from marchproxy.modules.dblb.postgres.requests import Requests, ServerState
 from marchproxy.modules.dblb.postgres.statements import Catalogue, Prepared
@@ -239,4 +239,4 @@ COLUMNS, READY = encode.message(b"T", b"\0\0"), encode.ready(IDLE)
     ],
 )
 def test_a_whole_answer_to_a_batch(data, wanted, whole):
-    assert is_batch(data, wanted) is whole
+    assert is_whole(data, wanted) is whole

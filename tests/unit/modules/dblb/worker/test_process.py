@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from structlog.testing import capture_logs
 
 from marchproxy.contract.document import encode
 from marchproxy.engines.workers.words import Count, Done, Refused
@@ -170,6 +171,19 @@ async def test_documents_and_files_with_faults_change_nothing(tmp_path):
         answer = await rig.apply(rig.port, tls=TlsMaterial("/nowhere", "/nowhere"))
         assert answer.reason.startswith("client_tls: ")
         assert (await rig.ask(Count())).ports == (rig.port.address,)
+
+
+async def test_what_goes_wrong_is_told_and_logged_and_the_next_is_tried(tmp_path, monkeypatch):
+    async with worker(tmp_path) as rig:
+        with monkeypatch.context() as patched, capture_logs() as logs:
+            patched.setattr(EchoService, "apply", lambda *_: {}["p"])
+            answer = await rig.apply(rig.port)
+        assert isinstance(answer, Refused)
+        assert not answer.in_use
+        assert answer.reason.startswith("KeyError: 'p'; ")
+        assert [line["exc_info"] for line in logs if line["log_level"] == "error"] == [True]
+        assert (await rig.ask(talk.WhichPlan())).told is None
+        assert await rig.apply(rig.port) == Done()
 
 
 async def test_what_is_asked_of_services(tmp_path):

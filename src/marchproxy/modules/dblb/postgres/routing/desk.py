@@ -98,6 +98,11 @@ class Desk:
             catch_up=options.catch_up,
         )
 
+    def primary_of(self, pool: PoolName) -> HostPort | None:
+        """Who takes writes, as far as is known."""
+        cluster = self._clusters.get(pool)
+        return cluster.primary if cluster is not None else None
+
     def roles(self) -> Mapping[tuple[str, str], str]:
         """What each server is, by pool and address."""
         return {(report.pool, report.address): report.role for report in self.reports()}
@@ -136,7 +141,7 @@ class Desk:
     def _dialled(self, cluster: Cluster, address: HostPort, pool: Pool, failure: str) -> None:
         cluster.dialled(address, well=not failure)
         if failure and not pool.links and cluster.watched and address != cluster.primary:
-            for waiter in pool.evict():
+            for waiter in pool.dismiss():
                 waiter.got_none(f"no session could be opened on {address}: {failure}")
 
     def _clusters_of(self, route: RoutePlan, main: Cluster) -> list[tuple[Cluster, int]]:

@@ -10,7 +10,8 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.settings import HostPort
 from marchproxy.modules.dblb.line import Line
 from marchproxy.modules.dblb.postgres.link import Link
-from marchproxy.modules.dblb.postgres.pool import Pool, Waiter
+from marchproxy.modules.dblb.postgres.pool import Pool
+from marchproxy.modules.dblb.postgres.roles import Waiter
 from marchproxy.modules.dblb.postgres.routing.cluster import Cluster
 
 #: The pool of a server, for these sessions.
@@ -38,6 +39,11 @@ class Primary:
             self._reported = self._pool.reported
         return self._reported
 
+    def at_once(self) -> Link | None:
+        """A link that is free, unless somebody waits for it."""
+        pool = self._pool
+        return None if pool is None else pool.at_once()
+
     def acquire(self, waiter: Waiter) -> Link | None:
         """A link at once, or later by `waiter.got`, unless `waiter.got_none` comes before."""
         pool = self._pool
@@ -62,7 +68,7 @@ class Primary:
         former, self._pool = self._pool, pool
         waiting = self._line.all()
         if former is not None:
-            waiting = [*former.evict(), *waiting]
+            waiting = [*former.dismiss(), *waiting]
             if pool is not None:
                 former.retire()
         for waiter in waiting:
@@ -92,6 +98,11 @@ class Replicas:
         """What one of them reports of a session that has set nothing."""
         pool = self._choose()
         return {} if pool is None else pool.reported
+
+    def at_once(self) -> Link | None:
+        """A link that is free, unless somebody waits for it."""
+        pool = self._choose()
+        return None if pool is None else pool.at_once()
 
     def acquire(self, waiter: Waiter) -> Link | None:
         """A link at once, or later by `waiter.got`, unless `waiter.got_none` comes before."""

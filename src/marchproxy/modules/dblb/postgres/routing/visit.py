@@ -8,7 +8,7 @@ behind its end is not a part of it.
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from marchproxy.modules.dblb.postgres.answers import Heard, due
+from marchproxy.modules.dblb.postgres.answers import Heard, due, learn
 from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.pool import Pool
 from marchproxy.modules.dblb.postgres.requests import Requests
@@ -155,12 +155,7 @@ class Visit:
     def heard(self, link: Link, heard: Heard) -> None:
         """The server said something."""
         client, flow = self._client, link.state.flow
-        if flow.skipped:
-            client.requests.refused(link.state)
-        if heard.forgotten:
-            client.requests.forget_all()
-        if heard.outdated:
-            client.requests.outdate()
+        learn(heard, client.requests, link.state)
         self._failed |= not self._told and _is_its_own(heard)
         if self._failed:
             if heard.free:

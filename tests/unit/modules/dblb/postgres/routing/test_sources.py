@@ -13,7 +13,8 @@ from marchproxy.model.pool import BackendPool, Endpoint
 from marchproxy.modules.dblb.plan import Upstream
 from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.login import Welcome
-from marchproxy.modules.dblb.postgres.pool import Pool, PoolLimits
+from marchproxy.modules.dblb.postgres.pool import Pool
+from marchproxy.modules.dblb.postgres.pool_limits import PoolLimits
 from marchproxy.modules.dblb.postgres.routing.cluster import Cluster
 from marchproxy.modules.dblb.postgres.routing.sight import Sight
 from marchproxy.modules.dblb.postgres.routing.sources import Primary, Replicas

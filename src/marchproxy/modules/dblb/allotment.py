@@ -1,6 +1,7 @@
 """Allotment: how many links the pools of one user and database may have together.
 
-Clients that differ in what they can do, or in their character set, have pools of their own.
+Clients that differ in how they show servers who they are have pools of their own, as have those of MySQL that differ in
+what they can do, or in their character set.
 """
 
 from typing import Protocol
@@ -28,11 +29,19 @@ class Allotment:
 
     def __init__(self, size: int) -> None:
         self.size = size
+        self.shared = False
+        """Whether another pool was there when the last one joined."""
         self._pools: list[Sharer] = []
 
     def join(self, pool: Sharer) -> None:
         """Count this pool's links as well."""
+        self.shared = bool(self._pools)
         self._pools.append(pool)
+
+    def leave(self, pool: Sharer) -> None:
+        """Count its links no more; a second time is no news."""
+        if pool in self._pools:
+            self._pools.remove(pool)
 
     def has_room(self, pool: Sharer, *, evicting: bool) -> bool:
         """Whether a pool may open one more; where it is worth that, another's idle link is closed for it."""
