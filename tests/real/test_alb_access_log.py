@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from marchproxy.modules.alb.log_fields import FIELDS
+from marchproxy.modules.http.log_fields import FIELDS
 from tests.ports import free_port
 from tests.real.support.alb import Alb
 from tests.real.support.backends import Backend, serving

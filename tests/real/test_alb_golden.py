@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from marchproxy.engines.envoy.binary import find_envoy
-from marchproxy.modules.alb.resources import ListenerSpec
-from marchproxy.modules.alb.resources.fleet import FLEET
+from marchproxy.modules.http.resources import ListenerSpec
+from marchproxy.modules.http.resources.fleet import FLEET
 from tests.golden.alb.cases import CASES, listeners, resources
 
 ANY = [ListenerSpec("http", "127.0.0.1", 10000)]

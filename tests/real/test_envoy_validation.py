@@ -22,8 +22,8 @@ from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.engines.envoy.xds.resource import Resource
 from marchproxy.engines.envoy.xds.snapshot import Draft, Snapshot, check
 from marchproxy.kit.settings import HostPort
-from marchproxy.modules.alb.resources import Builder, ListenerSpec
-from marchproxy.modules.alb.resources.fleet import FLEET
+from marchproxy.modules.http.resources import Builder, ListenerSpec
+from marchproxy.modules.http.resources.fleet import FLEET
 from tests.golden.alb.cases import CASES, listeners, snapshot_of
 
 STATE = decode(

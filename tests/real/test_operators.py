@@ -11,7 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from marchproxy.engines.envoy.access_log import json_lines, share
 from marchproxy.engines.envoy.binary import find_envoy
 from marchproxy.engines.envoy.operators import ALONE, WITH_ARGUMENT
-from marchproxy.modules.alb.log_fields import FIELDS
+from marchproxy.modules.http.log_fields import FIELDS
 
 ARGUMENTS = {
     "CEL": "request.path",

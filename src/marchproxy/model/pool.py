@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from marchproxy.model.ai import AiPool
 from marchproxy.model.database import DATABASE_PROTOCOLS, DatabasePool
 from marchproxy.model.module import PoolName, Protocol, Version
 
@@ -106,6 +107,7 @@ class BackendPool:
 
     `slow_start`: seconds in which a new endpoint comes to its full share (least connections and round robin); 0: at once.
     `database`: how connections are kept, of a pool of a database protocol; None: as by default.
+    `ai`: what speaks for language models there; None: nothing does.
     `hash_table` is for `source_hash` and for routes that are sticky by header or source.
     """
 
@@ -124,6 +126,7 @@ class BackendPool:
     hash_table: HashTable = HashTable.MAGLEV
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     database: DatabasePool | None = None
+    ai: AiPool | None = None
 
     @property
     def of_database(self) -> bool:

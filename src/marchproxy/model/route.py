@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType
 
+from marchproxy.model.ai import AiRoute
 from marchproxy.model.database import DatabaseRoute
 from marchproxy.model.http import Cors, DirectResponse, HeaderEdits, Mirror, Redirect, Rewrite, Sticky
 from marchproxy.model.module import ModuleType, PoolName, Protocol, Version
@@ -118,7 +119,8 @@ class Route:
     everyone), while `sources` decide whether the route matches at all. `max_request_bytes` 0: no limit; more is answered
     413. `authentication` names the ways of which one must succeed; none: everyone. `compression`: answers are compressed
     as the client accepts it (brotli, gzip). `upgrades`: protocols that a request may upgrade to.
-    `database`: what a route of a database protocol has beside; None: as by default.
+    `database`: what a route of a database protocol has beside; None: as by default. `ai`: its requests are for language
+    models, and the pools are found by the model; None: they are not.
 
     Among the routes that match, the highest `priority` wins; see `marchproxy.model.matching` for ties.
     `listeners` names the NLB listeners it belongs to (none: all of its protocol); `sources` are client CIDRs.
@@ -153,6 +155,12 @@ class Route:
     authentication: tuple[str, ...] = ()
     upgrades: tuple[str, ...] = ("websocket",)
     database: DatabaseRoute | None = None
+    ai: AiRoute | None = None
+
+    @property
+    def meant_for(self) -> ModuleType:
+        """The kind of module that serves it where it names none, of those that speak HTTP: the AILB what is of AI."""
+        return ModuleType.ALB if self.ai is None else ModuleType.AILB
 
 
 @dataclass(frozen=True, slots=True)

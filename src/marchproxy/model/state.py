@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from marchproxy.model.ai import AiRules
 from marchproxy.model.http import Authentication
 from marchproxy.model.limit import RateLimit
 from marchproxy.model.listener import Listener
@@ -22,6 +23,7 @@ class DesiredState:
     rate_limits: tuple[RateLimit, ...] = ()
     scaling: tuple[ScalingConfig, ...] = ()
     authentication: tuple[Authentication, ...] = ()
+    ai: AiRules = AiRules()
 
     def routes_by_id(self) -> Mapping[RouteId, Route]:
         """The routes by id."""

@@ -17,12 +17,12 @@ from marchproxy.engines.envoy.xds.resource import Resource
 from marchproxy.engines.envoy.xds.snapshot import Snapshot, check
 from marchproxy.model.pool import UpstreamTls
 from marchproxy.model.state import DesiredState
-from marchproxy.modules.alb.credentials import read_credentials
-from marchproxy.modules.alb.pool_files import read
-from marchproxy.modules.alb.resources import Builder, ListenerSpec
-from marchproxy.modules.alb.resources.endpoints import Target
-from marchproxy.modules.alb.resources.fleet import FLEET
-from marchproxy.modules.alb.resources.pools import PoolFindings
+from marchproxy.modules.http.credentials import read_credentials
+from marchproxy.modules.http.pool_files import read
+from marchproxy.modules.http.resources import Builder, ListenerSpec
+from marchproxy.modules.http.resources.endpoints import Target
+from marchproxy.modules.http.resources.fleet import FLEET
+from marchproxy.modules.http.resources.pools import PoolFindings
 
 FOUND = (
     Target("10.0.0.1:80", 7),

@@ -9,7 +9,7 @@ import pytest
 @pytest.mark.parametrize(
     ("modules", "unwanted"),
     [
-        ("marchproxy.cli.service, marchproxy.nlb.server", "marchproxy.modules.alb.resources"),
+        ("marchproxy.cli.service, marchproxy.nlb.server", "marchproxy.modules.http.resources"),
         ("marchproxy.cli.service, marchproxy.nlb.server", "marchproxy.modules.dblb.talk"),
         ("marchproxy.modules.dblb.worker.process", "grpc"),
         ("marchproxy.modules.dblb.worker.process", "marchproxy.modules.dblb.postgres"),

@@ -11,11 +11,11 @@ from marchproxy.model.plan import Verdict
 from marchproxy.model.problem import Problem, RefusalCode, Refused
 from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
-from marchproxy.modules.alb import rules as alb_rules
-from marchproxy.modules.alb.resources import own_routes
 from marchproxy.modules.base.core import Identity, ModuleCore
 from marchproxy.modules.base.engine import EngineHealth, Isolate
 from marchproxy.modules.base.observation import Observation, PoolSeen, Traffic
+from marchproxy.modules.http import rules
+from marchproxy.modules.http.resources import own_routes
 
 DOCUMENT = b"""
 routes:
@@ -58,7 +58,7 @@ class EngineDouble:
         self.instances = instances
 
     def faults(self, state: DesiredState) -> Iterable[Problem]:
-        return alb_rules.faults(state)
+        return rules.faults(state, ModuleType.ALB)
 
     async def rehearse(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> tuple[Problem, ...]:
         return self.objections
@@ -71,8 +71,8 @@ class EngineDouble:
         return self.isolated
 
     def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
-        own = {one.route_id: one for one in own_routes(state.routes)}
-        return alb_rules.answer(state, own, route, context)
+        own = {one.route_id: one for one in own_routes(state.routes, ModuleType.ALB)}
+        return rules.answer(state, own, route, context, module=ModuleType.ALB)
 
     async def choices(
         self, state: DesiredState, route_id: RouteId, request: Route, context: Mapping[str, str]

@@ -9,10 +9,10 @@ from marchproxy.cli.xds.settings import XdsSettings
 from marchproxy.contract.document import StateDocument
 from marchproxy.kit.settings import HostPort
 from marchproxy.kit.telemetry import TracingSection
-from marchproxy.modules.alb import settings as alb
 from marchproxy.modules.alb.settings import AlbSettings
 from marchproxy.modules.dblb import settings as dblb
 from marchproxy.modules.dblb.settings import DblbSettings
+from marchproxy.modules.http import settings as http
 from marchproxy.nlb.settings import NlbSettings
 
 #: An entry of `modules`.
@@ -65,5 +65,5 @@ def dialled(listening: HostPort) -> HostPort:
 
 def addresses_of(module: ModuleEntry) -> Mapping[str, HostPort]:
     """The TCP ports that a module opens itself, by setting."""
-    names = dblb.ADDRESSES if isinstance(module, DblbSettings) else alb.ADDRESSES
+    names = dblb.ADDRESSES if isinstance(module, DblbSettings) else http.ADDRESSES
     return {name: address for name in names if (address := getattr(module, name)) is not None}

@@ -8,22 +8,22 @@ from marchproxy.cli.xds.material import NO_MATERIAL, Material, downstream_tls
 from marchproxy.cli.xds.offered import routes_by_host, routes_of, servable, unserved
 from marchproxy.cli.xds.settings import NodeSettings
 from marchproxy.engines.envoy.xds import Draft, Identity, Resource, Snapshot, check
-from marchproxy.model.module import PoolName
+from marchproxy.model.module import ModuleType, PoolName
 from marchproxy.model.problem import InvalidValue
 from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
-from marchproxy.modules.alb.mixture import Inputs
-from marchproxy.modules.alb.pool_rules import pool_faults
-from marchproxy.modules.alb.resources import (
+from marchproxy.modules.http.mixture import Inputs
+from marchproxy.modules.http.pool_rules import pool_faults
+from marchproxy.modules.http.resources import (
     Builder,
     ListenerSpec,
     build_grpc,
     in_reach_of_grpc,
     own_routes,
 )
-from marchproxy.modules.alb.resources import Target as Dialled
-from marchproxy.modules.alb.resources.endpoints import Target
-from marchproxy.modules.alb.rules import faults
+from marchproxy.modules.http.resources import Target as Dialled
+from marchproxy.modules.http.resources.endpoints import Target
+from marchproxy.modules.http.rules import faults
 
 
 class Catalogue:
@@ -39,8 +39,8 @@ class Catalogue:
         keys: bool = False,
     ) -> None:
         """`material`: what the files hold that the document names. `keys`: nodes may be given private ones."""
-        pools = pool_faults(state.pools, own_routes(state.routes))
-        if problems := (*faults(state), *pools, *unserved(state, keys=keys)):
+        pools = pool_faults(state.pools, own_routes(state.routes, ModuleType.ALB))
+        if problems := (*faults(state, ModuleType.ALB), *pools, *unserved(state, keys=keys)):
             raise InvalidValue(problems)
         self._material = material
         self._keys = keys
@@ -80,7 +80,9 @@ def compiled(cohort: Cohort, seen: Inputs) -> Snapshot:
 def _seen_by(state: DesiredState, node: NodeSettings, material: Material, *, keys: bool) -> Inputs:
     """The part of a document that an entry gives away: its listeners, its routes, the pools these need."""
     routes = tuple(
-        route for route in own_routes(state.routes) if node.routes is None or route.route_id in node.routes
+        route
+        for route in own_routes(state.routes, ModuleType.ALB)
+        if node.routes is None or route.route_id in node.routes
     )
     needed = {name for route in routes for name in pools_of(route)}
     listeners = tuple(

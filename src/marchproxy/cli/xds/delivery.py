@@ -15,11 +15,11 @@ from marchproxy.engines.envoy.xds import AdsServer, Identity, InconsistentSnapsh
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.problem import InvalidValue, Problem, Refused
-from marchproxy.modules.alb.blame import blame
-from marchproxy.modules.alb.discovery import Follower, SrvResolver
-from marchproxy.modules.alb.isolation import Isolation
-from marchproxy.modules.alb.mixture import Inputs
-from marchproxy.modules.alb.quarantine import NOTHING_HELD, Quarantine
+from marchproxy.modules.http.blame import blame
+from marchproxy.modules.http.discovery import Follower, SrvResolver
+from marchproxy.modules.http.isolation import Isolation
+from marchproxy.modules.http.mixture import Inputs
+from marchproxy.modules.http.quarantine import NOTHING_HELD, Quarantine
 
 _log = get_logger(__name__)
 

@@ -12,11 +12,11 @@ from marchproxy.model.module import PoolName
 from marchproxy.model.pool import UpstreamTls
 from marchproxy.model.problem import InvalidValue, Problem
 from marchproxy.model.state import DesiredState
-from marchproxy.modules.alb.pool_files import read
-from marchproxy.modules.alb.resources.downstream_tls import DownstreamTls
-from marchproxy.modules.alb.resources.endpoints import Target
-from marchproxy.modules.alb.resources.pools import PoolFindings
-from marchproxy.modules.alb.resources.upstream_tls import PoolMaterial
+from marchproxy.modules.http.pool_files import read
+from marchproxy.modules.http.resources.downstream_tls import DownstreamTls
+from marchproxy.modules.http.resources.endpoints import Target
+from marchproxy.modules.http.resources.pools import PoolFindings
+from marchproxy.modules.http.resources.upstream_tls import PoolMaterial
 
 
 @dataclass(frozen=True, slots=True)

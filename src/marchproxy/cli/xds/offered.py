@@ -11,7 +11,7 @@ from marchproxy.model.module import HTTP_FAMILY, ModuleType
 from marchproxy.model.problem import Problem
 from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
-from marchproxy.modules.alb.resources.build import is_own
+from marchproxy.modules.http.resources.build import is_own
 
 _ONLY_KNOWN = "only to nodes that show a certificate, because its key goes with it; set `xds.tls.client_ca`"
 
@@ -76,7 +76,7 @@ def _patterns(host: str) -> Iterator[str]:
 def unserved(state: DesiredState, *, keys: bool = False) -> Iterator[Problem]:
     """What an ALB does with files of its own, which would be lost, and keys that nobody may be given."""
     for index, route in enumerate(state.routes):
-        if route.authentication and is_own(route):
+        if route.authentication and is_own(route, ModuleType.ALB):
             yield Problem(f"routes[{index}].authentication", "is not served over xDS")
     for index, pool in enumerate(state.pools):
         if pool.tls is not None and pool.tls.key and not keys:

@@ -18,8 +18,8 @@ from marchproxy.engines.envoy.xds import (
 from marchproxy.engines.envoy.xds.canary import Outcome, try_on
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.problem import RefusalCode, Refused
-from marchproxy.modules.alb.mixture import Inputs
-from marchproxy.modules.alb.publication import Rejected
+from marchproxy.modules.http.mixture import Inputs
+from marchproxy.modules.http.publication import Rejected
 
 _log = get_logger(__name__)
 

@@ -11,8 +11,8 @@ from marchproxy.contract.document import StateDocument
 from marchproxy.engines.envoy.access_log_section import AlwaysLogged
 from marchproxy.kit.settings import load
 from marchproxy.kit.telemetry import TracingSection
-from marchproxy.modules.alb.access_log_section import AlbAccessLog
-from marchproxy.modules.alb.log_fields import FIELDS, USUAL
+from marchproxy.modules.http.access_log_section import HttpAccessLog
+from marchproxy.modules.http.log_fields import FIELDS, USUAL
 
 REFERENCE = (Path(__file__).parents[4] / "docs/configuration.md").read_text()
 SHOWN = [
@@ -34,7 +34,7 @@ def test_every_example_is_sound(text: str) -> None:
     assert load(FileDocument, text, environ={}) != FileDocument()
 
 
-@pytest.mark.parametrize(("heading", "model"), [("access_log", AlbAccessLog), ("tracing", TracingSection)])
+@pytest.mark.parametrize(("heading", "model"), [("access_log", HttpAccessLog), ("tracing", TracingSection)])
 def test_every_key_is_named(heading: str, model: type) -> None:
     first_table = section(heading).partition("|---|")[2].partition("\n\n")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", first_table, flags=re.MULTILINE)) == set(model.model_fields)

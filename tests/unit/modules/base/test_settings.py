@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from marchproxy.kit.files import default_state_dir
 from marchproxy.kit.settings import HostPort
-from marchproxy.modules.alb.listening import endpoints
 from marchproxy.modules.alb.settings import AlbSettings
+from marchproxy.modules.http.listening import endpoints
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from marchproxy.engines.envoy.metrics.buckets import distribution
 from marchproxy.engines.envoy.metrics.exposition import render
 from marchproxy.engines.envoy.metrics.family import Kind
 from marchproxy.engines.envoy.metrics.source import Source
-from marchproxy.modules.alb.metrics import TABLE
-from marchproxy.modules.alb.resources.route_stats import COMPLETED, TIME
+from marchproxy.modules.http.metrics import TABLE
+from marchproxy.modules.http.resources.route_stats import COMPLETED, TIME
 
 SAMPLE = distribution([{"lower_bound": 3.0, "width": 0.1, "count": 1}])
 

@@ -12,7 +12,7 @@ from marchproxy.engines.envoy.process import EnvoyProcess, EnvoySettings
 from marchproxy.engines.envoy.vitals import Vitals
 from marchproxy.kit.clock import VirtualClock
 from marchproxy.kit.settings import HostPort
-from marchproxy.modules.alb.metrics import TABLE as ALB
+from marchproxy.modules.http.metrics import TABLE as ALB
 from marchproxy.nlb.dataplane.envoy.metrics import TABLE as NLB
 
 WHOLE = (Path(__file__).parents[5] / "docs" / "metrics.md").read_text()

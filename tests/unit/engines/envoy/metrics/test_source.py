@@ -6,7 +6,7 @@ import pytest
 
 from marchproxy.engines.envoy.metrics.common import COMMON
 from marchproxy.engines.envoy.metrics.source import wanted
-from marchproxy.modules.alb.metrics import TABLE
+from marchproxy.modules.http.metrics import TABLE
 
 Read = tuple[str, str, dict[str, str]]
 

@@ -11,7 +11,7 @@ from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.engines.envoy.xds.snapshot import check
 from marchproxy.model.route import BackendRef
 from marchproxy.model.state import DesiredState
-from marchproxy.modules.alb.resources import Builder, ListenerSpec
+from marchproxy.modules.http.resources import Builder, ListenerSpec
 
 STATE = decode(
     b"""

@@ -18,7 +18,7 @@ from marchproxy.engines.envoy.validation.plain import (
     without_weights,
 )
 from marchproxy.model.limit import LimitId, RateLimit
-from marchproxy.modules.alb.resources.limits import LimitTable
+from marchproxy.modules.http.resources.limits import LimitTable
 
 
 def weighted(*weights: int) -> route_components_pb2.Route:

@@ -11,7 +11,7 @@ from marchproxy.engines.envoy.bootstrap import BootstrapSpec, render
 from marchproxy.engines.envoy.validation import Unjudged, Validator
 from marchproxy.engines.envoy.xds.snapshot import Snapshot, check
 from marchproxy.kit.settings import HostPort
-from marchproxy.modules.alb.resources import Builder, ListenerSpec
+from marchproxy.modules.http.resources import Builder, ListenerSpec
 
 BOOTSTRAP = render(BootstrapSpec("n", "c", HostPort("127.0.0.1", 0), Path("/run/ads.sock")))
 REFUSES = "error initializing configuration 'x': "

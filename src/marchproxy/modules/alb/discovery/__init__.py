@@ -1,6 +1,0 @@
-"""Discovery: endpoints of pools that are found, by SRV records and in files. Host names are looked up by Envoy itself."""
-
-from marchproxy.modules.alb.discovery.follower import Follower
-from marchproxy.modules.alb.discovery.records import SrvResolver
-
-__all__ = ["Follower", "SrvResolver"]
