@@ -191,7 +191,7 @@ class Guardrail:
 class AiRoute:
     """Requests for language models at the paths of their APIs below the route's path (`/v1/chat/completions`, …).
 
-    `models`: what may be asked for, the first that fits answers. `keys`: whether a virtual key is needed. `guardrails`: by
+    `models`: what may be asked for, the first that fits answers. `require_key`: whether a virtual key is needed. `guardrails`: by
     name, in order. `cache`: seconds for which an answer to the very same request is kept, 0: not. `first_byte_timeout`:
     seconds until an attempt has begun to answer, and `idle_timeout` of the route between two pieces of it, before another
     target is tried, or the client is told. `attempts`: of all targets together. `default_output`: tokens that are reserved
@@ -200,7 +200,7 @@ class AiRoute:
     """
 
     models: tuple[Model, ...] = ()
-    keys: bool = True
+    require_key: bool = True
     guardrails: tuple[str, ...] = ()
     cache: float = 0.0
     queue: Queue = Queue()
@@ -271,8 +271,16 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
+class PricedModel:
+    """The price of a model by the name that providers know (a `*` at the end: any that begins so)."""
+
+    model: str
+    price: Price
+
+
+@dataclass(frozen=True, slots=True)
 class AiRules:
-    """What the whole state says of language models. `keys_file`: more keys, in a file that is read again when it changes.
+    """What holds for all routes to language models. `keys_file`: more keys, in a file that is read again when it changes.
 
     `prices` by the model's name as providers know it (a `*` at the end: any that begins so).
     """

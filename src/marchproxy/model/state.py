@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from marchproxy.model.ai import AiRules
+from marchproxy.model.ai import Allowance, Guardrail, PricedModel, VirtualKey
 from marchproxy.model.http import Authentication
 from marchproxy.model.limit import RateLimit
 from marchproxy.model.listener import Listener
@@ -15,7 +15,7 @@ from marchproxy.model.scaling import ScalingConfig
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """Listeners, routes, backend pools, rate limits and scaling. Check it with `marchproxy.model.checks.check_state`."""
+    """Listeners, routes, backend pools, rate limits, scaling, and what is for language models. Check it with `marchproxy.model.checks.check_state`."""
 
     listeners: tuple[Listener, ...] = ()
     routes: tuple[Route, ...] = ()
@@ -23,7 +23,10 @@ class DesiredState:
     rate_limits: tuple[RateLimit, ...] = ()
     scaling: tuple[ScalingConfig, ...] = ()
     authentication: tuple[Authentication, ...] = ()
-    ai: AiRules = AiRules()
+    virtual_keys: tuple[VirtualKey, ...] = ()
+    allowances: tuple[Allowance, ...] = ()
+    prices: tuple[PricedModel, ...] = ()
+    guardrails: tuple[Guardrail, ...] = ()
 
     def routes_by_id(self) -> Mapping[RouteId, Route]:
         """The routes by id."""

@@ -20,6 +20,10 @@ _STAND_INS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "rate_limits": ("id", {"target": ""}),
     "scaling": ("module", {}),
     "authentication": ("name", {"kind": "basic"}),
+    "virtual_keys": ("id", {"hash": "0" * 64}),
+    "allowances": ("id", {"target": "*", "requests_per_minute": 1}),
+    "prices": ("model", {}),
+    "guardrails": ("name", {"kind": "injection"}),
 }
 _ITEM = re.compile(r"(?P<section>\w+)\[(?P<index>\d+)\]")
 

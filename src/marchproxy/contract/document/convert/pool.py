@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from marchproxy.contract.document.convert.ai import ai_pool, ai_pool_document
 from marchproxy.contract.document.convert.database import database_pool, database_pool_document
 from marchproxy.contract.document.schema.pool import (
     BreakersDocument,
@@ -41,6 +42,7 @@ def pool(item: PoolDocument) -> BackendPool:
         slow_start=item.slow_start,
         hash_table=item.hash_table,
         database=database_pool(item.database),
+        ai=ai_pool(item.ai),
         metadata=dict(item.metadata),
     )
 
@@ -62,5 +64,6 @@ def pool_document(item: BackendPool) -> PoolDocument:
         slow_start=item.slow_start,
         hash_table=item.hash_table,
         database=database_pool_document(item.database),
+        ai=ai_pool_document(item.ai),
         metadata=dict(item.metadata),
     )

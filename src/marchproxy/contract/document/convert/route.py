@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from marchproxy.contract.document.convert.ai import ai_route, ai_route_document
 from marchproxy.contract.document.convert.database import database_route, database_route_document
 from marchproxy.contract.document.convert.http import header_edits, header_edits_document
 from marchproxy.contract.document.schema.http import (
@@ -73,6 +74,7 @@ def route(item: RouteDocument) -> Route:
         authentication=item.authentication,
         upgrades=item.upgrades,
         database=database_route(item.database),
+        ai=ai_route(item.ai),
         metadata=dict(item.metadata),
     )
 
@@ -114,6 +116,7 @@ def route_document(item: Route) -> RouteDocument:
         authentication=item.authentication,
         upgrades=item.upgrades,
         database=database_route_document(item.database),
+        ai=ai_route_document(item.ai),
         metadata=dict(item.metadata),
     )
 

@@ -3,6 +3,16 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from marchproxy.contract.document.convert.ai import (
+    allowance,
+    allowance_document,
+    guardrail,
+    guardrail_document,
+    priced_model,
+    priced_model_document,
+    virtual_key,
+    virtual_key_document,
+)
 from marchproxy.contract.document.convert.http import authentication, authentication_document
 from marchproxy.contract.document.convert.listener import listener, listener_document
 from marchproxy.contract.document.convert.pool import pool, pool_document
@@ -23,6 +33,10 @@ def to_model(document: StateDocument) -> DesiredState:
         rate_limits=tuple(_limit(item) for item in document.rate_limits),
         scaling=tuple(_scaling(item) for item in document.scaling),
         authentication=tuple(authentication(item) for item in document.authentication),
+        virtual_keys=tuple(virtual_key(item) for item in document.virtual_keys),
+        allowances=tuple(allowance(item) for item in document.allowances),
+        prices=tuple(priced_model(item) for item in document.prices),
+        guardrails=tuple(guardrail(item) for item in document.guardrails),
     )
 
 
@@ -35,6 +49,10 @@ def from_model(state: DesiredState) -> StateDocument:
         rate_limits=tuple(_limit_document(item) for item in state.rate_limits),
         scaling=tuple(_scaling_document(item) for item in state.scaling),
         authentication=tuple(authentication_document(item) for item in state.authentication),
+        virtual_keys=tuple(virtual_key_document(item) for item in state.virtual_keys),
+        allowances=tuple(allowance_document(item) for item in state.allowances),
+        prices=tuple(priced_model_document(item) for item in state.prices),
+        guardrails=tuple(guardrail_document(item) for item in state.guardrails),
     )
 
 
@@ -115,4 +133,8 @@ ITEM_DOCUMENTS: Mapping[str, Callable[[Any], Section]] = {
     "rate_limits": _limit_document,
     "scaling": _scaling_document,
     "authentication": authentication_document,
+    "virtual_keys": virtual_key_document,
+    "allowances": allowance_document,
+    "prices": priced_model_document,
+    "guardrails": guardrail_document,
 }

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from marchproxy.contract.document.schema.ai import AiPoolDocument
 from marchproxy.contract.document.schema.database import DatabasePoolDocument
 from marchproxy.contract.document.schema.parts import Duration, Labels, Number, short_for
 from marchproxy.kit.settings import Section
@@ -101,4 +102,5 @@ class PoolDocument(Section):
     slow_start: Duration = _POOL.slow_start
     hash_table: HashTable = _POOL.hash_table
     database: DatabasePoolDocument | None = None
+    ai: AiPoolDocument | None = None
     metadata: Labels = Field(default_factory=dict)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from marchproxy.contract.document.schema.ai import AiRouteDocument
 from marchproxy.contract.document.schema.database import DatabaseRouteDocument
 from marchproxy.contract.document.schema.http import (
     CorsDocument,
@@ -143,4 +144,5 @@ class RouteDocument(Section):
     authentication: tuple[str, ...] = ()
     upgrades: tuple[str, ...] = _ROUTE.upgrades
     database: DatabaseRouteDocument | None = None
+    ai: AiRouteDocument | None = None
     metadata: Labels = Field(default_factory=dict)

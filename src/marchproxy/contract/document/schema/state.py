@@ -2,6 +2,12 @@
 
 from pydantic import Field
 
+from marchproxy.contract.document.schema.ai import (
+    AllowanceDocument,
+    GuardrailDocument,
+    PriceDocument,
+    VirtualKeyDocument,
+)
 from marchproxy.contract.document.schema.http import AuthenticationDocument
 from marchproxy.contract.document.schema.listener import ListenerDocument
 from marchproxy.contract.document.schema.parts import Duration, Labels
@@ -60,3 +66,7 @@ class StateDocument(Section):
     rate_limits: tuple[RateLimitDocument, ...] = ()
     scaling: tuple[ScalingDocument, ...] = ()
     authentication: tuple[AuthenticationDocument, ...] = ()
+    virtual_keys: tuple[VirtualKeyDocument, ...] = ()
+    allowances: tuple[AllowanceDocument, ...] = ()
+    prices: tuple[PriceDocument, ...] = ()
+    guardrails: tuple[GuardrailDocument, ...] = ()
