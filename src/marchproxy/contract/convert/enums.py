@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 from marchproxy.contract.convert.faults import Faults
 from marchproxy.contract.pb import types_pb2
+from marchproxy.model.ai import Pick, Prefer, Provider
 from marchproxy.model.database import Pooling, ReadTarget
 from marchproxy.model.http import StickyKind
 from marchproxy.model.limit import LimitUnit
@@ -55,6 +56,9 @@ HASH_TABLES = EnumCodec(HashTable, types_pb2.HashTable.items(), "HASH_TABLE")
 STICKY_KINDS = EnumCodec(StickyKind, types_pb2.StickyKind.items(), "STICKY_KIND")
 POOLINGS = EnumCodec(Pooling, types_pb2.Pooling.items(), "POOLING")
 READ_TARGETS = EnumCodec(ReadTarget, types_pb2.ReadTarget.items(), "READ_TARGET")
+AI_PROVIDERS = EnumCodec(Provider, types_pb2.AiProvider.items(), "AI_PROVIDER")
+AI_PICKS = EnumCodec(Pick, types_pb2.AiPick.items(), "AI_PICK")
+AI_PREFERENCES = EnumCodec(Prefer, types_pb2.AiPrefer.items(), "AI_PREFER")
 SQL_MODES = EnumCodec(SqlMode, types_pb2.SqlMode.items(), "SQL_MODE")
 SQL_TRAITS = EnumCodec(SqlTrait, types_pb2.SqlTrait.items(), "SQL_TRAIT")
 LIMIT_UNITS = EnumCodec(LimitUnit, types_pb2.LimitUnit.items(), "LIMIT_UNIT")

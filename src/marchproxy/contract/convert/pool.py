@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from marchproxy.contract.convert.ai import ai_pool_to_pb, read_ai_pool
 from marchproxy.contract.convert.database import database_pool_to_pb, read_database_pool
 from marchproxy.contract.convert.enums import BALANCE, HASH_TABLES, PROTOCOLS
 from marchproxy.contract.convert.faults import Faults, read_all, read_one
@@ -38,6 +39,7 @@ def pool_to_pb(pool: BackendPool) -> types_pb2.BackendPool:
         slow_start=seconds_to_pb(pool.slow_start) if pool.slow_start else None,
         hash_table=HASH_TABLES.to_pb(pool.hash_table),
         database=None if pool.database is None else database_pool_to_pb(pool.database),
+        ai=None if pool.ai is None else ai_pool_to_pb(pool.ai),
         metadata=pool.metadata,
     )
 
@@ -73,6 +75,7 @@ def read_pool(pb: types_pb2.BackendPool, path: str, faults: Faults) -> BackendPo
         discovery=read_discovery(pb.discovery, f"{path}.discovery", faults),
         slow_start=read_seconds(pb.slow_start, f"{path}.slow_start", faults),
         hash_table=HASH_TABLES.read(pb.hash_table, f"{path}.hash_table", faults) or HashTable.MAGLEV,
+        ai=read_ai_pool(pb.ai, f"{path}.ai", faults) if pb.HasField("ai") else None,
         database=read_database_pool(pb.database, f"{path}.database", faults)
         if pb.HasField("database")
         else None,

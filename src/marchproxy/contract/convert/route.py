@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from marchproxy.contract.convert.ai import ai_route_to_pb, read_ai_route
 from marchproxy.contract.convert.conditions import (
     header_from_pb,
     header_to_pb,
@@ -151,6 +152,7 @@ def _features_to_pb(route: Route) -> dict[str, Any]:
         "authentication": route.authentication,
         "upgrades": None if route.upgrades == _UPGRADES else types_pb2.Upgrades(protocols=route.upgrades),
         "database": None if route.database is None else database_route_to_pb(route.database),
+        "ai": None if route.ai is None else ai_route_to_pb(route.ai),
     }
 
 
@@ -170,6 +172,7 @@ def _read_features(pb: types_pb2.Route, path: str, faults: Faults) -> dict[str, 
         "compression": pb.compression,
         "authentication": tuple(pb.authentication),
         "upgrades": tuple(pb.upgrades.protocols) if pb.HasField("upgrades") else _UPGRADES,
+        "ai": read_ai_route(pb.ai, f"{path}.ai", faults) if pb.HasField("ai") else None,
         "database": read_database_route(pb.database, f"{path}.database", faults)
         if pb.HasField("database")
         else None,

@@ -397,6 +397,102 @@ READ_TARGET_REPLICA: ReadTarget.ValueType  # 3
 """Replicas only; writes are refused."""
 Global___ReadTarget: _TypeAlias = ReadTarget  # noqa: Y015
 
+class _AiProvider:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AiProviderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AiProvider.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AI_PROVIDER_UNSPECIFIED: _AiProvider.ValueType  # 0
+    """The default: OPENAI_COMPATIBLE."""
+    AI_PROVIDER_OPENAI: _AiProvider.ValueType  # 1
+    """OpenAI's own."""
+    AI_PROVIDER_ANTHROPIC: _AiProvider.ValueType  # 2
+    """Anthropic's own."""
+    AI_PROVIDER_OLLAMA: _AiProvider.ValueType  # 3
+    """Ollama."""
+    AI_PROVIDER_VLLM: _AiProvider.ValueType  # 4
+    """vLLM, whose metrics are read."""
+    AI_PROVIDER_SGLANG: _AiProvider.ValueType  # 5
+    """SGLang, whose metrics are read."""
+    AI_PROVIDER_OPENAI_COMPATIBLE: _AiProvider.ValueType  # 6
+    """Any that speaks OpenAI's API."""
+
+class AiProvider(_AiProvider, metaclass=_AiProviderEnumTypeWrapper):
+    """What endpoints for language models are."""
+
+AI_PROVIDER_UNSPECIFIED: AiProvider.ValueType  # 0
+"""The default: OPENAI_COMPATIBLE."""
+AI_PROVIDER_OPENAI: AiProvider.ValueType  # 1
+"""OpenAI's own."""
+AI_PROVIDER_ANTHROPIC: AiProvider.ValueType  # 2
+"""Anthropic's own."""
+AI_PROVIDER_OLLAMA: AiProvider.ValueType  # 3
+"""Ollama."""
+AI_PROVIDER_VLLM: AiProvider.ValueType  # 4
+"""vLLM, whose metrics are read."""
+AI_PROVIDER_SGLANG: AiProvider.ValueType  # 5
+"""SGLang, whose metrics are read."""
+AI_PROVIDER_OPENAI_COMPATIBLE: AiProvider.ValueType  # 6
+"""Any that speaks OpenAI's API."""
+Global___AiProvider: _TypeAlias = AiProvider  # noqa: Y015
+
+class _AiPick:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AiPickEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AiPick.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AI_PICK_UNSPECIFIED: _AiPick.ValueType  # 0
+    """The default: SCORED."""
+    AI_PICK_SCORED: _AiPick.ValueType  # 1
+    """By what speaks for each."""
+    AI_PICK_LEAST_PENDING: _AiPick.ValueType  # 2
+    """Which has the fewest requests under way."""
+    AI_PICK_ROUND_ROBIN: _AiPick.ValueType  # 3
+    """In turn."""
+
+class AiPick(_AiPick, metaclass=_AiPickEnumTypeWrapper):
+    """How one of a pool's endpoints for language models is chosen."""
+
+AI_PICK_UNSPECIFIED: AiPick.ValueType  # 0
+"""The default: SCORED."""
+AI_PICK_SCORED: AiPick.ValueType  # 1
+"""By what speaks for each."""
+AI_PICK_LEAST_PENDING: AiPick.ValueType  # 2
+"""Which has the fewest requests under way."""
+AI_PICK_ROUND_ROBIN: AiPick.ValueType  # 3
+"""In turn."""
+Global___AiPick: _TypeAlias = AiPick  # noqa: Y015
+
+class _AiPrefer:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AiPreferEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AiPrefer.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    AI_PREFER_UNSPECIFIED: _AiPrefer.ValueType  # 0
+    """The default: WEIGHT."""
+    AI_PREFER_WEIGHT: _AiPrefer.ValueType  # 1
+    """As the weights say."""
+    AI_PREFER_COST: _AiPrefer.ValueType  # 2
+    """The cheapest."""
+    AI_PREFER_LATENCY: _AiPrefer.ValueType  # 3
+    """The fastest of late."""
+
+class AiPrefer(_AiPrefer, metaclass=_AiPreferEnumTypeWrapper):
+    """How one of a model's targets of a tier is chosen."""
+
+AI_PREFER_UNSPECIFIED: AiPrefer.ValueType  # 0
+"""The default: WEIGHT."""
+AI_PREFER_WEIGHT: AiPrefer.ValueType  # 1
+"""As the weights say."""
+AI_PREFER_COST: AiPrefer.ValueType  # 2
+"""The cheapest."""
+AI_PREFER_LATENCY: AiPrefer.ValueType  # 3
+"""The fastest of late."""
+Global___AiPrefer: _TypeAlias = AiPrefer  # noqa: Y015
+
 class _SqlMode:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -1242,6 +1338,7 @@ class Route(_message.Message):
     AUTHENTICATION_FIELD_NUMBER: _builtins.int
     UPGRADES_FIELD_NUMBER: _builtins.int
     DATABASE_FIELD_NUMBER: _builtins.int
+    AI_FIELD_NUMBER: _builtins.int
     route_id: _builtins.str
     """Unique name."""
     protocol: Global___Protocol.ValueType
@@ -1374,6 +1471,10 @@ class Route(_message.Message):
     def database(self) -> Global___DatabaseRoute:
         """What a route of a database has beside; unset: the defaults."""
 
+    @_builtins.property
+    def ai(self) -> Global___AiRoute:
+        """Its requests are for language models; unset: they are not."""
+
     def __init__(
         self,
         *,
@@ -1415,14 +1516,193 @@ class Route(_message.Message):
         authentication: _abc.Iterable[_builtins.str] | None = ...,
         upgrades: Global___Upgrades | None = ...,
         database: Global___DatabaseRoute | None = ...,
+        ai: Global___AiRoute | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cors", b"cors", "database", b"database", "idle_timeout", b"idle_timeout", "redirect", b"redirect", "request_headers", b"request_headers", "response", b"response", "response_headers", b"response_headers", "retry", b"retry", "rewrite", b"rewrite", "sticky", b"sticky", "timeout", b"timeout", "tls", b"tls", "upgrades", b"upgrades"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "cors", b"cors", "database", b"database", "idle_timeout", b"idle_timeout", "redirect", b"redirect", "request_headers", b"request_headers", "response", b"response", "response_headers", b"response_headers", "retry", b"retry", "rewrite", b"rewrite", "sticky", b"sticky", "timeout", b"timeout", "tls", b"tls", "upgrades", b"upgrades"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow", b"allow", "authentication", b"authentication", "backends", b"backends", "compression", b"compression", "cors", b"cors", "database", b"database", "deny", b"deny", "destination_pattern", b"destination_pattern", "destination_port", b"destination_port", "header_matches", b"header_matches", "headers", b"headers", "hosts", b"hosts", "idle_timeout", b"idle_timeout", "listeners", b"listeners", "max_request_bytes", b"max_request_bytes", "metadata", b"metadata", "methods", b"methods", "mirrors", b"mirrors", "module_type", b"module_type", "path_match", b"path_match", "path_pattern", b"path_pattern", "priority", b"priority", "protocol", b"protocol", "query", b"query", "redirect", b"redirect", "request_headers", b"request_headers", "response", b"response", "response_headers", b"response_headers", "retry", b"retry", "rewrite", b"rewrite", "route_id", b"route_id", "source_pattern", b"source_pattern", "source_port", b"source_port", "sources", b"sources", "sticky", b"sticky", "timeout", b"timeout", "tls", b"tls", "upgrades", b"upgrades"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "allow", b"allow", "authentication", b"authentication", "backends", b"backends", "compression", b"compression", "cors", b"cors", "database", b"database", "deny", b"deny", "destination_pattern", b"destination_pattern", "destination_port", b"destination_port", "header_matches", b"header_matches", "headers", b"headers", "hosts", b"hosts", "idle_timeout", b"idle_timeout", "listeners", b"listeners", "max_request_bytes", b"max_request_bytes", "metadata", b"metadata", "methods", b"methods", "mirrors", b"mirrors", "module_type", b"module_type", "path_match", b"path_match", "path_pattern", b"path_pattern", "priority", b"priority", "protocol", b"protocol", "query", b"query", "redirect", b"redirect", "request_headers", b"request_headers", "response", b"response", "response_headers", b"response_headers", "retry", b"retry", "rewrite", b"rewrite", "route_id", b"route_id", "source_pattern", b"source_pattern", "source_port", b"source_port", "sources", b"sources", "sticky", b"sticky", "timeout", b"timeout", "tls", b"tls", "upgrades", b"upgrades"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Route: _TypeAlias = Route  # noqa: Y015
+
+@_typing.final
+class AiRoute(_message.Message):
+    """What a route to language models has beside."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODELS_FIELD_NUMBER: _builtins.int
+    REQUIRE_KEY_FIELD_NUMBER: _builtins.int
+    GUARDRAILS_FIELD_NUMBER: _builtins.int
+    CACHE_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    FIRST_BYTE_TIMEOUT_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    DEFAULT_OUTPUT_FIELD_NUMBER: _builtins.int
+    MAX_BODY_BYTES_FIELD_NUMBER: _builtins.int
+    AFFINITY_HEADER_FIELD_NUMBER: _builtins.int
+    require_key: _builtins.bool
+    """Whether a virtual key is needed; unset: it is."""
+    attempts: _builtins.int
+    """Of all targets together; 0: the default."""
+    default_output: _builtins.int
+    """Tokens reserved for a request that names no maximum; 0: the default."""
+    max_body_bytes: _builtins.int
+    """More is refused; 0: the default."""
+    affinity_header: _builtins.str
+    """A request header whose value keeps to one endpoint; empty: none does."""
+    @_builtins.property
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___AiModel]:
+        """What may be asked for; the first that fits answers."""
+
+    @_builtins.property
+    def guardrails(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Checks of requests, by name, in order."""
+
+    @_builtins.property
+    def cache(self) -> _duration_pb2.Duration:
+        """For how long an answer to the very same request is kept; unset or 0: not."""
+
+    @_builtins.property
+    def queue(self) -> Global___AiQueue:
+        """Requests that wait while every endpoint is full; unset: the defaults."""
+
+    @_builtins.property
+    def first_byte_timeout(self) -> _duration_pb2.Duration:
+        """Until an attempt has begun to answer; unset: the default."""
+
+    def __init__(
+        self,
+        *,
+        models: _abc.Iterable[Global___AiModel] | None = ...,
+        require_key: _builtins.bool | None = ...,
+        guardrails: _abc.Iterable[_builtins.str] | None = ...,
+        cache: _duration_pb2.Duration | None = ...,
+        queue: Global___AiQueue | None = ...,
+        first_byte_timeout: _duration_pb2.Duration | None = ...,
+        attempts: _builtins.int = ...,
+        default_output: _builtins.int = ...,
+        max_body_bytes: _builtins.int = ...,
+        affinity_header: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_require_key", b"_require_key", "cache", b"cache", "first_byte_timeout", b"first_byte_timeout", "queue", b"queue", "require_key", b"require_key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_require_key", b"_require_key", "affinity_header", b"affinity_header", "attempts", b"attempts", "cache", b"cache", "default_output", b"default_output", "first_byte_timeout", b"first_byte_timeout", "guardrails", b"guardrails", "max_body_bytes", b"max_body_bytes", "models", b"models", "queue", b"queue", "require_key", b"require_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__require_key: _TypeAlias = _typing.Literal["require_key"]  # noqa: Y015
+    _WhichOneofArgType__require_key: _TypeAlias = _typing.Literal["_require_key", b"_require_key"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__require_key) -> _WhichOneofReturnType__require_key | None: ...
+
+Global___AiRoute: _TypeAlias = AiRoute  # noqa: Y015
+
+@_typing.final
+class AiModel(_message.Message):
+    """A model as clients name it, and who answers for it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
+    ALIASES_FIELD_NUMBER: _builtins.int
+    PREFER_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """A "*" at the end: any that begins so."""
+    prefer: Global___AiPrefer.ValueType
+    """How one target of a tier is chosen; UNSPECIFIED counts as WEIGHT."""
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___AiTarget]:
+        """Pools that answer, those of the lowest tier first."""
+
+    @_builtins.property
+    def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Other names for it."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        targets: _abc.Iterable[Global___AiTarget] | None = ...,
+        aliases: _abc.Iterable[_builtins.str] | None = ...,
+        prefer: Global___AiPrefer.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "name", b"name", "prefer", b"prefer", "targets", b"targets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AiModel: _TypeAlias = AiModel  # noqa: Y015
+
+@_typing.final
+class AiTarget(_message.Message):
+    """A pool that answers for a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POOL_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    pool: _builtins.str
+    """Its name."""
+    weight: _builtins.int
+    """Its share of its tier, in percent; unset: 100."""
+    tier: _builtins.int
+    """Those of the lowest are asked first, the others when these fail."""
+    model: _builtins.str
+    """The name that it is asked for there; empty: the one that was asked."""
+    def __init__(
+        self,
+        *,
+        pool: _builtins.str = ...,
+        weight: _builtins.int | None = ...,
+        tier: _builtins.int = ...,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "weight", b"weight"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_weight", b"_weight", "model", b"model", "pool", b"pool", "tier", b"tier", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__weight: _TypeAlias = _typing.Literal["weight"]  # noqa: Y015
+    _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weight) -> _WhichOneofReturnType__weight | None: ...
+
+Global___AiTarget: _TypeAlias = AiTarget  # noqa: Y015
+
+@_typing.final
+class AiQueue(_message.Message):
+    """Requests that wait while every endpoint is full."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_FIELD_NUMBER: _builtins.int
+    WAIT_FIELD_NUMBER: _builtins.int
+    PRIORITY_HEADER_FIELD_NUMBER: _builtins.int
+    size: _builtins.int
+    """The most; unset: the default; 0: none waits."""
+    priority_header: _builtins.str
+    """A request header with a number from 0 (first) to 9; empty: none."""
+    @_builtins.property
+    def wait(self) -> _duration_pb2.Duration:
+        """The longest; unset: the default."""
+
+    def __init__(
+        self,
+        *,
+        size: _builtins.int | None = ...,
+        wait: _duration_pb2.Duration | None = ...,
+        priority_header: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_size", b"_size", "size", b"size", "wait", b"wait"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size", b"_size", "priority_header", b"priority_header", "size", b"size", "wait", b"wait"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__size: _TypeAlias = _typing.Literal["size"]  # noqa: Y015
+    _WhichOneofArgType__size: _TypeAlias = _typing.Literal["_size", b"_size"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__size) -> _WhichOneofReturnType__size | None: ...
+
+Global___AiQueue: _TypeAlias = AiQueue  # noqa: Y015
 
 @_typing.final
 class DatabaseRoute(_message.Message):
@@ -1669,6 +1949,7 @@ class BackendPool(_message.Message):
     FOUND_FIELD_NUMBER: _builtins.int
     TROUBLE_FIELD_NUMBER: _builtins.int
     DATABASE_FIELD_NUMBER: _builtins.int
+    AI_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique name; BackendRef.pool refers to it."""
     version: _builtins.str
@@ -1725,6 +2006,10 @@ class BackendPool(_message.Message):
     def database(self) -> Global___DatabasePool:
         """How connections to database servers are kept; unset: the defaults."""
 
+    @_builtins.property
+    def ai(self) -> Global___AiPool:
+        """What speaks for language models there; unset: nothing does."""
+
     def __init__(
         self,
         *,
@@ -1745,14 +2030,141 @@ class BackendPool(_message.Message):
         found: _abc.Iterable[Global___BackendEndpoint] | None = ...,
         trouble: _builtins.str = ...,
         database: Global___DatabasePool | None = ...,
+        ai: Global___AiPool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["breakers", b"breakers", "connect_timeout", b"connect_timeout", "database", b"database", "discovery", b"discovery", "health_check", b"health_check", "outliers", b"outliers", "slow_start", b"slow_start", "tls", b"tls"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "breakers", b"breakers", "connect_timeout", b"connect_timeout", "database", b"database", "discovery", b"discovery", "health_check", b"health_check", "outliers", b"outliers", "slow_start", b"slow_start", "tls", b"tls"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance", b"balance", "breakers", b"breakers", "connect_timeout", b"connect_timeout", "database", b"database", "discovery", b"discovery", "endpoints", b"endpoints", "found", b"found", "hash_table", b"hash_table", "health_check", b"health_check", "metadata", b"metadata", "name", b"name", "outliers", b"outliers", "protocol", b"protocol", "slow_start", b"slow_start", "tls", b"tls", "trouble", b"trouble", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "balance", b"balance", "breakers", b"breakers", "connect_timeout", b"connect_timeout", "database", b"database", "discovery", b"discovery", "endpoints", b"endpoints", "found", b"found", "hash_table", b"hash_table", "health_check", b"health_check", "metadata", b"metadata", "name", b"name", "outliers", b"outliers", "protocol", b"protocol", "slow_start", b"slow_start", "tls", b"tls", "trouble", b"trouble", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BackendPool: _TypeAlias = BackendPool  # noqa: Y015
+
+@_typing.final
+class AiPool(_message.Message):
+    """Endpoints that serve language models."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ModelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    SERVES_FIELD_NUMBER: _builtins.int
+    BASE_PATH_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
+    PICK_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    METRICS_INTERVAL_FIELD_NUMBER: _builtins.int
+    METRICS_PATH_FIELD_NUMBER: _builtins.int
+    SATURATED_QUEUE_FIELD_NUMBER: _builtins.int
+    SATURATED_KV_FIELD_NUMBER: _builtins.int
+    IN_BAND_ERRORS_FIELD_NUMBER: _builtins.int
+    provider: Global___AiProvider.ValueType
+    """What they are; UNSPECIFIED counts as OPENAI_COMPATIBLE."""
+    base_path: _builtins.str
+    """In place of "/v1" in front of the provider's paths; empty: as it is."""
+    credential: _builtins.str
+    """File with the key that the provider is shown; empty: none is sent."""
+    pick: Global___AiPick.ValueType
+    """How an endpoint is chosen; UNSPECIFIED counts as SCORED."""
+    metrics_path: _builtins.str
+    """Where they are; empty: "/metrics"."""
+    saturated_queue: _builtins.int
+    """Requests in its queue with which an endpoint is full; 0: the default."""
+    saturated_kv: _builtins.float
+    """Share of its KV cache with which it is, 0 to 1; 0: the default."""
+    in_band_errors: _builtins.bool
+    """Whether a stream that an endpoint breaks off ends with an error in the client's dialect; unset: it does."""
+    @_builtins.property
+    def models(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """By the name that clients and routes use, the one that the endpoints know."""
+
+    @_builtins.property
+    def serves(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which models they have ("*" at the end); none: any."""
+
+    @_builtins.property
+    def scores(self) -> Global___AiScores:
+        """Weights of what speaks for an endpoint; unset: the defaults."""
+
+    @_builtins.property
+    def metrics_interval(self) -> _duration_pb2.Duration:
+        """Between looks at an engine's metrics; unset: the default; 0: never."""
+
+    def __init__(
+        self,
+        *,
+        provider: Global___AiProvider.ValueType = ...,
+        models: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        serves: _abc.Iterable[_builtins.str] | None = ...,
+        base_path: _builtins.str = ...,
+        credential: _builtins.str = ...,
+        pick: Global___AiPick.ValueType = ...,
+        scores: Global___AiScores | None = ...,
+        metrics_interval: _duration_pb2.Duration | None = ...,
+        metrics_path: _builtins.str = ...,
+        saturated_queue: _builtins.int = ...,
+        saturated_kv: _builtins.float = ...,
+        in_band_errors: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_in_band_errors", b"_in_band_errors", "in_band_errors", b"in_band_errors", "metrics_interval", b"metrics_interval", "scores", b"scores"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_in_band_errors", b"_in_band_errors", "base_path", b"base_path", "credential", b"credential", "in_band_errors", b"in_band_errors", "metrics_interval", b"metrics_interval", "metrics_path", b"metrics_path", "models", b"models", "pick", b"pick", "provider", b"provider", "saturated_kv", b"saturated_kv", "saturated_queue", b"saturated_queue", "scores", b"scores", "serves", b"serves"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__in_band_errors: _TypeAlias = _typing.Literal["in_band_errors"]  # noqa: Y015
+    _WhichOneofArgType__in_band_errors: _TypeAlias = _typing.Literal["_in_band_errors", b"_in_band_errors"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__in_band_errors) -> _WhichOneofReturnType__in_band_errors | None: ...
+
+Global___AiPool: _TypeAlias = AiPool  # noqa: Y015
+
+@_typing.final
+class AiScores(_message.Message):
+    """Weights of what speaks for an endpoint; 0: it does not count."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUEUE_FIELD_NUMBER: _builtins.int
+    KV_CACHE_FIELD_NUMBER: _builtins.int
+    PREFIX_FIELD_NUMBER: _builtins.int
+    queue: _builtins.float
+    """A short queue."""
+    kv_cache: _builtins.float
+    """A KV cache with room."""
+    prefix: _builtins.float
+    """A prompt whose beginning it has seen."""
+    def __init__(
+        self,
+        *,
+        queue: _builtins.float = ...,
+        kv_cache: _builtins.float = ...,
+        prefix: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kv_cache", b"kv_cache", "prefix", b"prefix", "queue", b"queue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AiScores: _TypeAlias = AiScores  # noqa: Y015
 
 @_typing.final
 class DatabasePool(_message.Message):
