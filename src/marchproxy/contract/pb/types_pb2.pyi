@@ -404,7 +404,7 @@ class _AiProvider:
 class _AiProviderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AiProvider.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     AI_PROVIDER_UNSPECIFIED: _AiProvider.ValueType  # 0
-    """The default: OPENAI_COMPATIBLE."""
+    """The default: COMPATIBLE."""
     AI_PROVIDER_OPENAI: _AiProvider.ValueType  # 1
     """OpenAI's own."""
     AI_PROVIDER_ANTHROPIC: _AiProvider.ValueType  # 2
@@ -415,14 +415,14 @@ class _AiProviderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AiProvider
     """vLLM, whose metrics are read."""
     AI_PROVIDER_SGLANG: _AiProvider.ValueType  # 5
     """SGLang, whose metrics are read."""
-    AI_PROVIDER_OPENAI_COMPATIBLE: _AiProvider.ValueType  # 6
+    AI_PROVIDER_COMPATIBLE: _AiProvider.ValueType  # 6
     """Any that speaks OpenAI's API."""
 
 class AiProvider(_AiProvider, metaclass=_AiProviderEnumTypeWrapper):
     """What endpoints for language models are."""
 
 AI_PROVIDER_UNSPECIFIED: AiProvider.ValueType  # 0
-"""The default: OPENAI_COMPATIBLE."""
+"""The default: COMPATIBLE."""
 AI_PROVIDER_OPENAI: AiProvider.ValueType  # 1
 """OpenAI's own."""
 AI_PROVIDER_ANTHROPIC: AiProvider.ValueType  # 2
@@ -433,7 +433,7 @@ AI_PROVIDER_VLLM: AiProvider.ValueType  # 4
 """vLLM, whose metrics are read."""
 AI_PROVIDER_SGLANG: AiProvider.ValueType  # 5
 """SGLang, whose metrics are read."""
-AI_PROVIDER_OPENAI_COMPATIBLE: AiProvider.ValueType  # 6
+AI_PROVIDER_COMPATIBLE: AiProvider.ValueType  # 6
 """Any that speaks OpenAI's API."""
 Global___AiProvider: _TypeAlias = AiProvider  # noqa: Y015
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from marchproxy.contract import convert
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
+from marchproxy.model.ai import AiPool, AiRoute, Model, ModelTarget, Pick, Prefer, Provider, Queue, Scores
 from marchproxy.model.database import DatabasePool, DatabaseRoute, Pooling, ReadTarget
 from marchproxy.model.http import (
     Cors,
@@ -126,6 +127,41 @@ database_routes = st.builds(
     firewall=tuples(rules),
     needs=tuples(text),
 )
+ai_pools = st.builds(
+    AiPool,
+    provider=st.sampled_from(Provider),
+    models=labels,
+    serves=tuples(text),
+    base_path=text,
+    credential=text,
+    pick=st.sampled_from(Pick),
+    scores=st.builds(Scores, st.floats(0, 9), st.floats(0, 9), st.floats(0, 9)),
+    metrics_interval=seconds,
+    metrics_path=text.filter(bool),
+    saturated_queue=st.integers(1, 99),
+    saturated_kv=st.floats(0.01, 1),
+    in_band_errors=st.booleans(),
+)
+models = st.builds(
+    Model,
+    name=text,
+    targets=tuples(st.builds(ModelTarget, pool=text, weight=weight, tier=count, model=text)),
+    aliases=tuples(text),
+    prefer=st.sampled_from(Prefer),
+)
+ai_routes = st.builds(
+    AiRoute,
+    models=tuples(models),
+    require_key=st.booleans(),
+    guardrails=tuples(text),
+    cache=seconds,
+    queue=st.builds(Queue, size=count, wait=seconds, priority_header=text),
+    first_byte_timeout=seconds,
+    attempts=st.integers(1, 10),
+    default_output=st.integers(1, 10**6),
+    max_body_bytes=st.integers(1, 2**40),
+    affinity_header=text,
+)
 features = st.fixed_dictionaries(
     {},
     optional={
@@ -146,6 +182,7 @@ features = st.fixed_dictionaries(
         "authentication": tuples(name),
         "upgrades": tuples(name),
         "database": database_routes,
+        "ai": ai_routes,
     },
 )
 plain_routes = st.builds(
@@ -205,6 +242,7 @@ pools = st.builds(
     hash_table=st.sampled_from(HashTable),
     metadata=labels,
     database=st.none() | database_pools,
+    ai=st.none() | ai_pools,
 )
 limits = st.builds(
     RateLimit,
