@@ -1,0 +1,144 @@
+"""A request for a model, as far as the gateway must understand it. What it need not, the provider judges."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from marchproxy.modules.ailb.dialects import prompt
+from marchproxy.modules.ailb.dialects.body import BadJson, Body
+from marchproxy.modules.ailb.dialects.failure import Failure, Reason
+from marchproxy.modules.ailb.dialects.fields import (
+    BadField,
+    Members,
+    flag,
+    object_of,
+    objects,
+    text,
+    whole,
+)
+from marchproxy.modules.ailb.dialects.operations import Operation
+
+#: Where the most tokens of an answer stand; the first that is there counts.
+_MOST = {
+    Operation.CHAT: ("max_completion_tokens", "max_tokens"),
+    Operation.COMPLETIONS: ("max_tokens",),
+    Operation.RESPONSES: ("max_output_tokens",),
+    Operation.MESSAGES: ("max_tokens",),
+}
+#: What a request cannot be without.
+_REQUIRED = {
+    Operation.CHAT: ("messages",),
+    Operation.COMPLETIONS: ("prompt",),
+    Operation.EMBEDDINGS: ("input",),
+    Operation.MESSAGES: ("max_tokens", "messages"),
+    Operation.COUNT_TOKENS: ("messages",),
+}
+_LONGEST_NAME = 256
+_MOST_CHOICES = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """`max_output` tokens for each of `choices` answers, as the client wants it; None: it does not say.
+
+    `tools` by name (or by kind, where one has no name). `wants_usage`: a stream is to tell what it used.
+    """
+
+    operation: Operation
+    body: Body
+    model: str
+    stream: bool = False
+    max_output: int | None = None
+    choices: int = 1
+    tools: tuple[str, ...] = ()
+    wants_usage: bool = False
+
+    def texts(self) -> Iterator[str]:
+        """The texts that the model reads, in the order in which they stand."""
+        return prompt.texts(self.operation, self.body)
+
+    def estimate(self) -> int:
+        """About how many tokens the prompt has, rather too many than too few."""
+        return prompt.estimate(self.operation, self.body)
+
+
+def read(operation: Operation, data: bytes) -> Asked | Failure:
+    """The request, or what is wrong with it in the words of its API."""
+    try:
+        body = Body.read(data)
+        return _read(operation, body)
+    except BadJson as bad:
+        return Failure(Reason.BAD_REQUEST, f"The body is not JSON as it should be: {bad}.")
+    except BadField as bad:
+        return bad.failure(operation.dialect)
+
+
+def _read(operation: Operation, body: Body) -> Asked:
+    members = body.members
+    required = _REQUIRED.get(operation, ())
+    for name in required:
+        if members.get(name) is None:
+            raise BadField(name, None)
+    if "messages" in required:
+        _check_messages(members)
+    stream = operation.generates and flag(members, "stream")
+    return Asked(
+        operation,
+        body,
+        _model(members),
+        stream,
+        _max_output(operation, members),
+        _choices(operation, members),
+        _tools(members),
+        stream and flag(object_of(members, "stream_options"), "include_usage"),
+    )
+
+
+def _model(members: Members) -> str:
+    name = text(members, "model")
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        raise BadField("model", f"a name of at most {_LONGEST_NAME} printable characters", name)
+    return name
+
+
+def _max_output(operation: Operation, members: Members) -> int | None:
+    given = (whole(members, name) for name in _MOST.get(operation, ()))
+    return next((most for most in given if most is not None), None)
+
+
+def _choices(operation: Operation, members: Members) -> int:
+    names = {Operation.CHAT: ("n",), Operation.COMPLETIONS: ("n", "best_of")}.get(operation, ())
+    count = max((whole(members, name, least=1) or 1 for name in names), default=1)
+    if count > _MOST_CHOICES:
+        raise BadField("n", f"an integer of at most {_MOST_CHOICES}", count)
+    prompts = members.get("prompt")
+    if operation is not Operation.COMPLETIONS or not isinstance(prompts, list):
+        return count
+    return count * (
+        1 if isinstance(next(iter(prompts), 0), int) else len(prompts)
+    )  # integers: one, as tokens
+
+
+def _check_messages(members: Members) -> None:
+    messages = objects(members, "messages")
+    if not messages:
+        raise BadField("messages", "an array that is not empty", messages)
+    for at, message in enumerate(messages):
+        text(message, "role", path=f"messages[{at}].role")
+        content = message.get("content")
+        if not isinstance(content, str | list | None):
+            raise BadField(f"messages[{at}].content", "a string or an array", content)
+        if isinstance(content, list):
+            objects(message, "content", path=f"messages[{at}].content")
+
+
+def _tools(members: Members) -> tuple[str, ...]:
+    """By the name that each API has for one, at the place that each has for it."""
+    found: list[str] = []
+    for tool in (*objects(members, "tools"), *objects(members, "functions")):
+        kind = tool.get("type")
+        inner = tool.get(kind) if isinstance(kind, str) else None
+        name = tool.get("name") or (inner.get("name") if isinstance(inner, dict) else None) or kind
+        if not isinstance(name, str):
+            raise BadField(f"tools[{len(found)}].name", None if name is None else "a string", name)
+        found.append(name)
+    return tuple(found)

@@ -1,0 +1,132 @@
+"""The prompt of a request: its texts in their order, for guardrails, prefixes and estimates; and how to change them.
+
+What is not known is taken for text: a new kind of content must not be a way past a guardrail. Images, sound and files are
+no text, nor is what only refers or names.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from marchproxy.modules.ailb.dialects.body import Body
+from marchproxy.modules.ailb.dialects.operations import Operation
+
+#: A token is about four characters of English, says OpenAI, and engines count bytes of what is rarer.
+#: https://help.openai.com/en/articles/4936856
+BYTES_PER_TOKEN = 4
+#: The most that Anthropic takes for an image, or for a page; OpenAI's usual images are below that.
+#: https://docs.anthropic.com/en/docs/build-with-claude/vision
+TOKENS_PER_IMAGE = 1600
+#: What stands around a message: OpenAI's counting of tokens has 3, and 1 with a name.
+TOKENS_PER_MESSAGE = 4
+
+_MEMBERS = {
+    Operation.CHAT: ("messages",),
+    Operation.COMPLETIONS: ("prompt", "suffix"),
+    Operation.EMBEDDINGS: ("input",),
+    Operation.RESPONSES: ("instructions", "prompt", "input"),
+    Operation.MESSAGES: ("system", "messages"),
+    Operation.COUNT_TOKENS: ("system", "messages"),
+}
+#: Read by the model as well, and never changed.
+_AROUND = ("tools", "functions", "response_format", "text", "output_config")
+_NAMES = frozenset(
+    {
+        "role",
+        "type",
+        "id",
+        "call_id",
+        "tool_call_id",
+        "tool_use_id",
+        "name",
+        "status",
+        "signature",
+        "media_type",
+        "cache_control",
+        "file_id",
+        "filename",
+        "encrypted_content",
+    }
+)
+#: Thinking is signed by its provider, so nobody else writes or changes it.
+_MEDIA = frozenset(
+    {
+        "image_url",
+        "image",
+        "input_image",
+        "input_audio",
+        "file",
+        "input_file",
+        "base64",
+        "url",
+        "thinking",
+        "redacted_thinking",
+    }
+)
+#: Arguments of a tool: nothing in them only names.
+_FREE = frozenset({"input", "arguments", "variables"})
+_Place = tuple[Any, Any]
+
+
+def texts(operation: Operation, body: Body) -> Iterator[str]:
+    """The texts that the model reads, in the order in which they stand."""
+    for _, value in _leaves(operation, body.members):
+        if isinstance(value, str) and value:
+            yield value if value.isascii() else value.encode(errors="replace").decode()
+
+
+def estimate(operation: Operation, body: Body) -> int:
+    """About how many tokens the prompt has, rather too many than too few."""
+    size = sum(len(body.raw(name).encode(errors="replace")) for name in _AROUND)
+    tokens = 0
+    for _, value in _leaves(operation, body.members):
+        if isinstance(value, str):
+            size += len(value) if value.isascii() else len(value.encode(errors="replace"))
+        else:
+            tokens += value
+    messages = body.members.get("messages")
+    tokens += TOKENS_PER_MESSAGE * len(messages) if isinstance(messages, list) else 0
+    return tokens + -(-size // BYTES_PER_TOKEN)
+
+
+def changed(operation: Operation, body: Body, change: Callable[[str], str]) -> Body:
+    """The request with each text put through `change`; what is not prompt stays as it was written. Raises BadJson."""
+    fresh = Body.read(body.text.encode())  # its values are changed in their places
+    touched = False
+    for (container, key), value in _leaves(operation, fresh.members):
+        if isinstance(value, str) and (new := change(value)) != value:
+            container[key] = new
+            touched = True
+    if not touched:
+        return body
+    names = (name for name in _MEMBERS.get(operation, ()) if name in fresh.members)
+    return Body.read(fresh.replaced({name: fresh.members[name] for name in names}))
+
+
+def _leaves(operation: Operation, members: dict[str, Any]) -> Iterator[tuple[_Place, str | int]]:
+    """Where each text stands, and the text; or how many tokens something else stands for."""
+    names = [name for name in _MEMBERS.get(operation, ()) if name in members]
+    stack: list[tuple[Any, Any, bool]] = [(members, name, False) for name in reversed(names)]
+    while stack:
+        container, key, free = stack.pop()
+        value = container[key]
+        if isinstance(value, str):
+            yield (container, key), value
+        elif isinstance(value, list):
+            if set(map(type, value)) == {int}:
+                yield (container, key), len(value)  # tokens
+            else:
+                stack += [(value, at, free) for at in range(len(value) - 1, -1, -1)]
+        elif isinstance(value, dict):
+            if not free and _is_media(value):
+                yield (container, key), TOKENS_PER_IMAGE
+            else:
+                stack += [
+                    (value, name, free or name in _FREE)
+                    for name in reversed(value)
+                    if free or name not in _NAMES
+                ]
+
+
+def _is_media(value: dict[str, Any]) -> bool:
+    kind = value.get("type")
+    return isinstance(kind, str) and kind in _MEDIA
