@@ -84,7 +84,7 @@ class AiPool:
 
     `models`: by the name that clients and routes use, the one that the endpoints know; a model that is not in it keeps its
     name. `serves`: which models it has (patterns with a `*` at the end); none: any. `base_path` replaces `/v1` in front of
-    the provider's paths. `credential`: a file with the key that the provider is shown; empty: none is sent.
+    the provider's paths (`/`: nothing stands there). `credential`: a file with the key that the provider is shown; empty: none is sent.
     `metrics_interval` seconds between looks at an engine's `/metrics`, 0: none. `saturated_queue` (requests) and
     `saturated_kv` (0 to 1): an endpoint at either of these is full.
     `in_band_errors`: streams pass through a relay of ours, which ends one that the
@@ -262,7 +262,8 @@ class Allowance:
         if self.target == AllowanceScope.EVERYTHING.value:
             return AllowanceScope.EVERYTHING
         word, colon, _ = self.target.partition(":")
-        return next((scope for scope in AllowanceScope if colon and scope.value == word), None)
+        named = (scope for scope in AllowanceScope if scope is not AllowanceScope.EVERYTHING)
+        return next((scope for scope in named if colon and scope.value == word), None)
 
     @property
     def subject(self) -> str:

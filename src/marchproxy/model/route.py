@@ -158,6 +158,18 @@ class Route:
     ai: AiRoute | None = None
 
     @property
+    def pools(self) -> frozenset[PoolName]:
+        """All that it names: of its backends, its mirrors and its models."""
+        models = self.ai.models if self.ai is not None else ()
+        return frozenset(
+            (
+                *(backend.pool for backend in self.backends),
+                *(mirror.pool for mirror in self.mirrors),
+                *(target.pool for model in models for target in model.targets),
+            )
+        )
+
+    @property
     def meant_for(self) -> ModuleType:
         """The kind of module that serves it where it names none, of those that speak HTTP: the AILB what is of AI."""
         return ModuleType.ALB if self.ai is None else ModuleType.AILB

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import lru_cache
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from marchproxy.model.problem import Problem
 
@@ -129,3 +130,12 @@ def is_network(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_url(text: str) -> bool:
+    """Whether this is an absolute URL of http or https."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

@@ -1,7 +1,6 @@
 """Checks of the ways to authenticate, and of the routes that name them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import urlsplit
 
 from marchproxy.model.checks.databases import in_words
 from marchproxy.model.checks.headers import check_header_name
@@ -11,7 +10,7 @@ from marchproxy.model.module import Protocol
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem
 from marchproxy.model.route import Route
-from marchproxy.model.rules import check_file, check_name, duplicates, known
+from marchproxy.model.rules import check_file, check_name, duplicates, is_url, known
 
 _SOONEST, _LATEST = 1, 24 * 3600
 _PLAIN = Authentication("", AuthenticationKind.BASIC)
@@ -124,7 +123,7 @@ def _check_keys(way: Authentication, path: str, pool_names: frozenset[str]) -> I
     if way.file:
         yield from check_file(way.file, f"{path}.file")
     if way.jwks_url:
-        if not _is_url(way.jwks_url):
+        if not is_url(way.jwks_url):
             yield Problem(
                 f"{path}.jwks_url", f'"{way.jwks_url}" is not a URL such as https://id.example/keys'
             )
@@ -136,11 +135,3 @@ def _check_keys(way: Authentication, path: str, pool_names: frozenset[str]) -> I
             )
     elif way.jwks_pool:
         yield Problem(f"{path}.jwks_pool", "goes with jwks_url, which is not set")
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False

@@ -21,7 +21,7 @@ _PLAIN_DATABASE = DatabaseRoute()
 _OF_REQUESTS = (
     *("timeout", "idle_timeout", "retry", "source_port", "redirect", "response", "rewrite"),
     *("request_headers", "response_headers", "cors", "sticky", "allow", "deny"),
-    *("max_request_bytes", "compression", "upgrades"),
+    *("max_request_bytes", "compression", "upgrades", "ai"),
 )
 #: What of `database` only some protocols have.
 _OF_SOME: Mapping[str, frozenset[Protocol]] = {

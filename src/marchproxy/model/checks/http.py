@@ -31,7 +31,7 @@ _PLAIN = Route(RouteId(""))
 _OF_FORWARDING = ("rewrite", "mirrors", "sticky")
 _OF_HTTP = (
     *("redirect", "response", *_OF_FORWARDING, "request_headers", "response_headers", "cors"),
-    *("allow", "deny", "max_request_bytes", "compression", "authentication", "upgrades"),
+    *("allow", "deny", "max_request_bytes", "compression", "authentication", "upgrades", "ai"),
 )
 
 

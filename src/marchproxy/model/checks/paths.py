@@ -53,6 +53,12 @@ def check_redirect_path(redirect: Redirect, match: PathMatch, path: str) -> Iter
             yield from _check_literal(value, f"{path}.{key}")
 
 
+def check_api_path(value: str, path: str) -> Iterator[Problem]:
+    """Faults of a path that requests of ours are sent to."""
+    yield from _check_literal(value, path)
+    yield from _check_no_blank(value, path)
+
+
 def _check_literal(value: str, path: str) -> Iterator[Problem]:
     if not value.startswith("/"):
         yield Problem(path, f'"{value}" does not begin with /')
@@ -65,10 +71,14 @@ def _check_end(value: str, path: str) -> Iterator[Problem]:
         yield Problem(path, f'"{value}": a path ends before its query string')
 
 
-def _check_names(value: str, match: PathMatch, path: str) -> Iterator[Problem]:
-    """Names are those of the template; anywhere else braces are not what their author thinks."""
+def _check_no_blank(value: str, path: str) -> Iterator[Problem]:
     if _BLANK.search(value):
         yield Problem(path, f'"{value}" has a blank or a control character in it')
+
+
+def _check_names(value: str, match: PathMatch, path: str) -> Iterator[Problem]:
+    """Names are those of the template; anywhere else braces are not what their author thinks."""
+    yield from _check_no_blank(value, path)
     names = template_names(match.value) if match.kind is PathKind.TEMPLATE else ()
     for name in _NAME.findall(value):
         if name not in names:

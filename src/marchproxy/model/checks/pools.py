@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from marchproxy.model.checks.ai_pools import check_ai_pool
 from marchproxy.model.checks.database_pools import check_database_pool
 from marchproxy.model.database import DATABASE_PROTOCOLS
 from marchproxy.model.pool import (
@@ -54,6 +55,8 @@ def check_pools(pools: Sequence[BackendPool]) -> Iterator[Problem]:
         yield from _check_discovery(pool.discovery, f"{path}.discovery")
         if pool.database is not None or pool.protocol in DATABASE_PROTOCOLS:
             yield from check_database_pool(pool, path)
+        if pool.ai is not None:
+            yield from check_ai_pool(pool, pool.ai, path)
 
 
 def _check_health_check(check: HealthCheck, path: str) -> Iterator[Problem]:

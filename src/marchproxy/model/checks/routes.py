@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from marchproxy.model.checks.ai_routes import check_ai_route
 from marchproxy.model.checks.databases import check_database_route, check_no_database, check_protocols
 from marchproxy.model.checks.headers import is_token
 from marchproxy.model.checks.http import check_http
@@ -57,8 +58,7 @@ def check_routes(
 
 
 def _named_pools(routes: Iterable[Route]) -> frozenset[str]:
-    names = {str(ref.pool) for route in routes for ref in route.backends}
-    return frozenset(names | {str(mirror.pool) for route in routes for mirror in route.mirrors})
+    return frozenset(str(pool) for route in routes for pool in route.pools)
 
 
 def _check_route(
@@ -89,6 +89,8 @@ def _check_route(
     else:
         yield from check_http(route, path, pool_names)
         yield from check_no_database(route, path)
+        if route.ai is not None:
+            yield from check_ai_route(route, route.ai, path, pool_names, pools)
 
 
 def _check_match(match: RouteMatch, path: str) -> Iterator[Problem]:

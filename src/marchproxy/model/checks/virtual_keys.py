@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from marchproxy.model.ai import ANY_MODEL, VirtualKey
+from marchproxy.model.ai import VirtualKey
+from marchproxy.model.checks.model_names import check_model_patterns
+from marchproxy.model.checks.patterns import check_patterns
 from marchproxy.model.problem import Problem
 from marchproxy.model.rules import check_name, duplicates
 
@@ -25,12 +27,12 @@ def _check_key(key: VirtualKey, path: str) -> Iterator[Problem]:
     if not _HASH.fullmatch(key.hash):
         remedy = "`marchproxy ai key new` makes a key and says its hash"
         yield Problem(f"{path}.hash", f"is not a SHA-256 in 64 small hexadecimal digits; {remedy}")
-    for number, pattern in enumerate(key.models):
-        if not pattern or ANY_MODEL in pattern[:-1]:
-            yield Problem(
-                f"{path}.models[{number}]",
-                f'"{pattern}" is no name of a model, with a "*" at most at its end',
-            )
+    for word in ("user", "team"):
+        if "*" in getattr(key, word):
+            yield Problem(f"{path}.{word}", f"is one name; * is what allowances call each {word} by itself")
+        elif getattr(key, word):
+            yield from check_patterns([getattr(key, word)], f"{path}.{word}")
+    yield from check_model_patterns(key.models, f"{path}.models")
     if key.expires and not _is_time(key.expires):
         yield Problem(
             f"{path}.expires", f'"{key.expires}" is not a time such as 2030-01-31 or 2030-01-31T12:00:00Z'
