@@ -1,0 +1,144 @@
+"""Asking: the headers in which an Envoy of ours asks what becomes of a request, and is told. Pure.
+
+Envoy sends the request itself (ext_authz): method, path, body, and what `TOLD` lists. It must have made `x-request-id` itself:
+tries of one request share it, and one reservation. Every header of ours that a client sends is taken off before.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
+from urllib.parse import quote, unquote
+
+from google.protobuf import json_format, struct_pb2
+
+from marchproxy.modules.ailb.dialects.body import dump
+from marchproxy.wire import http1
+
+#: Starts the name of every header of ours.
+OURS = "x-ai-"
+#: Envoy says by it which route took the request.
+ROUTE = "x-ai-route"
+REQUEST_ID = "x-request-id"
+#: What Envoy passes on of a request's own headers, beside those that routes name (affinity, priority).
+TOLD = (
+    "authorization",
+    "x-api-key",
+    "anthropic-version",
+    "content-type",
+    "content-encoding",
+    "cache-control",
+    "x-forwarded-for",
+    REQUEST_ID,
+    ROUTE,
+)
+
+#: Where attempts go: base64 of a protobuf Value, [{name, clusters: [{cluster_name, weight}]}, …], one for each attempt.
+POOLS = "x-ai-pools"
+#: `ip:port,…`: the order of endpoints; each cluster heeds those that it has.
+HOST = "x-ai-host"
+#: The operation's path behind `/v1` (or a pool's base path), with the query.
+PATH = "x-ai-path"
+#: `start,end`: where the model's value (quotes included) stands in the body, in bytes. Empty: nowhere.
+AT = "x-ai-at"
+#: What the model is called in each pool that may be asked: `pool=value&…`, the value as JSON has it (with quotes), all of
+#: it percent-encoded but letters, digits and `_.-~`. A pool that calls it what the client does is not in it.
+NAMES = "x-ai-names"
+#: The reservation. A report of the end names it.
+ID = "x-ai-id"
+#: What was asked for: an operation by its name, the route's name of the model, and whether the answer is a stream (1 or 0).
+OPERATION = "x-ai-operation"
+MODEL = "x-ai-model"
+STREAM = "x-ai-stream"
+#: What a relay does beside passing on, as words with commas between them: see below.
+TASKS = "x-ai-tasks"
+#: Words of TASKS: the body is not the client's, ask the decider for it; hand the answer to the decider, to be kept.
+TASK_BODY = "body"
+TASK_KEEP = "keep"
+#: Of a client's credential, so that no provider sees it.
+REMOVED = "x-envoy-auth-headers-to-remove"
+RETRIES = "x-envoy-max-retries"
+_TAKEN_OFF = f"{REMOVED}: authorization,x-api-key".encode()
+
+#: What becomes dynamic metadata of a request (namespace envoy.filters.http.ext_authz).
+METADATA = (HOST, PATH, AT, NAMES, ID, OPERATION, MODEL, STREAM, TASKS)
+#: What goes on as headers, to the filters behind.
+FORWARDED = (POOLS, RETRIES)
+
+#: The cluster in which the decider answers by itself: lists of models, and what it has kept.
+OWN_CLUSTER = "marchproxy.own"
+#: Where it does: `/models`, `/models/NAME` and `/kept/ID` (the id of the reservation).
+OWN_MODELS = "/models"
+OWN_KEPT = "/kept"
+
+
+def pool_cluster(pool: str) -> str:
+    """The cluster that reaches a pool directly, as `modules.http.resources.clusters` names it."""
+    return f"pool.{pool}"
+
+
+def relay_cluster(pool: str) -> str:
+    """The cluster that reaches a pool through the relays."""
+    return f"relay.{pool}"
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """A request passes: attempt n goes to the n-th of `clusters`. `told`: values of METADATA by name."""
+
+    clusters: tuple[str, ...]
+    told: tuple[tuple[str, str], ...]
+
+    def encode(self) -> bytes:
+        """The answer to Envoy."""
+        return b"HTTP/1.1 200 OK\r\n%b: %b\r\n%b: %d\r\n%b\r\n%b\r\ncontent-length: 0\r\n\r\n" % (
+            POOLS.encode(),
+            encode_pools(self.clusters),
+            RETRIES.encode(),
+            len(self.clusters) - 1,
+            _TAKEN_OFF,
+            "\r\n".join([f"{name}: {value}" for name, value in self.told]).encode("latin-1"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """The client is told this, and nobody else. `retry_after`: seconds."""
+
+    status: int
+    body: bytes
+    retry_after: int | None = None
+
+    def encode(self) -> bytes:
+        """The answer to Envoy, which passes it on."""
+        fields = [(b"content-type", b"application/json")]
+        if self.retry_after is not None:
+            fields.append((b"retry-after", b"%d" % self.retry_after))
+        return http1.answer(self.status, fields, self.body)
+
+
+Verdict: TypeAlias = Allowed | Denied
+
+
+@lru_cache(maxsize=4096)
+def encode_pools(clusters: tuple[str, ...]) -> bytes:
+    """The value of POOLS: attempt n goes to the n-th cluster."""
+    groups = [
+        {"name": f"attempt {number}", "clusters": [{"cluster_name": cluster, "weight": 1}]}
+        for number, cluster in enumerate(clusters, 1)
+    ]
+    value = json_format.Parse(dump(groups), struct_pb2.Value())
+    return b64encode(value.SerializeToString(deterministic=True))
+
+
+@lru_cache(maxsize=4096)
+def encode_names(names: tuple[tuple[str, str], ...]) -> str:
+    """The value of NAMES: pools, and what the model is called there."""
+    return "&".join(f"{quote(pool, '')}={quote(dump(name), '')}" for pool, name in names)
+
+
+def decode_names(value: str) -> Mapping[str, str]:
+    """What NAMES says: the JSON of the model's name by pool."""
+    pairs = (pair.partition("=") for pair in value.split("&") if pair)
+    return {unquote(pool): unquote(name) for pool, _, name in pairs}
