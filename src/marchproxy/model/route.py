@@ -158,16 +158,16 @@ class Route:
     ai: AiRoute | None = None
 
     @property
-    def pools(self) -> frozenset[PoolName]:
-        """All that it names: of its backends, its mirrors and its models."""
+    def answering(self) -> tuple[PoolName, ...]:
+        """The pools that may answer: its backends, and the targets of its models; each once, as they are written."""
         models = self.ai.models if self.ai is not None else ()
-        return frozenset(
-            (
-                *(backend.pool for backend in self.backends),
-                *(mirror.pool for mirror in self.mirrors),
-                *(target.pool for model in models for target in model.targets),
-            )
-        )
+        targets = (target.pool for model in models for target in model.targets)
+        return tuple(dict.fromkeys((*(backend.pool for backend in self.backends), *targets)))
+
+    @property
+    def pools(self) -> frozenset[PoolName]:
+        """All pools that it needs: those that answer, and those that get copies."""
+        return frozenset((*self.answering, *(mirror.pool for mirror in self.mirrors)))
 
     @property
     def meant_for(self) -> ModuleType:

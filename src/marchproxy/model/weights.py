@@ -1,4 +1,4 @@
-"""Weights: how a traffic shift changes the shares of a route's backends. Shares are whole percent and add up to 100."""
+"""Weights: how a traffic shift changes the shares of a route's pools. Shares are whole percent and add up to 100."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -46,8 +46,8 @@ def shift_to_version(
     """
     if not 0 <= percent <= 100:
         raise Refused(RefusalCode.INVALID_ARGUMENT, f"weight: {percent} is not between 0 and 100")
-    chosen = [backend for backend in backends if versions.get(backend.pool) == version]
-    others = [backend for backend in backends if versions.get(backend.pool) != version]
+    chosen = [at for at, backend in enumerate(backends) if versions.get(backend.pool) == version]
+    others = [at for at, backend in enumerate(backends) if versions.get(backend.pool) != version]
     if not chosen:
         known = ", ".join(sorted({versions[b.pool] for b in backends if b.pool in versions})) or "none"
         raise Refused(RefusalCode.NOT_FOUND, f'version: no backend has version "{version}"; known: {known}')
@@ -56,11 +56,10 @@ def shift_to_version(
             RefusalCode.INVALID_ARGUMENT,
             f'weight: every backend has version "{version}", so nothing can take the other {100 - percent} %',
         )
-    shares = dict(zip([b.pool for b in chosen], split(percent, [b.weight for b in chosen]), strict=True))
-    shares |= dict(
-        zip([b.pool for b in others], split(100 - percent, [b.weight for b in others]), strict=True)
-    )
-    return tuple(replace(backend, weight=shares[backend.pool]) for backend in backends)
+    shares: dict[int, int] = {}
+    for side, total in ((chosen, percent), (others, 100 - percent)):
+        shares |= dict(zip(side, split(total, [backends[at].weight for at in side]), strict=True))
+    return tuple(replace(backend, weight=shares[at]) for at, backend in enumerate(backends))
 
 
 def split(total: int, proportions: Sequence[int]) -> list[int]:

@@ -10,7 +10,6 @@ from marchproxy.cli.xds.settings import NodeSettings
 from marchproxy.engines.envoy.xds import Draft, Identity, Resource, Snapshot, check
 from marchproxy.model.module import ModuleType, PoolName
 from marchproxy.model.problem import InvalidValue
-from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.http.mixture import Inputs
 from marchproxy.modules.http.pool_rules import pool_faults
@@ -84,7 +83,7 @@ def _seen_by(state: DesiredState, node: NodeSettings, material: Material, *, key
         for route in own_routes(state.routes, ModuleType.ALB)
         if node.routes is None or route.route_id in node.routes
     )
-    needed = {name for route in routes for name in pools_of(route)}
+    needed = {name for route in routes for name in route.pools}
     listeners = tuple(
         listener
         for listener in servable(state.listeners, keys=keys)
@@ -93,11 +92,6 @@ def _seen_by(state: DesiredState, node: NodeSettings, material: Material, *, key
     pools = tuple(pool for pool in state.pools if pool.name in needed)
     seen = replace(state, listeners=listeners, routes=routes, pools=pools)
     return Inputs(seen, findings=material.findings(listeners))
-
-
-def pools_of(route: Route) -> set[PoolName]:
-    """The pools that a route sends requests, or copies of them, to."""
-    return {backend.pool for backend in route.backends} | {mirror.pool for mirror in route.mirrors}
 
 
 def _for_envoy(seen: Inputs) -> Draft:

@@ -10,6 +10,7 @@ from marchproxy.model.problem import Problem, RefusalCode, Refused
 from marchproxy.model.ramp import Ramp, Shift
 from marchproxy.model.rollout import Phase, Prolong, Rollout, SetWeight, Window, begin, hold, step
 from marchproxy.model.route import BackendRef
+from marchproxy.model.splits import splits_of
 from marchproxy.model.state import DesiredState
 from marchproxy.model.weights import Split
 from marchproxy.modules.base.core import Decide, ModuleCore
@@ -161,15 +162,14 @@ class Deployment:
 def _share_faults(state: DesiredState) -> list[Problem]:
     """The only thing a shift can break."""
     problems = []
-    for route in state.routes:
-        shares = [backend.weight for backend in route.backends]
+    splits = ((route.route_id, split) for route in state.routes for split in splits_of(route))
+    for route_id, split in splits:
+        shares = [backend.weight for backend in split]
         if any(not 0 <= share <= 100 for share in shares):
+            problems.append(Problem("weights", f'route "{route_id}": a weight is not between 0 and 100'))
+        elif sum(shares) != 100:
             problems.append(
-                Problem("weights", f'route "{route.route_id}": a weight is not between 0 and 100')
-            )
-        elif shares and sum(shares) != 100:
-            problems.append(
-                Problem("weights", f'route "{route.route_id}": they add up to {sum(shares)}, not to 100')
+                Problem("weights", f'route "{route_id}": they add up to {sum(shares)}, not to 100')
             )
     return problems
 
@@ -179,11 +179,15 @@ def _samples(
 ) -> tuple[Sample, Sample]:
     """What the canary's and the other versions' pools did between two observations."""
     pools = state.pools_by_name()
+    of_version = {pool.name for pool in state.pools if pool.version == rollout.version}
+    # a split that the canary is no part of, such as the tier that is asked when others fail, says nothing of it
     used = {
         backend.pool
         for route in state.routes
-        for backend in route.backends
         if not rollout.target or route.route_id == rollout.target
+        for split in splits_of(route)
+        if any(backend.pool in of_version for backend in split)
+        for backend in split
     }
     canary: list[Traffic] = []
     baseline: list[Traffic] = []

@@ -43,10 +43,10 @@ def mixture(before: Inputs, after: Inputs, accepted: Collection[Item]) -> Inputs
     for route in after.state.routes:
         is_refused = Item(ItemKind.ROUTE, route.route_id) in refused
         earlier = old.get(route.route_id)
-        if not is_refused and _needs(route) <= here:
+        if not is_refused and route.pools <= here:
             routes.append(route)
             kept[route.route_id] = False
-        elif earlier is not None and _needs(earlier) <= here:
+        elif earlier is not None and earlier.pools <= here:
             routes.append(earlier)
             kept[route.route_id] = True
     limits = tuple(_limits(before.state, after.state, kept))
@@ -115,10 +115,6 @@ def _pools(before: Inputs, after: Inputs, refused: Collection[Item]) -> tuple[Ba
         for pool in after.state.pools
     }
     return tuple(pool for pool in {**old, **chosen}.values() if pool is not None)
-
-
-def _needs(route: Route) -> set[PoolName]:
-    return {backend.pool for backend in route.backends} | {mirror.pool for mirror in route.mirrors}
 
 
 def _limits_by_target(state: DesiredState) -> Mapping[str, tuple[RateLimit, ...]]:

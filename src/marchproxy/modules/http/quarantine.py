@@ -16,6 +16,7 @@ from marchproxy.model.plan import Verdict
 from marchproxy.model.problem import Problem
 from marchproxy.model.route import HeaderKind, PathKind, PathMatch, RetryPolicy, Route, RouteId, RouteMatch
 from marchproxy.model.series import Point
+from marchproxy.model.splits import without_targets
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.base.engine import EngineHealth
 from marchproxy.modules.http.blame import Blame, Item, ItemKind
@@ -68,7 +69,10 @@ class Quarantine:
         route = state.routes_by_id().get(RouteId(verdict.details.get("route_id", ""))) if self.held else None
         if route is None:
             return verdict
-        items = [Item(ItemKind.ROUTE, route.route_id), *(Item(ItemKind.POOL, b.pool) for b in route.backends)]
+        items = [
+            Item(ItemKind.ROUTE, route.route_id),
+            *(Item(ItemKind.POOL, name) for name in route.answering),
+        ]
         words = {str(item): self.held[item].problem.message for item in items if item in self.held}
         if not words:
             return verdict
@@ -118,7 +122,7 @@ class Quarantine:
             elif held is None and lost is not None:
                 kept.append(_answering(route, lost, Severity.ANSWERED))
             elif held is None:
-                kept.append(_without_mirrors(route, pools))
+                kept.append(_without_pools(route, pools))
         return replace(
             state,
             routes=tuple(kept),
@@ -159,14 +163,20 @@ def _first_severity(problem: Problem) -> Severity:
 
 
 def _lost(route: Route, pools: set[str]) -> Item | None:
-    """The first pool that a route cannot send requests to."""
-    return next((Item(ItemKind.POOL, b.pool) for b in route.backends if b.pool in pools), None)
+    """The first pool that a route, or one of its models, cannot do without."""
+    needed = [backend.pool for backend in route.backends]
+    for model in route.ai.models if route.ai is not None else ():
+        if all(target.pool in pools for target in model.targets):
+            needed += [target.pool for target in model.targets]
+    return next((Item(ItemKind.POOL, name) for name in needed if name in pools), None)
 
 
-def _without_mirrors(route: Route, pools: set[str]) -> Route:
-    if all(mirror.pool not in pools for mirror in route.mirrors):
+def _without_pools(route: Route, pools: set[str]) -> Route:
+    """Without copies, and without targets that others can take the place of."""
+    if pools.isdisjoint(route.pools):
         return route
-    return replace(route, mirrors=tuple(mirror for mirror in route.mirrors if mirror.pool not in pools))
+    ai = None if route.ai is None else without_targets(route.ai, pools)
+    return replace(route, ai=ai, mirrors=tuple(m for m in route.mirrors if m.pool not in pools))
 
 
 def _answering(route: Route, item: Item, severity: Severity) -> Route:

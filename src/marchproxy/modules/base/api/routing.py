@@ -38,7 +38,7 @@ ROUTE_FIELDS: Fields[Route] = {
     "destination_pattern": lambda route: ",".join(route.match.hosts),
     "hosts": lambda route: route.match.hosts,
     "methods": lambda route: route.match.methods,
-    "pools": lambda route: tuple(str(backend.pool) for backend in route.backends),
+    "pools": lambda route: tuple(map(str, route.answering)),
 }
 POOL_FIELDS: Fields[BackendPool] = {
     "name": lambda pool: pool.name,

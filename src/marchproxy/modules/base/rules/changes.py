@@ -129,9 +129,9 @@ def _refuse_twins(path: str, names: Iterable[str]) -> None:
 
 def _refuse_used_pools(routes: Iterable[Route], gone: set[PoolName]) -> None:
     for route in routes:
-        for backend in route.backends:
-            if backend.pool in gone:
+        for pool in route.answering:
+            if pool in gone:
                 raise Refused(
                     RefusalCode.INVALID_ARGUMENT,
-                    f'pools: route "{route.route_id}" still uses "{backend.pool}"; change the route first',
+                    f'pools: route "{route.route_id}" still uses "{pool}"; change the route first',
                 )
