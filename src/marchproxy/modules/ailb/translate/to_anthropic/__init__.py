@@ -1,0 +1,1 @@
+"""Chat completions of OpenAI as messages of Anthropic: `request`, with `conversation` and `tools` in it, `answer`, `stream`."""
