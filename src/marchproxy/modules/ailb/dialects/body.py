@@ -92,6 +92,14 @@ class Body:
         start, end = self._spans.get(name, (0, 0))
         return self.text[start:end]
 
+    def place(self, name: str) -> tuple[int, int]:
+        """Where the member's value begins and ends, in bytes; (0, 0): there is none."""
+        start, end = self._spans.get(name, (0, 0))
+        if self.text.isascii():
+            return start, end
+        before = len(self.text[:start].encode())
+        return before, before + len(self.text[start:end].encode())
+
     def replaced(self, values: Mapping[str, object]) -> bytes:
         """With these members changed, or added at the end, and every other byte as it came. Raises BadJson."""
         changes = [(*self._spans[name], dump(value)) for name, value in values.items() if name in self._spans]

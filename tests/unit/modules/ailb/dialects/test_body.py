@@ -21,6 +21,14 @@ def test_what_is_not_changed_keeps_its_bytes():
     assert body.raw("none") == ""
 
 
+@pytest.mark.parametrize("before", ["", "a", "\u00fc\u20ac", "\U0001f600"])
+def test_a_value_stands_at_a_place_in_the_bytes(before):
+    data = f'{{"x":"{before}", "model" : "\u00e4", "n":1}}'.encode()
+    start, end = Body.read(data).place("model")
+    assert data[start:end] == '"\u00e4"'.encode()
+    assert Body.read(data).place("none") == (0, 0)
+
+
 def test_what_is_new_is_added_at_the_end():
     assert Body.read(b'{"a":1 }').replaced({"b": True, "c": "\u00fc"}) == '{"a":1,"b":true,"c":"ü" }'.encode()
     assert Body.read(b" { } ").replaced({"b": 1}) == b' { "b":1} '

@@ -1,0 +1,55 @@
+"""Passing: what Envoy is told of a request that is let pass. Pure."""
+
+from urllib.parse import quote
+
+from marchproxy.modules.ailb import asking
+from marchproxy.modules.ailb.decision.choosing import Choice
+from marchproxy.modules.ailb.decision.inquiry import Inquiry
+from marchproxy.modules.ailb.dialects.asked import Asked
+from marchproxy.modules.ailb.plan import ModelPlan, Target
+
+#: A letter that may stand in a header as it is.
+_PLAIN = "/:@+,;=!*()[]~ "
+
+
+def clusters(asked: Asked, choice: Choice, tasks: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Where each attempt goes: through a relay where bytes must be looked at."""
+    return tuple(
+        asking.relay_cluster(target.pool.name)
+        if tasks or is_relayed(asked, target)
+        else asking.pool_cluster(target.pool.name)
+        for target in choice.targets
+    )
+
+
+def is_relayed(asked: Asked, target: Target) -> bool:
+    """Whether a relay stands before the target, for this request."""
+    pool = target.pool
+    return pool.dialect is not asked.operation.dialect or (asked.stream and pool.options.in_band_errors)
+
+
+def told(
+    number: int, inquiry: Inquiry, asked: Asked, model: ModelPlan, choice: Choice, tasks: tuple[str, ...] = ()
+) -> tuple[tuple[str, str], ...]:
+    """The metadata of a request."""
+    query = inquiry.request.target.partition("?")[2]
+    path = asked.operation.path
+    start, end = asked.body.place("model")
+    names = tuple(
+        {target.pool.name: target.name for target in choice.targets if target.name != asked.model}.items()
+    )
+    found = [
+        (asking.ID, str(number)),
+        (asking.PATH, f"{path}?{query}" if query else path),
+        (asking.AT, f"{start},{end}"),
+        (asking.OPERATION, asked.operation.value),
+        (asking.MODEL, model.name if model.name.isascii() else quote(model.name, _PLAIN)),
+        (asking.STREAM, "1" if asked.stream else "0"),
+    ]
+    if choice.order:
+        found.append((asking.HOST, ",".join(choice.order)))
+    if names:
+        found.append((asking.NAMES, asking.encode_names(names)))
+    if tasks:
+        found.append((asking.TASKS, ",".join(tasks)))
+    return tuple(found)

@@ -1,0 +1,76 @@
+"""Under way: the requests that were let pass and have not been reported, by their reservations and by Envoy's ids."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from marchproxy.model.usage import Usage
+from marchproxy.modules.ailb.asking import Allowed
+from marchproxy.modules.ailb.dialects.operations import Operation
+from marchproxy.modules.ailb.ledger.who import Who
+from marchproxy.modules.ailb.plan import Target
+
+
+@dataclass(slots=True, eq=False)  # one is made for every request
+class Passed:
+    """A request that was let pass. `number`: its reservation; `at`: nanoseconds since the epoch; `waited`: seconds in the queue.
+
+    `targets` by pool: who may have answered. `order`: the endpoints in the order of attempts.
+    """
+
+    number: int
+    request_id: str
+    at: int
+    route: str
+    operation: Operation
+    model: str
+    who: Who
+    stream: bool
+    expected: Usage
+    targets: tuple[Target, ...]
+    order: tuple[str, ...]
+    verdict: Allowed
+    waited: float = 0.0
+    body: bytes | None = field(default=None, repr=False)
+    """In place of the client's."""
+
+    def target(self, pool: str) -> Target | None:
+        """Who answers in a pool; None: the request had no business there."""
+        return next((target for target in self.targets if target.pool.name == pool), None)
+
+
+class UnderWay:
+    """At most `most`; the oldest is forgotten for another one (the ledger settles it at its reservation, sooner or later)."""
+
+    def __init__(self, most: int = 100_000) -> None:
+        self._most = most
+        self._by_number: dict[int, Passed] = {}
+        self._by_request: dict[str, Passed] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_number)
+
+    def __iter__(self) -> Iterator[Passed]:
+        return iter(self._by_number.values())
+
+    def add(self, passed: Passed) -> None:
+        """One more."""
+        if len(self._by_number) >= self._most:
+            self.take(next(iter(self._by_number)))
+        self._by_number[passed.number] = passed
+        if passed.request_id:
+            self._by_request[passed.request_id] = passed
+
+    def asked_again(self, request_id: str) -> Passed | None:
+        """The request of this id, which Envoy asks about once more because it did not get the answer."""
+        return self._by_request.get(request_id)
+
+    def get(self, number: int) -> Passed | None:
+        """The request of a reservation."""
+        return self._by_number.get(number)
+
+    def take(self, number: int) -> Passed | None:
+        """The request of a reservation, which is under way no more."""
+        passed = self._by_number.pop(number, None)
+        if passed is not None and self._by_request.get(passed.request_id) is passed:
+            del self._by_request[passed.request_id]
+        return passed
