@@ -150,6 +150,11 @@ def _answered_by(route: Route) -> str:
         return f"a redirect ({route.redirect.code})"
     if route.response is not None:
         return f"an answer of its own ({route.response.status})"
+    if route.ai is not None:
+        return "; ".join(
+            f"{model.name} by {', '.join(target.pool for target in model.targets)}"
+            for model in route.ai.models
+        )
     return (
         ", ".join(f"{backend.pool} {backend.weight} %" for backend in route.backends) or "the module decides"
     )

@@ -189,6 +189,7 @@ def _answers(route: types_pb2.Route) -> Iterable[str]:
     if route.HasField("response"):
         yield f"answer {route.response.status}"
     yield from (f"{ref.pool} {share(ref, route)} %" for ref in route.backends)
+    yield from (f"model {model.name}" for model in route.ai.models)
 
 
 def share(ref: types_pb2.BackendRef, route: types_pb2.Route) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from marchproxy.model.ai import AiRoute
 from marchproxy.model.http import AuthenticationKind
 from marchproxy.model.matching import Request, find_route
 from marchproxy.model.module import HTTP_FAMILY, ModuleType, Protocol
@@ -12,6 +13,7 @@ from marchproxy.model.state import DesiredState
 from marchproxy.modules.http.resources.build import is_own, own_routes
 
 _SERVED = HTTP_FAMILY | {Protocol.HTTPS, Protocol.HTTP3}
+_MOST_NAMED = 8
 _POOL_PROTOCOLS = frozenset({Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC})
 
 
@@ -21,7 +23,7 @@ def faults(state: DesiredState, module: ModuleType) -> Iterator[Problem]:
         if not is_own(route, module):
             continue
         path = f"routes[{index}]"
-        if not (route.backends or route.redirect or route.response):
+        if not (route.backends or route.redirect or route.response or route.ai):
             yield Problem(
                 f"{path}.backends", "an HTTP route needs a backend pool, or a redirect or response of its own"
             )
@@ -109,9 +111,20 @@ def _yes(route: Route, state: DesiredState, reason: str) -> Verdict:
         if limit.target in {route.route_id, "*"} and limit.enabled and limit.counts_http
     ]
     details = {"route_id": str(route.route_id), "match": _words(route), "pools": ", ".join(shares)}
+    if route.ai is not None:
+        details["pools"] = ", ".join(
+            f"{name} ({pools[name].version})" for name in route.answering if name in pools
+        )
+        details["models"] = _models(route.ai)
     if limits:
         details["rate_limits"] = ", ".join(limit.limit_id for limit in limits)
     return Verdict(can_handle=True, priority=route.priority, reason=reason, details=details)
+
+
+def _models(ai: AiRoute) -> str:
+    names = [model.name for model in ai.models]
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 def _as_request(route: Route, context: Mapping[str, str]) -> Request | None:

@@ -172,6 +172,8 @@ def _answers(route: Route) -> str:
         return "it redirects"
     if route.response is not None:
         return "it answers by itself"
+    if route.ai is not None:
+        return f"its pools: {', '.join(route.answering) or 'none'}, as the model asks"
     backends = ", ".join(f"{backend.pool} {backend.weight} %" for backend in route.backends) or "none"
     return f"its pools: {backends}"
 

@@ -159,6 +159,27 @@ async def test_a_faulty_canary_is_rolled_back(
     assert why in reason
 
 
+LLM = b"""
+routes:
+  - id: llm
+    path: /v1
+    ai: {models: [{name: fast, targets: [blue, {pool: green, weight: 0}, {pool: spare, tier: 1}]}]}
+pools: [{name: blue, ai: {}}, {name: green, version: v2, ai: {}}, {name: spare, ai: {}}]
+"""
+
+
+async def test_the_canary_of_a_model_is_compared_with_its_tier_alone(bench: Bench) -> None:
+    await bench.core.load_document(LLM)
+    await bench.deployment.promote_gradually(V2, LIMITS, "llm")
+    assert bench.deployment.split("llm").share(V2) == 40
+    # were those that stand in for the others the baseline, 3 % would be no worse than it
+    bench.engine.count(blue=Traffic(3800, 0), green=Traffic(200, 6), spare=Traffic(1000, 500))
+    bench.clock.advance(LIMITS.interval)
+    await bench.deployment.advance()
+    assert bench.deployment.split("llm").share(V2) == 0
+    assert "3.00 % errors against 0.00 % of the baseline" in bench.core.running.ramps["llm"].rollout.reason
+
+
 async def test_a_difference_that_may_be_chance_is_watched_for_longer(bench: Bench) -> None:
     await bench.deployment.promote_gradually(V2, LIMITS, "shop")
     await bench.window(green=(200, 6), blue=(200, 0))

@@ -77,6 +77,41 @@ def test_a_refused_pool_takes_along_the_routes_that_need_it_and_no_copy() -> Non
     assert len(held.rate_limits) == 1
 
 
+LLM = decode(
+    b"""
+    pools: [{name: blue, ai: {}}, {name: green, ai: {}}, {name: red, ai: {}}]
+    routes:
+      - id: two
+        path: /two
+        ai: {models: [{name: m, targets: [{pool: blue, weight: 50}, {pool: green, weight: 30}, {pool: red, weight: 20}]}]}
+      - id: one
+        path: /one
+        ai: {models: [{name: m, targets: [green]}, {name: n, targets: [blue]}]}
+      - id: tiers
+        path: /tiers
+        ai: {models: [{name: m, targets: [blue, {pool: green, tier: 1}]}]}
+    """
+)
+
+
+def test_the_targets_of_a_model_stand_in_for_one_that_is_refused() -> None:
+    quarantine = NOTHING_HELD.extended([BLUE], LLM)
+    held = quarantine.applied(LLM)
+    assert {path: answer(held, path)[1] for path in ("/two", "/one", "/tiers")} == {
+        "/two": "",
+        "/one": "pool blue",
+        "/tiers": "",
+    }
+    weights = {
+        route.route_id: [(target.pool, target.weight) for target in route.ai.models[0].targets]
+        for route in held.routes
+        if route.ai is not None
+    }
+    assert weights == {"two": [("green", 60), ("red", 40)], "tiers": [("green", 100)]}
+    verdict = Verdict(can_handle=True, details={"route_id": "tiers"})
+    assert quarantine.explain(verdict, LLM).details["quarantined"] == "pool blue"
+
+
 @pytest.mark.parametrize("field", [".path", ".headers[0].regex"])
 def test_where_the_match_is_refused_a_wider_one_answers_behind_all_others(field: str) -> None:
     catch_all = decode(

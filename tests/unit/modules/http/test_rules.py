@@ -112,6 +112,33 @@ def test_faults(document: bytes, path: str, words: str) -> None:
     assert words in problem.message
 
 
+LLM = decode(b"""
+routes:
+  - id: llm
+    path: /v1
+    ai:
+      models:
+        - {name: fast, targets: [vllm, {pool: public, tier: 1}]}
+        - {name: "*", targets: [public]}
+pools:
+  - {name: vllm, version: v2, ai: {provider: vllm}}
+  - {name: public, ai: {}}
+""")
+
+
+def test_a_route_of_language_models_needs_no_backends_and_names_its_models() -> None:
+    assert list(faults(LLM, ModuleType.AILB)) == []
+    own = OwnRoutes(ModuleType.AILB).of(LLM)
+    verdict = answer(LLM, own, ask("/v1/models"), {}, module=ModuleType.AILB)
+    assert verdict.details == {
+        "route_id": "llm",
+        "match": 'route "llm", hosts *, prefix /v1',
+        "pools": "vllm (v2), public (v1)",
+        "models": "fast, *",
+    }
+    assert OwnRoutes(ModuleType.ALB).of(LLM) == {}
+
+
 def test_what_belongs_to_others_has_no_faults() -> None:
     assert (
         list(faults(decode(b"routes: [{id: a, module: ailb}, {id: b, protocol: tcp}]"), ModuleType.ALB)) == []

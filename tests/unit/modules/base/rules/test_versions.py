@@ -2,6 +2,7 @@
 
 import pytest
 
+from marchproxy.model.ai import AiPool, AiRoute, Model, ModelTarget, Prefer
 from marchproxy.model.module import PoolName, Version
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import RefusalCode, Refused
@@ -121,3 +122,83 @@ def test_set_backend_weights_keeps_those_not_named() -> None:
 def test_refused_backend_weights(route: str, pool: str, words: str) -> None:
     with pytest.raises(Refused, match=words):
         set_backend_weights(STATE, route, [BackendRef(PoolName(pool), 100)])
+
+
+def targets(**weights: int) -> tuple[ModelTarget, ...]:
+    """`x1=90`: pool x1, of version v1, in the first tier; `x1_b` is the same pool in the second."""
+    return tuple(
+        ModelTarget(PoolName(name.removesuffix("_b")), weight, int(name.endswith("_b")))
+        for name, weight in weights.items()
+    )
+
+
+def of_models(**models: tuple[ModelTarget, ...]) -> DesiredState:
+    """A route `llm` with these models; those whose name begins with `cheap` prefer the cheapest."""
+    found = tuple(
+        Model(name, its, prefer=Prefer.COST if name.startswith("cheap") else Prefer.WEIGHT)
+        for name, its in models.items()
+    )
+    names = {target.pool for its in models.values() for target in its}
+    return DesiredState(
+        routes=(Route(RouteId("llm"), ai=AiRoute(found)),),
+        pools=tuple(BackendPool(name, Version(f"v{name[-1]}"), ai=AiPool()) for name in sorted(names)),
+    )
+
+
+def target_weights(state: DesiredState) -> list[list[int]]:
+    (route,) = state.routes
+    assert route.ai is not None
+    return [[target.weight for target in model.targets] for model in route.ai.models]
+
+
+MODELS = of_models(
+    fast=targets(x1=90, x2=10, y1_b=100),
+    slow=targets(y1=100, x2=0, x1_b=50, y1_b=50),
+    cheap=targets(x1=100, x2=100),
+    only=targets(x1=100),
+)
+
+
+@pytest.mark.parametrize("route", ["", "llm"])
+@pytest.mark.parametrize(
+    ("version", "percent", "weights"),
+    [
+        # only where the version stands beside another in a tier, and weights count
+        ("v2", 30, [[70, 30, 100], [70, 30, 50, 50], [100, 100], [100]]),
+        ("v1", 0, [[0, 100, 100], [0, 100, 50, 50], [100, 100], [100]]),
+    ],
+)
+def test_versions_of_targets(version: str, percent: int, weights: object, route: str) -> None:
+    after = set_version_weight(MODELS, Version(version), percent, route)
+    assert target_weights(after) == weights
+    assert current_split(after, route).share(Version(version)) == percent
+
+
+def test_one_pool_may_stand_twice_in_a_tier() -> None:
+    twice = (
+        ModelTarget(PoolName("x1"), 60, model="small"),
+        ModelTarget(PoolName("x1"), 40, model="large"),
+        ModelTarget(PoolName("x2"), 0),
+    )
+    assert target_weights(set_version_weight(of_models(m=twice), Version("v2"), 50)) == [[30, 20, 50]]
+
+
+def test_versions_of_models_that_cannot_be_shifted() -> None:
+    alone = of_models(fast=targets(x1=100, x2_b=100))
+    with pytest.raises(Refused, match="only version of its routes"):
+        set_version_weight(alone, Version("v2"), 50)
+    with pytest.raises(Refused, match="nothing can take the other 50 %"):
+        set_version_weight(alone, Version("v2"), 50, "llm")
+    with pytest.raises(Refused, match='no backend has version "v9"; known: v1, v2'):
+        set_version_weight(alone, Version("v9"), 50, "llm")
+    assert set_version_weight(alone, Version("v2"), 100, "llm") == alone
+
+
+def test_weights_of_targets_by_pool() -> None:
+    state = of_models(fast=targets(x1=90, x2=10, y1_b=100), slow=targets(x1=100, x2=0))
+    after = set_backend_weights(
+        state, "llm", [BackendRef(PoolName("x1"), 40), BackendRef(PoolName("x2"), 60)]
+    )
+    assert target_weights(after) == [[40, 60, 100], [40, 60]]
+    with pytest.raises(Refused, match='has no backend "z"; it has x1, x2, y1'):
+        set_backend_weights(state, "llm", [BackendRef(PoolName("z"), 100)])
