@@ -1,7 +1,6 @@
 """The ALB process: ModuleService around a gateway."""
 
 from marchproxy.kit.clock import Clock, SystemClock
-from marchproxy.model.module import ModuleType
 from marchproxy.modules.alb.settings import AlbSettings
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
 from marchproxy.modules.http.gateway import http_gateway
@@ -17,5 +16,5 @@ async def serve(
     """
     clock = clock or SystemClock()
     settings = choose_ports(settings)  # others are told where we listen
-    async with http_gateway(settings, ModuleType.ALB, clock=clock) as engine:
+    async with http_gateway(settings, clock=clock) as engine:
         await ModuleServer(settings, engine, origin, signals, clock=clock).run()

@@ -16,11 +16,11 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.settings import Problem, SettingsError
 from marchproxy.kit.tasks import beside
 from marchproxy.kit.telemetry import Service
-from marchproxy.model.module import ModuleType
 from marchproxy.modules.http.access_log import AccessLogFile
 from marchproxy.modules.http.certificates import open_certificates
 from marchproxy.modules.http.discovery import Follower, SrvResolver
 from marchproxy.modules.http.engine import HttpEngine, HttpInstance, until_warm
+from marchproxy.modules.http.extension import NO_FILES, NOTHING_ADDED, Extension, FileSecrets
 from marchproxy.modules.http.listening import check_ports, endpoints, listeners
 from marchproxy.modules.http.programmer import Programmer
 from marchproxy.modules.http.publication import Publication, resume
@@ -36,9 +36,15 @@ _FLUSH_MILLISECONDS = 1000  # how long a line of the access log may wait for oth
 
 @asynccontextmanager
 async def http_gateway(
-    settings: HttpSettings, module: ModuleType, *, clock: Clock
+    settings: HttpSettings,
+    *,
+    clock: Clock,
+    extension: Extension = NOTHING_ADDED,
+    secrets: FileSecrets = NO_FILES,
 ) -> AsyncIterator[HttpEngine]:
     """The Envoy of an instance, and what programs it, while the block runs; `settings` have real ports.
+
+    `extension` and `secrets`: what the module adds.
 
     Raises SettingsError, Refused, PortInUse, BindError, EnvoyMissing and EnvoyStartError; nothing is left running then.
     """
@@ -62,20 +68,19 @@ async def http_gateway(
                 check_ports(settings)
             builder = Builder(
                 tuple(replace(listener, observing=observing) for listener in listeners(settings, run_dir)),
-                module=module,
                 workers=settings.envoy.workers(),
                 resolvers=settings.resolvers,
                 fleet=FLEET,
+                extension=extension,
             )
             resume(publisher, load(store), builder, adopted=envoy.status().adopted)
-            around = Surroundings(
-                Follower(SrvResolver(settings.resolvers), clock=clock), certificates, clock=clock
-            )
+            follower = Follower(SrvResolver(settings.resolvers), clock=clock)
+            around = Surroundings(follower, certificates, clock=clock, secrets=secrets)
             around.divide(instances_in(publisher.current))  # as far as is known before an NLB speaks
             publication = Publication(publisher, builder, _validator(settings, run_dir, socket))
             programmer = Programmer(publication, around, clock=clock)
             engine = HttpEngine(
-                HttpInstance(module, endpoints(settings), _goodbye_seconds(settings)),
+                HttpInstance(extension.module, endpoints(settings), _goodbye_seconds(settings)),
                 envoy,
                 programmer,
                 certificates=certificates,

@@ -13,6 +13,7 @@ from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem
 from marchproxy.modules.http.certificates import Certificates
 from marchproxy.modules.http.discovery import Follower
+from marchproxy.modules.http.extension import NO_FILES, FileSecrets
 from marchproxy.modules.http.pool_files import PoolFiles
 from marchproxy.modules.http.resources.pools import PoolFindings
 
@@ -23,11 +24,20 @@ _MOST_INSTANCES = 1000  # as many as an NLB registers; each is a member of a clu
 class Surroundings:
     """The files of TLS, of listeners and of pools, the endpoints that are found, and the size of the fleet."""
 
-    def __init__(self, follower: Follower, certificates: Certificates, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        follower: Follower,
+        certificates: Certificates,
+        *,
+        clock: Clock,
+        secrets: FileSecrets = NO_FILES,
+    ) -> None:
+        """`secrets`: those of a module's own."""
         self._follower = follower
         self._certificates = certificates
         self._clock = clock
         self._files = PoolFiles()
+        self._secrets = secrets
         self._instances = 1
 
     @property
@@ -49,7 +59,8 @@ class Surroundings:
 
     def problems(self, pools: Sequence[BackendPool]) -> Iterator[Problem]:
         """What keeps pools from running at all."""
-        return self._files.problems(pools)
+        yield from self._files.problems(pools)
+        yield from self._secrets.problems(pools)
 
     async def find(self, pools: Sequence[BackendPool]) -> PoolFindings:
         """What these pools need, as it is now or was when it was last good. Raises UnusableFile."""
@@ -59,7 +70,7 @@ class Surroundings:
         return PoolFindings(
             self._files.material(pools),
             self._follower.endpoints(pools),
-            tuple(self._certificates.resources()),
+            (*self._certificates.resources(), *self._secrets.resources(pools)),
             self._instances,
         )
 
@@ -75,13 +86,15 @@ class Surroundings:
     def keep(self, pools: Sequence[BackendPool]) -> None:
         """These pools run now; forget all others."""
         self._files.keep(_served(pools))
+        self._secrets.keep(_served(pools))
         self._follower.keep(_served(pools))
 
     def troubles(self, pools: Sequence[BackendPool]) -> Mapping[PoolName, str]:
         """What is wrong around each pool that runs all the same."""
         words: dict[PoolName, list[str]] = {}
         pools = _served(pools)
-        found = (self._files.troubles(pools), self._follower.troubles(pools))
+        parts = (self._files, self._secrets, self._follower)
+        found = [part.troubles(pools) for part in parts]
         for name, trouble in chain.from_iterable(troubles.items() for troubles in found):
             words.setdefault(name, []).append(trouble)
         return {name: "; ".join(troubles) for name, troubles in words.items()}
@@ -93,7 +106,7 @@ class Surroundings:
             await self._follower.run()
 
     async def _look(self) -> None:
-        if any([self._certificates.look(), self._files.changed()]):
+        if any([self._certificates.look(), self._files.changed(), self._secrets.changed()]):
             self.changed.set()
 
 

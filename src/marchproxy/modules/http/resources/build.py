@@ -9,6 +9,7 @@ from marchproxy.model.module import HTTP_FAMILY, ModuleType, Protocol
 from marchproxy.model.route import Route
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.http.credentials import Credentials
+from marchproxy.modules.http.extension import NOTHING_ADDED, Extension
 from marchproxy.modules.http.resources.balance import hashed_pools, hashing_pools
 from marchproxy.modules.http.resources.fleet import build_fleet
 from marchproxy.modules.http.resources.limits import LimitTable
@@ -32,25 +33,28 @@ class Builder:
         self,
         listeners: Sequence[ListenerSpec],
         *,
-        module: ModuleType = ModuleType.ALB,
         workers: int = 1,
         resolvers: Sequence[HostPort] = (),
         route_configuration: str = ROUTE_CONFIGURATION,
         fleet: str = "",
+        extension: Extension = NOTHING_ADDED,
     ) -> None:
-        """`module`: whose routes. `workers`: Envoy's threads. `resolvers`: whom it asks for host names; none: whom the system asks.
+        """`workers`: Envoy's threads. `resolvers`: whom it asks for host names; none: whom the system asks.
 
         `route_configuration`: what the listeners' routes are called. `fleet`: the local cluster of Envoy's bootstrap, among
-        whose members limits are divided; none: they are not.
+        whose members limits are divided; none: they are not. `extension`: what the module adds, and whose routes it serves.
         """
-        self._module = module
+        self._module = extension.module
         self._listeners = tuple(
-            Resource.of(build_listener(listener, route_configuration, shared_port=workers > 1))
+            Resource.of(
+                build_listener(listener, route_configuration, shared_port=workers > 1, extension=extension)
+            )
             for listener in listeners
         )
         self._collectors = tuple(map(Resource.of, collectors(listeners)))
-        self._routes = RouteTable(route_configuration)
-        self._pools = PoolTable(resolvers)
+        self._added = tuple(extension.resources())
+        self._routes = RouteTable(route_configuration, extension)
+        self._pools = PoolTable(resolvers, extension)
         self._limits = LimitTable(divided=bool(fleet))
         self._fleet = fleet
         self._tokens = TokenTable()
@@ -82,9 +86,8 @@ class Builder:
         tokens = self._tokens.build(known, {route.authentication for route in own})
         fleet = (Resource.of(build_fleet(self._fleet, findings.instances)),) if self._fleet else ()
         routes = self._routes.build(own, around)
-        return Draft(
-            (*pools, *self._collectors, *fleet, *findings.secrets, *limits, tokens, *self._listeners, routes)
-        )
+        once = (*self._collectors, *self._added, *fleet, *findings.secrets, tokens)
+        return Draft((*pools, *once, *limits, *self._listeners, routes))
 
 
 def own_routes(routes: Iterable[Route], module: ModuleType) -> list[Route]:

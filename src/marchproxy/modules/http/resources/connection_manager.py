@@ -17,6 +17,7 @@ from google.protobuf import wrappers_pb2
 
 from marchproxy.engines.envoy.messages import duration, over_ads, pack
 from marchproxy.modules.http.downstream import Underscores
+from marchproxy.modules.http.extension import NOTHING_ADDED, Extension
 from marchproxy.modules.http.resources.actions import COMMON_UPGRADE
 from marchproxy.modules.http.resources.filters import http_filters
 from marchproxy.modules.http.resources.observing import NOTHING_OBSERVED, Observing, observe
@@ -55,6 +56,7 @@ class Speech:
     headers: tuple[tuple[str, str], ...] = ()
     underscores: Underscores = Underscores.REJECT
     observing: Observing = NOTHING_OBSERVED
+    extension: Extension = NOTHING_ADDED
 
 
 def serving_manager(speech: Speech, route_configuration: str) -> Any:
@@ -62,9 +64,10 @@ def serving_manager(speech: Speech, route_configuration: str) -> Any:
     manager = _manager(speech)
     manager.rds.route_config_name = route_configuration
     manager.rds.config_source.CopyFrom(over_ads())
-    manager.http_filters.extend([*_header_filter(speech), *http_filters()])
+    manager.http_filters.extend([*_header_filter(speech), *http_filters(speech.extension.filters())])
     manager.access_log.extend(route_statistics())
     manager.upgrade_configs.add(upgrade_type=COMMON_UPGRADE)
+    speech.extension.extend_manager(manager)
     return manager
 
 

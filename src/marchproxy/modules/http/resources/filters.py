@@ -5,7 +5,7 @@ https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_filters/htt
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from envoy.config.core.v3 import base_pb2, extension_pb2
@@ -46,8 +46,10 @@ _STICKY = "marchproxy.sticky"
 _NO_BODY = 1
 
 
-def http_filters() -> Iterator[Any]:
+def http_filters(added: Iterable[Any] = ()) -> Iterator[Any]:
     """The filters of every listener, in the order in which a request meets them.
+
+    `added`: a module's own, the last before the router.
 
     Cross-origin answers come first, so that a browser can read even a refusal; then the cheap refusals, and
     authentication after the limits, so that nobody guesses passwords without one.
@@ -62,6 +64,7 @@ def http_filters() -> Iterator[Any]:
     yield _off(_BROTLI, _compressor("brotli", brotli_pb2.Brotli()))
     yield _off(_STICKY, stateful_session_pb2.StatefulSession())
     yield event_stream_filter()
+    yield from added
     yield _on("envoy.filters.http.router", _router())
 
 

@@ -13,6 +13,7 @@ from google.protobuf import wrappers_pb2
 
 from marchproxy.engines.envoy.matching import connection_values
 from marchproxy.engines.envoy.messages import cidr, duration, pack, socket_address
+from marchproxy.modules.http.extension import NOTHING_ADDED, Extension
 from marchproxy.modules.http.resources.connection_manager import (
     STAT_PREFIX,
     Speech,
@@ -27,7 +28,13 @@ _PROXY_HEADER_SECONDS = 5.0
 _HANDSHAKE_SECONDS = 10.0
 
 
-def build_listener(spec: ListenerSpec, route_configuration: str, *, shared_port: bool = False) -> Any:
+def build_listener(
+    spec: ListenerSpec,
+    route_configuration: str,
+    *,
+    shared_port: bool = False,
+    extension: Extension = NOTHING_ADDED,
+) -> Any:
     """The listener, its routes taken from the named route configuration over ADS.
 
     `shared_port`: every worker has a socket of its own. With one worker the port is not shared, so that no other
@@ -36,7 +43,7 @@ def build_listener(spec: ListenerSpec, route_configuration: str, *, shared_port:
     listener = listener_pb2.Listener(
         name=spec.name,
         address=socket_address(spec.host, spec.port),
-        filter_chains=_chains(spec, route_configuration),
+        filter_chains=_chains(spec, route_configuration, extension),
         enable_reuse_port=wrappers_pb2.BoolValue(value=shared_port),
     )
     if spec.quic:
@@ -49,12 +56,13 @@ def build_listener(spec: ListenerSpec, route_configuration: str, *, shared_port:
             chain.filter_chain_match.direct_source_prefix_ranges.extend(networks)
         listener.listener_filters.append(_proxy_protocol())
         listener.listener_filters_timeout.CopyFrom(duration(_PROXY_HEADER_SECONDS))
+    extension.extend_listener(listener)
     return listener
 
 
-def _chains(spec: ListenerSpec, route_configuration: str) -> Iterator[Any]:
+def _chains(spec: ListenerSpec, route_configuration: str, extension: Extension) -> Iterator[Any]:
     if spec.tls is not None:
-        yield _secure_chain(spec, spec.tls, route_configuration)
+        yield _secure_chain(spec, spec.tls, route_configuration, extension)
         return
     for port in spec.tls_ended_ports:
         speech = Speech(
@@ -62,24 +70,28 @@ def _chains(spec: ListenerSpec, route_configuration: str) -> Iterator[Any]:
             headers=spec.secure_headers,
             underscores=spec.underscores,
             observing=spec.observing,
+            extension=extension,
         )
         chain = _chain(serving_manager(speech, route_configuration))
         chain.filter_chain_match.destination_port.value = port
         yield chain
-    speech = Speech(underscores=spec.underscores, observing=spec.observing)
+    speech = Speech(underscores=spec.underscores, observing=spec.observing, extension=extension)
     if spec.redirect_port:
         yield _chain(redirecting_manager(speech, spec.redirect_port))
     else:
         yield _chain(serving_manager(speech, route_configuration))
 
 
-def _secure_chain(spec: ListenerSpec, tls: DownstreamTls, route_configuration: str) -> Any:
+def _secure_chain(
+    spec: ListenerSpec, tls: DownstreamTls, route_configuration: str, extension: Extension
+) -> Any:
     speech = Speech(
         over_quic=spec.quic,
         client_certificates=bool(tls.client_ca),
         headers=spec.secure_headers,
         underscores=spec.underscores,
         observing=spec.observing,
+        extension=extension,
     )
     chain = _chain(serving_manager(speech, route_configuration))
     chain.transport_socket.CopyFrom(quic_socket(tls) if spec.quic else tls_socket(tls))

@@ -7,6 +7,7 @@ from marchproxy.engines.envoy.xds.resource import Resource
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import PoolName
 from marchproxy.model.pool import BackendPool, UpstreamTls
+from marchproxy.modules.http.extension import NOTHING_ADDED, Extension
 from marchproxy.modules.http.resources.clusters import build_cluster, build_endpoints, dns_resolver
 from marchproxy.modules.http.resources.endpoints import Target
 from marchproxy.modules.http.resources.upstream_tls import PoolMaterial, pool_secrets
@@ -31,9 +32,10 @@ NOTHING_FOUND = PoolFindings()
 class PoolTable:
     """Builds the resources of pools, and remembers them: a change of one of 1,000 costs one."""
 
-    def __init__(self, resolvers: Sequence[HostPort] = ()) -> None:
+    def __init__(self, resolvers: Sequence[HostPort] = (), extension: Extension = NOTHING_ADDED) -> None:
         """`resolvers`: whom Envoy asks for host names; none: whom the system asks."""
         self._dns = dns_resolver(resolvers) if resolvers else None
+        self._extension = extension
         self._built: dict[tuple[int, ...], tuple[object, tuple[Resource, ...]]] = {}
 
     def build(
@@ -74,7 +76,9 @@ class PoolTable:
             yield Resource.of(endpoints)
         elif self._dns is not None:
             cluster.typed_dns_resolver_config.CopyFrom(self._dns)
+        self._extension.extend_cluster(cluster, pool)
         yield Resource.of(cluster)
+        yield from self._extension.pool_resources(pool)
         if pool.tls is not None and material is not None:
             for secret in pool_secrets(pool.tls, material):
                 yield Resource.of(secret)

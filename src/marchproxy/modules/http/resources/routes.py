@@ -22,6 +22,7 @@ from marchproxy.model.matching import Rank, best_pattern, rank
 from marchproxy.model.module import PoolName
 from marchproxy.model.route import Route, RouteId
 from marchproxy.modules.http.credentials import Credentials
+from marchproxy.modules.http.extension import NOTHING_ADDED, Extension
 from marchproxy.modules.http.resources.actions import COMMON_RETRY, retry_policy
 from marchproxy.modules.http.resources.authentication import authentication_cases
 from marchproxy.modules.http.resources.filters import grpc_web
@@ -98,9 +99,10 @@ class _Host:
 class RouteTable:
     """Builds route configurations, and remembers the bytes of each route and each virtual host."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, extension: Extension = NOTHING_ADDED) -> None:
         """`name`: of the route configuration."""
         self._name = name
+        self._extension = extension
         self._built: dict[RouteId, _Built] = {}
         self._hosts: dict[str, _Host] = {}
 
@@ -127,7 +129,7 @@ class RouteTable:
         built = self._built.get(route.route_id)
         # values are frozen and a change keeps what it does not touch, so identity tells what is new
         if built is None or built.route is not route or built.needs != needs:
-            return _build(route, needs)
+            return _build(route, needs, self._extension)
         return built
 
     def _virtual_hosts(self) -> Iterator[tuple[str, _Host]]:
@@ -158,8 +160,8 @@ def _host(pattern: str, routes: Sequence[_Built]) -> _Host:
     return _Host(routes, virtual_host_field(rest, ()), content)
 
 
-def _build(route: Route, needs: Needs) -> _Built:
-    messages = build_route(route, needs)
+def _build(route: Route, needs: Needs, extension: Extension) -> _Built:
+    messages = build_route(route, needs, extension)
     alone = configuration_pb2.RouteConfiguration()
     alone.virtual_hosts.add(routes=messages)
     return _Built(
@@ -172,7 +174,7 @@ def _build(route: Route, needs: Needs) -> _Built:
     )
 
 
-def build_route(route: Route, needs: Needs) -> Sequence[Any]:
+def build_route(route: Route, needs: Needs, extension: Extension = NOTHING_ADDED) -> Sequence[Any]:
     """The messages of one route, in the order in which Envoy tries them."""
     limits, ways, grpc, hashed = needs
     common = {**limits_turned_on(limits), **(grpc_web() if grpc else {})}
@@ -181,6 +183,7 @@ def build_route(route: Route, needs: Needs) -> Sequence[Any]:
         for message in parts(route, {**common, **judging}, hashed=hashed):
             if presented is not None:
                 message.match.headers.append(presented)
+            extension.extend_route(message, route)
             mark_limits(message, limits)
             messages.append(message)
     return messages
