@@ -16,6 +16,8 @@ _SOONEST, _LATEST = 1, 24 * 3600
 _PLAIN = Authentication("", AuthenticationKind.BASIC)
 _OF_HTTP = (AuthenticationKind.BASIC, AuthenticationKind.API_KEY, AuthenticationKind.JWT)
 _WITH_FILE = (AuthenticationKind.BASIC, AuthenticationKind.API_KEY, AuthenticationKind.USERLIST)
+#: Where clients of OpenAI's API, and of Anthropic's, show their keys.
+_OF_VIRTUAL_KEYS = frozenset({"authorization", "x-api-key"})
 #: What only some kinds have.
 _OWN: Mapping[str, tuple[AuthenticationKind, ...]] = {
     "file": (*_WITH_FILE, AuthenticationKind.JWT),
@@ -64,6 +66,7 @@ def check_authentication(
                 yield Problem(where, f'"{name}" stands there twice')
             else:
                 yield from _check_fit(known_ways[name], route.protocol, where)
+                yield from _check_beside_keys(known_ways[name], route, where)
 
 
 def _check_fit(way: Authentication, protocol: Protocol, path: str) -> Iterator[Problem]:
@@ -76,6 +79,17 @@ def _check_fit(way: Authentication, protocol: Protocol, path: str) -> Iterator[P
         )
     elif way.method in _METHODS and protocol is not _METHODS[way.method]:
         yield Problem(path, f'"{way.name}" asks by {way.method}, which {protocol.value} does not know')
+
+
+def _check_beside_keys(way: Authentication, route: Route, path: str) -> Iterator[Problem]:
+    """Faults of a way that would take a virtual key for its own credential."""
+    header = "authorization" if way.kind is not AuthenticationKind.API_KEY else way.header.lower()
+    if route.ai is not None and route.ai.require_key and header in _OF_VIRTUAL_KEYS:
+        yield Problem(
+            path,
+            f'"{way.name}" reads {header}, where clients show their virtual keys; '
+            "set ai.require_key: false, or give it a header of its own",
+        )
 
 
 def _check_way(way: Authentication, path: str, pools: Mapping[str, BackendPool]) -> Iterator[Problem]:

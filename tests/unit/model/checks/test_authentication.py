@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from marchproxy.model.ai import AiRoute
 from marchproxy.model.checks import check_authentication
 from marchproxy.model.database import DATABASE_PROTOCOLS, DatabasePool
 from marchproxy.model.http import Authentication, AuthenticationKind
@@ -34,6 +35,18 @@ def told(ways, *routes):
 def test_sound_ways():
     ways = [BASIC, KEYS, LOCAL, replace(REMOTE, name="others")]
     assert told(ways, Route("r", authentication=("staff", "others")), Route("s")) == []
+
+
+@pytest.mark.parametrize(
+    ("way", "header"),
+    [(BASIC, "authorization"), (LOCAL, "authorization"), (replace(KEYS, header="X-Api-Key"), "x-api-key"), (KEYS, "")],
+)  # fmt: skip
+def test_ways_beside_virtual_keys(way, header):
+    route = Route("r", authentication=(way.name,), ai=AiRoute())
+    found = told([way], route)
+    assert [problem.path for problem in found] == (["routes[0].authentication[0]"] if header else [])
+    assert all(f"reads {header}, where clients show" in problem.message for problem in found)
+    assert told([way], replace(route, ai=AiRoute(require_key=False))) == []
 
 
 @pytest.mark.parametrize(
