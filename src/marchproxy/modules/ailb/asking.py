@@ -61,26 +61,54 @@ REMOVED = "x-envoy-auth-headers-to-remove"
 RETRIES = "x-envoy-max-retries"
 _TAKEN_OFF = f"{REMOVED}: authorization,x-api-key".encode()
 
-#: What becomes dynamic metadata of a request (namespace envoy.filters.http.ext_authz).
+#: What becomes dynamic metadata of a request (namespace AUTHZ).
 METADATA = (HOST, PATH, AT, NAMES, ID, OPERATION, MODEL, STREAM, TASKS)
 #: What goes on as headers, to the filters behind.
 FORWARDED = (POOLS, RETRIES)
 
 #: The cluster in which the decider answers by itself: lists of models, and what it has kept.
 OWN_CLUSTER = "marchproxy.own"
-#: Where it does: `/models`, `/models/NAME` and `/kept/ID` (the id of the reservation).
-OWN_MODELS = "/models"
+#: Where it does: `/kept/NAME`, which is in PATH (the cluster is asked for nothing else).
 OWN_KEPT = "/kept"
+
+#: Envoy's access log says in these what an answer used, in the words of its provider, as dynamic metadata of this namespace:
+#: members of `usage`, with those of `prompt_tokens_details` and `input_tokens_details` beside the others.
+USAGE = "ailb.usage"
+USAGE_MEMBERS = (
+    "prompt_tokens",
+    "completion_tokens",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+)
+#: Custom tags of its entries: microseconds from the request until the first byte of the answer's body reached Envoy
+#: (`-`: none did), how many attempts there were, and which endpoint answered the last one.
+TAG_FIRST_BYTE = "first_byte"
+TAG_ATTEMPTS = "attempts"
+TAG_HOST = "host"
+#: The namespace of METADATA.
+AUTHZ = "envoy.filters.http.ext_authz"
+#: In front of the names of clusters.
+POOL_PREFIX, RELAY_PREFIX = "pool.", "relay."
+#: Sockets in the folder of an instance.
+DECIDE_SOCKET, OWN_SOCKET, REPORTS_SOCKET, ENDED_SOCKET = (
+    "decide.sock",
+    "own.sock",
+    "reports.sock",
+    "ended.sock",
+)
 
 
 def pool_cluster(pool: str) -> str:
     """The cluster that reaches a pool directly, as `modules.http.resources.clusters` names it."""
-    return f"pool.{pool}"
+    return POOL_PREFIX + pool
 
 
 def relay_cluster(pool: str) -> str:
     """The cluster that reaches a pool through the relays."""
-    return f"relay.{pool}"
+    return RELAY_PREFIX + pool
 
 
 @dataclass(frozen=True, slots=True)

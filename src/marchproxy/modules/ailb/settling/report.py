@@ -1,0 +1,105 @@
+"""Report: how an attempt at a request ended, as a relay tells it in a line of JSON, or an Envoy in its access log. Pure.
+
+A relay reports each attempt. One of which the client has seen nothing settles nothing: Envoy may try another, and has the
+last word.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any
+
+from marchproxy.model.usage import Usage
+
+#: Bytes of a line.
+LONGEST = 16 * 1024
+_LONGEST_TEXT = 512
+_TIMES = ("first_token", "per_token", "longest_gap", "duration")
+
+
+class Ending(Enum):
+    """How it ended. CLIENT_GONE: hung up; BROKEN: by who answered, after the first byte; REFUSED: an error status;
+    UNREACHED: no answer at all, or none in time. OWN: we answered."""
+
+    COMPLETE = "complete"
+    CLIENT_GONE = "client_gone"
+    BROKEN = "broken"
+    REFUSED = "refused"
+    UNREACHED = "unreached"
+    OWN = "own"
+
+
+class Garbled(ValueError):
+    """It is no report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`number`: the reservation. `pool` and `host` are those of the attempt, `status` what was answered (0: nothing).
+
+    `usage`: what the provider said, last; None: nothing. `events`: pieces of text (or of a tool's arguments) that the client was
+    sent, so many tokens as far as one can know. Times in seconds: until the first of these, between two on average and at
+    most, in all; None: not known.
+    """
+
+    number: int
+    ending: Ending
+    pool: str = ""
+    host: str = ""
+    status: int = 0
+    usage: Usage | None = None
+    events: int = 0
+    first_token: float | None = None
+    per_token: float | None = None
+    longest_gap: float | None = None
+    duration: float | None = None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the client has seen something of the answer, so that nobody else is asked."""
+        return self.ending not in {Ending.REFUSED, Ending.UNREACHED}
+
+    def encode(self) -> bytes:
+        """As a line, with its end."""
+        told = {name: value for name, value in asdict(self).items() if value is not None}
+        return json.dumps(told | {"ending": self.ending.value}).encode() + b"\n"
+
+
+def decode(line: bytes) -> Report:
+    """A line. Raises Garbled."""
+    try:
+        told = json.loads(line)
+        usage = told.get("usage")
+        report = Report(
+            _whole(told["number"]),
+            Ending(told["ending"]),
+            _text(told.get("pool", "")),
+            _text(told.get("host", "")),
+            _whole(told.get("status", 0)),
+            Usage(*(_whole(usage[name]) for name in ("input", "output", "cached"))) if usage else None,
+            _whole(told.get("events", 0)),
+            *(_time(told.get(name)) for name in _TIMES),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Garbled(f"no report: {error!r}") from error
+    return report
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
+        raise Garbled(f"{value!r} is no number")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT:
+        raise Garbled("a text is none, or too long")
+    return value
+
+
+def _time(value: Any) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, (int, float)) or not 0 <= value < 1e9:
+        raise Garbled(f"{value!r} is no time")
+    return float(value)
