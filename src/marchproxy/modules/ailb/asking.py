@@ -21,7 +21,10 @@ OURS = "x-ai-"
 #: Envoy says by it which route took the request.
 ROUTE = "x-ai-route"
 REQUEST_ID = "x-request-id"
-#: What Envoy passes on of a request's own headers, beside those that routes name (affinity, priority).
+#: What the headers hold that the route names for affinity and for priority; none where the client sends none.
+AFFINITY = "x-ai-affinity"
+PRIORITY = "x-ai-priority"
+#: What Envoy passes on of a request's headers.
 TOLD = (
     "authorization",
     "x-api-key",
@@ -32,6 +35,8 @@ TOLD = (
     "x-forwarded-for",
     REQUEST_ID,
     ROUTE,
+    AFFINITY,
+    PRIORITY,
 )
 
 #: Where attempts go: base64 of a protobuf Value, [{name, clusters: [{cluster_name, weight}]}, …], one for each attempt.
@@ -65,6 +70,13 @@ _TAKEN_OFF = f"{REMOVED}: authorization,x-api-key".encode()
 METADATA = (HOST, PATH, AT, NAMES, ID, OPERATION, MODEL, STREAM, TASKS)
 #: What goes on as headers, to the filters behind.
 FORWARDED = (POOLS, RETRIES)
+
+#: The namespace of the dynamic metadata in which an Envoy reports what an answer of its own reading said of its usage. The keys
+#: are the provider's own: `prompt_tokens`, `completion_tokens`, `input_tokens`, `output_tokens`, `cached_tokens`,
+#: `cache_read_input_tokens`, `cache_creation_input_tokens`.
+USAGE = "ailb.usage"
+#: A custom tag of its reports: microseconds from the request's first byte to the first byte of the answer's body.
+FIRST_BYTE = "first_byte"
 
 #: The cluster in which the decider answers by itself: lists of models, and what it has kept.
 OWN_CLUSTER = "marchproxy.own"
