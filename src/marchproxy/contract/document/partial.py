@@ -16,12 +16,12 @@ from marchproxy.model.problem import Problem
 _STAND_INS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "listeners": ("name", {"address": "0.0.0.0:0"}),
     "routes": ("id", {"priority": -(2**31)}),  # overlaps nothing
-    "pools": ("name", {}),
+    "pools": ("name", {"ai": {}}),  # so that models find it too
     "rate_limits": ("id", {"target": ""}),
     "scaling": ("module", {}),
     "authentication": ("name", {"kind": "basic"}),
     "virtual_keys": ("id", {"hash": "0" * 64}),
-    "allowances": ("id", {"target": "*", "requests_per_minute": 1}),
+    "allowances": ("id", {"target": ""}),
     "prices": ("model", {}),
     "guardrails": ("name", {"kind": "injection"}),
 }

@@ -8,6 +8,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marchproxy.contract.document import LARGEST_DOCUMENT, checksum, decode, encode
+from marchproxy.model.ai import (
+    PII_ENTITIES,
+    AiPool,
+    AiRoute,
+    Allowance,
+    GuardKind,
+    GuardMode,
+    Guardrail,
+    Model,
+    ModelTarget,
+    Pick,
+    Prefer,
+    Price,
+    PricedModel,
+    Provider,
+    Queue,
+    Scores,
+    VirtualKey,
+)
 from marchproxy.model.checks import check_listeners, check_state
 from marchproxy.model.database import (
     DATABASE_PROTOCOLS,
@@ -221,8 +240,110 @@ def database_routes(draw, plain):
     )
 
 
+MODEL_NAMES = st.sampled_from(["gpt-4o", "Qwen/Qwen3:8b", "claude[1m]", "é"])
+PATTERNS_OF_MODELS = st.sampled_from(["gpt-*", "*", "o1"])
+AI_POOLS = st.builds(
+    AiPool,
+    provider=st.sampled_from([Provider.VLLM, Provider.SGLANG]),
+    models=st.dictionaries(MODEL_NAMES, MODEL_NAMES, max_size=2),
+    serves=distinct(PATTERNS_OF_MODELS),
+    base_path=st.sampled_from(["", "/", "/é/v1"]),
+    credential=st.sampled_from(["", "/k é"]),
+    scores=st.builds(Scores, st.floats(0.5, 9), st.floats(0, 9), st.floats(0, 9) | st.just(-0.0)),
+    metrics_interval=st.floats(0.01, 60) | st.just(-0.0),
+    metrics_path=st.sampled_from(["/metrics", "/m/é"]),
+    saturated_queue=st.integers(1, 99),
+    saturated_kv=st.floats(0.01, 1),
+    in_band_errors=st.booleans(),
+)
+AI_POOLS |= st.builds(AiPool, st.just(Provider.OPENAI), pick=st.sampled_from(Pick))
+
+
 @st.composite
-def routes(draw, route_id, priority, listener_names, pools):
+def models(draw, name, pools):
+    """A model with two tiers; the weights of each add up, where they count."""
+    tiers = [draw(shares(pools)) or [(pools[0], 100)], [(pools[-1], 100)]]
+    prefer = draw(st.sampled_from(Prefer))
+    targets = tuple(
+        ModelTarget(pool, weight if prefer is Prefer.WEIGHT else 100, tier, "other" if tier else "")
+        for tier, split_ in enumerate(tiers)
+        for pool, weight in split_
+    )
+    return Model(name, targets, draw(st.just(()) | st.just((f"{name}-alias",))), prefer)
+
+
+@st.composite
+def ai_routes(draw, plain, pools):
+    ai = AiRoute(
+        tuple(draw(models(name, pools)) for name in draw(distinct(MODEL_NAMES, min_size=1, max_size=2))),
+        guardrails=draw(distinct(st.sampled_from([guardrail.name for guardrail in GUARDRAILS]))),
+        cache=draw(st.floats(0, 86400) | st.just(-0.0)),
+        queue=draw(st.builds(Queue, st.integers(1, 9), WAITS, st.sampled_from(["", "x-p"])) | st.just(Queue(0, -0.0))),
+        first_byte_timeout=draw(WAITS),
+        attempts=draw(st.integers(1, 10)),
+        default_output=draw(st.integers(1, 9)),
+        max_body_bytes=draw(st.integers(1, 2**26)),
+        affinity_header=draw(st.sampled_from(["", "x-session"])),
+        require_key=draw(st.booleans()),
+    )  # fmt: skip
+    kept = {key: draw(OF_ALL[key]) for key in ("cors", "allow", "response_headers")}
+    return replace(
+        plain, backends=(), module_type=draw(st.sampled_from([None, ModuleType.AILB])), ai=ai, **kept
+    )
+
+
+GUARDRAILS = (
+    Guardrail("words", GuardKind.REGEX, GuardMode.REDACT, patterns=("a+é", "b")),
+    Guardrail("pii", GuardKind.PII, GuardMode.LOG, entities=tuple(sorted(PII_ENTITIES))),
+    Guardrail("tools", GuardKind.TOOLS, allowed=("get_*",)),
+    Guardrail("asked", GuardKind.HTTP, url="https://é.example/", timeout=2.5, fail_open=True),
+    Guardrail("length", GuardKind.MAX_TOKENS, limit=7),
+)
+KEYS = st.builds(
+    VirtualKey,
+    st.just(""),
+    st.just(""),
+    st.sampled_from(["", "ann@b.example", "é"]),
+    st.sampled_from(["", "search"]),
+    distinct(PATTERNS_OF_MODELS),
+    st.sampled_from(["", "2030-01-31T12:00:00Z", "2030-01-31T12:00:00.5+02:00"]),
+    st.booleans(),
+    st.integers(0, 9),
+)
+ALLOWANCES = st.builds(
+    Allowance,
+    st.just(""),
+    st.just(""),
+    st.integers(1, 9),
+    PORTS,
+    PORTS,
+    st.floats(0, 1e9) | st.just(-0.0),
+    st.floats(0, 1e9),
+    st.booleans(),
+)
+PRICES = st.builds(Price, st.floats(0, 99) | st.just(-0.0), st.floats(0, 99), st.none() | st.floats(0, 99))
+
+
+@st.composite
+def spending(draw):
+    """Keys, allowances and prices."""
+    ids = draw(distinct(NAMES, max_size=3))
+    targets = draw(distinct(st.sampled_from(["*", "key:*", "user:é", "team:search", "model:gpt-4o"])))
+    priced = draw(distinct(PATTERNS_OF_MODELS | MODEL_NAMES))
+    return {
+        "virtual_keys": tuple(
+            replace(draw(KEYS), key_id=key_id, hash=f"{at:064x}") for at, key_id in enumerate(ids)
+        ),
+        "allowances": tuple(
+            replace(draw(ALLOWANCES), allowance_id=f"a{at}", target=target)
+            for at, target in enumerate(targets)
+        ),
+        "prices": tuple(PricedModel(model, draw(PRICES)) for model in priced),
+    }
+
+
+@st.composite
+def routes(draw, route_id, priority, listener_names, pools, able):
     match = RouteMatch(
         draw(distinct(st.sampled_from(["a.example", "*.b.example", "*"]))), draw(PATHS),
         draw(distinct(st.sampled_from(["GET", "POST"]))), draw(st.lists(HEADERS, max_size=2).map(tuple)),
@@ -241,6 +362,8 @@ def routes(draw, route_id, priority, listener_names, pools):
         retry, draw(distinct(st.sampled_from(listener_names)) if listener_names else st.just(())),
         draw(distinct(st.sampled_from(["10.0.0.0/8", "::/0"]))), draw(PORTS), draw(PORTS), draw(LABELS),
     )  # fmt: skip
+    if able and draw(st.booleans()):
+        return draw(ai_routes(Route(route_id, match, priority=priority), able))
     if route.protocol not in HTTP_FAMILY:
         return route
     match = replace(match, query=draw(distinct(PARAMETERS, max_size=2)))
@@ -323,8 +446,14 @@ def states(draw):
     pool_names = draw(distinct(NAMES, max_size=3))
     route_ids = draw(distinct(NAMES, max_size=3))
     pools = {name: replace(draw(POOLS | DATABASE_POOLS), name=name) for name in pool_names}
+    for name, pool in pools.items():
+        if pool.protocol is Protocol.HTTP and draw(st.integers(0, 3)):
+            pools[name] = replace(pool, ai=draw(AI_POOLS), tls=UpstreamTls(), health_check=None)
     speech = {name: pool.protocol for name, pool in pools.items()}
-    served = tuple(draw(routes(name, index, listener_names, speech)) for index, name in enumerate(route_ids))
+    able = [name for name, pool in pools.items() if pool.ai is not None]
+    served = tuple(
+        draw(routes(name, index, listener_names, speech, able)) for index, name in enumerate(route_ids)
+    )
     of_databases = {route.route_id for route in served if route.protocol in DATABASE_PROTOCOLS}
     return DesiredState(
         tuple(draw(listeners(name, 1 + index)) for index, name in enumerate(listener_names)),
@@ -339,6 +468,8 @@ def states(draw):
             for target in route_ids
         ),
         authentication=AUTHENTICATION,
+        guardrails=GUARDRAILS,
+        **draw(spending()),
     )
 
 
@@ -434,6 +565,14 @@ def test_paths(written, expected):
     assert route.match.path == expected
 
 
+def test_targets_in_short():
+    state = decode(
+        b"pools: [{name: p, ai: {}}]\nroutes: [{id: r, ai: {models: [{name: m, targets: [p, {pool: p, model: n, tier: 1}]}]}}]"
+    )
+    (model,) = state.routes[0].ai.models
+    assert model.targets == (ModelTarget("p", 100, 0, ""), ModelTarget("p", 100, 1, "n"))
+
+
 def test_shorthands():
     state = decode(
         b"pools: [{name: p, endpoints: ['a:1', {address: 'b:1', weight: 2}]}]\n"
@@ -478,6 +617,20 @@ def test_shorthands():
                 "routes[0].backends[1].pool: no pool \"q\"; known: p",
                 "routes[0].backends: the weights add up to 200",
                 "rate_limits[0]: gives no rate",
+            ],
+        ),
+        (
+            (b"{routes: [{id: r, ai: {models: [{name: m, targets: [p, q]}], guardrails: [g, h]}}], guardrails: [{name: g, kind: regex, pattern: a}],"
+            b" pools: [{name: p, ai: {provider: openia}}], allowances: [{id: a}, {id: b, target: '*'}], virtual_keys: [{id: k, hash: sk-secret}]}"),
+            [
+                'guardrails[0].pattern: unknown key; did you mean "patterns"?',
+                "pools[0].ai.provider: must be 'openai', 'anthropic', 'ollama', 'vllm', 'sglang' or 'openai_compatible'",
+                "allowances[0].target: required",
+                "allowances[1]: allows any amount",
+                'routes[0].ai.guardrails[1]: no guardrail "h"; known: g',
+                'routes[0].ai.models[0].targets[1].pool: no pool "q"; known: p',
+                "routes[0].ai.models[0].targets: tier 0: the weights add up to 200",
+                "virtual_keys[0].hash: is not a SHA-256 in 64 small hexadecimal digits",
             ],
         ),
         # an item whose name is not known could be what the others refer to: no guesses
@@ -549,14 +702,30 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["id", "name", "path", "backends", "weight", "address", "on"]), inner, max_size=3
+            st.sampled_from(
+                ["id", "name", "path", "backends", "weight", "address", "on", "ai", "models", "target"]
+            ),
+            inner,
+            max_size=3,
         )
     ),
     max_leaves=12,
 )
 
 
-@given(sections=st.dictionaries(st.sampled_from(["routes", "pools", "listeners", "rate_limits"]), JSON))
+SECTIONS = [
+    "routes",
+    "pools",
+    "listeners",
+    "rate_limits",
+    "virtual_keys",
+    "allowances",
+    "prices",
+    "guardrails",
+]
+
+
+@given(sections=st.dictionaries(st.sampled_from(SECTIONS), JSON))
 @settings(max_examples=300, deadline=None)
 def test_no_values_break_it(sections):
     try:
