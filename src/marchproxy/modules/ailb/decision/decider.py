@@ -87,8 +87,7 @@ class Decider:
         return verdict
 
     def _choose(self, inquiry: Inquiry, route: RoutePlan, asked: Asked, model: ModelPlan, now: int) -> Choice:
-        header = route.options.affinity_header
-        affinity = inquiry.request.field(header.lower().encode()) if header else ""
+        affinity = inquiry.request.field(asking.AFFINITY.encode())
         choice = self._chooser.choose(Wish(model, asked, route.options.attempts, affinity), now)
         if choice is None:
             raise Turned(
