@@ -473,7 +473,17 @@ def states(draw):
     )
 
 
-@given(state=states())
+@st.composite
+def model_states(draw):
+    """Nothing but language models."""
+    pools = tuple(BackendPool(name, tls=UpstreamTls(), ai=draw(AI_POOLS)) for name in ("p", "q"))
+    route = draw(ai_routes(Route("r"), [pool.name for pool in pools]))
+    return DesiredState(
+        routes=(route,), pools=pools, authentication=AUTHENTICATION, guardrails=GUARDRAILS, **draw(spending())
+    )
+
+
+@given(state=states() | model_states())
 @settings(max_examples=150, deadline=None, suppress_health_check=[Slow.too_slow, Slow.data_too_large])
 def test_a_sound_state_survives_the_document(state):
     assert check_state(state) == ()
