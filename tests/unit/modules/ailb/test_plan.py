@@ -16,7 +16,7 @@ routes:
       models:
         - {name: fast, targets: [{pool: openai, tier: 1, model: gpt-4o-mini}, vllm], aliases: [small, "tiny-*"]}
         - {name: "claude-*", targets: [claude]}
-        - {name: other, targets: [limited]}
+        - {name: "other-*", targets: [limited]}
         - {name: "*", targets: [vllm]}
   - {id: web, path: /, backends: [site]}
   - {id: narrow, path: /only, ai: {models: [{name: fast, targets: [vllm]}]}}
@@ -39,7 +39,7 @@ LLM = PLAN.routes[RouteId("llm")]
         ("small", "fast", [("vllm", "Qwen/Qwen3"), ("openai", "gpt-4o-mini")]),
         ("tiny-2", "fast", [("vllm", "Qwen/Qwen3"), ("openai", "gpt-4o-mini")]),
         ("claude-x", "claude-x", [("claude", "claude-x")]),
-        ("other", "other", []),  # its pool does not have it
+        ("other-x", "other-x", []),  # its pool does not have it
         ("anything", "anything", [("vllm", "anything")]),
     ],
 )
