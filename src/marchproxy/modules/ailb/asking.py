@@ -71,13 +71,6 @@ METADATA = (HOST, PATH, AT, NAMES, ID, OPERATION, MODEL, STREAM, TASKS)
 #: What goes on as headers, to the filters behind.
 FORWARDED = (POOLS, RETRIES)
 
-#: The namespace of the dynamic metadata in which an Envoy reports what an answer of its own reading said of its usage. The keys
-#: are the provider's own: `prompt_tokens`, `completion_tokens`, `input_tokens`, `output_tokens`, `cached_tokens`,
-#: `cache_read_input_tokens`, `cache_creation_input_tokens`.
-USAGE = "ailb.usage"
-#: A custom tag of its reports: microseconds from the request's first byte to the first byte of the answer's body.
-FIRST_BYTE = "first_byte"
-
 #: The cluster in which the decider answers by itself: lists of models, and what it has kept.
 OWN_CLUSTER = "marchproxy.own"
 #: Where it does: `/kept/NAME`, which is in PATH (the cluster is asked for nothing else).
@@ -95,11 +88,9 @@ USAGE_MEMBERS = (
     "cache_read_input_tokens",
     "cache_creation_input_tokens",
 )
-#: Custom tags of its entries: microseconds from the request until the first byte of the answer's body reached Envoy
-#: (`-`: none did), how many attempts there were, and which endpoint answered the last one.
-TAG_FIRST_BYTE = "first_byte"
-TAG_ATTEMPTS = "attempts"
-TAG_HOST = "host"
+#: Custom tags of its entries: microseconds from the request's first byte until the first byte of the answer's body reached
+#: Envoy (`-`: none did).
+FIRST_BYTE = "first_byte"
 #: The namespace of METADATA.
 AUTHZ = "envoy.filters.http.ext_authz"
 #: In front of the names of clusters.

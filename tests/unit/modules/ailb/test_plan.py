@@ -24,7 +24,7 @@ pools:
   - {name: vllm, endpoints: ["127.0.0.1:1"], ai: {provider: vllm, models: {fast: Qwen/Qwen3}}}
   - {name: openai, endpoints: ["127.0.0.1:2"], ai: {provider: openai}}
   - {name: claude, endpoints: ["127.0.0.1:3"], ai: {provider: anthropic}}
-  - {name: limited, endpoints: ["127.0.0.1:4"], ai: {serves: ["gpt-*"]}}
+  - {name: limited, endpoints: ["127.0.0.1:4"], ai: {serves: ["other-1*"]}}
   - {name: site, endpoints: ["127.0.0.1:5"]}
 prices: [{model: "gpt-*", input: 1, output: 2.5}, {model: Qwen/Qwen3, input: 0, output: 0}]
 """)
@@ -40,6 +40,7 @@ LLM = PLAN.routes[RouteId("llm")]
         ("tiny-2", "fast", [("vllm", "Qwen/Qwen3"), ("openai", "gpt-4o-mini")]),
         ("claude-x", "claude-x", [("claude", "claude-x")]),
         ("other-x", "other-x", []),  # its pool does not have it
+        ("other-1", "other-1", [("limited", "other-1")]),
         ("anything", "anything", [("vllm", "anything")]),
     ],
 )
@@ -80,7 +81,7 @@ def test_only_what_is_of_language_models_is_in_the_plan():
 
 
 def test_names_that_clients_are_told_are_no_patterns():
-    assert LLM.models == ("fast", "small", "other")
+    assert LLM.models == ("fast", "small")
 
 
 def test_names_that_clients_think_up_are_not_remembered_for_good():

@@ -1,7 +1,8 @@
 """Decider: what becomes of each request. The one owner of keys, ledger, choice and what is under way."""
 
 import math
-from collections.abc import Awaitable
+from collections.abc import Coroutine
+from typing import Any
 
 from marchproxy.model.usage import Usage
 from marchproxy.modules.ailb import asking
@@ -49,7 +50,7 @@ class Decider:
         self._since = self._since or now // _SECOND
         self._ledger.configure(plan.allowances, now)
 
-    def decide(self, request: Request, now: int) -> Verdict | Awaitable[Verdict]:
+    def decide(self, request: Request, now: int) -> Verdict | Coroutine[Any, Any, Verdict]:
         """What Envoy is told. Tries of one request are told the same."""
         request_id = request.field(asking.REQUEST_ID.encode())
         if request_id and (again := self.under_way.asked_again(request_id)) is not None:

@@ -19,7 +19,7 @@ _TIMES = ("first_token", "per_token", "longest_gap", "duration")
 
 class Ending(Enum):
     """How it ended. CLIENT_GONE: hung up; BROKEN: by who answered, after the first byte; REFUSED: an error status;
-    UNREACHED: no answer at all, or none in time. OWN: we answered."""
+    UNREACHED: no answer at all, or none in time. OWN: we answered. UNREPORTED: nobody has said."""
 
     COMPLETE = "complete"
     CLIENT_GONE = "client_gone"
@@ -27,6 +27,7 @@ class Ending(Enum):
     REFUSED = "refused"
     UNREACHED = "unreached"
     OWN = "own"
+    UNREPORTED = "unreported"
 
 
 class Garbled(ValueError):
@@ -38,7 +39,7 @@ class Report:
     """`number`: the reservation. `pool` and `host` are those of the attempt, `status` what was answered (0: nothing).
 
     `usage`: what the provider said, last; None: nothing. `events`: pieces of text (or of a tool's arguments) that the client was
-    sent, so many tokens as far as one can know. Times in seconds: until the first of these, between two on average and at
+    sent, so many tokens as far as one can know; None: nobody counted. Times in seconds: until the first of these, between two on average and at
     most, in all; None: not known.
     """
 
@@ -48,7 +49,7 @@ class Report:
     host: str = ""
     status: int = 0
     usage: Usage | None = None
-    events: int = 0
+    events: int | None = None
     first_token: float | None = None
     per_token: float | None = None
     longest_gap: float | None = None
@@ -77,7 +78,7 @@ def decode(line: bytes) -> Report:
             _text(told.get("host", "")),
             _whole(told.get("status", 0)),
             Usage(*(_whole(usage[name]) for name in ("input", "output", "cached"))) if usage else None,
-            _whole(told.get("events", 0)),
+            _whole(told["events"]) if told.get("events") is not None else None,
             *(_time(told.get(name)) for name in _TIMES),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

@@ -27,7 +27,7 @@ routes:
         - {name: fast, targets: [vllm, {pool: openai, tier: 1, model: gpt-4o-mini}], aliases: [small]}
         - {name: secret, targets: [vllm]}
         - {name: claude, targets: [claude]}
-        - {name: nowhere, targets: [empty]}
+        - {name: "no*", targets: [empty]}
       attempts: 3
       max_body_bytes: 2000
   - {id: open, path: /open, ai: {models: [{name: fast, targets: [direct]}], require_key: false}}
@@ -36,14 +36,14 @@ pools:
   - {name: openai, endpoints: ["127.0.0.1:3"], ai: {provider: openai}}
   - {name: claude, endpoints: ["127.0.0.1:4"], ai: {provider: anthropic}}
   - {name: direct, endpoints: ["127.0.0.1:5"], ai: {in_band_errors: false}}
-  - {name: empty, endpoints: ["127.0.0.1:6"], ai: {serves: [other]}}
+  - {name: empty, endpoints: ["127.0.0.1:6"], ai: {serves: [nothing]}}
 allowances:
   - {id: team, target: "team:*", tokens_per_minute: 3000}
   - {id: poor, target: "key:poor", budget_day: 0.000001}
 prices: [{model: "gpt-*", input: 1, output: 2.5}]
 """)
 KEYS = {
-    "sk-ann": VirtualKey("ann", "", user="ann", team="search", models=("fast", "claude", "nowhere")),
+    "sk-ann": VirtualKey("ann", "", user="ann", team="search", models=("fast", "claude", "nowhere", "none")),
     "sk-poor": VirtualKey("poor", ""),
 }
 
@@ -132,7 +132,7 @@ def test_only_what_must_be_looked_at_goes_through_a_relay(decider, route, path, 
         ({"body": chat(), "authorization": ""}, 401, "no such key"),
         ({"body": chat(), "authorization": "Bearer sk-x"}, 401, "no such key"),
         ({"body": chat("claude", max_tokens=1), "authorization": "", "x_api_key": "x", "path": "/v1/messages"}, 401, "authentication_error"),
-        ({"body": chat("none")}, 404, "'none' does not exist"),
+        ({"body": chat("gone")}, 404, "'gone' does not exist"),
         ({"body": chat("secret")}, 403, "may not use"),
         ({"body": chat("nowhere")}, 404, "nobody serves"),
         ({"body": b"{"}, 400, "not JSON"),
@@ -174,9 +174,9 @@ def test_tries_of_one_request_share_a_reservation(decider, ledger):
 @pytest.mark.parametrize(
     ("path", "fields", "names"),
     [
-        ("/v1/models", {}, ["fast", "small", "claude", "nowhere"]),
-        ("/v1/models", {"anthropic_version": "2023-06-01"}, ["fast", "small", "claude", "nowhere"]),
-        ("/v1/models", {"authorization": "Bearer sk-poor"}, ["fast", "small", "secret", "claude", "nowhere"]),
+        ("/v1/models", {}, ["fast", "small", "claude"]),
+        ("/v1/models", {"anthropic_version": "2023-06-01"}, ["fast", "small", "claude"]),
+        ("/v1/models", {"authorization": "Bearer sk-poor"}, ["fast", "small", "secret", "claude"]),
     ],
 )
 def test_a_key_is_told_what_it_may_ask_for(decider, path, fields, names):

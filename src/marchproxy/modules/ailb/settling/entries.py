@@ -1,0 +1,79 @@
+"""Entries: what an Envoy's access log says of the end of a request, as a report. Pure.
+
+https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/data/accesslog/v3/accesslog.proto
+"""
+
+from typing import Any
+
+from marchproxy.model.usage import Usage
+from marchproxy.modules.ailb import asking
+from marchproxy.modules.ailb.settling.report import Ending, Report
+
+_VIA_UPSTREAM = "via_upstream"
+_FIRST_FAULT = 400
+_MICRO = 1e-6
+_LONGEST_NUMBER = 18
+
+
+def report_of(entry: Any) -> tuple[Report, bool] | None:
+    """The report of an HTTPAccessLogEntry, and whether it passed a relay; None: it was not let pass, or never asked about."""
+    common = entry.common_properties
+    metadata = common.metadata.filter_metadata
+    if asking.AUTHZ not in metadata:
+        return None
+    number = metadata[asking.AUTHZ].fields[asking.ID].string_value
+    if not (number.isascii() and number.isdigit() and len(number) <= _LONGEST_NUMBER + 1):
+        return None
+    cluster = common.upstream_cluster
+    relayed = cluster.startswith(asking.RELAY_PREFIX)
+    pool = cluster.partition(".")[2] if relayed or cluster.startswith(asking.POOL_PREFIX) else ""
+    first = common.custom_tags.get(asking.FIRST_BYTE, "")
+    report = Report(
+        int(number),
+        _ending(entry, cluster),
+        pool,
+        _host(common.upstream_remote_address),
+        entry.response.response_code.value,
+        _usage(metadata[asking.USAGE].fields) if asking.USAGE in metadata else None,
+        first_token=int(first) * _MICRO if first.isdigit() else None,
+        duration=common.duration.ToNanoseconds() * 1e-9 if common.HasField("duration") else None,
+    )
+    return report, relayed
+
+
+def _ending(entry: Any, cluster: str) -> Ending:
+    details, flags = entry.response.response_code_details, entry.common_properties.response_flags
+    status = entry.response.response_code.value
+    if cluster == asking.OWN_CLUSTER:
+        return Ending.OWN
+    if flags.downstream_connection_termination or details.startswith("downstream") or not status:
+        return Ending.CLIENT_GONE
+    if details.startswith("upstream_reset_after_response_started") or (
+        details == _VIA_UPSTREAM and flags.upstream_connection_termination
+    ):
+        return Ending.BROKEN
+    if details != _VIA_UPSTREAM:
+        # ours after the head had gone out, or in place of an answer
+        return Ending.BROKEN if status < _FIRST_FAULT else Ending.UNREACHED
+    return Ending.REFUSED if status >= _FIRST_FAULT else Ending.COMPLETE
+
+
+def _usage(fields: Any) -> Usage | None:
+    """OpenAI counts cached tokens within the others, Anthropic beside them; neither uses the other's names for that."""
+    told = {name: max(0, int(fields[name].number_value)) for name in asking.USAGE_MEMBERS if name in fields}
+    if not told:
+        return None
+    beside = told.get("cache_read_input_tokens", 0)
+    read = told.get("prompt_tokens") or (
+        told.get("input_tokens", 0) + beside + told.get("cache_creation_input_tokens", 0)
+    )
+    written = told.get("completion_tokens") or told.get("output_tokens", 0)
+    return Usage(read, written, min(read, told.get("cached_tokens") or beside))
+
+
+def _host(address: Any) -> str:
+    place = address.socket_address
+    if not place.address:
+        return ""
+    host = f"[{place.address}]" if ":" in place.address else place.address
+    return f"{host}:{place.port_value}"

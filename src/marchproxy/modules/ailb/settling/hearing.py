@@ -1,0 +1,65 @@
+"""Hearing: where the ends of requests are reported: Envoy's access log service, and the lines of relays."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+
+import grpc
+from envoy.service.accesslog.v3 import als_pb2, als_pb2_grpc
+
+from marchproxy.kit.logs import get_logger
+from marchproxy.modules.ailb.settling.entries import report_of
+from marchproxy.modules.ailb.settling.report import LONGEST, Garbled, Report, decode
+
+_log = get_logger(__name__)
+
+
+class Envoys(als_pb2_grpc.AccessLogServiceServicer):  # type: ignore[misc]  # its base has no types
+    """Envoys that report. `heard`: is called with each report, and whether the request passed a relay."""
+
+    def __init__(self, heard: Callable[[Report, bool], None]) -> None:
+        self._heard = heard
+
+    async def StreamAccessLogs(  # noqa: N802 - gRPC's name
+        self,
+        request_iterator: AsyncIterator[Any],
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> Any:
+        """Hear one Envoy until it goes."""
+        del context
+        async for message in request_iterator:
+            for entry in message.http_logs.log_entry:
+                found = report_of(entry)
+                if found is not None:
+                    self._heard(*found)
+        return als_pb2.StreamAccessLogsResponse()
+
+
+class RelayLines(asyncio.Protocol):
+    """One relay that reports, in lines. What is no report is counted by `garbled`; a line that does not end ends the relay's
+    connection, since what follows it could be anything."""
+
+    def __init__(self, heard: Callable[[Report], None], garbled: Callable[[], None]) -> None:
+        self._heard = heard
+        self._garbled = garbled
+        self._held = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take the lines that are whole."""
+        *lines, self._held = (self._held + data).split(b"\n")
+        for line in lines:
+            try:
+                self._heard(decode(line))
+            except Garbled as error:
+                self._garbled()
+                _log.warning("a relay's report is none", reason=str(error)[:200])
+        if len(self._held) > LONGEST and self._transport is not None:
+            self._garbled()
+            _log.warning("a relay's report does not end", bytes=len(self._held))
+            self._held = b""
+            self._transport.abort()

@@ -1,0 +1,92 @@
+"""What an Envoy's access log says, as reports."""
+
+import pytest
+from envoy.data.accesslog.v3 import accesslog_pb2
+from google.protobuf import json_format
+
+from marchproxy.model.usage import Usage
+from marchproxy.modules.ailb.settling.entries import report_of
+from marchproxy.modules.ailb.settling.report import Ending, Report
+
+
+def entry(*, cluster="pool.a", status=200, details="via_upstream", number="7", usage=None, flags=(), **more):
+    metadata = {"envoy.filters.http.ext_authz": {"x-ai-id": number}} if number is not None else {}
+    if usage is not None:
+        metadata["ailb.usage"] = usage
+    common = {
+        "upstream_cluster": cluster,
+        "metadata": {"filter_metadata": metadata},
+        "response_flags": dict.fromkeys(flags, True),
+    }
+    response = {"response_code": status, "response_code_details": details}
+    return json_format.ParseDict(
+        {"common_properties": common | more, "response": response}, accesslog_pb2.HTTPAccessLogEntry()
+    )
+
+
+def test_all_that_is_told_is_in_the_report():
+    told = entry(
+        usage={"prompt_tokens": 10, "completion_tokens": 5, "cached_tokens": 4},
+        duration="1.5s",
+        custom_tags={"first_byte": "250000"},
+        upstream_remote_address={"socket_address": {"address": "127.0.0.1", "port_value": 80}},
+    )
+    assert report_of(told) == (
+        Report(7, Ending.COMPLETE, "a", "127.0.0.1:80", 200, Usage(10, 5, 4), first_token=0.25, duration=1.5),
+        False,
+    )
+
+
+@pytest.mark.parametrize("number", [None, "", "x", "7 ", "²", "1" * 30])
+def test_what_was_not_let_pass_is_nobodys(number):
+    assert report_of(entry(number=number)) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "ending"),
+    [
+        ({}, Ending.COMPLETE),
+        ({"cluster": "marchproxy.own"}, Ending.OWN),
+        ({"status": 429}, Ending.REFUSED),
+        ({"status": 503, "details": "no_healthy_upstream", "cluster": ""}, Ending.UNREACHED),
+        ({"status": 504, "details": "response_timeout"}, Ending.UNREACHED),
+        ({"status": 200, "details": "stream_idle_timeout"}, Ending.BROKEN),
+        ({"details": "upstream_reset_after_response_started{connection_termination}"}, Ending.BROKEN),
+        ({"flags": ["upstream_connection_termination"]}, Ending.BROKEN),
+        ({"flags": ["downstream_connection_termination"]}, Ending.CLIENT_GONE),
+        ({"status": 0, "details": "downstream_remote_disconnect"}, Ending.CLIENT_GONE),
+    ],
+)
+def test_how_it_ended(told, ending):
+    report, relayed = report_of(entry(**told))
+    assert report.ending is ending
+    assert not relayed
+
+
+@pytest.mark.parametrize(
+    ("told", "usage"),
+    [
+        (None, None),
+        ({}, None),
+        ({"prompt_tokens": 3}, Usage(3)),
+        ({"input_tokens": 10, "output_tokens": 2, "cached_tokens": 4}, Usage(10, 2, 4)),
+        (
+            {
+                "input_tokens": 10,
+                "output_tokens": 2,
+                "cache_read_input_tokens": 4,
+                "cache_creation_input_tokens": 1,
+            },
+            Usage(15, 2, 4),
+        ),
+        ({"prompt_tokens": -3, "completion_tokens": 2, "cached_tokens": 9}, Usage(0, 2)),
+    ],
+)
+def test_usage_is_counted_as_its_provider_does(told, usage):
+    report, _ = report_of(entry(usage=told))
+    assert report.usage == usage
+
+
+def test_a_relay_is_told_by_its_cluster():
+    report, relayed = report_of(entry(cluster="relay.a.b"))
+    assert (report.pool, relayed) == ("a.b", True)

@@ -1,0 +1,159 @@
+"""Each request is settled once, at what it used."""
+
+import pytest
+
+from marchproxy.model.usage import Usage
+from marchproxy.modules.ailb.asking import Allowed
+from marchproxy.modules.ailb.decision.under_way import Passed, UnderWay
+from marchproxy.modules.ailb.dialects.operations import Operation
+from marchproxy.modules.ailb.ledger.ledger import Ledger, LedgerLimits
+from marchproxy.modules.ailb.ledger.totals import Totals
+from marchproxy.modules.ailb.ledger.who import Who
+from marchproxy.modules.ailb.settling.charge import charge
+from marchproxy.modules.ailb.settling.report import Ending, Report
+from marchproxy.modules.ailb.settling.settler import Settler
+from marchproxy.modules.ailb.tally import Tallies
+
+NOW = 1_800_000_000_000_000_000
+SECOND = 1_000_000_000
+EXPECTED = Usage(10, 100)
+WHO = Who("k", "u", "t")
+
+
+def passed_by(number, *, stream=True):
+    return Passed(
+        number, f"r{number}", NOW, "llm", Operation.CHAT, "m", WHO, stream, EXPECTED, (), (), Allowed(("relay.a",), ())
+    )  # fmt: skip
+
+
+class Rig:
+    def __init__(self):
+        self.ledger = Ledger(1, Totals(), LedgerLimits(report_within=60))
+        self.under_way = UnderWay()
+        self.tallies = Tallies()
+        self.noted, self.written = [], []
+        self.settler = Settler(
+            self.under_way,
+            self.ledger,
+            self.tallies,
+            noted=lambda passed, report, _: self.noted.append((passed.number, report.ending)),
+            written=lambda outcome, _: self.written.append((outcome.report.ending, outcome.settled.usage)),
+        )
+
+    def let_pass(self):
+        number = self.ledger.reserve(NOW, WHO, "m", EXPECTED).number
+        self.under_way.add(passed_by(number))
+        return number
+
+    @property
+    def tally(self):
+        (tally,) = self.tallies.kept.values()
+        return tally
+
+
+@pytest.fixture
+def rig():
+    return Rig()
+
+
+@pytest.mark.parametrize(
+    ("report", "usage"),
+    [
+        (Report(1, Ending.COMPLETE, status=200, usage=Usage(9, 8), events=7), Usage(9, 8)),
+        (Report(1, Ending.COMPLETE, status=200, events=7), Usage(10, 7)),
+        (Report(1, Ending.COMPLETE, status=200), None),
+        (Report(1, Ending.CLIENT_GONE, status=200, events=3), Usage(10, 3)),
+        (Report(1, Ending.CLIENT_GONE, status=200, events=3, usage=Usage(9, 2)), Usage(9, 2)),
+        (Report(1, Ending.CLIENT_GONE, status=200, events=0), Usage()),
+        (Report(1, Ending.CLIENT_GONE), Usage()),
+        (Report(1, Ending.CLIENT_GONE, status=200, first_token=0.1), None),
+        (Report(1, Ending.BROKEN, status=200, events=3), Usage(10, 3)),
+        (Report(1, Ending.BROKEN, status=200, first_token=0.1), None),
+        (Report(1, Ending.REFUSED, status=429), Usage()),
+        (Report(1, Ending.UNREACHED), Usage()),
+        (Report(1, Ending.COMPLETE, status=400), Usage()),
+        (Report(1, Ending.OWN, status=200), Usage()),
+    ],
+)
+def test_what_is_charged(report, usage):
+    assert charge(passed_by(1), report) == usage
+
+
+def test_pieces_of_what_is_no_stream_are_no_tokens():
+    assert charge(passed_by(1, stream=False), Report(1, Ending.COMPLETE, events=1)) is None
+
+
+def test_what_a_relay_says_counts_whoever_is_first(rig):
+    relay, envoy = Report(1, Ending.COMPLETE, "a", events=5), Report(1, Ending.COMPLETE, "a", status=200)
+    for first in (True, False):
+        number = rig.let_pass()
+        if first:
+            rig.settler.relay_says(Report(number, *_rest(relay)), NOW)
+        rig.settler.envoy_says(Report(number, *_rest(envoy)), NOW, relayed=True)
+        if not first:
+            rig.settler.relay_says(Report(number, *_rest(relay)), NOW)
+        rig.settler.sweep(NOW + 10 * SECOND)
+    assert rig.written == [(Ending.COMPLETE, Usage(10, 5))] * 2
+    assert rig.ledger.under_way == len(rig.under_way) == 0
+    assert rig.ledger.counts.settled == 2
+    assert rig.tally.endings == {"complete": 2}
+    assert rig.tally.output_tokens == 10
+
+
+def test_envoy_has_the_last_word_when_the_relay_says_nothing(rig):
+    number = rig.let_pass()
+    rig.settler.envoy_says(Report(number, Ending.UNREACHED, "a", status=503), NOW, relayed=True)
+    rig.settler.sweep(NOW + SECOND)
+    assert rig.written == []
+    rig.settler.sweep(NOW + 2 * SECOND)
+    assert rig.written == [(Ending.UNREACHED, Usage())]
+
+
+def test_an_attempt_that_nobody_saw_settles_nothing(rig):
+    number = rig.let_pass()
+    rig.settler.relay_says(Report(number, Ending.UNREACHED, "a"), NOW)
+    assert rig.written == []
+    rig.settler.relay_says(Report(number, Ending.COMPLETE, "b", status=200, events=2), NOW)
+    assert rig.noted == [(number, Ending.UNREACHED), (number, Ending.COMPLETE)]
+    assert rig.written == [(Ending.COMPLETE, Usage(10, 2))]
+
+
+def test_without_a_relay_envoys_word_is_enough(rig):
+    number = rig.let_pass()
+    for _ in range(2):
+        rig.settler.envoy_says(
+            Report(number, Ending.COMPLETE, "a", usage=Usage(1, 2), first_token=0.1, duration=1.0),
+            NOW,
+            relayed=False,
+        )
+    assert rig.written == [(Ending.COMPLETE, Usage(1, 2))]
+    assert rig.tally.first_token.total == 0.1
+    assert rig.tally.duration.total == 1.0
+
+
+def test_what_nobody_reports_is_settled_at_its_reservation(rig):
+    rig.let_pass()
+    rig.settler.sweep(NOW + 59 * SECOND)
+    assert rig.written == []
+    rig.settler.sweep(NOW + 60 * SECOND)
+    assert rig.written == [(Ending.UNREPORTED, EXPECTED)]
+    assert rig.tally.uncounted == 1
+    assert len(rig.under_way) == 0
+
+
+def test_a_report_of_nobody_is_late(rig):
+    rig.settler.relay_says(Report(99, Ending.COMPLETE), NOW)
+    rig.settler.envoy_says(Report(99, Ending.COMPLETE), NOW, relayed=False)
+    assert rig.ledger.counts.late == 1
+    assert rig.written == []
+
+
+def test_at_the_end_nothing_waits_for_a_relay(rig):
+    number = rig.let_pass()
+    rig.settler.envoy_says(Report(number, Ending.CLIENT_GONE, "a", status=200), NOW, relayed=True)
+    rig.settler.close(NOW)
+    assert rig.written == [(Ending.CLIENT_GONE, Usage())]
+
+
+def _rest(report):
+    return report.ending, report.pool, report.host, report.status, report.usage, report.events
