@@ -8,6 +8,11 @@ from collections.abc import Iterable
 from marchproxy.model.ai import ANY_MODEL
 
 
+def fits(pattern: str, name: str) -> bool:
+    """Whether a pattern means a name; of two patterns: whether the first means all that the other does."""
+    return name == pattern or (pattern.endswith(ANY_MODEL) and name.startswith(pattern[:-1]))
+
+
 class ModelPatterns:
     """A set of patterns that is asked often; a question costs a look-up for each length that a pattern has."""
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from marchproxy.model.model_names import ModelPatterns
+from marchproxy.model.model_names import ModelPatterns, fits
 
 PATTERNS = ModelPatterns(["gpt-4o", "gpt-4*", "gpt-4o-*", "claude[1m]", "*"])
 
@@ -21,6 +21,14 @@ PATTERNS = ModelPatterns(["gpt-4o", "gpt-4*", "gpt-4o-*", "claude[1m]", "*"])
 )
 def test_the_longest_pattern_wins(name, pattern):
     assert PATTERNS.longest(name) == pattern
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "means"),
+    [("a", "a", True), ("a", "ab", False), ("a*", "ab", True), ("a*", "ab*", True), ("ab*", "a*", False), ("*", "", True)],
+)  # fmt: skip
+def test_one_pattern(pattern, name, means):
+    assert fits(pattern, name) is means
 
 
 @pytest.mark.parametrize(("patterns", "name"), [([], "a"), (["ab*", "b"], "a"), (["a*c"], "abc")])

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 
-from marchproxy.model.ai import ANY_MODEL, AiRoute, Model, Prefer, Queue
+from marchproxy.model.ai import ANY_MODEL, AiPool, AiRoute, Model, ModelTarget, Prefer, Queue
 from marchproxy.model.checks.headers import check_header_name
 from marchproxy.model.checks.model_names import check_model_name, check_model_pattern
+from marchproxy.model.model_names import fits
 from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem
@@ -66,7 +67,7 @@ def _check_models(ai: AiRoute, path: str) -> Iterator[Problem]:
     earlier: list[tuple[str, str]] = []
     for where, name in _names(ai, path):
         yield from check_model_pattern(name, where)
-        taker = next((at for at, other in earlier if _takes(other, name)), None)
+        taker = next((at for at, other in earlier if fits(other, name)), None)
         if taker is not None:
             yield Problem(where, f'"{name}" is taken by {taker}, which stands before it; put it first')
         earlier.append((where, name))
@@ -79,23 +80,20 @@ def _names(ai: AiRoute, path: str) -> Iterator[tuple[str, str]]:
         yield from ((f"{where}.aliases[{number}]", alias) for number, alias in enumerate(model.aliases))
 
 
-def _takes(pattern: str, name: str) -> bool:
-    """Whether all that `name` fits is fitted by `pattern`."""
-    return name == pattern or (pattern.endswith(ANY_MODEL) and name.startswith(pattern[:-1]))
-
-
 def _check_model(
     model: Model, path: str, pool_names: frozenset[str], pools: Mapping[str, BackendPool]
 ) -> Iterator[Problem]:
     if not model.targets:
         yield Problem(f"{path}.targets", "names no pool, so nobody could answer")
-    able = frozenset(name for name in pool_names if name not in pools or pools[name].ai is not None)
+    able = frozenset(name for name in pool_names if name not in pools or pools[name].ai)
     for number, target in enumerate(model.targets):
         where = f"{path}.targets[{number}]"
         if target.pool not in pool_names:
             yield Problem(f"{where}.pool", f'no pool "{target.pool}"{known(able)}')
         elif target.pool not in able:
             yield Problem(f"{where}.pool", f'pool "{target.pool}" has no ai, which says what it speaks')
+        elif target.pool in pools:
+            yield from _check_served(model, target, pools[target.pool].ai or AiPool(), f"{where}.pool")
         if not 0 <= target.tier <= _LAST_TIER:
             yield Problem(f"{where}.tier", f"{target.tier} is not between 0 and {_LAST_TIER}")
         if target.model:
@@ -104,6 +102,17 @@ def _check_model(
         f"{path}.targets", "pool", model.targets, lambda target: (target.pool, target.model)
     )
     yield from _check_weights(model, path)
+
+
+def _check_served(model: Model, target: ModelTarget, pool: AiPool, path: str) -> Iterator[Problem]:
+    """A pool that has only some models is asked for no other; of patterns that shows with each request."""
+    name = target.model or pool.models.get(model.name, model.name)
+    if not pool.serves or (model.name.endswith(ANY_MODEL) and not target.model):
+        return
+    if not any(fits(pattern, one) for pattern in pool.serves for one in (name, model.name)):
+        yield Problem(
+            path, f'pool "{target.pool}" does not serve "{name}"; its ai.serves: {", ".join(pool.serves)}'
+        )
 
 
 def _check_weights(model: Model, path: str) -> Iterator[Problem]:

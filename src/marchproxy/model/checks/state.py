@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from marchproxy.model.ai import AiPool
 from marchproxy.model.checks.allowances import check_allowances, check_prices
 from marchproxy.model.checks.authentication import check_authentication
 from marchproxy.model.checks.guardrails import check_guardrails
@@ -62,9 +63,9 @@ def check_scaling(configs: Sequence[ScalingConfig]) -> Iterator[Problem]:
         yield from config.faults(f"scaling[{index}]")
 
 
-def _footing(state: DesiredState) -> set[tuple[str, Protocol, bool]]:
+def _footing(state: DesiredState) -> set[tuple[str, Protocol, AiPool | None]]:
     """What routes rest upon of the pools."""
-    return {(pool.name, pool.protocol, pool.ai is not None) for pool in state.pools}
+    return {(pool.name, pool.protocol, pool.ai) for pool in state.pools}
 
 
 def _unknown_listeners(state: DesiredState) -> Iterator[Problem]:

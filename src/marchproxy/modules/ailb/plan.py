@@ -18,7 +18,7 @@ from marchproxy.model.ai import (
     Prefer,
     VirtualKey,
 )
-from marchproxy.model.model_names import ModelPatterns
+from marchproxy.model.model_names import ModelPatterns, fits
 from marchproxy.model.module import ModuleType, PoolName
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.route import PathKind, Route, RouteId
@@ -106,7 +106,7 @@ class RoutePlan:
 
     def _find(self, name: str) -> ModelPlan | None:
         model = next(
-            (one for one in self.options.models if any(_fits(each, name) for each in _names(one))), None
+            (one for one in self.options.models if any(fits(each, name) for each in _names(one))), None
         )
         if model is None:
             return None
@@ -170,7 +170,3 @@ def _prefix(route: Route) -> str:
 
 def _names(model: Model) -> tuple[str, ...]:
     return (model.name, *model.aliases)
-
-
-def _fits(pattern: str, name: str) -> bool:
-    return name == pattern or (pattern.endswith(ANY_MODEL) and name.startswith(pattern[:-1]))

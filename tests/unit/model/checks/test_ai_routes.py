@@ -12,7 +12,12 @@ from marchproxy.model.pool import BackendPool
 from marchproxy.model.route import BackendRef, RetryPolicy, Route, RouteMatch
 from marchproxy.model.state import DesiredState
 
-POOLS = [BackendPool("p", ai=AiPool()), BackendPool("q", ai=AiPool()), BackendPool("plain")]
+POOLS = [
+    BackendPool("p", ai=AiPool()),
+    BackendPool("q", ai=AiPool()),
+    BackendPool("plain"),
+    BackendPool("s", ai=AiPool(models={"fast": "Q/Q3", "slow": "Z"}, serves=("Q/*", "llama"))),
+]
 MODEL = Model("fast", (ModelTarget("p"),))
 AI = AiRoute((MODEL,))
 PLAIN = Route("r", ai=AI)
@@ -49,6 +54,9 @@ def told(faulty, pools=POOLS):
         asks(ModelTarget("p"), ModelTarget("q"), prefer=Prefer.COST),
         named(Model("gpt-4o", (ModelTarget("p"),), ("small",)), Model("gpt-*", (ModelTarget("q"),)), Model("*", (ModelTarget("p"),))),
         named(Model("claude[1m]", (ModelTarget("p"),)), Model("Qwen/Qwen3:8b", (ModelTarget("q"),))),
+        asks(ModelTarget("s")),  # which knows it as Q/Q3
+        asks(ModelTarget("s", model="llama")),
+        named(Model("*", (ModelTarget("s"),))),
         ai(attempts=10, cache=86400.0, max_body_bytes=64 * 2**20, affinity_header="x-session"),
         ai(queue=Queue(0, 0.0), first_byte_timeout=0.1),
         ai(queue=Queue(priority_header="x-priority")),
@@ -79,8 +87,11 @@ def test_sound_routes(sound):
         (named(Model("f*", (ModelTarget("p"),)), MODEL), ["ai.models[1].name"], '"fast" is taken by'),
         (named(Model("fast", (ModelTarget("p"),), ("fast",))), ["ai.models[0].aliases[0]"], '"fast" is taken by routes[0].ai.models[0].name'),
         (asks(), ["ai.models[0].targets"], "names no pool, so nobody could answer"),
-        (asks(ModelTarget("no")), ["ai.models[0].targets[0].pool"], 'no pool "no"; known: p, q'),
+        (asks(ModelTarget("no")), ["ai.models[0].targets[0].pool"], 'no pool "no"; known: p, q, s'),
         (asks(ModelTarget("plain")), ["ai.models[0].targets[0].pool"], 'pool "plain" has no ai, which says what it speaks'),
+        (asks(ModelTarget("s", model="gpt")), ["ai.models[0].targets[0].pool"], 'pool "s" does not serve "gpt"; its ai.serves: Q/*, llama'),
+        (named(Model("slow", (ModelTarget("s"),))), ["ai.models[0].targets[0].pool"], 'pool "s" does not serve "Z"'),
+        (named(Model("g*", (ModelTarget("s", model="gpt"),))), ["ai.models[0].targets[0].pool"], 'pool "s" does not serve "gpt"'),
         (asks(ModelTarget("p", 50), ModelTarget("p", 50)), ["ai.models[0].targets[1].pool"], "the same as routes[0].ai.models[0].targets[0].pool"),
         (asks(ModelTarget("p", 90), ModelTarget("q", 5)), ["ai.models[0].targets"], "tier 0: the weights add up to 95, they must add up to 100"),
         (asks(ModelTarget("p"), ModelTarget("q", 99, tier=1)), ["ai.models[0].targets"], "tier 1: the weights add up to 99"),
