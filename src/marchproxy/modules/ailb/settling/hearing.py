@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import grpc
 from envoy.service.accesslog.v3 import als_pb2, als_pb2_grpc
@@ -14,10 +14,17 @@ from marchproxy.modules.ailb.settling.report import LONGEST, Garbled, Report, de
 _log = get_logger(__name__)
 
 
-class Envoys(als_pb2_grpc.AccessLogServiceServicer):  # type: ignore[misc]  # its base has no types
-    """Envoys that report. `heard`: is called with each report, and whether the request passed a relay."""
+class HeardFromEnvoy(Protocol):
+    """Is called with what an Envoy reports, and whether the request passed a relay."""
 
-    def __init__(self, heard: Callable[[Report, bool], None]) -> None:
+    def __call__(self, report: Report, *, relayed: bool) -> None:
+        """Must not block."""
+
+
+class Envoys(als_pb2_grpc.AccessLogServiceServicer):  # type: ignore[misc]  # its base has no types
+    """Envoys that report. `heard`: is called with each report."""
+
+    def __init__(self, heard: "HeardFromEnvoy") -> None:
         self._heard = heard
 
     async def StreamAccessLogs(  # noqa: N802 - gRPC's name
@@ -31,7 +38,8 @@ class Envoys(als_pb2_grpc.AccessLogServiceServicer):  # type: ignore[misc]  # it
             for entry in message.http_logs.log_entry:
                 found = report_of(entry)
                 if found is not None:
-                    self._heard(*found)
+                    report, relayed = found
+                    self._heard(report, relayed=relayed)
         return als_pb2.StreamAccessLogsResponse()
 
 

@@ -1,0 +1,1 @@
+"""The process that decides: the sockets where Envoy asks and reports, and what is behind them."""

@@ -1,0 +1,135 @@
+"""House: all that a decider has: what it goes by, what is under way, and who reports how that ended."""
+
+import hashlib
+import time
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from marchproxy.contract.document import decode
+from marchproxy.kit.logs import get_logger
+from marchproxy.model.ai import VirtualKey
+from marchproxy.model.model_names import ModelPatterns
+from marchproxy.modules.ailb import asking
+from marchproxy.modules.ailb.asking import Verdict
+from marchproxy.modules.ailb.decision.choosing import Turns
+from marchproxy.modules.ailb.decision.decider import Decider
+from marchproxy.modules.ailb.decision.under_way import Passed
+from marchproxy.modules.ailb.dialects.failure import Failure, Reason
+from marchproxy.modules.ailb.ledger.ledger import Ledger
+from marchproxy.modules.ailb.ledger.totals import Totals
+from marchproxy.modules.ailb.plan import compile_plan
+from marchproxy.modules.ailb.settling.report import Report
+from marchproxy.modules.ailb.settling.settler import Outcome, Settler
+from marchproxy.modules.ailb.talk import Apply, Places
+from marchproxy.wire.http1 import Request, answer
+
+_log = get_logger(__name__)
+_NOT_FOUND = answer(404)
+
+
+class CannotServe(Exception):
+    """What was told cannot be carried out, and nothing has changed; says why."""
+
+
+class House:
+    """`now`: nanoseconds since the epoch."""
+
+    def __init__(self, *, now: Callable[[], int] = time.time_ns) -> None:
+        self.told: Apply | None = None
+        self.garbled = 0
+        self._now = now
+        self.ledger = Ledger(now(), Totals())
+        self._turns = Turns()
+        self.decider = Decider(self.ledger, self._turns, Ring(()))
+        self.settler = Settler(
+            self.decider.under_way,
+            self.ledger,
+            self.decider.tallies,
+            noted=self._note,
+            written=self._write,
+        )
+
+    def apply(self, told: Apply) -> None:
+        """Decide by this. Raises CannotServe."""
+        try:
+            state = decode(told.document.encode())
+        except ValueError as error:  # InvalidValue, and what pydantic says
+            raise CannotServe(f"the document: {error}") from error
+        plan = compile_plan(state)
+        now = self._now()
+        self.decider.follow(plan, Ring(plan.keys), now)
+        self.ledger.divide(told.instances, now)
+        self.move(told.places)
+        self.told = told
+
+    def move(self, places: Places) -> None:
+        """Endpoints are there now."""
+        self._turns.places = places
+
+    def decide(self, request: Request) -> bytes | Coroutine[Any, Any, bytes]:
+        """What Envoy is told of a request."""
+        verdict = self.decider.decide(request, self._now())
+        return _encoded(verdict) if isinstance(verdict, Coroutine) else verdict.encode()
+
+    def own(self, request: Request) -> bytes:
+        """What we answer ourselves."""
+        folder, _, name = request.target.partition("?")[0].rpartition("/")
+        found = self.decider.own.get(name) if folder == asking.OWN_KEPT else None
+        if found is None:
+            return _NOT_FOUND
+        fields = [(b"content-type", found.content_type.encode())]
+        fields += [(name.encode(), value.encode()) for name, value in found.fields]
+        return answer(200, fields, found.body)
+
+    def relay_says(self, report: Report) -> None:
+        """A relay reports."""
+        self.settler.relay_says(report, self._now())
+
+    def envoy_says(self, report: Report, *, relayed: bool) -> None:
+        """An Envoy reports."""
+        self.settler.envoy_says(report, self._now(), relayed=relayed)
+
+    def note_garbled(self) -> None:
+        """Somebody reported something that is no report."""
+        self.garbled += 1
+
+    def sweep(self) -> None:
+        """Once a second."""
+        now = self._now()
+        self.settler.sweep(now)
+        self.ledger.sweep(now)
+        self.decider.own.sweep(now)
+
+    def close(self) -> None:
+        """Settle what has ended."""
+        self.settler.close(self._now())
+
+    def _note(self, passed: Passed, report: Report, now: int) -> None:
+        """For who chooses."""
+
+    def _write(self, outcome: Outcome, now: int) -> None:
+        """For the journal."""
+
+
+class Ring:
+    """The keys of a document."""
+
+    def __init__(self, keys: Iterable[VirtualKey]) -> None:
+        self._keys = {key.hash: key for key in keys}
+        self._models = {key.key_id: ModelPatterns(key.models) for key in self._keys.values() if key.models}
+
+    def find(self, shown: str, now: int) -> VirtualKey | Failure:  # noqa: ARG002
+        """As Keys'."""
+        key = self._keys.get(hashlib.sha256(shown.encode()).hexdigest())
+        if key is None or not key.enabled:
+            return Failure(Reason.NO_KEY, "the API key is not valid")
+        return key
+
+    def permits(self, key: VirtualKey, model: str) -> bool:
+        """As Keys'."""
+        patterns = self._models.get(key.key_id)
+        return patterns is None or model in patterns
+
+
+async def _encoded(coming: Coroutine[Any, Any, Verdict]) -> bytes:
+    return (await coming).encode()
