@@ -83,12 +83,14 @@ def _check_fit(way: Authentication, protocol: Protocol, path: str) -> Iterator[P
 
 def _check_beside_keys(way: Authentication, route: Route, path: str) -> Iterator[Problem]:
     """Faults of a way that would take a virtual key for its own credential."""
-    header = "authorization" if way.kind is not AuthenticationKind.API_KEY else way.header.lower()
-    if route.ai is not None and route.ai.require_key and header in _OF_VIRTUAL_KEYS:
+    header = {AuthenticationKind.JWT: "authorization", AuthenticationKind.API_KEY: way.header.lower()}.get(
+        way.kind
+    )
+    if route.ai is not None and header in _OF_VIRTUAL_KEYS:
         yield Problem(
             path,
-            f'"{way.name}" reads {header}, where clients show their virtual keys; '
-            "set ai.require_key: false, or give it a header of its own",
+            f'"{way.name}" reads {header}, where virtual keys are shown; '
+            "an api_key with a header of its own can stand beside these",
         )
 
 
