@@ -60,15 +60,19 @@ def snapshot_of(case: Path, specs: list[ListenerSpec]) -> Snapshot:
 
 def resources(case: Path, specs: list[ListenerSpec]) -> dict[str, list[dict[str, Any]]]:
     """Every resource of a case by kind, as Envoy's own YAML would write it."""
-    snapshot = snapshot_of(case, specs)
-    built = {
-        kind.name.lower(): [_plain(resource) for _, resource in sorted(snapshot.of(kind).items())]
-        for kind in ResourceType
-    }
+    built = documents(snapshot_of(case, specs))
     if not specs:  # nobody asks for the filters that limit nothing
         idle = {"@type", "stat_prefix"}
         built["extension"] = [one for one in built["extension"] if one["typed_config"].keys() - idle]
     return {kind: items for kind, items in built.items() if items}
+
+
+def documents(snapshot: Snapshot) -> dict[str, list[dict[str, Any]]]:
+    """Every resource by kind, as Envoy's own YAML would write it."""
+    return {
+        kind.name.lower(): [_plain(resource) for _, resource in sorted(snapshot.of(kind).items())]
+        for kind in ResourceType
+    }
 
 
 def secrets(case: Path, specs: list[ListenerSpec]) -> Iterator[Resource]:

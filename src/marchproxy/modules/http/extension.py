@@ -28,8 +28,12 @@ class Extension:
     def extend_listener(self, listener: Any) -> None:
         """Change a Listener, all of whose chains are there."""
 
-    def extend_route(self, message: Any, route: Route) -> None:
-        """Change one of the messages of a route; some of them answer by themselves."""
+    def marked(self, _pools: Sequence[BackendPool], /) -> frozenset[PoolName]:
+        """The pools that make a difference to routes which name them."""
+        return frozenset()
+
+    def extend_route(self, message: Any, route: Route, *, marked: bool) -> None:
+        """Change one of the messages of a route; some of them answer by themselves. `marked`: it names a pool that is."""
 
     def extend_cluster(self, cluster: Any, pool: BackendPool) -> None:
         """Change the Cluster of a pool."""

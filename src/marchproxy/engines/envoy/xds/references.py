@@ -1,7 +1,7 @@
 """What an Envoy resource refers to: read from the typed message, in one pass, when the resource is built.
 
-Known: EDS names, RDS names, clusters of routes, of mirrors and of TCP proxies, SDS secrets of TLS contexts, HTTP filters that
-are delivered by themselves (ECDS), clusters that JWT filters among them fetch keys from. Clusters named inside other filters'
+Known: EDS names, RDS names, clusters of routes, of mirrors and of TCP proxies, SDS secrets of TLS contexts and of credentials
+that clusters show, HTTP filters that are delivered by themselves (ECDS), clusters that JWT filters among them fetch keys from. Clusters named inside other filters'
 configurations (ext_proc, access log services, …) are not looked for.
 """
 
@@ -10,15 +10,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
+from envoy.extensions.filters.http.credential_injector.v3 import credential_injector_pb2
 from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from envoy.extensions.http.injected_credentials.generic.v3 import generic_pb2
 from envoy.extensions.transport_sockets.quic.v3 import quic_transport_pb2
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf.message import Message
 
 from marchproxy.engines.envoy.xds.kinds import References, ResourceType
 
+_HttpOptions = http_protocol_options_pb2.HttpProtocolOptions
+_INJECTOR = credential_injector_pb2.CredentialInjector.DESCRIPTOR.full_name.encode()
 _TLS_CONTEXTS = (tls_pb2.DownstreamTlsContext, tls_pb2.UpstreamTlsContext)
 
 
@@ -52,6 +57,19 @@ def _of_cluster(cluster: Any, found: _Found) -> None:
     if cluster.type == cluster_pb2.Cluster.EDS and cluster.eds_cluster_config.eds_config.HasField("ads"):
         found.endpoints.add(cluster.eds_cluster_config.service_name or cluster.name)
     _of_transport_socket(cluster, found)
+    for options in cluster.typed_extension_protocol_options.values():
+        if options.Is(_HttpOptions.DESCRIPTOR) and _INJECTOR in options.value:
+            for http_filter in _HttpOptions.FromString(options.value).http_filters:
+                _of_credential(http_filter.typed_config, found)
+
+
+def _of_credential(config: Any, found: _Found) -> None:
+    if config.Is(credential_injector_pb2.CredentialInjector.DESCRIPTOR):
+        credential = credential_injector_pb2.CredentialInjector.FromString(config.value).credential
+        if credential.typed_config.Is(generic_pb2.Generic.DESCRIPTOR):
+            source = generic_pb2.Generic.FromString(credential.typed_config.value).credential
+            if source.sds_config.HasField("ads"):
+                found.secrets.add(source.name)
 
 
 def _of_listener(listener: Any, found: _Found) -> None:

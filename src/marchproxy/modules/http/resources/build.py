@@ -52,6 +52,7 @@ class Builder:
             for listener in listeners
         )
         self._collectors = tuple(map(Resource.of, collectors(listeners)))
+        self._extension = extension
         self._added = tuple(extension.resources())
         self._routes = RouteTable(route_configuration, extension)
         self._pools = PoolTable(resolvers, extension)
@@ -78,7 +79,11 @@ class Builder:
         grpc_pools = frozenset(pool.name for pool in state.pools if pool.protocol is Protocol.GRPC)
         hashed = hashed_pools(own)
         around = Around(
-            by_target(state.rate_limits), credentials or {}, grpc_pools, hashing_pools(state.pools, hashed)
+            by_target(state.rate_limits),
+            credentials or {},
+            grpc_pools,
+            hashing_pools(state.pools, hashed),
+            self._extension.marked(state.pools),
         )
         pools = self._pools.build(state.pools, hashed, findings)
         limits = self._limits.build(state.rate_limits, findings.instances)

@@ -35,12 +35,16 @@ _NOTHING: frozenset[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What routes depend on beside themselves. `grpc` and `hashing` are the pools that speak gRPC, or choose by a hash."""
+    """What routes depend on beside themselves. `grpc` and `hashing` are the pools that speak gRPC, or choose by a hash.
+
+    `marked`: those that make a difference to what the module adds.
+    """
 
     limits: Mapping[str, tuple[RateLimit, ...]] = field(default_factory=dict)
     credentials: Mapping[str, Credentials] = field(default_factory=dict)
     grpc: Collection[PoolName] = ()
     hashing: Collection[PoolName] = ()
+    marked: frozenset[PoolName] = frozenset()
 
     def of(self, route: Route) -> "Needs":
         """What of it concerns one route. KeyError: a way to authenticate without credentials."""
@@ -49,6 +53,7 @@ class Around:
             tuple([self.credentials[name] for name in route.authentication]),
             bool(self.grpc) and any(backend.pool in self.grpc for backend in route.backends),
             bool(self.hashing) and any(backend.pool in self.hashing for backend in route.backends),
+            bool(self.marked) and not self.marked.isdisjoint(route.pools),
         )
 
 
@@ -62,8 +67,8 @@ def by_target(limits: Iterable[RateLimit]) -> Mapping[str, tuple[RateLimit, ...]
     return found
 
 
-# limits, ways to authenticate, whether a pool speaks gRPC, whether a pool or a session asks for a hash
-Needs = tuple[tuple[RateLimit, ...], tuple[Credentials, ...], bool, bool]
+# limits, ways to authenticate, whether a pool speaks gRPC, whether a pool or a session asks for a hash, whether one is marked
+Needs = tuple[tuple[RateLimit, ...], tuple[Credentials, ...], bool, bool, bool]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,14 +181,14 @@ def _build(route: Route, needs: Needs, extension: Extension) -> _Built:
 
 def build_route(route: Route, needs: Needs, extension: Extension = NOTHING_ADDED) -> Sequence[Any]:
     """The messages of one route, in the order in which Envoy tries them."""
-    limits, ways, grpc, hashed = needs
+    limits, ways, grpc, hashed, marked = needs
     common = {**limits_turned_on(limits), **(grpc_web() if grpc else {})}
     messages: list[Any] = []
     for presented, judging in authentication_cases(ways):
         for message in parts(route, {**common, **judging}, hashed=hashed):
             if presented is not None:
                 message.match.headers.append(presented)
-            extension.extend_route(message, route)
+            extension.extend_route(message, route, marked=marked)
             mark_limits(message, limits)
             messages.append(message)
     return messages

@@ -1,0 +1,149 @@
+"""Attempts: what becomes of a request at each pool that it is tried at, in filters of the pool's own cluster.
+
+What an attempt does to headers is there in the next one too, at another pool perhaps; what it does to the body is not. So
+every pool sets or takes off each of them, and no pool is shown the credential of another.
+https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_filters/lua_filter
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
+from envoy.config.core.v3 import base_pb2
+from envoy.extensions.filters.http.credential_injector.v3 import credential_injector_pb2
+from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
+from envoy.extensions.filters.http.lua.v3 import lua_pb2
+from envoy.extensions.http.injected_credentials.generic.v3 import generic_pb2
+
+from marchproxy.engines.envoy.messages import pack
+from marchproxy.engines.envoy.secrets import over_sds
+from marchproxy.model.ai import AiPool, Dialect
+from marchproxy.model.pool import BackendPool
+from marchproxy.modules.ailb import asking
+from marchproxy.modules.ailb.resources.credentials import header_of, secret_name
+from marchproxy.modules.ailb.resources.deciding import TOLD
+from marchproxy.modules.ailb.resources.typed import on
+
+#: A relay names the cluster by it, at the egress listener.
+CLUSTER = "x-ai-cluster"
+#: Tells a relay which pool is meant, and which attempt it is, from 1.
+POOL, ATTEMPT = "x-ai-pool", "x-envoy-attempt-count"
+
+_VERSION = "/v1"
+_ANTHROPIC_VERSION = "2023-06-01"
+_CREDENTIALS = ("authorization", "x-api-key")
+# `accept-encoding`: nobody here reads what is compressed. What says where a client is concerns no provider.
+_NOT_FOR_PROVIDERS = (
+    *_CREDENTIALS,
+    "accept-encoding",
+    "x-forwarded-for",
+    "x-envoy-external-address",
+    CLUSTER,
+    POOL,
+    ATTEMPT,
+    asking.ROUTE,
+    asking.AFFINITY,
+    asking.PRIORITY,
+    *asking.METADATA,
+)
+_SCRIPT = """\
+local gone = {%(gone)s}
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  for _, name in ipairs(gone) do headers:remove(name) end
+%(more)s
+  local told = handle:streamInfo():dynamicMetadata():get("%(told)s")
+  if told == nil then return end
+  headers:replace(":path", "%(base)s" .. (told["%(path)s"] or ""))
+  local body = handle:body()
+  if body == nil then return end
+  local length = body:length()
+  local first, last = string.match(told["%(at)s"] or "", "^(%%d+),(%%d+)$")
+  local names = "&" .. (told["%(names)s"] or "") .. "&"
+  local _, before = string.find(names, "&%(pool)s=", 1, true)
+  if first ~= nil and before ~= nil then
+    local name = string.sub(names, before + 1, string.find(names, "&", before + 1, true) - 1)
+    name = string.gsub(name, "%%%%(%%x%%x)", function(hex) return string.char(tonumber(hex, 16)) end)
+    first, last = tonumber(first), tonumber(last)
+    length = body:setBytes(body:getBytes(0, first) .. name .. body:getBytes(last, length - last))
+  end
+  headers:replace("content-length", tostring(length))
+end
+"""
+
+
+def pool_filters(pool: BackendPool, ai: AiPool) -> Iterator[Any]:
+    """Of each attempt at the pool itself: its path, its name of the model, its credential."""
+    yield on("envoy.filters.http.lua", _script(pool, ai))
+    if ai.credential:
+        header = header_of(ai.provider)
+        credential = generic_pb2.Generic(credential=over_sds(secret_name(ai)), header=header)
+        config = credential_injector_pb2.CredentialInjector(overwrite=True)
+        config.credential.name = "envoy.http.injected_credentials.generic"
+        config.credential.typed_config.CopyFrom(pack(credential))
+        yield on("envoy.filters.http.credential_injector", config)
+
+
+def relay_filters(pool: BackendPool) -> Iterator[Any]:
+    """Of each attempt at the pool through a relay: what the relay is to know."""
+    told = {name: f"%DYNAMIC_METADATA({TOLD}:{name})%" for name in asking.METADATA}
+    headers = {POOL: str(pool.name).replace("%", "%%"), ATTEMPT: "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", **told}
+    yield on("envoy.filters.http.header_mutation", _mutation(headers, _CREDENTIALS))
+
+
+def own_filters() -> Iterator[Any]:
+    """Of requests that the decider answers by itself: the path at which it does."""
+    path = asking.PATH
+    yield on("envoy.filters.http.lua", _lua(_OWN % {"told": TOLD, "path": path}))
+
+
+_OWN = """\
+function envoy_on_request(handle)
+  local told = handle:streamInfo():dynamicMetadata():get("%(told)s")
+  if told ~= nil then handle:headers():replace(":path", told["%(path)s"] or "/") end
+end
+"""
+
+
+def _script(pool: BackendPool, ai: AiPool) -> Any:
+    more: list[str] = []
+    if ai.provider.dialect is Dialect.ANTHROPIC:
+        absent = 'if headers:get("anthropic-version") == nil then'
+        more.append(f'  {absent} headers:add("anthropic-version", "{_ANTHROPIC_VERSION}") end')
+    if pool.tls is not None and pool.tls.server_name:
+        more.append(f'  headers:replace(":authority", {_text(pool.tls.server_name)})')
+    source = _SCRIPT % {
+        "gone": ", ".join(f'"{name}"' for name in _NOT_FOR_PROVIDERS),
+        "more": "\n".join(more),
+        "told": TOLD,
+        "base": _text(ai.base_path.rstrip("/") or _VERSION)[1:-1],
+        "path": asking.PATH,
+        "at": asking.AT,
+        "names": asking.NAMES,
+        "pool": quote(pool.name, ""),
+    }
+    return _lua(source)
+
+
+def _text(value: str) -> str:
+    """A string of Lua's; what the checks let through is plain."""
+    return json.dumps(value)
+
+
+def _lua(source: str) -> Any:
+    return lua_pb2.Lua(default_source_code=base_pb2.DataSource(inline_string=source))
+
+
+def _mutation(headers: dict[str, str], removed: tuple[str, ...]) -> Any:
+    mutations = [mutation_rules_pb2.HeaderMutation(remove=name) for name in removed]
+    for name, value in headers.items():
+        option = base_pb2.HeaderValueOption(
+            header=base_pb2.HeaderValue(key=name, value=value),
+            append_action=base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+        )
+        mutations.append(mutation_rules_pb2.HeaderMutation(append=option))
+    return header_mutation_pb2.HeaderMutation(
+        mutations=header_mutation_pb2.Mutations(request_mutations=mutations)
+    )

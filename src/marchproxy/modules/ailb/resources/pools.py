@@ -1,0 +1,71 @@
+"""Pools: what a cluster of endpoints that serve language models has beside others, and its twin behind the relays."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.extensions.load_balancing_policies.least_request.v3 import least_request_pb2
+from envoy.extensions.load_balancing_policies.override_host.v3 import override_host_pb2
+from envoy.extensions.load_balancing_policies.random.v3 import random_pb2
+from envoy.extensions.load_balancing_policies.round_robin.v3 import round_robin_pb2
+from envoy.type.metadata.v3 import metadata_pb2
+from google.protobuf.message import Message
+
+from marchproxy.engines.envoy.messages import pack
+from marchproxy.model.ai import AiPool
+from marchproxy.model.pool import BackendPool, BalancePolicy
+from marchproxy.modules.ailb import asking
+from marchproxy.modules.ailb.resources.attempts import pool_filters, relay_filters
+from marchproxy.modules.ailb.resources.deciding import TOLD
+from marchproxy.modules.ailb.resources.own_clusters import (
+    HTTP_OPTIONS,
+    Options,
+    add_filters,
+    http1,
+    http2,
+    own_cluster,
+)
+
+_Policy = cluster_pb2.LoadBalancingPolicy
+_OTHERWISE: dict[BalancePolicy, tuple[str, Message]] = {
+    BalancePolicy.ROUND_ROBIN: ("round_robin", round_robin_pb2.RoundRobin()),
+    BalancePolicy.RANDOM: ("random", random_pb2.Random()),
+}
+_LEAST = ("least_request", least_request_pb2.LeastRequest())
+
+
+def extend_pool(cluster: Any, pool: BackendPool, ai: AiPool) -> None:
+    """Have each attempt go to the endpoint that the decider named for it, as the provider wants it."""
+    options = http1()
+    packed = cluster.typed_extension_protocol_options[HTTP_OPTIONS]
+    if packed.Is(Options.DESCRIPTOR):
+        options = Options.FromString(packed.value)
+    add_filters(options, pool_filters(pool, ai))
+    packed.CopyFrom(pack(options))
+    for field in ("lb_policy", "least_request_lb_config", "round_robin_lb_config"):
+        cluster.ClearField(field)
+    cluster.load_balancing_policy.CopyFrom(_as_told(pool))
+
+
+def relay_twin(pool: BackendPool, relays: Sequence[Path]) -> Any:
+    """The cluster in which a relay stands between."""
+    return own_cluster(asking.relay_cluster(pool.name), relays, http2(), relay_filters(pool))
+
+
+def _as_told(pool: BackendPool) -> Any:
+    """Where the decider named none of its endpoints: as the pool's own balance says."""
+    name, config = _OTHERWISE.get(pool.balance, _LEAST)
+    key = metadata_pb2.MetadataKey(key=TOLD, path=[metadata_pb2.MetadataKey.PathSegment(key=asking.HOST)])
+    policy = override_host_pb2.OverrideHost(
+        override_host_sources=[override_host_pb2.OverrideHost.OverrideHostSource(metadata=key)],
+        fallback_policy=_policy(f"envoy.load_balancing_policies.{name}", config),
+    )
+    return _policy("envoy.load_balancing_policies.override_host", policy)
+
+
+def _policy(name: str, config: Message) -> Any:
+    policy = _Policy()
+    policy.policies.add().typed_extension_config.name = name
+    policy.policies[0].typed_extension_config.typed_config.CopyFrom(pack(config))
+    return policy

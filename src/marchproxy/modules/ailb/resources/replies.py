@@ -1,0 +1,70 @@
+"""Replies: what Envoy says by itself, in the words of the API that is spoken. What the decider and the routes say stays as it is.
+
+https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_conn_man/local_reply
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.core.v3 import substitution_format_string_pb2
+from envoy.extensions.access_loggers.filters.cel.v3 import cel_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+from google.protobuf import struct_pb2
+
+from marchproxy.engines.envoy.messages import pack
+
+_ENVOYS_OWN = "!(response.code_details in ['ext_authz_denied', 'direct_response'])"
+_ANTHROPIC = "(request.path.contains('/v1/messages') || 'anthropic-version' in request.headers)"
+_MESSAGE = "%LOCAL_REPLY_BODY% (%RESPONSE_CODE_DETAILS%)"
+_BAD = "invalid_request_error"
+# of each: from which status, up to which, and the type and code of the error
+_OPENAI = (
+    (413, 413, _BAD, "request_too_large"),
+    (400, 499, _BAD, None),
+    (503, 503, "server_error", "overloaded"),
+    (504, 504, "server_error", "timeout"),
+    (500, 599, "server_error", None),
+)
+_OF_ANTHROPIC = (
+    (401, 401, "authentication_error"),
+    (403, 403, "permission_error"),
+    (404, 404, "not_found_error"),
+    (413, 413, "request_too_large"),
+    (429, 429, "rate_limit_error"),
+    (400, 499, _BAD),
+    (503, 503, "overloaded_error"),
+    (504, 504, "timeout_error"),
+    (500, 599, "api_error"),
+)
+
+
+def local_replies() -> Any:
+    """The errors of an Envoy; the first mapper that fits a reply shapes it."""
+    return hcm_pb2.LocalReplyConfig(mappers=list(_mappers()))
+
+
+def _mappers() -> Iterator[Any]:
+    for first, last, kind in _OF_ANTHROPIC:
+        error = {"type": kind, "message": _MESSAGE}
+        yield _mapper(f"{_of(first, last)} && {_ANTHROPIC}", {"type": "error", "error": error})
+    for first, last, kind, code in _OPENAI:
+        yield _mapper(
+            _of(first, last), {"error": {"message": _MESSAGE, "type": kind, "param": None, "code": code}}
+        )
+
+
+def _of(first: int, last: int) -> str:
+    return f"response.code >= {first} && response.code <= {last} && {_ENVOYS_OWN}"
+
+
+def _mapper(expression: str, document: Mapping[str, Any]) -> Any:
+    shape = struct_pb2.Struct()
+    shape.update(document)
+    wanted = accesslog_pb2.ExtensionFilter(
+        name="cel", typed_config=pack(cel_pb2.ExpressionFilter(expression=expression))
+    )
+    return hcm_pb2.ResponseMapper(
+        filter=accesslog_pb2.AccessLogFilter(extension_filter=wanted),
+        body_format_override=substitution_format_string_pb2.SubstitutionFormatString(json_format=shape),
+    )

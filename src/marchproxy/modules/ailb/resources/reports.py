@@ -1,0 +1,53 @@
+"""Reports: Envoy tells the decider how each request ended that it let pass.
+
+https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/extensions/access_loggers/grpc/v3/als.proto
+"""
+
+from typing import Any
+
+from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.core.v3 import grpc_service_pb2
+from envoy.extensions.access_loggers.grpc.v3 import als_pb2
+from envoy.type.matcher.v3 import metadata_pb2, value_pb2
+from envoy.type.tracing.v3 import custom_tag_pb2
+from google.protobuf import wrappers_pb2
+
+from marchproxy.engines.envoy.messages import duration, pack
+from marchproxy.modules.ailb import asking
+from marchproxy.modules.ailb.resources.deciding import TOLD
+from marchproxy.modules.ailb.resources.own_clusters import REPORTS
+
+_FLUSH_SECONDS = 0.05  # how long a report may wait for others
+_FLUSH_BYTES = 16 * 1024
+_FIRST_BYTE = "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:us)%"
+
+
+def reports() -> Any:
+    """The access log."""
+    common = als_pb2.CommonGrpcAccessLogConfig(
+        log_name="ai",
+        transport_api_version="V3",
+        grpc_service=grpc_service_pb2.GrpcService(
+            envoy_grpc=grpc_service_pb2.GrpcService.EnvoyGrpc(cluster_name=REPORTS)
+        ),
+        buffer_flush_interval=duration(_FLUSH_SECONDS),
+        buffer_size_bytes=wrappers_pb2.UInt32Value(value=_FLUSH_BYTES),
+        custom_tags=[custom_tag_pb2.CustomTag(tag=asking.FIRST_BYTE, value=_FIRST_BYTE)],
+    )
+    return accesslog_pb2.AccessLog(
+        name="envoy.access_loggers.http_grpc",
+        typed_config=pack(als_pb2.HttpGrpcAccessLogConfig(common_config=common)),
+        filter=accesslog_pb2.AccessLogFilter(metadata_filter=_has_passed()),
+    )
+
+
+def _has_passed() -> Any:
+    """Of what was refused, nothing is reserved."""
+    matcher = metadata_pb2.MetadataMatcher(
+        filter=TOLD,
+        path=[metadata_pb2.MetadataMatcher.PathSegment(key=asking.ID)],
+        value=value_pb2.ValueMatcher(present_match=True),
+    )
+    return accesslog_pb2.MetadataFilter(
+        matcher=matcher, match_if_key_not_found=wrappers_pb2.BoolValue(value=False)
+    )
