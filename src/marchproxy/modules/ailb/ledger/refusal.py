@@ -39,16 +39,6 @@ class Refusal:
     retry_after: float | None
 
     @property
-    def status(self) -> int:
-        """The HTTP status."""
-        return 429
-
-    @property
-    def code(self) -> str:
-        """The `code` of OpenAI's errors."""
-        return "insufficient_quota" if self.measure.is_money else "rate_limit_exceeded"
-
-    @property
     def words(self) -> str:
         """What the client is told; nothing of other clients."""
         shown = _money if self.measure.is_money else str
