@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from marchproxy.contract.document import StateDocument, decode, load_document
-from marchproxy.contract.document.schema import http
+from marchproxy.contract.document.schema import ai, http
 from marchproxy.contract.document.schema.database import (
     DatabasePoolDocument,
     DatabaseRouteDocument,
@@ -31,6 +31,7 @@ from marchproxy.contract.document.schema.route import (
 )
 from marchproxy.contract.document.schema.state import RateLimitDocument, ScalingDocument
 from marchproxy.kit.settings import Section, SettingsError
+from marchproxy.model.ai import PII_ENTITIES, GuardKind
 from marchproxy.model.route import RETRY_CONDITIONS
 from marchproxy.model.sharing import share
 from marchproxy.model.state import DesiredState
@@ -172,6 +173,12 @@ def test_an_unreadable_file_is_named(tmp_path):
         ("database of a route", [DatabaseRouteDocument]),
         ("firewall", [SqlRuleDocument]),
         ("database of a pool", [DatabasePoolDocument]),
+        ("ai of a route", [ai.AiRouteDocument, ai.ModelDocument, ai.ModelTargetDocument, ai.QueueDocument]),
+        ("ai of a pool", [ai.AiPoolDocument, ai.ScoresDocument]),
+        ("virtual_keys", [ai.VirtualKeyDocument]),
+        ("allowances", [ai.AllowanceDocument]),
+        ("prices", [ai.PriceDocument]),
+        ("guardrails", [ai.GuardrailDocument]),
     ],
 )
 def test_the_reference_names_every_key(heading, models):
@@ -180,6 +187,8 @@ def test_the_reference_names_every_key(heading, models):
     documented = set(re.findall(r"^\| `(\w+)` \|", text, flags=re.MULTILINE))
     if heading == "retry":
         documented -= RETRY_CONDITIONS
+    if heading == "guardrails":
+        documented -= {kind.value for kind in GuardKind}
     assert documented == {name for model in models for name in model.model_fields}
 
 
@@ -194,6 +203,12 @@ EXAMPLES = re.findall(
 def test_the_examples_of_shared_addresses_are_what_they_say(text, sharing):
     (port,) = share(decode(text.encode()).listeners)
     assert port.sharing.value == sharing
+
+
+def test_the_reference_names_all_that_guardrails_look_for():
+    text = REFERENCE.partition("\n### guardrails\n")[2].partition("\n## ")[0]
+    assert {word for word in PII_ENTITIES if f"`{word}`" in text} == PII_ENTITIES
+    assert all(f"\n| `{kind.value}` | " in text for kind in GuardKind)
 
 
 def test_the_reference_names_every_retry_condition():
