@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from marchproxy.engines.workers.files import read_files
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.metrics import process_usage
@@ -26,7 +27,6 @@ from marchproxy.modules.dblb.plan import DblbPlan, Files, compile_plan, files_of
 from marchproxy.modules.dblb.redis.envoy import RedisEnvoy
 from marchproxy.modules.dblb.reports import judge
 from marchproxy.modules.dblb.service import ServerReport
-from marchproxy.modules.dblb.supervisor.files import read_files
 from marchproxy.modules.dblb.switching.switcher import Switcher
 from marchproxy.modules.dblb.upstream_files import tls_faults
 

@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from marchproxy.engines.workers.process import Recipe, WorkerProcess, code_of
+from marchproxy.engines.workers.seat import Seat, WorkerUnavailable
 from marchproxy.kit.clock import Clock, SystemClock
 from marchproxy.kit.listening import choose_port
 from marchproxy.kit.settings import HostPort, Problem, SettingsError
@@ -14,9 +15,8 @@ from marchproxy.modules.dblb.redis.envoy import RedisEnvoy, RedisEnvoySettings
 from marchproxy.modules.dblb.settings import ADDRESSES, DblbSettings
 from marchproxy.modules.dblb.supervisor.certificates import ClientCertificates
 from marchproxy.modules.dblb.supervisor.doors import Doors
-from marchproxy.modules.dblb.supervisor.seat import Seat, WorkerUnavailable
 from marchproxy.modules.dblb.supervisor.workforce import Workforce
-from marchproxy.modules.dblb.talk import LINE, VERSION
+from marchproxy.modules.dblb.talk import LINE, VERSION, Answer, Question
 
 _NAME = "DBLB worker"
 _MODULE = "marchproxy.modules.dblb.worker"
@@ -71,7 +71,7 @@ def endpoints(settings: DblbSettings) -> tuple[TrafficEndpoint, ...]:
     )
 
 
-def seats(settings: DblbSettings, folder: Path, *, clock: Clock) -> tuple[Seat, ...]:
+def seats(settings: DblbSettings, folder: Path, *, clock: Clock) -> tuple[Seat[Question, Answer], ...]:
     """A place for each worker; those of numbers beyond them are told to end."""
     count = settings.worker_count()
     for file in folder.glob("*.pid"):

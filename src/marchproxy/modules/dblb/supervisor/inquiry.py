@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from marchproxy.contract.document import decode
+from marchproxy.engines.workers.seat import Seat, WorkerUnavailable
 from marchproxy.engines.workers.words import Count
 from marchproxy.kit.clock import Clock
 from marchproxy.model.problem import RefusalCode, Refused
@@ -11,7 +12,6 @@ from marchproxy.model.route import RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.dblb.crew import Counted
 from marchproxy.modules.dblb.service import ServerReport
-from marchproxy.modules.dblb.supervisor.seat import Seat, WorkerUnavailable
 from marchproxy.modules.dblb.talk import (
     Answer,
     Busy,
@@ -32,11 +32,11 @@ _POLL_SECONDS = 0.02
 class Inquiry:
     """The questions of a Crew that change no plan; see there."""
 
-    def __init__(self, seats: Sequence[Seat], *, clock: Clock) -> None:
+    def __init__(self, seats: Sequence[Seat[Question, Answer]], *, clock: Clock) -> None:
         self._seats = tuple(seats)
         self._clock = clock
         self._totals = Totals()
-        self._last: dict[Seat, Counts] = {}
+        self._last: dict[Seat[Question, Answer], Counts] = {}
 
     async def count(self) -> Counted:
         """A worker that does not answer counts as it did last; one that is gone, with what never goes back."""
@@ -92,21 +92,21 @@ class Inquiry:
         answers = [answer for _, _, answer in await self._ask_all(question)]
         return _once(report for answer in answers if isinstance(answer, Seen) for report in answer.servers)
 
-    def _serving_seats(self) -> list[Seat]:
+    def _serving_seats(self) -> list[Seat[Question, Answer]]:
         return [seat for seat in self._seats if seat.pid is not None]
 
-    async def _one(self, seat: Seat, question: Question) -> Answer:
+    async def _one(self, seat: Seat[Question, Answer], question: Question) -> Answer:
         try:
             return await seat.ask(question)
         except WorkerUnavailable as error:
             raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
 
-    async def _ask_all(self, question: Question) -> list[tuple[Seat, int, Answer]]:
+    async def _ask_all(self, question: Question) -> list[tuple[Seat[Question, Answer], int, Answer]]:
         """Those that answer. Raises Refused (UNAVAILABLE) when none does."""
-        answers: list[tuple[Seat, int, Answer]] = []
+        answers: list[tuple[Seat[Question, Answer], int, Answer]] = []
         problems: list[str] = []
 
-        async def ask(seat: Seat, pid: int) -> None:
+        async def ask(seat: Seat[Question, Answer], pid: int) -> None:
             try:
                 answers.append((seat, pid, await seat.ask(question)))
             except WorkerUnavailable as error:
@@ -132,6 +132,6 @@ def _once(reports: Iterable[ServerReport]) -> Sequence[ServerReport]:
     return tuple(found.values())
 
 
-def health_of(seats: Sequence[Seat]) -> Mapping[str, str]:
+def health_of(seats: Sequence[Seat[Question, Answer]]) -> Mapping[str, str]:
     """`ok`, or what is wrong, for each worker."""
     return {f"worker:{index}": seat.trouble or "ok" for index, seat in enumerate(seats)}

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 from marchproxy.contract.document import encode
+from marchproxy.engines.workers.files import FileWatch, read_files
+from marchproxy.engines.workers.seat import Seat, WorkerRefused, WorkerUnavailable
 from marchproxy.engines.workers.words import PORT_SECONDS, Count
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.listening import BindError, until_free
@@ -20,10 +22,8 @@ from marchproxy.model.route import RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.dblb.plan import Files, compile_plan
 from marchproxy.modules.dblb.supervisor.doors import Doors
-from marchproxy.modules.dblb.supervisor.files import FileWatch, read_files
 from marchproxy.modules.dblb.supervisor.inquiry import Inquiry, health_of
-from marchproxy.modules.dblb.supervisor.seat import Seat, WorkerRefused, WorkerUnavailable
-from marchproxy.modules.dblb.talk import Apply, Counts, Serving, contents_of
+from marchproxy.modules.dblb.talk import Answer, Apply, Counts, Question, Serving, contents_of
 
 _log = get_logger(__name__)
 _LOOK_SECONDS = 1.0
@@ -43,7 +43,7 @@ class Workforce(Inquiry):
 
     def __init__(
         self,
-        seats: Sequence[Seat],
+        seats: Sequence[Seat[Question, Answer]],
         doors: Doors,
         *,
         clock: Clock,
@@ -52,7 +52,7 @@ class Workforce(Inquiry):
         self.instances = 1
         self._doors = doors
         self._group = asyncio.TaskGroup()
-        self._watches: dict[Seat, asyncio.Task[None]] = {}
+        self._watches: dict[Seat[Question, Answer], asyncio.Task[None]] = {}
         self._turn = asyncio.Lock()
         self._told: _Told | None = None
         self._files = FileWatch()
@@ -132,7 +132,7 @@ class Workforce(Inquiry):
                 raise Refused(RefusalCode.UNAVAILABLE, words) from error
         return f"{len(self._seats)} workers were replaced; sessions of the old ones end between transactions"
 
-    async def _renew(self, seat: Seat, finish_seconds: float | None) -> None:
+    async def _renew(self, seat: Seat[Question, Answer], finish_seconds: float | None) -> None:
         told = self._told
         if told is not None and finish_seconds is not None and not seat.trouble:
             serving = replace(told.message.serving, drain_seconds=finish_seconds)
@@ -236,7 +236,7 @@ class Workforce(Inquiry):
         self._told = _Told(told.state, files, message)
         self._trouble = self._trouble if problems else ""
 
-    def _watch(self, seat: Seat) -> None:
+    def _watch(self, seat: Seat[Question, Answer]) -> None:
         self._watches[seat] = self._group.create_task(seat.watch())
 
     async def _trim(self) -> None:

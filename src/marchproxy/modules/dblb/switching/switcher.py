@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from marchproxy.engines.workers.files import read_files
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.module import Protocol
@@ -11,7 +12,6 @@ from marchproxy.model.problem import Problem, RefusalCode, Refused
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.dblb.crew import Crew
 from marchproxy.modules.dblb.plan import DblbPlan, Files, RoutePlan, compile_plan, files_of
-from marchproxy.modules.dblb.supervisor.files import read_files
 from marchproxy.modules.dblb.switching.following import Followers, Following, NotKnown
 from marchproxy.modules.dblb.switching.mysql import GtidReplication
 from marchproxy.modules.dblb.switching.postgres import LogicalReplication

@@ -8,6 +8,8 @@ from dataclasses import replace
 import pytest
 
 from marchproxy.engines.workers import words
+from marchproxy.engines.workers.files import read_files
+from marchproxy.engines.workers.seat import Seat, WorkerUnavailable
 from marchproxy.kit.clock import VirtualClock
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.http import Authentication, AuthenticationKind
@@ -17,8 +19,6 @@ from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb import talk
 from marchproxy.modules.dblb.plan import files_of
 from marchproxy.modules.dblb.port import Port
-from marchproxy.modules.dblb.supervisor.files import read_files
-from marchproxy.modules.dblb.supervisor.seat import Seat, WorkerUnavailable
 from marchproxy.modules.dblb.supervisor.workforce import Workforce
 from marchproxy.modules.dblb.tally import TallyKey
 from marchproxy.modules.dblb.totals import Entry

@@ -1,16 +1,15 @@
 """Files: those that a desired state names, read within bounds, and looked at for changes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from marchproxy.kit.files import file_signature
-from marchproxy.modules.dblb.plan import Files
 
 _LARGEST = 4 * 1024 * 1024  # bytes; a hundred thousand users
 _Signatures = dict[str, tuple[int, int, int] | None]
 
 
-def read_files(paths: Iterable[str]) -> Files:
+def read_files(paths: Iterable[str]) -> Mapping[str, bytes | str]:
     """What they hold, or why they cannot be read."""
     return {path: _read(path) for path in paths}
 

@@ -1,15 +1,19 @@
-"""Seat: the place of one worker, whoever has it now; asked by many, one at a time."""
+"""Seat: the place of one worker, whoever has it now; asked by many, one at a time.
+
+What it is told to serve by is told to each worker that takes the place.
+"""
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from typing import Generic
 
+from marchproxy.engines.workers.line import Answer, Question
 from marchproxy.engines.workers.process import WorkerProcess
 from marchproxy.engines.workers.words import Done, Refused, once_ports_are_free
 from marchproxy.kit.backoff import Backoff
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
-from marchproxy.modules.dblb.talk import Answer, Apply, Question
 
 _log = get_logger(__name__)
 _POLL_SECONDS = 0.01
@@ -26,7 +30,7 @@ class WorkerRefused(Exception):
     """A worker cannot do what it is told, and has changed nothing."""
 
 
-class Seat:
+class Seat(Generic[Question, Answer]):
     """`trouble`: what is wrong with the worker, in words; empty: it serves."""
 
     def __init__(self, process: WorkerProcess[Question, Answer], *, clock: Clock) -> None:
@@ -34,7 +38,7 @@ class Seat:
         self.trouble = _NOT_STARTED
         self._clock = clock
         self._turn = asyncio.Lock()
-        self._told: Apply | None = None
+        self._told: Question | None = None
         self._silent = 0
 
     @property
@@ -58,7 +62,7 @@ class Seat:
             self._silent = 0
             return answer
 
-    async def apply(self, told: Apply) -> None:
+    async def apply(self, told: Question) -> None:
         """Have it serve by this, from its next start on as well. Raises WorkerRefused, WorkerUnavailable.
 
         Where no worker is, the next one hears of it.
@@ -72,7 +76,7 @@ class Seat:
             self._told = before
             raise
 
-    async def take_back(self, told: Apply) -> None:
+    async def take_back(self, told: Question) -> None:
         """Have it serve by what it served by before; a worker that cannot is told at its next start."""
         self._told = told
         try:
@@ -80,7 +84,7 @@ class Seat:
         except (WorkerRefused, WorkerUnavailable) as error:
             _log.error("a worker could not be taken back", reason=str(error))
 
-    def note(self, told: Apply) -> None:
+    def note(self, told: Question) -> None:
         """What the worker is told at its next start."""
         self._told = told
 
@@ -141,11 +145,11 @@ class Seat:
                 await self._tell(self._told, self.process.ask)
             self.trouble, self._silent = "", 0
 
-    async def _tell(self, told: Apply, ask: Callable[[Question], Awaitable[Answer]]) -> None:
+    async def _tell(self, told: Question, ask: Callable[[Question], Awaitable[Answer]]) -> None:
         match await once_ports_are_free(lambda: ask(told), self._clock, every=_POLL_SECONDS):
             case Done():
                 return
             case Refused(reason):
                 raise WorkerRefused(reason)
             case other:
-                raise WorkerUnavailable(f"the worker answered {other.kind}")
+                raise WorkerUnavailable(f"the worker answered {type(other).__name__}")

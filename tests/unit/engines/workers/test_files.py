@@ -2,8 +2,8 @@
 
 import pytest
 
-from marchproxy.modules.dblb.supervisor import files
-from marchproxy.modules.dblb.supervisor.files import FileWatch, read_files
+from marchproxy.engines.workers import files
+from marchproxy.engines.workers.files import FileWatch, read_files
 
 
 def test_what_cannot_be_read_is_told_in_words(tmp_path, monkeypatch):
