@@ -16,6 +16,7 @@ from marchproxy.engines.workers.process import Recipe, WorkerProcess
 from marchproxy.engines.workers.words import Count, Done, Refused
 from marchproxy.kit.clock import SystemClock
 from marchproxy.model.module import PoolName
+from marchproxy.model.pool import Endpoint
 from marchproxy.model.usage import Usage
 from marchproxy.modules.ailb import talk
 from marchproxy.modules.ailb.settling.report import Ending, Report
@@ -53,7 +54,7 @@ class Rig:
         self.process = WorkerProcess(folder, 0, recipe, talk.LINE, clock=SystemClock())
 
     async def apply(self, document=DOCUMENT):
-        places = {PoolName("vllm"): ("127.0.0.1:1",)}
+        places = {PoolName("vllm"): (Endpoint("127.0.0.1:1"),)}
         return await self.process.ask(talk.Apply(document, places))
 
     async def counts(self):
@@ -135,7 +136,7 @@ async def test_a_request_is_let_pass_and_settled_by_whoever_reports_it(folder):
         numbers = []
         for _ in range(5):
             status, fields, _ = await rig.ask(CHAT)
-            assert (status, fields["x-ai-host"]) == (200, "127.0.0.1:1")
+            assert (status, fields["x-ai-host"]) == (200, "127.0.0.1:1,127.0.0.1:1,127.0.0.1:1")
             numbers.append(int(fields["x-ai-id"]))
         status, fields, body = await rig.ask(CHAT)
         assert (status, fields["content-type"]) == (429, "application/json")

@@ -9,12 +9,13 @@ from pydantic import Base64Bytes, Field, TypeAdapter
 from marchproxy.engines.workers.line import Line
 from marchproxy.engines.workers.words import Count, Done, Refused
 from marchproxy.model.module import PoolName
+from marchproxy.model.pool import Endpoint
 from marchproxy.modules.ailb.totals import Entry
 
 #: Raised when the messages change, so that an AILB never talks to a decider that understands something else.
 VERSION = 1
-#: Addresses (`ip:port`) of the endpoints of each pool, as Envoy knows them.
-Places: TypeAlias = Mapping[PoolName, tuple[str, ...]]
+#: The endpoints of pools that are found, and not only listed; a pool that is not there has those that it lists.
+Places: TypeAlias = Mapping[PoolName, tuple[Endpoint, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,13 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Endpoints are at these places now; nothing else has changed. Answer: Done."""
+    """Endpoints are at these places now; nothing else has changed. Answer: Done.
 
-    places: Places
+    `out`: addresses of those that are not to be asked (health checks failed, or they are drained).
+    """
+
+    places: Places = field(default_factory=dict)
+    out: Mapping[PoolName, tuple[str, ...]] = field(default_factory=dict)
     kind: Literal["move"] = "move"
 
 

@@ -6,6 +6,7 @@ from typing import Protocol
 from marchproxy.model.ai import Dialect, VirtualKey
 from marchproxy.model.route import RouteId
 from marchproxy.modules.ailb import asking
+from marchproxy.modules.ailb.decision.under_way import Now
 from marchproxy.modules.ailb.dialects.asked import Asked, read
 from marchproxy.modules.ailb.dialects.failure import Failure, Reason
 from marchproxy.modules.ailb.dialects.operations import Call, Operation, call_of
@@ -20,7 +21,7 @@ class Keys(Protocol):
     """The virtual keys."""
 
     def find(self, shown: str, now: int) -> VirtualKey | Failure:
-        """Whose the key is that a client shows (empty: none), or why it is of no use."""
+        """Whose the key is that a client shows (empty: none), or why it is of no use. `now`: ns since the epoch."""
 
     def permits(self, key: VirtualKey, model: str) -> bool:
         """Whether the key's owner may ask for a model."""
@@ -41,6 +42,7 @@ class Inquiry:
     """As much of a request as is known yet: what is not is empty, for the words and the counts of a refusal."""
 
     request: Request
+    now: Now
     dialect: Dialect = Dialect.OPENAI
     route: RoutePlan | None = None
     call: Call | None = None
@@ -55,7 +57,7 @@ class Inquiry:
         return self.call.operation if self.call else None
 
 
-def identify(inquiry: Inquiry, plan: AiPlan, keys: Keys, now: int) -> RoutePlan:
+def identify(inquiry: Inquiry, plan: AiPlan, keys: Keys) -> RoutePlan:
     """Which route and operation it is, and whose key. Raises Turned."""
     request = inquiry.request
     anthropic = b"anthropic-version" in request.fields
@@ -73,7 +75,7 @@ def identify(inquiry: Inquiry, plan: AiPlan, keys: Keys, now: int) -> RoutePlan:
     _check_body(request, route.options.max_body_bytes)
     shown = shown_key(request)
     if shown or route.options.require_key:
-        key = keys.find(shown, now)
+        key = keys.find(shown, inquiry.now.wall)
         if isinstance(key, Failure):
             raise Turned(key)
         inquiry.key, inquiry.who = key, Who.of(key)

@@ -3,7 +3,7 @@
 from urllib.parse import quote
 
 from marchproxy.modules.ailb import asking
-from marchproxy.modules.ailb.decision.choosing import Choice
+from marchproxy.modules.ailb.choice import Chosen
 from marchproxy.modules.ailb.decision.inquiry import Inquiry
 from marchproxy.modules.ailb.dialects.asked import Asked
 from marchproxy.modules.ailb.plan import ModelPlan, Target
@@ -12,13 +12,15 @@ from marchproxy.modules.ailb.plan import ModelPlan, Target
 _PLAIN = "/:@+,;=!*()[]~ "
 
 
-def clusters(asked: Asked, choice: Choice, tasks: tuple[str, ...] = ()) -> tuple[str, ...]:
+def clusters(asked: Asked, chosen: Chosen, tasks: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Where each attempt goes: through a relay where bytes must be looked at."""
     return tuple(
-        asking.relay_cluster(target.pool.name)
-        if tasks or is_relayed(asked, target)
-        else asking.pool_cluster(target.pool.name)
-        for target in choice.targets
+        [
+            asking.relay_cluster(target.pool.name)
+            if tasks or is_relayed(asked, target)
+            else asking.pool_cluster(target.pool.name)
+            for target, _, _ in chosen.attempts
+        ]
     )
 
 
@@ -29,15 +31,13 @@ def is_relayed(asked: Asked, target: Target) -> bool:
 
 
 def told(
-    number: int, inquiry: Inquiry, asked: Asked, model: ModelPlan, choice: Choice, tasks: tuple[str, ...] = ()
+    number: int, inquiry: Inquiry, asked: Asked, model: ModelPlan, chosen: Chosen, tasks: tuple[str, ...] = ()
 ) -> tuple[tuple[str, str], ...]:
     """The metadata of a request."""
     query = inquiry.request.target.partition("?")[2]
     path = asked.operation.path
     start, end = asked.body.place("model")
-    names = tuple(
-        {target.pool.name: target.name for target in choice.targets if target.name != asked.model}.items()
-    )
+    names = {target.pool.name: target.name for target, _, _ in chosen.attempts if target.name != asked.model}
     found = [
         (asking.ID, str(number)),
         (asking.PATH, f"{path}?{query}" if query else path),
@@ -46,10 +46,10 @@ def told(
         (asking.MODEL, model.name if model.name.isascii() else quote(model.name, _PLAIN)),
         (asking.STREAM, "1" if asked.stream else "0"),
     ]
-    if choice.order:
-        found.append((asking.HOST, ",".join(choice.order)))
+    if hosts := chosen.hosts:
+        found.append((asking.HOST, hosts))
     if names:
-        found.append((asking.NAMES, asking.encode_names(names)))
+        found.append((asking.NAMES, asking.encode_names(tuple(names.items()))))
     if tasks:
         found.append((asking.TASKS, ",".join(tasks)))
     return tuple(found)

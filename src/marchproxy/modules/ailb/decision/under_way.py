@@ -2,32 +2,37 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from marchproxy.model.usage import Usage
 from marchproxy.modules.ailb.asking import Allowed
+from marchproxy.modules.ailb.choice import Chosen
 from marchproxy.modules.ailb.dialects.operations import Operation
 from marchproxy.modules.ailb.ledger.who import Who
 from marchproxy.modules.ailb.plan import Target
 
 
+class Now(NamedTuple):
+    """The time: `wall` in nanoseconds since the epoch, UTC, by which limits go; `steady` in seconds, never set back."""
+
+    wall: int
+    steady: float
+
+
 @dataclass(slots=True, eq=False)  # one is made for every request
 class Passed:
-    """A request that was let pass. `number`: its reservation; `at`: nanoseconds since the epoch; `waited`: seconds in the queue.
-
-    `targets` by pool: who may have answered. `order`: the endpoints in the order of attempts.
-    """
+    """A request that was let pass. `number`: its reservation; `waited`: seconds in the queue."""
 
     number: int
     request_id: str
-    at: int
+    at: Now
     route: str
     operation: Operation
     model: str
     who: Who
     stream: bool
     expected: Usage
-    targets: tuple[Target, ...]
-    order: tuple[str, ...]
+    chosen: Chosen
     verdict: Allowed
     waited: float = 0.0
     body: bytes | None = field(default=None, repr=False)
@@ -35,7 +40,8 @@ class Passed:
 
     def target(self, pool: str) -> Target | None:
         """Who answers in a pool; None: the request had no business there."""
-        return next((target for target in self.targets if target.pool.name == pool), None)
+        targets = (attempt.target for attempt in self.chosen.attempts)
+        return next((target for target in targets if target.pool.name == pool), None)
 
 
 class UnderWay:

@@ -37,6 +37,7 @@ def report_of(entry: Any) -> tuple[Report, bool] | None:
         _usage(metadata[asking.USAGE].fields) if asking.USAGE in metadata else None,
         first_token=int(first) * _MICRO if first.isdigit() else None,
         duration=common.duration.ToNanoseconds() * 1e-9 if common.HasField("duration") else None,
+        attempts=max(1, common.upstream_request_attempt_count),
     )
     return report, relayed
 

@@ -40,7 +40,7 @@ class Report:
 
     `usage`: what the provider said, last; None: nothing. `events`: pieces of text (or of a tool's arguments) that the client was
     sent, so many tokens as far as one can know; None: nobody counted. Times in seconds: until the first of these, between two on average and at
-    most, in all; None: not known.
+    most, in all; None: not known. `attempts`: which one it was, from 1.
     """
 
     number: int
@@ -54,6 +54,7 @@ class Report:
     per_token: float | None = None
     longest_gap: float | None = None
     duration: float | None = None
+    attempts: int = 1
 
     @property
     def is_final(self) -> bool:
@@ -71,6 +72,7 @@ def decode(line: bytes) -> Report:
     try:
         told = json.loads(line)
         usage = told.get("usage")
+        times: dict[str, Any] = {name: _time(told.get(name)) for name in _TIMES}
         report = Report(
             _whole(told["number"]),
             Ending(told["ending"]),
@@ -79,7 +81,8 @@ def decode(line: bytes) -> Report:
             _whole(told.get("status", 0)),
             Usage(*(_whole(usage[name]) for name in ("input", "output", "cached"))) if usage else None,
             _whole(told["events"]) if told.get("events") is not None else None,
-            *(_time(told.get(name)) for name in _TIMES),
+            **times,
+            attempts=max(1, _whole(told.get("attempts", 1))),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Garbled(f"no report: {error!r}") from error

@@ -1,4 +1,4 @@
-"""Settler: takes what relays and Envoys report, and settles each request once. Pure; times in nanoseconds.
+"""Settler: takes what relays and Envoys report, and settles each request once. Pure.
 
 Of a request that passed a relay, what the relay says is better (it has counted); so what Envoy says of it waits a little.
 """
@@ -7,15 +7,15 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from marchproxy.modules.ailb.decision.under_way import Passed, UnderWay
+from marchproxy.modules.ailb.decision.under_way import Now, Passed, UnderWay
 from marchproxy.modules.ailb.ledger.ledger import Ledger
 from marchproxy.modules.ailb.ledger.reservation import Settled
 from marchproxy.modules.ailb.settling.charge import charge
 from marchproxy.modules.ailb.settling.report import Ending, Report
 from marchproxy.modules.ailb.tally import Tallies, Tally, TallyKey
 
-_PATIENCE = 2_000_000_000
-_SECOND = 1_000_000_000
+#: Seconds for which a relay may still say what it has counted.
+_PATIENCE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +36,17 @@ class Settler:
         ledger: Ledger,
         tallies: Tallies,
         *,
-        noted: Callable[[Passed, Report, int], None],
-        written: Callable[[Outcome, int], None],
+        noted: Callable[[Passed, Report, Now], None],
+        written: Callable[[Outcome, Now], None],
     ) -> None:
         self._under_way = under_way
         self._ledger = ledger
         self._tallies = tallies
         self._noted = noted
         self._written = written
-        self._held: OrderedDict[int, tuple[int, Report]] = OrderedDict()
+        self._held: OrderedDict[int, tuple[float, Report]] = OrderedDict()
 
-    def relay_says(self, report: Report, now: int) -> None:
+    def relay_says(self, report: Report, now: Now) -> None:
         """An attempt through a relay has ended."""
         passed = self._under_way.get(report.number)
         if passed is None:
@@ -57,28 +57,28 @@ class Settler:
             self._held.pop(report.number, None)
             self._settle(passed, report, now)
 
-    def envoy_says(self, report: Report, now: int, *, relayed: bool) -> None:
+    def envoy_says(self, report: Report, now: Now, *, relayed: bool) -> None:
         """A request has ended, whose last attempt went through a relay or did not."""
         passed = self._under_way.get(report.number)
         if passed is None:
             return  # its relay was first, or it was settled at its deadline
         if relayed:
-            self._held[report.number] = now, report
+            self._held[report.number] = now.steady, report
             return
         self._noted(passed, report, now)
         self._settle(passed, report, now)
 
-    def sweep(self, now: int) -> None:
+    def sweep(self, now: Now) -> None:
         """Once a second: settle what no relay has reported, and what nobody has."""
         while self._held:
             number, (at, report) = next(iter(self._held.items()))
-            if 0 <= now - at < _PATIENCE:
+            if now.steady - at < _PATIENCE:
                 break
             del self._held[number]
             passed = self._under_way.get(number)
             if passed is not None:
                 self._settle(passed, report, now)
-        for settled in self._ledger.expire(now):
+        for settled in self._ledger.expire(now.wall):
             passed = self._under_way.take(settled.reservation.number)
             if passed is not None:
                 report = Report(passed.number, Ending.UNREPORTED)
@@ -86,19 +86,21 @@ class Settler:
                 self._count(passed, report, settled)
                 self._written(Outcome(passed, report, settled), now)
 
-    def close(self, now: int) -> None:
+    def close(self, now: Now) -> None:
         """Settle what waits for a relay's word."""
-        self.sweep(now + _PATIENCE)
+        self.sweep(now._replace(steady=now.steady + _PATIENCE))
 
-    def _settle(self, passed: Passed, report: Report, now: int) -> None:
+    def _settle(self, passed: Passed, report: Report, now: Now) -> None:
         self._under_way.take(passed.number)
         target = passed.target(report.pool)
         usage = charge(passed, report)
-        settled = self._ledger.settle(passed.number, usage, now, target.tariff if target and usage else None)
+        settled = self._ledger.settle(
+            passed.number, usage, now.wall, target.tariff if target and usage else None
+        )
         if settled is None:
             return
         if report.duration is None:
-            report = replace(report, duration=max(0, now - passed.at) / _SECOND)
+            report = replace(report, duration=now.steady - passed.at.steady)
         self._count(passed, report, settled)
         self._written(Outcome(passed, report, settled), now)
 

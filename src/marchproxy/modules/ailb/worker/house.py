@@ -3,6 +3,8 @@
 import hashlib
 import time
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
+from random import Random
 from typing import Any
 
 from marchproxy.contract.document import decode
@@ -11,16 +13,17 @@ from marchproxy.model.ai import VirtualKey
 from marchproxy.model.model_names import ModelPatterns
 from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.asking import Verdict
-from marchproxy.modules.ailb.decision.choosing import Turns
+from marchproxy.modules.ailb.choice import Chooser
+from marchproxy.modules.ailb.choice import Outcome as Ended
 from marchproxy.modules.ailb.decision.decider import Decider
-from marchproxy.modules.ailb.decision.under_way import Passed
+from marchproxy.modules.ailb.decision.under_way import Now, Passed
 from marchproxy.modules.ailb.dialects.failure import Failure, Reason
 from marchproxy.modules.ailb.ledger.ledger import Ledger
 from marchproxy.modules.ailb.ledger.totals import Totals
-from marchproxy.modules.ailb.plan import compile_plan
-from marchproxy.modules.ailb.settling.report import Report
+from marchproxy.modules.ailb.plan import AiPlan, compile_plan
+from marchproxy.modules.ailb.settling.report import Ending, Report
 from marchproxy.modules.ailb.settling.settler import Outcome, Settler
-from marchproxy.modules.ailb.talk import Apply, Places
+from marchproxy.modules.ailb.talk import Apply, Move, Places
 from marchproxy.wire.http1 import Request, answer
 
 _log = get_logger(__name__)
@@ -31,16 +34,21 @@ class CannotServe(Exception):
     """What was told cannot be carried out, and nothing has changed; says why."""
 
 
-class House:
-    """`now`: nanoseconds since the epoch."""
+def _now() -> Now:
+    return Now(time.time_ns(), time.monotonic())
 
-    def __init__(self, *, now: Callable[[], int] = time.time_ns) -> None:
+
+class House:
+    """`now` is asked for the time."""
+
+    def __init__(self, *, now: Callable[[], Now] = _now) -> None:
         self.told: Apply | None = None
         self.garbled = 0
         self._now = now
-        self.ledger = Ledger(now(), Totals())
-        self._turns = Turns()
-        self.decider = Decider(self.ledger, self._turns, Ring(()))
+        self.ledger = Ledger(now().wall, Totals())
+        self.chooser = Chooser(Random())  # noqa: S311 - spreads load, guards nothing
+        self.decider = Decider(self.ledger, self.chooser, Ring(()))
+        self._plan = AiPlan()
         self.settler = Settler(
             self.decider.under_way,
             self.ledger,
@@ -55,16 +63,25 @@ class House:
             state = decode(told.document.encode())
         except ValueError as error:  # InvalidValue, and what pydantic says
             raise CannotServe(f"the document: {error}") from error
-        plan = compile_plan(state)
+        self._plan = compile_plan(state)
         now = self._now()
-        self.decider.follow(plan, Ring(plan.keys), now)
-        self.ledger.divide(told.instances, now)
-        self.move(told.places)
+        self.decider.follow(self._plan, Ring(self._plan.keys), now)
+        self.ledger.divide(told.instances, now.wall)
+        self._place(told.places)
         self.told = told
 
-    def move(self, places: Places) -> None:
+    def move(self, moved: Move) -> None:
         """Endpoints are there now."""
-        self._turns.places = places
+        if self.told is not None:
+            self.told = replace(self.told, places=moved.places)
+        self._place(moved.places)
+        steady = self._now().steady
+        for name in self._plan.pools:
+            self.chooser.keep_out(name, moved.out.get(name, ()), steady)
+
+    def _place(self, places: Places) -> None:
+        listed = {name: pool.pool.endpoints for name, pool in self._plan.pools.items()}
+        self.chooser.configure(self._plan.pools, {**listed, **places}, self._now().steady)
 
     def decide(self, request: Request) -> bytes | Coroutine[Any, Any, bytes]:
         """What Envoy is told of a request."""
@@ -97,17 +114,26 @@ class House:
         """Once a second."""
         now = self._now()
         self.settler.sweep(now)
-        self.ledger.sweep(now)
-        self.decider.own.sweep(now)
+        self.ledger.sweep(now.wall)
+        self.chooser.sweep(now.steady)
+        self.decider.own.sweep(now.wall)
 
     def close(self) -> None:
         """Settle what has ended."""
         self.settler.close(self._now())
 
-    def _note(self, passed: Passed, report: Report, now: int) -> None:
-        """For who chooses."""
+    def _note(self, passed: Passed, report: Report, now: Now) -> None:
+        if report.ending is Ending.OWN:
+            status: int | None = 200
+        elif report.ending is Ending.CLIENT_GONE and report.first_token is None:
+            status = None
+        elif report.ending in {Ending.BROKEN, Ending.UNREACHED}:
+            status = 0
+        else:
+            status = report.status or None
+        self.chooser.ended(passed.chosen, Ended(status, report.attempts, report.first_token), now.steady)
 
-    def _write(self, outcome: Outcome, now: int) -> None:
+    def _write(self, outcome: Outcome, now: Now) -> None:
         """For the journal."""
 
 

@@ -114,8 +114,8 @@ class Replies:
         match question:
             case Apply():
                 return await self._apply(question)
-            case Move(places):
-                self._house.move(places)
+            case Move():
+                self._house.move(question)
             case WhichPlan():
                 return Plan(self._house.told)
             case Count():

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode
+from random import Random
 
 import pytest
 from google.protobuf import json_format, struct_pb2
@@ -9,15 +10,16 @@ from google.protobuf import json_format, struct_pb2
 from marchproxy.contract.document import decode
 from marchproxy.model.ai import VirtualKey
 from marchproxy.modules.ailb.asking import Allowed, Denied, decode_names
-from marchproxy.modules.ailb.decision.choosing import Turns
+from marchproxy.modules.ailb.choice import Chooser
 from marchproxy.modules.ailb.decision.decider import Decider
+from marchproxy.modules.ailb.decision.under_way import Now
 from marchproxy.modules.ailb.dialects.failure import Failure, Reason
 from marchproxy.modules.ailb.ledger.ledger import Ledger
 from marchproxy.modules.ailb.ledger.totals import Totals
 from marchproxy.modules.ailb.plan import compile_plan
 from marchproxy.wire.http1 import Requests
 
-NOW = 1_800_000_000_000_000_000
+NOW = Now(1_800_000_000_000_000_000, 1000.0)
 STATE = decode(b"""
 routes:
   - id: llm
@@ -50,7 +52,7 @@ KEYS = {
 
 class Keys:
     def find(self, shown, now):
-        assert now == NOW
+        assert now == NOW.wall
         return KEYS.get(shown) or Failure(Reason.NO_KEY, "no such key")
 
     def permits(self, key, model):
@@ -65,8 +67,11 @@ def ledger():
 @pytest.fixture
 def decider(ledger):
     plan = compile_plan(STATE)
-    places = {name: tuple(end.address for end in pool.pool.endpoints) for name, pool in plan.pools.items()}
-    made = Decider(ledger, Turns(places), Keys())
+    chooser = Chooser(Random(1))
+    chooser.configure(
+        plan.pools, {name: pool.pool.endpoints for name, pool in plan.pools.items()}, NOW.steady
+    )
+    made = Decider(ledger, chooser, Keys())
     made.follow(plan, Keys(), NOW)
     return made
 
@@ -114,11 +119,11 @@ def test_a_request_goes_to_the_targets_in_their_order(decider):
     [
         ("llm", "/v1/chat/completions", chat(max_tokens=5), ["pool.vllm", "pool.vllm", "pool.openai"]),
         ("llm", "/v1/messages", chat("small", max_tokens=5), ["relay.vllm", "relay.vllm", "relay.openai"]),
-        ("llm", "/v1/messages", chat("claude", max_tokens=5), ["pool.claude"]),
-        ("llm", "/v1/messages", chat("claude", max_tokens=5, stream=True), ["relay.claude"]),
-        ("llm", "/v1/chat/completions", chat("claude", max_tokens=5), ["relay.claude"]),
-        ("open", "/open/v1/chat/completions", chat(stream=True), ["pool.direct"]),
-        ("llm", "/v1/embeddings", {"model": "claude", "input": "x"}, ["relay.claude"]),
+        ("llm", "/v1/messages", chat("claude", max_tokens=5), ["pool.claude"] * 3),
+        ("llm", "/v1/messages", chat("claude", max_tokens=5, stream=True), ["relay.claude"] * 3),
+        ("llm", "/v1/chat/completions", chat("claude", max_tokens=5), ["relay.claude"] * 3),
+        ("open", "/open/v1/chat/completions", chat(stream=True), ["pool.direct"] * 3),
+        ("llm", "/v1/embeddings", {"model": "claude", "input": "x"}, ["relay.claude"] * 3),
     ],
 )
 def test_only_what_must_be_looked_at_goes_through_a_relay(decider, route, path, body, clusters):

@@ -4,7 +4,8 @@ import pytest
 
 from marchproxy.model.usage import Usage
 from marchproxy.modules.ailb.asking import Allowed
-from marchproxy.modules.ailb.decision.under_way import Passed, UnderWay
+from marchproxy.modules.ailb.choice import Chosen
+from marchproxy.modules.ailb.decision.under_way import Now, Passed, UnderWay
 from marchproxy.modules.ailb.dialects.operations import Operation
 from marchproxy.modules.ailb.ledger.ledger import Ledger, LedgerLimits
 from marchproxy.modules.ailb.ledger.totals import Totals
@@ -14,15 +15,18 @@ from marchproxy.modules.ailb.settling.report import Ending, Report
 from marchproxy.modules.ailb.settling.settler import Settler
 from marchproxy.modules.ailb.tally import Tallies
 
-NOW = 1_800_000_000_000_000_000
-SECOND = 1_000_000_000
+NOW = Now(1_800_000_000_000_000_000, 1000.0)
 EXPECTED = Usage(10, 100)
 WHO = Who("k", "u", "t")
 
 
+def later(seconds):
+    return Now(NOW.wall + seconds * 1_000_000_000, NOW.steady + seconds)
+
+
 def passed_by(number, *, stream=True):
     return Passed(
-        number, f"r{number}", NOW, "llm", Operation.CHAT, "m", WHO, stream, EXPECTED, (), (), Allowed(("relay.a",), ())
+        number, f"r{number}", NOW, "llm", Operation.CHAT, "m", WHO, stream, EXPECTED, Chosen((), 0, 0), Allowed(("relay.a",), ())
     )  # fmt: skip
 
 
@@ -41,7 +45,7 @@ class Rig:
         )
 
     def let_pass(self):
-        number = self.ledger.reserve(NOW, WHO, "m", EXPECTED).number
+        number = self.ledger.reserve(NOW.wall, WHO, "m", EXPECTED).number
         self.under_way.add(passed_by(number))
         return number
 
@@ -92,7 +96,7 @@ def test_what_a_relay_says_counts_whoever_is_first(rig):
         rig.settler.envoy_says(Report(number, *_rest(envoy)), NOW, relayed=True)
         if not first:
             rig.settler.relay_says(Report(number, *_rest(relay)), NOW)
-        rig.settler.sweep(NOW + 10 * SECOND)
+        rig.settler.sweep(later(10))
     assert rig.written == [(Ending.COMPLETE, Usage(10, 5))] * 2
     assert rig.ledger.under_way == len(rig.under_way) == 0
     assert rig.ledger.counts.settled == 2
@@ -103,9 +107,9 @@ def test_what_a_relay_says_counts_whoever_is_first(rig):
 def test_envoy_has_the_last_word_when_the_relay_says_nothing(rig):
     number = rig.let_pass()
     rig.settler.envoy_says(Report(number, Ending.UNREACHED, "a", status=503), NOW, relayed=True)
-    rig.settler.sweep(NOW + SECOND)
+    rig.settler.sweep(later(1))
     assert rig.written == []
-    rig.settler.sweep(NOW + 2 * SECOND)
+    rig.settler.sweep(later(2))
     assert rig.written == [(Ending.UNREACHED, Usage())]
 
 
@@ -133,9 +137,9 @@ def test_without_a_relay_envoys_word_is_enough(rig):
 
 def test_what_nobody_reports_is_settled_at_its_reservation(rig):
     rig.let_pass()
-    rig.settler.sweep(NOW + 59 * SECOND)
+    rig.settler.sweep(later(59))
     assert rig.written == []
-    rig.settler.sweep(NOW + 60 * SECOND)
+    rig.settler.sweep(later(60))
     assert rig.written == [(Ending.UNREPORTED, EXPECTED)]
     assert rig.tally.uncounted == 1
     assert len(rig.under_way) == 0
