@@ -61,6 +61,8 @@ TASKS = "x-ai-tasks"
 #: Words of TASKS: the body is not the client's, ask the decider for it; hand the answer to the decider, to be kept.
 TASK_BODY = "body"
 TASK_KEEP = "keep"
+#: What a relay is told beside METADATA: which pool is meant, and which attempt it is, from 1. It names the cluster at the egress.
+POOL, ATTEMPT, CLUSTER = "x-ai-pool", "x-envoy-attempt-count", "x-ai-cluster"
 #: Of a client's credential, so that no provider sees it.
 REMOVED = "x-envoy-auth-headers-to-remove"
 RETRIES = "x-envoy-max-retries"
@@ -75,6 +77,9 @@ FORWARDED = (POOLS, RETRIES)
 OWN_CLUSTER = "marchproxy.own"
 #: Where it does: `/kept/NAME`, which is in PATH (the cluster is asked for nothing else).
 OWN_KEPT = "/kept"
+#: What relays ask there, by the id of the reservation: GET the body of TASK_BODY; PUT the answer of TASK_KEEP, whole, with its type.
+OWN_BODY = "/body"
+OWN_ANSWER = "/answer"
 
 #: Envoy's access log says in these what an answer used, in the words of its provider, as dynamic metadata of this namespace:
 #: members of `usage`, with those of `prompt_tokens_details` and `input_tokens_details` beside the others.
