@@ -72,6 +72,9 @@ def spread(
 
 
 def _turns(tier: list[tuple[Candidate, list[Member]]], quota: int) -> list[Attempt]:
+    if len(tier) == 1:  # nearly always
+        one, order = tier[0]
+        return [Attempt(one.target, one.members, member) for member in order[:quota]]
     turns = (
         Attempt(one.target, one.members, order[turn])
         for turn in range(quota)
