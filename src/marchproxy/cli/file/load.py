@@ -6,6 +6,7 @@ from pathlib import Path
 
 from marchproxy.cli.file import checks
 from marchproxy.cli.file.schema import FileDocument, with_defaults
+from marchproxy.cli.file.spending import spending_warnings
 from marchproxy.contract.document import load_document
 from marchproxy.kit.settings import Problem, SettingsError, load, read
 from marchproxy.model.problem import Problem as ModelProblem
@@ -39,7 +40,8 @@ def load_file(path: Path, environ: Mapping[str, str]) -> Loaded:
     problems = list(checks.errors(document, located))
     if problems:
         raise SettingsError(_in_order(problems))
-    return Loaded(with_defaults(document), state, tuple(checks.warnings(document, located)))
+    warnings = (*checks.warnings(document, located), *spending_warnings(state, located))
+    return Loaded(with_defaults(document), state, warnings)
 
 
 def _of_modules(document: FileDocument, state: DesiredState) -> Iterator[ModelProblem]:

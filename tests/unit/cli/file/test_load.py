@@ -190,3 +190,35 @@ def test_the_examples_are_sound(name):
     loaded = load_file(Path(__file__).parents[4] / "examples" / name, {})
     assert loaded.state.routes
     assert loaded.warnings == ()
+
+
+SPENDING = """\
+routes: [{id: llm, path: /v1, ai: {models: [{name: fast, targets: [p], aliases: [small]}, {name: "gpt-*", targets: [p]}]}}]
+pools: [{name: p, ai: {}}]
+virtual_keys: [{id: ci, hash: "%s", user: ann, team: search}]
+allowances:
+""" % ("0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("allowance", "told"),
+    [
+        ("{id: a, target: 'key:ci', concurrent: 1}", []),
+        ("{id: a, target: 'user:*', concurrent: 1}", []),
+        ("{id: a, target: 'model:gpt-4o', concurrent: 1}", []),
+        ("{id: a, target: 'key:ic', concurrent: 1}", ['no virtual key is of key "ic"']),
+        ("{id: a, target: 'user:bob', concurrent: 1}", ['no virtual key is of user "bob"']),
+        ("{id: a, target: 'team:shop', concurrent: 1}", ['no virtual key is of team "shop"']),
+        ("{id: a, target: 'model:small', concurrent: 1}", ['no route offers a model "small" by that name']),
+        ("{id: a, target: '*', budget_day: 1}", ["without `prices` nothing costs anything"]),
+    ],
+)
+def test_what_is_hardly_meant_of_allowances(tmp_path, allowance, told):
+    warnings = load_file(write(tmp_path, f"{SPENDING}  - {allowance}\n"), {}).warnings
+    assert [warning.message for warning in warnings] == told
+    assert all(warning.line == 5 for warning in warnings)
+
+
+def test_keys_that_are_not_in_the_document_may_be_in_a_file(tmp_path):
+    text = "allowances: [{id: a, target: 'key:ci', concurrent: 1}]\n"
+    assert load_file(write(tmp_path, text), {}).warnings == ()
