@@ -22,7 +22,7 @@ Places: TypeAlias = Mapping[PoolName, tuple[Endpoint, ...]]
 class Apply:
     """Decide by this document; limits are divided among `instances`. Answer: Done or Refused.
 
-    `keys`: what the file with more virtual keys holds; `keys_file`: what it is called, for messages.
+    `keys`: what the file with more virtual keys holds; `keys_file`: its path, empty: there is none.
     """
 
     document: str

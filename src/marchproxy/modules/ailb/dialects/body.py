@@ -13,6 +13,8 @@ from typing import Any, NoReturn, TypeVar
 
 _T = TypeVar("_T")
 _SPACE = re.compile(r"[ \t\n\r]*")
+_SPACES = frozenset(" \t\n\r")
+_NAME = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
 
 
 class BadJson(ValueError):
@@ -130,9 +132,7 @@ def _read(text: str) -> Body:
     while text[at : at + 1] != "}":
         if members:
             at = _after_space(text, _expect(text, at, ","))
-        _expect(text, at, '"')
-        name, at = _DECODER.raw_decode(text, at)
-        at = _after_space(text, _expect(text, _after_space(text, at), ":"))
+        name, at = _read_name(text, at)
         if name in members:
             raise BadJson(f"{name[:50]!r} is there twice")
         members[name], end = _DECODER.raw_decode(text, at)
@@ -143,12 +143,23 @@ def _read(text: str) -> Body:
     return Body(text, members, spans, _last_end(spans, at))
 
 
+def _read_name(text: str, at: int) -> tuple[str, int]:
+    """A member's name, and where its value begins."""
+    if usual := _NAME.match(text, at):
+        return usual[1], usual.end()
+    _expect(text, at, '"')
+    name, at = _DECODER.raw_decode(text, at)
+    return name, _after_space(text, _expect(text, _after_space(text, at), ":"))
+
+
 def _last_end(spans: dict[str, tuple[int, int]], brace: int) -> int:
     """Where a member more is written: behind the last value, or before the brace."""
     return next(reversed(spans.values()))[1] if spans else brace
 
 
 def _after_space(text: str, at: int) -> int:
+    if text[at : at + 1] not in _SPACES:  # nearly always
+        return at
     found = _SPACE.match(text, at)
     return found.end() if found else at
 

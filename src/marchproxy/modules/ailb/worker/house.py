@@ -1,23 +1,22 @@
 """House: all that a decider has: what it goes by, what is under way, and who reports how that ended."""
 
-import hashlib
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from random import Random
 from typing import Any
 
 from marchproxy.contract.document import decode
 from marchproxy.kit.logs import get_logger
+from marchproxy.kit.settings import SettingsError
 from marchproxy.model.ai import VirtualKey
-from marchproxy.model.model_names import ModelPatterns
 from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.asking import Verdict
 from marchproxy.modules.ailb.choice import Chooser
 from marchproxy.modules.ailb.choice import Outcome as Ended
 from marchproxy.modules.ailb.decision.decider import Decider
 from marchproxy.modules.ailb.decision.under_way import Now, Passed
-from marchproxy.modules.ailb.dialects.failure import Failure, Reason
+from marchproxy.modules.ailb.keys import KeyRing, read_keys
 from marchproxy.modules.ailb.ledger.ledger import Ledger
 from marchproxy.modules.ailb.ledger.totals import Totals
 from marchproxy.modules.ailb.plan import AiPlan, compile_plan
@@ -47,7 +46,7 @@ class House:
         self._now = now
         self.ledger = Ledger(now().wall, Totals())
         self.chooser = Chooser(Random())  # noqa: S311 - spreads load, guards nothing
-        self.decider = Decider(self.ledger, self.chooser, Ring(()))
+        self.decider = Decider(self.ledger, self.chooser, KeyRing(()))
         self._plan = AiPlan()
         self.settler = Settler(
             self.decider.under_way,
@@ -63,9 +62,11 @@ class House:
             state = decode(told.document.encode())
         except ValueError as error:  # InvalidValue, and what pydantic says
             raise CannotServe(f"the document: {error}") from error
-        self._plan = compile_plan(state)
+        plan = compile_plan(state)
+        keys = KeyRing((*plan.keys, *_keys_of(told)))
         now = self._now()
-        self.decider.follow(self._plan, Ring(self._plan.keys), now)
+        self._plan = plan
+        self.decider.follow(plan, keys, now)
         self.ledger.divide(told.instances, now.wall)
         self._place(told.places)
         self.told = told
@@ -137,24 +138,11 @@ class House:
         """For the journal."""
 
 
-class Ring:
-    """The keys of a document."""
-
-    def __init__(self, keys: Iterable[VirtualKey]) -> None:
-        self._keys = {key.hash: key for key in keys}
-        self._models = {key.key_id: ModelPatterns(key.models) for key in self._keys.values() if key.models}
-
-    def find(self, shown: str, now: int) -> VirtualKey | Failure:  # noqa: ARG002
-        """As Keys'."""
-        key = self._keys.get(hashlib.sha256(shown.encode()).hexdigest())
-        if key is None or not key.enabled:
-            return Failure(Reason.NO_KEY, "the API key is not valid")
-        return key
-
-    def permits(self, key: VirtualKey, model: str) -> bool:
-        """As Keys'."""
-        patterns = self._models.get(key.key_id)
-        return patterns is None or model in patterns
+def _keys_of(told: Apply) -> tuple[VirtualKey, ...]:
+    try:
+        return read_keys(told.keys, told.keys_file) if told.keys_file else ()
+    except SettingsError as error:
+        raise CannotServe(str(error)) from error
 
 
 async def _encoded(coming: Coroutine[Any, Any, Verdict]) -> bytes:
