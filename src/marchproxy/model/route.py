@@ -170,9 +170,9 @@ class Route:
         return frozenset((*self.answering, *(mirror.pool for mirror in self.mirrors)))
 
     @property
-    def meant_for(self) -> ModuleType:
-        """The kind of module that serves it where it names none, of those that speak HTTP: the AILB what is of AI."""
-        return ModuleType.ALB if self.ai is None else ModuleType.AILB
+    def only_for(self) -> ModuleType | None:
+        """The only kind of module that serves it: the one that it names, and of language models an AILB; None: any that can."""
+        return self.module_type or (None if self.ai is None else ModuleType.AILB)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def listener_for(port: Port, route: Route) -> Listener | None:
     fitting = (
         listener
         for listener in port.listeners
-        if listener.module_type is route.module_type
+        if listener.module_type is route.only_for
         and (not route.listeners or listener.name in route.listeners)
     )
     return next(fitting, None)

@@ -83,8 +83,8 @@ def answer(
     """
     if route.protocol not in _SERVED:
         return Verdict(can_handle=False, reason=f"an {module.name} serves HTTP, not {route.protocol.value}")
-    if route.module_type not in {None, module}:
-        return Verdict(can_handle=False, reason=f"the route is meant for {route.module_type.value}")
+    if (kind := route.only_for) not in {None, module}:
+        return Verdict(can_handle=False, reason=f"the route is meant for {kind.value}")
     if route.route_id in own:
         return _yes(own[route.route_id], state, "its route of that id")
     request = _as_request(route, context)

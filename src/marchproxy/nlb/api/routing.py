@@ -62,7 +62,7 @@ _FIELDS: Fields[Row] = {
     "priority": lambda row: row.entry.route.priority,
     "destination_pattern": lambda row: row.entry.route.match.hosts,
     "path_pattern": lambda row: row.entry.route.match.path.value,
-    "module_type": lambda row: row.entry.route.module_type.value if row.entry.route.module_type else "",
+    "module_type": lambda row: row.entry.route.only_for.value if row.entry.route.only_for else "",
     "target_instance_id": Row.instance_id,
     "source": lambda row: row.entry.sources,
     "created_at": lambda row: row.entry.created_at.isoformat(),
@@ -210,8 +210,7 @@ class RoutingApi:
         members = [
             member
             for member in self._desk.core.world.registry.members.values()
-            if member.effective.health.takes_traffic
-            and route.module_type in {None, member.instance.module_type}
+            if member.effective.health.takes_traffic and route.only_for in {None, member.instance.module_type}
         ]
         async with asyncio.TaskGroup() as group:
             asked = {member.instance.instance_id: group.create_task(ask(member)) for member in members}
@@ -248,7 +247,7 @@ class RoutingApi:
     def _entry(self, row: Row) -> nlb_pb2.RoutingEntry:
         target = row.find()
         member = self._desk.core.member(target.instance_id) if target else None
-        kind = member.instance.module_type if member else row.entry.route.module_type
+        kind = member.instance.module_type if member else row.entry.route.only_for
         return nlb_pb2.RoutingEntry(
             route=route_to_pb(row.entry.route),
             target_instance_id=target.instance_id if target else "",

@@ -106,12 +106,12 @@ def decide(question: Question, known: Knowledge, draw: Draw) -> Decision:
 
 def serves(route: Route, listener: Listener, port: Port) -> bool:
     """Whether a route of the table concerns what arrives at a listener of this port."""
-    if port.sharing is Sharing.REQUEST and route.module_type is None and listener is not port.first:
+    if port.sharing is Sharing.REQUEST and route.only_for is None and listener is not port.first:
         return False
     return (
         (not route.listeners or listener.name in route.listeners)
         and route.destination_port in {0, listener.port}
-        and route.module_type in {None, listener.module_type}
+        and route.only_for in {None, listener.module_type}
         and same_family(route.protocol, spoken_to(listener))
     )
 

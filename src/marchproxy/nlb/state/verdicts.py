@@ -155,7 +155,7 @@ def to_ask(world: World, answers: Answers) -> Iterator[Asking]:
     for crowd, member in _spokesmen(present).items():
         kind, known = member.instance.module_type, answers.routes.get(crowd, {})
         for route in routes:
-            if route.module_type is not None and route.module_type is not kind:
+            if route.only_for not in {None, kind}:
                 continue
             answer = known.get(route.route_id)
             if answer is None or not answer.given_for(route) or answer.registration_id not in registrations:

@@ -102,4 +102,4 @@ def own_routes(routes: Iterable[Route], module: ModuleType) -> list[Route]:
 
 def is_own(route: Route, module: ModuleType) -> bool:
     """Whether a module serves this route: it is HTTP, and names it, or is of the kind that only it serves."""
-    return route.protocol in _OWN_PROTOCOLS and (route.module_type or route.meant_for) is module
+    return route.protocol in _OWN_PROTOCOLS and (route.only_for or ModuleType.ALB) is module
