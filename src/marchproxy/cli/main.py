@@ -111,7 +111,8 @@ def down(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """End what runs of a file on this machine: its `up`, an `nlb`, `alb` or `dblb` of it that was started alone.
+    """End what runs of a file on this machine: its `up`, an `nlb`, `alb`, `dblb` or `ailb` of it that was started
+    alone.
 
     Also what one that was killed left behind: Envoys, workers, modules, the rules in the kernel. Exit code 0 when
     nothing is left.
@@ -161,6 +162,19 @@ def dblb(config: Config, module_id: ModuleId = None, replica: Replica = None, le
     from marchproxy.modules.dblb.settings import DblbSettings
 
     run_dblb(Instance(DblbSettings, config, module_id, replica), leash)
+
+
+@app.command(rich_help_panel=RUN)
+def ailb(config: Config, module_id: ModuleId = None, replica: Replica = None, leash: Leash = None) -> None:
+    """Run one AILB of a file: language models by one API, with keys, limits and budgets, over every provider.
+
+    SIGTERM drains and stops it, SIGHUP reads the file again. $MODULE_ID may name the entry, $NLB_ENDPOINTS
+    (host:port, comma-separated) the NLBs to register with.
+    """
+    from marchproxy.cli.service import Instance, run_ailb
+    from marchproxy.modules.ailb.settings import AilbSettings
+
+    run_ailb(Instance(AilbSettings, config, module_id, replica), leash)
 
 
 @app.command(rich_help_panel=RUN)

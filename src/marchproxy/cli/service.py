@@ -1,4 +1,4 @@
-"""`marchproxy nlb`, `marchproxy alb` and `marchproxy dblb`: one service in this process, until a signal ends it."""
+"""`marchproxy nlb`, `marchproxy alb`, `marchproxy dblb` and `marchproxy ailb`: one service in this process, until a signal ends it."""
 
 # ruff: noqa: PLC0415 - an NLB must not pay for the code of an ALB
 
@@ -23,6 +23,7 @@ from marchproxy.kit.listening import BindError
 from marchproxy.kit.settings import SettingsError
 from marchproxy.kit.telemetry import Service, tracing
 from marchproxy.model.problem import InvalidValue, Refused
+from marchproxy.modules.ailb.settings import AilbSettings
 from marchproxy.modules.alb.settings import AlbSettings
 from marchproxy.modules.dblb.settings import DblbSettings
 
@@ -120,6 +121,13 @@ def run_alb(instance: Instance[AlbSettings], leash: int | None = None) -> None:
 def run_dblb(instance: Instance[DblbSettings], leash: int | None = None) -> None:
     """Run one DBLB; as `run_alb`."""
     from marchproxy.modules.dblb.server import serve
+
+    _run_module(instance, serve, leash)
+
+
+def run_ailb(instance: Instance[AilbSettings], leash: int | None = None) -> None:
+    """Run one AILB; as `run_alb`."""
+    from marchproxy.modules.ailb.server import serve
 
     _run_module(instance, serve, leash)
 

@@ -14,13 +14,17 @@ class Kind(Enum):
     NLB = "nlb"
     RELAY = "relay worker"
     DATABASES = "DBLB worker"
+    AI_RELAY = "AILB relay"
     ENVOY = "Envoy"
+    DECIDER = "AILB decider"  # after Envoy, which reports to it
 
 
 #: Worker processes by the module that they run.
 WORKERS = {
     "marchproxy.nlb.dataplane.relay.worker": Kind.RELAY,
     "marchproxy.modules.dblb.worker": Kind.DATABASES,
+    "marchproxy.modules.ailb.relay": Kind.AI_RELAY,
+    "marchproxy.modules.ailb.worker": Kind.DECIDER,
 }
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from marchproxy.cli.file.schema import FileDocument, addresses_of
 from marchproxy.kit.settings import HostPort, KeyPath, Located, Problem, dotted
 from marchproxy.model.module import Protocol
-from marchproxy.modules.alb.settings import AlbSettings
+from marchproxy.modules.http.settings import HttpSettings
 
 _ANY_HOST = {"0.0.0.0", "::"}
 _OVER_UDP = {Protocol.UDP, Protocol.HTTP3}
@@ -99,7 +99,7 @@ def _ports(document: FileDocument) -> Iterator[_Port]:
     for index, module in enumerate(document.modules):
         for name, address in addresses_of(module).items():
             yield _Port(("modules", index, name), address)
-        if not isinstance(module, AlbSettings):
+        if not isinstance(module, HttpSettings):
             continue
         yield _Port(("modules", index, "envoy", "admin"), module.envoy.admin)
         if module.http3 and module.tls_traffic is not None:

@@ -9,6 +9,7 @@ from marchproxy.cli.xds.settings import XdsSettings
 from marchproxy.contract.document import StateDocument
 from marchproxy.kit.settings import HostPort
 from marchproxy.kit.telemetry import TracingSection
+from marchproxy.modules.ailb.settings import AilbSettings
 from marchproxy.modules.alb.settings import AlbSettings
 from marchproxy.modules.dblb import settings as dblb
 from marchproxy.modules.dblb.settings import DblbSettings
@@ -16,7 +17,7 @@ from marchproxy.modules.http import settings as http
 from marchproxy.nlb.settings import NlbSettings
 
 #: An entry of `modules`.
-ModuleEntry: TypeAlias = AlbSettings | DblbSettings
+ModuleEntry: TypeAlias = AlbSettings | DblbSettings | AilbSettings
 
 
 def _type_of(entry: Any) -> Any:
@@ -26,11 +27,13 @@ def _type_of(entry: Any) -> Any:
 
 
 _Entry = Annotated[
-    Annotated[AlbSettings, Tag("alb")] | Annotated[DblbSettings, Tag("dblb")],
+    Annotated[AlbSettings, Tag("alb")]
+    | Annotated[DblbSettings, Tag("dblb")]
+    | Annotated[AilbSettings, Tag("ailb")],
     Discriminator(
         _type_of,
         custom_error_type="module_type",
-        custom_error_message="type must be alb or dblb",
+        custom_error_message="type must be alb, dblb or ailb",
     ),
 ]
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}

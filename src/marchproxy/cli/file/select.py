@@ -5,10 +5,12 @@ from typing import TypeVar, get_args
 
 from marchproxy.cli.file.schema import FileDocument, addresses_of
 from marchproxy.kit.settings import HostPort, Problem, SettingsError
+from marchproxy.modules.ailb.settings import AilbSettings
 from marchproxy.modules.alb.settings import AlbSettings
 from marchproxy.modules.dblb.settings import DblbSettings
+from marchproxy.modules.http.settings import HttpSettings
 
-M = TypeVar("M", AlbSettings, DblbSettings)
+M = TypeVar("M", AlbSettings, DblbSettings, AilbSettings)
 
 
 def pick_module(document: FileDocument, kind: type[M], wanted: str | None, environ: Mapping[str, str]) -> M:
@@ -32,7 +34,7 @@ def pick_module(document: FileDocument, kind: type[M], wanted: str | None, envir
 def replica_of(settings: M, number: int) -> M:
     """Settings of a further instance beside `settings`: id `ID.NUMBER`, and the system chooses every port."""
     update: dict[str, object] = {"id": f"{settings.id}.{number}"}
-    if isinstance(settings, AlbSettings):
+    if isinstance(settings, HttpSettings):
         admin = HostPort(settings.envoy.admin.host, 0)
         update["envoy"] = settings.envoy.model_copy(update={"admin": admin})
     anywhere = {name: HostPort(address.host, 0) for name, address in addresses_of(settings).items()}

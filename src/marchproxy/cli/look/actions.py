@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 
 from marchproxy.cli.look.question import PORTS, Question
+from marchproxy.model.ai import AiRoute, Model, Prefer
 from marchproxy.model.http import HeaderEdits, Redirect, Rewrite, Sticky, StickyKind
 from marchproxy.model.network import is_among
 from marchproxy.model.rewriting import rewritten_path
 from marchproxy.model.route import Route
+
+_MOST_MODELS = 8
 
 
 def refusal(route: Route, client: str) -> str:
@@ -28,6 +31,8 @@ def action_lines(route: Route, question: Question) -> Iterator[str]:
         yield f"asks who it is: {' or '.join(route.authentication)}; otherwise {otherwise}"
     if route.max_request_bytes:
         yield f"takes {route.max_request_bytes} bytes at most; more is answered 413"
+    if route.ai is not None:
+        yield from _model_lines(route.ai)
     yield from _answer_lines(route, question)
     yield from _edit_lines("request", route.request_headers)
     yield from _edit_lines("response", route.response_headers)
@@ -60,6 +65,28 @@ def _answer_lines(route: Route, question: Question) -> Iterator[str]:
         path = rewritten_path(route.rewrite, route.match.path, question.path)
         host = f" of {route.rewrite.host}" if route.rewrite.host else ""
         yield f"asks the backend for {path}{host}"
+
+
+def _model_lines(ai: AiRoute) -> Iterator[str]:
+    if ai.require_key:
+        yield "wants a virtual key; otherwise answered 401"
+    if ai.guardrails:
+        yield f"is looked at by {', '.join(ai.guardrails)}"
+    for model in ai.models[:_MOST_MODELS]:
+        names = " or ".join((model.name, *model.aliases))
+        yield f"for {names} asks {_targets_in_words(model)}"
+    if len(ai.models) > _MOST_MODELS:
+        yield f"has {len(ai.models) - _MOST_MODELS} more models"
+
+
+def _targets_in_words(model: Model) -> str:
+    """`p 90 %, q 10 %; then r`, tier by tier."""
+    tiers: dict[int, list[str]] = {}
+    for target in sorted(model.targets, key=lambda target: target.tier):
+        share = f" {target.weight} %" if model.prefer is Prefer.WEIGHT and target.weight < 100 else ""
+        tiers.setdefault(target.tier, []).append(f"{target.pool}{share}")
+    way = "" if model.prefer is Prefer.WEIGHT else f", by {model.prefer.value}"
+    return "; then ".join(", ".join(tier) for tier in tiers.values()) + way
 
 
 def _elsewhere(redirect: Redirect, route: Route, question: Question) -> str:

@@ -152,8 +152,9 @@ def _pool_lines(module: InModule, route: types_pb2.Route) -> list[str]:
     shares = {ref.pool: share(ref, route) for ref in route.backends}
     for pool in module.pools:
         healthy = [e.address for e in pool.endpoints if health(e.health_status) in {"healthy", "unknown"}]
+        does = "may be asked" if route.HasField("ai") else f"gets {shares.get(pool.name, 0)} %"
         lines.append(
-            f"pool {pool.name} ({pool.version}) gets {shares.get(pool.name, 0)} %; healthy: "
+            f"pool {pool.name} ({pool.version}) {does}; healthy: "
             f"{len(healthy)} of {len(pool.endpoints)} endpoints ({', '.join(healthy) or 'none: every one is tried'})"
         )
     return lines
@@ -228,7 +229,9 @@ async def _inside(client: Client, address: str, verdict: module_pb2.CanHandleRes
 
 
 async def _pools(client: Client, address: str, route: types_pb2.Route) -> Sequence[types_pb2.BackendPool]:
-    named = module_pb2.GetBackendsRequest(names=[ref.pool for ref in route.backends])
+    targets = (target.pool for model in route.ai.models for target in model.targets)
+    names = dict.fromkeys((*(ref.pool for ref in route.backends), *targets))
+    named = module_pb2.GetBackendsRequest(names=names)
     if not named.names:  # no name would ask for all of them
         return ()
     return (await client.module(address, lambda stub, left: stub.GetBackends(named, timeout=left))).pools

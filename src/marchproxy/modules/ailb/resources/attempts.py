@@ -27,9 +27,9 @@ from marchproxy.modules.ailb.resources.deciding import TOLD
 from marchproxy.modules.ailb.resources.typed import on
 
 #: A relay names the cluster by it, at the egress listener.
-CLUSTER = "x-ai-cluster"
+CLUSTER = asking.CLUSTER
 #: Tells a relay which pool is meant, and which attempt it is, from 1.
-POOL, ATTEMPT = "x-ai-pool", "x-envoy-attempt-count"
+POOL, ATTEMPT = asking.POOL, asking.ATTEMPT
 
 _VERSION = "/v1"
 _ANTHROPIC_VERSION = "2023-06-01"

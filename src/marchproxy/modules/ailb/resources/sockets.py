@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from marchproxy.modules.ailb import asking
+
 #: The longest name of one.
-LONGEST = "reports.sock"
+LONGEST = asking.REPORTS_SOCKET
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,22 +19,22 @@ class Sockets:
     @property
     def decide(self) -> Path:
         """HTTP/1.1: Envoy asks what becomes of a request."""
-        return self.folder / "decide.sock"
+        return self.folder / asking.DECIDE_SOCKET
 
     @property
     def own(self) -> Path:
         """HTTP/1.1: Envoy fetches what is answered by us."""
-        return self.folder / "own.sock"
+        return self.folder / asking.OWN_SOCKET
 
     @property
     def reports(self) -> Path:
         """gRPC: Envoy tells how requests ended."""
-        return self.folder / "reports.sock"
+        return self.folder / asking.REPORTS_SOCKET
 
     @property
     def ended(self) -> Path:
         """JSON in lines: relays tell how requests ended."""
-        return self.folder / "ended.sock"
+        return self.folder / asking.ENDED_SOCKET
 
     @property
     def egress(self) -> Path:

@@ -1,0 +1,103 @@
+"""Rules: what is asked of an AILB beyond what every HTTP gateway is asked: models. No I/O."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from marchproxy.model.module import ModuleType, PoolName
+from marchproxy.model.plan import Verdict
+from marchproxy.model.pool import Endpoint
+from marchproxy.model.route import BackendRef, Route, RouteId
+from marchproxy.model.state import DesiredState
+from marchproxy.modules.ailb.plan import AiPlan, ModelPlan, compile_plan
+from marchproxy.modules.ailb.talk import Move
+from marchproxy.modules.base.observation import Observation
+from marchproxy.modules.http.resources.clusters import resolved_by_envoy
+
+
+class Plans:
+    """The plan of a state, worked out once: an NLB asks about thousands of routes, one by one."""
+
+    def __init__(self) -> None:
+        self._last: tuple[DesiredState, AiPlan] = (DesiredState(), AiPlan())
+
+    def of(self, state: DesiredState) -> AiPlan:
+        """That of `state`; at once, where it is the same object as before."""
+        if state is not self._last[0]:
+            self._last = state, compile_plan(state)
+        return self._last[1]
+
+
+def with_all_pools(before: DesiredState, after: DesiredState) -> DesiredState:
+    """`before`, with the pools of `after` too; a pool of both is as it is `after`."""
+    if not before.routes:
+        return before  # nobody is served yet
+    pools = {pool.name: pool for pool in (*before.pools, *after.pools)}
+    found = tuple(pools.values())
+    return before if found == before.pools else replace(before, pools=found)
+
+
+def with_model(
+    verdict: Verdict, plan: AiPlan, context: Mapping[str, str], healthy: Mapping[PoolName, bool]
+) -> Verdict:
+    """The verdict on a request for the model in the context. A pool that was not looked at yet counts as sound."""
+    route = plan.routes.get(RouteId(verdict.details.get("route_id", "")))
+    asked = context.get("model", "")
+    if route is None or not verdict.can_handle or not asked:
+        return verdict
+    model = route.model(asked)
+    if model is None or not model.targets:
+        return replace(
+            verdict, can_handle=False, reason=f'{verdict.reason}; but nobody serves the model "{asked}"'
+        )
+    sound = [target.pool.name for target in model.targets if healthy.get(target.pool.name, True)]
+    if not sound:
+        words = f'no pool of the model "{model.name}" has a healthy endpoint'
+        return replace(verdict, can_handle=False, reason=f"{verdict.reason}; but {words}")
+    details = {**verdict.details, "model": model.name, "pools": _words(model)}
+    return replace(verdict, details=details)
+
+
+def as_forwarding(state: DesiredState, route_id: RouteId, asked: str) -> DesiredState:
+    """`state` with a route to models as one that forwards to the pools that are asked first."""
+    return replace(
+        state, routes=tuple(_forwarding(r, asked) if r.route_id == route_id else r for r in state.routes)
+    )
+
+
+def healthy(seen: Observation) -> Mapping[PoolName, bool]:
+    """Whether a pool has a healthy endpoint."""
+    return {
+        PoolName(name): any(endpoint.healthy for endpoint in pool.endpoints)
+        for name, pool in seen.pools.items()
+    }
+
+
+def moved(state: DesiredState, seen: Observation) -> Move:
+    """Endpoints of pools that are found, and not only listed, and those that Envoy thinks are not well."""
+    places: dict[PoolName, tuple[Endpoint, ...]] = {}
+    out: dict[PoolName, tuple[str, ...]] = {}
+    for pool in state.pools:
+        found = seen.pools.get(pool.name)
+        if pool.ai is None or found is None:
+            continue
+        if resolved_by_envoy(pool) or pool.discovery.srv or pool.discovery.file:
+            places[pool.name] = tuple(Endpoint(one.address) for one in found.endpoints)
+        if ill := tuple(one.address for one in found.endpoints if not one.healthy):
+            out[pool.name] = ill
+    return Move(places, out)
+
+
+def _forwarding(route: Route, asked: str) -> Route:
+    if route.ai is None or not route.ai.models:
+        return route
+    models = route.ai.models
+    model = next((one for one in models if asked in {one.name, *one.aliases}), models[0])
+    first = min((target.tier for target in model.targets), default=0)
+    backends = tuple(BackendRef(one.pool, one.weight) for one in model.targets if one.tier == first)
+    return replace(route, ai=None, module_type=ModuleType.AILB, backends=backends)
+
+
+def _words(model: ModelPlan) -> str:
+    return ", ".join(
+        f"{target.pool.name} {target.weight} % of tier {target.tier}" for target in model.targets
+    )

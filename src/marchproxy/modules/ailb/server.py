@@ -1,0 +1,71 @@
+"""The AILB process: its decider, an HTTP gateway that asks it, and ModuleService around both."""
+
+from functools import cache
+from pathlib import Path
+
+from marchproxy.engines.workers.process import Recipe, WorkerProcess, code_of
+from marchproxy.engines.workers.seat import Seat, WorkerUnavailable
+from marchproxy.kit.clock import Clock, SystemClock
+from marchproxy.kit.settings import Problem, SettingsError
+from marchproxy.modules.ailb.engine import AilbEngine
+from marchproxy.modules.ailb.resources.credentials import CredentialFiles
+from marchproxy.modules.ailb.resources.extension import AiExtension
+from marchproxy.modules.ailb.resources.sockets import LONGEST, Sockets
+from marchproxy.modules.ailb.settings import AilbSettings
+from marchproxy.modules.ailb.supervisor.crew import Crew, DeciderSeat
+from marchproxy.modules.ailb.supervisor.keys_file import KeysFile
+from marchproxy.modules.ailb.talk import LINE, VERSION
+from marchproxy.modules.base.server import ModuleServer, Origin, Signals
+from marchproxy.modules.http.gateway import http_gateway
+from marchproxy.modules.http.listening import choose_ports
+
+_CODE = ("modules/ailb", "engines/workers", "contract/document", "model", "wire", "kit")
+_DECIDER = "decider"
+_LONGEST_SOCKET = 107  # unix(7)
+
+
+async def serve(
+    settings: AilbSettings, origin: Origin, signals: Signals, *, clock: Clock | None = None
+) -> None:
+    """Run one AILB instance until `signals.stop`. The system chooses the ports that are 0.
+
+    Raises SettingsError, Refused, PortInUse, BindError, EnvoyMissing and EnvoyStartError; nothing is left running then.
+    """
+    clock = clock or SystemClock()
+    settings = choose_ports(settings)  # others are told where we listen
+    sockets = Sockets(settings.own_state_dir(), settings.relay_count())
+    _make_directory(sockets.folder)
+    crew = Crew(_decider(settings, sockets, clock=clock), KeysFile(settings.keys_file), clock=clock)
+    async with (
+        crew.running(),  # Envoy ends before it, and its last reports are heard
+        http_gateway(
+            settings, clock=clock, extension=AiExtension(sockets), secrets=CredentialFiles()
+        ) as gateway,
+    ):
+        await ModuleServer(settings, AilbEngine(gateway, crew), origin, signals, clock=clock).run()
+
+
+def _decider(settings: AilbSettings, sockets: Sockets, *, clock: Clock) -> DeciderSeat:
+    options = ("--run-dir", str(sockets.folder), "--log-level", settings.log_level)
+    recipe = Recipe("decider", "marchproxy.modules.ailb.worker", _code(), WorkerUnavailable, options)
+    folder = sockets.folder / _DECIDER
+    _make_directory(folder)
+    return Seat(WorkerProcess(folder, 0, recipe, LINE, clock=clock), clock=clock)
+
+
+@cache
+def _code() -> str:
+    return code_of(VERSION, _CODE)
+
+
+def _make_directory(folder: Path) -> None:
+    longest = folder / LONGEST
+    if len(bytes(longest)) > _LONGEST_SOCKET:
+        reason = f"{longest} is longer than the {_LONGEST_SOCKET} bytes that a Unix socket may have; choose a shorter path"
+        raise SettingsError([Problem("state_dir", reason)])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)  # who can connect to the decider's sockets can tell it what to do
+    except OSError as error:
+        reason = f"cannot make {folder}: {error.strerror or error}"
+        raise SettingsError([Problem("state_dir", reason)]) from error

@@ -1,0 +1,1 @@
+"""Supervisor: the decider and the relays of an instance, as the AILB sees them."""

@@ -1,0 +1,173 @@
+"""Crew: the processes of an instance beside its Envoy: found or started, told, started again, ended.
+
+They outlive an AILB that crashes; the next one adopts them. All follow one document, or the one before.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from marchproxy.contract.document import encode
+from marchproxy.engines.workers.seat import Seat, WorkerRefused, WorkerUnavailable
+from marchproxy.engines.workers.words import Count
+from marchproxy.kit.clock import Clock
+from marchproxy.kit.logs import get_logger
+from marchproxy.kit.tasks import every
+from marchproxy.model.problem import RefusalCode, Refused
+from marchproxy.model.state import DesiredState
+from marchproxy.modules.ailb.supervisor.keys_file import KeysFile
+from marchproxy.modules.ailb.talk import Answer, Apply, Counts, Move, Question
+
+_log = get_logger(__name__)
+_LOOK_SECONDS = 1.0
+_TRIM_SECONDS = 30.0
+_END_SECONDS = 5.0
+
+DeciderSeat = Seat[Question, Answer]
+
+
+class Crew:
+    """The decider. Use it inside `running`."""
+
+    def __init__(self, decider: DeciderSeat, keys: KeysFile, *, clock: Clock) -> None:
+        self.instances = 1
+        self._decider = decider
+        self._seats: Sequence[Seat[Any, Any]] = (decider,)
+        self._keys = keys
+        self._clock = clock
+        self._group = asyncio.TaskGroup()
+        self._watches: dict[Seat[Any, Any], asyncio.Task[None]] = {}
+        self._turn = asyncio.Lock()
+        self._told: Apply | None = None
+        self._moved = Move()
+        self._last: tuple[int, Counts] = (0, Counts())
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Crew"]:
+        """Adopt what runs; end all at the end of the block, unless it fails with what another AILB began."""
+        failure: Exception | None = None
+        async with asyncio.TaskGroup() as self._group:
+            adopted = await self._adopt()
+            beats = [
+                self._group.create_task(every(seconds, work, clock=self._clock, name=name))
+                for seconds, work, name in (
+                    (_LOOK_SECONDS, self._look, "keys"),
+                    (_TRIM_SECONDS, self._trim, "worker logs"),
+                )
+            ]
+            try:
+                yield self
+            except Exception as error:  # noqa: BLE001 - raised again below, outside the group, so that it is not wrapped
+                failure = error
+            finally:
+                for task in (*beats, *self._watches.values()):
+                    task.cancel()
+                await self._end(keep=failure is not None and adopted)
+        if failure is not None:
+            raise failure
+
+    async def apply(self, state: DesiredState) -> None:
+        """Have all go by this document; returns when they do. Raises Refused; then they go by the one before."""
+        async with self._turn:
+            await self._start()
+            await self._tell(self._message(encode(state).decode()))
+
+    async def move(self, moved: Move) -> None:
+        """Tell of endpoints that were found, or went out. One that is not heard is told again at the next change."""
+        if moved == self._moved:
+            return
+        try:
+            await self._decider.ask(moved)
+        except WorkerUnavailable as error:
+            _log.warning("the decider was not told of endpoints", reason=str(error))
+        else:
+            self._moved = moved
+
+    def divide(self, instances: int) -> None:
+        """Limits are divided among so many instances, soon."""
+        self.instances = instances
+
+    def health(self) -> Mapping[str, str]:
+        """`ok`, or what is wrong, for each process and file."""
+        return {"decider": self._decider.trouble or "ok", "keys_file": self._keys.trouble or "ok"}
+
+    async def count(self) -> tuple[int, Counts]:
+        """The decider's pid and what it has counted; as it did last, where it does not answer."""
+        pid = self._decider.pid
+        try:
+            counts = await self._decider.ask(Count())
+        except WorkerUnavailable:
+            return self._last
+        if isinstance(counts, Counts) and pid is not None:
+            self._last = pid, counts
+        return self._last
+
+    def _message(self, document: str) -> Apply:
+        return Apply(
+            document,
+            self._moved.places,
+            keys=self._keys.content,
+            keys_file=self._keys.path,
+            instances=self.instances,
+        )
+
+    async def _adopt(self) -> bool:
+        for seat in self._seats:
+            if await seat.adopt():
+                self._watch(seat)
+        return bool(self._watches)
+
+    async def _start(self) -> None:
+        """Have all run that never did. Raises Refused."""
+        new = [seat for seat in self._seats if seat not in self._watches]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for seat in new:
+                    group.create_task(seat.start())
+        except* WorkerUnavailable as errors:
+            raise Refused(RefusalCode.UNAVAILABLE, str(errors.exceptions[0])) from errors
+        for seat in new:
+            self._watch(seat)
+
+    async def _tell(self, message: Apply) -> None:
+        """Tell it. Raises Refused; then what was told before holds."""
+        try:
+            await self._decider.apply(message)
+        except (WorkerRefused, WorkerUnavailable) as error:
+            if self._told is not None:
+                await self._decider.take_back(self._told)
+            refused = isinstance(error, WorkerRefused)
+            raise Refused(
+                RefusalCode.INVALID_ARGUMENT if refused else RefusalCode.UNAVAILABLE, str(error)
+            ) from error
+        self._told = message
+
+    async def _look(self) -> None:
+        """Tell of keys that have changed, and among how many instances limits are divided now."""
+        for seat in self._seats:
+            seat.process.reap()
+        changed = self._keys.look()
+        async with self._turn:
+            told = self._told
+            if told is None or not (changed or told.instances != self.instances):
+                return
+            try:
+                await self._tell(self._message(told.document))
+            except Refused as refused:
+                _log.error("the decider does not take what has changed", reason=refused.message)
+
+    def _watch(self, seat: Seat[Any, Any]) -> None:
+        self._watches[seat] = self._group.create_task(seat.watch())
+
+    async def _trim(self) -> None:
+        for seat in self._seats:
+            await seat.process.log.trim()
+
+    async def _end(self, *, keep: bool) -> None:
+        for seat in self._seats:
+            if keep:
+                seat.process.let_go()
+        async with asyncio.TaskGroup() as group:
+            for seat in self._seats:
+                group.create_task(seat.process.end(_END_SECONDS))
