@@ -10,7 +10,7 @@ from marchproxy.modules.ailb.dialects.fields import (
     BadField,
     Members,
     flag,
-    object_of,
+    flags,
     objects,
     text,
     whole,
@@ -64,8 +64,7 @@ class Asked:
 def read(operation: Operation, data: bytes) -> Asked | Failure:
     """The request, or what is wrong with it in the words of its API."""
     try:
-        body = Body.read(data)
-        return _read(operation, body)
+        return _read(operation, Body.read(data))
     except BadJson as bad:
         return Failure(Reason.BAD_REQUEST, f"The body is not JSON as it should be: {bad}.")
     except BadField as bad:
@@ -89,7 +88,7 @@ def _read(operation: Operation, body: Body) -> Asked:
         _max_output(operation, members),
         _choices(operation, members),
         _tools(members),
-        stream and flag(object_of(members, "stream_options"), "include_usage"),
+        stream and flags(members, "stream_options").get("include_usage", False),
     )
 
 
@@ -113,9 +112,8 @@ def _choices(operation: Operation, members: Members) -> int:
     prompts = members.get("prompt")
     if operation is not Operation.COMPLETIONS or not isinstance(prompts, list):
         return count
-    return count * (
-        1 if isinstance(next(iter(prompts), 0), int) else len(prompts)
-    )  # integers: one, as tokens
+    one_as_tokens = isinstance(next(iter(prompts), 0), int)
+    return count if one_as_tokens else count * len(prompts)
 
 
 def _check_messages(members: Members) -> None:

@@ -74,22 +74,22 @@ def whole(members: Members, name: str, *, least: int = 0) -> int | None:
     return value
 
 
-def flag(members: Members, name: str) -> bool:
+def flag(members: Members, name: str, *, path: str = "") -> bool:
     """A boolean; false where there is none. Raises BadField."""
     value = members.get(name)
     if not isinstance(value, bool | None):
-        raise BadField(name, "a boolean", value)
+        raise BadField(path or name, "a boolean", value)
     return bool(value)
 
 
-def object_of(members: Members, name: str) -> dict[str, Any]:
-    """An object; an empty one where there is none. Raises BadField."""
+def flags(members: Members, name: str) -> dict[str, bool]:
+    """An object of booleans; an empty one where there is none. Raises BadField."""
     value = members.get(name)
     if value is None:
         return {}
     if not isinstance(value, dict):
         raise BadField(name, "an object", value)
-    return value
+    return {inner: flag(value, inner, path=f"{name}.{inner}") for inner in value}
 
 
 def objects(members: Members, name: str, *, path: str = "") -> list[dict[str, Any]]:

@@ -47,7 +47,6 @@ _NAMES = frozenset(
         "encrypted_content",
     }
 )
-#: Thinking is signed by its provider, so nobody else writes or changes it.
 _MEDIA = frozenset(
     {
         "image_url",
@@ -58,10 +57,10 @@ _MEDIA = frozenset(
         "input_file",
         "base64",
         "url",
-        "thinking",
-        "redacted_thinking",
     }
 )
+#: It is signed by its provider, so nobody else can write or change it.
+_THINKING = {"thinking": "thinking", "redacted_thinking": "data"}
 #: Arguments of a tool: nothing in them only names.
 _FREE = frozenset({"input", "arguments", "variables"})
 _Place = tuple[Any, Any]
@@ -71,16 +70,16 @@ def texts(operation: Operation, body: Body) -> Iterator[str]:
     """The texts that the model reads, in the order in which they stand."""
     for _, value in _leaves(operation, body.members):
         if isinstance(value, str) and value:
-            yield value if value.isascii() else value.encode(errors="replace").decode()
+            yield _clean(value)
 
 
 def estimate(operation: Operation, body: Body) -> int:
     """About how many tokens the prompt has, rather too many than too few."""
-    size = sum(len(body.raw(name).encode(errors="replace")) for name in _AROUND)
+    size = sum(_size(body.raw(name)) for name in _AROUND)
     tokens = 0
     for _, value in _leaves(operation, body.members):
         if isinstance(value, str):
-            size += len(value) if value.isascii() else len(value.encode(errors="replace"))
+            size += _size(value)
         else:
             tokens += value
     messages = body.members.get("messages")
@@ -93,7 +92,7 @@ def changed(operation: Operation, body: Body, change: Callable[[str], str]) -> B
     fresh = Body.read(body.text.encode())  # its values are changed in their places
     touched = False
     for (container, key), value in _leaves(operation, fresh.members):
-        if isinstance(value, str) and (new := change(value)) != value:
+        if isinstance(value, str) and (new := change(_clean(value))) != value:
             container[key] = new
             touched = True
     if not touched:
@@ -117,16 +116,28 @@ def _leaves(operation: Operation, members: dict[str, Any]) -> Iterator[tuple[_Pl
             else:
                 stack += [(value, at, free) for at in range(len(value) - 1, -1, -1)]
         elif isinstance(value, dict):
-            if not free and _is_media(value):
-                yield (container, key), TOKENS_PER_IMAGE
+            if not free and (tokens := _tokens_of(value)):
+                yield (container, key), tokens
             else:
-                stack += [
-                    (value, name, free or name in _FREE)
-                    for name in reversed(value)
-                    if free or name not in _NAMES
-                ]
+                names = [name for name in reversed(value) if free or name not in _NAMES]
+                stack += [(value, name, free or name in _FREE) for name in names]
 
 
-def _is_media(value: dict[str, Any]) -> bool:
+def _tokens_of(value: dict[str, Any]) -> int:
+    """What an object counts that is no text; 0: it is looked into."""
     kind = value.get("type")
-    return isinstance(kind, str) and kind in _MEDIA
+    if not isinstance(kind, str):
+        return 0
+    if kind in _MEDIA:
+        return TOKENS_PER_IMAGE
+    thought = value.get(_THINKING.get(kind, ""))
+    return 1 + _size(thought) // BYTES_PER_TOKEN if isinstance(thought, str) and kind in _THINKING else 0
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="replace"))
+
+
+def _clean(text: str) -> str:
+    """Without halves of surrogate pairs, which JSON can escape and UTF-8 cannot have."""
+    return text if text.isascii() else text.encode(errors="replace").decode()

@@ -88,6 +88,7 @@ def test_requests_are_read(operation, members, wanted):
         (Operation.CHAT, {"model": "m", "messages": [{"role": "user", "content": [1]}]}, "messages[0].content[0]", "an object", "invalid_type"),
         (Operation.CHAT, {"model": "m", "messages": HELLO, "stream": "yes"}, "stream", "a boolean", "invalid_type"),
         (Operation.CHAT, {"model": "m", "messages": HELLO, "stream": True, "stream_options": []}, "stream_options", "an object", "invalid_type"),
+        (Operation.CHAT, {"model": "m", "messages": HELLO, "stream": True, "stream_options": {"include_usage": 1}}, "stream_options.include_usage", "a boolean", "invalid_type"),
         (Operation.CHAT, {"model": "m", "messages": HELLO, "max_tokens": 1.5}, "max_tokens", "an integer, but got a number", "invalid_type"),
         (Operation.CHAT, {"model": "m", "messages": HELLO, "max_tokens": True}, "max_tokens", "got a boolean", "invalid_type"),
         (Operation.CHAT, {"model": "m", "messages": HELLO, "max_tokens": -1}, "max_tokens", "at least 0", "invalid_type"),

@@ -92,6 +92,7 @@ def test_texts_come_in_their_order(operation, members, texts):
         (Operation.EMBEDDINGS, {"input": ["abcd", "abcd"]}, 2),
         (Operation.CHAT, {"messages": [{"role": "user", "content": "abcd"}]}, 1 + 4),
         (Operation.CHAT, {"messages": [{"role": "user", "content": [IMAGE]}]}, 1600 + 4),
+        (Operation.MESSAGES, {"messages": [{"content": [{"type": "thinking", "thinking": "a" * 9}]}]}, 3 + 4),
         (Operation.CHAT, {"messages": [], "tools": [1, 2]}, 2),  # as they are written: [1, 2]
     ],
 )
@@ -106,6 +107,11 @@ def test_texts_are_changed_where_they_stand():
     wanted["messages"][1]["content"][0]["text"] = "what is [THAT]?"
     assert new.members == wanted
     assert body.members == CHAT
+
+
+def test_halves_of_pairs_are_no_way_to_break_who_changes_texts():
+    body = Body.read(b'{"prompt":"a\\ud83d"}')
+    assert prompt.changed(Operation.COMPLETIONS, body, lambda text: text + "!").members == {"prompt": "a?!"}
 
 
 def test_a_prompt_that_needs_no_change_is_the_same():

@@ -31,7 +31,11 @@ def test_nothing_but_the_model_is_changed():
     [
         (None, False, {"include_usage": True}),
         (None, True, {"include_usage": True, "continuous_usage_stats": True}),
-        ({"include_usage": False, "x": 1}, False, {"include_usage": True, "x": 1}),
+        (
+            {"include_usage": False, "include_obfuscation": False},
+            False,
+            {"include_usage": True, "include_obfuscation": False},
+        ),
         ({"include_usage": True}, False, {"include_usage": True}),
     ],
 )
