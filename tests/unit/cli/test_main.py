@@ -57,6 +57,17 @@ def test_validate_the_example():
     }
 
 
+def test_validate_says_who_answers_for_models(tmp_path):
+    file = tmp_path / "llm.yaml"
+    file.write_text(
+        "routes: [{id: llm, path: /v1, ai: {models: [{name: fast, targets: [p, {pool: q, tier: 1}]}]}}]\n"
+        "pools: [{name: p, ai: {}}, {name: q, ai: {}}]\n"
+    )
+    result = run(app, ["validate", str(file)])
+    assert result.exit_code == 0, result.stderr
+    assert "llm: any host, path /v1 → fast by p, q" in " ".join(result.stdout.split())
+
+
 def test_validate_says_what_shares_an_address_and_who_keeps_a_limit(tmp_path):
     file = tmp_path / "shared.yaml"
     file.write_text(

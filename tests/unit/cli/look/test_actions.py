@@ -6,7 +6,7 @@ from marchproxy.contract.document import decode
 from marchproxy.model.route import Route
 
 QUESTION = Question("http", "shop.example", 80, "/api/x", query="q=1")
-POOLS = "pools: [{name: shop}, {name: shop-v2}]\nauthentication: [{name: staff, kind: basic, file: /f}]\n"
+POOLS = "pools: [{name: shop, ai: {}}, {name: shop-v2, ai: {}}]\nguardrails: [{name: g, kind: injection}]\nauthentication: [{name: staff, kind: basic, file: /f}]\n"
 
 
 def route(text: str) -> Route:
@@ -35,6 +35,22 @@ def route(text: str) -> Route:
         (
             "backends: [shop], sticky: {kind: cookie, name: s}",
             ['keeps a session at one endpoint, known by the cookie "s"'],
+        ),
+        (
+            "ai: {guardrails: [g], models: [{name: fast, aliases: [small], targets: [{pool: shop, weight: 90}, {pool: shop-v2, weight: 10}, {pool: shop-v2, model: m, tier: 1}]}]}",
+            [
+                "wants a virtual key; otherwise answered 401",
+                "is looked at by g",
+                "for fast or small asks shop 90 %, shop-v2 10 %; then shop-v2",
+            ],
+        ),
+        (
+            "ai: {require_key: false, models: [{name: fast, prefer: cost, targets: [shop, shop-v2]}]}",
+            ["for fast asks shop, shop-v2, by cost"],
+        ),
+        (
+            f"ai: {{require_key: false, models: [{', '.join(f'{{name: m{n}, targets: [shop]}}' for n in range(9))}]}}",
+            [*(f"for m{n} asks shop" for n in range(8)), "has 1 more models"],
         ),
         (
             "backends: [shop], allow: [10.0.0.0/8], deny: [10.1.0.0/16], authentication: [staff], max_request_bytes: 9, compression: true",

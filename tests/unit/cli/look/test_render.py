@@ -39,6 +39,11 @@ def test_routes_show_shares_and_who_serves_and_leave_markup_alone():
                 source_pattern="10.0.0.0/8",
             )
         ),
+        nlb_pb2.RoutingEntry(
+            route=types_pb2.Route(
+                route_id="llm", ai=types_pb2.AiRoute(models=[types_pb2.AiModel(name="gpt-*")])
+            )
+        ),
         nlb_pb2.RoutingEntry(route=types_pb2.Route(response=types_pb2.DirectResponse(status=418))),
     ]
     text = printed(sheets.routes(nlb_pb2.GetRoutingTableResponse(entries=entries)).rendered())
@@ -51,6 +56,7 @@ def test_routes_show_shares_and_who_serves_and_leave_markup_alone():
         "nobody",
         "redirect 301",
         "answer 418",
+        "model gpt-*",
     ):
         assert words in text
     assert "?v, from 10.0.0.0/8" in text

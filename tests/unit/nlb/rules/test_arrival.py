@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marchproxy.model.ai import AiRoute
 from marchproxy.model.listener import DataPlaneKind, Listener, TlsTermination
 from marchproxy.model.matching import Request
 from marchproxy.model.module import ModuleType, Protocol
@@ -43,6 +44,7 @@ ROUTES = [
     Route(RouteId("v1"), RouteMatch((), PathMatch(value="/v1")), module_type=ModuleType.AILB),
     Route(RouteId("shop"), RouteMatch(("shop.example",)), priority=1),
     Route(RouteId("admin"), RouteMatch((), PathMatch(value="/v1/admin")), module_type=ModuleType.ALB),
+    Route(RouteId("llm"), RouteMatch((), PathMatch(value="/llm")), ai=AiRoute()),
     Route(RouteId("inside"), priority=9, module_type=ModuleType.AILB, sources=("10.0.0.0/8",)),
     Route(RouteId("other"), priority=9, module_type=ModuleType.AILB, destination_port=81),
     Route(RouteId("database"), priority=9, module_type=ModuleType.AILB, protocol=Protocol.POSTGRES),
@@ -71,6 +73,7 @@ def ask(**question):
         ({"port": 80, "request": Request("a", "/v1/chat")}, "ailb"),
         ({"port": 80, "request": Request("a", "/v1/admin")}, "alb"),
         ({"port": 80, "request": Request("shop.example", "/v1")}, "ailb"),  # a route without a type says nothing
+        ({"port": 80, "request": Request("a", "/llm/v1/models")}, "ailb"),
         ({"port": 80, "request": Request("a", "/")}, "alb"),
         ({"port": 80, "protocol": "grpc", "request": Request("a", "/v1/x")}, "ailb"),
         ({"port": 80, "protocol": "redis"}, ""),

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from marchproxy.model.ai import AiRoute, Model, ModelTarget
 from marchproxy.model.balance import Draw
 from marchproxy.model.limit import LimitId, RateLimit
 from marchproxy.model.listener import Listener
@@ -13,6 +14,7 @@ from marchproxy.model.module import (
     InstanceId,
     ModuleInstance,
     ModuleType,
+    PoolName,
     Protocol,
     TrafficEndpoint,
     Version,
@@ -202,6 +204,20 @@ def test_limits_that_count_it_are_told():
 def test_which_listeners_a_route_concerns(route, served):
     (port,) = share((WEB, LLM))
     assert [listener.name for listener in (WEB, LLM) if serves(route, listener, port)] == served
+
+
+def test_the_pools_of_a_route_of_language_models_are_told():
+    targets = (ModelTarget(PoolName("own")), ModelTarget(PoolName("bought"), tier=1))
+    route = replace(CART, ai=AiRoute((Model("fast", targets),)))
+    gateway = replace(ALBS[0], module_type=ModuleType.AILB)
+    what = known(
+        gateway, listeners=(replace(WEB, module_type=ModuleType.AILB, version_weights=()),), routes=(route,)
+    )
+    question = Question(port=8000, request=Request("shop.example", "/cart"))
+    assert decide(question, what, Draw()).trace[1] == (
+        'route "cart" (priority 1) matches GET shop.example/cart; its pools: own, bought, as the model asks'
+    )
+    assert not serves(route, WEB, share([WEB])[0])  # which is an ALB's
 
 
 CHOSEN = (
