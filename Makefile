@@ -46,6 +46,11 @@ test: $(VENV)/.dev ## everything: unit tests, then the real ones
 	$(PY) -m pytest tests/unit tests/fuzz -n 2
 	$(MAKE) real
 
+bench-ai: $(VENV)/.dev ## language models, against LiteLLM, which it installs in a virtual environment of its own (742 MB)
+	scripts/install-servers.sh bench
+	scripts/install-litellm.sh
+	$(PY) -m bench.ai $(ARGS)
+
 bench-%: $(VENV)/.dev ## one benchmark, e.g. make bench-http ARGS=--quick (installs the peers, as root)
 	scripts/install-servers.sh bench
 	$(PY) -m bench.$* $(ARGS)

@@ -32,24 +32,39 @@ class Service:
 @contextmanager
 def running_alb(name: str, state: Mapping[str, Any], directory: Path, *, nlb: str = "") -> Iterator[Service]:
     """An ALB that serves, with one Envoy worker; `nlb` is the gRPC address it registers with. Raises NotReady."""
+    with _running_http("alb", name, state, directory, nlbs=[nlb] if nlb else []) as service:
+        yield service
+
+
+@contextmanager
+def running_ailb(name: str, state: Mapping[str, Any], directory: Path) -> Iterator[Service]:
+    """An AILB that serves, with one Envoy worker and one relay. Raises NotReady."""
+    with _running_http("ailb", name, state, directory, relays=1) as service:
+        yield service
+
+
+@contextmanager
+def _running_http(
+    kind: str, name: str, state: Mapping[str, Any], directory: Path, **settings: object
+) -> Iterator[Service]:
     grpc, health, metrics, traffic, proxied, admin = free_ports(6)
     entry = {
         "id": name,
-        "type": "alb",
+        "type": kind,
         "grpc": f"127.0.0.1:{grpc}",
         "health": f"127.0.0.1:{health}",
         "metrics": f"127.0.0.1:{metrics}",
         "traffic": f"127.0.0.1:{traffic}",
         "proxy_traffic": f"127.0.0.1:{proxied}",
-        "nlbs": [nlb] if nlb else [],
         "state_dir": str(directory / "state"),
         "envoy": {"admin": f"127.0.0.1:{admin}", "concurrency": 1},
         "drain_seconds": 1,
         "log_level": "warning",
+        **settings,
     }
     section, file = {"modules": [entry]}, directory / f"{name}.yaml"
     _write(file, {**section, **state})
-    command = python("marchproxy", "alb", "--config", file)
+    command = python("marchproxy", kind, "--config", file)
     with _serving(name, command, file, f"127.0.0.1:{health}") as process:
         yield Service(process, f"127.0.0.1:{grpc}", file, section, traffic)
 

@@ -20,15 +20,22 @@ class Run:
 
 
 def run_wrk(
-    url: str, *, connections: int, seconds: float, close: bool = False, script: Path | None = None
+    url: str,
+    *,
+    connections: int,
+    seconds: float,
+    close: bool = False,
+    script: Path | None = None,
+    patience: int = 2,
 ) -> Run:
     """Keep `connections` busy for `seconds`, from one thread; `close`: each request on a connection of its own.
 
-    `script`: a Lua program that says what is asked for. Raises RuntimeError when any request failed.
+    `script`: a Lua program that says what is asked for. An answer that takes more than `patience` seconds is an error. Raises RuntimeError when any request failed.
     """
     header = ["-H", "Connection: close"] if close else ["-s", str(script)] if script is not None else []
     # its own clock knows whole seconds only; interrupted, it reports what it has
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{int(seconds) + 60}s", "--latency", *header, url]
+    bounds = [f"-d{int(seconds) + 60}s", "--timeout", f"{patience}s"]
+    command = ["wrk", "-t1", f"-c{connections}", *bounds, "--latency", *header, url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             process.wait(seconds)

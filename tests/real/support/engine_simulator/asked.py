@@ -11,6 +11,7 @@ BYTES_PER_TOKEN = 4
 CHAT, COMPLETIONS, RESPONSES = "/chat/completions", "/completions", "/responses"
 MESSAGES, COUNT_TOKENS, EMBEDDINGS = "/messages", "/messages/count_tokens", "/embeddings"
 OPERATIONS = (CHAT, COMPLETIONS, RESPONSES, MESSAGES, COUNT_TOKENS, EMBEDDINGS)
+_TEXT = tuple(f" t{number}" for number in range(4096))
 _MOST = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 
 
@@ -55,7 +56,7 @@ def read(operation: str, body: dict[str, Any], default_tokens: int) -> Asked:
         pieces = _cut(json.dumps(sample(schema)))
     else:
         count = default_tokens if most is None else most
-        pieces = tuple(f" t{number}" for number in range(count))
+        pieces = _TEXT[:count] if count <= len(_TEXT) else tuple(f" t{number}" for number in range(count))
     options = body.get("stream_options") or {}
     return Asked(
         operation,

@@ -145,6 +145,7 @@ class Connection(asyncio.Protocol):
         cached = engine.cache.take(asked.prompt) // asking.BYTES_PER_TOKEN
         record = engine.record(asked, fields.get("x-request-id", ""), shown, cached)
         shape = SHAPES[operation](asked, engine.number(), cached)
+        shape.stamped = bool(engine.behaviour.stamp)
         self._sequence = Sequence(engine, asked, shape, record, self, fault=fault)
         engine.queue(self._sequence, asked.prompt)
 

@@ -15,7 +15,7 @@ from tests.real.support.engine_simulator.records import Record, Records, metrics
 @dataclass(frozen=True, slots=True)
 class Behaviour:
     """`first_ms` until the first token, `block_ms` more for each block of the prompt that is not cached, `token_ms` between
-    tokens. `key`: the credential that is wanted; empty: any.
+    tokens. `key`: the credential that is wanted; empty: any. `stamp`: 1: the tokens of chats are the times at which they are written.
     """
 
     model: str = "sim"
@@ -26,6 +26,7 @@ class Behaviour:
     num_gpu_blocks: int = 4096
     default_tokens: int = 16
     key: str = ""
+    stamp: int = 0
 
     def changed(self, values: dict[str, Any]) -> "Behaviour":
         """With other values, which may be texts. Raises KeyError, ValueError."""

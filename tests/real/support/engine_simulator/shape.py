@@ -17,6 +17,8 @@ def event(data: object, name: str = "") -> bytes:
 class Shape(ABC):
     """One answer. `cached`: tokens of the prompt that the cache had."""
 
+    stamped = False
+
     def __init__(self, asked: Asked, number: int, cached: int) -> None:
         self.asked = asked
         self.cached = cached
@@ -47,6 +49,8 @@ class Shape(ABC):
 
     def piece(self, at: int) -> tuple[int, str]:
         """The choice that a token belongs to, and its text."""
+        if self.stamped:
+            return 0, f" {time.monotonic():.6f}"
         return at % self.asked.choices, self.asked.pieces[at // self.asked.choices]
 
     @property

@@ -1,0 +1,121 @@
+"""Streams: so many at once through one way, and how long each token was under way: engines write the time into it."""
+
+import asyncio
+import re
+import time
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from json import dumps
+
+from bench.ai.paths import STREAMED, Way
+from bench.support.llm_client import Answer, Client, request
+from bench.support.numbers import percentile
+from bench.support.processes import cpu_seconds
+
+#: Milliseconds between tokens, by how many streams there are: about as many tokens a second as two cores can pass on.
+TOKEN_MS = {1: 10.0, 64: 20.0, 512: 100.0}
+_STARTS = 16  # at least so many beginnings are timed
+_MOST_TOKENS = 4000
+_STAMP = re.compile(rb'"content": ?" (\d+\.\d{6})"')
+_GRACE_SECONDS = 90.0
+_PROMPT = "Say how the weather was. " * 32
+
+
+@dataclass(slots=True)
+class Window:
+    """What one way did: milliseconds to the first byte, of each token under way, between tokens; CPU for each."""
+
+    first_ms: list[float] = field(default_factory=list)
+    token_ms: list[float] = field(default_factory=list)
+    gap_ms: list[float] = field(default_factory=list)
+    cpu_us: float = 0.0
+
+    def numbers(self) -> dict[str, float]:
+        """The keys that the report has for each way."""
+        return {
+            "ttft_p50_ms": percentile(self.first_ms, 50),
+            "ttft_p99_ms": percentile(self.first_ms, 99),
+            "token_p50_ms": percentile(self.token_ms, 50),
+            "token_p99_ms": percentile(self.token_ms, 99),
+            "gap_p99_ms": percentile(self.gap_ms, 99),
+            "chunk_cpu_us": self.cpu_us,
+        }
+
+
+def pace(way: Way, token_ms: float) -> None:
+    """Tell the way's engine how fast it is."""
+    told = dumps({"token_ms": token_ms, "first_ms": 20, "forget": True}).encode()
+    urllib.request.urlopen(f"http://127.0.0.1:{way.engine_port}/control", told, timeout=10).close()
+
+
+async def measure(way: Way, count: int, seconds: float) -> Window:
+    """`count` streams for `seconds` after each has begun, then hung up. Raises RuntimeError when one breaks."""
+    client = Client(way.stream_port)
+    body = {
+        "model": STREAMED,
+        "stream": True,
+        "max_tokens": _MOST_TOKENS,
+        "messages": [{"role": "user", "content": _PROMPT}],
+    }
+    data = request("/v1/chat/completions", body, way.headers)
+    window = Window()
+    try:
+        for _ in range(_STARTS // count - 1):
+            await _run(client, data, count, 0.0, window, way)
+        await _run(client, data, count, seconds, window, way)
+    finally:
+        client.close()
+    return window
+
+
+async def _run(client: Client, data: bytes, count: int, seconds: float, window: Window, way: Way) -> None:
+    answers: list[Answer] = []
+    async with asyncio.TaskGroup() as group:
+        tasks = []
+        for _ in range(count):
+            tasks.append(group.create_task(_stream(client, data, answers)))
+            await asyncio.sleep(0.5 / max(count, 64))
+        try:
+            await _all_begun(answers, tasks, count)
+            window.first_ms += [(answer.first - answer.began) * 1000 for answer in answers]
+            began, before = time.monotonic(), cpu_seconds(way.pids)
+            await asyncio.sleep(seconds)
+            if seconds:
+                used, ended = cpu_seconds(way.pids) - before, time.monotonic()
+                tokens = sum(_read(answer, began, ended, window) for answer in answers)
+                window.cpu_us = used / tokens * 1e6
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def _stream(client: Client, data: bytes, answers: list[Answer]) -> None:
+    await client.ask(data, timed=True, begun=answers.append)
+
+
+async def _all_begun(answers: Sequence[Answer], tasks: Sequence[asyncio.Task[None]], count: int) -> None:
+    """Every stream has had its first byte."""
+    async with asyncio.timeout(_GRACE_SECONDS):
+        while len(answers) < count or not all(answer.first for answer in answers):
+            if any(task.done() for task in tasks) or any(answer.status not in {0, 200} for answer in answers):
+                told = next((answer for answer in answers if answer.status not in {0, 200}), None)
+                raise RuntimeError(f"a stream ended before it began: {told and (told.status, told.reads)}")
+            await asyncio.sleep(0.005)
+
+
+def _read(answer: Answer, began: float, ended: float, window: Window) -> int:
+    """How many of its tokens came between these times; what they tell goes to the window."""
+    carried, last, tokens = b"", 0.0, 0
+    for at, piece in answer.reads or ():
+        whole, divider, carried = (carried + piece).rpartition(b"\n\n")
+        if not divider:
+            continue
+        for stamp in _STAMP.findall(whole):
+            if began <= at <= ended:
+                tokens += 1
+                window.token_ms.append((at - float(stamp)) * 1000)
+                if last:
+                    window.gap_ms.append((at - last) * 1000)
+            last = at
+    return tokens
