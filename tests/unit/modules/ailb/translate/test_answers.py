@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from marchproxy.model.ai import Provider
+from marchproxy.model.ai import Dialect, Provider
 from marchproxy.model.usage import Usage
-from marchproxy.modules.ailb.dialects.failure import Reason
+from marchproxy.modules.ailb.dialects.failure import Reason, failure_of
 from marchproxy.modules.ailb.dialects.operations import Operation
 from marchproxy.modules.ailb.translate.answers import NoAnswer
 from marchproxy.modules.ailb.translate.exchange import Exchange, Stream
@@ -237,3 +237,22 @@ def test_reasons_to_stop_as_anthropic_has_them(choice, stop, sequence):
     document = {"choices": [{"message": {"content": "a"}} | choice]}
     message = answered(MESSAGES, document)
     assert (message["stop_reason"], message["stop_sequence"]) == (stop, sequence)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "client", "answer"),
+    [
+        (529, {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}, Dialect.OPENAI, (503, "server_error")),
+        (413, {"type": "error", "error": {"type": "request_too_large", "message": "big"}}, Dialect.OPENAI, (413, "invalid_request_error")),
+        (429, {"type": "error", "error": {"type": "rate_limit_error", "message": "slow"}}, Dialect.OPENAI, (429, "rate_limit_error")),
+        (429, {"error": {"type": "insufficient_quota", "message": "pay"}}, Dialect.ANTHROPIC, (402, "billing_error")),
+        (503, {"error": {"type": "server_error", "message": "busy"}}, Dialect.ANTHROPIC, (529, "overloaded_error")),
+        (404, {"object": "error", "message": "The model `x` does not exist."}, Dialect.ANTHROPIC, (404, "not_found_error")),
+        (400, {"error": "invalid options"}, Dialect.ANTHROPIC, (400, "invalid_request_error")),
+    ],
+)  # fmt: skip
+def test_errors_of_one_api_in_the_words_of_the_other(status, error, client, answer):
+    failure = failure_of(status, json.dumps(error).encode())
+    told = json.loads(failure.body(client))["error"]
+    assert (failure.status(client), told["type"]) == answer
+    assert told["message"] in json.dumps(error)

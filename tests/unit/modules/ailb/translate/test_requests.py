@@ -169,6 +169,7 @@ def test_message_members_as_openais(members, provider, sent):
         (said({"role": "tool", "content": "x"}), "messages[0].role", "'tool' is no role"),
         (with_part({"type": "search_result"}), "messages[0].content[0].type", "'search_result'"),
         (with_part({"type": "image", "source": {"type": "file", "file_id": "f"}}), "messages[0].content[0].source.type", "base64"),
+        (with_part({"type": "document", "context": "c", "source": {"type": "text", "data": "d"}}), "messages[0].content[0].context", "in a text"),
         (with_part({"type": "document", "source": {"type": "url", "url": "u"}}), "messages[0].content[0].source.type", "base64"),
         (with_part({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "image"}]}), "messages[0].content[0].content[0].type", "only text"),
         (said({"role": "assistant", "content": [{"type": "server_tool_use"}]}, USER), "messages[0].content[0].type", "'server_tool_use'"),
@@ -180,6 +181,23 @@ def test_what_openai_cannot_be_told_is_refused_by_name(members, param, why):
     assert isinstance(failure, Failure), failure
     assert (failure.reason, failure.param) == (Reason.BAD_REQUEST, param)
     assert why in failure.message
+
+
+def test_what_would_only_have_helped_is_left_out_with_a_note():
+    request = to_openai(
+        {"context_management": {"edits": []}, "thinking": {"type": "adaptive"}, "diagnostics": {}}
+    )
+    assert isinstance(request, Request)
+    assert {note.partition(":")[0] for note in request.notes} == {
+        "context_management",
+        "thinking",
+        "diagnostics",
+    }
+    request = to_anthropic(
+        {"metadata": {"a": "b"}, "prompt_cache_retention": "24h", "prompt_cache_key": None}
+    )
+    assert isinstance(request, Request)
+    assert {note.partition(":")[0] for note in request.notes} == {"metadata", "prompt_cache_retention"}
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def _url(source: Record) -> str:
     if kind == "url":
         url = source.some_text("url")
     elif kind == "base64":
-        url = f"data:{source.some_text('media_type')};base64,{source.some_text('data')}"
+        url = _data_url(source)
     else:
         raise Untranslatable(source.place("type"), "send it as base64")
     source.end()
@@ -94,7 +94,7 @@ def _url(source: Record) -> str:
 
 def _document(block: Record) -> Message:
     source, title = block.some_record("source"), block.text("title")
-    block.note("context", "documents have none there")
+    block.refuse("context", "say it in a text")
     block.note("citations", "there are none there")
     kind = source.some_text("type")
     if kind == "text":
@@ -104,14 +104,13 @@ def _document(block: Record) -> Message:
         return part
     if kind != "base64":
         raise Untranslatable(source.place("type"), "send it as base64")
-    file = {"filename": title or "document.pdf", "file_data": _url_of_file(source)}
+    file = {"filename": title or "document.pdf", "file_data": _data_url(source)}
+    source.end()
     return {"type": "file", "file": file}
 
 
-def _url_of_file(source: Record) -> str:
-    url = f"data:{source.some_text('media_type')};base64,{source.some_text('data')}"
-    source.end()
-    return url
+def _data_url(source: Record) -> str:
+    return f"data:{source.some_text('media_type')};base64,{source.some_text('data')}"
 
 
 def _result(block: Record) -> Message:

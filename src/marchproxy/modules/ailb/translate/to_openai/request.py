@@ -11,12 +11,12 @@ from marchproxy.modules.ailb.translate.to_openai.tools import output, tools
 _REFUSED: dict[str, tuple[str, tuple[object, ...]]] = {
     "container": ("nothing is run there", ()),
     "mcp_servers": ("they are not asked there", ([],)),
-    "context_management": ("a conversation is sent as it is there", ()),
     "inference_geo": ("the place cannot be chosen there", ()),
     "speed": ("it cannot be chosen there", ("standard",)),
 }
 _LEFT_OUT = {
     "cache_control": "caches are told otherwise there",
+    "context_management": "a conversation is taken as it is sent there",
     "diagnostics": "there are none there",
 }
 _TIERS = {"auto": "auto", "standard_only": "default"}
