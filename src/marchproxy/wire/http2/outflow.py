@@ -63,17 +63,16 @@ class Outflow:
         lane = self._lanes.get(number)
         return lane.backlog if lane else 0
 
-    def data(self, number: int, data: bytes) -> None:
-        """Send a part of a body, or keep it until it may go; who sends must heed `backlog`."""
+    def data(self, number: int, data: bytes) -> bool:
+        """Send a part of a body, or keep what may not go yet; whether nothing waits. Who sends must heed it."""
         lane = self._lanes[number]
         size = len(data)
         if not size:
-            return
+            return not lane.backlog
         if lane.backlog or size > self._window or size > lane.window or size > self._frame:
             lane.waiting.append(memoryview(data))  # cut without copies
             lane.backlog += size
-            self._drain(lane)
-            return
+            return self._drain(lane)
         lane.window -= size
         self._window -= size
         self.sent += size
@@ -82,6 +81,7 @@ class Outflow:
             self._wake()
         out.append(frames.head(size, frames.DATA, 0, number))
         out.append(data)
+        return True
 
     def end(self, number: int) -> bool:
         """The body is whole. Whether its end has gone out; otherwise it will, behind what waits."""

@@ -74,6 +74,11 @@ class Server:
         """How many streams are open."""
         return len(self._streams)
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether nothing new is taken."""
+        return self._closing
+
     def receive(self, data: bytes) -> list[Event]:
         """What these bytes, cut anywhere, bring. Raises Http2Fault; then GOAWAY is in the outflow, and nothing more is taken."""
         found: list[Event] = []

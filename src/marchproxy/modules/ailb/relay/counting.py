@@ -1,0 +1,101 @@
+"""Counting: what of a stream is tokens, and what its provider says of them, at a glance: nothing is parsed. Pure.
+
+It is shown whole events only; so a line begins where it is shown one, and text that a model writes has its quotes escaped.
+"""
+
+import re
+
+from marchproxy.model.usage import Usage
+from marchproxy.modules.ailb.dialects.operations import Operation
+from marchproxy.modules.ailb.dialects.usage import Tally
+
+_DATA = b"data:"
+_DATA_LINE = b"\ndata:"
+_USAGE = b'"usage"'
+_CONTENT, _NO_CONTENT = b'"content":"', b'"content":""'
+#: Members of an event that bring a piece of what the model writes, where they are not empty.
+_MEMBERS = {
+    Operation.CHAT: rb"content|reasoning_content|reasoning|refusal|arguments",
+    Operation.COMPLETIONS: rb"text",
+    Operation.RESPONSES: rb"delta",
+    Operation.MESSAGES: rb"text|thinking|partial_json",
+}
+_PIECES = {
+    operation: re.compile(rb'"(?:%b)" ?: ?"(?!")' % members) for operation, members in _MEMBERS.items()
+}
+_NEVER = re.compile(rb"(?!)")
+
+
+class Count:
+    """Of one stream, in the words of `operation`. `pieces`: of text or of a tool's arguments; `lines`: of data."""
+
+    __slots__ = ("_chat", "_first", "_last", "_operation", "_piece", "lines", "pieces")
+
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
+        self._chat = operation is Operation.CHAT
+        self._piece = _PIECES.get(operation, _NEVER)
+        self._first = self._last = b""  # what was shown with usage in it
+        self.lines = 0
+        self.pieces = 0
+
+    def see(self, data: bytes) -> int:
+        """Look at whole events: how many pieces they bring."""
+        lines = data.count(_DATA_LINE) + data.startswith(_DATA)
+        self.lines += lines
+        if _USAGE in data:
+            self._last = data
+            self._first = self._first or data
+        found = data.count(_CONTENT) - data.count(_NO_CONTENT) if self._chat else 0
+        if found != lines:  # something else is among them
+            found = len(self._piece.findall(data))
+        self.pieces += found
+        return found
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider said, last; None: nothing."""
+        tally = Tally(self._operation.dialect)
+        for shown in (self._first, self._last):
+            for line in shown.splitlines():
+                if line.startswith(_DATA):
+                    tally.see(line.removeprefix(_DATA).strip())
+        return tally.usage
+
+
+class WholeEvents:
+    """Cuts a stream behind events: who breaks off in the middle of one leaves nothing that cannot be read."""
+
+    __slots__ = ("_held", "_longest", "_size", "_tail")
+
+    def __init__(self, longest: int) -> None:
+        self._longest = longest
+        self._held: list[bytes] = []
+        self._size = 0
+        self._tail = b""  # of what is held
+
+    def feed(self, data: bytes) -> bytes | None:
+        """The events that are whole now, empty: none; None: one has more than `longest` bytes."""
+        if not self._held and data.endswith(b"\n\n"):
+            return data
+        seen = self._tail + data
+        plain, crlf = seen.rfind(b"\n\n"), seen.rfind(b"\n\r\n")
+        end = max(plain + 2 if plain >= 0 else 0, crlf + 3 if crlf >= 0 else 0)
+        out = b""
+        if end:
+            cut = end - len(self._tail)
+            out = b"".join((*self._held, data[:cut]))
+            data = data[cut:]
+            self._held.clear()
+            self._size, self._tail = 0, b""
+        if data:
+            self._held.append(data)
+            self._size += len(data)
+            self._tail = (self._tail + data)[-3:]
+        return out if self._size <= self._longest else None
+
+    def rest(self) -> bytes:
+        """What is held, when the stream ends as it should: the empty line behind the last event is forgotten by some."""
+        rest = b"".join(self._held)
+        self._held.clear()
+        return rest

@@ -1,0 +1,159 @@
+"""Link: a connection to an engine, or to the egress, and those that wait to be asked again."""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol, cast
+
+from marchproxy.kit.clock import Clock
+
+#: Engines drop connections that nobody uses after 5 s, many of them; who asks at that moment is not heard.
+_IDLE_SECONDS = 4.0
+_MOST_IDLE = 64
+_HIGH_WATER = 1024 * 1024
+
+
+class Taker(Protocol):
+    """Who has asked."""
+
+    def receive(self, data: bytes) -> None:
+        """Bytes have come."""
+
+    def lost(self) -> None:
+        """The connection is no more."""
+
+
+class Link(asyncio.Protocol):
+    """One connection. `place`: to where, empty: to the egress. `used`: it was asked before."""
+
+    def __init__(self, links: "Links", place: str) -> None:
+        self.place = place
+        self.used = False
+        self.since = 0.0
+        """When it was given back."""
+        self._links = links
+        self._taker: Taker | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Pass it on; what nobody has asked for is the end."""
+        if self._taker is None:
+            self.abort()
+        else:
+            self._taker.receive(data)
+
+    def eof_received(self) -> bool:
+        """Close this side too."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        del exc
+        self._transport = None
+        self._links.forget(self)
+        taker, self._taker = self._taker, None
+        if taker is not None:
+            taker.lost()
+
+    def ask(self, taker: Taker, data: bytes) -> None:
+        """Send a request; the answer goes to `taker`."""
+        self._taker = taker
+        if self._transport is None:
+            taker.lost()
+        else:
+            self._transport.write(data)
+
+    def pause(self) -> None:
+        """Read nothing until `resume`: who takes it cannot get rid of it."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read on."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def hang_up(self) -> None:
+        """Tell the engine that nobody listens any more, and still hear what it has said until it knows."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write_eof()
+
+    def release(self) -> None:
+        """Nobody listens, and it can be asked again."""
+        self._taker = None
+        if self._transport is None or self._transport.is_closing():
+            return
+        self.used = True
+        self._links.give(self)
+
+    def abort(self) -> None:
+        """Close it at once; nobody is told."""
+        self._taker = None
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class Links:
+    """All connections. `egress`: where an Envoy reaches what has no place."""
+
+    def __init__(self, egress: Path, clock: Clock) -> None:
+        self._egress = egress
+        self._clock = clock
+        self._idle: dict[str, deque[Link]] = {}
+        self._open: set[Link] = set()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def take(self, place: str) -> Link | None:
+        """One that is open; the one that was used last is the least likely to be closed any moment."""
+        idle = self._idle.get(place)
+        return idle.pop() if idle else None
+
+    async def dial(self, place: str, seconds: float) -> Link:
+        """A new one. Raises OSError; TimeoutError, which is one, after so long."""
+        loop = asyncio.get_running_loop()
+        link = Link(self, place)
+        async with asyncio.timeout(seconds or None):
+            if place:
+                host, _, port = place.rpartition(":")
+                await loop.create_connection(lambda: link, host.strip("[]"), int(port))
+            else:
+                await loop.create_unix_connection(lambda: link, str(self._egress))
+        self._open.add(link)
+        return link
+
+    def give(self, link: Link) -> None:
+        """Keep one for the next request."""
+        idle = self._idle.setdefault(link.place, deque())
+        if len(idle) >= _MOST_IDLE:
+            idle.popleft().abort()
+        link.since = self._clock.monotonic()
+        idle.append(link)
+
+    def forget(self, link: Link) -> None:
+        """One is closed."""
+        self._open.discard(link)
+        idle = self._idle.get(link.place)
+        if idle:
+            with suppress(ValueError):
+                idle.remove(link)
+
+    def sweep(self) -> None:
+        """Now and then: close what was not asked for long."""
+        late = self._clock.monotonic() - _IDLE_SECONDS
+        for place, idle in list(self._idle.items()):
+            while idle and idle[0].since < late:
+                idle.popleft().abort()
+            if not idle:
+                del self._idle[place]
+
+    def close(self) -> None:
+        """Close all."""
+        for link in list(self._open):
+            link.abort()

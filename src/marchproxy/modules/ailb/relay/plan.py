@@ -1,0 +1,92 @@
+"""Ways: how a relay reaches each pool, and how long it waits for whom. Pure; from the plan that the decider has too."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from marchproxy.model.module import Protocol
+from marchproxy.model.rules import ip_address
+from marchproxy.model.state import DesiredState
+from marchproxy.modules.ailb.plan import PoolPlan, compile_plan, is_own
+from marchproxy.modules.ailb.talk import Places
+
+_VERSION = "/v1"
+#: A relay gives up before Envoy does, because only it can say what happened: this share of a time, but no more than so early.
+_SOONER = 0.9
+_MUCH_SOONER = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds until an answer has begun, and between two pieces of it; 0: as long as it takes. `default_output` is the route's."""
+
+    first_byte: float = 59.0
+    idle: float = 299.0
+    default_output: int = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """To a pool. `places` (`ip:port`) are asked without an Envoy between; none: the egress is.
+
+    `base`: in front of the paths of operations.
+    """
+
+    pool: PoolPlan
+    base: str
+    places: tuple[str, ...] = ()
+
+    def place(self, hosts: tuple[str, ...], attempt: int) -> str:
+        """The endpoint that an attempt goes to: the decider named one for each."""
+        if attempt <= len(hosts) and hosts[attempt - 1] in self.places:
+            return hosts[attempt - 1]
+        own = [host for host in hosts if host in self.places] or self.places
+        return own[(attempt - 1) % len(own)]
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """All of them, by pool, and the patience of routes."""
+
+    pools: Mapping[str, Way] = field(default_factory=dict)
+    routes: Mapping[str, Patience] = field(default_factory=dict)
+
+    def patience(self, route: str) -> Patience:
+        """That of a route; the usual one of a route that is gone."""
+        return self.routes.get(route) or Patience()
+
+
+def compile_ways(state: DesiredState, places: Places) -> Ways:
+    """The ways of a sound state."""
+    plan = compile_plan(state)
+    pools = {str(name): _way(pool, places) for name, pool in plan.pools.items()}
+    return Ways(pools, _routes(state))
+
+
+def _way(pool: PoolPlan, places: Places) -> Way:
+    base = pool.options.base_path.rstrip("/") if pool.options.base_path else _VERSION
+    addresses = tuple(endpoint.address for endpoint in places.get(pool.name, pool.pool.endpoints))
+    return Way(pool, base, addresses if _is_plain(pool) and all(map(_is_numeric, addresses)) else ())
+
+
+def _is_plain(pool: PoolPlan) -> bool:
+    """Whether all that Envoy would do is to pass on: its filters have the credential, which no relay is to know."""
+    return pool.pool.tls is None and pool.pool.protocol is Protocol.HTTP and not pool.options.credential
+
+
+def _is_numeric(address: str) -> bool:
+    """Host names are Envoy's to resolve."""
+    return ip_address(address.rpartition(":")[0].strip("[]")) is not None
+
+
+def _routes(state: DesiredState) -> dict[str, Patience]:
+    return {
+        str(route.route_id): Patience(
+            _sooner(route.ai.first_byte_timeout), _sooner(route.idle_timeout), route.ai.default_output
+        )
+        for route in state.routes
+        if is_own(route) and route.ai is not None
+    }
+
+
+def _sooner(seconds: float) -> float:
+    return max(seconds * _SOONER, seconds - _MUCH_SOONER)
