@@ -9,6 +9,7 @@ import typer
 
 from marchproxy import __version__
 from marchproxy.cli import changing
+from marchproxy.cli.ai.commands import ai
 from marchproxy.cli.look.subject import Subject
 from marchproxy.cli.options import DEFAULT_NLB, Nlb
 
@@ -256,6 +257,7 @@ def explain(
         raise typer.Exit(1)
 
 
+app.add_typer(ai, name="ai", rich_help_panel=LOOK)
 app.add_typer(changing.settings, name="set", rich_help_panel=CHANGE)
 app.command(rich_help_panel=CHANGE)(changing.rollback)
 app.command(rich_help_panel=CHANGE)(changing.promote)

@@ -1,0 +1,1 @@
+"""`marchproxy ai`: virtual keys, and what requests to language models have used."""
