@@ -48,6 +48,7 @@ _NOT_FOR_PROVIDERS = (
     asking.PRIORITY,
     *asking.METADATA,
 )
+# waiting for the body ends the life of `headers`
 _SCRIPT = """\
 local gone = {%(gone)s}
 function envoy_on_request(handle)
@@ -69,7 +70,7 @@ function envoy_on_request(handle)
     first, last = tonumber(first), tonumber(last)
     length = body:setBytes(body:getBytes(0, first) .. name .. body:getBytes(last, length - last))
   end
-  headers:replace("content-length", tostring(length))
+  handle:headers():replace("content-length", tostring(length))
 end
 """
 

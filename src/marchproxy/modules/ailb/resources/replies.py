@@ -17,6 +17,12 @@ from marchproxy.engines.envoy.messages import pack
 _ENVOYS_OWN = "!(response.code_details in ['ext_authz_denied', 'direct_response'])"
 _ANTHROPIC = "(request.path.contains('/v1/messages') || 'anthropic-version' in request.headers)"
 _MESSAGE = "%LOCAL_REPLY_BODY% (%RESPONSE_CODE_DETAILS%)"
+# where Envoy has no words of its own
+_WORDS = {
+    "ext_authz_error": "the gateway cannot decide at this moment: try again",
+    "route_not_found": "no route of the gateway takes this request",
+    "cluster_not_found": "the gateway does not know this pool yet: try again",
+}
 _BAD = "invalid_request_error"
 # of each: from which status, up to which, and the type and code of the error
 _OPENAI = (
@@ -45,17 +51,22 @@ def local_replies() -> Any:
 
 
 def _mappers() -> Iterator[Any]:
+    for details, words in _WORDS.items():
+        yield from _of_both(f"response.code_details == '{details}'", words)
+    yield from _of_both(_ENVOYS_OWN, _MESSAGE)
+
+
+def _of_both(condition: str, message: str) -> Iterator[Any]:
     for first, last, kind in _OF_ANTHROPIC:
-        error = {"type": kind, "message": _MESSAGE}
-        yield _mapper(f"{_of(first, last)} && {_ANTHROPIC}", {"type": "error", "error": error})
+        expression = f"{_of(first, last)} && {condition} && {_ANTHROPIC}"
+        yield _mapper(expression, {"type": "error", "error": {"type": kind, "message": message}})
     for first, last, kind, code in _OPENAI:
-        yield _mapper(
-            _of(first, last), {"error": {"message": _MESSAGE, "type": kind, "param": None, "code": code}}
-        )
+        error = {"message": message, "type": kind, "param": None, "code": code}
+        yield _mapper(f"{_of(first, last)} && {condition}", {"error": error})
 
 
 def _of(first: int, last: int) -> str:
-    return f"response.code >= {first} && response.code <= {last} && {_ENVOYS_OWN}"
+    return f"response.code >= {first} && response.code <= {last}"
 
 
 def _mapper(expression: str, document: Mapping[str, Any]) -> Any:
