@@ -5,6 +5,7 @@ import json
 import pytest
 
 from marchproxy.modules.ailb.dialects import prompt
+from marchproxy.modules.ailb.dialects.asked import Asked, read
 from marchproxy.modules.ailb.dialects.body import Body
 from marchproxy.modules.ailb.dialects.operations import Operation
 
@@ -98,6 +99,12 @@ def test_texts_come_in_their_order(operation, members, texts):
 )
 def test_estimates(operation, members, tokens):
     assert prompt.estimate(operation, Body.read(json.dumps(members).encode())) == tokens
+
+
+def test_a_request_knows_its_own_prompt():
+    asked = read(Operation.COMPLETIONS, b'{"model":"m","prompt":"abcde"}')
+    assert isinstance(asked, Asked)
+    assert (list(asked.texts()), asked.estimate()) == (["abcde"], 2)
 
 
 def test_texts_are_changed_where_they_stand():

@@ -164,6 +164,23 @@ def test_thinking_is_shown_only_to_who_has_asked_for_it():
     assert told(MESSAGES.stream(), chunk({"reasoning_content": "hm"}))[1:] == []
 
 
+def test_refusals_in_streams_are_refusals_there():
+    stream = MESSAGES.stream()
+    documents = told(stream, chunk({"refusal": "No."}), chunk({}, "stop"), b"[DONE]")
+    assert documents[2]["delta"] == {"type": "text_delta", "text": "No."}
+    assert documents[-2]["delta"]["stop_reason"] == "refusal"
+    stream = CHAT.stream()
+    refused = {"stop_reason": "refusal", "stop_details": {"type": "refusal", "explanation": "harm"}}
+    documents = told(stream, START, {"type": "message_delta", "delta": refused}, {"type": "message_stop"})
+    assert documents[1]["choices"][0]["delta"] == {"refusal": "harm"}
+    assert documents[2]["choices"][0]["finish_reason"] == "content_filter"
+
+
+def test_text_may_come_with_the_beginning_of_its_block():
+    (document,) = told(CHAT.stream(), START, {**TEXT, "content_block": {"type": "text", "text": "a"}})[1:]
+    assert document["choices"][0]["delta"] == {"content": "a"}
+
+
 def test_streams_tell_what_was_used_as_the_provider_counted_it():
     stream = CHAT.stream()
     told(stream, START)
@@ -201,6 +218,34 @@ def test_answers_that_are_none(exchange, document, reason, why):
         answered(exchange, document)
     assert found.value.failure.reason is reason
     assert why in found.value.failure.message
+
+
+def test_thoughts_of_whole_answers_are_carried():
+    message = {"type": "message", "content": [{"type": "thinking", "thinking": "hm", "signature": "s"}]}
+    assert answered(CHAT, message)["choices"][0]["message"]["reasoning_content"] == "hm"
+    body = MESSAGES.asked.body.members | {"thinking": {"type": "adaptive"}}
+    completion = {"choices": [{"message": {"reasoning": "hm", "content": "a"}, "finish_reason": "stop"}]}
+    shown = answered(exchange(Operation.MESSAGES, Provider.VLLM, body), completion)
+    assert shown["content"][0] == {"type": "thinking", "thinking": "hm", "signature": ""}
+    assert [block["type"] for block in answered(MESSAGES, completion)["content"]] == ["text"]
+
+
+def deep(depth: int) -> bytes:
+    return b'{"a":' * depth + b"1" + b"}" * depth
+
+
+def test_what_is_nested_deep_is_carried_or_refused():
+    refused = []
+    for depth in range(900, 1000):
+        message = b'{"type":"message","content":[{"type":"tool_use","id":"a","name":"f","input":%b}]}' % deep(
+            depth
+        )
+        try:
+            assert json.loads(CHAT.answer(message))
+        except NoAnswer as none:
+            refused.append(none.failure.message)
+    assert refused
+    assert all("nested too deep" in message for message in refused)
 
 
 @pytest.mark.parametrize(

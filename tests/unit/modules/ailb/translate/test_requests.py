@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from marchproxy.model.ai import Provider
+from marchproxy.modules.ailb.dialects.asked import read
 from marchproxy.modules.ailb.dialects.failure import Failure, Reason
 from marchproxy.modules.ailb.dialects.operations import Operation
 from marchproxy.modules.ailb.translate.exchange import Exchange, Request, is_needed
@@ -125,6 +126,19 @@ def test_what_anthropic_cannot_be_told_is_refused_by_name(members, param, why):
     assert why in failure.message
 
 
+def test_what_an_assistant_has_refused_is_what_it_said():
+    said_before = said({"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}, USER)
+    request = to_anthropic(said_before)
+    assert isinstance(request, Request)
+    assert json.loads(request.body)["messages"][0]["content"] == [{"type": "text", "text": "No."}]
+
+
+def test_what_an_assistant_has_said_is_carried_as_it_is():
+    request = to_openai(said({"role": "assistant", "content": "Well."}, USER))
+    assert isinstance(request, Request)
+    assert json.loads(request.body)["messages"] == [{"role": "assistant", "content": "Well."}, USER]
+
+
 @pytest.mark.parametrize(
     ("members", "provider", "sent"),
     [
@@ -209,6 +223,18 @@ def test_operations_that_the_other_api_has_not_are_refused(operation, provider):
     failure = Exchange(asked, provider).request(model="x", default_output=1)
     assert isinstance(failure, Failure)
     assert failure.reason is Reason.NO_SUCH_PATH
+
+
+def test_what_is_nested_deep_is_asked_or_refused():
+    body = '{"model":"m","messages":[{"role":"user","content":"a"}],"tools":[{"type":"function","function":{"name":"f","parameters":%s}}]}'
+    refused = []
+    for depth in range(900, 1000):
+        found = read(Operation.CHAT, (body % ('{"a":' * depth + "1" + "}" * depth)).encode())
+        if not isinstance(found, Failure):
+            found = Exchange(found, Provider.ANTHROPIC).request(model="x", default_output=1)
+        refused += [found.message] if isinstance(found, Failure) else []
+    assert refused
+    assert all("nested too deep" in message for message in refused)
 
 
 CALL = {
