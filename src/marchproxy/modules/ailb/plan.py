@@ -68,6 +68,11 @@ class ModelPlan:
     targets: tuple[Target, ...]
     prefer: Prefer = Prefer.WEIGHT
 
+    @property
+    def pools(self) -> tuple[PoolName, ...]:
+        """Who may answer."""
+        return tuple([target.pool.name for target in self.targets])
+
 
 class RoutePlan:
     """A route to language models."""

@@ -12,6 +12,9 @@ from marchproxy.modules.ailb.ledger.who import Who
 from marchproxy.modules.ailb.plan import Target
 
 
+_MOST_DIGITS = 20
+
+
 class Now(NamedTuple):
     """The time: `wall` in nanoseconds since the epoch, UTC, by which limits go; `steady` in seconds, never set back."""
 
@@ -73,6 +76,11 @@ class UnderWay:
     def get(self, number: int) -> Passed | None:
         """The request of a reservation."""
         return self._by_number.get(number)
+
+    def named(self, number: str) -> Passed | None:
+        """As `get`, of a number that somebody has written."""
+        is_number = number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS
+        return self._by_number.get(int(number)) if is_number else None
 
     def take(self, number: int) -> Passed | None:
         """The request of a reservation, which is under way no more."""

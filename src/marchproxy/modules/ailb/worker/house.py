@@ -1,5 +1,6 @@
 """House: all that a decider has: what it goes by, what is under way, and who reports how that ended."""
 
+import asyncio
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -7,19 +8,23 @@ from random import Random
 from typing import Any
 
 from marchproxy.contract.document import decode
+from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import SettingsError
 from marchproxy.model.ai import VirtualKey
 from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.asking import Verdict
-from marchproxy.modules.ailb.choice import Chooser
+from marchproxy.modules.ailb.choice import Chooser, Chosen
 from marchproxy.modules.ailb.choice import Outcome as Ended
+from marchproxy.modules.ailb.decision.admission import Admission
 from marchproxy.modules.ailb.decision.decider import Decider
-from marchproxy.modules.ailb.decision.under_way import Now, Passed
+from marchproxy.modules.ailb.decision.under_way import Now, Passed, UnderWay
 from marchproxy.modules.ailb.keys import KeyRing, read_keys
 from marchproxy.modules.ailb.ledger.ledger import Ledger
 from marchproxy.modules.ailb.ledger.totals import Totals
+from marchproxy.modules.ailb.load import Engine, Watches
 from marchproxy.modules.ailb.plan import AiPlan, compile_plan
+from marchproxy.modules.ailb.queueing import Queueing
 from marchproxy.modules.ailb.settling.report import Ending, Report
 from marchproxy.modules.ailb.settling.settler import Outcome, Settler
 from marchproxy.modules.ailb.talk import Apply, Move, Places
@@ -27,6 +32,8 @@ from marchproxy.wire.http1 import Request, answer
 
 _log = get_logger(__name__)
 _NOT_FOUND = answer(404)
+#: Of the bodies of requests that wait for an endpoint.
+_MOST_WAITING_BYTES = 256 * 1024 * 1024
 
 
 class CannotServe(Exception):
@@ -40,16 +47,20 @@ def _now() -> Now:
 class House:
     """`now` is asked for the time."""
 
-    def __init__(self, *, now: Callable[[], Now] = _now) -> None:
+    def __init__(self, group: asyncio.TaskGroup, clock: Clock, *, now: Callable[[], Now] = _now) -> None:
         self.told: Apply | None = None
         self.garbled = 0
+        self.under_way = UnderWay()
         self._now = now
         self.ledger = Ledger(now().wall, Totals())
         self.chooser = Chooser(Random())  # noqa: S311 - spreads load, guards nothing
-        self.decider = Decider(self.ledger, self.chooser, KeyRing(()))
+        self.queueing = Queueing(_MOST_WAITING_BYTES, self._give_back, clock)
+        admission = Admission(self.ledger, self.chooser, self.queueing, self.under_way, clock)
+        self.decider = Decider(admission, self.ledger, self.under_way)
+        self._watches = Watches(group, self.queueing.has_room, clock)
         self._plan = AiPlan()
         self.settler = Settler(
-            self.decider.under_way,
+            self.under_way,
             self.ledger,
             self.decider.tallies,
             noted=self._note,
@@ -83,6 +94,14 @@ class House:
     def _place(self, places: Places) -> None:
         listed = {name: pool.pool.endpoints for name, pool in self._plan.pools.items()}
         self.chooser.configure(self._plan.pools, {**listed, **places}, self._now().steady)
+        self._watches.follow(
+            {
+                engine: member
+                for name, pool in self._plan.pools.items()
+                for member in self.chooser.members(name) or ()
+                if member.host and (engine := Engine.of(name, pool.options, member.host))
+            }
+        )
 
     def decide(self, request: Request) -> bytes | Coroutine[Any, Any, bytes]:
         """What Envoy is told of a request."""
@@ -90,9 +109,18 @@ class House:
         return _encoded(verdict) if isinstance(verdict, Coroutine) else verdict.encode()
 
     def own(self, request: Request) -> bytes:
-        """What we answer ourselves."""
+        """What we answer ourselves, and what relays want of a request."""
         folder, _, name = request.target.partition("?")[0].rpartition("/")
-        found = self.decider.own.get(name) if folder == asking.OWN_KEPT else None
+        match request.method, folder:
+            case "GET", asking.OWN_KEPT:
+                return self._kept(name)
+            case "GET", asking.OWN_BODY:
+                passed = self.under_way.named(name)
+                return _NOT_FOUND if passed is None or passed.body is None else answer(200, (), passed.body)
+        return _NOT_FOUND
+
+    def _kept(self, name: str) -> bytes:
+        found = self.decider.own.get(name)
         if found is None:
             return _NOT_FOUND
         fields = [(b"content-type", found.content_type.encode())]
@@ -117,10 +145,12 @@ class House:
         self.settler.sweep(now)
         self.ledger.sweep(now.wall)
         self.chooser.sweep(now.steady)
+        self.queueing.sweep()
         self.decider.own.sweep(now.wall)
 
     def close(self) -> None:
-        """Settle what has ended."""
+        """Settle what has ended, and ask nobody any more."""
+        self._watches.close()
         self.settler.close(self._now())
 
     def _note(self, passed: Passed, report: Report, now: Now) -> None:
@@ -133,6 +163,15 @@ class House:
         else:
             status = report.status or None
         self.chooser.ended(passed.chosen, Ended(status, report.attempts, report.first_token), now.steady)
+        self._made_room(passed.chosen)
+
+    def _give_back(self, chosen: Chosen) -> None:
+        """For a request that waited, and whose client has gone."""
+        self.chooser.ended(chosen, Ended(None), self._now().steady)
+        self._made_room(chosen)
+
+    def _made_room(self, chosen: Chosen) -> None:
+        self.queueing.has_room(chosen.attempts[0].target.pool.name)
 
     def _write(self, outcome: Outcome, now: Now) -> None:
         """For the journal."""

@@ -138,7 +138,8 @@ class Replies:
         counts, (cpu, memory) = house.ledger.counts, process_usage()
         return Counts(
             entries(house.decider.tallies),
-            len(house.decider.under_way),
+            len(house.under_way),
+            len(house.queueing),
             granted=counts.granted,
             refused=counts.refused,
             settled=counts.settled,
@@ -152,12 +153,13 @@ class Replies:
 
 async def serve(path: Path, folder: Path, stop: asyncio.Event) -> None:
     """Answer the AILB at `path`, and Envoy in `folder`, until `stop` is set. Raises OSError."""
-    house, clock = House(), SystemClock()
-
-    async def sweep() -> None:
-        house.sweep()
-
+    clock = SystemClock()
     async with _group() as group:
+        house = House(group, clock)
+
+        async def sweep() -> None:
+            house.sweep()
+
         doors = Doors(folder, house, group)
         desk = Desk(LINE, Replies(house, doors).answer)
         server = await asyncio.start_unix_server(desk.talk, path)
@@ -170,7 +172,7 @@ async def serve(path: Path, folder: Path, stop: asyncio.Event) -> None:
         finally:
             await doors.close(_END_SECONDS)
             house.close()
-    _log.info("decider ends", under_way=len(house.decider.under_way))
+    _log.info("decider ends", under_way=len(house.under_way))
 
 
 @asynccontextmanager

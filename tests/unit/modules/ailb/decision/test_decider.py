@@ -8,15 +8,18 @@ import pytest
 from google.protobuf import json_format, struct_pb2
 
 from marchproxy.contract.document import decode
+from marchproxy.kit.clock import VirtualClock
 from marchproxy.model.ai import VirtualKey
 from marchproxy.modules.ailb.asking import Allowed, Denied, decode_names
-from marchproxy.modules.ailb.choice import Chooser
+from marchproxy.modules.ailb.choice import Chooser, Outcome
+from marchproxy.modules.ailb.decision.admission import Admission
 from marchproxy.modules.ailb.decision.decider import Decider
-from marchproxy.modules.ailb.decision.under_way import Now
+from marchproxy.modules.ailb.decision.under_way import Now, UnderWay
 from marchproxy.modules.ailb.dialects.failure import Failure, Reason
 from marchproxy.modules.ailb.ledger.ledger import Ledger
 from marchproxy.modules.ailb.ledger.totals import Totals
 from marchproxy.modules.ailb.plan import compile_plan
+from marchproxy.modules.ailb.queueing import Queueing
 from marchproxy.wire.http1 import Requests
 
 NOW = Now(1_800_000_000_000_000_000, 1000.0)
@@ -65,13 +68,20 @@ def ledger():
 
 
 @pytest.fixture
-def decider(ledger):
+def under_way():
+    return UnderWay()
+
+
+@pytest.fixture
+def decider(ledger, under_way):
     plan = compile_plan(STATE)
     chooser = Chooser(Random(1))
     chooser.configure(
         plan.pools, {name: pool.pool.endpoints for name, pool in plan.pools.items()}, NOW.steady
     )
-    made = Decider(ledger, chooser, Keys())
+    clock = VirtualClock()
+    queueing = Queueing(1_000_000, lambda chosen: chooser.ended(chosen, Outcome(None), 0.0), clock)
+    made = Decider(Admission(ledger, chooser, queueing, under_way, clock), ledger, under_way)
     made.follow(plan, Keys(), NOW)
     return made
 
@@ -152,12 +162,12 @@ def test_only_what_must_be_looked_at_goes_through_a_relay(decider, route, path, 
         ({"method": "GET", "path": "/v1/models/secret"}, 404, "does not exist"),
     ],
 )  # fmt: skip
-def test_what_does_not_pass_is_told_why_in_its_own_words(decider, ledger, asked, status, words):
+def test_what_does_not_pass_is_told_why_in_its_own_words(decider, ledger, under_way, asked, status, words):
     verdict = ask(decider, **asked)
     assert isinstance(verdict, Denied)
     assert (verdict.status, words in verdict.body.decode()) == (status, True), verdict
     assert json.loads(verdict.body)["error"]["message"]
-    assert ledger.under_way == len(decider.under_way) == 0
+    assert ledger.under_way == len(under_way) == 0
     assert sum(sum(tally.refusals.values()) for tally in decider.tallies.kept.values()) == 1
 
 
@@ -167,11 +177,11 @@ def test_the_limit_of_a_team_holds_and_says_when_to_come_back(decider):
     assert (verdict.status, verdict.retry_after) == (429, 21)
 
 
-def test_tries_of_one_request_share_a_reservation(decider, ledger):
+def test_tries_of_one_request_share_a_reservation(decider, ledger, under_way):
     first = ask(decider, chat(), x_request_id="a")
     assert ask(decider, chat(), x_request_id="a") is first
     assert ledger.under_way == 1
-    decider.under_way.take(1)
+    under_way.take(1)
     assert ask(decider, chat(), x_request_id="a") is not first
     assert ledger.under_way == 2
 
