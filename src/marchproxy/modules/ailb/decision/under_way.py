@@ -11,7 +11,6 @@ from marchproxy.modules.ailb.dialects.operations import Operation
 from marchproxy.modules.ailb.ledger.who import Who
 from marchproxy.modules.ailb.plan import Target
 
-
 _MOST_DIGITS = 20
 
 
