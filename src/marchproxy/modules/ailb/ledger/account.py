@@ -64,11 +64,11 @@ class Account:
     def refusals(self, need: Need, now: int, when: Today) -> Iterator[Refusal]:
         """Every measure that has not enough, and when it will."""
         if (bucket := self.requests) is not None and (wait := bucket.wait(MINUTE, now)):
-            limit = self.allowance.requests_per_minute
-            yield self._refusal(Measure.REQUESTS, (limit, bucket.left(now), 1), _seconds(wait))
+            yield self._refusal(Measure.REQUESTS, (bucket.per_minute, bucket.left(now), 1), _seconds(wait))
         if (bucket := self.tokens) is not None and (wait := bucket.wait(need.tokens * MINUTE, now)):
-            limit = self.allowance.tokens_per_minute
-            yield self._refusal(Measure.TOKENS, (limit, bucket.left(now), need.tokens), _seconds(wait))
+            yield self._refusal(
+                Measure.TOKENS, (bucket.per_minute, bucket.left(now), need.tokens), _seconds(wait)
+            )
         if (seats := self.seats) is not None and seats.held >= seats.most:
             yield self._refusal(Measure.CONCURRENT, (seats.most, 0, 1), _SEAT_MAY_BE_FREE)
         yield from self._poverty(need, now, when)

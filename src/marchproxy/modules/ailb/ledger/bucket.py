@@ -65,6 +65,11 @@ class Bucket:
         """Use so much, right after `wait` was 0."""
         self._level += units
 
+    @property
+    def per_minute(self) -> int:
+        """This instance's share."""
+        return self._rate
+
     def left(self, now: int) -> int:
         """How many whole ones fit now."""
         self._sink(now)
