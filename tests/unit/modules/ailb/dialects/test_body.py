@@ -29,6 +29,13 @@ def test_a_value_stands_at_a_place_in_the_bytes(before):
     assert Body.read(data).place("none") == (0, 0)
 
 
+@pytest.mark.parametrize("data", [b'{"a":"x", "model": "m"}', '{"a":"ü😀", "model": "ü"}'.encode()])
+def test_places_are_in_bytes(data):
+    start, end = Body.read(data).place("model")
+    assert data[start:end] == dump(Body.read(data).members["model"])
+    assert Body.read(data).place("none") == (0, 0)
+
+
 def test_what_is_new_is_added_at_the_end():
     assert Body.read(b'{"a":1 }').replaced({"b": True, "c": "\u00fc"}) == '{"a":1,"b":true,"c":"ü" }'.encode()
     assert Body.read(b" { } ").replaced({"b": 1}) == b' { "b":1} '
