@@ -12,6 +12,7 @@ from marchproxy.modules.ailb.relay.approach import Approach
 from marchproxy.modules.ailb.relay.keeping import Kept
 from marchproxy.modules.ailb.relay.link import Link
 from marchproxy.modules.ailb.relay.office import Office
+from marchproxy.modules.ailb.relay.outgoing import LEFT_OUT
 from marchproxy.modules.ailb.relay.pace import Pace
 from marchproxy.modules.ailb.relay.shapes import Shape, broken_off, shape_of
 from marchproxy.modules.ailb.relay.side import Question, Side
@@ -184,6 +185,8 @@ class Exchange:
         if size is not None:
             fields = [field for field in fields if field[0] != b"content-type"]
             fields += [(b"content-type", b"application/json"), (b"content-length", b"%d" % size)]
+        if left_out := self._approach.outgoing.left_out:
+            fields.append((LEFT_OUT, left_out.encode()))
         self._phase = Phase.FLOWING
         self._side.answer(self._question.asked.stream, self._answer.status, fields)
 

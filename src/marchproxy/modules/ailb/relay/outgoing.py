@@ -19,6 +19,8 @@ from marchproxy.modules.ailb.translate.exchange import Exchange as Translation
 from marchproxy.modules.ailb.translate.exchange import is_needed
 from marchproxy.wire.http1_answer import HOP_BY_HOP
 
+#: Tells a client which fields of its request the model's provider was not told, since its API has none like them.
+LEFT_OUT = b"x-marchproxy-left-out"
 _OPTIONS = b"stream_options"
 _USAGE = b',"stream_options":{"include_usage":true}}'
 _USAGE_EACH = b',"stream_options":{"include_usage":true,"continuous_usage_stats":true}}'
@@ -36,12 +38,16 @@ _OF_DIALECT = {Dialect.ANTHROPIC: (b"openai-",), Dialect.OPENAI: (b"anthropic-",
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A request to an engine, and what is to be done to its answer. `translation`: None, it speaks the client's dialect."""
+    """A request to an engine, and what is to be done to its answer. `translation`: None, it speaks the client's dialect.
+
+    `left_out`: fields that the engine's dialect does not have, for `LEFT_OUT`.
+    """
 
     body: bytes
     path: str
     strip: Strip = Strip.NOTHING
     translation: Translation | None = None
+    left_out: str = ""
 
 
 def compose(heard: Heard, body: bytes, way: Way, *, created: int, default_output: int) -> Outgoing | Failure:
@@ -57,7 +63,7 @@ def compose(heard: Heard, body: bytes, way: Way, *, created: int, default_output
             return request
         query = heard.path.partition("?")[2]
         path = f"{request.operation.path}?{query}" if query else request.operation.path
-        return Outgoing(request.body, path, translation=translation)
+        return Outgoing(request.body, path, translation=translation, left_out=request.left_out)
     wants = heard.stream and heard.operation in _ASKED_FOR_USAGE
     each = wants and provider.is_engine
     if wants and _OPTIONS in body:

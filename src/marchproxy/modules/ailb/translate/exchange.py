@@ -20,6 +20,7 @@ from marchproxy.modules.ailb.translate.to_openai import request as ask_openai
 from marchproxy.modules.ailb.translate.to_openai.stream import OpenAIStream
 from marchproxy.wire.sse import Event
 
+_MOST_TOLD = 10
 _OTHERS = {Operation.CHAT: Operation.MESSAGES, Operation.MESSAGES: Operation.CHAT}
 
 
@@ -37,11 +38,18 @@ class Stream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the provider is asked. `notes`: what was left out, and why; it changes no answer, but is worth a line in a log."""
+    """What the provider is asked. `notes`: what was left out, and why."""
 
     operation: Operation
     body: bytes
     notes: tuple[str, ...] = ()
+
+    @property
+    def left_out(self) -> str:
+        """The fields alone, as a header has them; no more than a few of many."""
+        fields = [note.partition(":")[0] for note in self.notes]
+        more = [f"and {len(fields) - _MOST_TOLD} more"] if len(fields) > _MOST_TOLD else []
+        return ", ".join(fields[:_MOST_TOLD] + more)
 
 
 def is_needed(operation: Operation, provider: Provider) -> bool:
