@@ -274,6 +274,16 @@ def test_a_clock_that_is_set_back_takes_nothing_away():
     granted(found.reserve(back + SECOND, ANN, "m", TEN))
 
 
+def test_a_clock_that_is_set_back_over_midnight_begins_no_day_again():
+    found = ledger(Allowance("a", "*", budget_day=0.00002))
+    morning = nanoseconds("2030-07-01T00:00:01Z")
+    for now in (morning, NOW):
+        found.settle(granted(found.reserve(now, ANN, "m", TEN, UNIT)).number, TEN, now)
+    for now in (NOW, morning):
+        refused(found.reserve(now, ANN, "m", TEN, UNIT))
+    granted(found.reserve(morning + DAY, ANN, "m", TEN, UNIT))
+
+
 def test_a_clock_that_was_far_ahead_ends_no_budget_for_good():
     found = ledger(Allowance("a", "*", budget_day=0.00001))
     ahead = NOW + 400 * DAY
