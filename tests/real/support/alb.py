@@ -1,4 +1,4 @@
-"""An ALB in a process of its own, started by the command that people use."""
+"""An ALB, or an AILB, in a process of its own, started by the command that people use."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from tests.real.support.process import Started, kill_left, naming, start
 
 
 class Alb:
-    """`marchproxy alb` with a file in `directory`; its ports stay the same when it is started again."""
+    """`marchproxy alb` (or what `type` says) with a file in `directory`; its ports stay the same when it is started again."""
 
     def __init__(
         self, directory: Path, state: Mapping[str, Any], *, proxied: bool = False, **settings: Any
@@ -56,7 +56,7 @@ class Alb:
 
     async def launch(self) -> Started:
         """Start the command and wait for nothing."""
-        command = [sys.executable, "-m", "marchproxy", "alb", "--config", str(self.file)]
+        command = [sys.executable, "-m", "marchproxy", self.settings["type"], "--config", str(self.file)]
         self.process = await start(command, self.log)
         return self.process
 
