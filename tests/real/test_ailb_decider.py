@@ -172,17 +172,30 @@ async def test_models_are_listed_by_the_decider_itself(folder):
         assert (await rig.ask(path="/kept/none", method="GET", socket="own.sock"))[0] == 404
 
 
-async def test_one_that_was_killed_is_started_again_and_hears_of_what_it_does_not_know(folder):
+async def test_one_that_was_killed_is_started_again_and_knows_what_was_spent(folder):
+    money = '{id: money, target: "key:*", budget_day: 20}'
+    prices = "prices: [{model: fast, input: 1000000, output: 1000000}]"
+    document = DOCUMENT.replace("concurrent: 5}", f"concurrent: 5}}, {money}") + prices
     async with running(folder) as rig:
-        await rig.apply()
-        _, fields, _ = await rig.ask(CHAT)
+        assert await rig.apply(document) == Done()
+        (_, spent, _), (_, lost, _) = (
+            await rig.ask(CHAT | {"max_tokens": 2}),
+            await rig.ask(CHAT | {"max_tokens": 1}),
+        )
+        await rig.report(Report(int(spent["x-ai-id"]), Ending.COMPLETE, "vllm", usage=Usage(1, 1)))
+        await until(
+            lambda: any(b'"complete"' in file.read_bytes() for file in (folder / "usage").glob("*.jsonl"))
+        )
         rig.process._handle.signal(signal.SIGKILL)
         await rig.process.ended()
         await rig.process.start()
-        await rig.apply()
-        await rig.report(Report(int(fields["x-ai-id"]), Ending.COMPLETE, events=4))
-        _, again, _ = await rig.ask(CHAT)
-        assert int(again["x-ai-id"]) > int(fields["x-ai-id"])
+        await rig.apply(document)
+        await rig.report(Report(int(lost["x-ai-id"]), Ending.COMPLETE, events=4))
+        status, _, body = await rig.ask(CHAT | {"max_tokens": 14})
+        assert status == 429
+        assert b"left 18," in body
+        status, again, _ = await rig.ask(CHAT | {"max_tokens": 1})
+        assert int(again["x-ai-id"]) > int(lost["x-ai-id"])
 
         async def heard():
             return (await rig.counts()).late == 1

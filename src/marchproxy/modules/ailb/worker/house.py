@@ -20,6 +20,8 @@ from marchproxy.modules.ailb.decision.admission import Admission
 from marchproxy.modules.ailb.decision.decider import Decider
 from marchproxy.modules.ailb.decision.under_way import Now, Passed, UnderWay
 from marchproxy.modules.ailb.keys import KeyRing, read_keys
+from marchproxy.modules.ailb.ledger.entry import Entry
+from marchproxy.modules.ailb.ledger.journal import Journal
 from marchproxy.modules.ailb.ledger.ledger import Ledger
 from marchproxy.modules.ailb.ledger.totals import Totals
 from marchproxy.modules.ailb.load import Engine, Watches
@@ -40,19 +42,29 @@ class CannotServe(Exception):
     """What was told cannot be carried out, and nothing has changed; says why."""
 
 
-def _now() -> Now:
+def read_time() -> Now:
+    """The time now."""
     return Now(time.time_ns(), time.monotonic())
 
 
 class House:
     """`now` is asked for the time."""
 
-    def __init__(self, group: asyncio.TaskGroup, clock: Clock, *, now: Callable[[], Now] = _now) -> None:
+    def __init__(
+        self,
+        group: asyncio.TaskGroup,
+        totals: Totals,
+        journal: Journal,
+        clock: Clock,
+        *,
+        now: Callable[[], Now] = read_time,
+    ) -> None:
         self.told: Apply | None = None
         self.garbled = 0
         self.under_way = UnderWay()
+        self.journal = journal
         self._now = now
-        self.ledger = Ledger(now().wall, Totals())
+        self.ledger = Ledger(now().wall, totals)
         self.chooser = Chooser(Random())  # noqa: S311 - spreads load, guards nothing
         self.queueing = Queueing(_MOST_WAITING_BYTES, self._give_back, clock)
         admission = Admission(self.ledger, self.chooser, self.queueing, self.under_way, clock)
@@ -173,8 +185,15 @@ class House:
     def _made_room(self, chosen: Chosen) -> None:
         self.queueing.has_room(chosen.attempts[0].target.pool.name)
 
-    def _write(self, outcome: Outcome, now: Now) -> None:
-        """For the journal."""
+    def _write(self, outcome: Outcome, now: Now) -> None:  # noqa: ARG002 - the ledger has said when
+        self.journal.put(
+            Entry.of(
+                outcome.settled,
+                request_id=outcome.passed.request_id,
+                pool=outcome.report.pool,
+                ended=outcome.report.ending.value,
+            )
+        )
 
 
 def _keys_of(told: Apply) -> tuple[VirtualKey, ...]:

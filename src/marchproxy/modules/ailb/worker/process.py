@@ -18,21 +18,27 @@ from envoy.service.accesslog.v3 import als_pb2_grpc
 from marchproxy.engines.workers.desk import Desk
 from marchproxy.engines.workers.words import Count, Done, Refused
 from marchproxy.kit import logs
-from marchproxy.kit.clock import SystemClock
+from marchproxy.kit.clock import Clock, SystemClock
 from marchproxy.kit.metrics import process_usage
 from marchproxy.kit.tasks import Isolating, beside, every, run, run_service
 from marchproxy.modules.ailb import asking
+from marchproxy.modules.ailb.ledger.file_store import FileStore
+from marchproxy.modules.ailb.ledger.journal import Journal
+from marchproxy.modules.ailb.ledger.totals import Totals
 from marchproxy.modules.ailb.settling.hearing import Envoys, RelayLines
 from marchproxy.modules.ailb.talk import LINE, Answer, Apply, Counts, Move, Plan, Question, WhichPlan
 from marchproxy.modules.ailb.totals import entries
 from marchproxy.modules.ailb.worker.answering import Answering, Handler
-from marchproxy.modules.ailb.worker.house import CannotServe, House
+from marchproxy.modules.ailb.worker.house import CannotServe, House, read_time
 
 _log = logs.get_logger(__name__)
 _SWEEP_SECONDS = 1.0
 _BACKLOG = 4096
 _END_SECONDS = 3.0
 _POLL_SECONDS = 0.02
+_PREDECESSOR_SECONDS = 10.0
+#: The folder of what was used, in that of the instance.
+_USAGE = "usage"
 _GRPC_OPTIONS = (
     ("grpc.max_receive_message_length", 16 * 1024 * 1024),
     ("grpc.so_reuseport", 0),
@@ -146,6 +152,7 @@ class Replies:
             lost=counts.lost,
             late=counts.late,
             garbled=house.garbled,
+            unwritten=house.journal.unwritten,
             cpu_percent=cpu,
             memory_mb=memory,
         )
@@ -153,9 +160,11 @@ class Replies:
 
 async def serve(path: Path, folder: Path, stop: asyncio.Event) -> None:
     """Answer the AILB at `path`, and Envoy in `folder`, until `stop` is set. Raises OSError."""
-    clock = SystemClock()
-    async with _group() as group:
-        house = House(group, clock)
+    clock, totals, store = SystemClock(), Totals(), FileStore(folder / _USAGE)
+    await _restore(store, totals, clock)
+    journal = Journal(store, totals, clock)
+    async with beside(journal.run(), name="journal"), _group() as group:
+        house = House(group, totals, journal, clock)
 
         async def sweep() -> None:
             house.sweep()
@@ -173,6 +182,21 @@ async def serve(path: Path, folder: Path, stop: asyncio.Event) -> None:
             await doors.close(_END_SECONDS)
             house.close()
     _log.info("decider ends", under_way=len(house.under_way))
+
+
+async def _restore(store: FileStore, totals: Totals, clock: Clock) -> None:
+    """Know what was spent. Another decider, which ends, may have the folder still. Raises OSError: budgets must not begin anew
+    because a disk cannot be read."""
+    deadline = clock.monotonic() + _PREDECESSOR_SECONDS
+    while True:
+        try:
+            await asyncio.to_thread(store.restore, totals, read_time().wall)
+        except BlockingIOError:
+            if clock.monotonic() > deadline:
+                raise
+            await clock.sleep(_POLL_SECONDS)
+        else:
+            return
 
 
 @asynccontextmanager
