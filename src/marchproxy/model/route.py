@@ -160,13 +160,17 @@ class Route:
     @property
     def answering(self) -> tuple[PoolName, ...]:
         """The pools that may answer: its backends, and the targets of its models; each once, as they are written."""
-        models = self.ai.models if self.ai is not None else ()
-        targets = (target.pool for model in models for target in model.targets)
-        return tuple(dict.fromkeys((*(backend.pool for backend in self.backends), *targets)))
+        backends = [backend.pool for backend in self.backends]
+        if self.ai is None:
+            return tuple(dict.fromkeys(backends))
+        targets = (target.pool for model in self.ai.models for target in model.targets)
+        return tuple(dict.fromkeys((*backends, *targets)))
 
     @property
     def pools(self) -> frozenset[PoolName]:
         """All pools that it needs: those that answer, and those that get copies."""
+        if self.ai is None and not self.mirrors:  # as most of thousands
+            return frozenset([backend.pool for backend in self.backends])
         return frozenset((*self.answering, *(mirror.pool for mirror in self.mirrors)))
 
     @property

@@ -58,7 +58,7 @@ def check_routes(
 
 
 def _named_pools(routes: Iterable[Route]) -> frozenset[str]:
-    return frozenset(str(pool) for route in routes for pool in route.pools)
+    return frozenset().union(*(route.pools for route in routes))
 
 
 def _check_route(

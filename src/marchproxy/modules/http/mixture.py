@@ -51,12 +51,14 @@ def mixture(before: Inputs, after: Inputs, accepted: Collection[Item]) -> Inputs
             kept[route.route_id] = True
     limits = tuple(_limits(before.state, after.state, kept))
     ways = {way.name: way for way in (*before.state.authentication, *after.state.authentication)}
+    guardrails = {one.name: one for one in (*before.state.guardrails, *after.state.guardrails)}
     state = replace(
         after.state,
         routes=tuple(routes),
         pools=pools,
         rate_limits=limits,
         authentication=tuple(ways.values()),
+        guardrails=tuple(guardrails.values()),
     )
     return Inputs(state, {**before.credentials, **after.credentials}, _findings(before, after, refused))
 

@@ -84,6 +84,35 @@ def test_every_mixture_is_sound(accepted: set[Item]) -> None:
     assert list(check_state(mixture(BEFORE, AFTER, accepted).state)) == []
 
 
+LLM = """
+pools: [{{name: {pool}, ai: {{}}}}, {{name: same, ai: {{}}}}]
+routes:
+  - {{id: llm, path: /v1, ai: {{models: [{{name: m, targets: [{pool}, {{pool: same, tier: 1}}]}}], guardrails: [{rail}]}}}}
+guardrails: [{{name: {rail}, kind: injection}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("accepted", "target"),
+    [
+        ([], "old"),
+        ([route("llm")], "old"),  # its pool is not there
+        ([pool("new")], "old"),
+        ([pool("new"), route("llm")], "new"),
+    ],
+)
+def test_a_route_of_language_models_goes_with_its_targets_and_guardrails(
+    accepted: list[Item], target: str
+) -> None:
+    before, after = (
+        Inputs(decode(LLM.format(pool=name, rail=rail).encode()))
+        for name, rail in (("old", "g"), ("new", "h"))
+    )
+    mixed = mixture(before, after, accepted).state
+    assert list(check_state(mixed)) == []
+    assert mixed.routes[0].answering == (target, "same")
+
+
 def test_everything_accepted_is_what_was_wanted_beside_pools_that_are_left() -> None:
     mixed = mixture(BEFORE, AFTER, CHANGES)
     assert set(mixed.state.pools) == {*AFTER.state.pools, *BEFORE.state.pools[:1]}
