@@ -1,4 +1,4 @@
-"""The AILB process: its decider, an HTTP gateway that asks it, and ModuleService around both."""
+"""The AILB process: its decider and relays, an HTTP gateway before them, and ModuleService around all."""
 
 from functools import cache
 from pathlib import Path
@@ -8,11 +8,12 @@ from marchproxy.engines.workers.seat import Seat, WorkerUnavailable
 from marchproxy.kit.clock import Clock, SystemClock
 from marchproxy.kit.settings import Problem, SettingsError
 from marchproxy.modules.ailb.engine import AilbEngine
+from marchproxy.modules.ailb.relay import talk as relay_talk
 from marchproxy.modules.ailb.resources.credentials import CredentialFiles
 from marchproxy.modules.ailb.resources.extension import AiExtension
 from marchproxy.modules.ailb.resources.sockets import LONGEST, Sockets
 from marchproxy.modules.ailb.settings import AilbSettings
-from marchproxy.modules.ailb.supervisor.crew import Crew, DeciderSeat
+from marchproxy.modules.ailb.supervisor.crew import Crew, DeciderSeat, RelaySeat
 from marchproxy.modules.ailb.supervisor.keys_file import KeysFile
 from marchproxy.modules.ailb.talk import LINE, VERSION
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
@@ -20,7 +21,7 @@ from marchproxy.modules.http.gateway import http_gateway
 from marchproxy.modules.http.listening import choose_ports
 
 _CODE = ("modules/ailb", "engines/workers", "contract/document", "model", "wire", "kit")
-_DECIDER = "decider"
+_DECIDER, _RELAYS = "decider", "relays"
 _LONGEST_SOCKET = 107  # unix(7)
 
 
@@ -35,7 +36,8 @@ async def serve(
     settings = choose_ports(settings)  # others are told where we listen
     sockets = Sockets(settings.own_state_dir(), settings.relay_count())
     _make_directory(sockets.folder)
-    crew = Crew(_decider(settings, sockets, clock=clock), KeysFile(settings.keys_file), clock=clock)
+    decider, relays = _decider(settings, sockets, clock=clock), _relays(settings, sockets, clock=clock)
+    crew = Crew(decider, relays, KeysFile(settings.keys_file), clock=clock)
     async with (
         crew.running(),  # Envoy ends before it, and its last reports are heard
         http_gateway(
@@ -53,9 +55,30 @@ def _decider(settings: AilbSettings, sockets: Sockets, *, clock: Clock) -> Decid
     return Seat(WorkerProcess(folder, 0, recipe, LINE, clock=clock), clock=clock)
 
 
+def _relays(settings: AilbSettings, sockets: Sockets, *, clock: Clock) -> tuple[RelaySeat, ...]:
+    folder = sockets.folder / _RELAYS
+    _make_directory(folder)
+
+    def process(number: int) -> WorkerProcess[relay_talk.Question, relay_talk.Answer]:
+        options = {
+            "--listen": sockets.relay(number),
+            "--run-dir": sockets.folder,
+            "--drain-seconds": settings.drain_seconds,
+            "--log-level": settings.log_level,
+        }
+        words = tuple(str(word) for pair in options.items() for word in pair)
+        recipe = Recipe("relay", "marchproxy.modules.ailb.relay", _code(), WorkerUnavailable, words)
+        return WorkerProcess(folder, number, recipe, relay_talk.LINE, clock=clock)
+
+    for file in folder.glob("*.pid"):
+        if file.stem.isdecimal() and int(file.stem) >= sockets.relays:
+            process(int(file.stem)).retire()
+    return tuple(Seat(process(number), clock=clock) for number in range(sockets.relays))
+
+
 @cache
 def _code() -> str:
-    return code_of(VERSION, _CODE)
+    return code_of(VERSION * 1000 + relay_talk.VERSION, _CODE)
 
 
 def _make_directory(folder: Path) -> None:

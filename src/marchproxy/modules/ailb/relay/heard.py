@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.dialects.operations import Operation
 
-_LONGEST_NUMBER = 15
+_LONGEST_NUMBER = 19  # digits, as 64 bits have
 
 
 class Unheard(ValueError):

@@ -25,11 +25,7 @@ from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.resources.credentials import header_of, secret_name
 from marchproxy.modules.ailb.resources.deciding import TOLD
 from marchproxy.modules.ailb.resources.typed import on
-
-#: A relay names the cluster by it, at the egress listener.
-CLUSTER = asking.CLUSTER
-#: Tells a relay which pool is meant, and which attempt it is, from 1.
-POOL, ATTEMPT = asking.POOL, asking.ATTEMPT
+from marchproxy.modules.http.resources.clusters import resolved_by_envoy
 
 _VERSION = "/v1"
 _ANTHROPIC_VERSION = "2023-06-01"
@@ -40,9 +36,9 @@ _NOT_FOR_PROVIDERS = (
     "accept-encoding",
     "x-forwarded-for",
     "x-envoy-external-address",
-    CLUSTER,
-    POOL,
-    ATTEMPT,
+    asking.CLUSTER,
+    asking.POOL,
+    asking.ATTEMPT,
     asking.ROUTE,
     asking.AFFINITY,
     asking.PRIORITY,
@@ -90,7 +86,11 @@ def pool_filters(pool: BackendPool, ai: AiPool) -> Iterator[Any]:
 def relay_filters(pool: BackendPool) -> Iterator[Any]:
     """Of each attempt at the pool through a relay: what the relay is to know."""
     told = {name: f"%DYNAMIC_METADATA({TOLD}:{name})%" for name in asking.METADATA}
-    headers = {POOL: str(pool.name).replace("%", "%%"), ATTEMPT: "%UPSTREAM_REQUEST_ATTEMPT_COUNT%", **told}
+    headers = {
+        asking.POOL: str(pool.name).replace("%", "%%"),
+        asking.ATTEMPT: "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+        **told,
+    }
     yield on("envoy.filters.http.header_mutation", _mutation(headers, _CREDENTIALS))
 
 
@@ -113,8 +113,8 @@ def _script(pool: BackendPool, ai: AiPool) -> Any:
     if ai.provider.dialect is Dialect.ANTHROPIC:
         absent = 'if headers:get("anthropic-version") == nil then'
         more.append(f'  {absent} headers:add("anthropic-version", "{_ANTHROPIC_VERSION}") end')
-    if pool.tls is not None and pool.tls.server_name:
-        more.append(f'  headers:replace(":authority", {_text(pool.tls.server_name)})')
+    if authority := _authority(pool):
+        more.append(f'  headers:replace(":authority", {_text(authority)})')
     source = _SCRIPT % {
         "gone": ", ".join(f'"{name}"' for name in _NOT_FOR_PROVIDERS),
         "more": "\n".join(more),
@@ -126,6 +126,15 @@ def _script(pool: BackendPool, ai: AiPool) -> Any:
         "pool": quote(pool.name, ""),
     }
     return _lua(source)
+
+
+def _authority(pool: BackendPool) -> str:
+    """Whose server it is; empty: Envoy knows, as it looks up host names itself."""
+    if pool.tls is not None and pool.tls.server_name:
+        return pool.tls.server_name
+    if resolved_by_envoy(pool) or not pool.endpoints:
+        return ""
+    return pool.endpoints[0].address
 
 
 def _text(value: str) -> str:

@@ -17,7 +17,6 @@ from google.protobuf import wrappers_pb2
 
 from marchproxy.engines.envoy.messages import duration, pack
 from marchproxy.modules.ailb import asking
-from marchproxy.modules.ailb.resources.attempts import CLUSTER
 from marchproxy.modules.ailb.resources.deciding import TOLD
 from marchproxy.modules.ailb.resources.typed import on
 
@@ -57,7 +56,7 @@ def egress_listener(socket: Path) -> Any:
 
 def _routes() -> Any:
     action = route_components_pb2.RouteAction(
-        cluster_header=CLUSTER,
+        cluster_header=asking.CLUSTER,
         timeout=duration(0),
         idle_timeout=duration(0),
         auto_host_rewrite=wrappers_pb2.BoolValue(value=True),

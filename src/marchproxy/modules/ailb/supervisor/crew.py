@@ -1,4 +1,4 @@
-"""Crew: the processes of an instance beside its Envoy: found or started, told, started again, ended.
+"""Crew: the processes of an instance beside its Envoy, the decider and the relays: found or started, told, started again, ended.
 
 They outlive an AILB that crashes; the next one adopts them. All follow one document, or the one before.
 """
@@ -6,7 +6,7 @@ They outlive an AILB that crashes; the next one adopts them. All follow one docu
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from marchproxy.contract.document import encode
 from marchproxy.engines.workers.seat import Seat, WorkerRefused, WorkerUnavailable
@@ -16,6 +16,7 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.kit.tasks import every
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.state import DesiredState
+from marchproxy.modules.ailb.relay import talk as relay_talk
 from marchproxy.modules.ailb.supervisor.keys_file import KeysFile
 from marchproxy.modules.ailb.talk import Answer, Apply, Counts, Move, Question
 
@@ -24,16 +25,22 @@ _LOOK_SECONDS = 1.0
 _TRIM_SECONDS = 30.0
 _END_SECONDS = 5.0
 
-DeciderSeat = Seat[Question, Answer]
+DeciderSeat: TypeAlias = Seat[Question, Answer]
+#: The same questions, but for counts the same answers.
+RelaySeat: TypeAlias = Seat[relay_talk.Question, relay_talk.Answer]
 
 
 class Crew:
-    """The decider. Use it inside `running`."""
+    """Use it inside `running`."""
 
-    def __init__(self, decider: DeciderSeat, keys: KeysFile, *, clock: Clock) -> None:
+    def __init__(
+        self, decider: DeciderSeat, relays: Sequence[RelaySeat], keys: KeysFile, *, clock: Clock
+    ) -> None:
         self.instances = 1
         self._decider = decider
-        self._seats: Sequence[Seat[Any, Any]] = (decider,)
+        # a relay hears first of a pool, which the decider may name as soon as it has heard of it
+        self._seats: Sequence[Seat[Any, Any]] = (*relays, decider)
+        self._names = (*(f"relay:{number}" for number in range(len(relays))), "decider")
         self._keys = keys
         self._clock = clock
         self._group = asyncio.TaskGroup()
@@ -78,9 +85,10 @@ class Crew:
         if moved == self._moved:
             return
         try:
-            await self._decider.ask(moved)
+            for seat in self._seats:
+                await seat.ask(moved)
         except WorkerUnavailable as error:
-            _log.warning("the decider was not told of endpoints", reason=str(error))
+            _log.warning("not all were told of endpoints", reason=str(error))
         else:
             self._moved = moved
 
@@ -90,7 +98,8 @@ class Crew:
 
     def health(self) -> Mapping[str, str]:
         """`ok`, or what is wrong, for each process and file."""
-        return {"decider": self._decider.trouble or "ok", "keys_file": self._keys.trouble or "ok"}
+        found = {name: seat.trouble or "ok" for name, seat in zip(self._names, self._seats, strict=True)}
+        return {**found, "keys_file": self._keys.trouble or "ok"}
 
     async def count(self) -> tuple[int, Counts]:
         """The decider's pid and what it has counted; as it did last, where it does not answer."""
@@ -131,12 +140,14 @@ class Crew:
             self._watch(seat)
 
     async def _tell(self, message: Apply) -> None:
-        """Tell it. Raises Refused; then what was told before holds."""
+        """Tell all, or none. Raises Refused."""
         try:
-            await self._decider.apply(message)
+            for seat in self._seats:
+                await seat.apply(message)
         except (WorkerRefused, WorkerUnavailable) as error:
             if self._told is not None:
-                await self._decider.take_back(self._told)
+                for seat in self._seats:
+                    await seat.take_back(self._told)
             refused = isinstance(error, WorkerRefused)
             raise Refused(
                 RefusalCode.INVALID_ARGUMENT if refused else RefusalCode.UNAVAILABLE, str(error)
@@ -155,7 +166,7 @@ class Crew:
             try:
                 await self._tell(self._message(told.document))
             except Refused as refused:
-                _log.error("the decider does not take what has changed", reason=refused.message)
+                _log.error("not all take what has changed", reason=refused.message)
 
     def _watch(self, seat: Seat[Any, Any]) -> None:
         self._watches[seat] = self._group.create_task(seat.watch())
