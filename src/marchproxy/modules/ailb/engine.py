@@ -13,7 +13,9 @@ from marchproxy.model.problem import Problem, Refused
 from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.ailb import rules
+from marchproxy.modules.ailb.exposition import render
 from marchproxy.modules.ailb.supervisor.crew import Crew
+from marchproxy.modules.ailb.totals import Totals
 from marchproxy.modules.base.engine import EngineHealth, Isolate
 from marchproxy.modules.base.observation import Observation
 from marchproxy.modules.http.engine import HttpEngine
@@ -31,6 +33,7 @@ class AilbEngine:
         self._applied = DesiredState()
         self._plans = rules.Plans()
         self._healthy: Mapping[PoolName, bool] = {}
+        self._totals = Totals()
         crew.divide(gateway.instances)
 
     @property
@@ -122,8 +125,10 @@ class AilbEngine:
         )
 
     async def exposition(self) -> bytes:
-        """What Envoy counts."""
-        return await self._gateway.exposition()
+        """What Envoy counts, and what the decider does."""
+        pid, counts = await self._crew.count()
+        self._totals.note(pid, counts.entries)
+        return await self._gateway.exposition() + render(self._totals.tallies(), counts)
 
     async def renew(self, finish_seconds: float | None) -> str:
         """Restart Envoy hot."""

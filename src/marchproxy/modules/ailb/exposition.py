@@ -1,0 +1,144 @@
+"""Exposition: what the decider counts, as text that Prometheus reads. Bounded; no I/O.
+
+Names and units of what OpenTelemetry has words for are its own, as Prometheus writes them; the rest begins with marchproxy_ailb.
+https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import accumulate
+
+from marchproxy.engines.envoy.metrics.exposition import label_text
+from marchproxy.modules.ailb.ledger.prices import MICRO
+from marchproxy.modules.ailb.talk import Counts
+from marchproxy.modules.ailb.tally import Tally, TallyKey, Times
+
+_PREFIX = "marchproxy_ailb_"
+_HISTOGRAMS = {
+    "duration": ("gen_ai_server_request_duration_seconds", "From a request until the end of its answer."),
+    "first_token": ("gen_ai_server_time_to_first_token_seconds", "From a request until its answer began."),
+    "per_token": (
+        "gen_ai_server_time_per_output_token_seconds",
+        "Between two tokens of a stream, on average.",
+    ),
+    "queue_time": (f"{_PREFIX}queue_seconds", "Time that requests waited for an endpoint that had to."),
+}
+_TOKENS = {"input": "input_tokens", "output": "output_tokens", "cached": "cached_tokens"}
+_NUMBERS = {
+    "under_way": ("gauge", "Requests that have not been reported yet."),
+    "waiting": ("gauge", "Requests that wait for an endpoint."),
+    "granted": ("counter", "Reservations."),
+    "refused": ("counter", "Requests that an allowance refused."),
+    "settled": ("counter", "Reservations that were settled by a report."),
+    "lost": ("counter", "Reservations that nobody has reported in time."),
+    "late": ("counter", "Reports of requests that were settled already, or that nobody knows."),
+    "garbled": ("counter", "Reports that were none."),
+    "unwritten": ("counter", "Requests that the journal could not keep."),
+}
+
+
+def render(tallies: Mapping[TallyKey, Tally], counts: Counts) -> bytes:
+    """The text in format 0.0.4."""
+    lines = [
+        *_endings(tallies),
+        *_tokens(tallies),
+        *_sums(tallies),
+        *_histograms(tallies),
+        *_numbers(counts),
+    ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _endings(tallies: Mapping[TallyKey, Tally]) -> Iterator[str]:
+    for attribute, name, text in (
+        ("endings", "requests_total", "Requests that were let pass, by how they ended."),
+        ("refusals", "denied_total", "Requests that were not let pass, by reason."),
+    ):
+        yield from _family(
+            _PREFIX + name,
+            "counter",
+            text,
+            (
+                (f"{_labels(key)},{label_text((('reason', reason),))}", count)
+                for key, tally in tallies.items()
+                for reason, count in getattr(tally, attribute).items()
+            ),
+        )
+
+
+def _tokens(tallies: Mapping[TallyKey, Tally]) -> Iterator[str]:
+    values = (
+        (f'{_labels(key)},gen_ai_token_type="{kind}"', getattr(tally, attribute))
+        for key, tally in tallies.items()
+        if tally.endings
+        for kind, attribute in _TOKENS.items()
+    )
+    yield from _family("gen_ai_client_token_usage_total", "counter", "Tokens that were used.", values)
+
+
+def _sums(tallies: Mapping[TallyKey, Tally]) -> Iterator[str]:
+    used = [(_labels(key), tally) for key, tally in tallies.items() if tally.endings]
+    costs = ((labels, tally.cost / MICRO) for labels, tally in used)
+    yield from _family(f"{_PREFIX}cost_total", "counter", "Money, in the currency of the prices.", costs)
+    uncounted = ((labels, tally.uncounted) for labels, tally in used)
+    text = "Requests of which nobody could say what they used, and that cost what was reserved."
+    yield from _family(f"{_PREFIX}uncounted_total", "counter", text, uncounted)
+
+
+def _histograms(tallies: Mapping[TallyKey, Tally]) -> Iterator[str]:
+    """Of all keys together: each is as many lines as it has bounds."""
+    groups: dict[TallyKey, list[Tally]] = {}
+    for key, tally in tallies.items():
+        if tally.endings:
+            groups.setdefault(replace(key, key=""), []).append(tally)
+    for attribute, (name, text) in _HISTOGRAMS.items():
+        found = {key: [getattr(tally, attribute) for tally in group] for key, group in groups.items()}
+        lines = [line for key, times in found.items() for line in _histogram(name, _labels(key), times)]
+        if lines:
+            yield from _head(name, "histogram", text)
+            yield from lines
+
+
+def _histogram(name: str, labels: str, times: Sequence[Times]) -> Iterator[str]:
+    buckets: Counter[int] = Counter()
+    for one in times:
+        buckets.update(dict(enumerate(one.buckets)))
+    bounds = times[0].bounds
+    cumulated = tuple(accumulate(buckets[at] for at in range(len(bounds) + 1)))
+    if not cumulated[-1]:
+        return
+    for edge, count in zip((*(f"{bound:g}" for bound in bounds), "+Inf"), cumulated, strict=True):
+        yield f'{name}_bucket{{{labels},le="{edge}"}} {count}'
+    yield f"{name}_sum{{{labels}}} {sum(one.total for one in times):.9g}"
+    yield f"{name}_count{{{labels}}} {cumulated[-1]}"
+
+
+def _numbers(counts: Counts) -> Iterator[str]:
+    for attribute, (kind, text) in _NUMBERS.items():
+        name = f"{_PREFIX}{attribute}" + ("_total" if kind == "counter" else "")
+        yield from _head(name, kind, text)
+        yield f"{name} {getattr(counts, attribute)}"
+
+
+def _labels(key: TallyKey) -> str:
+    pairs = (
+        ("route", key.route),
+        ("gen_ai_operation_name", key.operation),
+        ("gen_ai_request_model", key.model),
+        ("pool", key.pool),
+        ("key", key.key),
+    )
+    return label_text(tuple(pair for pair in pairs if pair[1]))
+
+
+def _family(name: str, kind: str, text: str, values: Iterable[tuple[str, float]]) -> Iterator[str]:
+    lines = [f"{name}{{{labels.lstrip(',')}}} {value:.15g}" for labels, value in values]
+    if lines:
+        yield from _head(name, kind, text)
+        yield from lines
+
+
+def _head(name: str, kind: str, text: str) -> Iterator[str]:
+    yield f"# HELP {name} {text}"
+    yield f"# TYPE {name} {kind}"

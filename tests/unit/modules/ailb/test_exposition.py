@@ -1,0 +1,77 @@
+"""What Prometheus reads of the decider's counts, and how these add up over restarts."""
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from marchproxy.model.usage import Usage
+from marchproxy.modules.ailb.exposition import render
+from marchproxy.modules.ailb.talk import LINE, Counts
+from marchproxy.modules.ailb.tally import Tallies, TallyKey
+from marchproxy.modules.ailb.totals import Totals, entries
+
+ANN = TallyKey("llm", "chat", "fast", "vllm", "ann")
+BEN = TallyKey("llm", "chat", "fast", "vllm", "ben")
+NOBODY = TallyKey("", "", "", "", "")
+
+
+def counted():
+    tallies = Tallies()
+    for key in (ANN, BEN):
+        tally = tallies.of(key)
+        tally.endings["complete"] += 2
+        tally.use(Usage(10, 5, 4), 1_500_000)
+        tally.first_token.add(0.03)
+    tallies.of(NOBODY).refusals["no_key"] += 3
+    return tallies
+
+
+def samples(tallies, counts):
+    text = render(tallies, counts).decode()
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def labels(**more):
+    common = {"route": "llm", "gen_ai_operation_name": "chat", "gen_ai_request_model": "fast", "pool": "vllm"}
+    return tuple(sorted((common | more).items()))
+
+
+def test_all_that_is_counted_is_shown():
+    found = samples(counted().kept, Counts(under_way=2, late=1))
+    assert found["marchproxy_ailb_requests_total", labels(key="ann", reason="complete")] == 2
+    assert found["marchproxy_ailb_denied_total", (("reason", "no_key"),)] == 3
+    assert found["gen_ai_client_token_usage_total", labels(key="ben", gen_ai_token_type="output")] == 5
+    assert found["marchproxy_ailb_cost_total", labels(key="ann")] == 1.5
+    assert found["gen_ai_server_time_to_first_token_seconds_count", labels()] == 2
+    assert found["gen_ai_server_time_to_first_token_seconds_bucket", labels(le="0.04")] == 2
+    assert found["gen_ai_server_time_to_first_token_seconds_bucket", labels(le="0.02")] == 0
+    assert found["gen_ai_server_time_to_first_token_seconds_sum", labels()] == pytest.approx(0.06)
+    assert found["marchproxy_ailb_under_way", ()] == 2
+    assert found["marchproxy_ailb_late_total", ()] == 1
+    assert not [name for name, _ in found if "request_duration" in name]
+
+
+def test_counts_only_grow_over_restarts():
+    totals = Totals()
+    for pid in (1, 1, 2):
+        totals.note(pid, entries(counted()))
+    found = totals.tallies()
+    assert found[ANN].endings == {"complete": 4}
+    assert found[ANN].cost == 3_000_000
+    assert sum(found[ANN].first_token.buckets) == 2
+    assert totals.tallies()[ANN].endings == {"complete": 4}
+
+
+def test_tallies_travel():
+    sent = Counts(entries(counted()), under_way=1)
+    assert LINE._answers.validate_json(LINE._answers.dump_json(sent)) == sent
+
+
+def test_keys_and_models_beyond_a_bound_share_a_tally():
+    tallies = Tallies(most=1)
+    for key in (ANN, BEN):
+        tallies.of(key).endings["complete"] += 1
+    assert set(tallies.kept) == {ANN, TallyKey("llm", "chat", "*", "vllm", "*")}
