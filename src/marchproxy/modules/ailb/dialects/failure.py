@@ -163,9 +163,9 @@ def failure_in(document: object, reason: Reason | None = None) -> Failure | None
     if not isinstance(document, dict):
         return None
     error = document.get("error")
-    if isinstance(error, str):  # Ollama
+    if error and isinstance(error, str):  # Ollama
         error = {"message": error}
-    elif not isinstance(error, dict):
+    elif not error or not isinstance(error, dict):
         if not isinstance(document.get("message"), str) or document.get("object") not in {"error", None}:
             return None
         error = document  # older vLLM

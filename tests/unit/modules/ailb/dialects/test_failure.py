@@ -90,7 +90,8 @@ def test_streams_end_with_an_error_of_their_own():
         (400, {"object": "error", "message": "too long", "type": "BadRequestError", "code": 400}, Failure(Reason.BAD_REQUEST, "too long")),
         (422, {"detail": []}, Failure(Reason.BAD_REQUEST, "the provider answered with status 422")),
         (503, None, Failure(Reason.OVERLOADED, "the provider answered with status 503")),
-        (418, {"error": {}}, Failure(Reason.BAD_REQUEST, "the provider says no more")),
+        (418, {"error": {}}, Failure(Reason.BAD_REQUEST, "the provider answered with status 418")),
+        (418, {"error": {"code": 5}}, Failure(Reason.BAD_REQUEST, "the provider says no more")),
         (500, {"error": {"type": ["x"], "message": 5}}, Failure(Reason.INTERNAL, "the provider says no more")),
     ],
 )  # fmt: skip
@@ -99,7 +100,17 @@ def test_providers_errors_are_read(status, body, failure):
 
 
 @pytest.mark.parametrize(
-    "document", [None, [], {}, {"choices": []}, {"error": None}, {"type": "message_start", "message": {}}]
+    "document",
+    [
+        None,
+        [],
+        {},
+        {"choices": []},
+        {"error": None},
+        {"error": ""},
+        {"error": {}, "choices": []},
+        {"type": "message_start", "message": {}},
+    ],
 )
 def test_other_documents_are_no_errors(document):
     assert failure_in(document) is None

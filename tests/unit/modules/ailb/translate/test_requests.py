@@ -117,6 +117,8 @@ def with_part(part: dict[str, Any]) -> dict[str, Any]:
         (said({"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f", "arguments": "[1]"}}]}, USER), "messages[0].tool_calls[0].function.arguments", "must be an object"),
         (said({"role": "assistant", "function_call": {"name": "f"}}, USER), "messages[0].function_call", "use tool_calls"),
         (said({"role": "tool", "content": "x"}), "messages[0].tool_call_id", "Missing"),
+        (said({"role": "user", "content": []}, USER), "messages[0].content", "Missing"),
+        (said({"role": "system"}, USER), "messages[0].content", "Missing"),
     ],
 )  # fmt: skip
 def test_what_anthropic_cannot_be_told_is_refused_by_name(members, param, why):
@@ -131,6 +133,13 @@ def test_what_an_assistant_has_refused_is_what_it_said():
     request = to_anthropic(said_before)
     assert isinstance(request, Request)
     assert json.loads(request.body)["messages"][0]["content"] == [{"type": "text", "text": "No."}]
+
+
+def test_a_turn_of_nothing_is_left_out():
+    request = to_anthropic(said(USER, {"role": "assistant", "content": ""}, USER))
+    assert isinstance(request, Request)
+    assert len(json.loads(request.body)["messages"][0]["content"]) == 2
+    assert request.left_out == "messages[1].content"
 
 
 def test_what_an_assistant_has_said_is_carried_as_it_is():
@@ -181,6 +190,7 @@ def test_message_members_as_openais(members, provider, sent):
         ({"system": [{"type": "image"}]}, "system[0].type", "only text"),
         (said(USER, {"role": "assistant", "content": "well"}), "messages[1].role", "not continued"),
         (said({"role": "tool", "content": "x"}), "messages[0].role", "'tool' is no role"),
+        (said(USER, {"role": "user", "content": []}), "messages[1].content", "Field required"),
         (with_part({"type": "search_result"}), "messages[0].content[0].type", "'search_result'"),
         (with_part({"type": "image", "source": {"type": "file", "file_id": "f"}}), "messages[0].content[0].source.type", "base64"),
         (with_part({"type": "document", "context": "c", "source": {"type": "text", "data": "d"}}), "messages[0].content[0].context", "in a text"),

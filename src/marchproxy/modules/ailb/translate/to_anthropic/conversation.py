@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from marchproxy.modules.ailb.dialects.body import BadJson, load_object
+from marchproxy.modules.ailb.dialects.fields import BadField
 from marchproxy.modules.ailb.translate.record import Record, Untranslatable
 
 Block = dict[str, Any]
@@ -26,12 +27,12 @@ def conversation(messages: list[Record]) -> tuple[list[Block], list[Block]]:
         role = message.some_text("role")
         if role in {"system", "developer"}:
             message.note("name", "instructions have no name there")
-            system += _contents(message)
+            system += _some_contents(message)
             if turns:
                 message.notes.append(f"{message.place('role')}: instructions are moved to the beginning")
         elif role == "user":
             message.note("name", "participants have no names there")
-            _say(turns, "user", _contents(message))
+            _say(turns, "user", _some_contents(message))
         elif role == "assistant":
             _say(turns, "assistant", _assistant(message))
         elif role == "tool":
@@ -57,6 +58,13 @@ def _say(turns: list[Block], role: str, blocks: list[Block]) -> None:
         turns[-1]["content"] += blocks
     elif blocks:
         turns.append({"role": role, "content": blocks})
+
+
+def _some_contents(message: Record) -> list[Block]:
+    found = _contents(message)
+    if not found:
+        raise BadField(message.place("content"), None)
+    return found
 
 
 def _contents(message: Record) -> list[Block]:
@@ -124,7 +132,10 @@ def _assistant(message: Record) -> list[Block]:
     blocks = [block for block in _contents(message) if block.get("text") != ""]
     if refusal := message.text("refusal"):
         blocks.append({"type": "text", "text": refusal})
-    return blocks + [_call(call) for call in message.records("tool_calls")]
+    blocks += [_call(call) for call in message.records("tool_calls")]
+    if not blocks:
+        message.notes.append(f"{message.place('content')}: a turn of nothing is none there")
+    return blocks
 
 
 def _call(call: Record) -> Block:

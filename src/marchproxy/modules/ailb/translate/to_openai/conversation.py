@@ -3,6 +3,7 @@
 from typing import Any
 
 from marchproxy.modules.ailb.dialects.body import dump
+from marchproxy.modules.ailb.dialects.fields import BadField
 from marchproxy.modules.ailb.translate.record import Record, Untranslatable
 
 Message = dict[str, Any]
@@ -61,6 +62,8 @@ def _user(message: Record) -> list[Message]:
             results.append(_result(block))
         else:
             parts.append(_part(block, kind))
+    if not results and not parts:
+        raise BadField(message.place("content"), None)
     return results + ([{"role": "user", "content": parts}] if parts else [])
 
 
