@@ -8,7 +8,7 @@ from marchproxy.modules.ailb.load.engine_load import EngineLoad
 
 #: Blocks that an endpoint is believed to keep unless it says how many: 500,000 tokens, as llm-d has it.
 USUAL_BLOCKS = 31_250
-_MOST_BLOCKS = 250_000
+_MOST_BLOCKS = 125_000
 #: Requests that an engine of which nothing is known is believed to take at once; more are sent as it takes them.
 _FIRST_ROOM = 32.0
 _UNKNOWN_KV = 1.0
@@ -32,7 +32,6 @@ class Member:
         "heard_at",
         "host",
         "in_flight",
-        "is_out",
         "knows",
         "kv_usage",
         "room",
@@ -50,8 +49,6 @@ class Member:
         self.in_flight = 0
         self.turn = 0.0
         """What it is owed, in a round of those that take turns."""
-        self.is_out = False
-        """Draining, or somebody else has found it sick."""
         self.cooldown = Cooldown()
         self.seen = Seen(USUAL_BLOCKS)
         self.knows = False

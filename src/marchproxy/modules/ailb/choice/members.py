@@ -19,7 +19,7 @@ _OLD_INTERVALS = 4
 class Members:
     """One pool's endpoints."""
 
-    __slots__ = ("_again", "_all", "_cooldown", "_sound", "in_flight", "latency", "options")
+    __slots__ = ("_again", "_all", "_cooldown", "_out", "_sound", "in_flight", "latency", "options")
 
     def __init__(self) -> None:
         self.options = AiPool()
@@ -29,6 +29,7 @@ class Members:
         """Requests of which this pool is the first to be asked."""
         self._all: dict[str, Member] = {}
         self._sound: list[Member] = []
+        self._out: Collection[str] = ()
         self._again = inf
         self._cooldown = Cooldown()
 
@@ -53,8 +54,7 @@ class Members:
 
     def keep_out(self, addresses: Collection[str], now: float) -> None:
         """Ask none of these from now on, and all others again: the drained, and what a health check has found sick."""
-        for one in self:
-            one.is_out = one.address in addresses
+        self._out = addresses
         self._refresh(now)
 
     def sound(self, now: float) -> list[Member]:
@@ -65,7 +65,7 @@ class Members:
 
     def last_resort(self) -> list[Member]:
         """Who is asked when nobody should be: those that are left alone because they failed, else those that are out."""
-        return [one for one in self if not one.is_out] or list(self)
+        return [one for one in self if one.address not in self._out] or list(self)
 
     def order(self, among: list[Member], blocks: Sequence[int], affinity: str, dice: Random) -> list[Member]:
         """These endpoints, the best one first. `blocks` of the prompt; `affinity`: what keeps to one of them, or nothing."""
@@ -132,4 +132,4 @@ class Members:
         if self._cooldown.until:
             self._sound = []
         else:
-            self._sound = [one for one in self if not (one.is_out or one.cooldown.until)]
+            self._sound = [one for one in self if not one.cooldown.until and one.address not in self._out]

@@ -68,33 +68,32 @@ _CUTS = tuple(Struct(f"{BLOCK}s" * whole) for whole in range(_MOST_BLOCKS + 1))
 
 
 class Seen:
-    """The blocks that one endpoint was sent of late, at most `capacity`.
+    """The blocks that one endpoint was sent of late: the last `capacity`, and at most twice as many.
 
-    Two generations: the young one becomes the old one when it has half of the capacity, and the old one is forgotten. So a
-    block is kept for at least half a capacity of newer ones, adding 256 takes 3 µs, and no block outlives those before it in its
-    prompt, which `match` relies on.
+    Two generations: a young one that is full becomes the old one, and the old one is forgotten. In simulations it finds as much
+    as a list in the order of use, and adding 256 blocks takes 3 µs, not 20. No block outlives those before it in its prompt,
+    which `match` relies on.
     """
 
-    __slots__ = ("_half", "_old", "_young")
+    __slots__ = ("_capacity", "_old", "_young")
 
     def __init__(self, capacity: int) -> None:
-        self._half = 0
+        self._capacity = capacity
         self._old: set[int] = set()
         self._young: set[int] = set()
-        self.resize(capacity)
 
     def __len__(self) -> int:
         return len(self._old) + len(self._young)
 
     def resize(self, capacity: int) -> None:
-        """Keep at most so many from the next prompt on."""
-        self._half = max(capacity // 2, _MOST_BLOCKS)
+        """Be full at so many from the next prompt on."""
+        self._capacity = capacity
 
     def add(self, blocks: Sequence[int]) -> None:
         """A prompt was sent there."""
-        if len(self._young) + len(blocks) > self._half:
+        if len(self._young) + len(blocks) > self._capacity:
             self._old, self._young = self._young, set()
-        self._young.update(blocks)
+        self._young.update(blocks[: self._capacity])
 
     def match(self, blocks: Sequence[int]) -> int:
         """How many of a prompt's first blocks it has."""
