@@ -9,7 +9,6 @@ from marchproxy.model.ai import Queue
 from marchproxy.modules.ailb.choice import FULL, NOBODY, Chosen
 from marchproxy.modules.ailb.queueing import Entrant, Queueing, Shed, Waiting, Why
 
-
 PATIENT = Queue(10, 30.0)
 
 
