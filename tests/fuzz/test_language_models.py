@@ -16,7 +16,7 @@ from marchproxy.modules.ailb.dialects.failure import Failure, failure_of
 from marchproxy.modules.ailb.dialects.operations import Operation
 from marchproxy.modules.ailb.translate.answers import NoAnswer
 from marchproxy.modules.ailb.translate.exchange import Exchange, Request, is_needed
-from marchproxy.wire.sse import Event, Events, Skim, write
+from marchproxy.wire.sse import Event, Events, write
 from tests.unit.modules.ailb.translate.rig import CASES, Case
 
 cases = [Case.at(path) for path in CASES]
@@ -109,17 +109,6 @@ def test_events_that_are_written_are_read(events, sizes):
         found += machine.feed(piece)
     assert found == wanted
     assert machine.between
-
-
-@given(st.lists(st.builds(Event, noise.map(lambda data: re.sub(rb"[\r\n]", b"", data))), max_size=6), sizes)
-def test_a_skim_sees_what_the_events_are(events, sizes):
-    skim = Skim()
-    for piece in cut(b"".join(map(write, events)), sizes):
-        skim.feed(piece)
-    skim.end()
-    told = [event.data.strip(b" ") for event in events if b'"usage"' in event.data]
-    assert skim.lines == len(events)
-    assert [skim.first, skim.last] == ([told[0], told[-1]] if told else [b"", b""])
 
 
 @given(posts, st.binary(max_size=60) | json_values.map(dump))

@@ -1,4 +1,4 @@
-"""Server-sent events: bytes in any pieces in, events out; and a look at streams that are passed on as they are.
+"""Server-sent events: bytes in any pieces in, events out.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 """
@@ -12,9 +12,6 @@ from marchproxy.wire.fault import ProtocolFault
 LONGEST_EVENT = 8 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-_USAGE = b'"usage"'
-_DATA = b"data:"
-_DATA_LINE = b"\ndata:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,68 +122,3 @@ class Events:
         self._size += size
         if self._size > self._longest:
             raise ProtocolFault(f"an event of the stream has more than {self._longest} bytes")
-
-
-class Skim:
-    """Looks at a stream that others pass on: counts lines of data, and keeps those that say what was used.
-
-    `first` and `last` are the data of the first and the last line with `"usage"` in it (text that a model writes has its
-    quotes escaped). Nothing is parsed and no byte is looked at more than a few times; lines end with LF or CRLF, and one
-    of more than `longest` bytes is counted but never kept.
-    """
-
-    __slots__ = ("_longest", "_open", "_size", "first", "last", "lines")
-
-    def __init__(self, *, longest: int = LONGEST_EVENT) -> None:
-        self._longest = longest
-        self._open: list[bytes] = []  # pieces of the line that has not ended
-        self._size = 0
-        self.lines = 0
-        self.first = self.last = b""
-
-    def feed(self, data: bytes) -> None:
-        """The next piece of the stream, cut anywhere."""
-        start = data.find(b"\n")
-        if start < 0:
-            self._hold(data)
-            return
-        self._hold(data[:start])
-        self._close()
-        end = data.rfind(b"\n")
-        if end > start:
-            self.lines += data.count(_DATA_LINE, start, end)
-            at = data.rfind(_USAGE, start, end)
-            if at >= 0:
-                if not self.first:
-                    self._keep(_line_around(data, data.find(_USAGE, start, end)))
-                self._keep(_line_around(data, at))
-        self._hold(data[end + 1 :])
-
-    def end(self) -> None:
-        """The stream has ended, perhaps in the middle of a line."""
-        self._close()
-
-    def _hold(self, piece: bytes) -> None:
-        self._size += len(piece)
-        if self._size <= self._longest:
-            self._open.append(piece)
-        else:
-            self._open = [b"".join((*self._open, piece))[: len(_DATA)]]
-
-    def _close(self) -> None:
-        line, whole = b"".join(self._open), self._size <= self._longest
-        self._open.clear()
-        self._size = 0
-        self.lines += line.startswith(_DATA)
-        if whole and _USAGE in line:
-            self._keep(line)
-
-    def _keep(self, line: bytes) -> None:
-        if not line.startswith(_DATA):
-            return
-        self.last = line[len(_DATA) :].strip(b" \r")
-        self.first = self.first or self.last
-
-
-def _line_around(data: bytes, at: int) -> bytes:
-    return data[data.rfind(b"\n", 0, at) + 1 : data.find(b"\n", at)]

@@ -1,9 +1,9 @@
-"""Server-sent events, as the HTML standard wants them read, and as they are skimmed."""
+"""Server-sent events, as the HTML standard wants them read."""
 
 import pytest
 
 from marchproxy.wire.fault import ProtocolFault
-from marchproxy.wire.sse import Event, Events, Skim, write
+from marchproxy.wire.sse import Event, Events, write
 
 
 def read(*pieces: bytes, longest: int = 1000) -> list[Event]:
@@ -80,35 +80,3 @@ def test_many_events_are_no_long_one():
 def test_what_is_written_is_read_again(event, sent):
     assert write(event) == sent
     assert read(sent) == [event]
-
-
-CHUNKS = (
-    b'data: {"a":1,"usage":null}\n\n: comment "usage"\n\nevent: x\r\ndata: {"t":"\\"usage\\""}\r\n\r\n'
-    b'data:{"usage":{"prompt_tokens":1}}\n\ndata: [DONE]\n\n'
-)
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 20, 64, 1000])
-def test_a_skim_sees_the_same_however_the_stream_is_cut(size):
-    skim = Skim()
-    for at in range(0, len(CHUNKS), size):
-        skim.feed(CHUNKS[at : at + size])
-    skim.end()
-    assert (skim.lines, skim.first) == (4, b'{"a":1,"usage":null}')
-    assert skim.last == b'{"usage":{"prompt_tokens":1}}'
-
-
-def test_a_skim_sees_a_stream_that_is_cut_off():
-    skim = Skim()
-    skim.feed(b'data: {}\n\ndata: {"usage":{}}')
-    skim.end()
-    assert (skim.lines, skim.last) == (2, b'{"usage":{}}')
-
-
-@pytest.mark.parametrize("size", [1, 7, 1000])
-def test_a_skim_holds_no_long_line(size):
-    skim, stream = Skim(longest=50), b'data: "usage"' + b"x" * 200 + b'\n\ndata: "usage" 2\n\n'
-    for at in range(0, len(stream), size):
-        skim.feed(stream[at : at + size])
-    assert skim.lines == 2
-    assert skim.last == b'"usage" 2'

@@ -5,7 +5,6 @@ from typing import Any
 from marchproxy.model.ai import Dialect
 from marchproxy.model.usage import Usage
 from marchproxy.modules.ailb.dialects.body import BadJson, load
-from marchproxy.wire.sse import Skim
 
 _USAGE = b'"usage"'
 
@@ -57,14 +56,6 @@ def of_answer(dialect: Dialect, data: bytes) -> Usage | None:
     """What a whole answer says; None: nothing."""
     tally = Tally(dialect)
     tally.see(data)
-    return tally.usage
-
-
-def of_stream(dialect: Dialect, skim: Skim) -> Usage | None:
-    """What a stream said that was passed on unread; None: nothing."""
-    tally = Tally(dialect)
-    tally.see(skim.first)
-    tally.see(skim.last)
     return tally.usage
 
 
