@@ -80,7 +80,7 @@ def find_journals(place: Path) -> set[Path]:
 def sheet(found: Report) -> Sheet:
     """The report as a table."""
     names = tuple(one.value for one in found.by)
-    rows = [(*(name or "-" for name in row), *_cells(sums)) for row, sums in found.rows.items()]
+    rows = [(*map(_shown, row), *_cells(sums)) for row, sums in found.rows.items()]
     if len(rows) > 1:
         rows.append(("all", *("" for _ in names[1:]), *_cells(found.total)))
     heads = columns(*names, "#requests", "#input", "#cached", "#output", "#cost", "#estimated")
@@ -103,6 +103,11 @@ def _entries(journals: Sequence[Path], question: Question) -> Iterator[Entry]:
 
 def _plain(sums: Sum) -> dict[str, int | float]:
     return asdict(sums) | {"cost": sums.cost / MICRO}
+
+
+def _shown(name: str) -> str:
+    # models are called what clients call them: nothing of that may reach a terminal as a command
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in name) or "-"
 
 
 def _cells(sums: Sum) -> tuple[str, ...]:

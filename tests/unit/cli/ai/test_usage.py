@@ -81,6 +81,15 @@ def test_for_people(state):
     assert "of 1 requests nobody has said" in found.stderr
 
 
+def test_what_clients_call_a_model_is_no_command_to_a_terminal(tmp_path):
+    store = FileStore(tmp_path)
+    store.append([replace(ANN, model="\x1b[2J\ud800x[red]")])
+    store.close()
+    found = run(app, ["ai", "usage", str(tmp_path), "--since", "2030-06-01", "--by", "model"])
+    assert found.exit_code == 0
+    assert "\ufffd[2J\ufffdx[red]" in found.stdout
+
+
 def test_where_there_is_no_journal(tmp_path):
     found = run(app, ["ai", "usage", str(tmp_path)])
     assert found.exit_code == 1

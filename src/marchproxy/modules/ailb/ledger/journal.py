@@ -16,7 +16,8 @@ from marchproxy.modules.ailb.ledger.entry import Entry
 from marchproxy.modules.ailb.ledger.store import Store
 from marchproxy.modules.ailb.ledger.totals import Row, Totals
 
-_AT_ONCE = 1000
+#: Encoding holds the GIL, which a write gives back.
+_AT_ONCE = 100
 _LAST_WAIT = 5.0
 _log = get_logger(__name__)
 

@@ -253,6 +253,16 @@ def test_accounts_are_forgotten_when_they_say_nothing():
     assert found.accounts == 0
 
 
+def test_who_has_a_request_under_way_is_not_forgotten():
+    found = ledger(Allowance("a", "user:*", concurrent=1), Allowance("b", "key:*", tokens_per_minute=60))
+    number = granted(found.reserve(NOW, ANN, "m", TEN)).number
+    later = NOW + 600 * SECOND
+    found.sweep(later)
+    assert refused(found.reserve(later, ANN, "m", TEN)).measure is Measure.CONCURRENT
+    found.settle(number, Usage(70), later)  # 60 more than were reserved
+    assert refused(found.reserve(later, ANN, "m", TEN)).retry_after == pytest.approx(10.0)
+
+
 def test_names_beyond_the_bound_share_and_nobody_who_owes_is_forgotten():
     found = ledger(Allowance("a", "user:*", requests_per_minute=1), names=3)
     for name in ("a", "b", "c", "d"):
