@@ -119,7 +119,7 @@ def relay_cluster(pool: str) -> str:
     return RELAY_PREFIX + pool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # one is made for every request
 class Allowed:
     """A request passes: attempt n goes to the n-th of `clusters`. `told`: values of METADATA by name."""
 

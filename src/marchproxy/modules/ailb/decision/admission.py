@@ -36,7 +36,7 @@ _SHED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # one is made for every request
 class Ready:
     """A request that may be sent. `tasks`: what a relay is to do; `body`: in place of the client's."""
 
