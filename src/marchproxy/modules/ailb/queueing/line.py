@@ -1,5 +1,6 @@
 """Line: those who wait for the same pools. The most important first, then each key in turn, then who came first. Pure."""
 
+from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
 _PRIORITIES = 10
@@ -31,6 +32,10 @@ class Line(Generic[W]):
 
     def __len__(self) -> int:
         return self._length
+
+    def __iter__(self) -> Iterator[W]:
+        """Everybody, in no order that matters."""
+        return (waiter for band in self._bands for waiting in band.values() for waiter in waiting.values())
 
     def join(self, waiter: W) -> None:
         """Wait from now on, behind who has the same key."""

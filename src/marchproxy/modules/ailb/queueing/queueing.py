@@ -19,6 +19,7 @@ from marchproxy.modules.ailb.queueing.line import Line
 from marchproxy.modules.ailb.queueing.waiting import Choose, Entrant, Shed, Waiting, Why
 
 _LONGEST_RETRY = 60.0
+_GRACE = 2.0
 
 
 @dataclass(slots=True)
@@ -93,7 +94,17 @@ class Queueing:
             self._serve([line for pools, line in self._lines.items() if pool in pools])
 
     def sweep(self) -> None:
-        """Have those go on for whom there is room that nobody has told of. Called about once a second."""
+        """Have those go on for whom there is room that nobody has told of. Called about once a second.
+
+        Who has long been late is forgotten: its task was ended before it began to wait.
+        """
+        now = self._clock.monotonic()
+        everybody = [waiting for line in self._lines.values() for waiting in line]
+        for waiting in everybody:
+            if now - waiting.since > waiting.entrant.options.wait + _GRACE:
+                self._leave(waiting)
+                waiting.found.cancel()
+                self.counts.late += 1
         self._serve(list(self._lines.values()))
 
     def _serve(self, lines: list[Line[Waiting]]) -> None:

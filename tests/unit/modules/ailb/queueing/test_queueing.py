@@ -220,3 +220,16 @@ async def test_room_that_nobody_has_told_of_is_found_once_a_second():
     rig.queueing.sweep()
     assert rig.order == ["x"]
     assert rig.is_empty
+
+
+async def test_who_never_came_to_wait_is_forgotten():
+    rig = Rig(a=0)
+    rig.enter("x", options=Queue(5, 3.0), size=10)
+    rig.clock.advance(5.0)
+    rig.queueing.sweep()
+    assert len(rig.queueing) == 1
+    rig.clock.advance(0.1)
+    rig.queueing.sweep()
+    assert rig.is_empty
+    rig.frees("a")
+    assert rig.order == []
