@@ -46,12 +46,13 @@ class AiExtension(Extension):
         yield from usage_filters()
 
     def extend_manager(self, manager: Any) -> None:
-        """Take what only we may say from clients' headers, word errors, report."""
+        """Take what only we may say from clients' headers, word errors, report; tell clients what reports call a request."""
         manager.early_header_mutation_extensions.add(
             name="envoy.http.early_header_mutation.header_mutation", typed_config=pack(_nothing_of_ours())
         )
         manager.local_reply_config.CopyFrom(local_replies())
         manager.access_log.append(reports())
+        manager.always_set_request_id_in_response = True
         manager.delayed_close_timeout.CopyFrom(duration(0))  # an answer that breaks off is not held back
 
     def extend_listener(self, listener: Any) -> None:
