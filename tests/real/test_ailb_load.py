@@ -11,6 +11,7 @@ import pytest
 from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.tasks import Isolating
 from marchproxy.model.ai import AiPool, Provider
+from marchproxy.model.pool import BackendPool
 from marchproxy.modules.ailb.load import Engine, EngineLoad, Watches
 from tests.ports import free_port
 from tests.real.support.engines import Engines, engines
@@ -38,7 +39,7 @@ class Ear:
 
 
 def engine(address: str, path: str = "/metrics") -> Engine:
-    found = Engine.of("p", AiPool(Provider.VLLM, metrics_path=path), address)
+    found = Engine.of(BackendPool("p", ai=AiPool(Provider.VLLM, metrics_path=path)), address)
     assert found is not None
     return found
 

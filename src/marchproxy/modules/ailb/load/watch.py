@@ -14,6 +14,7 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.ai import AiPool, Provider
 from marchproxy.model.module import PoolName
+from marchproxy.model.pool import BackendPool
 from marchproxy.modules.ailb.load.engine_load import Listener
 from marchproxy.modules.ailb.load.exposition import FAMILIES, BadMetrics, read_load
 from marchproxy.modules.ailb.load.page import NoPage, PageReader
@@ -36,12 +37,13 @@ class Engine:
     interval: float
 
     @staticmethod
-    def of(pool: PoolName, options: AiPool, address: str) -> "Engine | None":
-        """An endpoint of a pool; None: it is no engine, or nobody wants to know."""
-        if options.provider not in FAMILIES or not options.metrics_interval:
+    def of(pool: BackendPool, address: str) -> "Engine | None":
+        """An endpoint of a pool; None: it is no engine, or only to be reached by TLS, or nobody wants to know."""
+        options = pool.ai or AiPool()
+        if options.provider not in FAMILIES or not options.metrics_interval or pool.tls is not None:
             return None
         interval = max(options.metrics_interval, _SHORTEST_INTERVAL)
-        return Engine(pool, address, options.provider, options.metrics_path, interval)
+        return Engine(pool.name, address, options.provider, options.metrics_path, interval)
 
 
 class Watch:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -27,6 +27,7 @@ from marchproxy.modules.ailb.ledger.totals import Totals
 from marchproxy.modules.ailb.load import Engine, Watches
 from marchproxy.modules.ailb.plan import AiPlan, compile_plan
 from marchproxy.modules.ailb.queueing import Queueing
+from marchproxy.modules.ailb.settling.entries import Told
 from marchproxy.modules.ailb.settling.report import Ending, Report
 from marchproxy.modules.ailb.settling.settler import Outcome, Settler
 from marchproxy.modules.ailb.talk import Apply, Move, Places
@@ -57,6 +58,7 @@ class House:
         journal: Journal,
         clock: Clock,
         *,
+        settled: Iterable[int] = (),
         now: Callable[[], Now] = read_time,
     ) -> None:
         self.told: Apply | None = None
@@ -64,7 +66,8 @@ class House:
         self.under_way = UnderWay()
         self.journal = journal
         self._now = now
-        self.ledger = Ledger(now().wall, totals)
+        first = now().wall
+        self.ledger = Ledger(first, totals)
         self.chooser = Chooser(Random())  # noqa: S311 - spreads load, guards nothing
         self.queueing = Queueing(_MOST_WAITING_BYTES, self._give_back, clock)
         admission = Admission(self.ledger, self.chooser, self.queueing, self.under_way, clock)
@@ -72,11 +75,7 @@ class House:
         self._watches = Watches(group, self.queueing.has_room, clock)
         self._plan = AiPlan()
         self.settler = Settler(
-            self.under_way,
-            self.ledger,
-            self.decider.tallies,
-            noted=self._note,
-            written=self._write,
+            self.under_way, self.ledger, self.decider.tallies, self, first=first, settled=settled
         )
 
     def apply(self, told: Apply) -> None:
@@ -111,7 +110,7 @@ class House:
                 engine: member
                 for name, pool in self._plan.pools.items()
                 for member in self.chooser.members(name) or ()
-                if member.host and (engine := Engine.of(name, pool.options, member.host))
+                if member.host and (engine := Engine.of(pool.pool, member.host))
             }
         )
 
@@ -143,9 +142,9 @@ class House:
         """A relay reports."""
         self.settler.relay_says(report, self._now())
 
-    def envoy_says(self, report: Report, *, relayed: bool) -> None:
+    def envoy_says(self, told: Told) -> None:
         """An Envoy reports."""
-        self.settler.envoy_says(report, self._now(), relayed=relayed)
+        self.settler.envoy_says(told, self._now())
 
     def note_garbled(self) -> None:
         """Somebody reported something that is no report."""
@@ -165,7 +164,10 @@ class House:
         self._watches.close()
         self.settler.close(self._now())
 
-    def _note(self, passed: Passed, report: Report, now: Now) -> None:
+    def noted(self, passed: Passed, report: Report, now: Now) -> None:
+        """As Followers'."""
+        if not passed.chosen.is_open:
+            return
         if report.ending is Ending.OWN:
             status: int | None = 200
         elif report.ending is Ending.CLIENT_GONE and report.first_token is None:
@@ -185,7 +187,12 @@ class House:
     def _made_room(self, chosen: Chosen) -> None:
         self.queueing.has_room(chosen.attempts[0].target.pool.name)
 
-    def _write(self, outcome: Outcome, now: Now) -> None:  # noqa: ARG002 - the ledger has said when
+    def revived(self, told: Told, now: Now) -> Passed | None:
+        """As Followers'."""
+        return self.decider.revive(told.report.number, told.fields, now)
+
+    def written(self, outcome: Outcome, now: Now) -> None:  # noqa: ARG002 - the ledger has said when
+        """As Followers'."""
         self.journal.put(
             Entry.of(
                 outcome.settled,
