@@ -185,7 +185,7 @@ routes:
     assert load_file(write(tmp_path, text[text.index("pools:") :]), {}).document.modules == ()
 
 
-@pytest.mark.parametrize("name", ["first-light.yaml", "databases.yaml"])
+@pytest.mark.parametrize("name", ["first-light.yaml", "databases.yaml", "llm.yaml"])
 def test_the_examples_are_sound(name):
     loaded = load_file(Path(__file__).parents[4] / "examples" / name, {})
     assert loaded.state.routes
