@@ -4,6 +4,7 @@ Nothing is said to Envoy before an engine has said something: until then an atte
 Envoy tries the next target. After that the stream is ended with an error in the client's dialect.
 """
 
+from dataclasses import replace
 from enum import Enum
 
 from marchproxy.modules.ailb import asking
@@ -251,18 +252,22 @@ class Exchange:
         self._approach.cancel()
         heard, shape, pace = self._question.heard, self._shape, self._pace
         pieces = shape.pieces if shape is not None else 0
+        usage = shape.usage if shape is not None else None
+        if usage is not None and pieces and ending is not Ending.COMPLETE:
+            usage = replace(usage, output=max(usage.output, pieces))  # Anthropic's first event says 1
         report = Report(
             heard.number,
             ending,
             heard.pool,
             self._approach.host,
             self._status,
-            shape.usage if shape is not None else None,
+            usage,
             pieces,
             pace.first,
             pace.each(pieces),
             pace.longest or None,
             pace.all(self._office.now()),
+            attempts=heard.attempt,
         )
         self._side.over(self._question.asked.stream)
         self._office.over(self, report)

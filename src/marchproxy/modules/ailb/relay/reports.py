@@ -58,10 +58,11 @@ class Reports:
         """Until the line breaks. Raises OSError."""
         async with asyncio.timeout(_CONNECT_SECONDS):
             reader, writer = await asyncio.open_unix_connection(str(self._socket))
-        del reader  # nothing is answered
         try:
             while True:
                 await self._some.wait()
+                if reader.at_eof():  # nothing is ever answered: it has gone
+                    raise ConnectionResetError("the decider hung up")
                 batch = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
                 try:
                     writer.write(b"".join([report.encode() for report in batch]))

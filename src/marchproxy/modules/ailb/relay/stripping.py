@@ -10,9 +10,7 @@ from marchproxy.modules.ailb.dialects.rewriting import without_usage
 
 _USAGE = b'"usage"'
 #: The last member of an event. In a text its quotes would be escaped; deeper in, another brace would follow.
-_AT_THE_END = re.compile(
-    rb',[ ]?"usage":[ ]?(?:null|\{[^{}"]*(?:"[^"\\]*"[^{}"]*)*(?:\{[^{}]*\}[^{}]*)*\})(?=\}\r?\n)'
-)
+_AT_THE_END = re.compile(rb',[ ]?"usage":[ ]?(?:null|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})(?=\}\r?\n)')
 _NO_CHOICES = re.compile(rb'"choices": ?\[\]')
 _DATA = b"data:"
 
@@ -33,8 +31,7 @@ def strip(data: bytes, how: Strip) -> bytes:
         short = _AT_THE_END.sub(b"", data)
         if _USAGE not in short:
             return short
-        data = short
-    return b"".join(_event(line, how) for line in _events(data))
+    return b"".join([_event(event, how) for event in _events(data)])
 
 
 def _events(data: bytes) -> list[bytes]:
@@ -44,8 +41,10 @@ def _events(data: bytes) -> list[bytes]:
 
 def _event(event: bytes, how: Strip) -> bytes:
     """One that has another line than one of data is left as it is."""
-    if not event.startswith(_DATA) or event.rstrip().count(b"\n"):
+    if _USAGE not in event or not event.startswith(_DATA) or event.rstrip().count(b"\n"):
         return event
+    if _NO_CHOICES.search(event) is None and _USAGE not in (short := _AT_THE_END.sub(b"", event)):
+        return short
     data = event.removeprefix(_DATA).strip()
     kept = without_usage(data)
     if kept is None:
