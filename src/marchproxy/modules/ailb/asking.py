@@ -68,7 +68,11 @@ REMOVED = "x-envoy-auth-headers-to-remove"
 RETRIES = "x-envoy-max-retries"
 _TAKEN_OFF = f"{REMOVED}: authorization,x-api-key".encode()
 
-#: What becomes dynamic metadata of a request (namespace AUTHZ).
+#: For whom the reservation is, so that a decider that does not know it any more can make it anew: route, key, user, team,
+#: tokens of input and output that were expected, percent-encoded and with `&` between them. For reports only.
+WHO = "x-ai-who"
+
+#: What becomes dynamic metadata of a request (namespace AUTHZ), beside WHO.
 METADATA = (HOST, PATH, AT, NAMES, ID, OPERATION, MODEL, STREAM, TASKS)
 #: What goes on as headers, to the filters behind.
 FORWARDED = (POOLS, RETRIES)

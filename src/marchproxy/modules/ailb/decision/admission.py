@@ -15,6 +15,7 @@ from marchproxy.modules.ailb.choice import Chooser, Chosen, NotNow, Prompt, Want
 from marchproxy.modules.ailb.decision.inquiry import Inquiry, Turned
 from marchproxy.modules.ailb.decision.passing import clusters, told
 from marchproxy.modules.ailb.decision.under_way import Passed, UnderWay
+from marchproxy.modules.ailb.decision.whose import encode
 from marchproxy.modules.ailb.dialects.asked import Asked
 from marchproxy.modules.ailb.dialects.failure import Failure, Reason
 from marchproxy.modules.ailb.dialects.operations import Operation
@@ -65,7 +66,7 @@ class Admission:
         inquiry, model = ready.inquiry, ready.model
         expected = expected_of(ready.asked, ready.route)
         reserved = self._ledger.reserve(
-            inquiry.now.wall, inquiry.who, model.name, expected, _dearest(model, expected)
+            inquiry.now.wall, inquiry.who, model.name, expected, dearest(model, expected)
         )
         if isinstance(reserved, Refusal):
             raise _refused(reserved)
@@ -92,11 +93,15 @@ class Admission:
             raise _nobody(found, ready.asked)
         inquiry, asked, tasks = ready.inquiry, ready.asked, ready.tasks
         verdict = Allowed(
-            clusters(asked, found, tasks), told(reserved.number, inquiry, asked, ready.model, found, tasks)
+            clusters(asked, found, tasks),
+            (
+                *told(reserved.number, inquiry, asked, ready.model, found, tasks),
+                (asking.WHO, encode(ready.route.route_id, inquiry.who, reserved.expected)),
+            ),
         )
         passed = Passed(
             reserved.number, inquiry.request.field(_REQUEST_ID), inquiry.now, ready.route.route_id, asked.operation,
-            ready.model.name, inquiry.who, asked.stream, reserved.expected, found, verdict, waited, ready.body,
+            ready.model, inquiry.who, asked.stream, reserved.expected, found, verdict, waited, ready.body,
         )  # fmt: skip
         self._under_way.add(passed)
         return verdict
@@ -134,8 +139,8 @@ def expected_of(asked: Asked, route: RoutePlan) -> Usage:
     return Usage(asked.estimate(), output * asked.choices)
 
 
-def _dearest(model: ModelPlan, expected: Usage) -> Tariff:
-    """Whoever answers in the end, it was reserved."""
+def dearest(model: ModelPlan, expected: Usage) -> Tariff:
+    """The tariff to reserve by: whoever answers in the end, it is enough."""
     targets = model.targets
     if len(targets) == 1:
         return targets[0].tariff

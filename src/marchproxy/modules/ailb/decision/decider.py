@@ -1,14 +1,18 @@
 """Decider: what becomes of each request. The one owner of keys, ledger, choice and what is under way."""
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Any
+from urllib.parse import unquote
 
+from marchproxy.model.route import RouteId
 from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.asking import Allowed, Denied, Verdict
-from marchproxy.modules.ailb.decision.admission import Admission, Ready
+from marchproxy.modules.ailb.choice import Chosen
+from marchproxy.modules.ailb.decision.admission import Admission, Ready, dearest
 from marchproxy.modules.ailb.decision.inquiry import Inquiry, Keys, Turned, identify, understand
 from marchproxy.modules.ailb.decision.own import Own, OwnAnswers
-from marchproxy.modules.ailb.decision.under_way import Now, UnderWay
+from marchproxy.modules.ailb.decision.under_way import Now, Passed, UnderWay
+from marchproxy.modules.ailb.decision.whose import decode
 from marchproxy.modules.ailb.dialects import listing
 from marchproxy.modules.ailb.dialects.failure import Failure, Reason
 from marchproxy.modules.ailb.dialects.operations import Operation
@@ -19,6 +23,7 @@ from marchproxy.modules.ailb.tally import Tallies, TallyKey
 from marchproxy.wire.http1 import Request
 
 _LISTS = frozenset({Operation.OPENAI_MODELS, Operation.ANTHROPIC_MODELS})
+_OPERATIONS = {operation.value: operation for operation in Operation}
 _ENTRIES = frozenset({Operation.OPENAI_MODEL, Operation.ANTHROPIC_MODEL})
 _SECOND = 1_000_000_000
 _REQUEST_ID = asking.REQUEST_ID.encode()
@@ -59,6 +64,23 @@ class Decider:
             return self._later(inquiry, found) if isinstance(found, Coroutine) else found
         except Turned as turned:
             return self._deny(inquiry, turned)
+
+    def revive(self, number: int, told: Mapping[str, str], now: Now) -> Passed | None:
+        """Take up a reservation of a decider before this one, by what Envoy was told of it; None: what it was for is gone."""
+        whose = decode(told.get(asking.WHO, ""))
+        route = self._plan.routes.get(RouteId(whose.route)) if whose else None
+        model = route.model(unquote(told.get(asking.MODEL, ""))) if route else None
+        operation = _OPERATIONS.get(told.get(asking.OPERATION, ""))
+        if whose is None or route is None or model is None or not model.targets or operation is None:
+            return None
+        tariff = dearest(model, whose.expected)
+        self._ledger.adopt(number, now.wall, whose.who, model.name, whose.expected, tariff)
+        chosen = Chosen((), 0, 0)
+        chosen.is_open = False  # which endpoint it was is not known any more
+        return Passed(
+            number, "", now, route.route_id, operation, model, whose.who, told.get(asking.STREAM) == "1", whose.expected,
+            chosen, Allowed((), ()),
+        )  # fmt: skip
 
     async def _later(self, inquiry: Inquiry, coming: Coroutine[Any, Any, Allowed]) -> Verdict:
         try:

@@ -9,7 +9,7 @@ from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.decision.under_way import Now
 from marchproxy.modules.ailb.dialects.asked import Asked, read
 from marchproxy.modules.ailb.dialects.failure import Failure, Reason
-from marchproxy.modules.ailb.dialects.operations import Call, Operation, call_of
+from marchproxy.modules.ailb.dialects.operations import Call, Operation, call_of, dialect_of
 from marchproxy.modules.ailb.ledger.who import Who
 from marchproxy.modules.ailb.plan import AiPlan, ModelPlan, RoutePlan
 from marchproxy.wire.http1 import Request
@@ -68,8 +68,10 @@ def identify(inquiry: Inquiry, plan: AiPlan, keys: Keys) -> RoutePlan:
         raise Turned(
             Failure(Reason.INTERNAL, "the gateway does not know this route yet: try again"), status=503
         )
-    call = call_of(request.method, route.below(request.target), anthropic=anthropic)
+    path = route.below(request.target)
+    call = call_of(request.method, path, anthropic=anthropic)
     if isinstance(call, Failure):
+        inquiry.dialect = dialect_of(path) or inquiry.dialect
         raise Turned(call)
     inquiry.call, inquiry.dialect = call, call.operation.dialect
     _check_body(request, route.options.max_body_bytes)

@@ -1,5 +1,6 @@
 """Passing: what Envoy is told of a request that is let pass. Pure."""
 
+from functools import lru_cache
 from urllib.parse import quote
 
 from marchproxy.modules.ailb import asking
@@ -43,7 +44,7 @@ def told(
         (asking.PATH, f"{path}?{query}" if query else path),
         (asking.AT, f"{start},{end}"),
         (asking.OPERATION, asked.operation.value),
-        (asking.MODEL, model.name if model.name.isascii() else quote(model.name, _PLAIN)),
+        (asking.MODEL, _written(model.name)),
         (asking.STREAM, "1" if asked.stream else "0"),
     ]
     if hosts := chosen.hosts:
@@ -53,3 +54,8 @@ def told(
     if tasks:
         found.append((asking.TASKS, ",".join(tasks)))
     return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def _written(name: str) -> str:
+    return quote(name, _PLAIN)

@@ -9,7 +9,7 @@ from marchproxy.modules.ailb.asking import Allowed
 from marchproxy.modules.ailb.choice import Chosen
 from marchproxy.modules.ailb.dialects.operations import Operation
 from marchproxy.modules.ailb.ledger.who import Who
-from marchproxy.modules.ailb.plan import Target
+from marchproxy.modules.ailb.plan import ModelPlan, Target
 
 _MOST_DIGITS = 20
 
@@ -30,7 +30,7 @@ class Passed:
     at: Now
     route: str
     operation: Operation
-    model: str
+    model: ModelPlan
     who: Who
     stream: bool
     expected: Usage
@@ -42,8 +42,7 @@ class Passed:
 
     def target(self, pool: str) -> Target | None:
         """Who answers in a pool; None: the request had no business there."""
-        targets = (attempt.target for attempt in self.chosen.attempts)
-        return next((target for target in targets if target.pool.name == pool), None)
+        return next((target for target in self.model.targets if target.pool.name == pool), None)
 
 
 class UnderWay:

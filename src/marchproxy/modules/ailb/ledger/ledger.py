@@ -91,6 +91,8 @@ class Ledger:
 
     def divide(self, instances: int, now: int) -> None:
         """Grant one of so many equal shares; what was used here stays used here."""
+        if instances == self._instances:
+            return
         self._instances = max(1, instances)
         self.configure([accounts.allowance for accounts in self._allowances.values()], now)
 
@@ -115,6 +117,17 @@ class Ledger:
         self._under_way[number] = reservation
         self.counts.granted += 1
         return reservation
+
+    def adopt(
+        self, number: int, now: int, who: Who, model: str, expected: Usage, tariff: Tariff = FREE
+    ) -> None:
+        """Take up what a ledger before this one has granted, with its number: whether there is enough is not asked."""
+        plan = self._plans.get((who, model)) or self._plan(who, model, now)
+        cost = tariff.cost(expected)
+        units = (expected.input + expected.output) * MINUTE
+        plan.is_short(units, cost, now, self._turn(now))  # brings the buckets up to now
+        portions = plan.reserve(units, cost)
+        self._under_way[number] = Reservation(number, now, who, model, expected, tariff, cost, plan, portions)
 
     def settle(
         self, number: int, usage: Usage | None, now: int, tariff: Tariff | None = None

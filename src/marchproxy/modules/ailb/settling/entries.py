@@ -3,6 +3,8 @@
 https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/data/accesslog/v3/accesslog.proto
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from marchproxy.model.usage import Usage
@@ -12,17 +14,29 @@ from marchproxy.modules.ailb.settling.report import Ending, Report
 _VIA_UPSTREAM = "via_upstream"
 _FIRST_FAULT = 400
 _MICRO = 1e-6
-_LONGEST_NUMBER = 18
+_LONGEST_NUMBER = 19
+_DECIDED = (asking.WHO, asking.OPERATION, asking.MODEL, asking.STREAM)
 
 
-def report_of(entry: Any) -> tuple[Report, bool] | None:
-    """The report of an HTTPAccessLogEntry, and whether it passed a relay; None: it was not let pass, or never asked about."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an entry says: the report, whether the last attempt was a relay's, and what was let pass, in the words of the
+    decision (`fields` of METADATA, and WHO)."""
+
+    report: Report
+    relayed: bool
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+def told_by(entry: Any) -> Told | None:
+    """What an HTTPAccessLogEntry says; None: the request was not let pass, or never asked about."""
     common = entry.common_properties
     metadata = common.metadata.filter_metadata
     if asking.AUTHZ not in metadata:
         return None
-    number = metadata[asking.AUTHZ].fields[asking.ID].string_value
-    if not (number.isascii() and number.isdigit() and len(number) <= _LONGEST_NUMBER + 1):
+    decided = metadata[asking.AUTHZ].fields
+    number = decided[asking.ID].string_value if asking.ID in decided else ""
+    if not (number.isascii() and number.isdigit() and len(number) <= _LONGEST_NUMBER):
         return None
     cluster = common.upstream_cluster
     relayed = cluster.startswith(asking.RELAY_PREFIX)
@@ -39,7 +53,7 @@ def report_of(entry: Any) -> tuple[Report, bool] | None:
         duration=common.duration.ToNanoseconds() * 1e-9 if common.HasField("duration") else None,
         attempts=max(1, common.upstream_request_attempt_count),
     )
-    return report, relayed
+    return Told(report, relayed, {name: decided[name].string_value for name in _DECIDED if name in decided})
 
 
 def _ending(entry: Any, cluster: str) -> Ending:

@@ -2,29 +2,22 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import grpc
 from envoy.service.accesslog.v3 import als_pb2, als_pb2_grpc
 
 from marchproxy.kit.logs import get_logger
-from marchproxy.modules.ailb.settling.entries import report_of
+from marchproxy.modules.ailb.settling.entries import Told, told_by
 from marchproxy.modules.ailb.settling.report import LONGEST, Garbled, Report, decode
 
 _log = get_logger(__name__)
 
 
-class HeardFromEnvoy(Protocol):
-    """Is called with what an Envoy reports, and whether the request passed a relay."""
-
-    def __call__(self, report: Report, *, relayed: bool) -> None:
-        """Must not block."""
-
-
 class Envoys(als_pb2_grpc.AccessLogServiceServicer):  # type: ignore[misc]  # its base has no types
-    """Envoys that report. `heard`: is called with each report."""
+    """Envoys that report. `heard`: is called with what each entry says."""
 
-    def __init__(self, heard: "HeardFromEnvoy") -> None:
+    def __init__(self, heard: Callable[[Told], None]) -> None:
         self._heard = heard
 
     async def StreamAccessLogs(  # noqa: N802 - gRPC's name
@@ -36,10 +29,9 @@ class Envoys(als_pb2_grpc.AccessLogServiceServicer):  # type: ignore[misc]  # it
         del context
         async for message in request_iterator:
             for entry in message.http_logs.log_entry:
-                found = report_of(entry)
-                if found is not None:
-                    report, relayed = found
-                    self._heard(report, relayed=relayed)
+                told = told_by(entry)
+                if told is not None:
+                    self._heard(told)
         return als_pb2.StreamAccessLogsResponse()
 
 

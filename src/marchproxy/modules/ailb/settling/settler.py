@@ -4,18 +4,22 @@ Of a request that passed a relay, what the relay says is better (it has counted)
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from marchproxy.modules.ailb.decision.under_way import Now, Passed, UnderWay
 from marchproxy.modules.ailb.ledger.ledger import Ledger
 from marchproxy.modules.ailb.ledger.reservation import Settled
 from marchproxy.modules.ailb.settling.charge import charge
+from marchproxy.modules.ailb.settling.entries import Told
 from marchproxy.modules.ailb.settling.report import Ending, Report
 from marchproxy.modules.ailb.tally import Tallies, Tally, TallyKey
 
 #: Seconds for which a relay may still say what it has counted.
 _PATIENCE = 2.0
+#: Seconds for which what a relay said is kept until Envoy says of whom, where nobody here knows; and how many at most.
+_ORPHANED, _MOST_ORPHANS = 60.0, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,46 +31,84 @@ class Outcome:
     settled: Settled
 
 
+class Followers(Protocol):
+    """Who is told of the ends of requests. None of these may block."""
+
+    def noted(self, passed: Passed, report: Report, now: Now) -> None:
+        """A request has ended so: for who chooses."""
+
+    def written(self, outcome: Outcome, now: Now) -> None:
+        """It has cost so much: for the journal."""
+
+    def revived(self, told: Told, now: Now) -> Passed | None:
+        """Make a request anew, with its reservation, that a decider before this one has let pass; None: it cannot be."""
+
+
 class Settler:
-    """`noted`: is told how each attempt went; `written`: what each request cost. Neither may block."""
+    """`first`: the number of the first reservation of this decider; `settled`: those before it that are known to be settled."""
 
     def __init__(
         self,
         under_way: UnderWay,
         ledger: Ledger,
         tallies: Tallies,
+        followers: Followers,
         *,
-        noted: Callable[[Passed, Report, Now], None],
-        written: Callable[[Outcome, Now], None],
+        first: int = 0,
+        settled: Iterable[int] = (),
     ) -> None:
         self._under_way = under_way
         self._ledger = ledger
         self._tallies = tallies
-        self._noted = noted
-        self._written = written
+        self._followers = followers
+        self._first = first
+        self._settled = set(settled)
         self._held: OrderedDict[int, tuple[float, Report]] = OrderedDict()
+        self._orphans: OrderedDict[int, tuple[float, Report]] = OrderedDict()
 
     def relay_says(self, report: Report, now: Now) -> None:
         """An attempt through a relay has ended."""
-        passed = self._under_way.get(report.number)
-        if passed is None:
+        number = report.number
+        passed = self._under_way.get(number)
+        if passed is not None:
+            if report.is_final or number in self._held:
+                self._held.pop(number, None)
+                self._settle(passed, report, now)
+        elif number < self._first and number not in self._settled:
+            self._orphans[number] = now.steady, report
+            if len(self._orphans) > _MOST_ORPHANS:
+                self._forget_orphan()
+        else:
             self._ledger.counts.late += 1
-            return
-        self._noted(passed, report, now)
-        if report.is_final or report.number in self._held:
-            self._held.pop(report.number, None)
-            self._settle(passed, report, now)
 
-    def envoy_says(self, report: Report, now: Now, *, relayed: bool) -> None:
-        """A request has ended, whose last attempt went through a relay or did not."""
-        passed = self._under_way.get(report.number)
+    def envoy_says(self, told: Told, now: Now) -> None:
+        """A request has ended."""
+        number = told.report.number
+        passed = self._under_way.get(number) or self._revive(told, now)
         if passed is None:
             return  # its relay was first, or it was settled at its deadline
-        if relayed:
-            self._held[report.number] = now.steady, report
+        if not told.relayed:
+            self._settle(passed, told.report, now)
             return
-        self._noted(passed, report, now)
-        self._settle(passed, report, now)
+        self._held[number] = now.steady, told.report
+        if (orphan := self._orphans.pop(number, None)) is not None:
+            self.relay_says(orphan[1], now)
+
+    def _revive(self, told: Told, now: Now) -> Passed | None:
+        number = told.report.number
+        if number >= self._first or number in self._settled:
+            return None
+        passed = self._followers.revived(told, now)
+        if passed is None:
+            self._ledger.counts.late += 1
+            return None
+        self._settled.add(number)
+        self._under_way.add(passed)
+        return passed
+
+    def _forget_orphan(self) -> None:
+        self._orphans.popitem(last=False)
+        self._ledger.counts.late += 1
 
     def sweep(self, now: Now) -> None:
         """Once a second: settle what no relay has reported, and what nobody has."""
@@ -78,13 +120,15 @@ class Settler:
             passed = self._under_way.get(number)
             if passed is not None:
                 self._settle(passed, report, now)
+        while self._orphans and now.steady - next(iter(self._orphans.values()))[0] > _ORPHANED:
+            self._forget_orphan()
         for settled in self._ledger.expire(now.wall):
             passed = self._under_way.take(settled.reservation.number)
             if passed is not None:
                 report = Report(passed.number, Ending.UNREPORTED)
-                self._noted(passed, report, now)
+                self._followers.noted(passed, report, now)
                 self._count(passed, report, settled)
-                self._written(Outcome(passed, report, settled), now)
+                self._followers.written(Outcome(passed, report, settled), now)
 
     def close(self, now: Now) -> None:
         """Settle what waits for a relay's word."""
@@ -99,14 +143,15 @@ class Settler:
         )
         if settled is None:
             return
+        self._followers.noted(passed, report, now)
         if report.duration is None:
             report = replace(report, duration=now.steady - passed.at.steady)
         self._count(passed, report, settled)
-        self._written(Outcome(passed, report, settled), now)
+        self._followers.written(Outcome(passed, report, settled), now)
 
     def _count(self, passed: Passed, report: Report, settled: Settled) -> None:
         tally = self._tallies.of(
-            TallyKey(passed.route, passed.operation.value, passed.model, report.pool, passed.who.key)
+            TallyKey(passed.route, passed.operation.value, passed.model.name, report.pool, passed.who.key)
         )
         tally.endings[report.ending.value] += 1
         tally.use(settled.usage, settled.cost)

@@ -37,6 +37,8 @@ _BACKLOG = 4096
 _END_SECONDS = 3.0
 _POLL_SECONDS = 0.02
 _PREDECESSOR_SECONDS = 10.0
+#: Reports come within seconds, so what was settled before is not asked for any more.
+_LATE_NANOSECONDS = 600_000_000_000
 #: The folder of what was used, in that of the instance.
 _USAGE = "usage"
 _GRPC_OPTIONS = (
@@ -161,10 +163,10 @@ class Replies:
 async def serve(path: Path, folder: Path, stop: asyncio.Event) -> None:
     """Answer the AILB at `path`, and Envoy in `folder`, until `stop` is set. Raises OSError."""
     clock, totals, store = SystemClock(), Totals(), FileStore(folder / _USAGE)
-    await _restore(store, totals, clock)
+    settled = await _restore(store, totals, clock)
     journal = Journal(store, totals, clock)
     async with beside(journal.run(), name="journal"), _group() as group:
-        house = House(group, totals, journal, clock)
+        house = House(group, totals, journal, clock, settled=settled)
 
         async def sweep() -> None:
             house.sweep()
@@ -184,19 +186,22 @@ async def serve(path: Path, folder: Path, stop: asyncio.Event) -> None:
     _log.info("decider ends", under_way=len(house.under_way))
 
 
-async def _restore(store: FileStore, totals: Totals, clock: Clock) -> None:
-    """Know what was spent. Another decider, which ends, may have the folder still. Raises OSError: budgets must not begin anew
-    because a disk cannot be read."""
+async def _restore(store: FileStore, totals: Totals, clock: Clock) -> set[int]:
+    """Know what was spent, and return which reservations were settled of late. Another decider, which ends, may have the folder
+    still. Raises OSError: budgets must not begin anew because a disk cannot be read."""
     deadline = clock.monotonic() + _PREDECESSOR_SECONDS
     while True:
         try:
-            await asyncio.to_thread(store.restore, totals, read_time().wall)
+            return await asyncio.to_thread(_known, store, totals, read_time().wall)
         except BlockingIOError:
             if clock.monotonic() > deadline:
                 raise
             await clock.sleep(_POLL_SECONDS)
-        else:
-            return
+
+
+def _known(store: FileStore, totals: Totals, now: int) -> set[int]:
+    store.restore(totals, now)
+    return {entry.number for entry in store.entries(now - _LATE_NANOSECONDS, now + _LATE_NANOSECONDS)}
 
 
 @asynccontextmanager

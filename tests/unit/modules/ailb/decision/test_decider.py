@@ -10,6 +10,7 @@ from google.protobuf import json_format, struct_pb2
 from marchproxy.contract.document import decode
 from marchproxy.kit.clock import VirtualClock
 from marchproxy.model.ai import VirtualKey
+from marchproxy.model.usage import Usage
 from marchproxy.modules.ailb.asking import Allowed, Denied, decode_names
 from marchproxy.modules.ailb.choice import Chooser, Outcome
 from marchproxy.modules.ailb.decision.admission import Admission
@@ -18,6 +19,7 @@ from marchproxy.modules.ailb.decision.under_way import Now, UnderWay
 from marchproxy.modules.ailb.dialects.failure import Failure, Reason
 from marchproxy.modules.ailb.ledger.ledger import Ledger
 from marchproxy.modules.ailb.ledger.totals import Totals
+from marchproxy.modules.ailb.ledger.who import Who
 from marchproxy.modules.ailb.plan import compile_plan
 from marchproxy.modules.ailb.queueing import Queueing
 from marchproxy.wire.http1 import Requests
@@ -118,6 +120,7 @@ def test_a_request_goes_to_the_targets_in_their_order(decider):
         "x-ai-operation": "chat",
         "x-ai-model": "fast",
         "x-ai-stream": "1",
+        "x-ai-who": "llm&ann&ann&search&5&5",
     }
     pools = verdict.encode().split(b"x-ai-pools: ")[1].split(b"\r\n")[0]
     groups = json_format.MessageToDict(struct_pb2.Value.FromString(b64decode(pools)))
@@ -184,6 +187,21 @@ def test_tries_of_one_request_share_a_reservation(decider, ledger, under_way):
     under_way.take(1)
     assert ask(decider, chat(), x_request_id="a") is not first
     assert ledger.under_way == 2
+
+
+def test_what_was_let_pass_is_taken_up_by_what_envoy_was_told(decider, ledger):
+    told = dict(ask(decider, chat(max_tokens=7)).told)
+    passed = decider.revive(5, told, NOW)
+    assert (passed.number, passed.who, passed.model.name) == (5, Who("ann", "ann", "search"), "fast")
+    assert (passed.expected, passed.stream, passed.target("openai").name) == (
+        Usage(5, 7),
+        False,
+        "gpt-4o-mini",
+    )
+    assert ledger.settle(5, None, NOW.wall).cost == 5 + 18  # the dearest, rounded up
+    for name in ("x-ai-who", "x-ai-operation"):
+        assert decider.revive(6, told | {name: "x"}, NOW) is None
+    assert decider.revive(6, told | {"x-ai-model": "gone"}, NOW) is None
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from envoy.data.accesslog.v3 import accesslog_pb2
 from google.protobuf import json_format
 
 from marchproxy.model.usage import Usage
-from marchproxy.modules.ailb.settling.entries import report_of
+from marchproxy.modules.ailb.settling.entries import told_by
 from marchproxy.modules.ailb.settling.report import Ending, Report
 
 
@@ -31,7 +31,8 @@ def test_all_that_is_told_is_in_the_report():
         custom_tags={"first_byte": "250000"},
         upstream_remote_address={"socket_address": {"address": "127.0.0.1", "port_value": 80}},
     )
-    assert report_of(told) == (
+    found = told_by(told)
+    assert (found.report, found.relayed) == (
         Report(7, Ending.COMPLETE, "a", "127.0.0.1:80", 200, Usage(10, 5, 4), first_token=0.25, duration=1.5),
         False,
     )
@@ -39,7 +40,7 @@ def test_all_that_is_told_is_in_the_report():
 
 @pytest.mark.parametrize("number", [None, "", "x", "7 ", "²", "1" * 30])
 def test_what_was_not_let_pass_is_nobodys(number):
-    assert report_of(entry(number=number)) is None
+    assert told_by(entry(number=number)) is None
 
 
 @pytest.mark.parametrize(
@@ -58,9 +59,9 @@ def test_what_was_not_let_pass_is_nobodys(number):
     ],
 )
 def test_how_it_ended(told, ending):
-    report, relayed = report_of(entry(**told))
-    assert report.ending is ending
-    assert not relayed
+    found = told_by(entry(**told))
+    assert found.report.ending is ending
+    assert not found.relayed
 
 
 @pytest.mark.parametrize(
@@ -83,10 +84,9 @@ def test_how_it_ended(told, ending):
     ],
 )
 def test_usage_is_counted_as_its_provider_does(told, usage):
-    report, _ = report_of(entry(usage=told))
-    assert report.usage == usage
+    assert told_by(entry(usage=told)).report.usage == usage
 
 
 def test_a_relay_is_told_by_its_cluster():
-    report, relayed = report_of(entry(cluster="relay.a.b"))
-    assert (report.pool, relayed) == ("a.b", True)
+    found = told_by(entry(cluster="relay.a.b"))
+    assert (found.report.pool, found.relayed) == ("a.b", True)

@@ -10,13 +10,17 @@ from marchproxy.modules.ailb.dialects.operations import Operation
 from marchproxy.modules.ailb.ledger.ledger import Ledger, LedgerLimits
 from marchproxy.modules.ailb.ledger.totals import Totals
 from marchproxy.modules.ailb.ledger.who import Who
+from marchproxy.modules.ailb.plan import ModelPlan
 from marchproxy.modules.ailb.settling.charge import charge
+from marchproxy.modules.ailb.settling.entries import Told
 from marchproxy.modules.ailb.settling.report import Ending, Report
 from marchproxy.modules.ailb.settling.settler import Settler
 from marchproxy.modules.ailb.tally import Tallies
 
 NOW = Now(1_800_000_000_000_000_000, 1000.0)
 EXPECTED = Usage(10, 100)
+#: The first reservation of this decider; one of another before it, and one that is known to be settled.
+FIRST, BEFORE, SETTLED = 1000, 7, 8
 WHO = Who("k", "u", "t")
 
 
@@ -26,22 +30,36 @@ def later(seconds):
 
 def passed_by(number, *, stream=True):
     return Passed(
-        number, f"r{number}", NOW, "llm", Operation.CHAT, "m", WHO, stream, EXPECTED, Chosen((), 0, 0), Allowed(("relay.a",), ())
+        number, f"r{number}", NOW, "llm", Operation.CHAT, ModelPlan("m", ()), WHO, stream, EXPECTED, Chosen((), 0, 0), Allowed(("relay.a",), ())
     )  # fmt: skip
 
 
 class Rig:
     def __init__(self):
-        self.ledger = Ledger(1, Totals(), LedgerLimits(report_within=60))
+        self.ledger = Ledger(FIRST, Totals(), LedgerLimits(report_within=60))
         self.under_way = UnderWay()
         self.tallies = Tallies()
-        self.noted, self.written = [], []
+        self.notes, self.lines, self.known = [], [], {}
         self.settler = Settler(
-            self.under_way,
-            self.ledger,
-            self.tallies,
-            noted=lambda passed, report, _: self.noted.append((passed.number, report.ending)),
-            written=lambda outcome, _: self.written.append((outcome.report.ending, outcome.settled.usage)),
+            self.under_way, self.ledger, self.tallies, self, first=FIRST, settled=[SETTLED]
+        )
+
+    def noted(self, passed, report, now):
+        self.notes.append((passed.number, report.ending))
+
+    def written(self, outcome, now):
+        self.lines.append((outcome.report.ending, outcome.settled.usage))
+
+    def revived(self, told, now):
+        number = told.report.number
+        if told.fields.get("x-ai-who") != "somebody":
+            return None
+        self.ledger.adopt(number, now.wall, WHO, "m", EXPECTED)
+        return passed_by(number)
+
+    def envoy(self, report, now=NOW, *, relayed, **fields):
+        self.settler.envoy_says(
+            Told(report, relayed, {name.replace("_", "-"): value for name, value in fields.items()}), now
         )
 
     def let_pass(self):
@@ -93,11 +111,11 @@ def test_what_a_relay_says_counts_whoever_is_first(rig):
         number = rig.let_pass()
         if first:
             rig.settler.relay_says(Report(number, *_rest(relay)), NOW)
-        rig.settler.envoy_says(Report(number, *_rest(envoy)), NOW, relayed=True)
+        rig.envoy(Report(number, *_rest(envoy)), relayed=True)
         if not first:
             rig.settler.relay_says(Report(number, *_rest(relay)), NOW)
         rig.settler.sweep(later(10))
-    assert rig.written == [(Ending.COMPLETE, Usage(10, 5))] * 2
+    assert rig.lines == [(Ending.COMPLETE, Usage(10, 5))] * 2
     assert rig.ledger.under_way == len(rig.under_way) == 0
     assert rig.ledger.counts.settled == 2
     assert rig.tally.endings == {"complete": 2}
@@ -106,31 +124,30 @@ def test_what_a_relay_says_counts_whoever_is_first(rig):
 
 def test_envoy_has_the_last_word_when_the_relay_says_nothing(rig):
     number = rig.let_pass()
-    rig.settler.envoy_says(Report(number, Ending.UNREACHED, "a", status=503), NOW, relayed=True)
+    rig.envoy(Report(number, Ending.UNREACHED, "a", status=503), relayed=True)
     rig.settler.sweep(later(1))
-    assert rig.written == []
+    assert rig.lines == []
     rig.settler.sweep(later(2))
-    assert rig.written == [(Ending.UNREACHED, Usage())]
+    assert rig.lines == [(Ending.UNREACHED, Usage())]
 
 
 def test_an_attempt_that_nobody_saw_settles_nothing(rig):
     number = rig.let_pass()
     rig.settler.relay_says(Report(number, Ending.UNREACHED, "a"), NOW)
-    assert rig.written == []
+    assert rig.lines == []
     rig.settler.relay_says(Report(number, Ending.COMPLETE, "b", status=200, events=2), NOW)
-    assert rig.noted == [(number, Ending.UNREACHED), (number, Ending.COMPLETE)]
-    assert rig.written == [(Ending.COMPLETE, Usage(10, 2))]
+    assert rig.notes == [(number, Ending.COMPLETE)]
+    assert rig.lines == [(Ending.COMPLETE, Usage(10, 2))]
 
 
 def test_without_a_relay_envoys_word_is_enough(rig):
     number = rig.let_pass()
     for _ in range(2):
-        rig.settler.envoy_says(
+        rig.envoy(
             Report(number, Ending.COMPLETE, "a", usage=Usage(1, 2), first_token=0.1, duration=1.0),
-            NOW,
             relayed=False,
         )
-    assert rig.written == [(Ending.COMPLETE, Usage(1, 2))]
+    assert rig.lines == [(Ending.COMPLETE, Usage(1, 2))]
     assert rig.tally.first_token.total == 0.1
     assert rig.tally.duration.total == 1.0
 
@@ -138,25 +155,57 @@ def test_without_a_relay_envoys_word_is_enough(rig):
 def test_what_nobody_reports_is_settled_at_its_reservation(rig):
     rig.let_pass()
     rig.settler.sweep(later(59))
-    assert rig.written == []
+    assert rig.lines == []
     rig.settler.sweep(later(60))
-    assert rig.written == [(Ending.UNREPORTED, EXPECTED)]
+    assert rig.lines == [(Ending.UNREPORTED, EXPECTED)]
     assert rig.tally.uncounted == 1
     assert len(rig.under_way) == 0
 
 
 def test_a_report_of_nobody_is_late(rig):
-    rig.settler.relay_says(Report(99, Ending.COMPLETE), NOW)
-    rig.settler.envoy_says(Report(99, Ending.COMPLETE), NOW, relayed=False)
+    rig.settler.relay_says(Report(FIRST + 99, Ending.COMPLETE), NOW)
+    rig.envoy(Report(FIRST + 99, Ending.COMPLETE), relayed=False)
     assert rig.ledger.counts.late == 1
-    assert rig.written == []
+    assert rig.lines == []
+
+
+@pytest.mark.parametrize("relay_is_first", [True, False])
+def test_what_a_decider_before_has_let_pass_is_settled_by_what_envoy_knows_of_it(rig, relay_is_first):
+    relay = Report(BEFORE, Ending.COMPLETE, "a", events=5)
+    if relay_is_first:
+        rig.settler.relay_says(relay, NOW)
+    rig.envoy(Report(BEFORE, Ending.COMPLETE, "a", status=200), relayed=True, x_ai_who="somebody")
+    if not relay_is_first:
+        rig.settler.relay_says(relay, NOW)
+    rig.envoy(Report(BEFORE, Ending.COMPLETE, "a", status=200), relayed=True, x_ai_who="somebody")
+    rig.settler.sweep(later(100))
+    assert rig.lines == [(Ending.COMPLETE, Usage(10, 5))]
+    assert rig.ledger.under_way == len(rig.under_way) == 0
+    assert rig.ledger.counts.late == 0
+
+
+def test_what_was_settled_before_is_not_settled_again(rig):
+    rig.settler.relay_says(Report(SETTLED, Ending.COMPLETE, "a", events=5), NOW)
+    rig.envoy(Report(SETTLED, Ending.COMPLETE), relayed=False, x_ai_who="somebody")
+    assert rig.lines == []
+    assert rig.ledger.counts.late == 1
+
+
+def test_what_nobody_knows_any_more_is_late(rig):
+    rig.settler.relay_says(Report(BEFORE, Ending.COMPLETE, "a", events=5), NOW)
+    rig.settler.sweep(later(59))
+    assert rig.ledger.counts.late == 0
+    rig.settler.sweep(later(61))
+    rig.envoy(Report(BEFORE, Ending.COMPLETE), relayed=False, x_ai_who="nonsense")
+    assert rig.ledger.counts.late == 2
+    assert rig.lines == []
 
 
 def test_at_the_end_nothing_waits_for_a_relay(rig):
     number = rig.let_pass()
-    rig.settler.envoy_says(Report(number, Ending.CLIENT_GONE, "a", status=200), NOW, relayed=True)
+    rig.envoy(Report(number, Ending.CLIENT_GONE, "a", status=200), relayed=True)
     rig.settler.close(NOW)
-    assert rig.written == [(Ending.CLIENT_GONE, Usage())]
+    assert rig.lines == [(Ending.CLIENT_GONE, Usage())]
 
 
 def _rest(report):
