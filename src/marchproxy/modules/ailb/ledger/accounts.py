@@ -63,6 +63,8 @@ class Accounts:
 
     def resize(self, allowance: Allowance, instances: int, now: int) -> None:
         """Follow an allowance of the scope; what was used stays used, names that it means no more are forgotten."""
+        if (allowance, instances) == (self.allowance, self._instances):
+            return  # 50,000 accounts would take some tenths of a second
         self.allowance, self._instances = allowance, instances
         subject = allowance.subject
         self._by_name = OrderedDict(

@@ -18,7 +18,7 @@ from marchproxy.modules.ailb.ledger import (
     Who,
 )
 from marchproxy.modules.ailb.ledger.bucket import MINUTE
-from marchproxy.modules.ailb.ledger.periods import DAY, SECOND, nanoseconds
+from marchproxy.modules.ailb.ledger.periods import DAY, SECOND, nanoseconds, today
 from marchproxy.modules.ailb.ledger.tokens import TokenBucket
 
 NOW = nanoseconds("2030-06-30T18:00:00Z")
@@ -263,6 +263,13 @@ def test_who_has_a_request_under_way_is_not_forgotten():
     assert refused(found.reserve(later, ANN, "m", TEN)).retry_after == pytest.approx(10.0)
 
 
+def test_money_that_is_held_is_not_forgotten():
+    found = ledger(Allowance("a", "user:*", budget_day=0.00001))
+    granted(found.reserve(NOW, ANN, "m", TEN, UNIT))
+    found.sweep(NOW)
+    refused(found.reserve(NOW, ANN, "m", TEN, UNIT))
+
+
 def test_names_beyond_the_bound_share_and_nobody_who_owes_is_forgotten():
     found = ledger(Allowance("a", "user:*", requests_per_minute=1), names=3)
     for name in ("a", "b", "c", "d"):
@@ -282,6 +289,18 @@ def test_a_clock_that_is_set_back_takes_nothing_away():
         granted(found.reserve(back, ANN, "m", TEN))
     refused(found.reserve(back, ANN, "m", TEN))
     granted(found.reserve(back + SECOND, ANN, "m", TEN))
+
+
+@pytest.mark.parametrize("looks", ["sweep", "settle"])
+def test_looking_at_a_clock_that_was_set_back_takes_nothing_away(looks):
+    found = ledger(Allowance("a", "*", tokens_per_minute=60))
+    number = granted(found.reserve(NOW, ANN, "m", TEN)).number
+    back = NOW - 3600 * SECOND
+    if looks == "sweep":
+        found.sweep(back)
+    else:
+        found.settle(number, TEN, back)
+    granted(found.reserve(back, ANN, "m", Usage(50)))
 
 
 def test_a_clock_that_is_set_back_over_midnight_begins_no_day_again():
@@ -314,3 +333,15 @@ def test_there_are_no_more_portions_than_requests_under_way_need():
     assert bucket.portions <= 1
     assert bucket.is_idle(MINUTE)
     assert bucket.portions == 0
+
+
+def test_totals_beyond_the_bound_are_those_of_all_others():
+    totals, when = Totals(most=3), today(NOW)
+    for name in ("k1", "k2", "k3", "k4", "k5"):
+        totals.add(Who(name), "", 7, when)
+    spent = {(scope, name): one_day for scope, name, _, one_day, _, _ in totals.rows()}
+    assert spent["key", "(others)"] == 7 * sum(
+        ("key", name) not in spent for name in ("k1", "k2", "k3", "k4", "k5")
+    )
+    assert spent["*", ""] == 35
+    assert len(spent) <= 3 + 2

@@ -79,6 +79,15 @@ def test_a_snapshot_and_what_came_after_it(store, tmp_path):
     assert spent(tmp_path / "journal") == (3_000_000, 3_000_000)
 
 
+def test_who_spent_nothing_this_month_is_not_restored(store, tmp_path):
+    totals = Totals()
+    totals.add(ENTRY.who, "m", ENTRY.cost, today(NOW))
+    store.snapshot(totals.rows())
+    again = Totals()
+    store.restore(again, NOW + 31 * DAY)
+    assert again.rows() == ()
+
+
 def test_what_was_spent_on_other_days_is_not_of_this_one(store, tmp_path):
     for at in (NOW - 30 * DAY, NOW - DAY, NOW):
         store.append([replace(ENTRY, at=at)])
