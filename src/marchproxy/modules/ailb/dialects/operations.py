@@ -91,5 +91,11 @@ def call_of(method: str, path: str, *, anthropic: bool = False) -> Call | Failur
     return Call(Operation.ANTHROPIC_MODEL if anthropic else Operation.OPENAI_MODEL, unquote(name))
 
 
+def dialect_of(path: str) -> Dialect | None:
+    """Whose API has this path, whatever the method; None: neither, or both."""
+    operation = _BY_PATH.get(path.partition("?")[0])
+    return operation.dialect if operation is not None else None
+
+
 def _wrong_method(method: str, path: str, right: str) -> Failure:
     return Failure(Reason.WRONG_METHOD, f"{method[:20]} is not served at {path[:200]}, use {right}")

@@ -29,7 +29,7 @@ _ANTHROPIC_VERSION = (b"anthropic-version", b"2023-06-01")
 #: What concerns nobody behind us. `accept-encoding`: nobody here reads what is compressed.
 _DROPPED = HOP_BY_HOP | {
     b"host", b"content-length", b"accept-encoding", b"expect", b"authorization", b"x-api-key", b"x-forwarded-for",
-    b"x-forwarded-proto", b"x-request-id", b"cookie",
+    b"x-forwarded-proto", b"cookie",
 }  # fmt: skip
 _OURS = (asking.OURS.encode(), b"x-envoy-")
 #: Says whose API is meant; to be dropped where it is another one's.

@@ -1,5 +1,6 @@
 """Shapes: what becomes of an engine's answer on its way to the client: a stream or a whole, in its own words or in others'. Pure."""
 
+import re
 from typing import Protocol
 
 from marchproxy.model.ai import Dialect
@@ -17,14 +18,10 @@ from marchproxy.wire.sse import LONGEST_EVENT, Event, Events, write
 _FIRST_FAULT = 400
 #: Bytes of an answer that is looked at, or translated, as a whole.
 LONGEST_WHOLE = 32 * 1024 * 1024
-#: How streams end that have ended: what follows when HTTP cannot tell.
-_ENDS = (
-    b"[DONE]",
-    b"message_stop",
-    b"response.completed",
-    b"response.incomplete",
-    b"response.failed",
-    b"error",
+#: What the last event of a stream has in it that has ended. Some engines forget OpenAI's `[DONE]`; behind a reason, or behind
+#: what was used, nothing else can come.
+_ENDS = re.compile(
+    rb'\[DONE\]|message_stop|response\.(?:completed|incomplete|failed)|"error"|"finish_reason": ?"|"choices": ?\[\]'
 )
 
 
@@ -36,13 +33,10 @@ class Shape(Protocol):
     """
 
     exact: bool
+    pieces: int | None
 
     whole: bool
     failure: Failure | None
-
-    @property
-    def pieces(self) -> int | None:
-        """As above."""
 
     @property
     def usage(self) -> Usage | None:
@@ -66,12 +60,12 @@ class _Stream:
     def __init__(self, operation: Operation) -> None:
         self.failure: Failure | None = None
         self.count = Count(operation)
+        self.pieces: int | None = 0
         self._operation = operation
 
-    @property
-    def pieces(self) -> int | None:
-        """Counted as they went out."""
-        return self.count.pieces
+    def _see(self, events: bytes) -> None:
+        self.count.see(events)
+        self.pieces = self.count.pieces
 
     def last_words(self, failure: Failure) -> bytes:
         """As a Shape's."""
@@ -100,20 +94,22 @@ class PassedStream(_Stream):
             if events is None:
                 self.failure = Failure(Reason.BAD_ANSWER, "an event of the provider's stream is too long")
             return b""
-        self._last = events
-        self.count.see(events)
+        before = self.count.lines
+        self._see(events)
+        if self.count.lines != before:  # and not only a comment
+            self._last = events
         return events if self._how is Strip.NOTHING else strip(events, self._how)
 
     def end(self, *, sure: bool) -> bytes:
-        """As a Shape's."""
+        """As a Shape's. HTTP may be sure of what an engine that lost its way is not."""
+        del sure
         rest = self._cut.rest()
-        last = rest or self._last
-        if not sure and not any(end in last for end in _ENDS):
+        if not _ENDS.search(rest) and not _ENDS.search(self._last):
             self.failure = broken_off()
             return b""
         if rest:
             rest = rest.rstrip(b"\r\n") + b"\n\n"
-            self.count.see(rest)
+            self._see(rest)
         return strip(rest, self._how)
 
 
@@ -157,16 +153,15 @@ class TranslatedStream(_Stream):
     def _written(self, events: list[Event]) -> bytes:
         data = b"".join(map(write, events))
         if data:
-            self.count.see(data)
+            self._see(data)
         return data
 
 
 class _Whole:
     """An answer that is collected, so far as it is no longer than LONGEST_WHOLE."""
 
-    pieces = None
-
     def __init__(self) -> None:
+        self.pieces: int | None = None
         self.failure: Failure | None = None
         self.usage: Usage | None = None
         self._parts: list[bytes] = []

@@ -4,7 +4,7 @@ import pytest
 
 from marchproxy.model.ai import Dialect
 from marchproxy.modules.ailb.dialects.failure import Failure, Reason
-from marchproxy.modules.ailb.dialects.operations import Call, Operation, call_of
+from marchproxy.modules.ailb.dialects.operations import Call, Operation, call_of, dialect_of
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,17 @@ def test_each_operation_is_of_one_dialect():
     assert Operation.CHAT.path == "/chat/completions"
     assert Operation.OPENAI_MODELS.path == ""
     assert not Operation.EMBEDDINGS.generates
+
+
+@pytest.mark.parametrize(
+    ("path", "dialect"),
+    [
+        ("/v1/messages", Dialect.ANTHROPIC),
+        ("/v1/messages/count_tokens?beta=true", Dialect.ANTHROPIC),
+        ("/v1/chat/completions", Dialect.OPENAI),
+        ("/v1/models", None),
+        ("/v1/messages/batches", None),
+    ],
+)
+def test_whose_path_it_is(path: str, dialect: Dialect | None) -> None:
+    assert dialect_of(path) is dialect
