@@ -79,7 +79,7 @@ def _value(line: bytes) -> float | None:
 
 
 def _lines(page: bytes, name: bytes) -> Iterator[bytes]:
-    """What stands behind the name at the beginning of lines; a longer name may begin alike."""
+    """What stands behind the name at the beginning of lines, which stand together; a longer name may begin alike."""
     wanted = b"\n" + name
     at = page.find(wanted)
     for _ in range(_MOST_LINES):
@@ -88,9 +88,11 @@ def _lines(page: bytes, name: bytes) -> Iterator[bytes]:
         start = at + len(wanted)
         end = page.find(b"\n", start)
         end = len(page) if end < 0 else end
-        if page[start : start + 1] in {b"{", b" "}:
-            yield page[start:end]
-        at = page.find(wanted, end)
+        if page[start : start + 1] not in {b"{", b" "}:
+            at = page.find(wanted, end)
+            continue
+        yield page[start:end]
+        at = end if page.startswith(wanted, end) else -1
 
 
 def _kv_tokens(page: bytes, name: bytes) -> int:

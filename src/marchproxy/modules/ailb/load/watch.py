@@ -20,7 +20,6 @@ from marchproxy.modules.ailb.load.exposition import FAMILIES, BadMetrics, read_l
 from marchproxy.modules.ailb.load.page import NoPage, PageReader
 
 _log = get_logger(__name__)
-_SHORTEST_INTERVAL = 0.05
 _PATIENCE = 1.0
 _RETRIES = Backoff(initial=0.1, maximum=2.0)
 _FAULTS = (OSError, TimeoutError, NoPage, BadMetrics)
@@ -42,8 +41,7 @@ class Engine:
         options = pool.ai or AiPool()
         if options.provider not in FAMILIES or not options.metrics_interval or pool.tls is not None:
             return None
-        interval = max(options.metrics_interval, _SHORTEST_INTERVAL)
-        return Engine(pool.name, address, options.provider, options.metrics_path, interval)
+        return Engine(pool.name, address, options.provider, options.metrics_path, options.metrics_interval)
 
 
 class Watch:

@@ -17,10 +17,6 @@ def test_engines_are_asked_at_their_interval(provider):
     assert found == Engine("p", "10.0.0.1:80", provider, "/m", 0.2)
 
 
-def test_no_engine_is_asked_more_often_than_does_it_good():
-    assert engine(metrics_interval=0.001).interval == 0.05
-
-
 @pytest.mark.parametrize(
     "found",
     [

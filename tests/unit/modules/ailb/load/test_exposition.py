@@ -62,10 +62,10 @@ sglang:token_usage{model_name="m",tp_rank="0"} 0.5
         (b"vllm:kv_cache_usage_perc 0.5 1730000000000\r\n", EngineLoad(2, 1, 0.5)),  # with its time
         (b'vllm:kv_cache_usage_perc{model_name="} 9 {"} 0.5\n', EngineLoad(2, 1, 0.5)),
         (b"vllm:num_requests_waiting_by_reason 5\n", EngineLoad(2, 1)),  # begins alike
-        (b'vllm:num_requests_waiting_x 5\nvllm:num_requests_waiting{a="b"} 3\n', EngineLoad(5, 1)),
         (b"# vllm:num_requests_waiting 9\n", EngineLoad(2, 1)),
+        (b"\nvllm:num_requests_waiting 9\n", EngineLoad(2, 1)),  # not with the others
         (b"xvllm:num_requests_waiting 9\n", EngineLoad(2, 1)),
-        (b'vllm:num_requests_waiting{engine="1"} 3\n', EngineLoad(5, 1)),  # data parallel: all of them
+        (b"vllm:num_requests_waiting 3\n", EngineLoad(5, 1)),  # data parallel: all of them
         (b'vllm:kv_cache_usage_perc{e="0"} 0.2\nvllm:kv_cache_usage_perc{e="1"} 0.4\n', EngineLoad(2, 1, 0.3)),
         (b'vllm:cache_config_info{num_gpu_blocks="None",block_size="16"} 1\n', EngineLoad(2, 1)),
         (b'vllm:cache_config_info{num_gpu_blocks="9",block_size="16"} 1\n' * 2, EngineLoad(2, 1, 0.0, 288)),
@@ -80,6 +80,11 @@ def test_what_pages_may_have(more, expected):
         expected.kv_tokens,
     )
     assert load.kv_usage == pytest.approx(expected.kv_usage)
+
+
+def test_a_longer_name_may_come_first():
+    page = b'vllm:num_requests_waiting_x 5\nvllm:num_requests_waiting{a="b"} 3\nvllm:num_requests_running 1'
+    assert read_load(page, VLLM) == EngineLoad(3, 1)
 
 
 @pytest.mark.parametrize(
