@@ -83,7 +83,7 @@ def _asking() -> Any:
         server_uri=uri,
         authorization_response=ext_authz_pb2.AuthorizationResponse(
             allowed_upstream_headers=_names(asking.FORWARDED),
-            dynamic_metadata_from_headers=_names(asking.METADATA),
+            dynamic_metadata_from_headers=_names((*asking.METADATA, asking.WHO)),
         ),
         retry_policy=retries,
     )
