@@ -67,6 +67,8 @@ class AilbEngine:
             try:
                 await self._crew.apply(state)
                 problems = await self._gateway.apply(state, isolate)
+                if problems:
+                    await self._crew.apply(self._gateway.served(state))
             except Refused:
                 await self._take_back(before, wider)
                 raise

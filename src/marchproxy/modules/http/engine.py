@@ -110,6 +110,10 @@ class HttpEngine:
         )
         return isolated
 
+    def served(self, state: DesiredState) -> DesiredState:
+        """A state that was applied, as Envoy was given it: without what is set aside."""
+        return self._programmer.quarantine.applied(state)
+
     @property
     def instances(self) -> int:
         """As an NLB said last, or before a restart; 1 when none ever did."""

@@ -130,7 +130,7 @@ class Programmer:
         except UnreadableCredentials as error:
             raise Refused(RefusalCode.INVALID_ARGUMENT, str(error), error.problems) from error
         except UnusableFile as error:
-            raise Refused(RefusalCode.INVALID_ARGUMENT, f"TLS of a pool: {error}") from error
+            raise Refused(RefusalCode.INVALID_ARGUMENT, f"a pool's {error.field}: {error}") from error
 
     def _problems(self, rejected: Rejected, state: DesiredState) -> tuple[Problem, ...]:
         faults = narrowed(rejected.faults, self._applied or DesiredState(), state)
