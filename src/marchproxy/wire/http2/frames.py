@@ -25,7 +25,7 @@ END_HEADERS: Final = 0x4
 PADDED: Final = 0x8
 WITH_PRIORITY: Final = 0x20
 
-_FRAME = struct.Struct(">BHBBI")
+_pack_head = struct.Struct(">BHBBI").pack
 _SETTING = struct.Struct(">HI")
 _NUMBER = struct.Struct(">I")
 
@@ -74,7 +74,7 @@ class StreamFault(Exception):
 
 def head(size: int, kind: int, flags: int, stream: int) -> bytes:
     """The head of a frame whose payload has so many bytes."""
-    return _FRAME.pack(size >> 16, size & 0xFFFF, kind, flags, stream)
+    return _pack_head(size >> 16, size & 0xFFFF, kind, flags, stream)
 
 
 def settings(values: dict[Setting, int]) -> bytes:

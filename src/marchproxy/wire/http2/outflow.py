@@ -79,8 +79,7 @@ class Outflow:
         out = self._out
         if not out:
             self._wake()
-        out.append(frames.head(size, frames.DATA, 0, number))
-        out.append(data)
+        out += (frames.head(size, frames.DATA, 0, number), data)
         return True
 
     def end(self, number: int) -> bool:
