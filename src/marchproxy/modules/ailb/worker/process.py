@@ -35,6 +35,7 @@ _log = logs.get_logger(__name__)
 _SWEEP_SECONDS = 1.0
 _BACKLOG = 4096
 _END_SECONDS = 3.0
+_PARTING_SECONDS = 0.2
 _POLL_SECONDS = 0.02
 _PREDECESSOR_SECONDS = 10.0
 #: Reports come within seconds, so what was settled before is not asked for any more.
@@ -88,7 +89,7 @@ class Doors:
         for connection in list(self._connections):
             connection.close()
         if self._reports is not None:
-            await self._reports.stop(seconds)
+            await self._reports.stop(_PARTING_SECONDS)  # Envoy never ends its stream
 
     def _answering(self, handler: Handler) -> Callable[[], asyncio.Protocol]:
         return partial(Answering, handler, self._group, self._connections)
@@ -155,6 +156,8 @@ class Replies:
             late=counts.late,
             garbled=house.garbled,
             unwritten=house.journal.unwritten,
+            shed=house.queueing.counts.shed,
+            endpoints=house.chooser.standings(time.monotonic()),
             cpu_percent=cpu,
             memory_mb=memory,
         )
