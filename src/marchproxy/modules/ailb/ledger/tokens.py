@@ -53,10 +53,10 @@ class TokenBucket(Bucket):
             change = -unpaid
         self._level += change
         portion.unpaid = unpaid + change
-        if unpaid:
-            self._tidy(portion)
-        elif change:  # it had sunk away, and is not in the queue any more
+        if change and not unpaid:  # it had sunk away, and is not in the queue any more
             self._append(portion)
+        if change or unpaid:
+            self._tidy(portion)
 
     @property
     def portions(self) -> int:
