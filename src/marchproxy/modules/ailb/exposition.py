@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import accumulate
 
 from marchproxy.engines.envoy.metrics.exposition import label_text
+from marchproxy.modules.ailb.choice import Standing
 from marchproxy.modules.ailb.ledger.prices import MICRO
 from marchproxy.modules.ailb.talk import Counts
 from marchproxy.modules.ailb.tally import Tally, TallyKey, Times
@@ -36,6 +37,19 @@ _NUMBERS = {
     "garbled": ("counter", "Reports that were none."),
     "unwritten": ("counter", "Requests that the journal could not keep."),
 }
+_STANDING = {
+    "in_flight": ("in_flight", "gauge", "Requests of ours that are there."),
+    "there": ("requests", "gauge", "Requests that are there, as far as it is known."),
+    "waiting": ("waiting", "gauge", "Requests that wait there, as far as it is known."),
+    "kv_usage": ("kv_usage", "gauge", "Share of its KV cache in use, as it says."),
+    "is_sound": ("sound", "gauge", "Whether it is asked."),
+    "blocks": (
+        "prefix_blocks_total",
+        "counter",
+        "Blocks of prompts that were sent there, where prefixes count.",
+    ),
+    "cached": ("prefix_cached_blocks_total", "counter", "Those of them that had been sent there before."),
+}
 
 
 def render(tallies: Mapping[TallyKey, Tally], counts: Counts) -> bytes:
@@ -46,6 +60,8 @@ def render(tallies: Mapping[TallyKey, Tally], counts: Counts) -> bytes:
         *_sums(tallies),
         *_histograms(tallies),
         *_numbers(counts),
+        *_shed(counts),
+        *_endpoints(counts.endpoints),
     ]
     return ("\n".join(lines) + "\n").encode()
 
@@ -119,6 +135,20 @@ def _numbers(counts: Counts) -> Iterator[str]:
         name = f"{_PREFIX}{attribute}" + ("_total" if kind == "counter" else "")
         yield from _head(name, kind, text)
         yield f"{name} {getattr(counts, attribute)}"
+
+
+def _shed(counts: Counts) -> Iterator[str]:
+    values = ((label_text((("reason", reason),)), count) for reason, count in counts.shed.items())
+    text = "Requests that found every endpoint full and were not served."
+    yield from _family(f"{_PREFIX}shed_total", "counter", text, values)
+
+
+def _endpoints(standings: Sequence[Standing]) -> Iterator[str]:
+    labelled = [(label_text((("pool", one.pool), ("endpoint", one.address))), one) for one in standings]
+    for attribute, (suffix, kind, text) in _STANDING.items():
+        values = ((labels, getattr(one, attribute)) for labels, one in labelled)
+        known = ((labels, float(value)) for labels, value in values if value is not None)
+        yield from _family(f"{_PREFIX}endpoint_{suffix}", kind, text, known)
 
 
 def _labels(key: TallyKey) -> str:

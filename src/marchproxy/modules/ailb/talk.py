@@ -10,6 +10,7 @@ from marchproxy.engines.workers.line import Line
 from marchproxy.engines.workers.words import Count, Done, Refused
 from marchproxy.model.module import PoolName
 from marchproxy.model.pool import Endpoint
+from marchproxy.modules.ailb.choice import Standing
 from marchproxy.modules.ailb.totals import Entry
 
 #: Raised when the messages change, so that an AILB never talks to a decider that understands something else.
@@ -66,6 +67,7 @@ class Counts:
 
     `under_way`: requests that are not reported yet. `granted`, `refused`, `settled`, `lost`, `late`: reservations, as the
     ledger counts them; `garbled`: reports that were none; `unwritten`: lines of the journal that could not be written.
+    `shed`: requests that found no room, by what became of them.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -78,6 +80,8 @@ class Counts:
     late: int = 0
     garbled: int = 0
     unwritten: int = 0
+    shed: Mapping[str, int] = field(default_factory=dict)
+    endpoints: tuple[Standing, ...] = ()
     cpu_percent: float = 0.0
     memory_mb: float = 0.0
     kind: Literal["counts"] = "counts"

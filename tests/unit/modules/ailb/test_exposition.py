@@ -4,6 +4,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from marchproxy.model.usage import Usage
+from marchproxy.modules.ailb.choice import Standing
 from marchproxy.modules.ailb.exposition import render
 from marchproxy.modules.ailb.talk import LINE, Counts
 from marchproxy.modules.ailb.tally import Tallies, TallyKey
@@ -54,6 +55,22 @@ def test_all_that_is_counted_is_shown():
     assert not [name for name, _ in found if "request_duration" in name]
 
 
+def test_endpoints_are_shown_as_far_as_they_are_known():
+    heard = Standing("a", "10.0.0.1:80", 2, 7.0, 3.0, 0.25, True, 90, 60)
+    silent = Standing("a", "10.0.0.2:80", is_sound=False)
+    found = samples({}, Counts(endpoints=(heard, silent), shed={"late": 4, "crowded": 0}))
+    of = {one.address: (("endpoint", one.address), ("pool", "a")) for one in (heard, silent)}
+    shown = {
+        "in_flight": 2, "requests": 7, "waiting": 3, "kv_usage": 0.25, "sound": 1,
+        "prefix_blocks_total": 90, "prefix_cached_blocks_total": 60,
+    }  # fmt: skip
+    for name, value in shown.items():
+        assert found[f"marchproxy_ailb_endpoint_{name}", of[heard.address]] == value
+    assert found["marchproxy_ailb_endpoint_sound", of[silent.address]] == 0
+    assert ("marchproxy_ailb_endpoint_kv_usage", of[silent.address]) not in found
+    assert found["marchproxy_ailb_shed_total", (("reason", "late"),)] == 4
+
+
 def test_counts_only_grow_over_restarts():
     totals = Totals()
     for pid in (1, 1, 2):
@@ -66,7 +83,8 @@ def test_counts_only_grow_over_restarts():
 
 
 def test_tallies_travel():
-    sent = Counts(entries(counted()), under_way=1)
+    standing = Standing("a", "10.0.0.1:80", kv_usage=0.5)
+    sent = Counts(entries(counted()), under_way=1, shed={"late": 1}, endpoints=(standing,))
     assert LINE._answers.validate_json(LINE._answers.dump_json(sent)) == sent
 
 

@@ -15,6 +15,7 @@ from marchproxy.modules.ailb.choice.chooser import (
     Wanted,
 )
 from marchproxy.modules.ailb.choice.prefix import Prompt
+from marchproxy.modules.ailb.choice.standing import Standing
 from marchproxy.modules.ailb.choice.targets import Attempt
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "Outcome",
     "Places",
     "Prompt",
+    "Standing",
     "Wanted",
 ]

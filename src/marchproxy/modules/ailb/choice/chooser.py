@@ -17,6 +17,7 @@ from marchproxy.modules.ailb.choice.cooldown import Judgement, judge
 from marchproxy.modules.ailb.choice.member import Member
 from marchproxy.modules.ailb.choice.members import Members
 from marchproxy.modules.ailb.choice.prefix import Prompt
+from marchproxy.modules.ailb.choice.standing import Standing
 from marchproxy.modules.ailb.choice.targets import Attempt, Candidate, Wish, spread, tiers
 from marchproxy.modules.ailb.plan import ModelPlan, PoolPlan, Target
 
@@ -96,6 +97,11 @@ class Chooser:
         """What is known of a pool: for who asks engines, and who shows it."""
         return self._pools.get(pool)
 
+    def standings(self, now: float) -> tuple[Standing, ...]:
+        """How all endpoints are."""
+        found = (each for name, members in self._pools.items() for each in members.standings(name, now))
+        return tuple(found)
+
     def keep_out(self, pool: PoolName, addresses: Collection[str], now: float) -> None:
         """Ask none of these endpoints of a pool from now on, and all others again."""
         if members := self._pools.get(pool):
@@ -163,6 +169,4 @@ class Chooser:
         members.in_flight += 1
         if not blocks or not members.reads_prompts:
             return Chosen(attempts, 0, 0)
-        cached = member.seen.match(blocks)
-        member.seen.add(blocks)
-        return Chosen(attempts, cached, len(blocks))
+        return Chosen(attempts, member.sent(blocks), len(blocks))

@@ -1,5 +1,7 @@
 """Member: what is known of one endpoint of a pool. Pure; `now` is monotonic seconds."""
 
+from collections.abc import Sequence
+
 from marchproxy.kit.addresses import ip_address
 from marchproxy.model.pool import Endpoint
 from marchproxy.modules.ailb.choice.cooldown import Cooldown
@@ -28,6 +30,8 @@ class Member:
         "_waited",
         "address",
         "base",
+        "blocks",
+        "cached",
         "cooldown",
         "heard_at",
         "host",
@@ -51,6 +55,8 @@ class Member:
         """What it is owed, in a round of those that take turns."""
         self.cooldown = Cooldown()
         self.seen = Seen(USUAL_BLOCKS)
+        self.blocks = self.cached = 0
+        """Of all prompts that were sent there, and those of them that it had seen."""
         self.knows = False
         self.heard_at = 0.0
         self.base = 0.0
@@ -70,6 +76,14 @@ class Member:
     def waiting(self) -> float:
         """Those of them that must wait there."""
         return max(0.0, self.base + self.in_flight - self.room) if self.knows else 0.0
+
+    def sent(self, blocks: Sequence[int]) -> int:
+        """A prompt is sent there; how many of its blocks it has seen."""
+        cached = self.seen.match(blocks)
+        self.seen.add(blocks)
+        self.blocks += len(blocks)
+        self.cached += cached
+        return cached
 
     def asked(self) -> None:
         """Its engine is being asked now."""

@@ -5,11 +5,13 @@ from math import inf
 from random import Random
 
 from marchproxy.model.ai import AiPool, Pick
+from marchproxy.model.module import PoolName
 from marchproxy.model.pool import Endpoint
 from marchproxy.modules.ailb.choice.cooldown import Cooldown, Judgement
 from marchproxy.modules.ailb.choice.latency import Latency
 from marchproxy.modules.ailb.choice.member import Member
 from marchproxy.modules.ailb.choice.order import by_affinity, by_pending, by_score, in_turn
+from marchproxy.modules.ailb.choice.standing import Standing
 
 #: What an engine said is forgotten after so many seconds, or intervals, whichever is longer (llm-d: 2 s).
 _OLD = 2.0
@@ -102,6 +104,15 @@ class Members:
                 total += queue if queue > kv else kv  # noqa: FURB136 - `max` takes three times as long
                 count += 1
         return total / count if count else 0.0
+
+    def standings(self, name: PoolName, now: float) -> Iterator[Standing]:
+        """How each of them is; `name`: the pool's."""
+        sound = self.sound(now)
+        for one in self:
+            yield Standing(
+                name, one.address, one.in_flight, one.demand, one.waiting, one.kv_usage if one.knows else None,
+                one in sound, one.blocks, one.cached,
+            )  # fmt: skip
 
     def note(self, member: Member, judgement: Judgement, now: float) -> None:
         """An endpoint has answered, or not."""

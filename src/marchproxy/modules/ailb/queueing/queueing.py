@@ -6,7 +6,7 @@ important.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
 from math import ceil
@@ -32,6 +32,11 @@ class Counts:
     late: int = 0
     crowded: int = 0
     no_queue: int = 0
+
+    @property
+    def shed(self) -> Mapping[str, int]:
+        """Those that were not served, by why."""
+        return {"left": self.left, "late": self.late, "crowded": self.crowded, "no_queue": self.no_queue}
 
 
 class Queueing:

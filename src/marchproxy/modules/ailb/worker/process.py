@@ -157,7 +157,7 @@ class Replies:
             garbled=house.garbled,
             unwritten=house.journal.unwritten,
             shed=house.queueing.counts.shed,
-            endpoints=house.chooser.standings(time.monotonic()),
+            endpoints=house.chooser.standings(read_time().steady),
             cpu_percent=cpu,
             memory_mb=memory,
         )

@@ -9,7 +9,7 @@ import pytest
 from marchproxy.model.ai import AiPool, Pick, Prefer, Provider
 from marchproxy.model.model_names import ModelPatterns
 from marchproxy.model.pool import BackendPool, Endpoint
-from marchproxy.modules.ailb.choice import FULL, NOBODY, Chooser, Outcome, Prompt, Wanted
+from marchproxy.modules.ailb.choice import FULL, NOBODY, Chooser, Outcome, Prompt, Standing, Wanted
 from marchproxy.modules.ailb.dialects.body import Body
 from marchproxy.modules.ailb.dialects.operations import Operation
 from marchproxy.modules.ailb.load import EngineLoad
@@ -298,3 +298,17 @@ def test_the_fastest_pool_takes_over():
             firsts[chosen.pools[0]] += 1
         rig.chooser.ended(chosen, Outcome(200, 1, took[chosen.pools[0]]), now)
     assert firsts["b"] > 350
+
+
+def test_how_endpoints_are_can_be_told():
+    rig = Rig(Pick.SCORED, a=(2, 0))
+    rig.hears("a", waiting=2, running=3, kv=0.5)
+    one, other = rig.places["a"]
+    rig.chooser.keep_out("a", {other.address}, 0.0)
+    for _ in range(2):
+        rig.choose(prompt=prompt("hello "))
+    rig.chooser.members("a").get(other.address).silent()
+    assert rig.chooser.standings(0.0) == (
+        Standing("a", one.address, 2, 7.0, 4.0, 0.5, True, 18, 9),
+        Standing("a", other.address, is_sound=False),
+    )
