@@ -85,6 +85,7 @@ class House:
         except ValueError as error:  # InvalidValue, and what pydantic says
             raise CannotServe(f"the document: {error}") from error
         plan = compile_plan(state)
+        _check_done(plan)
         keys = KeyRing((*plan.keys, *_keys_of(told)))
         now = self._now()
         self._plan = plan
@@ -201,6 +202,14 @@ class House:
                 ended=outcome.report.ending.value,
             )
         )
+
+
+def _check_done(plan: AiPlan) -> None:
+    """What is not carried out must not be believed to be: a request would pass that a guardrail was to stop."""
+    for route in plan.routes.values():
+        for key in ("guardrails", "cache"):
+            if getattr(route.options, key):
+                raise CannotServe(f"route {route.route_id}: ai.{key} is not carried out yet; remove it")
 
 
 def _keys_of(told: Apply) -> tuple[VirtualKey, ...]:
