@@ -37,6 +37,7 @@ _NUMBERS = {
     "garbled": ("counter", "Reports that were none."),
     "unwritten": ("counter", "Requests that the journal could not keep."),
 }
+_MOST_ENDPOINTS = 500
 _STANDING = {
     "in_flight": ("in_flight", "gauge", "Requests of ours that are there."),
     "there": ("requests", "gauge", "Requests that are there, as far as it is known."),
@@ -144,7 +145,10 @@ def _shed(counts: Counts) -> Iterator[str]:
 
 
 def _endpoints(standings: Sequence[Standing]) -> Iterator[str]:
-    labelled = [(label_text((("pool", one.pool), ("endpoint", one.address))), one) for one in standings]
+    labelled = [
+        (label_text((("pool", one.pool), ("endpoint", one.address))), one)
+        for one in standings[:_MOST_ENDPOINTS]
+    ]
     for attribute, (suffix, kind, text) in _STANDING.items():
         values = ((labels, getattr(one, attribute)) for labels, one in labelled)
         known = ((labels, float(value)) for labels, value in values if value is not None)
