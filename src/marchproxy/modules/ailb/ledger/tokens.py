@@ -83,15 +83,12 @@ class TokenBucket(Bucket):
 
     def _tidy(self, portion: Portion) -> None:
         """Join a portion that is settled with those beside it that are; the ring's own is never settled."""
-        if not portion.unpaid:
-            _remove(portion)
-            return
         before, after = portion.before, portion.after
-        if not before.is_open:
+        if not before.is_open or not portion.unpaid:
             before.unpaid += portion.unpaid
             _remove(portion)
             portion = before
-        if not after.is_open:
+        if not portion.is_open and not after.is_open:
             portion.unpaid += after.unpaid
             _remove(after)
 

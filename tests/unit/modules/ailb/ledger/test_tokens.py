@@ -57,6 +57,7 @@ STEPS = st.lists(
 @example([(0, 1000), (60 * SECOND, 1000), (0, (0, 0.1)), (0, 900)])
 @example([(0, 500), (0, 500), (29 * SECOND, (0, 0)), (29 * SECOND, 950), (0, (0, 0)), (0, 10)])
 @example([(0, 4), (0, 4), (3 * SECOND, (0, 1.3)), (0, (0, 1.3))])
+@example([(0, 10), (0, (0, 0.1)), (0, 1), (0, 1), (0, 1), (0, (0, 0)), (0, (1, 1)), (0, (0, 0))])
 def test_no_more_is_granted_than_what_was_needed_leaves(steps):
     bucket, now = TokenBucket(), 0
     bucket.resize(RATE, 1, now)
