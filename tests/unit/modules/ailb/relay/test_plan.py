@@ -1,0 +1,71 @@
+"""The ways from a relay to pools."""
+
+import pytest
+
+from marchproxy.contract.document import decode
+from marchproxy.model.module import PoolName
+from marchproxy.model.pool import Endpoint
+from marchproxy.modules.ailb.relay.plan import Patience, Ways, compile_ways
+
+DOCUMENT = """
+routes:
+  - id: llm
+    path: /
+    idle_timeout: 5s
+    ai:
+      first_byte_timeout: 100s
+      default_output: 77
+      models:
+        - {name: a, targets: [plain]}
+        - {name: b, targets: [keyed]}
+        - {name: c, targets: [tls]}
+        - {name: d, targets: [named]}
+        - {name: e, targets: [six]}
+pools:
+  - {name: plain, endpoints: ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"], ai: {provider: vllm}}
+  - {name: keyed, endpoints: ["127.0.0.1:1"], ai: {provider: vllm, credential: /key, base_path: /}}
+  - {name: tls, endpoints: ["127.0.0.1:1"], tls: {}, ai: {provider: anthropic, base_path: /api/v3}}
+  - {name: named, endpoints: ["localhost:1"], ai: {provider: ollama}}
+  - {name: six, endpoints: ["[::1]:1"], ai: {provider: ollama}}
+"""
+
+
+def ways(places=None):
+    return compile_ways(decode(DOCUMENT.encode()), places or {})
+
+
+def test_what_needs_an_envoy_goes_by_the_egress():
+    found = {name: (way.base, way.places) for name, way in ways().pools.items()}
+    assert found == {
+        "plain": ("/v1", ("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3")),
+        "keyed": ("", ()),
+        "tls": ("/api/v3", ()),
+        "named": ("/v1", ()),
+        "six": ("/v1", ("[::1]:1",)),
+    }
+
+
+def test_endpoints_that_are_found_take_the_place_of_those_that_are_listed():
+    found = ways({PoolName("named"): (Endpoint("10.0.0.1:1"),), PoolName("plain"): ()})
+    assert found.pools["named"].places == ("10.0.0.1:1",)
+    assert found.pools["plain"].places == ()
+
+
+def test_a_relay_gives_up_before_envoy_does():
+    assert ways().patience("llm") == Patience(99.0, 4.5, 77)
+    assert Ways().patience("gone") == Patience()
+
+
+@pytest.mark.parametrize(
+    ("hosts", "attempt", "place"),
+    [
+        (("127.0.0.1:2", "127.0.0.1:1"), 1, "127.0.0.1:2"),
+        (("127.0.0.1:2", "127.0.0.1:1"), 2, "127.0.0.1:1"),
+        (("10.0.0.1:1", "127.0.0.1:3"), 1, "127.0.0.1:3"),
+        (("127.0.0.1:3", "10.0.0.1:1"), 2, "127.0.0.1:3"),
+        ((), 2, "127.0.0.1:2"),
+        (("10.0.0.1:1",), 4, "127.0.0.1:1"),
+    ],
+)
+def test_each_attempt_has_its_endpoint(hosts, attempt, place):
+    assert ways().pools["plain"].place(hosts, attempt) == place
