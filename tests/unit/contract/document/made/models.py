@@ -75,7 +75,7 @@ def ai_options(draw, pools):
 
 
 GUARDRAILS = (
-    Guardrail("words", GuardKind.REGEX, GuardMode.REDACT, patterns=("a+é", "b")),
+    Guardrail("words", GuardKind.REGEX, GuardMode.REDACT, patterns=("a{1,9}é", "b")),
     Guardrail("pii", GuardKind.PII, GuardMode.LOG, entities=tuple(sorted(PII_ENTITIES))),
     Guardrail("tools", GuardKind.TOOLS, allowed=("get_*",)),
     Guardrail("asked", GuardKind.HTTP, url="https://é.example/", timeout=2.5, fail_open=True),
