@@ -130,7 +130,7 @@ def folder(tmp_path):
 
 async def test_a_request_is_let_pass_and_settled_by_whoever_reports_it(folder):
     async with running(folder) as rig:
-        guarded = DOCUMENT.replace("ai: {", "ai: {guardrails: [pii], ") + GUARDRAIL
+        guarded = DOCUMENT.replace("ai: {models", "ai: {guardrails: [pii], models") + GUARDRAIL
         for document, words in (("routes: 5", "routes"), (guarded, "guardrails is not carried out yet")):
             refused = await rig.apply(document)
             assert isinstance(refused, Refused)
