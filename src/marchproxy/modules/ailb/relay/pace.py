@@ -31,7 +31,9 @@ class Pace:
 
     def each(self, pieces: int | None) -> float | None:
         """Between two of so many pieces, on average; None: there were no two."""
-        return (self._last - self._first) / (pieces - 1) if pieces and pieces > 1 else None
+        return (
+            (self._last - self._first) / (pieces - 1) if pieces and pieces > 1 and self._marks > 1 else None
+        )
 
     def all(self, now: float) -> float:
         """From the beginning until now."""
