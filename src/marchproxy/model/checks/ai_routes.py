@@ -64,13 +64,14 @@ def _check_models(ai: AiRoute, path: str) -> Iterator[Problem]:
     """Names that are none, and names that an earlier one takes: the first that fits answers."""
     if not ai.models:
         yield Problem(f"{path}.models", 'names no model; {name: "*", targets: [POOL]} takes any')
-    earlier: list[tuple[str, str]] = []
+    named: dict[str, str] = {}
+    patterns: dict[str, str] = {}  # as a rule a few of many
     for where, name in _names(ai, path):
         yield from check_model_pattern(name, where)
-        taker = next((at for at, other in earlier if fits(other, name)), None)
+        taker = named.get(name) or next((at for other, at in patterns.items() if fits(other, name)), None)
         if taker is not None:
             yield Problem(where, f'"{name}" is taken by {taker}, which stands before it; put it first')
-        earlier.append((where, name))
+        (patterns if name.endswith(ANY_MODEL) else named).setdefault(name, where)
 
 
 def _names(ai: AiRoute, path: str) -> Iterator[tuple[str, str]]:
