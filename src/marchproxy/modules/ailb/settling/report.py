@@ -5,7 +5,7 @@ last word.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -15,6 +15,8 @@ from marchproxy.model.usage import Usage
 LONGEST = 16 * 1024
 _LONGEST_TEXT = 512
 _TIMES = ("first_token", "per_token", "longest_gap", "duration")
+_PLAIN = ("number", "pool", "host", "status", "events", *_TIMES, "attempts")
+_USAGE = ("input", "output", "cached")
 
 
 class Ending(Enum):
@@ -63,8 +65,11 @@ class Report:
 
     def encode(self) -> bytes:
         """As a line, with its end."""
-        told = {name: value for name, value in asdict(self).items() if value is not None}
-        return json.dumps(told | {"ending": self.ending.value}).encode() + b"\n"
+        told = {name: value for name in _PLAIN if (value := getattr(self, name)) is not None}
+        told["ending"] = self.ending.value
+        if self.usage is not None:
+            told["usage"] = {name: getattr(self.usage, name) for name in _USAGE}
+        return json.dumps(told).encode() + b"\n"
 
 
 def decode(line: bytes) -> Report:
