@@ -50,7 +50,9 @@ def read(operation: str, body: dict[str, Any], default_tokens: int) -> Asked:
     most = next((body[name] for name in _MOST if body.get(name) is not None), None)
     tool = _tool(body)
     schema = _schema(body)
-    if tool:
+    if operation == EMBEDDINGS:
+        pieces: tuple[str, ...] = ()
+    elif tool:
         pieces = _cut(json.dumps(sample(tool["schema"])))
     elif schema is not None:
         pieces = _cut(json.dumps(sample(schema)))

@@ -18,7 +18,9 @@ from marchproxy.modules.ailb.resources.deciding import TOLD
 from marchproxy.modules.ailb.resources.own_clusters import REPORTS
 
 _FLUSH_SECONDS = 0.05  # how long a report may wait for others
-_FLUSH_BYTES = 16 * 1024
+# What may wait in Envoy, too, while the decider is behind: what does not fit is dropped, and then only a deadline settles the
+# request. A thousand entries are about a megabyte. The decider takes messages of 16 MiB.
+_FLUSH_BYTES = 8 * 1024 * 1024
 _FIRST_BYTE = "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:us)%"
 
 
