@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.cluster.v3 import cluster_pb2, outlier_detection_pb2
 from envoy.extensions.load_balancing_policies.least_request.v3 import least_request_pb2
 from envoy.extensions.load_balancing_policies.override_host.v3 import override_host_pb2
 from envoy.extensions.load_balancing_policies.random.v3 import random_pb2
 from envoy.extensions.load_balancing_policies.round_robin.v3 import round_robin_pb2
 from envoy.type.metadata.v3 import metadata_pb2
+from google.protobuf import wrappers_pb2
 from google.protobuf.message import Message
 
-from marchproxy.engines.envoy.messages import pack
+from marchproxy.engines.envoy.messages import duration, pack
 from marchproxy.model.ai import AiPool
 from marchproxy.model.pool import BackendPool, BalancePolicy
 from marchproxy.modules.ailb import asking
@@ -27,6 +28,7 @@ from marchproxy.modules.ailb.resources.own_clusters import (
     own_cluster,
 )
 
+_LOOK_SECONDS, _LEFT_OUT_SECONDS = 0.5, 1.0
 _Policy = cluster_pb2.LoadBalancingPolicy
 _OTHERWISE: dict[BalancePolicy, tuple[str, Message]] = {
     BalancePolicy.ROUND_ROBIN: ("round_robin", round_robin_pb2.RoundRobin()),
@@ -50,7 +52,27 @@ def extend_pool(cluster: Any, pool: BackendPool, ai: AiPool) -> None:
 
 def relay_twin(pool: BackendPool, relays: Sequence[Path]) -> Any:
     """The cluster in which a relay stands between."""
-    return own_cluster(asking.relay_cluster(pool.name), relays, http2(), relay_filters(pool))
+    cluster = own_cluster(asking.relay_cluster(pool.name), relays, http2(), relay_filters(pool))
+    cluster.outlier_detection.CopyFrom(_left_out())
+    return cluster
+
+
+def _left_out() -> Any:
+    """A relay that cannot be reached is left out until it may have been started again; one that says an engine failed is not."""
+    every, never = wrappers_pb2.UInt32Value(value=100), wrappers_pb2.UInt32Value(value=0)
+    return outlier_detection_pb2.OutlierDetection(
+        split_external_local_origin_errors=True,
+        consecutive_local_origin_failure=wrappers_pb2.UInt32Value(value=1),
+        enforcing_consecutive_local_origin_failure=every,
+        enforcing_local_origin_success_rate=never,
+        enforcing_consecutive_5xx=never,
+        enforcing_consecutive_gateway_failure=never,
+        enforcing_success_rate=never,
+        max_ejection_percent=every,
+        interval=duration(_LOOK_SECONDS),
+        base_ejection_time=duration(_LEFT_OUT_SECONDS),
+        max_ejection_time=duration(_LEFT_OUT_SECONDS),
+    )
 
 
 def _as_told(pool: BackendPool) -> Any:
