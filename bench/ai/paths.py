@@ -96,7 +96,6 @@ def _state(models: Mapping[str, int]) -> dict[str, Any]:
             {
                 "id": "llm",
                 "path": "/",
-                "timeout": "600s",
                 "ai": {
                     "models": [{"name": name, "targets": [{"pool": name, "model": "sim"}]} for name in models]
                 },

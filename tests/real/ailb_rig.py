@@ -62,7 +62,6 @@ def document(good: Engines, bad: Engines, **route: Any) -> dict[str, Any]:
             {
                 "id": "llm",
                 "path": "/",
-                "timeout": "60s",
                 "ai": {"models": models, "first_byte_timeout": "1s", **route},
             }
         ],
