@@ -1,13 +1,13 @@
 """`marchproxy ailb` before simulated engines: what Envoy, the decider and the relays make of a request together."""
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import pytest_asyncio
 
@@ -70,7 +70,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Simpl
     async with (
         engines(folder, "first") as first,
         engines(folder, "second") as second,
-        ailb(folder, document(first, second, folder)) as gateway,
+        ailb(folder, document(first, second, folder), relays=2) as gateway,
         httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{gateway.port}",
             headers={"authorization": f"Bearer {KEY}"},
@@ -174,24 +174,33 @@ async def test_what_it_cost_is_known(world: SimpleNamespace, model: str, stream:
     assert (entry["output"], entry["ended"], entry["counted"]) == (record["emitted"], "complete", True)
 
 
-def process(gateway: Alb, module: str) -> Any:
-    (found,) = [one for one in naming(gateway.directory) if one.cmdline()[1:3] == ["-m", module]]
-    return found
+def processes(gateway: Alb, module: str) -> list[psutil.Process]:
+    return [one for one in naming(gateway.directory) if one.cmdline()[1:3] == ["-m", module]]
 
 
-@pytest.mark.parametrize("module", [DECIDER, RELAY])
-async def test_a_process_that_is_killed_costs_no_request(world: SimpleNamespace, module: str) -> None:
-    async def one() -> int:
-        return (await ask(world, "killed", stream=module == DECIDER, model="direct")).status_code
+async def test_a_decider_that_is_killed_costs_no_request(world: SimpleNamespace) -> None:
+    async def one(number: int) -> int:
+        answer = await ask(world, "killed", stream=bool(number % 2), model=("sim", "direct")[number % 4 > 1])
+        return answer.status_code
 
-    before = process(world.gateway, module).pid
+    (before,) = processes(world.gateway, DECIDER)
     async with asyncio.TaskGroup() as group:
-        asked = [group.create_task(one()) for _ in range(5)]
-        process(world.gateway, module).send_signal(signal.SIGKILL)
-        asked += [group.create_task(one()) for _ in range(5)]
+        asked = [group.create_task(one(number)) for number in range(8)]
+        before.kill()
+        asked += [group.create_task(one(number)) for number in range(8)]
     assert {task.result() for task in asked} == {200}
-    await until(lambda: any(p.cmdline()[1:3] == ["-m", module] for p in naming(world.gateway.directory)))
-    assert process(world.gateway, module).pid != before
+    (now,) = processes(world.gateway, DECIDER)
+    assert now.pid != before.pid
+
+
+async def test_a_relay_that_is_killed_costs_no_new_request(world: SimpleNamespace) -> None:
+    before, other = processes(world.gateway, RELAY)
+    before.kill()
+    answers = [await ask(world, "killed", stream=True) for _ in range(10)]
+    assert {answer.status_code for answer in answers} == {200}
+    await until(lambda: len(processes(world.gateway, RELAY)) == 2)
+    assert before.pid not in {one.pid for one in processes(world.gateway, RELAY)}
+    assert other.is_running()
 
 
 async def test_a_change_is_in_force_when_its_call_returns(world: SimpleNamespace) -> None:
@@ -213,9 +222,9 @@ async def test_a_change_is_in_force_when_its_call_returns(world: SimpleNamespace
 async def test_another_ailb_adopts_what_a_killed_one_left(world: SimpleNamespace) -> None:
     """Requests are answered while there is none, and limits are where they were."""
     gateway = world.gateway
-    left = {module: process(gateway, module).pid for module in (DECIDER, RELAY)}
+    left = [one.pid for module in (DECIDER, RELAY) for one in processes(gateway, module)]
     await gateway.kill()
     assert (await ask(world, "orphan")).status_code == 200
     await gateway.start()
-    assert {module: process(gateway, module).pid for module in (DECIDER, RELAY)} == left
+    assert [one.pid for module in (DECIDER, RELAY) for one in processes(gateway, module)] == left
     assert (await ask(world, "adopted")).status_code == 200

@@ -6,6 +6,8 @@ What it is told to serve by is told to each worker that takes the place.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from itertools import count
 from typing import Generic
 
 from marchproxy.engines.workers.line import Answer, Question
@@ -33,8 +35,16 @@ class WorkerRefused(Exception):
 class Seat(Generic[Question, Answer]):
     """`trouble`: what is wrong with the worker, in words; empty: it serves."""
 
-    def __init__(self, process: WorkerProcess[Question, Answer], *, clock: Clock) -> None:
+    def __init__(
+        self,
+        process: WorkerProcess[Question, Answer],
+        *,
+        clock: Clock,
+        meanwhile: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """`meanwhile`: what is done for as long as a worker that died has no successor."""
         self.process = process
+        self._meanwhile = meanwhile
         self.trouble = _NOT_STARTED
         self._clock = clock
         self._turn = asyncio.Lock()
@@ -123,10 +133,14 @@ class Seat(Generic[Question, Answer]):
 
     async def watch(self) -> None:
         """Start it again whenever it ends, until cancelled."""
-        attempt = 0
         while True:
             await self.process.ended()
             self.trouble = self.trouble or "is being started again"
+            with self._meanwhile():
+                await self._revive_at_last()
+
+    async def _revive_at_last(self) -> None:
+        for attempt in count():
             try:
                 await self._revive()
             except (WorkerRefused, WorkerUnavailable) as error:
@@ -134,9 +148,8 @@ class Seat(Generic[Question, Answer]):
                 _log.error("worker not in service again", reason=str(error))
                 self.process.kill()
                 await self._clock.sleep(_RESTART.delay(attempt, random.random()))  # noqa: S311 - spreads load only
-                attempt += 1
             else:
-                attempt = 0
+                return
 
     async def _revive(self) -> None:
         async with self._turn:

@@ -1,6 +1,6 @@
 """The AILB process: its decider and relays, an HTTP gateway before them, and ModuleService around all."""
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from marchproxy.engines.workers.process import Recipe, WorkerProcess, code_of
@@ -15,6 +15,7 @@ from marchproxy.modules.ailb.resources.sockets import LONGEST, Sockets
 from marchproxy.modules.ailb.settings import AilbSettings
 from marchproxy.modules.ailb.supervisor.crew import Crew, DeciderSeat, RelaySeat
 from marchproxy.modules.ailb.supervisor.keys_file import KeysFile
+from marchproxy.modules.ailb.supervisor.standby import standing_by
 from marchproxy.modules.ailb.talk import LINE, VERSION
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
 from marchproxy.modules.http.gateway import http_gateway
@@ -52,7 +53,8 @@ def _decider(settings: AilbSettings, sockets: Sockets, *, clock: Clock) -> Decid
     recipe = Recipe("decider", "marchproxy.modules.ailb.worker", _code(), WorkerUnavailable, options)
     folder = sockets.folder / _DECIDER
     _make_directory(folder)
-    return Seat(WorkerProcess(folder, 0, recipe, LINE, clock=clock), clock=clock)
+    process = WorkerProcess(folder, 0, recipe, LINE, clock=clock)
+    return Seat(process, clock=clock, meanwhile=partial(standing_by, sockets.decide))
 
 
 def _relays(settings: AilbSettings, sockets: Sockets, *, clock: Clock) -> tuple[RelaySeat, ...]:
