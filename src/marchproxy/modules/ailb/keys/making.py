@@ -33,4 +33,4 @@ def new_key() -> NewKey:
 
 def digest(shown: str) -> str:
     """What is kept of a key."""
-    return sha256(shown.encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256(shown.encode("utf-8", "surrogatepass")).hexdigest()
