@@ -5,7 +5,7 @@ They outlive an AILB that crashes; the next one adopts them. All follow one docu
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
 
 from marchproxy.contract.document import encode
@@ -52,10 +52,12 @@ class Crew:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Crew"]:
-        """Adopt what runs; end all at the end of the block, unless it fails with what another AILB began."""
+        """Adopt what runs, and begin to start the rest; end all at the end of the block, unless it fails with what another
+        AILB began."""
         failure: Exception | None = None
         async with asyncio.TaskGroup() as self._group:
             adopted = await self._adopt()
+            beginning = self._group.create_task(self._begin())
             beats = [
                 self._group.create_task(every(seconds, work, clock=self._clock, name=name))
                 for seconds, work, name in (
@@ -68,8 +70,9 @@ class Crew:
             except Exception as error:  # noqa: BLE001 - raised again below, outside the group, so that it is not wrapped
                 failure = error
             finally:
-                for task in (*beats, *self._watches.values()):
+                for task in (beginning, *beats, *self._watches.values()):
                     task.cancel()
+                await asyncio.wait([beginning])
                 await self._end(keep=failure is not None and adopted)
         if failure is not None:
             raise failure
@@ -126,6 +129,12 @@ class Crew:
             if await seat.adopt():
                 self._watch(seat)
         return bool(self._watches)
+
+    async def _begin(self) -> None:
+        """Beside an Envoy, which takes a while as well. What does not start is tried again, and told, by `apply`."""
+        async with self._turn:
+            with suppress(Refused):
+                await self._start()
 
     async def _start(self) -> None:
         """Have all run that never did. Raises Refused."""
