@@ -54,5 +54,6 @@ def test_a_service_that_a_record_names(command, kind):
     assert judge(seen, GROUND, recorded="one") == Remain(40, kind, "one")
 
 
-def test_modules_end_before_the_nlb_and_engines_last():
-    assert [kind.name for kind in Kind] == ["UP", "MODULE", "NLB", "RELAY", "DATABASES", "ENVOY"]
+def test_modules_end_before_the_nlb_and_who_envoy_reports_to_after_it():
+    workers = ["RELAY", "DATABASES", "AI_RELAY"]
+    assert [kind.name for kind in Kind] == ["UP", "MODULE", "NLB", *workers, "ENVOY", "DECIDER"]
