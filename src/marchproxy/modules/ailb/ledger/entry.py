@@ -11,6 +11,10 @@ from marchproxy.modules.ailb.ledger.reservation import Settled
 from marchproxy.modules.ailb.ledger.who import Who
 
 
+#: What any number of ours is below; as a time it is in the year 2262.
+_MOST = 1 << 63
+
+
 class Garbled(ValueError):
     """The line is no entry."""
 
@@ -60,7 +64,7 @@ def decode(line: bytes) -> Entry:
     try:
         told = json.loads(line)
         return Entry(
-            nanoseconds(_text(told, "time")),
+            _moment(told),
             _whole(told, "number"),
             _text(told, "request_id"),
             Who(_text(told, "key"), _text(told, "user"), _text(told, "team")),
@@ -99,6 +103,13 @@ def _text(told: Any, name: str) -> str:
 
 def _whole(told: Any, name: str) -> int:
     value = told[name]
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST:
         raise Garbled(f"{name} is no number")
     return value
+
+
+def _moment(told: Any) -> int:
+    at = nanoseconds(_text(told, "time"))
+    if not 0 <= at < _MOST:
+        raise Garbled("time is none of ours")
+    return at

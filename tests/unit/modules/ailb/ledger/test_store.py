@@ -54,6 +54,8 @@ def test_an_entry_is_a_line_and_back(entry):
         b"[" * 100_000,
         ENTRY.encode()[:-5],
         ENTRY.encode().replace(b"1500000", b"-1"),
+        ENTRY.encode().replace(b"1500000", b"9" * 30),
+        ENTRY.encode().replace(b"2031-", b"9999-"),
     ],
 )
 def test_what_is_no_entry(line):
