@@ -84,11 +84,6 @@ class Answer:
             self.ended = True
         return self.ended
 
-    @property
-    def until_close(self) -> bool:
-        """Whether only the end of the connection ends the body, so that nobody can know whether it is whole."""
-        return self._left == _UNTIL_CLOSE
-
     def _read_head(self, data: bytes) -> bytes | None:
         """What is behind the head; None: it is not whole."""
         end = data.find(_END)

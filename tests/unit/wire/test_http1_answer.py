@@ -57,7 +57,6 @@ def test_an_answer_may_end_with_its_connection(step):
     found, answer = read(CLOSED, step)
     assert found == b"hello"
     assert not answer.ended
-    assert answer.until_close
     assert answer.close()
     assert not answer.keeps
 

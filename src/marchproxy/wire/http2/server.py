@@ -42,11 +42,10 @@ class _Stream:
 
 
 class Server:
-    """`wake`: as Outflow's. `goes`: GOAWAY has come, the peer asks for nothing new."""
+    """`wake`: as Outflow's."""
 
     def __init__(self, limits: Limits, wake: Callable[[], None]) -> None:
         self.outflow = Outflow(wake)
-        self.goes = False
         self._limits = limits
         self._cutter = Cutter(limits.head)
         self._heads = Heads(limits.head)
@@ -265,7 +264,6 @@ class Server:
             raise Http2Fault(
                 Code.PROTOCOL_ERROR if stream else Code.FRAME_SIZE_ERROR, "a GOAWAY that is none"
             )
-        self.goes = True
 
     def _priority(self, _flags: int, stream: int, payload: bytes, _found: list[Event]) -> None:
         if not stream:

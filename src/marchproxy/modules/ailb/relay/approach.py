@@ -37,20 +37,23 @@ class Approach:
         self._question = question
         self._task: asyncio.Task[None] | None = None
 
-    def begin(self) -> None:
-        """Set out."""
+    def begin(self, body: bytes) -> None:
+        """Set out. `body`: the client's."""
         if asking.TASK_BODY in self._question.heard.tasks:
             self._task = self._office.spawn(self._fetch())
         else:
-            self._compose(self._question.asked.body)
+            self._compose(body)
 
     def again(self) -> None:
         """With a connection of its own: the one that had been used before was closed at the moment of the question."""
         self._task = self._office.spawn(self._connect())
 
-    def let_go(self) -> None:
-        """What was asked is needed no more."""
+    def let_go(self) -> Outgoing:
+        """The engine has it: from now on only what was left out is known."""
+        found = self.outgoing
         self.data = b""
+        self.outgoing = Outgoing(b"", "", left_out=found.left_out)
+        return found
 
     def cancel(self) -> None:
         """Nobody waits for it."""
@@ -81,7 +84,7 @@ class Approach:
         self.outgoing = outgoing
         place = way.place(heard.hosts, heard.attempt) if way.places else ""
         self.host = place
-        self.data = encode(outgoing, question.asked.head.fields, heard, way, place)
+        self.data = encode(outgoing, question.head.fields, heard, way, place)
         link = office.links.take(place)
         if link is None:
             self.again()

@@ -61,9 +61,9 @@ class Exchange:
         self._paused = False
         self._kept = Kept() if asking.TASK_KEEP in question.heard.tasks else None
 
-    def begin(self) -> None:
+    def begin(self, body: bytes) -> None:
         """Ask."""
-        self._approach.begin()
+        self._approach.begin(body)
 
     def receive(self, data: bytes) -> None:
         """The engine says something."""
@@ -77,7 +77,7 @@ class Exchange:
         if body:
             self._take(body)
         if answer.ended and self._phase is not Phase.OVER:
-            self._complete(sure=True)
+            self._complete()
 
     def lost(self) -> None:
         """The engine's connection has ended."""
@@ -87,7 +87,7 @@ class Exchange:
         elif not self._spoken and link is not None and link.used:
             self._approach.again()  # it was closed at the moment of the question: nobody has heard it
         elif self._answer.close():
-            self._complete(sure=False)
+            self._complete()
         elif self._spoken:
             self._fail(broken_off())
         else:
@@ -108,7 +108,7 @@ class Exchange:
 
     def drained(self) -> None:
         """What waited for Envoy has gone."""
-        if self._paused and not self._side.is_full(self._question.asked.stream):
+        if self._paused and not self._side.is_full(self._question.stream):
             self._paused = False
             self._touched = self._office.now()
             if self._link is not None:
@@ -152,9 +152,8 @@ class Exchange:
             self._fail(shape.failure)
 
     def _begin_shape(self) -> Shape:
-        self._approach.let_go()
-        self._side.let_go(self._question.asked.stream)
-        answer, outgoing = self._answer, self._approach.outgoing
+        answer, outgoing = self._answer, self._approach.let_go()
+        self._side.let_go(self._question.stream)
         self._status = answer.status
         readable = answer.field(b"content-encoding") in _IDENTITY
         self._shape = shape_of(
@@ -171,7 +170,7 @@ class Exchange:
             self._begin_answer()
         if self._kept is not None:
             self._kept.add(out)
-        if not self._side.send(self._question.asked.stream, out):
+        if not self._side.send(self._question.stream, out):
             self.hold()
 
     def _begin_answer(self, size: int | None = None) -> None:
@@ -189,12 +188,12 @@ class Exchange:
         if left_out := self._approach.outgoing.left_out:
             fields.append((LEFT_OUT, left_out.encode()))
         self._phase = Phase.FLOWING
-        self._side.answer(self._question.asked.stream, self._answer.status, fields)
+        self._side.answer(self._question.stream, self._answer.status, fields)
 
-    def _complete(self, *, sure: bool) -> None:
+    def _complete(self) -> None:
         """The engine's answer has ended."""
         shape = self._shape or self._begin_shape()
-        out = shape.end(sure=sure)
+        out = shape.end()
         link, self._link = self._link, None
         if link is not None:
             if self._answer.keeps and not self._answer.extra and self._phase is not Phase.LEAVING:
@@ -207,7 +206,7 @@ class Exchange:
         if shape.failure is not None:
             self._fail(shape.failure)
             return
-        stream = self._question.asked.stream
+        stream = self._question.stream
         if shape.whole:
             self._begin_answer(len(out))
         if out:
@@ -237,7 +236,7 @@ class Exchange:
             self._finish(Ending.REFUSED if refused else Ending.UNREACHED)
         elif self._phase is Phase.FLOWING:
             assert self._shape is not None
-            self._side.break_off(self._question.asked.stream, self._shape.last_words(failure))
+            self._side.break_off(self._question.stream, self._shape.last_words(failure))
             self._finish(Ending.BROKEN)
 
     def _left(self) -> None:
@@ -269,5 +268,5 @@ class Exchange:
             pace.all(self._office.now()),
             attempts=heard.attempt,
         )
-        self._side.over(self._question.asked.stream)
+        self._side.over(self._question.stream)
         self._office.over(self, report)

@@ -122,11 +122,9 @@ class Front(asyncio.Protocol):
 
     def tell(self, question: Question, failure: Failure) -> None:
         """An error in place of an answer."""
-        dialect, fields = question.heard.operation.dialect, question.asked.head.fields
+        dialect, fields = question.heard.operation.dialect, question.head.fields
         request_id = fields.get(_REQUEST_ID, b"").decode("latin-1")
-        self._say(
-            question.asked.stream, failure.status(dialect), failure.body(dialect, request_id=request_id)
-        )
+        self._say(question.stream, failure.status(dialect), failure.body(dialect, request_id=request_id))
 
     def let_go(self, stream: int) -> None:
         """The body of a request is needed no more."""
@@ -163,10 +161,10 @@ class Front(asyncio.Protocol):
             dialect = heard.operation.dialect
             self._say(asked.stream, failure.status(dialect), failure.body(dialect))
             return
-        exchange = Exchange(self._office, self, Question(asked, heard, way))
+        exchange = Exchange(self._office, self, Question(asked.stream, asked.head, heard, way))
         self._exchanges[asked.stream] = exchange
         self._office.begun(exchange)
-        exchange.begin()
+        exchange.begin(asked.body)
 
     def _say(self, stream: int, status: int, body: bytes) -> None:
         if self._transport is not None:

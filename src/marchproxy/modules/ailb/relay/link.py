@@ -11,7 +11,6 @@ from marchproxy.kit.clock import Clock
 #: Engines drop connections that nobody uses after 5 s, many of them; who asks at that moment is not heard.
 _IDLE_SECONDS = 4.0
 _MOST_IDLE = 64
-_HIGH_WATER = 1024 * 1024
 
 
 class Taker(Protocol):

@@ -20,7 +20,6 @@ from marchproxy.kit.clock import Clock, SystemClock
 from marchproxy.kit.metrics import process_usage
 from marchproxy.kit.tasks import Isolating, beside, every, run, run_service
 from marchproxy.model.state import DesiredState
-from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.listening import BACKLOG, listen_at
 from marchproxy.modules.ailb.relay.errands import Errands
 from marchproxy.modules.ailb.relay.front import Front
@@ -29,6 +28,7 @@ from marchproxy.modules.ailb.relay.office import Office
 from marchproxy.modules.ailb.relay.plan import compile_ways
 from marchproxy.modules.ailb.relay.reports import Reports
 from marchproxy.modules.ailb.relay.talk import LINE, Answer, Counts, Question
+from marchproxy.modules.ailb.resources.sockets import Sockets
 from marchproxy.modules.ailb.talk import Apply, Move, Places, Plan, WhichPlan
 from marchproxy.wire.http2.server import Limits
 
@@ -37,7 +37,6 @@ _SWEEP_SECONDS = 0.1
 _POLL_SECONDS = 0.02
 _END_SECONDS = 3.0
 _DRAIN_SECONDS = 30.0
-_EGRESS = "egress.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +129,11 @@ class Relay:
 async def serve(where: Where, stop: asyncio.Event) -> None:
     """Answer until `stop` is set, then drain. Raises OSError."""
     clock = SystemClock()
-    reports = Reports(where.folder / asking.ENDED_SOCKET, clock)
+    sockets = Sockets(where.folder)
+    reports = Reports(sockets.ended, clock)
     async with _group() as group, beside(reports.run(), name="reports"):
-        links = Links(where.folder / _EGRESS, clock)
-        office = Office(group, links, Errands(where.folder / asking.OWN_SOCKET), reports)
+        links = Links(sockets.egress, clock)
+        office = Office(group, links, Errands(sockets.own), reports)
 
         async def sweep() -> None:
             office.sweep()

@@ -45,8 +45,8 @@ class Shape(Protocol):
     def feed(self, data: bytes) -> bytes:
         """What goes to the client for these bytes."""
 
-    def end(self, *, sure: bool) -> bytes:
-        """The answer has ended; `sure`: HTTP says so, and not only that the connection has."""
+    def end(self) -> bytes:
+        """The answer has ended, as far as HTTP can tell."""
 
     def last_words(self, failure: Failure) -> bytes:
         """What ends an answer that has begun, in the client's dialect; empty: nothing can."""
@@ -100,9 +100,8 @@ class PassedStream(_Stream):
             self._last = events
         return events if self._how is Strip.NOTHING else strip(events, self._how)
 
-    def end(self, *, sure: bool) -> bytes:
+    def end(self) -> bytes:
         """As a Shape's. HTTP may be sure of what an engine that lost its way is not."""
-        del sure
         rest = self._cut.rest()
         if not _ENDS.search(rest) and not _ENDS.search(self._last):
             self.failure = broken_off()
@@ -138,9 +137,8 @@ class TranslatedStream(_Stream):
             self.failure = Failure(Reason.BAD_ANSWER, f"the provider's stream cannot be read: {fault}")
         return self._written(out)
 
-    def end(self, *, sure: bool) -> bytes:
+    def end(self) -> bytes:
         """As a Shape's; the provider's own last event tells whether it had finished."""
-        del sure
         out: list[Event] = []
         try:
             for event in self._events.end():
@@ -195,9 +193,8 @@ class PassedWhole(_Whole):
         self._keep(data)
         return data
 
-    def end(self, *, sure: bool) -> bytes:
+    def end(self) -> bytes:
         """As a Shape's."""
-        del sure
         self.usage = of_answer(self._dialect, b"".join(self._parts))
         return b""
 
@@ -219,9 +216,8 @@ class TranslatedWhole(_Whole):
             self.failure = Failure(Reason.BAD_ANSWER, "the provider's answer is too long")
         return b""
 
-    def end(self, *, sure: bool) -> bytes:
+    def end(self) -> bytes:
         """As a Shape's."""
-        del sure
         data = b"".join(self._parts)
         if self._status >= _FIRST_FAULT:
             self.failure = failure_of(self._status, data)

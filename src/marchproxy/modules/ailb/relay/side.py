@@ -6,14 +6,15 @@ from typing import Protocol
 from marchproxy.modules.ailb.dialects.failure import Failure
 from marchproxy.modules.ailb.relay.heard import Heard
 from marchproxy.modules.ailb.relay.plan import Way
-from marchproxy.wire.http2.events import Requested
+from marchproxy.wire.http2.heads import Head
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What Envoy asks, and the way there."""
+    """What Envoy asks in a stream, but for the body, and the way there."""
 
-    asked: Requested
+    stream: int
+    head: Head
     heard: Heard
     way: Way
 

@@ -32,10 +32,9 @@ _USED = b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1,"
         (Operation.RESPONSES, [b'event: response.created\ndata: {"type":"response.created"}\n\n'], False),
     ],
 )
-@pytest.mark.parametrize("sure", [True, False])
-def test_ends(operation: Operation, events: list[bytes], is_complete: bool, sure: bool) -> None:
+def test_ends(operation: Operation, events: list[bytes], is_complete: bool) -> None:
     stream = PassedStream(operation, Strip.NOTHING)
     for event in events:
         stream.feed(event)
-    stream.end(sure=sure)
+    stream.end()
     assert (stream.failure is None) == is_complete

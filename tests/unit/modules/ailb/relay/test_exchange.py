@@ -16,7 +16,6 @@ from marchproxy.modules.ailb.relay.office import Office
 from marchproxy.modules.ailb.relay.plan import compile_ways
 from marchproxy.modules.ailb.relay.side import Question
 from marchproxy.modules.ailb.settling.report import Ending
-from marchproxy.wire.http2.events import Requested
 from marchproxy.wire.http2.heads import Head
 
 DOCUMENT = """
@@ -117,12 +116,11 @@ class World:
         self.engine, self.link = self.connected()
         self.link.release()
         heard = Heard(7, pool, "llm", operation, stream, operation.path)
-        asked = Requested(1, Head(b"POST", b"/", {}), body)
         self.exchange = Exchange(
-            self.office, self.envoy, Question(asked, heard, self.office.ways.pools[pool])
+            self.office, self.envoy, Question(1, Head(b"POST", b"/", {}), heard, self.office.ways.pools[pool])
         )
         self.office.begun(self.exchange)
-        self.exchange.begin()
+        self.exchange.begin(body)
 
     def connected(self):
         link, transport = Link(self.links, "127.0.0.1:1"), Transport()
