@@ -15,6 +15,7 @@ from marchproxy.modules.ailb.plan import AiPlan, ModelPlan, RoutePlan
 from marchproxy.wire.http1 import Request
 
 NOBODY = Who()
+_ROUTE = asking.ROUTE.encode()
 
 
 class Keys(Protocol):
@@ -63,7 +64,7 @@ def identify(inquiry: Inquiry, plan: AiPlan, keys: Keys) -> RoutePlan:
     anthropic = b"anthropic-version" in request.fields
     if anthropic:
         inquiry.dialect = Dialect.ANTHROPIC
-    route = inquiry.route = plan.routes.get(RouteId(request.field(asking.ROUTE.encode())))
+    route = inquiry.route = plan.routes.get(RouteId(request.field(_ROUTE)))
     if route is None:
         raise Turned(
             Failure(Reason.INTERNAL, "the gateway does not know this route yet: try again"), status=503
