@@ -10,7 +10,6 @@ from marchproxy.modules.ailb.ledger.periods import SECOND, iso, nanoseconds
 from marchproxy.modules.ailb.ledger.reservation import Settled
 from marchproxy.modules.ailb.ledger.who import Who
 
-
 #: What any number of ours is below; as a time it is in the year 2262.
 _MOST = 1 << 63
 
