@@ -9,6 +9,7 @@ GROUND = Ground(STATE / "running.yaml", (STATE / "nlb-1", STATE / "alb-1", STATE
 PYTHON = ("/venv/bin/python", "-m", "marchproxy")
 PART = (*PYTHON, "alb", "--config", "/s/running.yaml", "--id", "alb-1", "--leash")
 DATABASES = ("/venv/bin/python", "-m", "marchproxy.modules.dblb.worker")
+AI = ("/venv/bin/python", "-m", "marchproxy.modules.ailb")
 WORKER = ("/venv/bin/python", "-m", "marchproxy.nlb.dataplane.relay.worker")
 
 
@@ -28,6 +29,8 @@ WORKER = ("/venv/bin/python", "-m", "marchproxy.nlb.dataplane.relay.worker")
             (*DATABASES, "--socket", "/s/alb-1/workers/0.sock", "--index", "0"),
             (Kind.DATABASES, "alb-1", False),
         ),
+        ((*AI[:2], f"{AI[2]}.worker", "--socket", "/s/alb-1/decider/0.sock"), (Kind.DECIDER, "alb-1", False)),
+        ((*AI[:2], f"{AI[2]}.relay", "--socket", "/s/alb-1/relays/1.sock"), (Kind.AI_RELAY, "alb-1", False)),
         ((*DATABASES, "--socket", "/t/alb-1/workers/0.sock", "--index", "0"), None),
         # another file's, or nobody's
         ((*PYTHON, "nlb", "--config", "/t/running.yaml", "--leash", "7"), None),

@@ -4,11 +4,14 @@ from envoy.config.core.v3 import base_pb2, extension_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
+from envoy.extensions.filters.http.credential_injector.v3 import credential_injector_pb2
 from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from envoy.extensions.http.injected_credentials.generic.v3 import generic_pb2
 from envoy.extensions.transport_sockets.quic.v3 import quic_transport_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 from marchproxy.engines.envoy.xds.resource import Resource, ResourceType
 from tests.unit.engines.envoy.xds import builders
@@ -122,6 +125,18 @@ FROM_A_FILE = {
 FAR = {"remote_jwks": {"http_uri": {"uri": "https://id.example/keys", "cluster": "keys"}}}
 
 
+def showing(source):
+    """A cluster whose requests are given a credential."""
+    injector = credential_injector_pb2.CredentialInjector()
+    injector.credential.typed_config.Pack(generic_pb2.Generic(credential=source))
+    options = http_protocol_options_pb2.HttpProtocolOptions()
+    options.http_filters.add(name="other").typed_config.Pack(tcp_proxy_pb2.TcpProxy())
+    options.http_filters.add(name="credential").typed_config.Pack(injector)
+    cluster = cluster_pb2.Cluster(name="c", type="STATIC")
+    cluster.typed_extension_protocol_options["http"].Pack(options)
+    return cluster
+
+
 def filter_with(config):
     message = extension_pb2.TypedExtensionConfig(name="f")
     message.typed_config.Pack(config)
@@ -163,6 +178,8 @@ def filter_with(config):
             ),
             {SECRET: {"cert"}},
         ),
+        (showing(SDS), {SECRET: {"cert"}}),
+        (showing(secret_pb2.SdsSecretConfig(name="static")), {}),
         (ROUTED, {CLUSTER: {"a", "b", "c", "shadow"}}),
         (listener_with(tcp_proxy_pb2.TcpProxy(cluster="db")), {CLUSTER: {"db"}}),
         (
