@@ -6,7 +6,6 @@ once it was told something; SIGTERM ends it.
 
 import argparse
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -25,6 +24,7 @@ from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.ledger.file_store import FileStore
 from marchproxy.modules.ailb.ledger.journal import Journal
 from marchproxy.modules.ailb.ledger.totals import Totals
+from marchproxy.modules.ailb.listening import BACKLOG, listen_at
 from marchproxy.modules.ailb.settling.hearing import Envoys, RelayLines
 from marchproxy.modules.ailb.talk import LINE, Answer, Apply, Counts, Move, Plan, Question, WhichPlan
 from marchproxy.modules.ailb.totals import entries
@@ -33,7 +33,6 @@ from marchproxy.modules.ailb.worker.house import CannotServe, House, read_time
 
 _log = logs.get_logger(__name__)
 _SWEEP_SECONDS = 1.0
-_BACKLOG = 4096
 _END_SECONDS = 3.0
 _PARTING_SECONDS = 0.2
 _POLL_SECONDS = 0.02
@@ -95,20 +94,9 @@ class Doors:
         return partial(Answering, handler, self._group, self._connections)
 
     async def _listen(self, name: str, protocol: Callable[[], asyncio.Protocol]) -> None:
-        listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        path = self._folder / name
-        aside = path.with_suffix(".new")
-        try:
-            aside.unlink(missing_ok=True)
-            listening.bind(bytes(aside))
-            listening.listen(_BACKLOG)
-            loop = asyncio.get_running_loop()
-            server = await loop.create_unix_server(protocol, sock=listening, backlog=_BACKLOG)
-        except BaseException:
-            listening.close()
-            raise
-        self._servers.append(server)
-        aside.rename(path)
+        listening = listen_at(self._folder / name)
+        loop = asyncio.get_running_loop()
+        self._servers.append(await loop.create_unix_server(protocol, sock=listening, backlog=BACKLOG))
 
 
 class Replies:
