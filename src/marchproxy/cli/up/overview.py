@@ -33,6 +33,8 @@ async def wait_for_targets(client: Client) -> nlb_pb2.GetNLBStatusResponse:
     return status
 
 
+# of modules that serve HTTP, those at whose root there is nothing to see
+_TRIALS = {"ailb": "curl http://{address}/v1/models -H 'authorization: Bearer KEY'"}
 _CLIENTS = {
     Protocol.POSTGRES: "psql -h {host} -p {port}",
     Protocol.MYSQL: "mysql -h {host} -P {port} -p",
@@ -57,10 +59,11 @@ def overview(status: nlb_pb2.GetNLBStatusResponse) -> Sheet:
 
 def invitations(document: FileDocument) -> Iterable[str]:
     """Commands that show that it works."""
-    web = [dialled(address) for protocol, address in _entrances(document) if protocol in HTTP_FAMILY]
-    for address in web:
-        yield f"curl http://{address}/"
-    for protocol, address in _entrances(document):
+    entrances = list(_entrances(document))
+    web = {dialled(address): kind for kind, protocol, address in entrances if protocol in HTTP_FAMILY}
+    for address, kind in web.items():
+        yield _TRIALS.get(kind, "curl http://{address}/").format(address=address)
+    for _, protocol, address in entrances:
         if protocol in _CLIENTS:
             where = dialled(address)
             yield _CLIENTS[protocol].format(host=where.host, port=where.port)
@@ -68,19 +71,22 @@ def invitations(document: FileDocument) -> Iterable[str]:
         option = _nlb_option(dialled(document.nlb.grpc))
         yield f"marchproxy get modules{option}"
         if web:
-            yield f"marchproxy explain http://{web[0]}/{option}"
+            yield f"marchproxy explain http://{next(iter(web))}/{option}"
 
 
-def _entrances(document: FileDocument) -> Iterable[tuple[Protocol, HostPort]]:
-    """Where clients come in, and what they speak there."""
+def _entrances(document: FileDocument) -> Iterable[tuple[str, Protocol, HostPort]]:
+    """Where clients come in: to which kind of module, and what they speak there."""
     if document.nlb is not None:
-        yield from ((listener.protocol, listener.address) for listener in document.listeners)
+        for listener in document.listeners:
+            yield listener.module.value, listener.protocol, listener.address
         return
     for module in document.modules:
         if isinstance(module, DblbSettings):
-            yield from ((port.protocol, port.address) for port in module.ports() if not port.proxied)
+            yield from (
+                (module.type, port.protocol, port.address) for port in module.ports() if not port.proxied
+            )
         elif module.traffic is not None:
-            yield Protocol.HTTP, module.traffic
+            yield module.type, Protocol.HTTP, module.traffic
 
 
 def _instances(
