@@ -127,8 +127,7 @@ class Chooser:
             return
         chosen.is_open = False
         first = chosen.attempts[0]
-        first.member.in_flight -= 1
-        first.members.in_flight -= 1
+        first.members.end(first.member)
         made = chosen.attempts[: max(outcome.attempts, 1)]
         for attempt in made[:-1]:
             attempt.members.note(attempt.member, Judgement.FAILED, now)
@@ -165,8 +164,7 @@ class Chooser:
 
     def _begin(self, attempts: tuple[Attempt, ...], blocks: Sequence[int]) -> Chosen:
         _, members, member = attempts[0]
-        member.in_flight += 1
-        members.in_flight += 1
+        members.begin(member)
         if not blocks or not members.reads_prompts:
             return Chosen(attempts, 0, 0)
         return Chosen(attempts, member.sent(blocks), len(blocks))

@@ -41,6 +41,7 @@ class Member:
         "room",
         "seen",
         "share",
+        "taken",
         "turn",
         "weight",
     )
@@ -51,6 +52,8 @@ class Member:
         self.weight = endpoint.weight
         self.share = 1.0
         self.in_flight = 0
+        self.taken = 0.0
+        """Requests that it was sent of late, by weight."""
         self.turn = 0.0
         """What it is owed, in a round of those that take turns."""
         self.cooldown = Cooldown()

@@ -16,6 +16,8 @@ from marchproxy.modules.ailb.choice.standing import Standing
 #: What an engine said is forgotten after so many seconds, or intervals, whichever is longer (llm-d: 2 s).
 _OLD = 2.0
 _OLD_INTERVALS = 4
+#: Requests of an endpoint after which what all have had counts half.
+_LATE = 1000
 
 
 class Members:
@@ -113,6 +115,20 @@ class Members:
                 name, one.address, one.in_flight, one.demand, one.waiting, one.kv_usage if one.knows else None,
                 one in sound, one.blocks, one.cached,
             )  # fmt: skip
+
+    def begin(self, member: Member) -> None:
+        """A request goes to an endpoint."""
+        member.in_flight += 1
+        member.taken += member.share
+        self.in_flight += 1
+        if member.taken > _LATE:
+            for one in self:
+                one.taken /= 2
+
+    def end(self, member: Member) -> None:
+        """It is over."""
+        member.in_flight -= 1
+        self.in_flight -= 1
 
     def note(self, member: Member, judgement: Judgement, now: float) -> None:
         """An endpoint has answered, or not."""

@@ -19,6 +19,9 @@ _TIMES = 1.5
 _LEAST_SPREAD = 5.0
 #: One request in a hundred goes where nothing is cached, so that somebody else has it too.
 _EXPLORED = 0.01
+#: The most that counts against who was sent most of late: a prompt that nobody has seen goes where fewest went.
+_EVEN = 0.5
+_FEW = 16
 #: Too little to outweigh anything: it shuffles those who are equal.
 _TIE = 1e-9
 
@@ -31,14 +34,15 @@ def imbalanced(low: float, high: float) -> bool:
 def by_score(
     members: Sequence[Member], pending: list[float], scores: Scores, blocks: Sequence[int], dice: Random
 ) -> list[Member]:
-    """llm-d's scorers: a short queue, room in the KV cache, and the part of the prompt that was there before."""
+    """llm-d's scorers: a short queue, room in the KV cache, the part of the prompt that was there before; and who had less."""
     roll = dice.random
     low, high = min(pending), max(pending)
     if imbalanced(low, high):
         return by_pending(members, pending, dice)
     queue, kv = scores.queue / max(high - low, _LEAST_SPREAD), scores.kv_cache
+    even = _EVEN / (max([one.taken for one in members]) + _FEW)
     points = [
-        (high - load) * queue - one.kv_usage * kv + roll() * _TIE
+        roll() * _TIE - load * queue - one.kv_usage * kv - one.taken * even
         for one, load in zip(members, pending, strict=True)
     ]
     if blocks and roll() >= _EXPLORED:

@@ -312,3 +312,13 @@ def test_how_endpoints_are_can_be_told():
         Standing("a", one.address, 2, 7.0, 4.0, 0.5, True, 18, 9),
         Standing("a", other.address, is_sound=False),
     )
+
+
+def test_what_was_sent_long_ago_counts_less():
+    rig = Rig(Pick.SCORED, a=(2, 0))
+    sent = [rig.choose() for _ in range(2001)]
+    taken = [member.taken for member in rig.chooser.members("a")]
+    assert 999 < sum(taken) < 1002
+    for each in sent:
+        rig.chooser.ended(each, FINE, 1.0)
+    assert in_flight(rig, "a") == [0, 0]

@@ -61,6 +61,22 @@ def test_what_has_no_weight_does_not_count(scores, first):
     assert numbers(by_score(made, [9, 9, 1], scores, BLOCKS, NeverExplores(1)))[0] == first
 
 
+@pytest.mark.parametrize(
+    ("taken", "seen", "order"),
+    [
+        ([30, 10, 20], (), [1, 2, 0]),  # nobody has seen it: who was sent least
+        ([900, 100, 100], (4, 0, 0), [0]),  # it is no reason to send it elsewhere
+        ([300, 100, 200], (4, 4, 4), [1, 2, 0]),
+    ],
+)
+def test_who_was_sent_least_of_late_is_asked_first_when_nothing_else_speaks_for_anybody(taken, seen, order):
+    made = members(seen=seen)
+    for one, count in zip(made, taken, strict=True):
+        one.taken = count
+    found = numbers(by_score(made, [1, 1, 1], SCORES, BLOCKS, NeverExplores(1)))
+    assert found[: len(order)] == order
+
+
 def test_who_are_equal_take_turns_by_chance():
     made, dice = members(), Random(3)
     for pick in (

@@ -20,7 +20,7 @@ ENGINES = 8
 GROUPS = 64
 REQUESTS = 12_000
 RATE = 400.0  # a second
-BLOCKS = 600  # of an engine's cache: what it would need for a fifth of the beginnings
+BLOCKS = 600  # of an engine's cache: room for a sixth of the beginnings
 SEATS = 64
 SCRAPE = 0.05
 
