@@ -45,12 +45,15 @@ class Bucket:
 
         A clock that was set back takes nothing away, and gives nothing.
         """
-        if (level := self._level) and (
-            sunk := (now - self._at) * self._rate
-        ) > 0:  # as `_sink`, which is a call
-            sunk = min(sunk, level)
-            self._sunk += sunk
-            self._level = level = level - sunk
+        level = self._level
+        if level:  # as `_sink`, which is a call
+            sunk = (now - self._at) * self._rate
+            if sunk >= level:
+                self._sunk += level
+                self._level = level = 0
+            elif sunk > 0:
+                self._sunk += sunk
+                self._level = level = level - sunk
         self._at = now
         over = level + units - self._room
         if over <= 0:
@@ -81,7 +84,9 @@ class Bucket:
         return not self._level
 
     def _sink(self, now: int) -> None:
-        sunk = max(0, min((now - self._at) * self._rate, self._level))
-        self._sunk += sunk
-        self._level -= sunk
+        sunk = (now - self._at) * self._rate
         self._at = now
+        if sunk > 0 and (level := self._level):
+            sunk = min(sunk, level)
+            self._sunk += sunk
+            self._level = level - sunk

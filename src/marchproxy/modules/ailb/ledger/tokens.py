@@ -72,14 +72,18 @@ class TokenBucket(Bucket):
 
     def _sink(self, now: int) -> None:
         super()._sink(now)
-        sunk, self._sunk = self._sunk, 0
+        sunk = self._sunk
+        if not sunk:
+            return
+        self._sunk = 0
         while sunk:
             oldest = self._queue.after
-            part = min(sunk, oldest.unpaid)
-            oldest.unpaid -= part
-            sunk -= part
-            if not oldest.unpaid:
-                _remove(oldest)
+            if sunk < oldest.unpaid:
+                oldest.unpaid -= sunk
+                return
+            sunk -= oldest.unpaid
+            oldest.unpaid = 0
+            _remove(oldest)
 
     def _tidy(self, portion: Portion) -> None:
         """Join a portion that is settled with those beside it that are; the ring's own is never settled."""
