@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from marchproxy.contract.document import decode
 from marchproxy.kit.clock import VirtualClock
@@ -288,3 +290,58 @@ async def test_what_cannot_be_asked_is_told_at_once():
     assert world.ending == (Ending.REFUSED, 0)
     assert world.engine.said == b""
     assert World(body=b"nonsense").envoy.status == 500
+
+
+SAID = [
+    HEAD,
+    chunk(ONE),
+    chunk(ONE)[:20],
+    chunk(ONE)[20:],
+    END,
+    b"HTTP/1.1 429 X\r\ncontent-length: 2\r\n\r\n",
+    b"{}",
+    b"\r\n",
+    ONE,
+]
+DONE_TO_IT = ["leave", "lost", "sweep", "hold", "drained", "cut"]
+
+
+def do(world, what):
+    match what:
+        case "leave":
+            world.exchange.leave()
+        case "lost":
+            world.link.connection_lost(None)
+        case "sweep":
+            world.clock.advance(4)
+            world.office.sweep()
+        case "hold":
+            world.envoy.has_room = False
+            world.exchange.hold()
+        case "drained":
+            world.envoy.has_room = True
+            world.exchange.drained()
+        case "cut":
+            for _, cut in world.timers:
+                cut()
+        case bytes():
+            world.says(what)
+
+
+@given(
+    st.sampled_from(["plain", "claude"]),
+    st.lists(
+        st.one_of(st.sampled_from(SAID), st.sampled_from(DONE_TO_IT), st.binary(max_size=20)), max_size=12
+    ),
+)
+def test_whatever_happens_a_request_ends_once(pool, happens):
+    world = World(pool)
+    for what in (*happens, "leave", "lost", "cut"):
+        do(world, what)
+        if world.work:  # a connection anew
+            world.work.pop().close()
+            world.engine, world.link = world.connected()
+            world.exchange.reached(world.link)
+    assert len(world.reports) == 1
+    assert len(world.office) == 0
+    assert world.envoy.ended or world.reports[0].ending is Ending.CLIENT_GONE
