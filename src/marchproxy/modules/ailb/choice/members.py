@@ -40,10 +40,6 @@ class Members:
     def __iter__(self) -> Iterator[Member]:
         return iter(self._all.values())
 
-    def get(self, address: str) -> Member | None:
-        """The endpoint with this address."""
-        return self._all.get(address)
-
     def configure(self, options: AiPool, endpoints: Iterable[Endpoint], now: float) -> None:
         """Be these endpoints; those that stay keep what is known of them."""
         self.options = options

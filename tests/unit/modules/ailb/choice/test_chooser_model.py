@@ -78,7 +78,7 @@ class ChooserMachine(RuleBasedStateMachine):
         assert set(found.pools) <= set(usable)
         for target, members, member in found.attempts:
             name = target.pool.name
-            assert member is members.get(member.address)
+            assert member in list(members)
             assert member.address in {endpoint.address for endpoint in self.places[name]}
 
     @rule(data=st.data(), status=STATUSES, attempts=st.integers(0, 6), twice=st.booleans())
