@@ -86,7 +86,7 @@ def _bare(name: str, port: int, upstream: int, directory: Path) -> Iterator[tupl
 
 def _state(models: Mapping[str, int]) -> dict[str, Any]:
     """With what a real one has: a key, three allowances that are never used up, and prices."""
-    generous = {"requests_per_minute": 1_000_000_000, "tokens_per_minute": 1_000_000_000_000}
+    generous = {"requests_per_minute": 1_000_000_000, "tokens_per_minute": 2_000_000_000}
     return {
         "pools": [
             {"name": name, "endpoints": [f"127.0.0.1:{port}"], "ai": {"provider": "openai_compatible"}}

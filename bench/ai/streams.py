@@ -77,13 +77,13 @@ async def _run(client: Client, data: bytes, count: int, seconds: float, window: 
             tasks.append(group.create_task(_stream(client, data, answers)))
             await asyncio.sleep(0.5 / max(count, 64))
         try:
-            await _all_begun(answers, tasks, count)
+            await _all_begun(way, answers, tasks, count)
             window.first_ms += [(answer.first - answer.began) * 1000 for answer in answers]
             began, before = time.monotonic(), cpu_seconds(way.pids)
             await asyncio.sleep(seconds)
             if seconds:
                 used, ended = cpu_seconds(way.pids) - before, time.monotonic()
-                tokens = sum(_read(answer, began, ended, window) for answer in answers)
+                tokens = sum(arrivals(answer, began, ended, window) for answer in answers)
                 window.cpu_us = used / tokens * 1e6
         finally:
             for task in tasks:
@@ -94,17 +94,23 @@ async def _stream(client: Client, data: bytes, answers: list[Answer]) -> None:
     await client.ask(data, timed=True, begun=answers.append)
 
 
-async def _all_begun(answers: Sequence[Answer], tasks: Sequence[asyncio.Task[None]], count: int) -> None:
+async def _all_begun(
+    way: Way, answers: Sequence[Answer], tasks: Sequence[asyncio.Task[None]], count: int
+) -> None:
     """Every stream has had its first byte."""
-    async with asyncio.timeout(_GRACE_SECONDS):
-        while len(answers) < count or not all(answer.first for answer in answers):
-            if any(task.done() for task in tasks) or any(answer.status not in {0, 200} for answer in answers):
-                told = next((answer for answer in answers if answer.status not in {0, 200}), None)
-                raise RuntimeError(f"a stream ended before it began: {told and (told.status, told.reads)}")
-            await asyncio.sleep(0.005)
+    patience = time.monotonic() + _GRACE_SECONDS
+    while len(answers) < count or not all(answer.first for answer in answers):
+        refused = next((answer for answer in answers if answer.status not in {0, 200}), None)
+        if refused is not None or any(task.done() for task in tasks):
+            said = refused and (refused.status, refused.reads)
+            raise RuntimeError(f"{way.name}: of {count} streams one ended before it began: {said}")
+        if time.monotonic() > patience:
+            begun = sum(answer.first > 0 for answer in answers)
+            raise RuntimeError(f"{way.name}: {begun} of {count} streams began within {_GRACE_SECONDS:g} s")
+        await asyncio.sleep(0.005)
 
 
-def _read(answer: Answer, began: float, ended: float, window: Window) -> int:
+def arrivals(answer: Answer, began: float, ended: float, window: Window) -> int:
     """How many of its tokens came between these times; what they tell goes to the window."""
     carried, last, tokens = b"", 0.0, 0
     for at, piece in answer.reads or ():
