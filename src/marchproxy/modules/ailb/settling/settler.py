@@ -71,7 +71,9 @@ class Settler:
         number = report.number
         passed = self._under_way.get(number)
         if passed is not None:
-            if report.is_final or number in self._held:
+            held = self._held.get(number)
+            # of an attempt that nobody saw the word is the last one when Envoy says that there was none behind it
+            if report.is_final or (held is not None and report.attempts >= held[1].attempts):
                 self._held.pop(number, None)
                 self._settle(passed, report, now)
         elif number < self._first and number not in self._settled:

@@ -140,6 +140,22 @@ def test_an_attempt_that_nobody_saw_settles_nothing(rig):
     assert rig.lines == [(Ending.COMPLETE, Usage(10, 2))]
 
 
+def test_what_is_told_late_of_an_earlier_attempt_settles_nothing(rig):
+    number = rig.let_pass()
+    rig.envoy(Report(number, Ending.COMPLETE, "b", status=200, attempts=2), relayed=True)
+    rig.settler.relay_says(Report(number, Ending.UNREACHED, "a"), NOW)
+    assert rig.lines == []
+    rig.settler.relay_says(Report(number, Ending.COMPLETE, "b", events=3, attempts=2), NOW)
+    assert rig.lines == [(Ending.COMPLETE, Usage(10, 3))]
+
+
+def test_what_the_last_attempt_says_settles_it_though_nobody_saw_it(rig):
+    number = rig.let_pass()
+    rig.envoy(Report(number, Ending.UNREACHED, "b", status=503, attempts=2), relayed=True)
+    rig.settler.relay_says(Report(number, Ending.UNREACHED, "b", attempts=2), NOW)
+    assert rig.lines == [(Ending.UNREACHED, Usage())]
+
+
 def test_without_a_relay_envoys_word_is_enough(rig):
     number = rig.let_pass()
     for _ in range(2):
