@@ -24,6 +24,7 @@ from marchproxy.engines.envoy.xds.snapshot import Draft, Snapshot, check
 from marchproxy.kit.settings import HostPort
 from marchproxy.modules.http.resources import Builder, ListenerSpec
 from marchproxy.modules.http.resources.fleet import FLEET
+from tests.golden.ailb import cases as ailb
 from tests.golden.alb.cases import CASES, listeners, snapshot_of
 
 STATE = decode(
@@ -43,6 +44,11 @@ def validator(tmp_path: Path) -> Validator:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 async def test_every_golden_case_passes(case: Path, validator: Validator) -> None:
     assert await validator.check(snapshot_of(case, listeners(case) or ANY)) == ()
+
+
+@pytest.mark.parametrize("case", ailb.CASES, ids=lambda case: case.name)
+async def test_every_golden_case_of_the_ailb_passes(case: Path, validator: Validator) -> None:
+    assert await validator.check(ailb.snapshot_of(case)) == ()
 
 
 def spoilt(resource: Resource, message: Any, spoil: Callable[[Any], object]) -> Resource:

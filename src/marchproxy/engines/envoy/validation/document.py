@@ -17,6 +17,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
 
 from marchproxy.engines.envoy.messages import duration, pack, socket_address
+from marchproxy.engines.envoy.validation.credentials import stand_in_credential, taken_from_hand
 from marchproxy.engines.envoy.validation.pieces import Piece
 from marchproxy.engines.envoy.xds.kinds import ResourceType
 
@@ -44,11 +45,14 @@ def render(pieces: Iterable[Piece], clusters: Sequence[bytes] = ()) -> bytes:
     static = bootstrap.static_resources
     routes: dict[tuple[str, tuple[bytes, ...]], list[bytes]] = {}
     given: set[str] = set()
+    credentials: set[str] = set()
     for piece in pieces:
         match piece.type:
             case ResourceType.CLUSTER:
                 given.add(piece.name)
-                static.clusters.append(cluster_pb2.Cluster.FromString(piece.body))
+                cluster = cluster_pb2.Cluster.FromString(piece.body)
+                credentials.update(taken_from_hand(cluster))
+                static.clusters.append(cluster)
             case ResourceType.ENDPOINT:
                 static.clusters.append(_holding(piece, len(static.clusters)))
             case ResourceType.SECRET:
@@ -70,6 +74,8 @@ def render(pieces: Iterable[Piece], clusters: Sequence[bytes] = ()) -> bytes:
         static.listeners.append(_serving(_all_of(bodies), beside, len(static.listeners)))
     others = map(cluster_pb2.Cluster.FromString, clusters)
     static.clusters.extend(cluster for cluster in others if cluster.name not in given)
+    credentials -= {secret.name for secret in static.secrets}
+    static.secrets.extend(map(stand_in_credential, sorted(credentials)))
     content: bytes = bootstrap.SerializeToString()
     return content
 
