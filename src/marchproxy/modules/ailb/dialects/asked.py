@@ -32,6 +32,8 @@ _REQUIRED = {
     Operation.MESSAGES: ("max_tokens", "messages"),
     Operation.COUNT_TOKENS: ("messages",),
 }
+#: Where it stands how many answers are wanted.
+_COUNTS = {Operation.CHAT: ("n",), Operation.COMPLETIONS: ("n", "best_of")}
 _LONGEST_NAME = 256
 _MOST_CHOICES = 128
 
@@ -105,8 +107,7 @@ def _max_output(operation: Operation, members: Members) -> int | None:
 
 
 def _choices(operation: Operation, members: Members) -> int:
-    names = {Operation.CHAT: ("n",), Operation.COMPLETIONS: ("n", "best_of")}.get(operation, ())
-    count = max((whole(members, name, least=1) or 1 for name in names), default=1)
+    count = max([whole(members, name, least=1) or 1 for name in _COUNTS.get(operation, ())], default=1)
     if count > _MOST_CHOICES:
         raise BadField("n", f"an integer of at most {_MOST_CHOICES}", count)
     prompts = members.get("prompt")
@@ -121,7 +122,9 @@ def _check_messages(members: Members) -> None:
     if not messages:
         raise BadField("messages", "an array that is not empty", messages)
     for at, message in enumerate(messages):
-        text(message, "role", path=f"messages[{at}].role")
+        role = message.get("role")
+        if not (role and isinstance(role, str)):
+            text(message, "role", path=f"messages[{at}].role")  # which says what is wrong
         content = message.get("content")
         if not isinstance(content, str | list | None):
             raise BadField(f"messages[{at}].content", "a string or an array", content)

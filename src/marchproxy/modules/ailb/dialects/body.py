@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeVar
 _T = TypeVar("_T")
 _SPACE = re.compile(r"[ \t\n\r]*")
 _SPACES = frozenset(" \t\n\r")
+_MEMBER = re.compile(r',[ \t\n\r]*"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
 _NAME = re.compile(r'"([^"\\\x00-\x1f]*)"[ \t\n\r]*:[ \t\n\r]*')
 
 
@@ -130,9 +131,12 @@ def _read(text: str) -> Body:
     spans: dict[str, tuple[int, int]] = {}
     at = _after_space(text, at + 1)
     while text[at : at + 1] != "}":
-        if members:
-            at = _after_space(text, _expect(text, at, ","))
-        name, at = _read_name(text, at)
+        if usual := _MEMBER.match(text, at) if members else None:  # nearly always, but for the first
+            name, at = usual[1], usual.end()
+        elif members:
+            name, at = _read_name(text, _after_space(text, _expect(text, at, ",")))
+        else:
+            name, at = _read_name(text, at)
         if name in members:
             raise BadJson(f"{name[:50]!r} is there twice")
         members[name], end = _DECODER.raw_decode(text, at)
