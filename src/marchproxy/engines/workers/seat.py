@@ -44,7 +44,7 @@ class Seat(Generic[Question, Answer]):
     ) -> None:
         """`meanwhile`: what is done for as long as a worker that died has no successor."""
         self.process = process
-        self._meanwhile = meanwhile
+        self.meanwhile = meanwhile
         self.trouble = _NOT_STARTED
         self._clock = clock
         self._turn = asyncio.Lock()
@@ -136,7 +136,7 @@ class Seat(Generic[Question, Answer]):
         while True:
             await self.process.ended()
             self.trouble = self.trouble or "is being started again"
-            with self._meanwhile():
+            with self.meanwhile():
                 await self._revive_at_last()
 
     async def _revive_at_last(self) -> None:

@@ -5,7 +5,7 @@ They outlive an AILB that crashes; the next one adopts them. All follow one docu
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Any, TypeAlias
 
 from marchproxy.contract.document import encode
@@ -49,6 +49,7 @@ class Crew:
         self._told: Apply | None = None
         self._moved = Move()
         self._last: tuple[int, Counts] = (0, Counts())
+        self._until_told = ExitStack()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Crew"]:
@@ -57,6 +58,8 @@ class Crew:
         failure: Exception | None = None
         async with asyncio.TaskGroup() as self._group:
             adopted = await self._adopt()
+            if self._decider.pid is None:  # an Envoy that was adopted may ask already
+                self._until_told.enter_context(self._decider.meanwhile())
             beginning = self._group.create_task(self._begin())
             beats = [
                 self._group.create_task(every(seconds, work, clock=self._clock, name=name))
@@ -73,6 +76,7 @@ class Crew:
                 for task in (beginning, *beats, *self._watches.values()):
                     task.cancel()
                 await asyncio.wait([beginning])
+                self._until_told.close()
                 await self._end(keep=failure is not None and adopted)
         if failure is not None:
             raise failure
@@ -82,6 +86,7 @@ class Crew:
         async with self._turn:
             await self._start()
             await self._tell(self._message(encode(state).decode()))
+            self._until_told.close()
 
     async def move(self, moved: Move) -> None:
         """Tell of endpoints that were found, or went out. One that is not heard is told again at the next change."""

@@ -1,7 +1,7 @@
 """A decider and a relay that are none: told all or nothing, started again, and what is said of them."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
@@ -70,12 +70,21 @@ class Rig:
     def __init__(self, keys=None):
         self.clock, self.told = VirtualClock(), []
         self.decider, self.relay = FakeProcess(self.told, "decider"), FakeProcess(self.told, "relay")
+        self.standing = []
         self.crew = Crew(
-            Seat(self.decider, clock=self.clock),
+            Seat(self.decider, clock=self.clock, meanwhile=self.stand_by),
             [Seat(self.relay, clock=self.clock)],
             KeysFile(keys),
             clock=self.clock,
         )
+
+    @contextmanager
+    def stand_by(self):
+        self.standing.append("begins")
+        try:
+            yield
+        finally:
+            self.standing.append("ends")
 
     async def settle(self, done, seconds=0.0):
         self.clock.advance(seconds)
@@ -127,9 +136,18 @@ async def test_one_that_dies_is_started_again_and_told_what_holds():
         await rig.crew.apply(state())
         await rig.settle(lambda: rig.crew.health()["decider"] == "ok")
         rig.told.clear()
+        rig.standing.clear()
         rig.decider.die()
-        await rig.settle(lambda: rig.names() == [("decider", "apply")])
+        await rig.settle(lambda: rig.standing == ["begins", "ends"])
+        assert rig.names() == [("decider", "apply")]
         assert rig.decider.starts == 2
+
+
+async def test_somebody_stands_by_until_a_new_decider_was_told():
+    async with running() as rig:
+        assert rig.standing == ["begins"]
+        await rig.crew.apply(state())
+        assert rig.standing == ["begins", "ends"]
 
 
 async def test_what_runs_is_adopted():
@@ -138,6 +156,7 @@ async def test_what_runs_is_adopted():
     async with rig.crew.running():
         await rig.crew.apply(state())
         assert (rig.decider.starts, rig.relay.starts) == (0, 0)
+        assert rig.standing == []
 
 
 async def test_endpoints_that_moved_are_told_once():
