@@ -18,7 +18,7 @@ from marchproxy.modules.ailb.dialects.fields import (
 from marchproxy.modules.ailb.dialects.operations import Operation
 
 #: Where the most tokens of an answer stand; the first that is there counts.
-_MOST = {
+MOST_OUTPUT = {
     Operation.CHAT: ("max_completion_tokens", "max_tokens"),
     Operation.COMPLETIONS: ("max_tokens",),
     Operation.RESPONSES: ("max_output_tokens",),
@@ -102,7 +102,7 @@ def _model(members: Members) -> str:
 
 
 def _max_output(operation: Operation, members: Members) -> int | None:
-    given = (whole(members, name) for name in _MOST.get(operation, ()))
+    given = (whole(members, name) for name in MOST_OUTPUT.get(operation, ()))
     return next((most for most in given if most is not None), None)
 
 

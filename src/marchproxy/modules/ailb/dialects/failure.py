@@ -19,6 +19,7 @@ class Reason(Enum):
     NO_KEY = "no key, or none that is known"
     BUDGET = "the budget is used up"
     FORBIDDEN = "the key may not do this"
+    GUARDED = "a guardrail refuses it"
     NO_SUCH_MODEL = "no such model"
     NO_SUCH_PATH = "no such path"
     WRONG_METHOD = "wrong method"
@@ -43,6 +44,7 @@ _OPENAI = {
     Reason.NO_KEY: _Words(401, _BAD, "invalid_api_key"),
     Reason.BUDGET: _Words(429, "insufficient_quota", "insufficient_quota"),
     Reason.FORBIDDEN: _Words(403, _BAD, "permission_denied"),
+    Reason.GUARDED: _Words(400, _BAD, "content_filter"),  # as Azure has it
     Reason.NO_SUCH_MODEL: _Words(404, _BAD, "model_not_found"),
     Reason.NO_SUCH_PATH: _Words(404, _BAD, "unknown_url"),
     Reason.WRONG_METHOD: _Words(405, _BAD, "method_not_supported"),
@@ -59,6 +61,7 @@ _ANTHROPIC = {
     Reason.NO_KEY: _Words(401, "authentication_error"),
     Reason.BUDGET: _Words(402, "billing_error"),
     Reason.FORBIDDEN: _Words(403, "permission_error"),
+    Reason.GUARDED: _Words(400, _BAD),
     Reason.NO_SUCH_MODEL: _Words(404, "not_found_error"),
     Reason.NO_SUCH_PATH: _Words(404, "not_found_error"),
     Reason.WRONG_METHOD: _Words(405, _BAD),

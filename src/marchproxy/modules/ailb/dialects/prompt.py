@@ -4,7 +4,7 @@ What is not known is taken for text: a new kind of content must not be a way pas
 no text, nor is what only refers or names.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from marchproxy.modules.ailb.dialects.body import Body
@@ -19,7 +19,8 @@ TOKENS_PER_IMAGE = 1600
 #: What stands around a message: OpenAI's counting of tokens has 3, and 1 with a name.
 TOKENS_PER_MESSAGE = 4
 
-_MEMBERS = {
+#: Where prompts stand.
+MEMBERS = {
     Operation.CHAT: ("messages",),
     Operation.COMPLETIONS: ("prompt", "suffix"),
     Operation.EMBEDDINGS: ("input",),
@@ -27,8 +28,8 @@ _MEMBERS = {
     Operation.MESSAGES: ("system", "messages"),
     Operation.COUNT_TOKENS: ("system", "messages"),
 }
-#: Read by the model as well, and never changed.
-_AROUND = ("tools", "functions", "response_format", "text", "output_config")
+#: Read by the model as well; `changed` leaves it as it is.
+AROUND = ("tools", "functions", "response_format", "text", "output_config")
 _NAMES = frozenset(
     {
         "role",
@@ -68,16 +69,16 @@ _Place = tuple[Any, Any]
 
 def texts(operation: Operation, body: Body) -> Iterator[str]:
     """The texts that the model reads, in the order in which they stand."""
-    for _, value in _leaves(operation, body.members):
+    for _, value in leaves(operation, body.members):
         if isinstance(value, str) and value:
-            yield _clean(value)
+            yield clean(value)
 
 
 def estimate(operation: Operation, body: Body) -> int:
     """About how many tokens the prompt has, rather too many than too few."""
-    size = sum(_size(body.raw(name)) for name in _AROUND)
+    size = sum(_size(body.raw(name)) for name in AROUND)
     tokens = 0
-    for _, value in _leaves(operation, body.members):
+    for _, value in leaves(operation, body.members):
         if isinstance(value, str):
             size += _size(value)
         else:
@@ -91,19 +92,19 @@ def changed(operation: Operation, body: Body, change: Callable[[str], str]) -> B
     """The request with each text put through `change`; what is not prompt stays as it was written. Raises BadJson."""
     fresh = Body.read(body.text.encode())  # its values are changed in their places
     touched = False
-    for (container, key), value in _leaves(operation, fresh.members):
-        if isinstance(value, str) and (new := change(_clean(value))) != value:
+    for (container, key), value in leaves(operation, fresh.members):
+        if isinstance(value, str) and (new := change(clean(value))) != value:
             container[key] = new
             touched = True
     if not touched:
         return body
-    names = (name for name in _MEMBERS.get(operation, ()) if name in fresh.members)
+    names = (name for name in MEMBERS.get(operation, ()) if name in fresh.members)
     return Body.read(fresh.replaced({name: fresh.members[name] for name in names}))
 
 
-def _leaves(operation: Operation, members: dict[str, Any]) -> Iterator[tuple[_Place, str | int]]:
+def leaves(operation: Operation, members: Mapping[str, Any]) -> Iterator[tuple[_Place, str | int]]:
     """Where each text stands, and the text; or how many tokens something else stands for."""
-    names = [name for name in _MEMBERS.get(operation, ()) if name in members]
+    names = [name for name in MEMBERS.get(operation, ()) if name in members]
     stack: list[tuple[Any, Any, bool]] = [(members, name, False) for name in reversed(names)]
     while stack:
         container, key, free = stack.pop()
@@ -138,6 +139,6 @@ def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode(errors="replace"))
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Without halves of surrogate pairs, which JSON can escape and UTF-8 cannot have."""
     return text if text.isascii() else text.encode(errors="replace").decode()

@@ -1,0 +1,10 @@
+"""Guardrails: what is looked for in requests before they are sent. Answers are not looked at.
+
+`chain` is the guardrails of a route, `checking` one request before them, `span` a place where something was found: all pure. `walk`
+carries checks out, and `moderators` asks others over HTTP.
+"""
+
+from marchproxy.modules.ailb.guards.chain import Chain, Checked
+from marchproxy.modules.ailb.guards.walk import Going, Walk
+
+__all__ = ["Chain", "Checked", "Going", "Walk"]
