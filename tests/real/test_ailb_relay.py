@@ -20,9 +20,9 @@ DOCUMENT = """
 routes:
   - id: llm
     path: /
-    idle_timeout: 0.6s
+    idle_timeout: {1}s
     ai:
-      first_byte_timeout: 0.6s
+      first_byte_timeout: {1}s
       models:
         - {{name: a, targets: [vllm]}}
         - {{name: b, targets: [plain]}}
@@ -117,13 +117,13 @@ class Rig:
 
 
 @asynccontextmanager
-async def running(folder, **behaviour):
+async def running(folder, *, patience=30, **behaviour):
     async with engines(folder, **behaviour) as engine, Decider(folder) as decider:
         rig = Rig(folder, engine, decider)
         try:
             await rig.process.start()
             assert isinstance(await rig.process.ask(Apply("routes: 5")), Refused)
-            assert await rig.process.ask(Apply(DOCUMENT.format(rig.address))) == Done()
+            assert await rig.process.ask(Apply(DOCUMENT.format(rig.address, patience))) == Done()
             async with connected(rig.listen) as rig.client:
                 yield rig
             await rig.process.end(10)
@@ -223,7 +223,7 @@ async def a_model_has_its_name_there(rig):
 
 
 async def test_streams_end_as_they_should(tmp_path):
-    async with running(tmp_path, token_ms=1, default_tokens=8) as rig:
+    async with running(tmp_path, patience=2, token_ms=1, default_tokens=8) as rig:
         async with asyncio.TaskGroup() as group:
             for pool, model in (("vllm", "sim"), ("plain", "sim"), ("plain", "sim+ragged")):
                 group.create_task(streams_are_whole(rig, pool, model))
@@ -256,11 +256,10 @@ async def the_engine_stops_when_the_client_does(rig):
 
     async def ended():
         (record,) = await rig.engine.requests("gone")
-        return record["ended"] == "gone" and record["emitted"] == report.events
+        return record["ended"] == "gone" and 10 <= report.events <= record["emitted"] < 4000
 
     await until(ended)
     assert report.ending is Ending.CLIENT_GONE
-    assert report.events >= 10
 
 
 async def an_engine_waits_for_a_client_that_does_not_read(rig):

@@ -23,7 +23,7 @@ from marchproxy.wire.http1_answer import HOP_BY_HOP, Answer
 
 _FIRST_FAULT = 400
 #: Seconds for an engine to stop after a hang-up; what it says until then is counted.
-_LEAVING_SECONDS = 0.05
+_LEAVING_SECONDS = 0.08
 _OK = 200
 _IDENTITY = {b"", b"identity"}
 
