@@ -26,7 +26,7 @@ def _measure(directory: Path, quick: bool) -> Report:  # noqa: FBT001 - the sign
         )
         rss = {way.name: sum(map(resident_mb, way.pids)) for way in ways}
     ratios, figures = ratios_of(found), figures_of(found, rss)
-    return Report("ai", tables(figures, ratios), ratios, figures, load_note())
+    return Report("ai", tables(figures, ratios), ratios, figures, (*found.notes, *load_note()))
 
 
 if __name__ == "__main__":
