@@ -83,10 +83,9 @@ async def ailb(directory: Path, state: dict[str, Any], **settings: Any) -> Async
 @asynccontextmanager
 async def openai_client(gateway: Alb, secret: str = KEY, **options: Any) -> AsyncIterator[openai.AsyncOpenAI]:
     """The official client, which does not try again unless it is told to."""
-    options = {"max_retries": 0, "timeout": 30, **options}
-    async with openai.AsyncOpenAI(
-        api_key=secret, base_url=f"http://127.0.0.1:{gateway.port}/v1", **options
-    ) as client:
+    base = f"http://127.0.0.1:{gateway.port}/v1"
+    options = {"max_retries": 0, "timeout": 30, "base_url": base, **options}
+    async with openai.AsyncOpenAI(api_key=secret, **options) as client:
         yield client
 
 

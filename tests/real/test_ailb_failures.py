@@ -4,7 +4,6 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,32 +37,42 @@ TEXT = " t0 t1 t2 t3"
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SimpleNamespace]:
-    """Engines `good` and `bad`, and `doomed`, which tests kill: before `good` for the model `doomed`."""
+    """Engines `good` and `bad`, and two that tests kill, for models of their names: then `good` answers."""
     folder = tmp_path_factory.mktemp("ailb")
     async with (
         engines(folder, "good") as good,
         engines(folder, "bad") as bad,
         engines(folder, "doomed") as doomed,
+        engines(folder, "slow", first_ms=60_000) as slow,
     ):
         state = document(good, bad)
-        state["pools"].append(pool("doomed", doomed.addresses))
-        targets = [{"pool": "doomed", "model": "sim+stall-2"}, {"pool": "good", "model": "sim", "tier": 1}]
-        state["routes"][0]["ai"]["models"].append({"name": "doomed", "targets": targets})
+        state["pools"] += [pool("doomed", doomed.addresses), pool("slow", slow.addresses)]
+        state["routes"][0]["ai"]["models"].append(_before_good("doomed", "sim+stall-2"))
+        patient = {"first_byte_timeout": "60s", "models": [_before_good("slow", "sim")]}
+        state["routes"].append({"id": "patient", "path": "/patient", "ai": patient})
         async with (
             ailb(folder, state) as gateway,
             openai_client(gateway) as one,
             anthropic_client(gateway) as other,
         ):
             yield SimpleNamespace(
-                gateway=gateway, good=good, bad=bad, doomed=doomed, openai=one, anthropic=other
+                gateway=gateway, good=good, doomed=doomed, slow=slow, openai=one, anthropic=other
             )
 
 
-@pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize("fault", FALLBACKS)
+def _before_good(name: str, model: str) -> dict[str, Any]:
+    targets = [{"pool": name, "model": model}, {"pool": "good", "model": "sim", "tier": 1}]
+    return {"name": name, "targets": targets}
+
+
+@pytest.mark.parametrize(
+    ("fault", "stream"),
+    [
+        *((fault, True) for fault in FALLBACKS),
+        *((fault, False) for fault in ("status-500", "reset", "stall")),
+    ],
+)
 async def test_before_the_first_byte_nobody_sees_it(stage: SimpleNamespace, fault: str, stream: bool) -> None:
-    if not stream and fault in {"garbage", "reset-0", "stall-0"}:
-        pytest.skip("a head with a length is the first byte")
     asked = await stage.openai.chat.completions.create(model=f"fallback-{fault}", stream=stream, **ASK)
     if stream:
         said = "".join([chunk.choices[0].delta.content or "" async for chunk in asked])
@@ -116,28 +125,18 @@ async def test_an_engine_is_killed(stage: SimpleNamespace) -> None:
     assert answer.choices[0].message.content == TEXT
 
 
-async def test_an_engine_is_killed_before_it_answers(stage: SimpleNamespace, tmp_path: Path) -> None:
-    async with engines(tmp_path, "slow", first_ms=60_000) as slow:
-        state = document(stage.good, stage.bad, first_byte_timeout="60s")
-        state["pools"].append(pool("slow", slow.addresses))
-        targets = [{"pool": "slow", "model": "sim"}, {"pool": "good", "model": "sim", "tier": 1}]
-        state["routes"][0]["ai"]["models"].append({"name": "slow", "targets": targets})
-        async with (
-            ailb(tmp_path, state) as gateway,
-            openai_client(gateway) as client,
-            asyncio.TaskGroup() as group,
-        ):
-            asked = [
-                group.create_task(_read(client, model="slow", stream=stream, user="slow", **ASK))
-                for stream in (True, False)
-            ]
+async def test_an_engine_is_killed_before_it_answers(stage: SimpleNamespace) -> None:
+    asked = {**ASK, "model": "slow", "user": "slow"}
+    base = f"http://127.0.0.1:{stage.gateway.port}/patient/v1"
+    async with openai_client(stage.gateway, base_url=base) as client, asyncio.TaskGroup() as group:
+        answers = [group.create_task(_read(client, **asked, stream=stream)) for stream in (True, False)]
 
-            async def both() -> bool:
-                return len(await slow.requests("slow")) == 2
+        async def both() -> bool:
+            return len(await stage.slow.requests("slow")) == 2
 
-            await until(both)
-            await slow.kill()
-        assert [task.result() for task in asked] == [TEXT, TEXT]
+        await until(both)
+        await stage.slow.kill()
+    assert [answer.result() for answer in answers] == [TEXT, TEXT]
 
 
 async def _read(client: openai.AsyncOpenAI, **asked: Any) -> str:
