@@ -13,16 +13,17 @@ from marchproxy.engines.envoy.blend import blend
 from marchproxy.engines.envoy.clusters import ClusterStatus, HostStatus
 from marchproxy.engines.envoy.stats import EnvoyStats, Histogram, Quantiles
 from marchproxy.modules.base.observation import EndpointSeen, Latency, Observation, PoolSeen, Traffic
-from marchproxy.modules.http.resources.clusters import cluster_name
+from marchproxy.modules.http.resources.clusters import REACHING, cluster_name
 from marchproxy.modules.http.resources.connection_manager import STAT_PREFIX
 from marchproxy.modules.http.resources.route_stats import COMPLETED, PREFIX, TAG, TIME
 
 _HTTP = f"http.{STAT_PREFIX}."
 _POOL = cluster_name("")
+_REACHING = "|".join(map(re.escape, REACHING))
 # what was attempted 0 times was answered before it came to its pool; what met no endpoint was attempted
 _ENDED = re.compile(
     rf"{PREFIX}\.(?:{COMPLETED}\.{TAG}\.(?P<class>\d)\d\d|{TIME}\.{TAG})[./]"
-    rf"(?P<way>(?P<attempts>\d+)/(?:{re.escape(_POOL)}(?P<pool>[^/]+)|[^/]*)/(?P<route>[^/]*))"
+    rf"(?P<way>(?P<attempts>\d+)/(?:(?:{_REACHING})(?P<pool>[^/]+)|[^/]*)/(?P<route>[^/]*))"
 )
 _FETCHES = re.compile(rf"cluster\.{re.escape(_POOL)}(?P<pool>.+)\.upstream_rq_(?P<class>\d)xx")
 _CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx")

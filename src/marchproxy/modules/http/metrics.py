@@ -10,7 +10,7 @@ from marchproxy.engines.envoy.metrics.common import COMMON, updates
 from marchproxy.engines.envoy.metrics.family import counter, gauge, histogram
 from marchproxy.engines.envoy.metrics.source import Cell, cell
 from marchproxy.engines.envoy.metrics.upstream import CLASSES, connections, requests, streams
-from marchproxy.modules.http.resources.clusters import cluster_name
+from marchproxy.modules.http.resources.clusters import REACHING, cluster_name
 from marchproxy.modules.http.resources.connection_manager import STAT_PREFIX
 from marchproxy.modules.http.resources.route_stats import COMPLETED, PREFIX, TAG, TIME
 from marchproxy.modules.http.resources.tokens import STAT_PREFIX as TOKENS
@@ -95,9 +95,10 @@ ROUTES = Source(
     },
 )
 _REQUESTS = requests("pool", "a pool")
+_REACHING = "|".join(map(re.escape, REACHING))
 # what reached the router, though it may have met no endpoint
 POOL_ANSWERS = Source(
-    rf"{PREFIX}\.<stat>\.{TAG}\.(?:(?P<class>\d)\d\d/)?[1-9]\d*/{re.escape(cluster_name(''))}(?P<pool>[^/]+)/[^/]*",
+    rf"{PREFIX}\.<stat>\.{TAG}\.(?:(?P<class>\d)\d\d/)?[1-9]\d*/(?:{_REACHING})(?P<pool>[^/]+)/[^/]*",
     {
         COMPLETED: Cell(_REQUESTS["upstream_rq_2xx"].family),
         TIME: _REQUESTS["upstream_rq_time"],

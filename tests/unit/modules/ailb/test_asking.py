@@ -7,7 +7,7 @@ from google.protobuf import json_format, struct_pb2
 
 from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.asking import Allowed, Denied
-from marchproxy.modules.http.resources.clusters import cluster_name
+from marchproxy.modules.http.resources.clusters import REACHING, cluster_name
 
 
 def test_pools_are_asked_one_after_the_other():
@@ -16,6 +16,10 @@ def test_pools_are_asked_one_after_the_other():
         {"name": "attempt 1", "clusters": [{"cluster_name": "relay.a", "weight": 1}]},
         {"name": "attempt 2", "clusters": [{"cluster_name": "pool.b", "weight": 1}]},
     ]
+
+
+def test_both_ways_to_a_pool_are_counted_as_its_own():
+    assert (asking.pool_cluster("a"), asking.relay_cluster("a")) == tuple(f"{way}a" for way in REACHING)
 
 
 def test_an_allowance_says_all_in_headers():

@@ -69,6 +69,15 @@ def test_a_route_is_the_sum_over_its_statuses_and_pools(route: str) -> None:
     assert pools == {"a": (14, 0), "b.c": (3, 3)}  # nothing of what was refused on its way to a pool
 
 
+def test_a_pool_that_is_reached_in_two_ways_is_one() -> None:
+    ways = {"200/1/pool.a": 7, "200/1/relay.a": 20, "503/2/relay.a": 1, "200/1/marchproxy.own": 4}
+    values = {f"routes.completed.of.{way}/llm": count for way, count in ways.items()}
+    took = Histogram(None, Quantiles(*[9.0] * 10))
+    stats = EnvoyStats(values, {}, {"routes.time.of.1/relay.a/llm": took})
+    traffic = observation(stats, clusters("a")).pools["a"].traffic
+    assert (traffic.requests, traffic.failures, traffic.latency.p50) == (28, 1, 9)
+
+
 @pytest.mark.parametrize(
     ("well", "ill"),
     [

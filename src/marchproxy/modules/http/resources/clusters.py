@@ -27,9 +27,13 @@ _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _Options = http_protocol_options_pb2.HttpProtocolOptions
 
 
+#: Names of clusters that reach a pool begin so: by itself, or through a process of the module's own.
+REACHING = ("pool.", "relay.")
+
+
 def cluster_name(pool: str) -> str:
     """The name of a pool's cluster, and so the prefix of its statistics."""
-    return f"pool.{pool}"
+    return f"{REACHING[0]}{pool}"
 
 
 def build_cluster(pool: BackendPool, *, hashed: bool = False) -> Any:
