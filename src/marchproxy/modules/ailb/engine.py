@@ -104,7 +104,7 @@ class AilbEngine:
     ) -> Sequence[PoolChoice]:
         """The pools that would be asked first for the `model` in the context, or for the route's first one."""
         asked = rules.as_forwarding(state, route_id, context.get("model", ""))
-        return await self._gateway.choices(asked, route_id, request, context)
+        return rules.as_decided(await self._gateway.choices(asked, route_id, request, context), state)
 
     def health(self) -> EngineHealth:
         """The gateway's and the decider's."""

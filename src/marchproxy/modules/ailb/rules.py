@@ -1,8 +1,10 @@
 """Rules: what is asked of an AILB beyond what every HTTP gateway is asked: models. No I/O."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from marchproxy.model.ai import Pick
+from marchproxy.model.choice import PoolChoice
 from marchproxy.model.module import ModuleType, PoolName
 from marchproxy.model.plan import Verdict
 from marchproxy.model.pool import Endpoint
@@ -12,6 +14,12 @@ from marchproxy.modules.ailb.plan import AiPlan, ModelPlan, compile_plan
 from marchproxy.modules.ailb.talk import Move
 from marchproxy.modules.base.observation import Observation
 from marchproxy.modules.http.resources.clusters import resolved_by_envoy
+
+_PICKS = {
+    Pick.SCORED: "an endpoint by its queue, its KV cache and the prompts that it has seen",
+    Pick.LEAST_PENDING: "an endpoint with the fewest requests under way",
+    Pick.ROUND_ROBIN: "one endpoint after the other",
+}
 
 
 class Plans:
@@ -61,6 +69,19 @@ def as_forwarding(state: DesiredState, route_id: RouteId, asked: str) -> Desired
     """`state` with a route to models as one that forwards to the pools that are asked first."""
     return replace(
         state, routes=tuple(_forwarding(r, asked) if r.route_id == route_id else r for r in state.routes)
+    )
+
+
+def as_decided(choices: Iterable[PoolChoice], state: DesiredState) -> Sequence[PoolChoice]:
+    """What a gateway says of its pools, in which the decider names the endpoint; how likely each is, the gateway guesses."""
+    pools = state.pools_by_name()
+    return tuple(
+        [
+            replace(choice, policy=_PICKS[pool.ai.pick])
+            if (pool := pools.get(PoolName(choice.pool))) and pool.ai
+            else choice
+            for choice in choices
+        ]
     )
 
 

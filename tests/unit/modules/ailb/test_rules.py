@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from marchproxy.model.ai import AiPool, AiRoute, Model, ModelTarget
+from marchproxy.model.ai import AiPool, AiRoute, Model, ModelTarget, Pick
+from marchproxy.model.choice import PoolChoice
 from marchproxy.model.module import ModuleType, PoolName
 from marchproxy.model.plan import Verdict
 from marchproxy.model.pool import BackendPool, Discovery, Endpoint
@@ -60,6 +61,16 @@ def test_choices_are_those_of_who_is_asked_first(model, backends):
     (route,) = rules.as_forwarding(STATE, ROUTE.route_id, model).routes
     assert (route.backends, route.ai, route.module_type) == (backends, None, ModuleType.AILB)
     assert rules.as_forwarding(STATE, RouteId("shop"), model) == STATE
+
+
+@pytest.mark.parametrize("pick", Pick)
+def test_who_asks_why_hears_how_the_decider_picks(pick):
+    state = replace(STATE, pools=(replace(POOLS[0], ai=AiPool(pick=pick)), replace(POOLS[1], ai=None)))
+    mine, other = (PoolChoice(name, "v1", 0.5, "the least busy of two") for name in "ab")
+    found = rules.as_decided((mine, other), state)
+    assert found[0].policy.startswith("an endpoint") or pick is Pick.ROUND_ROBIN
+    assert replace(found[0], policy=mine.policy) == mine
+    assert found[1] is other
 
 
 def test_pools_of_both_are_there_while_a_change_is_made():
