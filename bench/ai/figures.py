@@ -8,7 +8,7 @@ from rich.table import Table
 
 from bench.ai.paths import AILB, DIRECT, ENVOY, LITELLM, WORDS
 from bench.ai.rounds import CONNECTIONS, Found
-from bench.ai.streams import TOKEN_MS
+from bench.ai.streams import LOADS
 from bench.support.numbers import paired_ratio, percentile
 
 _AIMS = {
@@ -36,10 +36,10 @@ def ratios_of(found: Found) -> dict[str, float]:
         "rps_vs_envoy": paired_ratio(rps[AILB], rps[ENVOY]),
         "cpu_per_request_vs_litellm": paired_ratio(cpu[AILB], cpu[LITELLM]),
         "cpu_per_request_vs_envoy": paired_ratio(cpu[AILB], cpu[ENVOY]),
-        "cpu_per_chunk_vs_envoy": paired_ratio(chunk[AILB, 64], chunk[ENVOY, 64]),
+        "cpu_per_chunk_vs_envoy": paired_ratio(chunk[AILB, "64"], chunk[ENVOY, "64"]),
     }
-    for count in TOKEN_MS:
-        ratios[f"cpu_per_chunk_vs_envoy_{count}"] = paired_ratio(chunk[AILB, count], chunk[ENVOY, count])
+    for label in LOADS:
+        ratios[f"cpu_per_chunk_vs_envoy_{label}"] = paired_ratio(chunk[AILB, label], chunk[ENVOY, label])
     return ratios
 
 
@@ -53,17 +53,17 @@ def figures_of(found: Found, rss_mb: Mapping[str, float]) -> dict[str, float]:
         figures[f"{name}_request_cpu_us"] = median(each.cpu_us for each in runs)
     for name, size in rss_mb.items():
         figures[f"{name}_rss_mb"] = size
-    for (name, count), windows in found.windows.items():
+    for (name, label), windows in found.windows.items():
         rounds = [window.numbers() for window in windows]
-        figures |= {f"{name}_{key}_{count}": median(each[key] for each in rounds) for key in _OF_STREAMS}
-    for count in TOKEN_MS:
-        figures |= _added(found, count)
+        figures |= {f"{name}_{key}_{label}": median(each[key] for each in rounds) for key in _OF_STREAMS}
+    for label in LOADS:
+        figures |= _added(found, label)
     return figures
 
 
-def _added(found: Found, count: int) -> dict[str, float]:
+def _added(found: Found, label: str) -> dict[str, float]:
     """What an AILB adds. There are few first bytes in a round, so those of all rounds are taken together."""
-    ours, direct = found.windows[AILB, count], found.windows[DIRECT, count]
+    ours, direct = found.windows[AILB, label], found.windows[DIRECT, label]
     pairs = [(a.numbers(), b.numbers()) for a, b in zip(ours, direct, strict=True)]
     added = {
         name: median(a[key] - b[key] for a, b in pairs)
@@ -78,13 +78,13 @@ def _added(found: Found, count: int) -> dict[str, float]:
             percentile([ms for window in each for ms in window.first_ms], percent) for each in (ours, direct)
         ]
         added[f"ttft_added_p{percent}_ms"] = first[0] - first[1]
-    return {f"{name}_{count}": value for name, value in added.items()}
+    return {f"{name}_{label}": value for name, value in added.items()}
 
 
 def tables(figures: Mapping[str, float], ratios: Mapping[str, float]) -> Group:
     """For people."""
     return Group(
-        _whole(figures), *(_streamed(count, figures) for count in TOKEN_MS), _aims({**figures, **ratios})
+        _whole(figures), *(_streamed(label, figures) for label in LOADS), _aims({**figures, **ratios})
     )
 
 
@@ -105,13 +105,15 @@ def _whole(figures: Mapping[str, float]) -> Table:
     return table
 
 
-def _streamed(count: int, figures: Mapping[str, float]) -> Table:
-    table = Table(title=f"{count} streams, a token every {TOKEN_MS[count]:g} ms in each; milliseconds")
+def _streamed(label: str, figures: Mapping[str, float]) -> Table:
+    load = LOADS[label]
+    how = "all at once" if load.steps else "each by its own clock"
+    table = Table(title=f"{load.streams} streams, a token every {load.token_ms:g} ms, {how}; milliseconds")
     table.add_column("path")
     for title in _OF_STREAMS.values():
         table.add_column(title, justify="right")
     for name, words in WORDS.items():
-        cells = [figures.get(f"{name}_{key}_{count}") for key in _OF_STREAMS]
+        cells = [figures.get(f"{name}_{key}_{label}") for key in _OF_STREAMS]
         table.add_row(words, *("" if cell is None else f"{cell:,.2f}" for cell in cells))
     return table
 

@@ -13,9 +13,9 @@ import uvloop
 
 from bench.ai import streams
 from bench.ai.paths import LITELLM, WHOLE, Way
-from bench.ai.streams import TOKEN_MS, Window
+from bench.ai.streams import LOADS, Window
 from bench.support.llm_client import Client, request
-from bench.support.processes import cpu_seconds
+from bench.support.processes import run_seconds
 from bench.support.wrk import Run, run_wrk
 
 CONNECTIONS = 16
@@ -40,10 +40,10 @@ class Requests:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All that was measured: by way, and by way and number of streams. `notes`: what LiteLLM could not do."""
+    """All that was measured: by way, and by way and load. `notes`: what LiteLLM could not do."""
 
     requests: Mapping[str, list[Requests]] = field(default_factory=lambda: defaultdict(list))
-    windows: Mapping[tuple[str, int], list[Window]] = field(default_factory=lambda: defaultdict(list))
+    windows: Mapping[tuple[str, str], list[Window]] = field(default_factory=lambda: defaultdict(list))
     notes: list[str] = field(default_factory=list)
 
 
@@ -60,27 +60,27 @@ def measure(ways: Sequence[Way], directory: Path, *, rounds: int, seconds: float
     for number in range(rounds):
         for way in order:
             found.requests[way.name].append(_requests(way, scripts[way.name], seconds))
-        for count, token_ms in TOKEN_MS.items():
+        for label, load in LOADS.items():
             for way in order:
-                if way.name == LITELLM and count > 1 and (number or until < math.inf):
+                if way.name == LITELLM and load.streams > 1 and (number or until < math.inf):
                     continue  # it needs a minute to fail: once is enough to know
-                streams.pace(way, token_ms)
-                _streams(way, count, seconds, found)
+                streams.pace(way, load)
+                _streams(way, label, seconds, found)
         order.reverse()  # none is always the first
         if time.monotonic() > until:
             break
     return found
 
 
-def _streams(way: Way, count: int, seconds: float, found: Found) -> None:
+def _streams(way: Way, label: str, seconds: float, found: Found) -> None:
     try:
-        window = uvloop.run(streams.measure(way, count, seconds))
+        window = uvloop.run(streams.measure(way, LOADS[label].streams, seconds))
     except streams.NotBegun as late:
         if way.name != LITELLM:
             raise
         found.notes.append(str(late))
     else:
-        found.windows[way.name, count].append(window)
+        found.windows[way.name, label].append(window)
 
 
 async def _warm_up(way: Way) -> None:
@@ -97,7 +97,7 @@ async def _warm_up(way: Way) -> None:
 
 
 def _requests(way: Way, script: Path, seconds: float) -> Requests:
-    before = cpu_seconds(way.pids)
+    before = run_seconds(way.pids)
     run = run_wrk(
         f"http://127.0.0.1:{way.whole_port}/",
         connections=CONNECTIONS,
@@ -107,7 +107,7 @@ def _requests(way: Way, script: Path, seconds: float) -> Requests:
     )
     if not run.requests:
         raise RuntimeError(f"{way.name} answered nothing: the machine has too much else to do")
-    return Requests(run, (cpu_seconds(way.pids) - before) / run.requests * 1e6)
+    return Requests(run, (run_seconds(way.pids) - before) / run.requests * 1e6)
 
 
 def _script(way: Way, directory: Path) -> Path:

@@ -12,10 +12,29 @@ from json import dumps
 from bench.ai.paths import STREAMED, Way
 from bench.support.llm_client import Answer, Client, request
 from bench.support.numbers import percentile
-from bench.support.processes import cpu_seconds
+from bench.support.processes import run_seconds
 
-#: Milliseconds between tokens, by how many streams there are: about as many tokens a second as two cores can pass on.
-TOKEN_MS = {1: 10.0, 64: 20.0, 512: 100.0}
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """So many streams at once, and the milliseconds between two tokens of each.
+
+    `steps`: one engine gives all of them a token at the same moment, as its batch is computed; otherwise each goes by a clock of its own, as behind
+    very many engines: the worst that can happen, since every token wakes everybody.
+    """
+
+    streams: int
+    token_ms: float
+    steps: bool = True
+
+
+#: By the end of their keys: about as many tokens a second as two cores can pass on.
+LOADS = {
+    "1": Load(1, 10),
+    "64": Load(64, 20),
+    "512": Load(512, 100),
+    "64_scattered": Load(64, 20, steps=False),
+}
 _STARTS = 16  # at least so many beginnings are timed
 _MOST_TOKENS = 4000
 _STAMP = re.compile(rb'"content": ?" (\d+\.\d{6})"')
@@ -48,9 +67,11 @@ class Window:
         }
 
 
-def pace(way: Way, token_ms: float) -> None:
+def pace(way: Way, load: Load) -> None:
     """Tell the way's engine how fast it is."""
-    told = dumps({"token_ms": token_ms, "first_ms": 20, "forget": True}).encode()
+    told = dumps(
+        {"token_ms": load.token_ms, "steps": int(load.steps), "first_ms": 20, "forget": True}
+    ).encode()
     urllib.request.urlopen(f"http://127.0.0.1:{way.engine_port}/control", told, timeout=10).close()
 
 
@@ -84,10 +105,10 @@ async def _run(client: Client, data: bytes, count: int, seconds: float, window: 
         try:
             await _all_begun(way, answers, tasks, count)
             window.first_ms += [(answer.first - answer.began) * 1000 for answer in answers]
-            began, before = time.monotonic(), cpu_seconds(way.pids)
+            began, before = time.monotonic(), run_seconds(way.pids)
             await asyncio.sleep(seconds)
             if seconds:
-                used, ended = cpu_seconds(way.pids) - before, time.monotonic()
+                used, ended = run_seconds(way.pids) - before, time.monotonic()
                 tokens = sum(arrivals(answer, began, ended, window) for answer in answers)
                 window.cpu_us = used / tokens * 1e6
         finally:

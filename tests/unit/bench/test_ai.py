@@ -5,7 +5,7 @@ import pytest
 from bench.ai.figures import figures_of, ratios_of
 from bench.ai.paths import AILB, DIRECT, ENVOY, LITELLM
 from bench.ai.rounds import Found, Requests
-from bench.ai.streams import TOKEN_MS, Window, arrivals
+from bench.ai.streams import LOADS, Window, arrivals
 from bench.support.llm_client import Answer
 from bench.support.wrk import Run
 
@@ -37,8 +37,8 @@ def test_rounds_are_compared_in_pairs() -> None:
             Requests(Run(requests=10, per_second=rate, p50_ms=1, p99_ms=2), cpu_us=1e6 / rate)
             for rate in rates
         )
-        for count in TOKEN_MS:
-            found.windows[name, count].extend([_window(1e4 / rates[0], 1e4 / rates[0])] * 2)
+        for label in LOADS:
+            found.windows[name, label].extend([_window(1e4 / rates[0], 1e4 / rates[0])] * 2)
     ratios, figures = ratios_of(found), figures_of(found, {AILB: 200.0, LITELLM: 400.0})
     assert ratios["rps_vs_litellm"] == pytest.approx(25)
     assert ratios["rps_vs_envoy"] == pytest.approx(0.55)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from tests.real.support.engine_simulator.records import Record, Records, metrics
 class Behaviour:
     """`first_ms` until the first token, `block_ms` more for each block of the prompt that is not cached, `token_ms` between
     tokens. `key`: the credential that is wanted; empty: any. `stamp`: 1: the tokens of chats are the times at which they are written.
+    `steps`: 1: all that run get their next token at the same moment, as from a real engine, and not each by its own clock.
     """
 
     model: str = "sim"
@@ -27,6 +29,7 @@ class Behaviour:
     default_tokens: int = 16
     key: str = ""
     stamp: int = 0
+    steps: int = 0
 
     def changed(self, values: dict[str, Any]) -> "Behaviour":
         """With other values, which may be texts. Raises KeyError, ValueError."""
@@ -39,6 +42,32 @@ class Runs(Protocol):
 
     def begin(self) -> None: ...
 
+    def step(self) -> None: ...
+
+
+class Steps:
+    """The moments at which everything that runs gets a token. `pause`: asked for the seconds between two."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, pause: Callable[[], float]) -> None:
+        self.running: dict[Runs, None] = {}
+        self._loop = loop
+        self._pause = pause
+        self._next = 0.0
+
+    def add(self, sequence: Runs) -> None:
+        """From the next one on."""
+        if not self.running:
+            self._next = self._loop.time() + self._pause()
+            self._loop.call_at(self._next, self._step)
+        self.running[sequence] = None
+
+    def _step(self) -> None:
+        for sequence in list(self.running):
+            sequence.step()
+        if self.running:
+            self._next = max(self._next + self._pause(), self._loop.time())
+            self._loop.call_at(self._next, self._step)
+
 
 class Engine:
     """One engine; it lives in one event loop."""
@@ -50,6 +79,7 @@ class Engine:
         self.records = Records(self.cache)
         self._running: dict[Runs, int] = {}
         self._waiting: deque[tuple[Runs, int]] = deque()
+        self.steps = Steps(self.loop, lambda: self.behaviour.token_ms / 1000)
         self._fault: Fault | None = None
         self._times = 0
         self._numbers = 0
@@ -103,6 +133,7 @@ class Engine:
 
     def leave(self, sequence: Runs) -> None:
         """It has ended, wherever it was."""
+        self.steps.running.pop(sequence, None)
         if self._running.pop(sequence, None) is None:
             self._waiting = deque(entry for entry in self._waiting if entry[0] is not sequence)
         self._admit()

@@ -86,8 +86,9 @@ class Sequence:
     def resume(self) -> None:
         """It does again."""
         self._paused = False
-        if not self._over and self._timer is None and self._record.first:
-            self._step()
+        stepping = self in self._engine.steps.running
+        if not self._over and self._timer is None and self._record.first and not stepping:
+            self.step()
 
     def _after(self, seconds: float, call: object) -> None:
         if seconds:
@@ -108,9 +109,9 @@ class Sequence:
             return
         self._send(self._shape.opening())
         self._record.first = time.monotonic()
-        self._step()
+        self.step()
 
-    def _step(self) -> None:
+    def step(self) -> None:
         """A token, and the next later; without time between them all that are left."""
         self._timer = None
         pause, asked, record = self._engine.behaviour.token_ms / 1000, self._asked, self._record
@@ -131,7 +132,10 @@ class Sequence:
                 written = []
             if pause:
                 record.last = time.monotonic()
-                self._timer = self._engine.loop.call_later(pause, self._step)
+                if self._engine.behaviour.steps:
+                    self._engine.steps.add(self)
+                else:
+                    self._timer = self._engine.loop.call_later(pause, self.step)
                 return
         self._send(written)
 
