@@ -34,7 +34,6 @@ pools:
 virtual_keys: [{{id: ci, hash: "{hashlib.sha256(KEY.encode()).hexdigest()}", team: search}}]
 allowances: [{{id: team, target: "team:*", concurrent: 5}}]
 """
-GUARDRAIL = "guardrails: [{name: pii, kind: pii, entities: [email]}]"
 CHAT = {"model": "fast", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5, "stream": True}
 
 
@@ -130,11 +129,8 @@ def folder(tmp_path):
 
 async def test_a_request_is_let_pass_and_settled_by_whoever_reports_it(folder):
     async with running(folder) as rig:
-        guarded = DOCUMENT.replace("ai: {models", "ai: {guardrails: [pii], models") + GUARDRAIL
-        for document, words in (("routes: 5", "routes"), (guarded, "guardrails is not carried out yet")):
-            refused = await rig.apply(document)
-            assert isinstance(refused, Refused)
-            assert words in refused.reason
+        refused = await rig.apply("routes: 5")
+        assert isinstance(refused, Refused)
         assert not (folder / "decide.sock").exists()
         assert await rig.apply() == Done()
         numbers = []

@@ -153,7 +153,7 @@ class GuardKind(Enum):
     """What a guardrail looks for.
 
     REGEX its `patterns` (RE2's common part with Python); PII what `entities` names; INJECTION attempts to override
-    instructions; MAX_TOKENS an output of more than `limit`; TOOLS tools beyond `allowed`; HTTP asks `url`.
+    instructions; MAX_TOKENS an output of more than `limit`, or of any length; TOOLS tools beyond `allowed`; HTTP asks `url`.
     """
 
     REGEX = "regex"

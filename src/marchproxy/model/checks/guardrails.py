@@ -20,8 +20,8 @@ _OWN: Mapping[str, GuardKind] = {
     "timeout": GuardKind.HTTP,
     "fail_open": GuardKind.HTTP,
 }
-#: Those that find a place in the text, which can be replaced.
-_REDACTING = frozenset({GuardKind.REGEX, GuardKind.PII})
+#: Those that find something that can be replaced: a place in the text, or a number.
+_REDACTING = frozenset({GuardKind.REGEX, GuardKind.PII, GuardKind.MAX_TOKENS})
 _LARGEST_LIMIT = 10_000_000
 _LONGEST_TIMEOUT = 30.0
 
@@ -49,7 +49,7 @@ def _check_guardrail(guardrail: Guardrail, path: str) -> Iterator[Problem]:
             yield Problem(f"{path}.{key}", f"is for {kind.value}, not for {guardrail.kind.value}")
     if guardrail.mode is GuardMode.REDACT and guardrail.kind not in _REDACTING:
         yield Problem(
-            f"{path}.mode", f"{guardrail.kind.value} finds no text that could be redacted; log or block it"
+            f"{path}.mode", f"{guardrail.kind.value} finds nothing that could be redacted; log or block it"
         )
     match guardrail.kind:
         case GuardKind.REGEX:

@@ -24,11 +24,14 @@ REQUEST_ID = "x-request-id"
 #: What the headers hold that the route names for affinity and for priority; none where the client sends none.
 AFFINITY = "x-ai-affinity"
 PRIORITY = "x-ai-priority"
+#: What a client may have that not all do, and that answers go by.
+BETAS = ("anthropic-beta", "openai-beta")
 #: What Envoy passes on of a request's headers.
 TOLD = (
     "authorization",
     "x-api-key",
     "anthropic-version",
+    *BETAS,
     "content-type",
     "content-encoding",
     "cache-control",
@@ -102,6 +105,8 @@ USAGE_MEMBERS = (
 FIRST_BYTE = "first_byte"
 #: The namespace of METADATA.
 AUTHZ = "envoy.filters.http.ext_authz"
+#: Tells a client whether an answer comes from the cache: `hit`, or `miss` when it is kept now.
+CACHE = "x-marchproxy-cache"
 #: In front of the names of clusters.
 POOL_PREFIX, RELAY_PREFIX = "pool.", "relay."
 #: Sockets in the folder of an instance.

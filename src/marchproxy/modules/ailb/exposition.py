@@ -56,7 +56,7 @@ _STANDING = {
 def render(tallies: Mapping[TallyKey, Tally], counts: Counts) -> bytes:
     """The text in format 0.0.4."""
     lines = [
-        *_endings(tallies),
+        *_counters(tallies),
         *_tokens(tallies),
         *_sums(tallies),
         *_histograms(tallies),
@@ -67,19 +67,21 @@ def render(tallies: Mapping[TallyKey, Tally], counts: Counts) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-def _endings(tallies: Mapping[TallyKey, Tally]) -> Iterator[str]:
-    for attribute, name, text in (
-        ("endings", "requests_total", "Requests that were let pass, by how they ended."),
-        ("refusals", "denied_total", "Requests that were not let pass, by reason."),
+def _counters(tallies: Mapping[TallyKey, Tally]) -> Iterator[str]:
+    for attribute, name, label, text in (
+        ("endings", "requests_total", "reason", "Requests that were let pass, by how they ended."),
+        ("refusals", "denied_total", "reason", "Requests that were not let pass, by reason."),
+        ("cache", "cache_total", "result", "Requests whose answers may be kept, by whether one was."),
+        ("findings", "findings_total", "guardrail", "Requests in which a guardrail found something."),
     ):
         yield from _family(
             _PREFIX + name,
             "counter",
             text,
             (
-                (f"{_labels(key)},{label_text((('reason', reason),))}", count)
+                (f"{_labels(key)},{label_text(((label, value),))}", count)
                 for key, tally in tallies.items()
-                for reason, count in getattr(tally, attribute).items()
+                for value, count in getattr(tally, attribute).items()
             ),
         )
 

@@ -47,8 +47,8 @@ class Tally:
     """The counts of one kind of requests; they only grow. Money in micro-units."""
 
     __slots__ = (
-        "cached_tokens", "cost", "duration", "endings", "first_token", "input_tokens", "output_tokens", "per_token",
-        "queue_time", "refusals", "uncounted",
+        "cache", "cached_tokens", "cost", "duration", "endings", "findings", "first_token", "input_tokens", "output_tokens",
+        "per_token", "queue_time", "refusals", "uncounted",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -56,6 +56,10 @@ class Tally:
         """By how they ended."""
         self.refusals: Counter[str] = Counter()
         """By reason."""
+        self.cache: Counter[str] = Counter()
+        """Hits and misses."""
+        self.findings: Counter[str] = Counter()
+        """By guardrail: requests in which it found something."""
         self.input_tokens = 0
         self.output_tokens = 0
         self.cached_tokens = 0

@@ -25,6 +25,7 @@ def named(*names):
 def test_sound_guardrails():
     assert list(check_guardrails(ALL, [Route("s"), named("pii", "words"), named()])) == []
     assert list(check_guardrails([replace(TOOLS, allowed=())], [])) == []  # no tool at all
+    assert list(check_guardrails([replace(LENGTH, mode=GuardMode.REDACT)], [])) == []  # is lowered
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_sound_guardrails():
         (replace(REGEX, entities=("email",), limit=1, url="x"), ["entities", "limit", "url"], "is for pii, not for regex"),
         (replace(PII, patterns=("a",), allowed=("b",)), ["patterns", "allowed"], "is for regex, not for pii"),
         (replace(PII, timeout=2.0, fail_open=True), ["timeout", "fail_open"], "is for http, not for pii"),
-        (replace(LENGTH, mode=GuardMode.REDACT), ["mode"], "max_tokens finds no text that could be redacted; log or block it"),
+        (replace(TOOLS, mode=GuardMode.REDACT), ["mode"], "tools finds nothing that could be redacted; log or block it"),
         (replace(REGEX, patterns=()), ["patterns"], "is needed: regular expressions"),
         (replace(REGEX, patterns=("a", "(")), ["patterns[1]"], '"(" is not a regular expression'),
         (replace(PII, entities=()), ["entities"], "is needed: what is looked for; known: api_key, credit_card, email"),

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -39,7 +39,10 @@ _SHED = {
 
 @dataclass(slots=True, eq=False)  # one is made for every request
 class Ready:
-    """A request that may be sent. `tasks`: what a relay is to do; `body`: in place of the client's."""
+    """A request that may be sent. `tasks`: what a relay is to do; `body`: in place of the client's.
+
+    `passed`: is told the reservation when it is sent.
+    """
 
     inquiry: Inquiry
     route: RoutePlan
@@ -47,6 +50,7 @@ class Ready:
     model: ModelPlan
     tasks: tuple[str, ...] = ()
     body: bytes | None = None
+    passed: Callable[[int], None] | None = None
 
 
 class Admission:
@@ -104,6 +108,8 @@ class Admission:
             ready.model, inquiry.who, asked.stream, reserved.expected, found, verdict, waited, ready.body,
         )  # fmt: skip
         self._under_way.add(passed)
+        if ready.passed is not None:
+            ready.passed(reserved.number)
         return verdict
 
     def _give_back(self, ready: Ready, reserved: Reservation) -> None:

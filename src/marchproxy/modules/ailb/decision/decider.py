@@ -1,6 +1,7 @@
 """Decider: what becomes of each request. The one owner of keys, ledger, choice and what is under way."""
 
 from collections.abc import Coroutine, Mapping
+from secrets import token_bytes
 from typing import Any
 from urllib.parse import unquote
 
@@ -9,6 +10,7 @@ from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.asking import Allowed, Denied, Verdict
 from marchproxy.modules.ailb.choice import Chosen
 from marchproxy.modules.ailb.decision.admission import Admission, Ready, dearest
+from marchproxy.modules.ailb.decision.gate import Gate
 from marchproxy.modules.ailb.decision.inquiry import Inquiry, Keys, Turned, identify, understand
 from marchproxy.modules.ailb.decision.own import Own, OwnAnswers
 from marchproxy.modules.ailb.decision.under_way import Now, Passed, UnderWay
@@ -16,6 +18,7 @@ from marchproxy.modules.ailb.decision.whose import decode
 from marchproxy.modules.ailb.dialects import listing
 from marchproxy.modules.ailb.dialects.failure import Failure, Reason
 from marchproxy.modules.ailb.dialects.operations import Operation
+from marchproxy.modules.ailb.guards import Asking, Walk, unanswered
 from marchproxy.modules.ailb.keys import KeyRing
 from marchproxy.modules.ailb.ledger.ledger import Ledger
 from marchproxy.modules.ailb.plan import AiPlan, RoutePlan
@@ -30,12 +33,17 @@ _REQUEST_ID = asking.REQUEST_ID.encode()
 
 
 class Decider:
-    """`follow` a plan before the first decision. Who asks keeps the chooser's endpoints as they are."""
+    """`follow` a plan before the first decision. Who asks keeps the chooser's endpoints as they are.
 
-    def __init__(self, admission: Admission, ledger: Ledger, under_way: UnderWay) -> None:
+    `ask`: of guardrails that ask others.
+    """
+
+    def __init__(
+        self, admission: Admission, ledger: Ledger, under_way: UnderWay, ask: Asking = unanswered
+    ) -> None:
         self.tallies = Tallies()
         self.own = OwnAnswers()
-        self._admission = admission
+        self.gate = Gate(admission, Walk(ask), self.tallies, self._answer, token_bytes())
         self._ledger = ledger
         self._under_way = under_way
         self._keys: Keys = KeyRing(())
@@ -48,6 +56,7 @@ class Decider:
         self._plan, self._keys = plan, keys
         self._since = self._since or now.wall // _SECOND
         self._ledger.configure(plan.allowances, now.wall)
+        self.gate.follow(plan)
 
     def decide(self, request: Request, now: Now) -> Verdict | Coroutine[Any, Any, Verdict]:
         """What Envoy is told. Tries of one request are told the same."""
@@ -60,7 +69,7 @@ class Decider:
             if inquiry.operation in _LISTS or inquiry.operation in _ENTRIES:
                 return self._list(inquiry, route)
             asked, model = understand(inquiry, route, self._keys)
-            found = self._admission.admit(Ready(inquiry, route, asked, model))
+            found = self.gate.enter(Ready(inquiry, route, asked, model))
             return self._later(inquiry, found) if isinstance(found, Coroutine) else found
         except Turned as turned:
             return self._deny(inquiry, turned)
@@ -100,7 +109,8 @@ class Decider:
             )
         else:
             raise Turned(Failure(Reason.NO_SUCH_MODEL, f"the model {wanted!r} does not exist", "model"))
-        return self._answer(Own(body), inquiry.now)
+        self._own_number += 1
+        return self._answer(f"own-{self._own_number}", Own(body), inquiry.now.wall)
 
     def _may(self, inquiry: Inquiry, route: RoutePlan, name: str) -> bool:
         model = route.model(name)
@@ -108,10 +118,8 @@ class Decider:
             return False
         return inquiry.key is None or self._keys.permits(inquiry.key, model.name)
 
-    def _answer(self, own: Own, now: Now) -> Allowed:
-        self._own_number += 1
-        name = f"own-{self._own_number}"
-        self.own.put(name, own, now.wall)
+    def _answer(self, name: str, own: Own, now: int) -> Allowed:
+        self.own.put(name, own, now)
         return Allowed((asking.OWN_CLUSTER,), ((asking.PATH, f"{asking.OWN_KEPT}/{name}"),))
 
     def _deny(self, inquiry: Inquiry, turned: Turned) -> Denied:

@@ -30,6 +30,8 @@ class OwnAnswers:
     def put(self, name: str, answer: Own, now: int) -> None:
         """Keep one."""
         self.sweep(now)
+        if name in self._held:
+            self._size -= len(self._held.pop(name)[1].body)
         self._held[name] = now, answer
         self._size += len(answer.body)
         while self._size > self._most and len(self._held) > 1:

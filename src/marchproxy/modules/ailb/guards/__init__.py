@@ -5,6 +5,6 @@ carries checks out, and `moderators` asks others over HTTP.
 """
 
 from marchproxy.modules.ailb.guards.chain import Chain, Checked
-from marchproxy.modules.ailb.guards.walk import Going, Walk
+from marchproxy.modules.ailb.guards.walk import Asking, Going, Walk, unanswered
 
-__all__ = ["Chain", "Checked", "Going", "Walk"]
+__all__ = ["Asking", "Chain", "Checked", "Going", "Walk", "unanswered"]

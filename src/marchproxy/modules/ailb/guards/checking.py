@@ -52,6 +52,13 @@ class Finding:
     length: int = 0
     digest: str = ""
 
+    @property
+    def words(self) -> str:
+        """For a log."""
+        place = f" in {self.place}" if self.place else ""
+        what = f" at {self.start}, {self.length} characters, {self.digest}" if self.digest else ""
+        return f"{self.guardrail}: {self.kind}{place}{what}"
+
 
 class Notes:
     """What was found in a request: some findings, and by which guardrails. `secret`: or one could try all telephone numbers."""

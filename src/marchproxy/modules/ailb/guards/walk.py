@@ -17,6 +17,11 @@ Asking: TypeAlias = Callable[[Ask, Mapping[str, str]], Awaitable[Said | None]]
 _AT_ONCE, _MOST = 0.002, 2.0
 
 
+async def unanswered(ask: Ask, about: Mapping[str, str]) -> None:
+    """Nobody can be asked."""
+    del ask, about
+
+
 class Walk:
     """`ask`: is called for guardrails that ask somebody; `now`: seconds."""
 

@@ -187,6 +187,8 @@ class Exchange:
             fields += [(b"content-type", b"application/json"), (b"content-length", b"%d" % size)]
         if left_out := self._approach.outgoing.left_out:
             fields.append((LEFT_OUT, left_out.encode()))
+        if self._kept is not None:
+            fields.append((asking.CACHE.encode(), b"miss"))
         self._phase = Phase.FLOWING
         self._side.answer(self._question.stream, self._answer.status, fields)
 

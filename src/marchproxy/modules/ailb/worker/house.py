@@ -19,6 +19,7 @@ from marchproxy.modules.ailb.choice import Outcome as Ended
 from marchproxy.modules.ailb.decision.admission import Admission
 from marchproxy.modules.ailb.decision.decider import Decider
 from marchproxy.modules.ailb.decision.under_way import Now, Passed, UnderWay
+from marchproxy.modules.ailb.guards.moderators import Moderators
 from marchproxy.modules.ailb.keys import KeyRing, read_keys
 from marchproxy.modules.ailb.ledger.entry import Entry
 from marchproxy.modules.ailb.ledger.journal import Journal
@@ -35,6 +36,7 @@ from marchproxy.wire.http1 import Request, answer
 
 _log = get_logger(__name__)
 _NOT_FOUND = answer(404)
+_DONE = answer(200)
 #: Of the bodies of requests that wait for an endpoint.
 _MOST_WAITING_BYTES = 256 * 1024 * 1024
 
@@ -71,7 +73,8 @@ class House:
         self.chooser = Chooser(Random())  # noqa: S311 - spreads load, guards nothing
         self.queueing = Queueing(_MOST_WAITING_BYTES, self._give_back, clock)
         admission = Admission(self.ledger, self.chooser, self.queueing, self.under_way, clock)
-        self.decider = Decider(admission, self.ledger, self.under_way)
+        self.moderators = Moderators()
+        self.decider = Decider(admission, self.ledger, self.under_way, self.moderators.ask)
         self._watches = Watches(group, self.queueing.has_room, clock)
         self._plan = AiPlan()
         self.settler = Settler(
@@ -85,7 +88,6 @@ class House:
         except ValueError as error:  # InvalidValue, and what pydantic says
             raise CannotServe(f"the document: {error}") from error
         plan = compile_plan(state)
-        _check_done(plan)
         keys = KeyRing((*plan.keys, *_keys_of(told)))
         now = self._now()
         self._plan = plan
@@ -124,11 +126,15 @@ class House:
         """What we answer ourselves, and what relays want of a request."""
         folder, _, name = request.target.partition("?")[0].rpartition("/")
         match request.method, folder:
-            case "GET", asking.OWN_KEPT:
+            case "GET" | "POST", asking.OWN_KEPT:
                 return self._kept(name)
             case "GET", asking.OWN_BODY:
                 passed = self.under_way.named(name)
                 return _NOT_FOUND if passed is None or passed.body is None else answer(200, (), passed.body)
+            case "PUT", asking.OWN_ANSWER:
+                content_type = request.field(b"content-type")
+                kept = self.decider.gate.keep(name, content_type, request.body, self._now().wall)
+                return _DONE if kept else _NOT_FOUND
         return _NOT_FOUND
 
     def _kept(self, name: str) -> bytes:
@@ -202,14 +208,6 @@ class House:
                 ended=outcome.report.ending.value,
             )
         )
-
-
-def _check_done(plan: AiPlan) -> None:
-    """What is not carried out must not be believed to be: a request would pass that a guardrail was to stop."""
-    for route in plan.routes.values():
-        for key in ("guardrails", "cache"):
-            if getattr(route.options, key):
-                raise CannotServe(f"route {route.route_id}: ai.{key} is not carried out yet; remove it")
 
 
 def _keys_of(told: Apply) -> tuple[VirtualKey, ...]:

@@ -174,6 +174,7 @@ async def serve(path: Path, folder: Path, stop: asyncio.Event) -> None:
         finally:
             await doors.close(_END_SECONDS)
             house.close()
+            await house.moderators.close()
     _log.info("decider ends", under_way=len(house.under_way))
 
 
