@@ -11,7 +11,7 @@ from bench.support.processes import resident_mb
 from bench.support.report import Report, load_note
 from bench.support.stage import run
 
-_QUICK_SECONDS = 48.0  # of a minute, the most of which LiteLLM takes to start
+_QUICK_SECONDS = 36.0  # of a minute, the most of which LiteLLM takes to start
 
 
 def _measure(directory: Path, quick: bool) -> Report:  # noqa: FBT001 - the signature that stage.run calls
@@ -21,7 +21,7 @@ def _measure(directory: Path, quick: bool) -> Report:  # noqa: FBT001 - the sign
             ways,
             directory,
             rounds=2 if quick else 7,
-            seconds=0.7 if quick else 3.0,
+            seconds=0.6 if quick else 3.0,
             until=started + _QUICK_SECONDS if quick else math.inf,
         )
         rss = {way.name: sum(map(resident_mb, way.pids)) for way in ways}
