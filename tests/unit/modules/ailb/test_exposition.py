@@ -23,6 +23,9 @@ def counted():
         tally.use(Usage(10, 5, 4), 1_500_000)
         tally.first_token.add(0.03)
     tallies.of(NOBODY).refusals["no_key"] += 3
+    asked = tallies.of(TallyKey("llm", "chat", "fast", "", "ann"))
+    asked.cache["hit"] += 4
+    asked.findings["personal"] += 5
     return tallies
 
 
@@ -44,6 +47,11 @@ def test_all_that_is_counted_is_shown():
     found = samples(counted().kept, Counts(under_way=2, late=1))
     assert found["marchproxy_ailb_requests_total", labels(key="ann", reason="complete")] == 2
     assert found["marchproxy_ailb_denied_total", (("reason", "no_key"),)] == 3
+    asked = dict(labels(key="ann"))
+    del asked["pool"]
+    assert found["marchproxy_ailb_cache_total", tuple(sorted((asked | {"result": "hit"}).items()))] == 4
+    labelled = tuple(sorted((asked | {"guardrail": "personal"}).items()))
+    assert found["marchproxy_ailb_findings_total", labelled] == 5
     assert found["gen_ai_client_token_usage_total", labels(key="ben", gen_ai_token_type="output")] == 5
     assert found["marchproxy_ailb_cost_total", labels(key="ann")] == 1.5
     assert found["gen_ai_server_time_to_first_token_seconds_count", labels()] == 2

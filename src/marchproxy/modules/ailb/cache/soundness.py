@@ -1,11 +1,14 @@
 """Soundness: whether an answer of status 200 is one, and not an error in another dress. Pure."""
 
+import re
+
 from marchproxy.modules.ailb.dialects.body import BadJson, load
 from marchproxy.modules.ailb.dialects.failure import failure_in
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.sse import Event, Events
 
 _STREAM = "text/event-stream"
+_BEGINNING = re.compile(rb"(?:\xef\xbb\xbf)?[\r\n]*(?:data|event|id|retry)?:")
 _ERROR = b'"error"'
 _COMPLETED = {None, "completed"}
 
@@ -22,8 +25,10 @@ def is_sound(content_type: str, data: bytes) -> bool:
 
 
 def _is_sound_stream(data: bytes) -> bool:
+    if not _BEGINNING.match(data):
+        return False  # compressed, or nothing at all
     if _ERROR not in data and b"response." not in data:  # nearly always, and quick
-        return bool(data)
+        return True
     events = Events()
     try:
         return all(map(_is_sound_event, [*events.feed(data), *events.end()]))
