@@ -76,7 +76,7 @@ def texts(operation: Operation, body: Body) -> Iterator[str]:
 
 def estimate(operation: Operation, body: Body) -> int:
     """About how many tokens the prompt has, rather too many than too few."""
-    size = sum(_size(body.raw(name)) for name in AROUND)
+    size = sum([_size(body.raw(name)) for name in AROUND if name in body.members])
     tokens = 0
     for _, value in leaves(operation, body.members):
         if isinstance(value, str):
