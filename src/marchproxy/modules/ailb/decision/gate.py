@@ -22,13 +22,15 @@ from marchproxy.modules.ailb.cache import (
 from marchproxy.modules.ailb.decision.admission import Admission, Ready
 from marchproxy.modules.ailb.decision.inquiry import Turned
 from marchproxy.modules.ailb.decision.own import Own
-from marchproxy.modules.ailb.dialects.failure import Failure
+from marchproxy.modules.ailb.dialects.failure import Failure, Reason
 from marchproxy.modules.ailb.guards import Chain, Checked, Going, Walk
 from marchproxy.modules.ailb.plan import AiPlan
 from marchproxy.modules.ailb.tally import Tallies, Tally, TallyKey
 
 _log = get_logger(__name__)
 _SECOND = 1_000_000_000
+#: Bytes of requests whose checks take time.
+_MOST_HELD = 256 * 1024 * 1024
 _CACHE_CONTROL = b"cache-control"
 _BETAS = tuple(name.encode() for name in asking.BETAS)
 _REQUEST_ID = asking.REQUEST_ID.encode()
@@ -53,6 +55,7 @@ class Gate:
         self._secret = secret
         self._expected = Expected()
         self._chains: Mapping[RouteId, Chain] = {}
+        self._held = 0
 
     def follow(self, plan: AiPlan) -> None:
         """Check by these guardrails from now on."""
@@ -81,7 +84,15 @@ class Gate:
         return True
 
     async def _go_on(self, going: Going, ready: Ready) -> Allowed:
-        self._heed(await going.finish(_about(ready)), ready)
+        size = len(ready.inquiry.request.body)
+        self._held += size
+        try:
+            if self._held > _MOST_HELD:
+                raise _crowded()
+            checked = await going.finish(_about(ready))
+        finally:
+            self._held -= size
+        self._heed(checked, ready)
         found = self._answer(ready) if ready.route.options.cache else self._admission.admit(ready)
         return await found if isinstance(found, Coroutine) else found
 
@@ -131,6 +142,11 @@ class Gate:
         return self._tallies.of(
             TallyKey(ready.route.route_id, ready.asked.operation.value, ready.model.name, "", who.key)
         )
+
+
+def _crowded() -> Turned:
+    words = "too many requests wait for guardrails: try again in 1 s"
+    return Turned(Failure(Reason.RATE, words, code="overloaded"), retry_after=1)
 
 
 def _question(ready: Ready) -> Question:

@@ -125,6 +125,13 @@ async def test_others_are_asked_first(world):
     assert world.ledger.counts.granted == 1
 
 
+async def test_who_waits_for_others_is_bounded(world, monkeypatch):
+    monkeypatch.setattr("marchproxy.modules.ailb.decision.gate._MOST_HELD", 10)
+    crowded = await world.ask("judged")
+    assert (crowded.status, crowded.retry_after, world.asked) == (429, 1, [])
+    assert isinstance(world.ask("guarded"), Allowed)
+
+
 def test_an_answer_is_kept_and_given_again(world):
     first = world.ask("kept", "ask ann@example.com")
     assert dict(first.told)["x-ai-tasks"] == "body,keep"

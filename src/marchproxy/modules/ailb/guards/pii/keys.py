@@ -19,7 +19,7 @@ _KINDS = (
     r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}",  # SendGrid
     r"npm_[A-Za-z0-9]{36}",
     r"pypi-AgE[A-Za-z0-9_-]{50,1000}",
-    r"eyJ[A-Za-z0-9_-]{10,1200}\.eyJ[A-Za-z0-9_-]{10,1600}\.[A-Za-z0-9_-]{20,700}",  # JSON Web Tokens
+    r"eyJ[A-Za-z0-9_-]{10,400}\.eyJ[A-Za-z0-9_-]{10,1600}\.[A-Za-z0-9_-]{20,700}",  # JSON Web Tokens
 )
 # each begins with a literal, for which expressions look fast
 _FORMS = tuple(re.compile(f"{kind}(?![A-Za-z0-9_])") for kind in _KINDS)
