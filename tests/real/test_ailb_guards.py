@@ -186,6 +186,24 @@ async def test_the_same_question_is_answered_again_without_the_engine(
     await until(lambda: len(billed(world.gateway)) >= entries + misses + 3)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_both_hold_for_what_must_be_translated(world: SimpleNamespace, stream: bool) -> None:
+    path = "/kept/v1/messages"
+    answers = [await ask(world, "ann@example.com?", path, stream=stream)]
+
+    async def is_kept() -> bool:
+        answers.append(await ask(world, "eve@example.com?", path, stream=stream))
+        return answers[-1].headers["x-marchproxy-cache"] == "hit"
+
+    asked = len(world.engine.asked)
+    await until(is_kept)
+    assert json.loads(world.engine.asked[asked - 1])["messages"] == [{"role": "user", "content": "[EMAIL]?"}]
+    assert all(answer.status_code == 200 for answer in answers)
+    assert b"message_stop" in answers[-1].content if stream else answers[-1].json()["type"] == "message"
+    kind = "text/event-stream" if stream else "application/json"
+    assert answers[-1].headers["content-type"].startswith(kind)
+
+
 async def test_hits_and_findings_are_counted(world: SimpleNamespace) -> None:
     async def counted() -> bool:
         text = (await world.client.get(f"http://127.0.0.1:{world.gateway.metrics}/metrics")).text

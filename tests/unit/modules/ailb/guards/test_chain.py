@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from marchproxy.model.ai import GuardKind, GuardMode, Guardrail
 from marchproxy.modules.ailb.dialects.asked import read
@@ -225,6 +227,32 @@ def test_long_texts_are_looked_at_in_pieces(guardrail, shift):
     assert checked.asked.body.members["messages"][0]["content"].count(word) == 2
     assert pauses >= 3
     assert len(checked.notes.findings) == 2
+
+
+_PARTS = st.one_of(
+    st.text(max_size=30),
+    st.sampled_from(
+        [
+            "bob@example.com",
+            "4111 1111 1111 1111",
+            " blue bird ",
+            "\ud800",
+            "\u200b",
+            "aGVsbG8gd29ybGQgdGhpcyBpcw==",
+        ]
+    ),
+)
+
+
+@given(st.lists(st.lists(_PARTS, max_size=6).map("".join), min_size=1, max_size=4))
+def test_whatever_is_said_the_request_stays_one(texts):
+    _, checked, _, _ = walk([PII, WORDS, as_mode(TRICKS, GuardMode.LOG)], chat(*texts, seed=5))
+    new = checked.asked.body.members
+    assert [message["role"] for message in new["messages"]] == ["user"] * len(texts)
+    assert (new["seed"], new["model"], checked.asked.model) == (5, "m", "m")
+    assert not any("bob@example.com" in message["content"] for message in new["messages"])
+    again = walk([PII, WORDS], checked.asked.body.text.encode())[1]
+    assert not {"personal", "project"} & again.notes.names
 
 
 def test_a_check_that_takes_too_long_is_given_up():

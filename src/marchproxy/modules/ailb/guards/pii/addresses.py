@@ -7,7 +7,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from marchproxy.modules.ailb.guards.pii.numbers import begins
 
 _LONGEST_LOCAL = 64  # RFC 5321 §4.5.3.1.1
-_DOMAIN = re.compile(r"@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_]{2,24}(?![\w-])")
+_DOMAIN = re.compile(r"@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}[^\W\d_](?:[\w-]{0,61}[^\W_])")
 _LOCAL = re.compile(r"[\w.+-]{1,64}\Z")
 _IPV4 = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?!\.?[0-9]|[A-Za-z_])")
 _IPV6_REST = re.compile(r":[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{0,30}(?![0-9A-Za-z_])")
@@ -23,7 +23,7 @@ def find_emails(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
         local = _LOCAL.search(text, max(at, sign - _LONGEST_LOCAL), sign)
         if local is not None:
             yield local.start(), match.end()
-        at = match.end()
+            at = match.end()
 
 
 def find_ips(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:

@@ -21,9 +21,13 @@ _SSN = re.compile(r"[0-9]{3}(?P<by>[ -])[0-9]{2}(?P=by)[0-9]{4}(?![0-9A-Za-z]|[ 
 
 def find_cards(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
     """Numbers of credit and debit cards."""
-    for match in _CARD.finditer(text, start, stop):
+    at = start
+    while match := _CARD.search(text, at, stop):
         if begins(text, match.start()) and is_card(match[0].translate(_NO_SEPARATOR)):
             yield match.span()
+            at = match.end()
+        else:
+            at = match.start() + 1  # another group in front of it
 
 
 def find_ibans(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:

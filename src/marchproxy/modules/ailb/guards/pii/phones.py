@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from marchproxy.modules.ailb.guards.pii.numbers import begins
 
-_CANDIDATE = re.compile(r"[0-9](?:[ \u00a0().\u2010\u2011/-]{0,3}[0-9]){6,17}")
+_CANDIDATE = re.compile(r"[0-9](?:[ \u00a0().\u2010\u2011/-]{0,3}[0-9]){6,}")
 _DIGITS = re.compile(r"[0-9]+")
 _NO_END = r"(?![0-9A-Za-z_]|[.-][0-9])"
 _WORLD = re.compile(r"[1-9](?:(?:[ \u00a0./\u2010\u2011-]|[ -]?\(|\)[ -]?)?[0-9]){7,14}" + _NO_END)
@@ -28,16 +28,13 @@ _WITH_ZERO = tuple(
 
 def find_phones(text: str, start: int, stop: int) -> Iterator[tuple[int, int]]:
     """Telephone numbers."""
-    at = start
-    while candidate := _CANDIDATE.search(text, at, stop):
-        at = candidate.end()
-        for digits in _DIGITS.finditer(text, candidate.start(), candidate.end()):
-            first, last = _phone(text, digits.start())
-            if last:
-                if first >= start:
-                    yield first, last
+    for candidate in _CANDIDATE.finditer(text, start, stop):
+        at = candidate.start()
+        for digits in _DIGITS.finditer(text, at, candidate.end()):
+            first, last = _phone(text, digits.start()) if digits.start() >= at else (0, 0)
+            if last and first >= start:
+                yield first, last
                 at = last
-                break
 
 
 def _phone(text: str, digit: int) -> tuple[int, int]:
