@@ -122,6 +122,7 @@ class AilbEngine:
         _, counts = await self._crew.count()
         return replace(
             seen,
+            pools=rules.attempted(seen.pools, counts.attempts),
             cpu_percent=seen.cpu_percent + counts.cpu_percent,
             memory_mb=seen.memory_mb + counts.memory_mb,
         )

@@ -10,9 +10,10 @@ from marchproxy.model.plan import Verdict
 from marchproxy.model.pool import Endpoint
 from marchproxy.model.route import BackendRef, Route, RouteId
 from marchproxy.model.state import DesiredState
+from marchproxy.modules.ailb.choice import Attempts
 from marchproxy.modules.ailb.plan import AiPlan, ModelPlan, compile_plan
 from marchproxy.modules.ailb.talk import Move
-from marchproxy.modules.base.observation import Observation
+from marchproxy.modules.base.observation import Observation, PoolSeen
 from marchproxy.modules.http.resources.clusters import resolved_by_envoy
 
 _PICKS = {
@@ -106,6 +107,20 @@ def moved(state: DesiredState, seen: Observation) -> Move:
         if ill := tuple(one.address for one in found.endpoints if not one.healthy):
             out[pool.name] = ill
     return Move(places, out)
+
+
+def attempted(pools: Mapping[str, PoolSeen], attempts: Mapping[PoolName, Attempts]) -> Mapping[str, PoolSeen]:
+    """Pools with their attempts in place of what clients were answered: a canary that fails must not hide behind a pool
+    that answers for it."""
+    return {
+        name: replace(
+            pool,
+            traffic=replace(pool.traffic, requests=ended.served + ended.failed, failures=ended.failed),
+        )
+        if (ended := attempts.get(PoolName(name)))
+        else pool
+        for name, pool in pools.items()
+    }
 
 
 def _forwarding(route: Route, asked: str) -> Route:

@@ -10,11 +10,11 @@ from marchproxy.engines.workers.line import Line
 from marchproxy.engines.workers.words import Count, Done, Refused
 from marchproxy.model.module import PoolName
 from marchproxy.model.pool import Endpoint
-from marchproxy.modules.ailb.choice import Standing
+from marchproxy.modules.ailb.choice import Attempts, Standing
 from marchproxy.modules.ailb.totals import Entry
 
 #: Raised when the messages change, so that an AILB never talks to a decider that understands something else.
-VERSION = 1
+VERSION = 2
 #: The endpoints of pools that are found, and not only listed; a pool that is not there has those that it lists.
 Places: TypeAlias = Mapping[PoolName, tuple[Endpoint, ...]]
 
@@ -82,6 +82,7 @@ class Counts:
     unwritten: int = 0
     shed: Mapping[str, int] = field(default_factory=dict)
     endpoints: tuple[Standing, ...] = ()
+    attempts: Mapping[PoolName, Attempts] = field(default_factory=dict)
     cpu_percent: float = 0.0
     memory_mb: float = 0.0
     kind: Literal["counts"] = "counts"

@@ -12,9 +12,10 @@ from marchproxy.model.pool import BackendPool, Discovery, Endpoint
 from marchproxy.model.route import BackendRef, Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.ailb import rules
+from marchproxy.modules.ailb.choice import Attempts
 from marchproxy.modules.ailb.plan import compile_plan
 from marchproxy.modules.ailb.talk import Move
-from marchproxy.modules.base.observation import EndpointSeen, Observation, PoolSeen
+from marchproxy.modules.base.observation import EndpointSeen, Observation, PoolSeen, Traffic
 
 A, B = PoolName("a"), PoolName("b")
 FAST = Model("fast", (ModelTarget(A, 60), ModelTarget(A, 40), ModelTarget(B, tier=1)), aliases=("small",))
@@ -106,3 +107,9 @@ def test_what_the_decider_is_told_of_endpoints():
         {A: ("192.0.2.2:443",), B: ("10.0.0.1:1",)},
     )
     assert rules.healthy(Observation(pools=seen)) == {"a": True, "b": False, "c": True, "d": True}
+
+
+def test_a_pool_s_failures_are_its_own_whoever_answered_in_the_end():
+    pools = {name: PoolSeen(Traffic(7, 0, 5, 6), trouble=name) for name in ("a", "other")}
+    found = rules.attempted(pools, {A: Attempts(served=4, failed=3), B: Attempts(1, 1)})
+    assert found == {"a": PoolSeen(Traffic(7, 3, 5, 6), trouble="a"), "other": pools["other"]}

@@ -15,13 +15,14 @@ from marchproxy.modules.ailb.choice.chooser import (
     Wanted,
 )
 from marchproxy.modules.ailb.choice.prefix import Prompt
-from marchproxy.modules.ailb.choice.standing import Standing
+from marchproxy.modules.ailb.choice.standing import Attempts, Standing
 from marchproxy.modules.ailb.choice.targets import Attempt
 
 __all__ = [
     "FULL",
     "NOBODY",
     "Attempt",
+    "Attempts",
     "Chooser",
     "Chosen",
     "NotNow",

@@ -17,7 +17,7 @@ from marchproxy.modules.ailb.choice.cooldown import Judgement, judge
 from marchproxy.modules.ailb.choice.member import Member
 from marchproxy.modules.ailb.choice.members import Members
 from marchproxy.modules.ailb.choice.prefix import Prompt
-from marchproxy.modules.ailb.choice.standing import Standing
+from marchproxy.modules.ailb.choice.standing import Attempts, Standing
 from marchproxy.modules.ailb.choice.targets import Attempt, Candidate, Wish, spread, tiers
 from marchproxy.modules.ailb.plan import ModelPlan, PoolPlan, Target
 
@@ -101,6 +101,10 @@ class Chooser:
         """How all endpoints are."""
         found = (each for name, members in self._pools.items() for each in members.standings(name, now))
         return tuple(found)
+
+    def attempts(self) -> Mapping[PoolName, Attempts]:
+        """What has become of attempts at each pool, since it is known."""
+        return {name: Attempts(members.served, members.failed) for name, members in self._pools.items()}
 
     def keep_out(self, pool: PoolName, addresses: Collection[str], now: float) -> None:
         """Ask none of these endpoints of a pool from now on, and all others again."""

@@ -23,7 +23,9 @@ _LATE = 1000
 class Members:
     """One pool's endpoints."""
 
-    __slots__ = ("_again", "_all", "_cooldown", "_out", "_sound", "in_flight", "latency", "options")
+    __slots__ = (
+        "_again", "_all", "_cooldown", "_out", "_sound", "failed", "in_flight", "latency", "options", "served",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.options = AiPool()
@@ -31,6 +33,8 @@ class Members:
         """Until the first byte, in seconds."""
         self.in_flight = 0
         """Requests of which this pool is the first to be asked."""
+        self.served = self.failed = 0
+        """Attempts, as they were judged: of one that failed the client may have seen nothing."""
         self._all: dict[str, Member] = {}
         self._sound: list[Member] = []
         self._out: Collection[str] = ()
@@ -130,6 +134,7 @@ class Members:
         """An endpoint has answered, or not."""
         match judgement:
             case Judgement.SERVED:
+                self.served += 1
                 member.cooldown.served(now)
                 self._cooldown.served(now)
                 return
@@ -137,6 +142,7 @@ class Members:
                 changed = member.cooldown.failed(now)
             case Judgement.REFUSED:
                 changed = self._cooldown.pause(now)
+        self.failed += 1
         if changed:
             self._refresh(now)
 

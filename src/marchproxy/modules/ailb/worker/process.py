@@ -146,6 +146,7 @@ class Replies:
             unwritten=house.journal.unwritten,
             shed=house.queueing.counts.shed,
             endpoints=house.chooser.standings(read_time().steady),
+            attempts=house.chooser.attempts(),
             cpu_percent=cpu,
             memory_mb=memory,
         )

@@ -9,7 +9,7 @@ import pytest
 from marchproxy.model.ai import AiPool, Pick, Prefer, Provider
 from marchproxy.model.model_names import ModelPatterns
 from marchproxy.model.pool import BackendPool, Endpoint
-from marchproxy.modules.ailb.choice import FULL, NOBODY, Chooser, Outcome, Prompt, Standing, Wanted
+from marchproxy.modules.ailb.choice import FULL, NOBODY, Attempts, Chooser, Outcome, Prompt, Standing, Wanted
 from marchproxy.modules.ailb.dialects.body import Body
 from marchproxy.modules.ailb.dialects.operations import Operation
 from marchproxy.modules.ailb.load import EngineLoad
@@ -203,6 +203,25 @@ def test_attempts_before_the_last_have_failed(made, failed):
         rig.chooser.ended(each, Outcome(200, made, 0.1), 0.0)
     left_alone = {name for name in "abc" if not rig.chooser.members(name).sound(0.0)}
     assert "".join(sorted(left_alone)) == failed
+
+
+@pytest.mark.parametrize(
+    ("outcome", "a", "b"),
+    [
+        (FINE, (1, 0), (0, 0)),
+        (Outcome(200, 2, 0.1), (0, 1), (1, 0)),
+        (Outcome(503, 2), (0, 1), (0, 1)),
+        (Outcome(0), (0, 1), (0, 0)),
+        (Outcome(429), (0, 1), (0, 0)),
+        (Outcome(401), (0, 1), (0, 0)),
+        (Outcome(400), (1, 0), (0, 0)),
+        (Outcome(None), (0, 0), (0, 0)),
+    ],
+)
+def test_attempts_are_counted_where_they_were_made(outcome, a, b):
+    rig = Rig(a=(1, 0), b=(1, 1))
+    rig.chooser.ended(rig.choose(attempts=2), outcome, 0.0)
+    assert rig.chooser.attempts() == {"a": Attempts(*a), "b": Attempts(*b)}
 
 
 def test_who_is_out_is_not_asked_until_it_is_back_even_when_endpoints_change():

@@ -1,0 +1,141 @@
+"""Versions of a model's pools through a real AILB: shares by hand, promoted step by step, rolled back by what engines do."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import pytest
+import pytest_asyncio
+from google.protobuf.duration_pb2 import Duration
+
+from bench.support.llm_client import Client, request
+from marchproxy.contract.pb import module_pb2 as pb
+from marchproxy.contract.pb import types_pb2
+from tests.real.ailb_rig import KEY, ailb, key, pool
+from tests.real.support.engines import Engines, engines
+from tests.real.support.waiting import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+STEPS = (20, 60, 100)
+ASK = {"model": "sim", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def canary(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SimpleNamespace]:
+    """A model with a pool of version v1, one of v2 without a share, and a third that is asked when both fail."""
+    folder = tmp_path_factory.mktemp("rollout")
+    async with engines(folder, "old") as old, engines(folder, "new") as new:
+        targets = [
+            {"pool": "old", "weight": 100},
+            {"pool": "new", "weight": 0},
+            {"pool": "last", "tier": 1},
+        ]
+        state = {
+            "pools": [
+                pool("old", old.addresses) | {"version": "v1"},
+                pool("new", new.addresses) | {"version": "v2"},
+                pool("last", old.addresses) | {"version": "v1"},
+            ],
+            "routes": [{"id": "llm", "path": "/", "ai": {"models": [{"name": "sim", "targets": targets}]}}],
+            "virtual_keys": [key("main", KEY)],
+        }
+        async with ailb(folder, state, metrics_interval=0.2) as gateway:
+            yield SimpleNamespace(gateway=gateway, stub=gateway.stub, old=old, new=new)
+
+
+@asynccontextmanager
+async def clients(canary: SimpleNamespace) -> AsyncIterator[list[int]]:
+    """Four that ask one request after the other for the length of the block, half of them for streams; what they are answered."""
+    statuses: list[int] = []
+
+    async def ask(*, stream: bool) -> None:
+        client = Client(canary.gateway.port)
+        data = request("/v1/chat/completions", {**ASK, "stream": stream}, {"authorization": f"Bearer {KEY}"})
+        try:
+            while True:
+                statuses.append((await client.ask(data)).status)
+                await asyncio.sleep(0.005)
+        finally:
+            client.close()
+
+    async with asyncio.TaskGroup() as group:
+        asking = [group.create_task(ask(stream=bool(number % 2))) for number in range(4)]
+        try:
+            yield statuses
+        finally:
+            for task in asking:
+                task.cancel()
+
+
+async def promote(canary: SimpleNamespace) -> None:
+    limits = types_pb2.RolloutAnalysis(interval=Duration(seconds=1), min_requests=10, max_error_percent=5)
+    wanted = pb.PromoteVersionRequest(version="v2", steps=STEPS, route_id="llm", analysis=limits)
+    answer = await canary.stub.PromoteVersion(wanted, timeout=10)
+    assert answer.success, answer
+
+
+async def active(canary: SimpleNamespace) -> pb.GetActiveVersionResponse:
+    return await canary.stub.GetActiveVersion(pb.GetActiveVersionRequest(route_id="llm"), timeout=10)
+
+
+async def weights(canary: SimpleNamespace) -> dict[str, int]:
+    return dict((await active(canary)).version_weights)
+
+
+async def ended(canary: SimpleNamespace) -> types_pb2.RolloutStatus:
+    async def over() -> bool:
+        (rollout,) = (await active(canary)).rollouts
+        return rollout.phase != "ramping"
+
+    await until(over, within=40)
+    (rollout,) = (await active(canary)).rollouts
+    return rollout
+
+
+async def asked(engines: Engines) -> int:
+    return len(await engines.requests())
+
+
+async def test_a_version_has_the_share_that_it_is_given(canary: SimpleNamespace) -> None:
+    wanted = pb.SetTrafficWeightRequest(version="v2", weight=10, route_id="llm")
+    answer = await canary.stub.SetTrafficWeight(wanted, timeout=10)
+    assert answer.success, answer
+    assert await weights(canary) == {"v1": 90, "v2": 10}
+    old, new = await asked(canary.old), await asked(canary.new)
+    async with clients(canary) as statuses:
+        await until(lambda: len(statuses) >= 400)
+    assert set(statuses) == {200}
+    old, new = await asked(canary.old) - old, await asked(canary.new) - new
+    assert 0.02 < new / (new + old) < 0.22  # of 400: 5 standard deviations below, 8 above
+
+
+async def test_one_that_serves_is_promoted_and_rolled_back_by_hand(canary: SimpleNamespace) -> None:
+    async with clients(canary) as statuses:
+        await promote(canary)
+        rollout = await ended(canary)
+        assert rollout.phase == "promoted", rollout
+        before = await asked(canary.old)
+        seen = len(statuses)
+        await until(lambda: len(statuses) >= seen + 50)
+        assert await asked(canary.old) - before <= 10  # those that were under way
+    assert set(statuses) == {200}
+    assert [each.percent_after for each in rollout.decisions if each.verdict == "advanced"] == list(STEPS)
+    assert await weights(canary) == {"v1": 0, "v2": 100}
+    answer = await canary.stub.Rollback(pb.RollbackRequest(route_id="llm"), timeout=10)
+    assert answer.success, answer
+    assert await weights(canary) == {"v1": 100, "v2": 0}
+
+
+async def test_one_that_fails_is_rolled_back_though_no_client_sees_it(canary: SimpleNamespace) -> None:
+    await canary.new.tell(fault="status-500")
+    async with clients(canary) as statuses:
+        await promote(canary)
+        rollout = await ended(canary)
+    assert set(statuses) == {200}
+    assert rollout.phase == "rolled_back", rollout
+    last = rollout.decisions[-1]
+    assert last.canary.failures == last.canary.requests >= 3
+    assert last.baseline.failures == 0
+    assert await weights(canary) == {"v1": 100, "v2": 0}
