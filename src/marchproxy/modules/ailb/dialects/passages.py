@@ -12,6 +12,9 @@ TOOLS = "tools"
 _SYSTEM = frozenset({"system", "instructions"})
 #: Names, which providers check, and no prose.
 _NOT_PROSE = frozenset({"name", "type"})
+#: How a provider reaches the server of a tool, which the model is not told: a credential must stay what it is.
+_CONNECTION = frozenset({"authorization", "headers", "server_url"})
+_OF_A_TOOL = 1
 
 
 class Passage(NamedTuple):
@@ -76,13 +79,21 @@ def _parts(name: str, value: Any) -> Iterator[tuple[str, str, Any]]:
 
 def _strings(members: Mapping[str, Any], name: str) -> Iterator[tuple[Any, Any]]:
     """Where the strings of a member stand."""
-    stack: list[tuple[Any, Any]] = [(members, name)]
+    stack: list[tuple[Any, Any, int]] = [(members, name, 0)]
     while stack:
-        container, key = stack.pop()
+        container, key, depth = stack.pop()
         value = container[key]
         if isinstance(value, str):
             yield container, key
         elif isinstance(value, list):
-            stack += [(value, at) for at in range(len(value) - 1, -1, -1)]
+            stack += [(value, at, depth + 1) for at in range(len(value) - 1, -1, -1)]
         elif isinstance(value, dict):
-            stack += [(value, inner) for inner in reversed(value) if inner not in _NOT_PROSE]
+            stack += [(value, inner, depth + 1) for inner in reversed(value) if _is_read(value, inner, depth)]
+
+
+def _is_read(container: Mapping[str, Any], key: str, depth: int) -> bool:
+    if depth == _OF_A_TOOL and key in _CONNECTION:
+        return False
+    return key not in _NOT_PROSE or not isinstance(
+        container[key], str
+    )  # a form may have a field of that name

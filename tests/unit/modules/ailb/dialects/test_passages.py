@@ -32,6 +32,16 @@ def body(members):
             {"instructions": "i", "input": [{"role": "developer", "content": "d"}, {"type": "function_call_output", "call_id": "1", "output": "o"}]},
             [("instructions", "system", "i"), ("input[0]", "developer", "d"), ("input[1]", "function_call_output", "o")],
         ),
+        (
+            Operation.RESPONSES,
+            {
+                "tools": [
+                    {"type": "mcp", "server_url": "x", "headers": {"a": "b"}, "authorization": "c", "server_description": "d"},
+                    {"type": "function", "name": "f", "parameters": {"properties": {"name": {"description": "e"}, "headers": {"const": "g"}}}},
+                ]
+            },
+            [("tools", "tools", "d"), ("tools", "tools", "e"), ("tools", "tools", "g")],
+        ),
         (Operation.EMBEDDINGS, {"input": "x\ud800"}, [("input", "user", "x?")]),
         (Operation.CHAT, {"messages": [], "tools": None, "response_format": {"type": "json_schema", "json_schema": {"description": "d"}}}, [("response_format", "tools", "d")]),
     ],
