@@ -28,8 +28,10 @@ MEMBERS = {
     Operation.MESSAGES: ("system", "messages"),
     Operation.COUNT_TOKENS: ("system", "messages"),
 }
-#: Read by the model as well; `changed` leaves it as it is.
-AROUND = ("tools", "functions", "response_format", "text", "output_config")
+#: Read by the model as well; `changed` leaves it as it is. The last ones are vLLM's.
+AROUND = (
+    "tools", "functions", "response_format", "text", "output_config", "prediction", "documents", "chat_template",
+)  # fmt: skip
 _NAMES = frozenset(
     {
         "role",

@@ -174,6 +174,12 @@ def test_a_maximum_is_lowered(operation, more, expected):
     assert checked.asked.max_output == 50
 
 
+@pytest.mark.parametrize("more", [{"documents": [{"text": "a@b.de"}]}, {"chat_template": "{{ x }} a@b.de"}])
+def test_what_engines_read_beside_prompts_is_no_way_past(more):
+    refused = walk([as_mode(PII, GuardMode.BLOCK)], chat("hi", **more))[1].asked
+    assert refused.reason is Reason.GUARDED
+
+
 def test_what_does_not_generate_has_no_maximum():
     asked, checked, _, _ = walk([LENGTH], {"model": "m", "input": "hi"}, Operation.EMBEDDINGS)
     assert checked.asked is asked
