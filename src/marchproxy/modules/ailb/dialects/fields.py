@@ -77,7 +77,7 @@ def whole(members: Members, name: str, *, least: int = 0) -> int | None:
 def flag(members: Members, name: str, *, path: str = "") -> bool:
     """A boolean; false where there is none. Raises BadField."""
     value = members.get(name)
-    if not isinstance(value, bool | None):
+    if value is not None and not isinstance(value, bool):
         raise BadField(path or name, "a boolean", value)
     return bool(value)
 

@@ -5,6 +5,7 @@ https://platform.openai.com/docs/api-reference, https://docs.anthropic.com/en/ap
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from urllib.parse import unquote
 
 from marchproxy.model.ai import Dialect
@@ -27,17 +28,20 @@ class Operation(Enum):
     ANTHROPIC_MODELS = "anthropic_models"
     ANTHROPIC_MODEL = "anthropic_model"
 
-    @property
+    #: Each is there once. Enum hashes names, in Python, and requests look up a dozen.
+    __hash__ = object.__hash__
+
+    @cached_property
     def dialect(self) -> Dialect:
         """Whose API it is of."""
         return Dialect.ANTHROPIC if self in _OF_ANTHROPIC else Dialect.OPENAI
 
-    @property
+    @cached_property
     def path(self) -> str:
         """Its path behind `/v1` (or a pool's `base_path`); lists of models are never asked of a provider: empty."""
         return _PATHS.get(self, "")
 
-    @property
+    @cached_property
     def generates(self) -> bool:
         """Whether its answer is written by a model, token by token."""
         return self in _GENERATING

@@ -80,14 +80,31 @@ def estimate(operation: Operation, body: Body) -> int:
     """About how many tokens the prompt has, rather too many than too few."""
     size = sum([_size(body.raw(name)) for name in AROUND if name in body.members])
     tokens = 0
-    for _, value in leaves(operation, body.members):
+    members: Mapping[str, Any] = body.members
+    if isinstance(messages := members.get("messages"), list):
+        tokens = TOKENS_PER_MESSAGE * len(messages)
+        if "messages" in MEMBERS.get(operation, ()):
+            usual, others = _sized(messages)
+            size += usual
+            members = {**members, "messages": others}
+    for _, value in leaves(operation, members):
         if isinstance(value, str):
             size += _size(value)
         else:
             tokens += value
-    messages = body.members.get("messages")
-    tokens += TOKENS_PER_MESSAGE * len(messages) if isinstance(messages, list) else 0
     return tokens + -(-size // BYTES_PER_TOKEN)
+
+
+def _sized(messages: list[Any]) -> tuple[int, list[Any]]:
+    """The size of messages that are nothing but a text, as nearly all are, without a walk through `leaves`; and the others."""
+    size, others = 0, []
+    for message in messages:
+        text = message.get("content") if isinstance(message, dict) and len(message) == 2 else None
+        if isinstance(text, str) and "role" in message:
+            size += _size(text)
+        else:
+            others.append(message)
+    return size, others
 
 
 def changed(operation: Operation, body: Body, change: Callable[[str], str]) -> Body:
