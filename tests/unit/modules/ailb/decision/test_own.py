@@ -1,26 +1,26 @@
-"""Answers of our own, until they are fetched."""
+"""What is answered here, until Envoy has fetched it."""
 
 from marchproxy.modules.ailb.decision.own import Own, OwnAnswers
 
 SECOND = 1_000_000_000
 
 
-def test_an_answer_stays_for_a_while():
-    own = OwnAnswers(seconds=60)
-    own.put("a", Own(b"1"), 0)
-    own.put("b", Own(b"2"), 30 * SECOND)
-    own.sweep(61 * SECOND)
-    assert own.get("a") is None
-    assert own.get("b") == Own(b"2")
-    assert len(own) == 1
+def test_one_that_is_put_again_counts_once():
+    own = OwnAnswers(most_bytes=100)
+    for now in (0, 1, 2):
+        own.put("a", Own(b"a" * 60), now)
+    own.put("b", Own(b"b" * 30), 3)
+    assert (len(own), own.get("a"), own.get("b")) == (2, Own(b"a" * 60), Own(b"b" * 30))
+    own.put("c", Own(b"c" * 20), 4)
+    assert [name for name in "abc" if own.get(name)] == ["b", "c"]
 
 
-def test_the_oldest_go_when_there_are_too_many_bytes():
-    own = OwnAnswers(most_bytes=10)
-    for number in range(100):
-        own.put(str(number), Own(b"x" * 4), 0)
-    assert len(own) == 2
-    assert own.get("99") is not None
-    own.put("large", Own(b"x" * 100), 0)
-    assert len(own) == 1
-    assert own.get("large") is not None
+def test_what_nobody_fetches_is_forgotten_in_its_order():
+    own = OwnAnswers(seconds=5)
+    own.put("a", Own(b"a"), 0)
+    own.put("b", Own(b"b"), 1 * SECOND)
+    own.put("a", Own(b"a"), 2 * SECOND)
+    own.sweep(6 * SECOND + 1)
+    assert [name for name in "ab" if own.get(name)] == ["a"]
+    own.sweep(7 * SECOND + 1)
+    assert len(own) == 0
