@@ -42,7 +42,8 @@ class Answering(asyncio.Protocol):
         self._transport = None
         self._due.clear()
         if self._waiting is not None:
-            self._waiting.cancel()
+            # in the next turn: a task that is cancelled before it has begun gives nothing back
+            asyncio.get_running_loop().call_soon(self._waiting.cancel)
 
     def data_received(self, data: bytes) -> None:
         """Answer what is whole."""
@@ -53,6 +54,9 @@ class Answering(asyncio.Protocol):
             self.close(answer(400, [(b"connection", b"close")]))
             return
         self._answer_due()
+        if self._due and self._transport is not None:
+            # who asks before being answered waits; otherwise read on, or nobody would see that Envoy hangs up
+            self._transport.pause_reading()
 
     def close(self, last: bytes = b"") -> None:
         """Hang up, with a last word."""
@@ -76,7 +80,6 @@ class Answering(asyncio.Protocol):
             if isinstance(found, bytes):
                 self._transport.write(found)
             else:
-                self._transport.pause_reading()
                 self._waiting = self._group.create_task(self._later(found))
                 self._waiting.add_done_callback(partial(_forget, found))
 

@@ -94,9 +94,31 @@ async def test_nobody_is_waited_for_when_envoy_hangs_up(begun):
             await settle()
         rig.answering.connection_lost(None)
         await settle()
-        assert rig.cancelled is begun
+        assert rig.cancelled
         assert rig.connections == set()
         assert rig.transport.written == b""
+
+
+async def test_who_hangs_up_while_waiting_is_seen(tmp_path):
+    async with asyncio.timeout(20), Isolating() as group:
+        gone, connections = asyncio.Event(), set()
+
+        async def wait():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                gone.set()
+
+        server = await asyncio.get_running_loop().create_unix_server(
+            lambda: Answering(lambda _: wait(), group, connections), tmp_path / "s"
+        )
+        _, writer = await asyncio.open_unix_connection(tmp_path / "s")
+        writer.write(ASK % b"later")
+        while not connections or next(iter(connections)).is_idle:
+            await asyncio.sleep(0)
+        writer.close()
+        await gone.wait()
+        server.close()
 
 
 @pytest.mark.parametrize("target", [b"broken", b"broken-later"])
