@@ -4,7 +4,7 @@ Pure: `now` is monotonic seconds, the dice come from outside ([ADR 32](../../../
 has one owner, which calls it from one loop.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from random import Random
@@ -36,7 +36,7 @@ FULL: Final = NotNow.FULL
 NOBODY: Final = NotNow.NOBODY
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # a frozen one takes three times as long to make
 class Wanted:
     """A request, as far as the choice goes by it. `affinity`: the value of the route's header, empty: none."""
 
@@ -113,15 +113,17 @@ class Chooser:
 
     def choose(self, wanted: Wanted, now: float, *, even_full: bool = False) -> Chosen | NotNow:
         """Where a request goes, which is counted there until `ended`. `even_full`: do not say that all are."""
-        candidates = list(self._candidates(wanted.model.targets, now))
+        candidates = self._candidates(wanted.model.targets, now)
         if not candidates:
             return NOBODY
-        if not even_full and all(one.is_full for one in candidates):
+        if not even_full and not [one for one in candidates if not one.is_full]:
             return FULL
         prompt = wanted.prompt
-        reads = prompt is not None and any(one.members.reads_prompts for one in candidates)
-        blocks = prompt.blocks if prompt is not None and reads else ()
-        ordered = tiers(candidates, Wish(wanted.model.prefer, wanted.expected, now), self._dice)
+        readers = [one for one in candidates if one.members.reads_prompts]
+        blocks = prompt.blocks if prompt is not None and readers else ()
+        ordered = [candidates]
+        if len(candidates) > 1:
+            ordered = tiers(candidates, Wish(wanted.model.prefer, wanted.expected, now), self._dice)
         attempts = spread(ordered, wanted.attempts, self._order(blocks, wanted.affinity))
         return self._begin(attempts, blocks)
 
@@ -132,13 +134,15 @@ class Chooser:
         chosen.is_open = False
         first = chosen.attempts[0]
         first.members.end(first.member)
-        made = chosen.attempts[: max(outcome.attempts, 1)]
-        for attempt in made[:-1]:
-            attempt.members.note(attempt.member, Judgement.FAILED, now)
+        last = first
+        if outcome.attempts > 1:
+            *failed, last = chosen.attempts[: outcome.attempts]
+            for attempt in failed:
+                attempt.members.note(attempt.member, Judgement.FAILED, now)
         if outcome.status is None:
             return
-        members, judgement = made[-1].members, judge(outcome.status)
-        members.note(made[-1].member, judgement, now)
+        members, judgement = last.members, judge(outcome.status)
+        members.note(last.member, judgement, now)
         if outcome.first_byte is not None and judgement is Judgement.SERVED:
             members.latency.took(outcome.first_byte, now)
 
@@ -147,21 +151,23 @@ class Chooser:
         for members in self._pools.values():
             members.sweep(now)
 
-    def _candidates(self, targets: Sequence[Target], now: float) -> Iterator[Candidate]:
+    def _candidates(self, targets: Sequence[Target], now: float) -> list[Candidate]:
         """Pools with a sound endpoint; when there is none, whoever there is: nobody else could answer."""
-        known = [
-            (target, members)
-            for target in targets
-            if target.weight and (members := self._pools.get(target.pool.name)) is not None
-        ]
-        found = [(target, members, sound) for target, members in known if (sound := members.sound(now))]
+        found: list[Candidate] = []
+        unsound: list[tuple[Target, Members]] = []
+        for target in targets:
+            if target.weight and (members := self._pools.get(target.pool.name)) is not None:
+                if sound := members.sound(now):
+                    found.append(Candidate(target, members, sound, members.saturation(now) >= 1.0))
+                else:
+                    unsound.append((target, members))
         if found:
-            for target, members, sound in found:
-                yield Candidate(target, members, sound, members.saturation(now) >= 1.0)
-        else:
-            for target, members in known:
-                if among := members.last_resort():
-                    yield Candidate(target, members, among, is_full=False)
+            return found
+        return [
+            Candidate(target, members, among, is_full=False)
+            for target, members in unsound
+            if (among := members.last_resort())
+        ]
 
     def _order(self, blocks: Sequence[int], affinity: str) -> Callable[[Candidate], list[Member]]:
         return lambda one: one.members.order(one.among, blocks, affinity, self._dice)

@@ -26,6 +26,8 @@ class Judgement(Enum):
 
 def judge(status: int) -> Judgement:
     """By an answer's status; 0: there was none, or it broke off."""
+    if 200 <= status < 400:  # nearly always
+        return Judgement.SERVED
     if status in _REFUSALS:
         return Judgement.REFUSED
     failed = status == 0 or status >= 500 or status in _BUSY

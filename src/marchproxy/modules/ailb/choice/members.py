@@ -24,11 +24,14 @@ class Members:
     """One pool's endpoints."""
 
     __slots__ = (
-        "_again", "_all", "_cooldown", "_out", "_sound", "failed", "in_flight", "latency", "options", "served",
+        "_again", "_all", "_cooldown", "_out", "_sound", "failed", "in_flight", "latency", "options",
+        "reads_prompts", "served",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.options = AiPool()
+        self.reads_prompts = False
+        """Whether it matters where a prompt was before."""
         self.latency = Latency()
         """Until the first byte, in seconds."""
         self.in_flight = 0
@@ -51,6 +54,8 @@ class Members:
         self._all = {each.address: before.get(each.address) or Member(each) for each in endpoints}
         for each in endpoints:
             self._all[each.address].weight = each.weight
+        scored = options.pick is Pick.SCORED and options.scores.prefix > 0
+        self.reads_prompts = scored and len(self._all) > 1
         largest = max((one.weight for one in self), default=1)
         for one in self:
             one.share = largest / one.weight
@@ -85,12 +90,6 @@ class Members:
                 return by_pending(among, pending, dice)
             case Pick.ROUND_ROBIN:
                 return in_turn(among)
-
-    @property
-    def reads_prompts(self) -> bool:
-        """Whether it matters where a prompt was before."""
-        options = self.options
-        return options.pick is Pick.SCORED and options.scores.prefix > 0 and len(self._all) > 1
 
     def saturation(self, now: float) -> float:
         """How full the sound endpoints are in the mean, by what their engines say; from 1 on they are full (llm-d's detector).

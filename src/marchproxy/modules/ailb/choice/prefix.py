@@ -47,6 +47,9 @@ class Prompt:
         return self._blocks
 
     def _root(self) -> bytes:
+        members = self._body.members
+        if "tools" not in members and "cache_salt" not in members:
+            return f"{self._model}\0\0".encode()
         raw = self._body.raw
         return "\0".join([self._model, *[raw(name) for name in _ROOT]]).encode()
 

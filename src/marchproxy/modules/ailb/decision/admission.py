@@ -11,7 +11,7 @@ from marchproxy.kit.clock import Clock
 from marchproxy.model.usage import Usage
 from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.asking import Allowed
-from marchproxy.modules.ailb.choice import Chooser, Chosen, NotNow, Prompt, Wanted
+from marchproxy.modules.ailb.choice import FULL, Chooser, Chosen, NotNow, Prompt, Wanted
 from marchproxy.modules.ailb.decision.inquiry import Inquiry, Turned
 from marchproxy.modules.ailb.decision.passing import clusters, told
 from marchproxy.modules.ailb.decision.under_way import Passed, UnderWay
@@ -30,6 +30,7 @@ _REQUEST_ID = asking.REQUEST_ID.encode()
 _AFFINITY = asking.AFFINITY.encode()
 _PRIORITY = asking.PRIORITY.encode()
 _NOTHING = Usage()
+_SECOND = 1_000_000_000
 _SHED = {
     Why.NO_QUEUE: "and none waits here",
     Why.CROWDED: "and too many wait already",
@@ -74,20 +75,25 @@ class Admission:
         )
         if isinstance(reserved, Refusal):
             raise _refused(reserved)
-        found = self._queueing.enter(
-            self._entrant(ready), partial(self._choose, self._wanted(ready, expected))
-        )
+        wanted = self._wanted(ready, expected)
+        # nearly always nobody waits, and there is room
+        found: Chosen | NotNow | Shed | Waiting = FULL if self._queueing.is_busy else self._choose(wanted)
+        if found is FULL:
+            found = self._queueing.enter(self._entrant(ready), partial(self._choose, wanted))
         if isinstance(found, Waiting):
             return self._wait(ready, reserved, found)
         return self._pass(ready, reserved, found)
 
     async def _wait(self, ready: Ready, reserved: Reservation, waiting: Waiting) -> Allowed:
+        self._ledger.hold(reserved.number)
         try:
             found = await self._queueing.result(waiting)
         except asyncio.CancelledError:
             self._give_back(ready, reserved)
             raise
-        return self._pass(ready, reserved, found, self._clock.monotonic() - waiting.since)
+        waited = self._clock.monotonic() - waiting.since
+        self._ledger.touch(reserved.number, ready.inquiry.now.wall + int(waited * _SECOND))
+        return self._pass(ready, reserved, found, waited)
 
     def _pass(
         self, ready: Ready, reserved: Reservation, found: Chosen | NotNow | Shed, waited: float = 0.0

@@ -26,9 +26,11 @@ from marchproxy.modules.ailb.tally import Tallies, TallyKey
 from marchproxy.wire.http1 import Request
 
 _LISTS = frozenset({Operation.OPENAI_MODELS, Operation.ANTHROPIC_MODELS})
+_OWN = _LISTS | {Operation.OPENAI_MODEL, Operation.ANTHROPIC_MODEL}
 _OPERATIONS = {operation.value: operation for operation in Operation}
-_ENTRIES = frozenset({Operation.OPENAI_MODEL, Operation.ANTHROPIC_MODEL})
 _SECOND = 1_000_000_000
+#: For a request whose client has gone: whatever it asks for is not to be taken.
+_UNHEARD = Denied(503, b"")
 _REQUEST_ID = asking.REQUEST_ID.encode()
 
 
@@ -63,14 +65,16 @@ class Decider:
         request_id = request.field(_REQUEST_ID)
         if request_id and (again := self._under_way.asked_again(request_id)) is not None:
             return again.verdict
+        if self._under_way.has_gone(request_id):
+            return _UNHEARD
         inquiry = Inquiry(request, now)
         try:
             route = identify(inquiry, self._plan, self._keys)
-            if inquiry.operation in _LISTS or inquiry.operation in _ENTRIES:
+            if inquiry.operation in _OWN:
                 return self._list(inquiry, route)
             asked, model = understand(inquiry, route, self._keys)
             found = self.gate.enter(Ready(inquiry, route, asked, model))
-            return self._later(inquiry, found) if isinstance(found, Coroutine) else found
+            return found if isinstance(found, Allowed) else self._later(inquiry, found)
         except Turned as turned:
             return self._deny(inquiry, turned)
 

@@ -15,14 +15,15 @@ _PLAIN = "/:@+,;=!*()[]~ "
 
 def clusters(asked: Asked, chosen: Chosen, tasks: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Where each attempt goes: through a relay where bytes must be looked at."""
-    return tuple(
-        [
-            asking.relay_cluster(target.pool.name)
-            if tasks or is_relayed(asked, target)
-            else asking.pool_cluster(target.pool.name)
-            for target, _, _ in chosen.attempts
-        ]
-    )
+    found: list[str] = []
+    before, name = None, ""
+    for target, _, _ in chosen.attempts:
+        if target is not before:  # mostly it is one for all
+            before = target
+            relayed = tasks or is_relayed(asked, target)
+            name = (asking.relay_cluster if relayed else asking.pool_cluster)(target.pool.name)
+        found.append(name)
+    return tuple(found)
 
 
 def is_relayed(asked: Asked, target: Target) -> bool:
@@ -38,7 +39,10 @@ def told(
     query = inquiry.request.target.partition("?")[2]
     path = asked.operation.path
     start, end = asked.body.place("model")
-    names = {target.pool.name: target.name for target, _, _ in chosen.attempts if target.name != asked.model}
+    names: dict[str, str] = {}
+    for target, _, _ in chosen.attempts:
+        if target.name != asked.model:
+            names[target.pool.name] = target.name
     found = [
         (asking.ID, str(number)),
         (asking.PATH, f"{path}?{query}" if query else path),

@@ -54,6 +54,11 @@ class Queueing:
         self._lines: dict[tuple[PoolName, ...], Line[Waiting]] = {}
         self._of_routes: Counter[RouteId] = Counter()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anybody waits: then nobody may pass by, but must `enter`."""
+        return bool(self._lines)
+
     def __len__(self) -> int:
         return sum(map(len, self._lines.values()))
 
