@@ -144,7 +144,7 @@ async def test_a_request_is_let_pass_and_settled_by_whoever_reports_it(folder):
         assert (await rig.ask(CHAT, key="other"))[0] == 401
         await rig.report(
             Report(numbers[0], Ending.COMPLETE, "vllm", usage=Usage(3, 4), events=4),
-            Report(numbers[1], Ending.CLIENT_GONE, "vllm", events=2),
+            Report(numbers[1], Ending.CLIENT_GONE, "vllm", events=2, attempts=3),
             raw=b"nonsense\n",
         )
         await rig.envoy_reports({"x-ai-id": str(numbers[2])}, {"prompt_tokens": 7, "completion_tokens": 2})

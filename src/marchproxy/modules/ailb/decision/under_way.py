@@ -1,5 +1,6 @@
 """Under way: the requests that were let pass and have not been reported, by their reservations and by Envoy's ids."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from marchproxy.modules.ailb.ledger.who import Who
 from marchproxy.modules.ailb.plan import ModelPlan, Target
 
 _MOST_DIGITS = 20
+#: Requests of which Envoy said that they had ended before they were asked about here, and for how long that is remembered.
+_MOST_GONE, _GONE_SECONDS = 10_000, 60.0
 
 
 class Now(NamedTuple):
@@ -52,6 +55,7 @@ class UnderWay:
         self._most = most
         self._by_number: dict[int, Passed] = {}
         self._by_request: dict[str, Passed] = {}
+        self._gone: OrderedDict[str, float] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._by_number)
@@ -70,6 +74,16 @@ class UnderWay:
     def asked_again(self, request_id: str) -> Passed | None:
         """The request of this id, which Envoy asks about once more because it did not get the answer."""
         return self._by_request.get(request_id)
+
+    def note_gone(self, request_id: str, steady: float) -> None:
+        """Envoy has ended this request; it may be among those that were not looked at yet."""
+        self._gone[request_id] = steady
+        while len(self._gone) > _MOST_GONE or steady - next(iter(self._gone.values())) > _GONE_SECONDS:
+            self._gone.popitem(last=False)
+
+    def has_gone(self, request_id: str) -> bool:
+        """Whether nobody would hear what becomes of a request."""
+        return request_id in self._gone
 
     def get(self, number: int) -> Passed | None:
         """The request of a reservation."""

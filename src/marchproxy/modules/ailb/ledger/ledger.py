@@ -29,11 +29,11 @@ _SWEPT_AT_ONCE = 256
 @dataclass(frozen=True, slots=True)
 class LedgerLimits:
     """Bounds. `names` of one allowance that have accounts of their own; `under_way`: requests; `report_within`: seconds after
-    which a request that nobody has settled is settled at its reservation."""
+    which a request that nobody has spoken of is settled at its reservation (Envoy speaks of each once a minute)."""
 
     names: int = 50_000
     under_way: int = 100_000
-    report_within: float = 3600.0
+    report_within: float = 300.0
 
 
 @dataclass(slots=True)
@@ -62,13 +62,14 @@ class Ledger:
         self._allowances: dict[str, Accounts] = {}
         self._plans: dict[tuple[Who, str], Plan] = {}
         self._under_way: dict[int, Reservation] = {}
+        self._waiting: dict[int, Reservation] = {}
         self._lost: deque[Settled] = deque()
         self._today = today(0)
 
     @property
     def under_way(self) -> int:
         """How many requests are not settled."""
-        return len(self._under_way)
+        return len(self._under_way) + len(self._waiting)
 
     @property
     def accounts(self) -> int:
@@ -129,6 +130,26 @@ class Ledger:
         portions = plan.reserve(units, cost)
         self._under_way[number] = Reservation(number, now, who, model, expected, tariff, cost, plan, portions)
 
+    def hold(self, number: int) -> None:
+        """A request waits here: nobody else knows of it, until `touch` says that it was sent."""
+        reservation = self._under_way.pop(number, None)
+        if reservation is not None:
+            self._waiting[number] = reservation
+
+    def touch(self, number: int, now: int) -> None:
+        """A request is under way: it has as long again to be settled in."""
+        reservation = self._waiting.pop(number, None) or self._under_way.pop(number, None)
+        if reservation is not None:
+            reservation.at = now
+            self._under_way[number] = reservation
+
+    def leave(self, number: int) -> None:
+        """A request is over, and somebody will say later what it has used: another one may be sent instead."""
+        reservation = self._under_way.get(number)
+        if reservation is not None and reservation.is_seated:
+            reservation.is_seated = False
+            reservation.plan.leave()
+
     def settle(
         self, number: int, usage: Usage | None, now: int, tariff: Tariff | None = None
     ) -> Settled | None:
@@ -137,7 +158,7 @@ class Ledger:
         `tariff` is that of who answered, where it is another than was reserved for. Returns None when the request is settled
         already, or unknown.
         """
-        reservation = self._under_way.pop(number, None)
+        reservation = self._under_way.pop(number, None) or self._waiting.pop(number, None)
         if reservation is None:
             self.counts.late += 1
             return None
@@ -145,7 +166,7 @@ class Ledger:
         return self._settle(reservation, usage, now, tariff)
 
     def expire(self, now: int) -> list[Settled]:
-        """Settle what was to be reported long ago, at what was reserved; everything that was lost since the last call."""
+        """Settle what nobody has spoken of for long, at what was reserved; everything that was lost since the last call."""
         while self._under_way:
             oldest = next(iter(self._under_way.values()))
             # one that began in the future began before the clock was set back: it is no older than what is behind it
@@ -171,7 +192,9 @@ class Ledger:
         if plan.tokens:
             before = (expected.input + expected.output) * MINUTE
             plan.settle_tokens(reservation.portions, before, (used.input + used.output) * MINUTE, now)
-        plan.leave(reserved)
+        if reservation.is_seated:
+            plan.leave()
+        plan.let_go(reserved)
         self._totals.add(reservation.who, reservation.model, cost, self._turn(now))
         return Settled(reservation, used, cost, now, is_counted=usage is not None)
 

@@ -53,10 +53,13 @@ class Plan:
         for bucket, portion in zip(self.tokens, portions, strict=True):
             bucket.settle(portion, reserved, used, now)
 
-    def leave(self, cost: int) -> None:
-        """A request is over for which so much was reserved."""
+    def leave(self) -> None:
+        """A request is over, whatever it has used."""
         for seats in self._seats:
             seats.held -= 1
+
+    def let_go(self, cost: int) -> None:
+        """A request is settled for which so much was reserved."""
         for purse in self._purses:
             purse.let_go(cost)
 

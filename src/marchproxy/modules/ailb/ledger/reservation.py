@@ -12,9 +12,10 @@ from marchproxy.modules.ailb.ledger.who import Who
 
 @dataclass(slots=True, eq=False)  # one is made for every request: a frozen one takes three times as long
 class Reservation:
-    """What was taken for a request. `number` is what a report names it by; `at` in nanoseconds since the epoch, UTC.
+    """What was taken for a request. `number` is what a report names it by; `at` in nanoseconds since the epoch, UTC: when it was
+    made, or heard of last.
 
-    `cost` in micro-units. `plan` and `portions` are the ledger's own.
+    `cost` in micro-units. `plan` and `portions` are the ledger's own. `is_seated`: it still counts as one of the requests at once.
     """
 
     number: int
@@ -26,6 +27,7 @@ class Reservation:
     cost: int
     plan: Plan
     portions: Sequence[Portion]
+    is_seated: bool = True
 
 
 @dataclass(slots=True, eq=False)

@@ -20,7 +20,7 @@ from marchproxy.modules.ailb.resources.egress import egress_listener
 from marchproxy.modules.ailb.resources.own_clusters import DECIDER, REPORTS, http1, http2, own_cluster
 from marchproxy.modules.ailb.resources.pools import extend_pool, relay_twin
 from marchproxy.modules.ailb.resources.replies import local_replies
-from marchproxy.modules.ailb.resources.reports import reports
+from marchproxy.modules.ailb.resources.reports import ALIVE_SECONDS, of_ends, reports
 from marchproxy.modules.ailb.resources.routes import extend_action
 from marchproxy.modules.ailb.resources.sockets import Sockets
 from marchproxy.modules.ailb.resources.usage import usage_filters, usage_on
@@ -51,7 +51,10 @@ class AiExtension(Extension):
             name="envoy.http.early_header_mutation.header_mutation", typed_config=pack(_nothing_of_ours())
         )
         manager.local_reply_config.CopyFrom(local_replies())
+        for log in manager.access_log:
+            of_ends(log)
         manager.access_log.append(reports())
+        manager.access_log_options.access_log_flush_interval.CopyFrom(duration(ALIVE_SECONDS))
         manager.always_set_request_id_in_response = True
         manager.delayed_close_timeout.CopyFrom(duration(0))  # an answer that breaks off is not held back
 

@@ -1,4 +1,4 @@
-"""Reports: Envoy tells the decider how each request ended that it let pass.
+"""Reports: Envoy tells the decider how each request ended that it let pass, which of them go on, and whose client has gone.
 
 https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/extensions/access_loggers/grpc/v3/als.proto
 """
@@ -7,6 +7,7 @@ from typing import Any
 
 from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.config.core.v3 import grpc_service_pb2
+from envoy.data.accesslog.v3 import accesslog_pb2 as data_pb2
 from envoy.extensions.access_loggers.grpc.v3 import als_pb2
 from envoy.type.matcher.v3 import metadata_pb2, value_pb2
 from envoy.type.tracing.v3 import custom_tag_pb2
@@ -21,6 +22,10 @@ _FLUSH_SECONDS = 0.05  # how long a report may wait for others
 # What may wait in Envoy, too, while the decider is behind: what does not fit is dropped, and then only a deadline settles the
 # request. A thousand entries are about a megabyte. The decider takes messages of 16 MiB.
 _FLUSH_BYTES = 8 * 1024 * 1024
+#: Seconds between two reports of a request that goes on: nobody else knows that it does.
+ALIVE_SECONDS = 60.0
+# a client has gone (or Envoy lost patience with it), perhaps while the decider was asked: then Envoy does not know what it was told
+_GONE = ("DC", "DR", "DPE", "SI", "DT", "OM")
 _FIRST_BYTE = "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:us)%"
 
 
@@ -39,8 +44,27 @@ def reports() -> Any:
     return accesslog_pb2.AccessLog(
         name="envoy.access_loggers.http_grpc",
         typed_config=pack(als_pb2.HttpGrpcAccessLogConfig(common_config=common)),
-        filter=accesslog_pb2.AccessLogFilter(metadata_filter=_has_passed()),
+        filter=_either(
+            accesslog_pb2.AccessLogFilter(metadata_filter=_has_passed()),
+            accesslog_pb2.AccessLogFilter(response_flag_filter=accesslog_pb2.ResponseFlagFilter(flags=_GONE)),
+        ),
     )
+
+
+def of_ends(log: Any) -> None:
+    """Have an access log say nothing of requests that go on."""
+    ends = accesslog_pb2.AccessLogFilter(
+        log_type_filter=accesslog_pb2.LogTypeFilter(types=[data_pb2.DownstreamPeriodic], exclude=True)
+    )
+    if log.HasField("filter"):
+        before = accesslog_pb2.AccessLogFilter()
+        before.CopyFrom(log.filter)
+        ends = accesslog_pb2.AccessLogFilter(and_filter=accesslog_pb2.AndFilter(filters=[before, ends]))
+    log.filter.CopyFrom(ends)
+
+
+def _either(*filters: Any) -> Any:
+    return accesslog_pb2.AccessLogFilter(or_filter=accesslog_pb2.OrFilter(filters=filters))
 
 
 def _has_passed() -> Any:

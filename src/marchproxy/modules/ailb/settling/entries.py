@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from envoy.data.accesslog.v3 import accesslog_pb2
+
 from marchproxy.model.usage import Usage
 from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.settling.report import Ending, Report
@@ -15,17 +17,19 @@ _VIA_UPSTREAM = "via_upstream"
 _FIRST_FAULT = 400
 _MICRO = 1e-6
 _LONGEST_NUMBER = 19
+_PERIODIC = accesslog_pb2.DownstreamPeriodic
 _DECIDED = (asking.WHO, asking.OPERATION, asking.MODEL, asking.STREAM)
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
     """What an entry says: the report, whether the last attempt was a relay's, and what was let pass, in the words of the
-    decision (`fields` of METADATA, and WHO)."""
+    decision (`fields` of METADATA, and WHO). `is_over`: it has ended; if not, only that it is under way is of any use."""
 
     report: Report
     relayed: bool
     fields: Mapping[str, str] = field(default_factory=dict)
+    is_over: bool = True
 
 
 def told_by(entry: Any) -> Told | None:
@@ -53,7 +57,15 @@ def told_by(entry: Any) -> Told | None:
         duration=common.duration.ToNanoseconds() * 1e-9 if common.HasField("duration") else None,
         attempts=max(1, common.upstream_request_attempt_count),
     )
-    return Told(report, relayed, {name: decided[name].string_value for name in _DECIDED if name in decided})
+    fields = {name: decided[name].string_value for name in _DECIDED if name in decided}
+    return Told(report, relayed, fields, common.access_log_type != _PERIODIC)
+
+
+def left_by(entry: Any) -> str:
+    """The id of a request whose client has gone before Envoy was told anything; empty: it is none of these."""
+    common = entry.common_properties
+    is_answered = asking.AUTHZ in common.metadata.filter_metadata
+    return "" if is_answered or common.access_log_type == _PERIODIC else str(entry.request.request_id)
 
 
 def _ending(entry: Any, cluster: str) -> Ending:

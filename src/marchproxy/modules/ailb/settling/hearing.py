@@ -8,17 +8,19 @@ import grpc
 from envoy.service.accesslog.v3 import als_pb2, als_pb2_grpc
 
 from marchproxy.kit.logs import get_logger
-from marchproxy.modules.ailb.settling.entries import Told, told_by
+from marchproxy.modules.ailb.settling.entries import Told, left_by, told_by
 from marchproxy.modules.ailb.settling.report import LONGEST, Garbled, Report, decode
 
 _log = get_logger(__name__)
 
 
 class Envoys(als_pb2_grpc.AccessLogServiceServicer):  # type: ignore[misc]  # its base has no types
-    """Envoys that report. `heard`: is called with what each entry says."""
+    """Envoys that report. `heard`: is called with what each entry says; `left`: with the id of a request that has ended before
+    Envoy was told what becomes of it."""
 
-    def __init__(self, heard: Callable[[Told], None]) -> None:
+    def __init__(self, heard: Callable[[Told], None], left: Callable[[str], None]) -> None:
         self._heard = heard
+        self._left = left
 
     async def StreamAccessLogs(  # noqa: N802 - gRPC's name
         self,
@@ -32,6 +34,8 @@ class Envoys(als_pb2_grpc.AccessLogServiceServicer):  # type: ignore[misc]  # it
                 told = told_by(entry)
                 if told is not None:
                     self._heard(told)
+                elif request_id := left_by(entry):
+                    self._left(request_id)
         return als_pb2.StreamAccessLogsResponse()
 
 

@@ -32,6 +32,9 @@ class Ending(Enum):
     UNREPORTED = "unreported"
 
 
+_OPEN = frozenset({Ending.REFUSED, Ending.UNREACHED, Ending.CLIENT_GONE})
+
+
 class Garbled(ValueError):
     """It is no report."""
 
@@ -60,8 +63,11 @@ class Report:
 
     @property
     def is_final(self) -> bool:
-        """Whether the client has seen something of the answer, so that nobody else is asked."""
-        return self.ending not in {Ending.REFUSED, Ending.UNREACHED}
+        """Whether the client has seen something of the answer, so that nobody else is asked.
+
+        A relay that was hung up on does not know: Envoy may have lost patience, and ask somebody else.
+        """
+        return self.ending not in _OPEN
 
     def encode(self) -> bytes:
         """As a line, with its end."""

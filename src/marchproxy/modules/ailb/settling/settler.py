@@ -1,6 +1,8 @@
 """Settler: takes what relays and Envoys report, and settles each request once. Pure.
 
-Of a request that passed a relay, what the relay says is better (it has counted); so what Envoy says of it waits a little.
+Of a request that passed a relay, what the relay says is better (it has counted); so what Envoy says of it waits a little, and
+what the relay says of an attempt waits for Envoy, where there may be another. What a request held is given back at the first of
+the two that knows that it is over.
 """
 
 from collections import OrderedDict
@@ -17,7 +19,9 @@ from marchproxy.modules.ailb.settling.report import Ending, Report
 from marchproxy.modules.ailb.tally import Tallies, Tally, TallyKey
 
 #: Seconds for which a relay may still say what it has counted.
-_PATIENCE = 2.0
+_PATIENCE = 5.0
+#: Seconds for which Envoy may still say that there was no other attempt; it speaks of each request that goes on once a minute.
+_UNSEEN = 150.0
 #: Seconds for which what a relay said is kept until Envoy says of whom, where nobody here knows; and how many at most.
 _ORPHANED, _MOST_ORPHANS = 60.0, 10_000
 
@@ -64,6 +68,7 @@ class Settler:
         self._first = first
         self._settled = set(settled)
         self._held: OrderedDict[int, tuple[float, Report]] = OrderedDict()
+        self._unseen: OrderedDict[int, tuple[float, Report]] = OrderedDict()
         self._orphans: OrderedDict[int, tuple[float, Report]] = OrderedDict()
 
     def relay_says(self, report: Report, now: Now) -> None:
@@ -71,11 +76,11 @@ class Settler:
         number = report.number
         passed = self._under_way.get(number)
         if passed is not None:
-            held = self._held.get(number)
-            # of an attempt that nobody saw the word is the last one when Envoy says that there was none behind it
-            if report.is_final or (held is not None and report.attempts >= held[1].attempts):
-                self._held.pop(number, None)
+            if report.is_final or self._is_last(passed, report):
                 self._settle(passed, report, now)
+            else:
+                self._unseen.pop(number, None)
+                self._unseen[number] = now.steady, report
         elif number < self._first and number not in self._settled:
             self._orphans[number] = now.steady, report
             if len(self._orphans) > _MOST_ORPHANS:
@@ -89,12 +94,40 @@ class Settler:
         passed = self._under_way.get(number) or self._revive(told, now)
         if passed is None:
             return  # its relay was first, or it was settled at its deadline
+        if not told.is_over:
+            self._goes_on(told.report, now)
+            return
         if not told.relayed:
             self._settle(passed, told.report, now)
             return
+        if number not in self._held:
+            self._ledger.leave(number)
+            self._followers.noted(passed, told.report, now)
         self._held[number] = now.steady, told.report
-        if (orphan := self._orphans.pop(number, None)) is not None:
-            self.relay_says(orphan[1], now)
+        known = self._orphans.pop(number, None) or self._unseen.get(number)
+        if known is not None:
+            self.relay_says(known[1], now)
+
+    def nobody_waits(self, request_id: str, now: Now) -> None:
+        """Envoy has ended a request before it was told what becomes of it."""
+        passed = self._under_way.asked_again(request_id)
+        if passed is not None:
+            self._settle(passed, Report(passed.number, Ending.CLIENT_GONE), now)
+        else:
+            self._under_way.note_gone(request_id, now.steady)
+
+    def _is_last(self, passed: Passed, report: Report) -> bool:
+        """Whether there is no other attempt behind this one: Envoy says so, or was told of none."""
+        held = self._held.get(report.number)
+        if held is not None:
+            return report.attempts >= held[1].attempts
+        return 0 < len(passed.verdict.clusters) <= report.attempts
+
+    def _goes_on(self, report: Report, now: Now) -> None:
+        self._ledger.touch(report.number, now.wall)
+        unseen = self._unseen.get(report.number)
+        if unseen is not None and unseen[1].attempts < report.attempts:
+            del self._unseen[report.number]  # somebody else was asked
 
     def _revive(self, told: Told, now: Now) -> Passed | None:
         number = told.report.number
@@ -114,14 +147,15 @@ class Settler:
 
     def sweep(self, now: Now) -> None:
         """Once a second: settle what no relay has reported, and what nobody has."""
-        while self._held:
-            number, (at, report) = next(iter(self._held.items()))
-            if now.steady - at < _PATIENCE:
-                break
-            del self._held[number]
-            passed = self._under_way.get(number)
-            if passed is not None:
-                self._settle(passed, report, now)
+        for waiting, patience in ((self._held, _PATIENCE), (self._unseen, _UNSEEN)):
+            while waiting:
+                number, (at, report) = next(iter(waiting.items()))
+                if now.steady - at < patience:
+                    break
+                passed = self._under_way.get(number)
+                if passed is not None:
+                    self._settle(passed, report, now)
+                waiting.pop(number, None)
         while self._orphans and now.steady - next(iter(self._orphans.values()))[0] > _ORPHANED:
             self._forget_orphan()
         for settled in self._ledger.expire(now.wall):
@@ -133,19 +167,21 @@ class Settler:
                 self._followers.written(Outcome(passed, report, settled), now)
 
     def close(self, now: Now) -> None:
-        """Settle what waits for a relay's word."""
+        """Settle what waits for a relay's word; what waits for Envoy's may go on, and a decider after this one will hear of it."""
         self.sweep(now._replace(steady=now.steady + _PATIENCE))
 
     def _settle(self, passed: Passed, report: Report, now: Now) -> None:
-        self._under_way.take(passed.number)
+        number = passed.number
+        self._under_way.take(number)
+        was_noted = self._held.pop(number, None) is not None
+        self._unseen.pop(number, None)
         target = passed.target(report.pool)
         usage = charge(passed, report)
-        settled = self._ledger.settle(
-            passed.number, usage, now.wall, target.tariff if target and usage else None
-        )
+        settled = self._ledger.settle(number, usage, now.wall, target.tariff if target and usage else None)
         if settled is None:
             return
-        self._followers.noted(passed, report, now)
+        if not was_noted:
+            self._followers.noted(passed, report, now)
         if report.duration is None:
             report = replace(report, duration=now.steady - passed.at.steady)
         self._count(passed, report, settled)

@@ -153,6 +153,10 @@ class House:
         """An Envoy reports."""
         self.settler.envoy_says(told, self._now())
 
+    def nobody_waits(self, request_id: str) -> None:
+        """An Envoy reports that a request has ended before it was answered."""
+        self.settler.nobody_waits(request_id, self._now())
+
     def note_garbled(self) -> None:
         """Somebody reported something that is no report."""
         self.garbled += 1

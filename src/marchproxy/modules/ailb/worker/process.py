@@ -65,7 +65,9 @@ class Doors:
         house = self._house
         await self._listen(asking.ENDED_SOCKET, partial(RelayLines, house.relay_says, house.note_garbled))
         self._reports = grpc.aio.server(options=_GRPC_OPTIONS)
-        als_pb2_grpc.add_AccessLogServiceServicer_to_server(Envoys(house.envoy_says), self._reports)
+        als_pb2_grpc.add_AccessLogServiceServicer_to_server(
+            Envoys(house.envoy_says, house.nobody_waits), self._reports
+        )
         path = self._folder / asking.REPORTS_SOCKET
         path.unlink(missing_ok=True)
         self._reports.add_insecure_port(f"unix:{path}")

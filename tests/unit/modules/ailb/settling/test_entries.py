@@ -5,7 +5,7 @@ from envoy.data.accesslog.v3 import accesslog_pb2
 from google.protobuf import json_format
 
 from marchproxy.model.usage import Usage
-from marchproxy.modules.ailb.settling.entries import told_by
+from marchproxy.modules.ailb.settling.entries import left_by, told_by
 from marchproxy.modules.ailb.settling.report import Ending, Report
 
 
@@ -85,6 +85,21 @@ def test_how_it_ended(told, ending):
 )
 def test_usage_is_counted_as_its_provider_does(told, usage):
     assert told_by(entry(usage=told)).report.usage == usage
+
+
+def test_what_goes_on_is_not_over():
+    assert told_by(entry()).is_over
+    assert told_by(entry(access_log_type="DownstreamEnd")).is_over
+    assert not told_by(entry(access_log_type="DownstreamPeriodic")).is_over
+
+
+def test_whose_client_has_gone_before_an_answer_is_known_by_its_id():
+    gone = entry(number=None, flags=["downstream_connection_termination"])
+    gone.request.request_id = "r1"
+    assert (told_by(gone), left_by(gone)) == (None, "r1")
+    gone.common_properties.access_log_type = accesslog_pb2.DownstreamPeriodic
+    assert left_by(gone) == ""
+    assert left_by(entry()) == ""
 
 
 def test_a_relay_is_told_by_its_cluster():

@@ -48,4 +48,5 @@ def test_what_is_no_report_is_said_so(line):
 def test_an_attempt_that_nobody_saw_has_not_the_last_word():
     assert not Report(1, Ending.UNREACHED).is_final
     assert not Report(1, Ending.REFUSED, status=429).is_final
+    assert not Report(1, Ending.CLIENT_GONE, events=1).is_final
     assert Report(1, Ending.BROKEN).is_final

@@ -1,13 +1,17 @@
 """Each request is settled once, at what it used."""
 
+from dataclasses import replace
+
 import pytest
 
+from marchproxy.model.ai import Allowance
 from marchproxy.model.usage import Usage
 from marchproxy.modules.ailb.asking import Allowed
 from marchproxy.modules.ailb.choice import Chosen
 from marchproxy.modules.ailb.decision.under_way import Now, Passed, UnderWay
 from marchproxy.modules.ailb.dialects.operations import Operation
 from marchproxy.modules.ailb.ledger.ledger import Ledger, LedgerLimits
+from marchproxy.modules.ailb.ledger.refusal import Refusal
 from marchproxy.modules.ailb.ledger.totals import Totals
 from marchproxy.modules.ailb.ledger.who import Who
 from marchproxy.modules.ailb.plan import ModelPlan
@@ -28,15 +32,16 @@ def later(seconds):
     return Now(NOW.wall + seconds * 1_000_000_000, NOW.steady + seconds)
 
 
-def passed_by(number, *, stream=True):
+def passed_by(number, *, stream=True, clusters=("relay.a", "relay.b")):
     return Passed(
-        number, f"r{number}", NOW, "llm", Operation.CHAT, ModelPlan("m", ()), WHO, stream, EXPECTED, Chosen((), 0, 0), Allowed(("relay.a",), ())
+        number, f"r{number}", NOW, "llm", Operation.CHAT, ModelPlan("m", ()), WHO, stream, EXPECTED, Chosen((), 0, 0), Allowed(clusters, ())
     )  # fmt: skip
 
 
 class Rig:
     def __init__(self):
         self.ledger = Ledger(FIRST, Totals(), LedgerLimits(report_within=60))
+        self.ledger.configure([Allowance("a", "key:k", concurrent=1)], NOW.wall)
         self.under_way = UnderWay()
         self.tallies = Tallies()
         self.notes, self.lines, self.known = [], [], {}
@@ -55,17 +60,25 @@ class Rig:
         if told.fields.get("x-ai-who") != "somebody":
             return None
         self.ledger.adopt(number, now.wall, WHO, "m", EXPECTED)
-        return passed_by(number)
+        return passed_by(number, clusters=())
 
-    def envoy(self, report, now=NOW, *, relayed, **fields):
-        self.settler.envoy_says(
-            Told(report, relayed, {name.replace("_", "-"): value for name, value in fields.items()}), now
-        )
+    def envoy(self, report, now=NOW, *, relayed, is_over=True, **fields):
+        named = {name.replace("_", "-"): value for name, value in fields.items()}
+        self.settler.envoy_says(Told(report, relayed, named, is_over), now)
 
-    def let_pass(self):
-        number = self.ledger.reserve(NOW.wall, WHO, "m", EXPECTED).number
+    def let_pass(self, now=NOW):
+        number = self.ledger.reserve(now.wall, WHO, "m", EXPECTED).number
         self.under_way.add(passed_by(number))
         return number
+
+    @property
+    def is_full(self):
+        """Whether the key may not send another request now."""
+        found = self.ledger.reserve(NOW.wall, WHO, "m", EXPECTED)
+        if isinstance(found, Refusal):
+            return True
+        self.ledger.settle(found.number, Usage(), NOW.wall)
+        return False
 
     @property
     def tally(self):
@@ -125,9 +138,9 @@ def test_what_a_relay_says_counts_whoever_is_first(rig):
 def test_envoy_has_the_last_word_when_the_relay_says_nothing(rig):
     number = rig.let_pass()
     rig.envoy(Report(number, Ending.UNREACHED, "a", status=503), relayed=True)
-    rig.settler.sweep(later(1))
+    rig.settler.sweep(later(4))
     assert rig.lines == []
-    rig.settler.sweep(later(2))
+    rig.settler.sweep(later(5))
     assert rig.lines == [(Ending.UNREACHED, Usage())]
 
 
@@ -215,6 +228,99 @@ def test_what_nobody_knows_any_more_is_late(rig):
     rig.envoy(Report(BEFORE, Ending.COMPLETE), relayed=False, x_ai_who="nonsense")
     assert rig.ledger.counts.late == 2
     assert rig.lines == []
+
+
+HUNG_UP = Report(0, Ending.CLIENT_GONE, "a", status=200, events=3)
+
+
+def test_who_was_hung_up_on_does_not_know_whether_somebody_else_is_asked(rig):
+    number = rig.let_pass()
+    rig.settler.relay_says(replace(HUNG_UP, number=number), NOW)
+    assert rig.lines == []
+    rig.settler.relay_says(Report(number, Ending.COMPLETE, "b", events=9, attempts=2), later(1))
+    rig.envoy(Report(number, Ending.COMPLETE, "b", attempts=2), later(1), relayed=True)
+    assert rig.lines == [(Ending.COMPLETE, Usage(10, 9))]
+    assert len(rig.notes) == 1
+
+
+def test_nobody_else_was_asked_as_envoy_says(rig):
+    number = rig.let_pass()
+    rig.settler.relay_says(replace(HUNG_UP, number=number), NOW)
+    rig.envoy(Report(number, Ending.CLIENT_GONE, "a", status=200), relayed=True)
+    assert rig.lines == [(Ending.CLIENT_GONE, Usage(10, 3))]
+    assert rig.notes == [(number, Ending.CLIENT_GONE)]
+
+
+def test_nobody_else_can_be_asked_after_the_last_one(rig):
+    number = rig.let_pass()
+    rig.settler.relay_says(replace(HUNG_UP, number=number, attempts=2), NOW)
+    assert rig.lines == [(Ending.CLIENT_GONE, Usage(10, 3))]
+
+
+def test_what_a_relay_said_is_enough_when_envoy_says_nothing_more(rig):
+    number = rig.let_pass()
+    rig.settler.relay_says(replace(HUNG_UP, number=number), NOW)
+    for at in (30, 60, 90, 120):
+        rig.envoy(Report(number, Ending.COMPLETE, "a"), later(at), relayed=True, is_over=False)
+        rig.settler.sweep(later(at))
+    assert rig.lines == []
+    rig.settler.sweep(later(151))
+    assert rig.lines == [(Ending.CLIENT_GONE, Usage(10, 3))]
+
+
+def test_what_a_relay_said_is_forgotten_when_somebody_else_is_asked(rig):
+    number = rig.let_pass()
+    rig.settler.relay_says(replace(HUNG_UP, number=number), NOW)
+    for at in range(50, 300, 50):
+        rig.envoy(Report(number, Ending.COMPLETE, "b", attempts=2), later(at), relayed=True, is_over=False)
+        rig.settler.sweep(later(at))
+    assert rig.lines == []
+    rig.settler.sweep(later(320))
+    assert rig.lines == [(Ending.UNREPORTED, EXPECTED)]
+
+
+def test_a_seat_is_free_as_soon_as_anybody_knows_that_a_request_is_over(rig):
+    number = rig.let_pass()
+    assert rig.is_full
+    rig.envoy(Report(number, Ending.COMPLETE, "a"), relayed=True)
+    assert not rig.is_full
+    assert rig.notes == [(number, Ending.COMPLETE)]
+    other = rig.let_pass()
+    rig.settler.relay_says(Report(number, Ending.COMPLETE, "a", events=5), NOW)
+    assert rig.is_full  # the seat is given back once
+    rig.envoy(Report(other, Ending.COMPLETE), relayed=False)
+    assert not rig.is_full
+    assert rig.lines == [(Ending.COMPLETE, Usage(10, 5)), (Ending.COMPLETE, EXPECTED)]
+    assert len(rig.notes) == 2
+
+
+def test_what_goes_on_is_not_lost_and_is_taken_up_by_a_decider_that_did_not_know_it(rig):
+    for number in (rig.let_pass(), BEFORE):
+        for at in (50, 100, 150):
+            told = Report(number, Ending.COMPLETE, "a")
+            rig.envoy(told, later(at), relayed=True, is_over=False, x_ai_who="somebody")
+            rig.settler.sweep(later(at))
+    assert rig.lines == rig.notes == []
+    assert rig.ledger.under_way == len(rig.under_way) == 2
+    rig.settler.relay_says(replace(HUNG_UP, number=BEFORE), later(150))  # who knows how many could be asked
+    assert rig.lines == []
+    rig.settler.relay_says(Report(BEFORE, Ending.COMPLETE, events=7), later(150))
+    rig.settler.sweep(later(210))
+    assert rig.lines == [(Ending.COMPLETE, Usage(10, 7)), (Ending.UNREPORTED, EXPECTED)]
+    assert not rig.is_full
+
+
+def test_a_client_that_did_not_wait_for_the_decision_leaves_nothing_taken(rig):
+    number = rig.let_pass()
+    rig.settler.nobody_waits("other", NOW)
+    assert rig.is_full
+    rig.settler.nobody_waits(f"r{number}", NOW)
+    assert not rig.is_full
+    assert rig.lines == [(Ending.CLIENT_GONE, Usage())]
+    assert rig.under_way.has_gone("other")
+    assert not rig.under_way.has_gone(f"r{number}")
+    rig.settler.nobody_waits("much later", later(61))
+    assert not rig.under_way.has_gone("other")
 
 
 def test_at_the_end_nothing_waits_for_a_relay(rig):
