@@ -69,7 +69,10 @@ POOL, ATTEMPT, CLUSTER = "x-ai-pool", "x-envoy-attempt-count", "x-ai-cluster"
 #: Of a client's credential, so that no provider sees it.
 REMOVED = "x-envoy-auth-headers-to-remove"
 RETRIES = "x-envoy-max-retries"
-_TAKEN_OFF = f"{REMOVED}: authorization,x-api-key".encode()
+_ALLOWED = (
+    f"HTTP/1.1 200 OK\r\n{REMOVED}: authorization,x-api-key\r\ncontent-length: 0\r\n"
+    f"{POOLS}: %b\r\n{RETRIES}: %d\r\n%b\r\n\r\n"
+).encode()
 
 #: For whom the reservation is, so that a decider that does not know it any more can make it anew: route, key, user, team,
 #: tokens of input and output that were expected, percent-encoded and with `&` between them. For reports only.
@@ -137,14 +140,8 @@ class Allowed:
 
     def encode(self) -> bytes:
         """The answer to Envoy."""
-        return b"HTTP/1.1 200 OK\r\n%b: %b\r\n%b: %d\r\n%b\r\n%b\r\ncontent-length: 0\r\n\r\n" % (
-            POOLS.encode(),
-            encode_pools(self.clusters),
-            RETRIES.encode(),
-            len(self.clusters) - 1,
-            _TAKEN_OFF,
-            "\r\n".join([f"{name}: {value}" for name, value in self.told]).encode("latin-1"),
-        )
+        told = "\r\n".join([f"{name}: {value}" for name, value in self.told]).encode("latin-1")
+        return _ALLOWED % (encode_pools(self.clusters), len(self.clusters) - 1, told)
 
 
 @dataclass(frozen=True, slots=True)

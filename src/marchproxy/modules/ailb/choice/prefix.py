@@ -56,6 +56,8 @@ class Prompt:
     def _text(self) -> bytes:
         # as the client wrote it: who speaks is as much of a prompt as what is said, and nothing need be put together
         raw = self._body.raw
+        if len(self._members) == 1:
+            return raw(self._members[0])[:_LONGEST].encode()[:_LONGEST]
         return "".join([raw(name)[:_LONGEST] for name in self._members])[:_LONGEST].encode()[:_LONGEST]
 
 

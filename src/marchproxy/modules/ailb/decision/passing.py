@@ -7,6 +7,7 @@ from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.choice import Chosen
 from marchproxy.modules.ailb.decision.inquiry import Inquiry
 from marchproxy.modules.ailb.dialects.asked import Asked
+from marchproxy.modules.ailb.dialects.operations import Operation
 from marchproxy.modules.ailb.plan import ModelPlan, Target
 
 #: A letter that may stand in a header as it is.
@@ -47,9 +48,7 @@ def told(
         (asking.ID, str(number)),
         (asking.PATH, f"{path}?{query}" if query else path),
         (asking.AT, f"{start},{end}"),
-        (asking.OPERATION, asked.operation.value),
-        (asking.MODEL, _written(model.name)),
-        (asking.STREAM, "1" if asked.stream else "0"),
+        *_what(asked.operation, model.name, stream=asked.stream),
     ]
     if hosts := chosen.hosts:
         found.append((asking.HOST, hosts))
@@ -61,5 +60,9 @@ def told(
 
 
 @lru_cache(maxsize=4096)
-def _written(name: str) -> str:
-    return quote(name, _PLAIN)
+def _what(operation: Operation, model: str, *, stream: bool) -> tuple[tuple[str, str], ...]:
+    return (
+        (asking.OPERATION, operation.value),
+        (asking.MODEL, quote(model, _PLAIN)),
+        (asking.STREAM, "1" if stream else "0"),
+    )
