@@ -1,24 +1,31 @@
 """The AILB's engine: an HTTP gateway, and the decider that it asks."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import TypeAlias
 
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.choice import PoolChoice
 from marchproxy.model.module import ModuleType, PoolName, TrafficEndpoint
 from marchproxy.model.plan import Verdict
+from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem, Refused
 from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.ailb import rules
 from marchproxy.modules.ailb.exposition import render
+from marchproxy.modules.ailb.load.gpus import GpuWatch
 from marchproxy.modules.ailb.supervisor.crew import Crew
+from marchproxy.modules.ailb.supervisor.probing import Probe
 from marchproxy.modules.ailb.totals import Totals
 from marchproxy.modules.base.engine import EngineHealth, Isolate
 from marchproxy.modules.base.observation import Observation
 from marchproxy.modules.http.engine import HttpEngine
+
+#: Asks pools whether they answer.
+Probing: TypeAlias = Callable[[Iterable[BackendPool]], Awaitable[Mapping[PoolName, Probe]]]
 
 _log = get_logger(__name__)
 
@@ -26,13 +33,16 @@ _log = get_logger(__name__)
 class AilbEngine:
     """The data path of an AILB instance. What is not said here is the gateway's."""
 
-    def __init__(self, gateway: HttpEngine, crew: Crew) -> None:
+    def __init__(self, gateway: HttpEngine, crew: Crew, gpus: GpuWatch, probe: Probing) -> None:
         self._gateway = gateway
         self._crew = crew
+        self._gpus = gpus
+        self._probe = probe
         self._applying = asyncio.Lock()
         self._applied = DesiredState()
         self._plans = rules.Plans()
-        self._healthy: Mapping[PoolName, bool] = {}
+        self._unsound: Mapping[PoolName, str] = {}
+        self._unfit: Mapping[str, str] = {}
         self._totals = Totals()
         crew.divide(gateway.instances)
 
@@ -95,9 +105,9 @@ class AilbEngine:
         self._crew.divide(instances)
 
     def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
-        """As the gateway says; of a `model` in the context also whether it is known, and a sound endpoint has it."""
+        """As the gateway says; of a `model` in the context also whether it is known, and an endpoint has it that may be asked."""
         verdict = self._gateway.can_handle(state, route, context)
-        return rules.with_model(verdict, self._plans.of(state), context, self._healthy)
+        return rules.with_model(verdict, self._plans.of(state), context, self._unsound)
 
     async def choices(
         self, state: DesiredState, route_id: RouteId, request: Route, context: Mapping[str, str]
@@ -111,15 +121,25 @@ class AilbEngine:
         return self._judge(self._gateway.health())
 
     async def check(self) -> EngineHealth:
-        """The same, having asked Envoy."""
-        return self._judge(await self._gateway.check())
+        """The same, having asked Envoy, and each pool through it."""
+        health = self._judge(await self._gateway.check())
+        for name, found in (await self._probe(self._applied.pools)).items():
+            check = f"pool:{name}"
+            known = health.checks.get(check)
+            words = f"{known}; {found.words}" if known else found.words
+            if not found.answered:
+                health = health.but(check, f"pool {name}: {found.words}")
+            health = replace(health, checks={**health.checks, check: words})
+        return health
 
     async def observe(self) -> Observation:
-        """Ask Envoy and the decider, and tell the decider where endpoints are. Raises Refused (UNAVAILABLE)."""
+        """Ask Envoy and the decider, and tell the decider where endpoints are, and which are not well. Raises Refused
+        (UNAVAILABLE)."""
         seen = await self._gateway.observe()
-        self._healthy = rules.healthy(seen)
-        await self._crew.move(rules.moved(self._applied, seen))
+        self._unfit = self._gpus.unfit(rules.addresses(seen))
+        await self._crew.move(rules.moved(self._applied, seen, self._unfit))
         _, counts = await self._crew.count()
+        self._unsound = rules.unsound(seen, counts.endpoints, self._unfit)
         return replace(
             seen,
             pools=rules.attempted(seen.pools, counts.attempts),
@@ -131,7 +151,7 @@ class AilbEngine:
         """What Envoy counts, and what the decider does."""
         pid, counts = await self._crew.count()
         self._totals.note(pid, counts.entries)
-        return await self._gateway.exposition() + render(self._totals.tallies(), counts)
+        return await self._gateway.exposition() + render(self._totals.tallies(), counts, self._gpus.known)
 
     async def renew(self, finish_seconds: float | None) -> str:
         """Restart Envoy hot."""
@@ -147,4 +167,7 @@ class AilbEngine:
                 health = health.but(name, f"{name}: {words}")
             else:
                 health = replace(health, checks={**health.checks, name: words})
-        return health
+        if self._unfit:
+            return health.but("gpus", "not asked: " + "; ".join(map(": ".join, self._unfit.items())))
+        words = self._gpus.trouble
+        return replace(health, checks={**health.checks, "gpus": f"none seen: {words}" if words else "ok"})

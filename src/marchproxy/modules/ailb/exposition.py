@@ -5,13 +5,15 @@ https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
+from math import inf
 
 from marchproxy.engines.envoy.metrics.exposition import label_text
 from marchproxy.modules.ailb.choice import Standing
 from marchproxy.modules.ailb.ledger.prices import MICRO
+from marchproxy.modules.ailb.load.gpus import Known
 from marchproxy.modules.ailb.talk import Counts
 from marchproxy.modules.ailb.tally import Tally, TallyKey, Times
 
@@ -53,7 +55,15 @@ _STANDING = {
 }
 
 
-def render(tallies: Mapping[TallyKey, Tally], counts: Counts) -> bytes:
+_GPUS: Sequence[tuple[str, str, Callable[[Known], float | None]]] = (
+    ("temperature_celsius", "How warm a GPU of this host is.", lambda one: one.device.temperature),
+    ("memory_used_bytes", "How much of its memory is in use.", lambda one: one.device.memory_used),
+    ("memory_total_bytes", "How much memory it has.", lambda one: one.device.memory_total),
+    ("fit", "Whether engines that start now are asked.", lambda one: not one.fault(inf)),
+)
+
+
+def render(tallies: Mapping[TallyKey, Tally], counts: Counts, gpus: Iterable[Known] = ()) -> bytes:
     """The text in format 0.0.4."""
     lines = [
         *_counters(tallies),
@@ -63,6 +73,7 @@ def render(tallies: Mapping[TallyKey, Tally], counts: Counts) -> bytes:
         *_numbers(counts),
         *_shed(counts),
         *_endpoints(counts.endpoints),
+        *_gpus(gpus),
     ]
     return ("\n".join(lines) + "\n").encode()
 
@@ -155,6 +166,16 @@ def _endpoints(standings: Sequence[Standing]) -> Iterator[str]:
         values = ((labels, getattr(one, attribute)) for labels, one in labelled)
         known = ((labels, float(value)) for labels, value in values if value is not None)
         yield from _family(f"{_PREFIX}endpoint_{suffix}", kind, text, known)
+
+
+def _gpus(gpus: Iterable[Known]) -> Iterator[str]:
+    labelled = [
+        (label_text((("gpu", str(one.device.index)), ("uuid", one.device.uuid))), one) for one in gpus
+    ]
+    for suffix, text, read in _GPUS:
+        values = ((labels, read(one)) for labels, one in labelled)
+        known = ((labels, float(value)) for labels, value in values if value is not None)
+        yield from _family(f"{_PREFIX}gpu_{suffix}", "gauge", text, known)
 
 
 def _labels(key: TallyKey) -> str:

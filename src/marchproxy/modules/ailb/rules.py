@@ -1,6 +1,6 @@
 """Rules: what is asked of an AILB beyond what every HTTP gateway is asked: models. No I/O."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from marchproxy.model.ai import Pick
@@ -10,12 +10,13 @@ from marchproxy.model.plan import Verdict
 from marchproxy.model.pool import Endpoint
 from marchproxy.model.route import BackendRef, Route, RouteId
 from marchproxy.model.state import DesiredState
-from marchproxy.modules.ailb.choice import Attempts
+from marchproxy.modules.ailb.choice import Attempts, Standing
 from marchproxy.modules.ailb.plan import AiPlan, ModelPlan, compile_plan
 from marchproxy.modules.ailb.talk import Move
-from marchproxy.modules.base.observation import Observation, PoolSeen
+from marchproxy.modules.base.observation import EndpointSeen, Observation, PoolSeen
 from marchproxy.modules.http.resources.clusters import resolved_by_envoy
 
+_MOST_FAULTS = 5  # of a pool, in one message
 _PICKS = {
     Pick.SCORED: "an endpoint by its queue, its KV cache and the prompts that it has seen",
     Pick.LEAST_PENDING: "an endpoint with the fewest requests under way",
@@ -46,9 +47,9 @@ def with_all_pools(before: DesiredState, after: DesiredState) -> DesiredState:
 
 
 def with_model(
-    verdict: Verdict, plan: AiPlan, context: Mapping[str, str], healthy: Mapping[PoolName, bool]
+    verdict: Verdict, plan: AiPlan, context: Mapping[str, str], unsound: Mapping[PoolName, str]
 ) -> Verdict:
-    """The verdict on a request for the model in the context. A pool that was not looked at yet counts as sound."""
+    """The verdict on a request for the model in the context. `unsound`: pools without an endpoint that may be asked, and why."""
     route = plan.routes.get(RouteId(verdict.details.get("route_id", "")))
     asked = context.get("model", "")
     if route is None or not verdict.can_handle or not asked:
@@ -58,11 +59,15 @@ def with_model(
         return replace(
             verdict, can_handle=False, reason=f'{verdict.reason}; but nobody serves the model "{asked}"'
         )
-    sound = [target.pool.name for target in model.targets if healthy.get(target.pool.name, True)]
-    if not sound:
-        words = f'no pool of the model "{model.name}" has a healthy endpoint'
-        return replace(verdict, can_handle=False, reason=f"{verdict.reason}; but {words}")
+    asked_pools = dict.fromkeys(target.pool.name for target in model.targets if target.weight)
+    faults = {pool: unsound[pool] for pool in asked_pools if pool in unsound}
+    if len(faults) == len(asked_pools):
+        words = "; ".join(f"pool {pool}: {fault}" for pool, fault in faults.items())
+        reason = f'{verdict.reason}; but no endpoint for the model "{model.name}" is sound: {words}'
+        return replace(verdict, can_handle=False, reason=reason)
     details = {**verdict.details, "model": model.name, "pools": _words(model)}
+    if faults:
+        details["unsound"] = "; ".join(f"pool {pool}: {fault}" for pool, fault in faults.items())
     return replace(verdict, details=details)
 
 
@@ -86,16 +91,38 @@ def as_decided(choices: Iterable[PoolChoice], state: DesiredState) -> Sequence[P
     )
 
 
-def healthy(seen: Observation) -> Mapping[PoolName, bool]:
-    """Whether a pool has a healthy endpoint."""
-    return {
-        PoolName(name): any(endpoint.healthy for endpoint in pool.endpoints)
-        for name, pool in seen.pools.items()
-    }
+def unsound(
+    seen: Observation, standings: Iterable[Standing], unfit: Mapping[str, str]
+) -> Mapping[PoolName, str]:
+    """The pools none of whose endpoints may be asked, and why not. `unfit`: endpoints whose GPUs are not well, and how."""
+    failing = {(str(one.pool), one.address) for one in standings if not one.is_sound}
+    found: dict[PoolName, str] = {}
+    for name, pool in seen.pools.items():
+        faults = [_fault(one, unfit, failed=(name, one.address) in failing) for one in pool.endpoints]
+        if all(faults):
+            more = f" (and {len(faults) - _MOST_FAULTS} more)" if len(faults) > _MOST_FAULTS else ""
+            found[PoolName(name)] = (
+                "; ".join(faults[:_MOST_FAULTS]) + more if faults else "it has no endpoint"
+            )
+    return found
 
 
-def moved(state: DesiredState, seen: Observation) -> Move:
-    """Endpoints of pools that are found, and not only listed, and those that Envoy thinks are not well."""
+def _fault(endpoint: EndpointSeen, unfit: Mapping[str, str], *, failed: bool) -> str:
+    if words := unfit.get(endpoint.address):
+        return f"{endpoint.address}: {words}"
+    if not endpoint.healthy:
+        return f"{endpoint.address} fails its health checks"
+    return f"{endpoint.address} is left alone for a while, because it failed" if failed else ""
+
+
+def addresses(seen: Observation) -> Iterator[str]:
+    """Of all endpoints."""
+    return (endpoint.address for pool in seen.pools.values() for endpoint in pool.endpoints)
+
+
+def moved(state: DesiredState, seen: Observation, unfit: Mapping[str, str]) -> Move:
+    """Endpoints of pools that are found, and not only listed, and those that are not to be asked: Envoy thinks that they are not
+    well, or their GPUs are not."""
     places: dict[PoolName, tuple[Endpoint, ...]] = {}
     out: dict[PoolName, tuple[str, ...]] = {}
     for pool in state.pools:
@@ -104,7 +131,7 @@ def moved(state: DesiredState, seen: Observation) -> Move:
             continue
         if resolved_by_envoy(pool) or pool.discovery.srv or pool.discovery.file:
             places[pool.name] = tuple(Endpoint(one.address) for one in found.endpoints)
-        if ill := tuple(one.address for one in found.endpoints if not one.healthy):
+        if ill := tuple(one.address for one in found.endpoints if not one.healthy or one.address in unfit):
             out[pool.name] = ill
     return Move(places, out)
 

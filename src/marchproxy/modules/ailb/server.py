@@ -1,5 +1,6 @@
 """The AILB process: its decider and relays, an HTTP gateway before them, and ModuleService around all."""
 
+from contextlib import closing
 from functools import cache, partial
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from marchproxy.engines.workers.seat import Seat, WorkerUnavailable
 from marchproxy.kit.clock import Clock, SystemClock
 from marchproxy.kit.settings import Problem, SettingsError
 from marchproxy.modules.ailb.engine import AilbEngine
+from marchproxy.modules.ailb.load.gpus import GpuWatch
 from marchproxy.modules.ailb.relay import talk as relay_talk
 from marchproxy.modules.ailb.resources.credentials import CredentialFiles
 from marchproxy.modules.ailb.resources.extension import AiExtension
@@ -15,6 +17,7 @@ from marchproxy.modules.ailb.resources.sockets import LONGEST, Sockets
 from marchproxy.modules.ailb.settings import AilbSettings
 from marchproxy.modules.ailb.supervisor.crew import Crew, DeciderSeat, RelaySeat
 from marchproxy.modules.ailb.supervisor.keys_file import KeysFile
+from marchproxy.modules.ailb.supervisor.probing import probe
 from marchproxy.modules.ailb.supervisor.standby import standing_by
 from marchproxy.modules.ailb.talk import LINE, VERSION
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
@@ -39,13 +42,17 @@ async def serve(
     _make_directory(sockets.folder)
     decider, relays = _decider(settings, sockets, clock=clock), _relays(settings, sockets, clock=clock)
     crew = Crew(decider, relays, KeysFile(settings.keys_file), clock=clock)
+    gpus = GpuWatch(clock)
     async with (
         crew.running(),  # Envoy ends before it, and its last reports are heard
         http_gateway(
             settings, clock=clock, extension=AiExtension(sockets), secrets=CredentialFiles()
         ) as gateway,
     ):
-        await ModuleServer(settings, AilbEngine(gateway, crew), origin, signals, clock=clock).run()
+        engine = AilbEngine(gateway, crew, gpus, partial(probe, sockets.egress))
+        with closing(gpus):
+            gpus.start()
+            await ModuleServer(settings, engine, origin, signals, clock=clock).run()
 
 
 def _decider(settings: AilbSettings, sockets: Sockets, *, clock: Clock) -> DeciderSeat:

@@ -12,6 +12,7 @@ from marchproxy.model.problem import Problem, RefusalCode, Refused
 from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.ailb.engine import AilbEngine
+from marchproxy.modules.ailb.supervisor.probing import Probe
 from marchproxy.modules.ailb.talk import Counts
 from marchproxy.modules.base.engine import EngineHealth, Isolate
 from marchproxy.modules.base.observation import EndpointSeen, Observation, PoolSeen
@@ -23,10 +24,17 @@ class Doubles:
     """A gateway and a crew; `refuses`: who will, once, and what."""
 
     instances = 1
+    healthy = False
 
     def __init__(self):
         self.told, self.refuses, self.isolated, self.moved = [], None, (), []
         self.decider = "ok"
+        self.probes = {}
+        self.known, self.trouble, self.bad = (), "no NVML", {}
+
+    def unfit(self, addresses):
+        """As GPUs."""
+        return {address: self.bad[address] for address in addresses if address in self.bad}
 
     def _tell(self, who, state):
         self.told.append(
@@ -62,8 +70,11 @@ class _Gateway:
     def health(self):
         return EngineHealth(HealthStatus.HEALTHY, "serving", {"envoy": "ok"})
 
+    async def check(self):
+        return EngineHealth(HealthStatus.HEALTHY, "serving", {"pool:a": "1 of 1 endpoints are healthy"})
+
     async def observe(self):
-        down = PoolSeen(endpoints=(EndpointSeen("10.0.0.1:1", healthy=False),))
+        down = PoolSeen(endpoints=(EndpointSeen("10.0.0.1:1", healthy=self.doubles.healthy),))
         return Observation(pools={"a": down}, cpu_percent=1.0, memory_mb=2.0)
 
 
@@ -105,7 +116,10 @@ def doubles():
 
 @pytest.fixture
 def engine(doubles):
-    return AilbEngine(doubles.gateway(), doubles.crew())
+    async def probe(pools):
+        return {pool.name: doubles.probes[pool.name] for pool in pools if pool.name in doubles.probes}
+
+    return AilbEngine(doubles.gateway(), doubles.crew(), doubles, probe)
 
 
 BEFORE, AFTER = state("r", "a"), state("s", "b")
@@ -157,7 +171,7 @@ async def test_the_decider_names_no_pool_that_envoy_has_not(doubles, engine):
 
 async def test_health_has_the_decider_s(doubles, engine):
     assert engine.health().status is HealthStatus.HEALTHY
-    assert engine.health().checks == {"envoy": "ok", "decider": "ok"}
+    assert engine.health().checks == {"envoy": "ok", "decider": "ok", "gpus": "none seen: no NVML"}
     doubles.decider = "died"
     assert engine.health().status is HealthStatus.DEGRADED
     assert engine.health().checks["decider"] == "decider: died"
@@ -174,3 +188,29 @@ async def test_what_is_seen_is_told_and_judged_by(doubles, engine):
     assert doubles.moved[0].out == {"a": ("10.0.0.1:1",)}
     assert not engine.can_handle(BEFORE, BEFORE.routes[0], {"model": "m"}).can_handle
     assert engine.can_handle(BEFORE, BEFORE.routes[0], {}).can_handle
+
+
+async def test_who_has_a_bad_gpu_is_not_asked_and_says_why(doubles, engine):
+    doubles.healthy, doubles.trouble, doubles.bad = True, "", {"10.0.0.1:1": "GPU 0 is lost"}
+    await engine.apply(BEFORE)
+    assert engine.health().checks["gpus"] == "ok"
+    await engine.observe()
+    assert doubles.moved[0].out == {"a": ("10.0.0.1:1",)}
+    assert engine.health().status is HealthStatus.DEGRADED
+    assert engine.health().checks["gpus"] == "not asked: 10.0.0.1:1: GPU 0 is lost"
+    verdict = engine.can_handle(BEFORE, BEFORE.routes[0], {"model": "m"})
+    assert not verdict.can_handle
+    assert verdict.reason.endswith("pool a: 10.0.0.1:1: GPU 0 is lost")
+
+
+@pytest.mark.parametrize(
+    ("probe", "status"),
+    [(Probe(True, "200"), HealthStatus.HEALTHY), (Probe(False, "401"), HealthStatus.DEGRADED)],
+)
+async def test_a_deep_check_asks_each_pool(doubles, engine, probe, status):
+    doubles.probes = {"a": probe, "unknown": probe}
+    await engine.apply(BEFORE)
+    health = await engine.check()
+    assert health.status is status
+    assert health.checks["pool:a"] == f"1 of 1 endpoints are healthy; {probe.words}"
+    assert "pool:unknown" not in health.checks

@@ -6,6 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from marchproxy.model.usage import Usage
 from marchproxy.modules.ailb.choice import Standing
 from marchproxy.modules.ailb.exposition import render
+from marchproxy.modules.ailb.load.gpus import Device, Known
 from marchproxy.modules.ailb.talk import LINE, Counts
 from marchproxy.modules.ailb.tally import Tallies, TallyKey
 from marchproxy.modules.ailb.totals import Totals, entries
@@ -101,3 +102,16 @@ def test_keys_and_models_beyond_a_bound_share_a_tally():
     for key in (ANN, BEN):
         tallies.of(key).endings["complete"] += 1
     assert set(tallies.kept) == {ANN, TallyKey("llm", "chat", "*", "vllm", "*")}
+
+
+def test_gpus_are_shown_as_far_as_they_say():
+    sound = Known(Device("GPU-a", 0, temperature=61.0, memory_used=7, memory_total=8))
+    lost = Known(Device("GPU-b", 1, is_lost=True))
+    text = render({}, Counts(), [sound, lost]).decode()
+    found = {line for line in text.splitlines() if line.startswith("marchproxy_ailb_gpu_")}
+    a, b = '{gpu="0",uuid="GPU-a"}', '{gpu="1",uuid="GPU-b"}'
+    names = {"temperature_celsius": 61, "memory_used_bytes": 7, "memory_total_bytes": 8, "fit": 1}
+    assert found == {
+        *(f"marchproxy_ailb_gpu_{name}{a} {value}" for name, value in names.items()),
+        f"marchproxy_ailb_gpu_fit{b} 0",
+    }

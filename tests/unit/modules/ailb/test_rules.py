@@ -12,7 +12,7 @@ from marchproxy.model.pool import BackendPool, Discovery, Endpoint
 from marchproxy.model.route import BackendRef, Route, RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.ailb import rules
-from marchproxy.modules.ailb.choice import Attempts
+from marchproxy.modules.ailb.choice import Attempts, Standing
 from marchproxy.modules.ailb.plan import compile_plan
 from marchproxy.modules.ailb.talk import Move
 from marchproxy.modules.base.observation import EndpointSeen, Observation, PoolSeen, Traffic
@@ -20,27 +20,32 @@ from marchproxy.modules.base.observation import EndpointSeen, Observation, PoolS
 A, B = PoolName("a"), PoolName("b")
 FAST = Model("fast", (ModelTarget(A, 60), ModelTarget(A, 40), ModelTarget(B, tier=1)), aliases=("small",))
 OTHER = Model("other", (ModelTarget(B),))
-ROUTE = Route(RouteId("llm"), ai=AiRoute((FAST, OTHER)))
+IDLE = Model("idle", (ModelTarget(A), ModelTarget(B, 0)))
+ROUTE = Route(RouteId("llm"), ai=AiRoute((FAST, OTHER, IDLE)))
 POOLS = tuple(BackendPool(name, endpoints=(Endpoint("10.0.0.1:1"),), ai=AiPool()) for name in (A, B))
 STATE = DesiredState(routes=(ROUTE,), pools=POOLS)
 YES = Verdict(can_handle=True, reason="its route", details={"route_id": "llm"})
 
 
 @pytest.mark.parametrize(
-    ("model", "healthy", "can", "words"),
+    ("model", "unsound", "can", "words"),
     [
         ("", {}, True, "its route"),
         ("fast", {}, True, "its route"),
-        ("small", {A: False}, True, "its route"),
-        ("small", {A: False, B: False}, False, 'no pool of the model "fast" has a healthy endpoint'),
+        ("small", {A: "failed"}, True, "its route"),
+        ("small", {A: "failed", B: "gone"}, False, 'model "fast" is sound: pool a: failed; pool b: gone'),
+        ("idle", {A: "failed"}, False, "pool a: failed"),
         ("none", {}, False, 'nobody serves the model "none"'),
     ],
 )
-def test_a_model_is_taken_where_somebody_serves_it(model, healthy, can, words):
-    found = rules.with_model(YES, compile_plan(STATE), {"model": model}, healthy)
+def test_a_model_is_taken_where_somebody_serves_it(model, unsound, can, words):
+    found = rules.with_model(YES, compile_plan(STATE), {"model": model}, unsound)
     assert (found.can_handle, words in found.reason) == (can, True)
     if can and model:
         assert found.details["model"] == "fast"
+        assert found.details.get("unsound", "") == "; ".join(
+            f"pool {name}: {why}" for name, why in unsound.items()
+        )
 
 
 def test_another_module_s_verdict_stays():
@@ -102,11 +107,41 @@ def test_what_the_decider_is_told_of_endpoints():
         "c": PoolSeen(endpoints=(EndpointSeen("10.0.0.3:1", healthy=True),)),
         "d": PoolSeen(endpoints=(EndpointSeen("192.0.2.1:443", healthy=True),)),
     }
-    assert rules.moved(state, Observation(pools=seen)) == Move(
+    assert rules.moved(
+        state, Observation(pools=seen), {"192.0.2.1:443": "hot", "10.0.0.3:1": "lost"}
+    ) == Move(
         {A: (Endpoint("192.0.2.1:443"), Endpoint("192.0.2.2:443")), PoolName("c"): (Endpoint("10.0.0.3:1"),)},
-        {A: ("192.0.2.2:443",), B: ("10.0.0.1:1",)},
+        {A: ("192.0.2.1:443", "192.0.2.2:443"), B: ("10.0.0.1:1",), PoolName("c"): ("10.0.0.3:1",)},
     )
-    assert rules.healthy(Observation(pools=seen)) == {"a": True, "b": False, "c": True, "d": True}
+
+
+FIRST, SECOND = "10.0.0.1:1", "10.0.0.2:1"
+
+
+@pytest.mark.parametrize(
+    ("ill", "failed", "unfit", "words"),
+    [
+        ((), (), {}, None),
+        ((FIRST,), (), {}, None),
+        ((FIRST,), (SECOND,), {}, f"{FIRST} fails its health checks; {SECOND} is left alone for a while"),
+        ((SECOND,), (), {FIRST: "GPU 0 is lost"}, f"{FIRST}: GPU 0 is lost; {SECOND} fails"),
+        ((), (FIRST, SECOND), {}, "because it failed"),
+        ((FIRST, SECOND), (), {}, "fails its health checks"),
+    ],
+)
+def test_a_pool_is_sound_while_one_of_its_endpoints_may_be_asked(ill, failed, unfit, words):
+    endpoints = tuple(EndpointSeen(each, healthy=each not in ill) for each in (FIRST, SECOND))
+    seen = Observation(pools={"a": PoolSeen(endpoints=endpoints), "b": PoolSeen()})
+    standings = [Standing(A, each, is_sound=each not in failed) for each in (FIRST, SECOND)]
+    found = rules.unsound(seen, [*standings, Standing(B, FIRST, is_sound=False)], unfit)
+    assert found["b"] == "it has no endpoint"
+    assert (words in found["a"]) if words else "a" not in found
+    assert list(rules.addresses(seen)) == [FIRST, SECOND]
+
+
+def test_of_a_large_pool_a_few_faults_are_told():
+    ill = PoolSeen(endpoints=tuple(EndpointSeen(f"10.0.0.{n}:1", healthy=False) for n in range(9)))
+    assert rules.unsound(Observation(pools={"a": ill}), (), {})["a"].endswith(" (and 4 more)")
 
 
 def test_a_pool_s_failures_are_its_own_whoever_answered_in_the_end():

@@ -48,6 +48,7 @@ class Crew:
         self._turn = asyncio.Lock()
         self._told: Apply | None = None
         self._moved = Move()
+        self._moved_are: tuple[int | None, ...] = ()
         self._last: tuple[int, Counts] = (0, Counts())
         self._until_told = ExitStack()
 
@@ -89,8 +90,9 @@ class Crew:
             self._until_told.close()
 
     async def move(self, moved: Move) -> None:
-        """Tell of endpoints that were found, or went out. One that is not heard is told again at the next change."""
-        if moved == self._moved:
+        """Tell of endpoints that were found, or went out: whoever has not heard it. Call it often."""
+        are = tuple(seat.pid for seat in self._seats)
+        if (moved, are) == (self._moved, self._moved_are):
             return
         try:
             for seat in self._seats:
@@ -98,7 +100,7 @@ class Crew:
         except WorkerUnavailable as error:
             _log.warning("not all were told of endpoints", reason=str(error))
         else:
-            self._moved = moved
+            self._moved, self._moved_are = moved, are
 
     def divide(self, instances: int) -> None:
         """Limits are divided among so many instances, soon."""
