@@ -79,9 +79,11 @@ class Rig:
         return int(status.split(" ")[1]), fields, answer
 
     async def report(self, *reports, raw=b""):
-        _, writer = await asyncio.open_unix_connection(str(self.folder / "ended.sock"))
+        reader, writer = await asyncio.open_unix_connection(str(self.folder / "ended.sock"))
         writer.write(raw + b"".join(report.encode() for report in reports))
-        await writer.drain()
+        writer.write_eof()
+        async with asyncio.timeout(10):
+            await reader.read()  # to the end: it was heard
         writer.close()
 
     async def envoy_reports(self, fields, usage):

@@ -69,8 +69,10 @@ class Decider:
 
     async def _hear(self, reader, writer):
         self._lines.append(writer)
+        writer.write(b"0\n")
         while line := await reader.readline():
             self.reports.append(decode(line))
+            writer.write(b"%d\n" % self.reports[-1].number)
         writer.close()
 
     async def report(self, number):
@@ -308,8 +310,12 @@ async def test_what_is_counted_is_what_was_emitted(tmp_path):
         await until(lambda: len(rig.decider.reports) == 1000)
         emitted = {record["tag"]: record["emitted"] for record in await rig.engine.requests()}
         assert {asked[report.number]: billed(report) for report in rig.decider.reports} == emitted
-        counts = await rig.process.ask(Count())
-        assert (sum(counts.endings.values()), counts.under_way, counts.untold) == (1000, 0, 0)
+
+        async def known():
+            counts = await rig.process.ask(Count())
+            return (sum(counts.endings.values()), counts.under_way, counts.untold) == (1000, 0, 0)
+
+        await until(known)
 
 
 async def test_streams_outlive_the_decider_and_an_order_to_end(tmp_path):

@@ -7,7 +7,7 @@ so has the next snapshot.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from marchproxy.kit.clock import Clock
@@ -40,6 +40,10 @@ class _Totals:
     rows: Sequence[Row]
 
 
+def _ignore(_: Iterable[int]) -> None:
+    """Nobody asks."""
+
+
 class Journal:
     """What waits to be written. Begin with `Store.restore`; then `run` for as long as there are requests."""
 
@@ -48,12 +52,15 @@ class Journal:
     ) -> None:
         self.unwritten = 0
         """Entries for which there was no room."""
+        self.written: Callable[[Iterable[int]], None] = _ignore
+        """Is called with the numbers of requests that a crash cannot undo any more (one of the host can)."""
         self._store = store
         self._totals = totals
         self._clock = clock
         self._limits = limits
         self._queue: deque[Entry | _Totals] = deque()
         self._batch: list[Entry] = []
+        self._done: deque[int] = deque()
         self._next: _Totals | None = None
         self._wake = asyncio.Event()
         self._writing = threading.Lock()
@@ -83,6 +90,7 @@ class Journal:
                     self._keep_totals()
                     kept_at = self._clock.monotonic()
                 written = await asyncio.to_thread(self.flush)
+                self.written([self._done.popleft() for _ in range(len(self._done))])
                 await self._clock.sleep(self._limits.gather if written else self._limits.patience)
                 if not written:
                     self._wake.set()
@@ -114,6 +122,7 @@ class Journal:
                     self._batch.append(entry)
         if self._batch:
             self._store.append(self._batch)
+            self._done += [entry.number for entry in self._batch]
             self._batch = []
         if self._next is not None:
             self._store.snapshot(self._next.rows)

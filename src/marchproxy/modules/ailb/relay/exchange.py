@@ -269,6 +269,7 @@ class Exchange:
             pace.longest or None,
             pace.all(self._office.now()),
             attempts=heard.attempt,
+            fields=heard.told(),
         )
         self._side.over(self._question.stream)
         self._office.over(self, report)

@@ -17,6 +17,7 @@ class Heard:
     """A request. `number`: its reservation; `path`: behind `/v1`, with the query; `hosts`: in the order of attempts; `attempt` from 1.
 
     `at`: where the model's value stands in the body; `name`: the JSON of the model's name in this pool, None: it is the client's.
+    `model` is the route's name of it, and `who` says for whom the reservation is.
     """
 
     number: int
@@ -30,6 +31,13 @@ class Heard:
     at: tuple[int, int] | None = None
     name: str | None = None
     tasks: frozenset[str] = frozenset()
+    model: str = ""
+    who: str = ""
+
+    def told(self) -> dict[str, str]:
+        """What a decider must know that did not let the request pass itself."""
+        fields = {asking.WHO: self.who, asking.OPERATION: self.operation.value, asking.MODEL: self.model}
+        return fields | {asking.STREAM: "1" if self.stream else "0"} if self.who else {}
 
 
 def hear(fields: dict[bytes, bytes]) -> Heard:
@@ -59,6 +67,8 @@ def hear(fields: dict[bytes, bytes]) -> Heard:
         _span(field(asking.AT)),
         asking.decode_names(names).get(pool) if names else None,
         frozenset(tasks.split(",")) if tasks else frozenset(),
+        field(asking.MODEL),
+        field(asking.WHO),
     )
 
 

@@ -1,6 +1,8 @@
 """Reports: how each request ended, told to the decider in lines of JSON over a Unix socket; see `settling.report`.
 
-A decider that is away stops no stream: what it has not heard waits, up to a bound, and beyond that it settles by its deadline.
+The decider says first which reservations are its own, and then which of them it has written down: a line with a number each. What
+it has not written down is told again, to its successor if it died. A decider that is away stops no stream: up to a bound reports
+wait for it.
 """
 
 import asyncio
@@ -15,32 +17,36 @@ from marchproxy.modules.ailb.settling.report import Report
 _log = get_logger(__name__)
 _MOST = 100_000
 _AT_ONCE = 500
+_READ = 64 * 1024
 _CONNECT_SECONDS = 1.0
 _PAUSES = Backoff(initial=0.05, maximum=1.0)
 _MIDDLE = 0.5  # one relay or two: nothing to spread
 
 
 class Reports:
-    """Those that wait, and the line. `lost`: how many there was no room for."""
+    """Those that are not written down, and the line. `lost`: how many there was no room for."""
 
     def __init__(self, socket: Path, clock: Clock, *, most: int = _MOST) -> None:
         self.lost = 0
         self._socket = socket
         self._clock = clock
         self._most = most
-        self._waiting: deque[Report] = deque()
+        self._open: dict[int, Report] = {}  # of each request what was said last
+        self._unsaid: deque[Report] = deque(maxlen=most)  # to this decider
         self._some = asyncio.Event()
         self._failures = 0  # in a row
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._open)
 
     def put(self, report: Report) -> None:
         """Tell of one, soon."""
-        if len(self._waiting) >= self._most:
-            self._waiting.popleft()
+        self._open.pop(report.number, None)
+        if len(self._open) >= self._most:
+            del self._open[next(iter(self._open))]
             self.lost += 1
-        self._waiting.append(report)
+        self._open[report.number] = report
+        self._unsaid.append(report)
         self._some.set()
 
     async def run(self) -> None:
@@ -48,30 +54,58 @@ class Reports:
         while True:
             try:
                 await self._tell()
-            except OSError as error:
+            except* OSError as errors:
                 self._failures += 1
                 if self._failures == 1:
-                    _log.warning("the decider hears of no ends", reason=str(error) or "no answer")
+                    reason = str(errors.exceptions[0]) or "no answer"
+                    _log.warning("the decider hears of no ends", reason=reason)
             await self._clock.sleep(_PAUSES.delay(self._failures, _MIDDLE))
 
     async def _tell(self) -> None:
-        """Until the line breaks. Raises OSError."""
+        """Until the line breaks. Raises OSError, alone or in a group."""
         async with asyncio.timeout(_CONNECT_SECONDS):
             reader, writer = await asyncio.open_unix_connection(str(self._socket))
         try:
-            while True:
-                await self._some.wait()
-                if reader.at_eof():  # nothing is ever answered: it has gone
-                    raise ConnectionResetError("the decider hung up")
-                batch = [self._waiting.popleft() for _ in range(min(_AT_ONCE, len(self._waiting)))]
-                try:
-                    writer.write(b"".join([report.encode() for report in batch]))
-                    await writer.drain()
-                except OSError:
-                    self._waiting.extendleft(reversed(batch))
-                    raise
-                self._failures = 0
-                if not self._waiting:
-                    self._some.clear()
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                first = await _first(reader)
+            self._failures = 0
+            self._unsaid = deque(self._open.values(), maxlen=self._most)
+            self._some.set()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._say(writer, first))
+                group.create_task(self._hear(reader))
         finally:
             writer.close()
+
+    async def _say(self, writer: asyncio.StreamWriter, first: int) -> None:
+        while True:
+            await self._some.wait()
+            batch = [self._unsaid.popleft() for _ in range(min(_AT_ONCE, len(self._unsaid)))]
+            writer.write(b"".join([report.encode(whole=report.number < first) for report in batch]))
+            await writer.drain()
+            if not self._unsaid:
+                self._some.clear()
+
+    async def _hear(self, reader: asyncio.StreamReader) -> None:
+        held = b""
+        while data := await reader.read(_READ):
+            *lines, held = (held + data).split(b"\n")
+            for line in lines:
+                self._open.pop(_number(line), None)
+        raise ConnectionResetError("the decider hung up")
+
+
+async def _first(reader: asyncio.StreamReader) -> int:
+    """What the decider says first. Raises ConnectionResetError."""
+    try:
+        return _number(await reader.readuntil(b"\n"))
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        raise ConnectionResetError("the decider hung up, or says nothing that is understood") from error
+
+
+def _number(line: bytes) -> int:
+    """Raises ConnectionResetError: it is none, so nobody knows what follows it."""
+    try:
+        return int(line)
+    except ValueError as error:
+        raise ConnectionResetError(f"the decider says {line[:40]!r}, which is no number") from error

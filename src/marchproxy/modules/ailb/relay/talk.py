@@ -16,7 +16,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """`endings`: attempts since its start, by how they ended; `untold`: reports that the decider has not heard yet; `lost`:
+    """`endings`: attempts since its start, by how they ended; `untold`: reports that the decider has not written down; `lost`:
     those that it never will. `links`: connections to engines."""
 
     endings: Mapping[str, int] = field(default_factory=dict)

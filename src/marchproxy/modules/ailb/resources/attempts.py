@@ -43,6 +43,7 @@ _NOT_FOR_PROVIDERS = (
     asking.AFFINITY,
     asking.PRIORITY,
     *asking.METADATA,
+    asking.WHO,
 )
 # waiting for the body ends the life of `headers`
 _SCRIPT = """\
@@ -85,7 +86,7 @@ def pool_filters(pool: BackendPool, ai: AiPool) -> Iterator[Any]:
 
 def relay_filters(pool: BackendPool) -> Iterator[Any]:
     """Of each attempt at the pool through a relay: what the relay is to know."""
-    told = {name: f"%DYNAMIC_METADATA({TOLD}:{name})%" for name in asking.METADATA}
+    told = {name: f"%DYNAMIC_METADATA({TOLD}:{name})%" for name in (*asking.METADATA, asking.WHO)}
     headers = {
         asking.POOL: str(pool.name).replace("%", "%%"),
         asking.ATTEMPT: "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",

@@ -5,7 +5,8 @@ last word.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -45,7 +46,8 @@ class Report:
 
     `usage`: what the provider said, last; None: nothing. `events`: pieces of text (or of a tool's arguments) that the client was
     sent, so many tokens as far as one can know; None: nobody counted. Times in seconds: until the first of these, between two on average and at
-    most, in all; None: not known. `attempts`: which one it was, from 1.
+    most, in all; None: not known. `attempts`: which one it was, from 1. `fields`: what Envoy was told of the request (WHO and what
+    goes with it), for a decider that did not let it pass; empty: it did.
     """
 
     number: int
@@ -60,6 +62,7 @@ class Report:
     longest_gap: float | None = None
     duration: float | None = None
     attempts: int = 1
+    fields: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_final(self) -> bool:
@@ -69,12 +72,14 @@ class Report:
         """
         return self.ending not in _OPEN
 
-    def encode(self) -> bytes:
-        """As a line, with its end."""
+    def encode(self, *, whole: bool = True) -> bytes:
+        """As a line, with its end. Not `whole`: without `fields`."""
         told = {name: value for name in _PLAIN if (value := getattr(self, name)) is not None}
         told["ending"] = self.ending.value
         if self.usage is not None:
             told["usage"] = {name: getattr(self.usage, name) for name in _USAGE}
+        if whole and self.fields:
+            told["fields"] = dict(self.fields)
         return json.dumps(told).encode() + b"\n"
 
 
@@ -94,6 +99,7 @@ def decode(line: bytes) -> Report:
             _whole(told["events"]) if told.get("events") is not None else None,
             **times,
             attempts=max(1, _whole(told.get("attempts", 1))),
+            fields={_text(name): _text(value) for name, value in told.get("fields", {}).items()},
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Garbled(f"no report: {error!r}") from error

@@ -21,9 +21,7 @@ from marchproxy.modules.ailb.tally import Tallies, Tally, TallyKey
 #: Seconds for which a relay may still say what it has counted.
 _PATIENCE = 5.0
 #: Seconds for which Envoy may still say that there was no other attempt; it speaks of each request that goes on once a minute.
-_UNSEEN = 150.0
-#: Seconds for which what a relay said is kept until Envoy says of whom, where nobody here knows; and how many at most.
-_ORPHANED, _MOST_ORPHANS = 60.0, 10_000
+_UNSEEN = 75.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +67,22 @@ class Settler:
         self._settled = set(settled)
         self._held: OrderedDict[int, tuple[float, Report]] = OrderedDict()
         self._unseen: OrderedDict[int, tuple[float, Report]] = OrderedDict()
-        self._orphans: OrderedDict[int, tuple[float, Report]] = OrderedDict()
 
-    def relay_says(self, report: Report, now: Now) -> None:
-        """An attempt through a relay has ended."""
+    def relay_says(self, report: Report, now: Now) -> bool:
+        """An attempt through a relay has ended; whether that was of any use."""
         number = report.number
         passed = self._under_way.get(number)
-        if passed is not None:
-            if report.is_final or self._is_last(passed, report):
-                self._settle(passed, report, now)
-            else:
-                self._unseen.pop(number, None)
-                self._unseen[number] = now.steady, report
-        elif number < self._first and number not in self._settled:
-            self._orphans[number] = now.steady, report
-            if len(self._orphans) > _MOST_ORPHANS:
-                self._forget_orphan()
-        else:
+        if passed is None:
+            passed = self._revive(Told(report, relayed=True, fields=report.fields), now)
+        if passed is None:
             self._ledger.counts.late += 1
+            return False
+        if report.is_final or self._is_last(passed, report):
+            self._settle(passed, report, now)
+        else:
+            self._unseen.pop(number, None)
+            self._unseen[number] = now.steady, report
+        return True
 
     def envoy_says(self, told: Told, now: Now) -> None:
         """A request has ended."""
@@ -104,8 +100,7 @@ class Settler:
             self._ledger.leave(number)
             self._followers.noted(passed, told.report, now)
         self._held[number] = now.steady, told.report
-        known = self._orphans.pop(number, None) or self._unseen.get(number)
-        if known is not None:
+        if (known := self._unseen.get(number)) is not None:
             self.relay_says(known[1], now)
 
     def nobody_waits(self, request_id: str, now: Now) -> None:
@@ -125,25 +120,19 @@ class Settler:
 
     def _goes_on(self, report: Report, now: Now) -> None:
         self._ledger.touch(report.number, now.wall)
-        unseen = self._unseen.get(report.number)
-        if unseen is not None and unseen[1].attempts < report.attempts:
-            del self._unseen[report.number]  # somebody else was asked
+        unseen = self._unseen.pop(report.number, None)
+        if unseen is not None and unseen[1].attempts >= report.attempts:  # else somebody else was asked
+            self._unseen[report.number] = now.steady, unseen[1]
 
     def _revive(self, told: Told, now: Now) -> Passed | None:
         number = told.report.number
         if number >= self._first or number in self._settled:
             return None
         passed = self._followers.revived(told, now)
-        if passed is None:
-            self._ledger.counts.late += 1
-            return None
-        self._settled.add(number)
-        self._under_way.add(passed)
+        if passed is not None:
+            self._settled.add(number)
+            self._under_way.add(passed)
         return passed
-
-    def _forget_orphan(self) -> None:
-        self._orphans.popitem(last=False)
-        self._ledger.counts.late += 1
 
     def sweep(self, now: Now) -> None:
         """Once a second: settle what no relay has reported, and what nobody has."""
@@ -156,8 +145,6 @@ class Settler:
                 if passed is not None:
                     self._settle(passed, report, now)
                 waiting.pop(number, None)
-        while self._orphans and now.steady - next(iter(self._orphans.values()))[0] > _ORPHANED:
-            self._forget_orphan()
         for settled in self._ledger.expire(now.wall):
             passed = self._under_way.take(settled.reservation.number)
             if passed is not None:

@@ -29,6 +29,7 @@ from marchproxy.modules.ailb.load import Engine, Watches
 from marchproxy.modules.ailb.plan import AiPlan, compile_plan
 from marchproxy.modules.ailb.queueing import Queueing
 from marchproxy.modules.ailb.settling.entries import Told
+from marchproxy.modules.ailb.settling.receipts import Receipts, Relay
 from marchproxy.modules.ailb.settling.report import Ending, Report
 from marchproxy.modules.ailb.settling.settler import Outcome, Settler
 from marchproxy.modules.ailb.talk import Apply, Move, Places
@@ -68,7 +69,10 @@ class House:
         self.under_way = UnderWay()
         self.journal = journal
         self._now = now
-        first = now().wall
+        self.first = first = now().wall
+        """The number of its first reservation."""
+        self.receipts = Receipts()
+        journal.written = self.receipts.give
         self.ledger = Ledger(first, totals)
         self.chooser = Chooser(Random())  # noqa: S311 - spreads load, guards nothing
         self.queueing = Queueing(_MOST_WAITING_BYTES, self._give_back, clock)
@@ -145,9 +149,12 @@ class House:
         fields += [(name.encode(), value.encode()) for name, value in found.fields]
         return answer(200, fields, found.body)
 
-    def relay_says(self, report: Report) -> None:
-        """A relay reports."""
-        self.settler.relay_says(report, self._now())
+    def relay_says(self, report: Report, relay: Relay) -> bool:
+        """A relay reports; whether that was of any use. If so it is told when that is written down."""
+        is_news = self.settler.relay_says(report, self._now())
+        if is_news:
+            self.receipts.owe(report.number, relay)
+        return is_news
 
     def envoy_says(self, told: Told) -> None:
         """An Envoy reports."""

@@ -63,7 +63,8 @@ class Doors:
         if self._servers:
             return
         house = self._house
-        await self._listen(asking.ENDED_SOCKET, partial(RelayLines, house.relay_says, house.note_garbled))
+        relays = partial(RelayLines, house.first, house.relay_says, house.note_garbled)
+        await self._listen(asking.ENDED_SOCKET, relays)
         self._reports = grpc.aio.server(options=_GRPC_OPTIONS)
         als_pb2_grpc.add_AccessLogServiceServicer_to_server(
             Envoys(house.envoy_says, house.nobody_waits), self._reports

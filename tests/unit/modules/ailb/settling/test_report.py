@@ -45,6 +45,12 @@ def test_what_is_no_report_is_said_so(line):
         decode(line)
 
 
+def test_whose_it_is_goes_along_where_it_must():
+    report = Report(7, Ending.COMPLETE, fields={"x-ai-who": "a&b"})
+    assert decode(report.encode()) == report
+    assert decode(report.encode(whole=False)) == Report(7, Ending.COMPLETE)
+
+
 def test_an_attempt_that_nobody_saw_has_not_the_last_word():
     assert not Report(1, Ending.UNREACHED).is_final
     assert not Report(1, Ending.REFUSED, status=429).is_final
