@@ -1,6 +1,8 @@
-"""Versions of a model's pools through a real AILB: shares by hand, promoted step by step, rolled back by what engines do."""
+"""Versions of a model's pools through a real AILB: shares by hand, promoted step by step, rolled back by what engines do; and
+what it says of pools that it is asked about."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -12,6 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from bench.support.llm_client import Client, request
 from marchproxy.contract.pb import module_pb2 as pb
 from marchproxy.contract.pb import types_pb2
+from tests.ports import free_port
 from tests.real.ailb_rig import KEY, ailb, key, pool
 from tests.real.support.engines import Engines, engines
 from tests.real.support.waiting import until
@@ -24,9 +27,18 @@ ASK = {"model": "sim", "messages": [{"role": "user", "content": "hi"}], "max_tok
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def canary(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SimpleNamespace]:
-    """A model with a pool of version v1, one of v2 without a share, and a third that is asked when both fail."""
+    """A model with a pool of version v1, one of v2 without a share, and a third that is asked when both fail.
+
+    `gone` is one whose pool is not there; `listed` and `refused` are pools that no model has, one with a credential that does not do.
+    """
     folder = tmp_path_factory.mktemp("rollout")
-    async with engines(folder, "old") as old, engines(folder, "new") as new:
+    (folder / "right").write_text("right")
+    (folder / "wrong").write_text("wrong")
+    async with (
+        engines(folder, "old") as old,
+        engines(folder, "new") as new,
+        engines(folder, "shut", key="right") as shut,
+    ):
         targets = [
             {"pool": "old", "weight": 100},
             {"pool": "new", "weight": 0},
@@ -37,8 +49,22 @@ async def canary(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Simp
                 pool("old", old.addresses) | {"version": "v1"},
                 pool("new", new.addresses) | {"version": "v2"},
                 pool("last", old.addresses) | {"version": "v1"},
+                pool("gone", [f"127.0.0.1:{free_port()}"]),
+                pool("listed", shut.addresses, "openai_compatible", credential=str(folder / "right")),
+                pool("refused", shut.addresses, "openai_compatible", credential=str(folder / "wrong")),
             ],
-            "routes": [{"id": "llm", "path": "/", "ai": {"models": [{"name": "sim", "targets": targets}]}}],
+            "routes": [
+                {
+                    "id": "llm",
+                    "path": "/",
+                    "ai": {
+                        "models": [
+                            {"name": "sim", "targets": targets},
+                            {"name": "gone", "targets": ["gone"]},
+                        ]
+                    },
+                }
+            ],
             "virtual_keys": [key("main", KEY)],
         }
         async with ailb(folder, state, metrics_interval=0.2) as gateway:
@@ -139,3 +165,43 @@ async def test_one_that_fails_is_rolled_back_though_no_client_sees_it(canary: Si
     assert last.canary.failures == last.canary.requests >= 3
     assert last.baseline.failures == 0
     assert await weights(canary) == {"v1": 100, "v2": 0}
+
+
+async def test_a_deep_check_asks_each_pool_as_requests_would(canary: SimpleNamespace) -> None:
+    answer = await canary.stub.HealthCheck(pb.HealthCheckRequest(deep_check=True), timeout=10)
+    checks = answer.checks
+    for name in ("old", "new", "last"):
+        assert re.search(r"GET /health answered 200 in \d+\.\d ms$", checks[f"pool:{name}"]), checks
+    assert "GET /v1/models answered 200 in" in checks["pool:listed"]
+    assert checks["pool:refused"].endswith("see the pool's credential")
+    assert "GET /health answered 503" in checks["pool:gone"]
+    assert answer.status == types_pb2.HEALTH_STATUS_DEGRADED
+    assert "pool refused: GET /v1/models answered 401" in answer.message
+
+
+async def test_a_model_without_an_endpoint_that_may_be_asked_is_not_handled(canary: SimpleNamespace) -> None:
+    (route,) = (await canary.stub.GetRoutes(pb.GetRoutesRequest(), timeout=10)).routes
+    client = Client(canary.gateway.port)
+    failing = request("/v1/chat/completions", {**ASK, "model": "gone"}, {"authorization": f"Bearer {KEY}"})
+
+    async def asked_of(model: str) -> pb.CanHandleResponse:
+        wanted = pb.CanHandleRequest(route=route, context={"model": model})
+        return await canary.stub.CanHandle(wanted, timeout=10)
+
+    reasons: list[str] = []
+
+    async def refused() -> bool:
+        await client.ask(failing)
+        answer = await asked_of("gone")
+        reasons.append(answer.reason)
+        return not answer.can_handle
+
+    try:
+        assert (await asked_of("gone")).can_handle
+        await until(refused)
+    finally:
+        client.close()
+    assert "pool gone: 127.0.0.1:" in reasons[-1]
+    assert "because it failed" in reasons[-1]
+    assert (await asked_of("sim")).can_handle
+    assert not (await asked_of("unknown")).can_handle

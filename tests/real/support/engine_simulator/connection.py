@@ -75,7 +75,7 @@ class Connection(asyncio.Protocol):
         if self._parser.get_method() == b"POST" and path != "/control":
             self._generate(path, fields, body)
         else:
-            self._tell(path, body)
+            self._tell(path, fields, body)
 
     # --- what a sequence writes to
 
@@ -100,7 +100,7 @@ class Connection(asyncio.Protocol):
 
     # --- requests
 
-    def _tell(self, path: str, body: bytes) -> None:
+    def _tell(self, path: str, fields: dict[str, str], body: bytes) -> None:
         engine = self._engine
         match path:
             case "/metrics":
@@ -115,11 +115,16 @@ class Connection(asyncio.Protocol):
                     self._answer(400, {"error": {"message": repr(error)}})
             case "/health":
                 self._answer(200, {})
+            case "/v1/models" if not self._may(fields):
+                self._answer(401, {"error": {"message": "not this key", "type": "AuthenticationError"}})
             case "/v1/models":
                 model = {"id": engine.behaviour.model, "object": "model", "created": 1, "owned_by": "sim"}
                 self._answer(200, {"object": "list", "data": [model]})
             case _:
                 self._answer(404, {"error": {"message": f"no {path}", "type": "NotFoundError"}})
+
+    def _may(self, fields: dict[str, str]) -> bool:
+        return self._engine.behaviour.key in {"", _shown(fields).removeprefix("Bearer ")}
 
     def _generate(self, path: str, fields: dict[str, str], body: bytes) -> None:
         engine = self._engine
@@ -127,8 +132,7 @@ class Connection(asyncio.Protocol):
         if operation is None:
             self._answer(404, {"error": {"message": f"no {path}", "type": "NotFoundError"}})
             return
-        shown = fields.get("authorization") or fields.get("x-api-key") or ""
-        if engine.behaviour.key and shown.removeprefix("Bearer ") != engine.behaviour.key:
+        if not self._may(fields):
             engine.records.failed += 1
             self._answer(401, {"error": {"message": "not this key", "type": "AuthenticationError"}})
             return
@@ -143,7 +147,7 @@ class Connection(asyncio.Protocol):
             self._answer(200, {"input_tokens": asked.prompt_tokens})
             return
         cached = engine.cache.take(asked.prompt) // asking.BYTES_PER_TOKEN
-        record = engine.record(asked, fields.get("x-request-id", ""), shown, cached)
+        record = engine.record(asked, fields.get("x-request-id", ""), _shown(fields), cached)
         shape = SHAPES[operation](asked, engine.number(), cached)
         shape.stamped = bool(engine.behaviour.stamp)
         self._sequence = Sequence(engine, asked, shape, record, self, fault=fault)
@@ -155,3 +159,8 @@ class Connection(asyncio.Protocol):
     def _send(self, status: int, body: bytes, kind: bytes) -> None:
         head = b"HTTP/1.1 %d %b\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n"
         self._transport.write(head % (status, _PHRASES.get(status, b"Said"), kind, len(body)) + body)
+
+
+def _shown(fields: dict[str, str]) -> str:
+    """The credential."""
+    return fields.get("authorization") or fields.get("x-api-key") or ""
