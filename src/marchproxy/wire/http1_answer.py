@@ -54,7 +54,10 @@ class Answer:
 
     def field(self, name: bytes) -> bytes:
         """A field's value, the last one; empty: it has none."""
-        return next((value for named, value in reversed(self.fields) if named == name), b"")
+        for named, value in reversed(self.fields):
+            if named == name:
+                return value
+        return b""
 
     def receive(self, data: bytes) -> bytes:
         """What of the body is in these bytes. Raises ProtocolFault; then the connection cannot go on."""

@@ -86,6 +86,8 @@ def _malformed(what: str) -> StreamFault:
 def _literal(field: tuple[bytes, bytes]) -> bytes:
     """Without index, as it is (§6.2.2 of RFC 7541)."""
     name, value = field
+    if len(name) < _SHORT and len(value) < _SHORT:  # nearly always
+        return b"\x00%c%b%c%b" % (len(name), name, len(value), value)
     return b"".join((b"\x00", _length(len(name)), name, _length(len(value)), value))
 
 

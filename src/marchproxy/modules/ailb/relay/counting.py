@@ -56,7 +56,7 @@ class Count:
     def usage(self) -> Usage | None:
         """What the provider said, last; None: nothing."""
         tally = Tally(self._operation.dialect)
-        for shown in (self._first, self._last):
+        for shown in (self._first, self._last) if self._first is not self._last else (self._last,):
             for line in shown.splitlines():
                 if line.startswith(_DATA):
                     tally.see(line.removeprefix(_DATA).strip())
