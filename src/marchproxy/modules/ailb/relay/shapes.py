@@ -94,9 +94,11 @@ class PassedStream(_Stream):
             if events is None:
                 self.failure = Failure(Reason.BAD_ANSWER, "an event of the provider's stream is too long")
             return b""
-        before = self.count.lines
-        self._see(events)
-        if self.count.lines != before:  # and not only a comment
+        count = self.count
+        before = count.lines
+        count.see(events)
+        self.pieces = count.pieces
+        if count.lines != before:  # and not only a comment
             self._last = events
         return events if self._how is Strip.NOTHING else strip(events, self._how)
 
