@@ -104,6 +104,11 @@ class AiPool:
     saturated_kv: float = 0.8
     in_band_errors: bool = True
 
+    @property
+    def base(self) -> str:
+        """What stands in front of the paths of operations."""
+        return self.base_path.rstrip("/") if self.base_path else "/v1"
+
 
 @dataclass(frozen=True, slots=True)
 class ModelTarget:

@@ -9,7 +9,6 @@ from marchproxy.model.state import DesiredState
 from marchproxy.modules.ailb.plan import PoolPlan, compile_plan, is_own
 from marchproxy.modules.ailb.talk import Places
 
-_VERSION = "/v1"
 #: A relay gives up before Envoy does, because only it can say what happened: this share of a time, but no more than so early.
 _SOONER = 0.9
 _MUCH_SOONER = 1.0
@@ -63,9 +62,8 @@ def compile_ways(state: DesiredState, places: Places) -> Ways:
 
 
 def _way(pool: PoolPlan, places: Places) -> Way:
-    base = pool.options.base_path.rstrip("/") if pool.options.base_path else _VERSION
     addresses = tuple(endpoint.address for endpoint in places.get(pool.name, pool.pool.endpoints))
-    return Way(pool, base, addresses if _is_plain(pool) and all(map(_is_numeric, addresses)) else ())
+    return Way(pool, pool.options.base, addresses if _is_plain(pool) and all(map(_is_numeric, addresses)) else ())
 
 
 def _is_plain(pool: PoolPlan) -> bool:

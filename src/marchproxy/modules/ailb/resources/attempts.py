@@ -27,7 +27,6 @@ from marchproxy.modules.ailb.resources.deciding import TOLD
 from marchproxy.modules.ailb.resources.typed import on
 from marchproxy.modules.http.resources.clusters import resolved_by_envoy
 
-_VERSION = "/v1"
 _ANTHROPIC_VERSION = "2023-06-01"
 _CREDENTIALS = ("authorization", "x-api-key")
 # `accept-encoding`: nobody here reads what is compressed. What says where a client is concerns no provider.
@@ -120,7 +119,7 @@ def _script(pool: BackendPool, ai: AiPool) -> Any:
         "gone": ", ".join(f'"{name}"' for name in _NOT_FOR_PROVIDERS),
         "more": "\n".join(more),
         "told": TOLD,
-        "base": _text(ai.base_path.rstrip("/") or _VERSION)[1:-1],
+        "base": _text(ai.base)[1:-1],
         "path": asking.PATH,
         "at": asking.AT,
         "names": asking.NAMES,

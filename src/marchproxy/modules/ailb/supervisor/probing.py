@@ -16,7 +16,6 @@ from marchproxy.modules.http.resources.clusters import cluster_name
 
 _PATIENCE = 2.0
 _AT_ONCE, _MOST = 16, 128
-_VERSION = "/v1"
 _REFUSALS = frozenset({401, 403})
 _FIRST_FAULT = 500
 
@@ -47,7 +46,7 @@ async def probe(socket: Path, pools: Iterable[BackendPool]) -> Mapping[PoolName,
 
 def path_of(ai: AiPool) -> str:
     """Engines say for themselves whether they are well; of others the list of models is what all have."""
-    return "/health" if ai.provider.is_engine else f"{ai.base_path.rstrip('/') or _VERSION}/models"
+    return "/health" if ai.provider.is_engine else f"{ai.base}/models"
 
 
 async def _ask(client: httpx.AsyncClient, pool: BackendPool) -> Probe:
@@ -60,7 +59,7 @@ async def _ask(client: httpx.AsyncClient, pool: BackendPool) -> Probe:
         ):
             status = answer.status_code
     except (httpx.HTTPError, TimeoutError) as error:
-        return Probe(answered=False, words=f"GET {path}: {error or 'no answer in time'}")
+        return Probe(answered=False, words=f"GET {path}: {str(error) or 'no answer in time'}")
     took = (time.monotonic() - began) * 1000
     words = f"GET {path} answered {status} in {took:.1f} ms"
     if status in _REFUSALS:
