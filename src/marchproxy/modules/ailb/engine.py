@@ -136,7 +136,7 @@ class AilbEngine:
         """Ask Envoy and the decider, and tell the decider where endpoints are, and which are not well. Raises Refused
         (UNAVAILABLE)."""
         seen = await self._gateway.observe()
-        self._unfit = self._gpus.unfit(rules.addresses(seen))
+        self._note_unfit(self._gpus.unfit(rules.addresses(seen)))
         await self._crew.move(rules.moved(self._applied, seen, self._unfit))
         _, counts = await self._crew.count()
         self._unsound = rules.unsound(seen, counts.endpoints, self._unfit)
@@ -160,6 +160,12 @@ class AilbEngine:
     async def drain(self, deadline: float) -> int:
         """The gateway's: what has been let pass ends, and is reported."""
         return await self._gateway.drain(deadline)
+
+    def _note_unfit(self, unfit: Mapping[str, str]) -> None:
+        for address in {**self._unfit, **unfit}:
+            if (reason := unfit.get(address)) != self._unfit.get(address):
+                _log.warning("GPUs of an endpoint", address=address, fault=reason or "none")
+        self._unfit = unfit
 
     def _judge(self, health: EngineHealth) -> EngineHealth:
         for name, words in self._crew.health().items():

@@ -197,6 +197,19 @@ async def test_keys_in_a_file_and_shares_are_told_when_they_change(tmp_path):
         assert rig.told[-1][1].keys_file == str(path)
 
 
+async def test_a_decider_that_was_started_again_is_told_who_is_out():
+    async with running() as rig:
+        await rig.crew.apply(state())
+        moved = talk.Move(out={PoolName("p"): ("10.0.0.1:1",)})
+        await rig.crew.move(moved)
+        before = rig.decider.starts
+        rig.decider.die()
+        await rig.settle(lambda: rig.decider.starts > before and rig.crew.health()["decider"] == "ok")
+        rig.told.clear()
+        await rig.crew.move(moved)
+        assert rig.told[-1] == ("decider", moved)
+
+
 async def test_counts_are_the_last_ones_while_the_decider_is_silent():
     async with running() as rig:
         await rig.crew.apply(state())
