@@ -79,15 +79,15 @@ class Requests:
             return False
         if end > self._head:
             raise ProtocolFault(f"a head of more than {self._head} bytes")
-        matched = _HEAD.fullmatch(bytes(held[:end]))
+        matched = _HEAD.fullmatch(held, 0, end)
         if matched is None:
             raise ProtocolFault("no head of an HTTP/1.1 request")
         method, target, rest = matched.groups()
         del held[: end + 4]
-        fields: dict[bytes, bytes] = {}
-        for spelled, padded in _FIELD.findall(rest):
-            name, value = spelled.lower(), padded.rstrip(b" \t")
-            fields[name] = fields[name] + b", " + value if name in fields else value
+        found = _FIELD.findall(rest)
+        fields = {name.lower(): value.rstrip(b" \t") for name, value in found}
+        if len(fields) < len(found):
+            fields = _joined(found)
         self._size = self._length(fields)
         self._open = method.decode("ascii"), target.decode("latin-1"), fields
         self._need = self._size
@@ -162,6 +162,14 @@ class Requests:
             raise ProtocolFault(f"trailers of more than {self._head} bytes")
         self._need = 0
         return False, last
+
+
+def _joined(found: list[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    fields: dict[bytes, bytes] = {}
+    for spelled, padded in found:
+        name, value = spelled.lower(), padded.rstrip(b" \t")
+        fields[name] = fields[name] + b", " + value if name in fields else value
+    return fields
 
 
 def answer(status: int, fields: Iterable[tuple[bytes, bytes]] = (), body: bytes = b"") -> bytes:

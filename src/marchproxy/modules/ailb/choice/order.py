@@ -37,9 +37,11 @@ def by_score(
     """llm-d's scorers: a short queue, room in the KV cache, the part of the prompt that was there before; and who had less."""
     roll = dice.random
     low, high = min(pending), max(pending)
-    if imbalanced(low, high):
-        return by_pending(members, pending, dice)
-    queue, kv = scores.queue / max(high - low, _LEAST_SPREAD), scores.kv_cache
+    queue, kv = scores.queue / _LEAST_SPREAD, scores.kv_cache
+    if high - low > _LEAST_SPREAD:
+        if imbalanced(low, high):
+            return by_pending(members, pending, dice)
+        queue = scores.queue / (high - low)
     even = _EVEN / (max([one.taken for one in members]) + _FEW)
     points = [
         roll() * _TIE - load * queue - one.kv_usage * kv - one.taken * even

@@ -63,10 +63,11 @@ def spread(
 
     Within a tier pools take turns, and each goes on to its next endpoint. When nobody is left it begins again.
     """
-    if len(ordered) == 1:  # nearly always
-        made = _turns([(one, order(one)) for one in ordered[0][:attempts]], attempts)
-        return tuple(made) if len(made) == attempts else tuple(islice(cycle(made), attempts))
-    made = []
+    made: list[Attempt] = []
+    if len(ordered) == 1 and len(ordered[0]) == 1:  # nearly always
+        target, members, _, _ = one = ordered[0][0]
+        made = [Attempt(target, members, member) for member in order(one)[:attempts]]
+        ordered = []
     for later, tier in zip(range(len(ordered) - 1, -1, -1), ordered, strict=True):
         quota = min(max(attempts - len(made) - later, 1), attempts - len(made))
         if quota:

@@ -122,6 +122,8 @@ def _choices(operation: Operation, members: Members) -> int:
 
 
 def _check_messages(members: Members) -> None:
+    if _are_texts(members["messages"]):  # nearly always
+        return
     messages = objects(members, "messages")
     if not messages:
         raise BadField("messages", "an array that is not empty", messages)
@@ -135,6 +137,19 @@ def _check_messages(members: Members) -> None:
         if not isinstance(content, list):
             raise BadField(f"messages[{at}].content", "a string or an array", content)
         objects(message, "content", path=f"messages[{at}].content")
+
+
+def _are_texts(messages: object) -> bool:
+    """Whether they are messages, each with a role and a text."""
+    if not isinstance(messages, list):
+        return False
+    for message in messages:
+        if not (isinstance(message, dict) and isinstance(message.get("content"), str)):
+            return False
+        role = message.get("role")
+        if not (role and isinstance(role, str)):
+            return False
+    return bool(messages)
 
 
 def _tools(members: Members) -> tuple[str, ...]:

@@ -76,15 +76,18 @@ class Call:
     model: str = ""
 
 
+_CALLS = {path: Call(operation) for path, operation in _BY_PATH.items()}
+
+
 def call_of(method: str, path: str, *, anthropic: bool = False) -> Call | Failure:
     """What `path`, below the route's own, asks for. `anthropic`: the request has the header `anthropic-version`.
 
     Both APIs have their lists of models at the same path, and errors at a path of neither must be in somebody's words.
     """
     path = path.partition("?")[0]
-    operation = _BY_PATH.get(path)
-    if operation is not None:
-        return Call(operation) if method == "POST" else _wrong_method(method, path, "POST")
+    call = _CALLS.get(path)
+    if call is not None:
+        return call if method == "POST" else _wrong_method(method, path, "POST")
     name = "" if path == _MODELS else path.removeprefix(_MODELS + "/")
     if name == path:
         return Failure(Reason.NO_SUCH_PATH, f"nothing is served at {path[:200]}")
