@@ -2,10 +2,14 @@
 what it says of pools that it is asked about."""
 
 import asyncio
+import json
+import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -21,54 +25,63 @@ from tests.real.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-STEPS = (20, 60, 100)
+NVML = Path(__file__).parent / "support" / "nvml"
+STEPS = (30, 100)
 ASK = {"model": "sim", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 1}
+
+
+def document(old: Engines, new: Engines, shut: Engines, folder: Path) -> dict[str, Any]:
+    """A model with a pool of version v1, one of v2 without a share, and a third that is asked when both fail.
+
+    The pool of `pair` is both engines; that of `gone` is not there. `listed` and `refused` are pools that no model has, one with a
+    credential that does not do.
+    """
+    (folder / "right").write_text("right")
+    (folder / "wrong").write_text("wrong")
+    shares = [{"pool": "old", "weight": 100}, {"pool": "new", "weight": 0}, {"pool": "last", "tier": 1}]
+    models = [
+        {"name": "sim", "targets": shares},
+        {"name": "pair", "targets": ["pair"]},
+        {"name": "gone", "targets": ["gone"]},
+    ]
+    return {
+        "pools": [
+            pool("old", old.addresses) | {"version": "v1"},
+            pool("new", new.addresses) | {"version": "v2"},
+            pool("last", old.addresses) | {"version": "v1"},
+            pool("pair", [*old.addresses, *new.addresses]),
+            pool("gone", [f"127.0.0.1:{free_port()}"]),
+            pool("listed", shut.addresses, "openai_compatible", credential=str(folder / "right")),
+            pool("refused", shut.addresses, "openai_compatible", credential=str(folder / "wrong")),
+        ],
+        "routes": [{"id": "llm", "path": "/", "ai": {"models": models}}],
+        "virtual_keys": [key("main", KEY)],
+    }
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def canary(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SimpleNamespace]:
-    """A model with a pool of version v1, one of v2 without a share, and a third that is asked when both fail.
-
-    `gone` is one whose pool is not there; `listed` and `refused` are pools that no model has, one with a credential that does not do.
-    """
+    """Its engines `old` and `new`; `gpus`: the file that says how GPUs are."""
     folder = tmp_path_factory.mktemp("rollout")
-    (folder / "right").write_text("right")
-    (folder / "wrong").write_text("wrong")
     async with (
         engines(folder, "old") as old,
         engines(folder, "new") as new,
         engines(folder, "shut", key="right") as shut,
     ):
-        targets = [
-            {"pool": "old", "weight": 100},
-            {"pool": "new", "weight": 0},
-            {"pool": "last", "tier": 1},
-        ]
-        state = {
-            "pools": [
-                pool("old", old.addresses) | {"version": "v1"},
-                pool("new", new.addresses) | {"version": "v2"},
-                pool("last", old.addresses) | {"version": "v1"},
-                pool("gone", [f"127.0.0.1:{free_port()}"]),
-                pool("listed", shut.addresses, "openai_compatible", credential=str(folder / "right")),
-                pool("refused", shut.addresses, "openai_compatible", credential=str(folder / "wrong")),
-            ],
-            "routes": [
-                {
-                    "id": "llm",
-                    "path": "/",
-                    "ai": {
-                        "models": [
-                            {"name": "sim", "targets": targets},
-                            {"name": "gone", "targets": ["gone"]},
-                        ]
-                    },
-                }
-            ],
-            "virtual_keys": [key("main", KEY)],
-        }
-        async with ailb(folder, state, metrics_interval=0.2) as gateway:
-            yield SimpleNamespace(gateway=gateway, stub=gateway.stub, old=old, new=new)
+        gpus = folder / "gpus"
+        say(gpus, new, lost=False)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("NVML_TABLE", str(gpus))
+            patch.setenv("PYTHONPATH", str(NVML), prepend=os.pathsep)
+            async with ailb(folder, document(old, new, shut, folder), metrics_interval=0.2) as gateway:
+                yield SimpleNamespace(gateway=gateway, stub=gateway.stub, old=old, new=new, gpus=gpus)
+
+
+def say(gpus: Path, user: Engines, *, lost: bool) -> None:
+    """There is one GPU, which `user` computes on."""
+    written = gpus.with_suffix(".new")
+    written.write_text(json.dumps({"GPU-0": {"lost": lost, "pids": [user.pid]}}))
+    written.replace(gpus)
 
 
 @asynccontextmanager
@@ -205,3 +218,40 @@ async def test_a_model_without_an_endpoint_that_may_be_asked_is_not_handled(cana
     assert "because it failed" in reasons[-1]
     assert (await asked_of("sim")).can_handle
     assert not (await asked_of("unknown")).can_handle
+
+
+async def test_an_endpoint_whose_gpu_is_lost_is_asked_no_more_until_it_is_back(
+    canary: SimpleNamespace,
+) -> None:
+    await canary.new.tell(fault="")
+    client = Client(canary.gateway.port)
+    data = request("/v1/chat/completions", {**ASK, "model": "pair"}, {"authorization": f"Bearer {KEY}"})
+
+    async def gpus() -> str:
+        answer = await canary.stub.HealthCheck(pb.HealthCheckRequest(), timeout=10)
+        return str(answer.checks["gpus"])
+
+    async def says(words: str) -> bool:
+        return await gpus() == words
+
+    async def reaches_new(requests: int = 10) -> bool:
+        before = await asked(canary.new)
+        assert {(await client.ask(data)).status for _ in range(requests)} == {200}
+        return await asked(canary.new) > before
+
+    async def leaves_new() -> bool:
+        return not await reaches_new()
+
+    (address,) = canary.new.addresses
+    try:
+        await until(lambda: says("ok"))
+        await until(reaches_new)
+        say(canary.gpus, canary.new, lost=True)
+        await until(lambda: says(f"not asked: {address}: GPU 0 (GPU-0) is lost"))
+        await until(leaves_new)
+        assert not await reaches_new(30)
+        say(canary.gpus, canary.new, lost=False)
+        await until(lambda: says("ok"))
+        await until(reaches_new)
+    finally:
+        client.close()

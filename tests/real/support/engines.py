@@ -28,6 +28,12 @@ class Engines:
     def addresses(self) -> list[str]:
         return [f"127.0.0.1:{port}" for port in self.ports]
 
+    @property
+    def pid(self) -> int:
+        """Of the process that all of them are."""
+        assert self._process is not None
+        return self._process.pid
+
     async def start(self) -> Self:
         """Started, and taking connections."""
         command = [sys.executable, "-m", "tests.real.support.engine_simulator", *map(str, self.ports)]
