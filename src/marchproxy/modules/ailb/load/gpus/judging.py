@@ -21,7 +21,7 @@ _OF_APPLICATIONS = frozenset({13, 31, 43, 45, 68, 109})
 class Known:
     """A GPU and what it did before. `hot_since` and `cool_since`: Unix seconds, None: it is not.
 
-    `xid`: the last critical error, and when it was seen.
+    `xid`: the last critical error, and a moment before it: an engine that started between two looks was started again, as a rule.
     """
 
     device: Device
@@ -48,11 +48,12 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Gpus:
-    """What is known of all of them, and which listeners use which, by UUID."""
+    """What is known of all of them, and which listeners use which, by UUID. `at`: when they were looked at, Unix seconds."""
 
     known: Mapping[str, Known] = field(default_factory=dict)
     uses: Mapping[Listener, frozenset[str]] = field(default_factory=dict)
     own: frozenset[str] = frozenset()
+    at: float | None = None
 
     def unfit(self, addresses: Iterable[str]) -> Mapping[str, str]:
         """Which of these (`ip:port`) are of this host and have a GPU that is unfit, and why."""
@@ -90,29 +91,31 @@ class Gpus:
 
 def judge(gpus: Gpus, look: Look) -> Gpus:
     """What is known after a look. One that is lost is still whose it was; one that is not there any more is, too."""
-    seen = {device.uuid: _known(gpus.known.get(device.uuid), device, look.at) for device in look.devices}
+    since = look.at if gpus.at is None else gpus.at
+    seen = {each.uuid: _known(gpus.known.get(each.uuid), each, since, look.at) for each in look.devices}
     known = {uuid: seen.get(uuid) or _gone(before) for uuid, before in gpus.known.items()} | seen
     uses: dict[Listener, frozenset[str]] = {}
     for listener, uuids in gpus.uses.items():
-        kept = frozenset(uuid for uuid in uuids if known[uuid].device.is_lost)
-        if kept and listener not in look.gone:
-            uses[listener] = kept
+        lost = frozenset(uuid for uuid in uuids if known[uuid].device.is_lost)
+        if lost and listener not in look.gone:
+            uses[listener] = lost
     for device in look.devices:
         for pid in device.processes:
             for listener in look.serving.get(pid, ()):
                 uses[listener] = uses.get(listener, frozenset()) | {device.uuid}
     used = frozenset(uuid for uuids in uses.values() for uuid in uuids)
-    return Gpus({uuid: one for uuid, one in known.items() if uuid in seen or uuid in used}, uses, look.own)
+    kept = {uuid: one for uuid, one in known.items() if uuid in seen or uuid in used}
+    return Gpus(kept, uses, look.own, look.at)
 
 
 def _gone(before: Known) -> Known:
     return replace(before, device=replace(before.device, is_lost=True, processes=frozenset()))
 
 
-def _known(before: Known | None, device: Device, at: float) -> Known:
+def _known(before: Known | None, device: Device, last: float, at: float) -> Known:
     before = before or Known(device)
     critical = [xid for xid in device.xids if xid not in _OF_APPLICATIONS]
-    xid = (critical[-1], at) if critical else before.xid
+    xid = (critical[-1], last) if critical else before.xid
     if _slowed(device):
         since = at if before.hot_since is None else before.hot_since
         return Known(device, since, None, before.is_hot or at - since >= _HOT, xid)

@@ -65,8 +65,9 @@ def test_heat_counts_when_it_lasts_and_until_it_has_been_gone_for_a_while(hot):
     assert told == [False, False, False, False, True, True, True, False]
 
 
-def test_an_engine_that_started_after_a_critical_error_is_asked():
-    again = replace(ENGINE, pid=300, started=120.0)
+@pytest.mark.parametrize("started", [120.0, 105.0])
+def test_an_engine_that_was_started_again_after_a_critical_error_is_asked(started):
+    again = replace(ENGINE, pid=300, started=started)
     before = seen(look(100, FINE), look(110, replace(FINE, xids=(62,))))
     assert before.unfit(ADDRESSES)
     restarted = replace(FINE, processes=frozenset({301}))
