@@ -61,7 +61,7 @@ def _decider(settings: AilbSettings, sockets: Sockets, *, clock: Clock) -> Decid
     folder = sockets.folder / _DECIDER
     _make_directory(folder)
     process = WorkerProcess(folder, 0, recipe, LINE, clock=clock)
-    return Seat(process, clock=clock, meanwhile=partial(standing_by, sockets.decide))
+    return Seat(process, clock=clock, meanwhile=partial(standing_by, sockets.decide, sockets.reports))
 
 
 def _relays(settings: AilbSettings, sockets: Sockets, *, clock: Clock) -> tuple[RelaySeat, ...]:

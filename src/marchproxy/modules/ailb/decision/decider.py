@@ -91,7 +91,7 @@ class Decider:
         chosen = Chosen((), 0, 0)
         chosen.is_open = False  # which endpoint it was is not known any more
         return Passed(
-            number, "", now, route.route_id, operation, model, whose.who, told.get(asking.STREAM) == "1", whose.expected,
+            number, told.get(asking.REQUEST_ID, ""), now, route.route_id, operation, model, whose.who, told.get(asking.STREAM) == "1", whose.expected,
             chosen, Allowed((), ()),
         )  # fmt: skip
 

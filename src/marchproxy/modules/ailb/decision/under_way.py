@@ -68,7 +68,7 @@ class UnderWay:
         if len(self._by_number) >= self._most:
             self.take(next(iter(self._by_number)))
         self._by_number[passed.number] = passed
-        if passed.request_id:
+        if passed.request_id and passed.verdict.clusters:  # of one that was revived Envoy has its answer
             self._by_request[passed.request_id] = passed
 
     def asked_again(self, request_id: str) -> Passed | None:

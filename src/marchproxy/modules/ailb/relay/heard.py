@@ -10,7 +10,7 @@ _LONGEST_NUMBER = 19  # digits, as 64 bits have
 _OPERATIONS = {operation.value: operation for operation in Operation}
 _NAMES = (
     asking.ID, asking.POOL, asking.ROUTE, asking.OPERATION, asking.STREAM, asking.PATH, asking.HOST, asking.ATTEMPT, asking.AT,
-    asking.NAMES, asking.TASKS, asking.MODEL, asking.WHO,
+    asking.NAMES, asking.TASKS, asking.MODEL, asking.WHO, asking.REQUEST_ID,
 )  # fmt: skip
 _FIELDS = tuple([name.encode() for name in _NAMES])
 
@@ -40,16 +40,24 @@ class Heard:
     tasks: frozenset[str] = frozenset()
     model: str = ""
     who: str = ""
+    request_id: str = ""
 
     def told(self) -> dict[str, str]:
         """What a decider must know that did not let the request pass itself."""
-        fields = {asking.WHO: self.who, asking.OPERATION: self.operation.value, asking.MODEL: self.model}
-        return fields | {asking.STREAM: "1" if self.stream else "0"} if self.who else {}
+        if not self.who:
+            return {}
+        return {
+            asking.WHO: self.who,
+            asking.OPERATION: self.operation.value,
+            asking.MODEL: self.model,
+            asking.STREAM: "1" if self.stream else "0",
+            asking.REQUEST_ID: self.request_id,
+        }
 
 
 def hear(fields: dict[bytes, bytes]) -> Heard:
     """Raises Unheard."""
-    number, pool, route, word, stream, path, hosts, attempt, at, names, tasks, model, who = [
+    number, pool, route, word, stream, path, hosts, attempt, at, names, tasks, model, who, request_id = [
         "" if value == b"-" else value.decode("latin-1")  # as Envoy writes what it does not know
         for value in [fields.get(name, b"") for name in _FIELDS]
     ]
@@ -72,6 +80,7 @@ def hear(fields: dict[bytes, bytes]) -> Heard:
         frozenset(tasks.split(",")) if tasks else frozenset(),
         model,
         who,
+        request_id,
     )
 
 

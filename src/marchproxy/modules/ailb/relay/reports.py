@@ -80,6 +80,8 @@ class Reports:
     async def _say(self, writer: asyncio.StreamWriter, first: int) -> None:
         while True:
             await self._some.wait()
+            if writer.is_closing():  # uvloop's error would be another one
+                raise ConnectionResetError("the decider hung up")
             batch = [self._unsaid.popleft() for _ in range(min(_AT_ONCE, len(self._unsaid)))]
             writer.write(b"".join([report.encode(whole=report.number < first) for report in batch]))
             await writer.drain()

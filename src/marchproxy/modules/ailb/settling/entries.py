@@ -24,7 +24,7 @@ _DECIDED = (asking.WHO, asking.OPERATION, asking.MODEL, asking.STREAM)
 @dataclass(frozen=True, slots=True)
 class Told:
     """What an entry says: the report, whether the last attempt was a relay's, and what was let pass, in the words of the
-    decision (`fields` of METADATA, and WHO). `is_over`: it has ended; if not, only that it is under way is of any use."""
+    decision (`fields` of METADATA, WHO and REQUEST_ID). `is_over`: it has ended; if not, only that it is under way is of any use."""
 
     report: Report
     relayed: bool
@@ -58,6 +58,7 @@ def told_by(entry: Any) -> Told | None:
         attempts=max(1, common.upstream_request_attempt_count),
     )
     fields = {name: decided[name].string_value for name in _DECIDED if name in decided}
+    fields[asking.REQUEST_ID] = entry.request.request_id
     return Told(report, relayed, fields, common.access_log_type != _PERIODIC)
 
 

@@ -70,9 +70,11 @@ class Doors:
             Envoys(house.envoy_says, house.nobody_waits), self._reports
         )
         path = self._folder / asking.REPORTS_SOCKET
-        path.unlink(missing_ok=True)
-        self._reports.add_insecure_port(f"unix:{path}")
+        aside = path.with_suffix(".new")
+        aside.unlink(missing_ok=True)
+        self._reports.add_insecure_port(f"unix:{aside}")
         await self._reports.start()
+        aside.rename(path)
         await self._listen(asking.OWN_SOCKET, self._answering(house.own))
         await self._listen(asking.DECIDE_SOCKET, self._answering(house.decide))
 

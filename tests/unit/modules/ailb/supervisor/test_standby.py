@@ -43,6 +43,16 @@ def test_who_waited_is_hung_up_on(tmp_path: Path) -> None:
         early.recv(1)
 
 
+def test_one_stands_by_at_all_of_them(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("decide.sock", "reports.sock")]
+    with standing_by(*paths):
+        for path in paths:
+            asking(path).close()
+    for path in paths:
+        with pytest.raises(ConnectionRefusedError):
+            asking(path)
+
+
 def test_without_a_folder_nobody_waits(tmp_path: Path) -> None:
     with standing_by(tmp_path / "none" / "decide.sock"):
         assert not (tmp_path / "none").exists()
