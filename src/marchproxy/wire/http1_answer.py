@@ -4,7 +4,8 @@ Made for streams: the body comes as it was read, and where a read is whole chunk
 """
 
 import re
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from marchproxy.wire.fault import ProtocolFault
 
@@ -13,6 +14,7 @@ _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\r\n]*)?")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\x00]*)")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,8})[ \t]*(?:;[^\r\n]*)?\r\n")
 _LONGEST_CHUNK_HEAD = 256
+_SHORT_HEAD = 1024
 _LINE_END = b"\r\n"
 _CONTINUE, _SWITCHED, _NO_CONTENT, _NOT_MODIFIED = 199, 101, 204, 304
 _UNTIL_CLOSE: Final = -1
@@ -95,40 +97,14 @@ class Answer:
                 raise ProtocolFault(f"a head of more than {self._longest} bytes")
             self._held = data
             return None
-        first, _, rest = data[:end].partition(_LINE_END)
-        matched = _STATUS.fullmatch(first)
-        if matched is None:
-            raise ProtocolFault("no head of an HTTP/1.1 answer")
-        status = int(matched[2])
-        if status == _SWITCHED:
-            raise ProtocolFault("a protocol that nobody asked for")
-        if status <= _CONTINUE:
+        head = data[:end]
+        found = _known_head(head) if end <= _SHORT_HEAD else _head(head)
+        if found.status <= _CONTINUE:
             return self._read_head(data[end + 4 :])
-        self.status = status
-        self.fields = _fields(rest)
-        self._frame(modern=matched[1] == b"1")
+        self.status, fields, self.keeps, self._chunked, self._left = found
+        self.fields = list(fields)
+        self.ended = not (self._chunked or self._left)
         return data[end + 4 :]
-
-    def _frame(self, *, modern: bool) -> None:
-        """How the body is told from what follows (§6.3)."""
-        connection = self.field(b"connection").lower()
-        self.keeps = b"close" not in connection if modern else b"keep-alive" in connection
-        coding = self.field(b"transfer-encoding")
-        lengths = {value for name, value in self.fields if name == b"content-length"}
-        if self.status in {_NO_CONTENT, _NOT_MODIFIED}:
-            self.ended = True
-        elif coding:
-            if coding.lower() != b"chunked" or lengths:
-                raise ProtocolFault("a body that is framed in a way that is not taken")
-            self._chunked = True
-        elif lengths:
-            (length, *more) = lengths
-            if more or not length.isdigit() or len(length) > 15:
-                raise ProtocolFault("a length that is no number, or two of them")
-            self._left = int(length)
-            self.ended = not self._left
-        else:
-            self._left, self.keeps = _UNTIL_CLOSE, False
 
     def _chunks(self, data: bytes) -> bytes:
         parts: list[bytes] = []
@@ -190,6 +166,55 @@ class Answer:
             return
         self.ended = True
         self.extra = len(data) > end
+
+
+class _Head(NamedTuple):
+    """`left`: bytes of the body, where it is not chunked."""
+
+    status: int
+    fields: tuple[tuple[bytes, bytes], ...]
+    keeps: bool
+    chunked: bool
+    left: int
+
+
+def _head(data: bytes) -> _Head:
+    first, _, rest = data.partition(_LINE_END)
+    matched = _STATUS.fullmatch(first)
+    if matched is None:
+        raise ProtocolFault("no head of an HTTP/1.1 answer")
+    status = int(matched[2])
+    if status == _SWITCHED:
+        raise ProtocolFault("a protocol that nobody asked for")
+    if status <= _CONTINUE:
+        return _Head(status, (), keeps=True, chunked=False, left=0)
+    fields = tuple(_fields(rest))
+    return _Head(status, fields, *_framing(status, fields, modern=matched[1] == b"1"))
+
+
+#: An engine says nearly the same each time: only its clock goes on.
+_known_head = lru_cache(maxsize=256)(_head)
+
+
+def _framing(status: int, fields: tuple[tuple[bytes, bytes], ...], *, modern: bool) -> tuple[bool, bool, int]:
+    """How the body is told from what follows (§6.3): what a `_Head` has of it."""
+    last = dict(fields)
+    connection = last.get(b"connection", b"").lower()
+    keeps = b"close" not in connection if modern else b"keep-alive" in connection
+    coding = last.get(b"transfer-encoding")
+    lengths = {value for name, value in fields if name == b"content-length"}
+    if status in {_NO_CONTENT, _NOT_MODIFIED}:
+        return keeps, False, 0
+    if coding:
+        if coding.lower() != b"chunked" or lengths:
+            raise ProtocolFault("a body that is framed in a way that is not taken")
+        return keeps, True, 0
+    if not lengths:
+        return False, False, _UNTIL_CLOSE
+    (length, *more) = lengths
+    if more or not length.isdigit() or len(length) > 15:
+        raise ProtocolFault("a length that is no number, or two of them")
+    return keeps, False, int(length)
 
 
 def _fields(data: bytes) -> list[tuple[bytes, bytes]]:
