@@ -6,7 +6,6 @@ https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import accumulate
 from math import inf
 
@@ -121,7 +120,7 @@ def _histograms(tallies: Mapping[TallyKey, Tally]) -> Iterator[str]:
     groups: dict[TallyKey, list[Tally]] = {}
     for key, tally in tallies.items():
         if tally.endings:
-            groups.setdefault(replace(key, key=""), []).append(tally)
+            groups.setdefault(key._replace(key=""), []).append(tally)
     for attribute, (name, text) in _HISTOGRAMS.items():
         found = {key: [getattr(tally, attribute) for tally in group] for key, group in groups.items()}
         lines = [line for key, times in found.items() for line in _histogram(name, _labels(key), times)]

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from marchproxy.model.usage import Usage
 
@@ -32,9 +33,9 @@ class Times:
         self.total += seconds
 
 
-@dataclass(frozen=True, slots=True)
-class TallyKey:
-    """What a tally is for; a refused request has no pool, and one that nobody is known to have sent no key."""
+class TallyKey(NamedTuple):
+    """What a tally is for; a refused request has no pool, and one that nobody is known to have sent no key. A tuple, because it is
+    hashed for every request."""
 
     route: str
     operation: str
