@@ -92,8 +92,10 @@ OWN_BODY = "/body"
 OWN_ANSWER = "/answer"
 
 #: Envoy's access log says in these what an answer used, in the words of its provider, as dynamic metadata of this namespace:
-#: members of `usage`, with those of `prompt_tokens_details` and `input_tokens_details` beside the others.
+#: of a whole answer its member `usage` as it was written; of a stream members of those in its events, with those of
+#: `prompt_tokens_details` and `input_tokens_details` beside the others.
 USAGE = "ailb.usage"
+USAGE_TEXT = "usage"
 USAGE_MEMBERS = (
     "prompt_tokens",
     "completion_tokens",

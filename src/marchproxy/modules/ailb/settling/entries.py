@@ -9,14 +9,18 @@ from typing import Any
 
 from envoy.data.accesslog.v3 import accesslog_pb2
 
+from marchproxy.model.ai import Dialect
 from marchproxy.model.usage import Usage
 from marchproxy.modules.ailb import asking
+from marchproxy.modules.ailb.dialects.operations import Operation
+from marchproxy.modules.ailb.dialects.usage import of_answer
 from marchproxy.modules.ailb.settling.report import Ending, Report
 
 _VIA_UPSTREAM = "via_upstream"
 _FIRST_FAULT = 400
 _MICRO = 1e-6
 _LONGEST_NUMBER = 19
+_DIALECTS = {operation.value: operation.dialect for operation in Operation}
 _PERIODIC = accesslog_pb2.DownstreamPeriodic
 _DECIDED = (asking.WHO, asking.OPERATION, asking.MODEL, asking.STREAM)
 
@@ -52,7 +56,7 @@ def told_by(entry: Any) -> Told | None:
         pool,
         _host(common.upstream_remote_address),
         entry.response.response_code.value,
-        _usage(metadata[asking.USAGE].fields) if asking.USAGE in metadata else None,
+        _usage(metadata[asking.USAGE].fields, decided) if asking.USAGE in metadata else None,
         first_token=int(first) * _MICRO if first.isdigit() else None,
         duration=common.duration.ToNanoseconds() * 1e-9 if common.HasField("duration") else None,
         attempts=max(1, common.upstream_request_attempt_count),
@@ -86,7 +90,16 @@ def _ending(entry: Any, cluster: str) -> Ending:
     return Ending.REFUSED if status >= _FIRST_FAULT else Ending.COMPLETE
 
 
-def _usage(fields: Any) -> Usage | None:
+def _usage(fields: Any, decided: Any) -> Usage | None:
+    if asking.USAGE_TEXT not in fields:
+        return _of_events(fields)
+    # no relay translated it, so it is of the API that was asked
+    name = decided[asking.OPERATION].string_value if asking.OPERATION in decided else ""
+    text = fields[asking.USAGE_TEXT].string_value.encode()
+    return of_answer(_DIALECTS.get(name, Dialect.OPENAI), b'{"usage":%b}' % text)
+
+
+def _of_events(fields: Any) -> Usage | None:
     """OpenAI counts cached tokens within the others, Anthropic beside them; neither uses the other's names for that."""
     told = {name: max(0, int(fields[name].number_value)) for name in asking.USAGE_MEMBERS if name in fields}
     if not told:

@@ -87,6 +87,28 @@ def test_usage_is_counted_as_its_provider_does(told, usage):
     assert told_by(entry(usage=told)).report.usage == usage
 
 
+@pytest.mark.parametrize(
+    ("operation", "text", "usage"),
+    [
+        (
+            "chat",
+            '{"prompt_tokens":9,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":4}}',
+            Usage(9, 2, 4),
+        ),
+        ("responses", '{"input_tokens":9,"output_tokens":2}', Usage(9, 2)),
+        ("messages", '{"input_tokens":9,"output_tokens":2,"cache_read_input_tokens":4}', Usage(13, 2, 4)),
+        ("chat", "{}", None),
+        ("chat", '{"prompt_tokens":9,"a":"}', None),
+    ],
+)
+def test_usage_of_a_whole_answer_is_as_it_was_written(operation, text, usage):
+    told = entry(usage={"usage": text})
+    told.common_properties.metadata.filter_metadata["envoy.filters.http.ext_authz"]["x-ai-operation"] = (
+        operation
+    )
+    assert told_by(told).report.usage == usage
+
+
 def test_what_goes_on_is_not_over():
     assert told_by(entry()).is_over
     assert told_by(entry(access_log_type="DownstreamEnd")).is_over
