@@ -31,7 +31,8 @@ class Request:
 
     def field(self, name: bytes) -> str:
         """A field's value; empty: it has none."""
-        return self.fields.get(name, b"").decode("latin-1")
+        value = self.fields.get(name)
+        return value.decode("latin-1") if value else ""
 
 
 class Requests:

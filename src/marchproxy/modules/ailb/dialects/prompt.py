@@ -81,11 +81,14 @@ def estimate(operation: Operation, body: Body) -> int:
     size = sum([_size(body.raw(name)) for name in AROUND if name in body.members])
     tokens = 0
     members: Mapping[str, Any] = body.members
+    names = MEMBERS.get(operation, ())
     if isinstance(messages := members.get("messages"), list):
         tokens = TOKENS_PER_MESSAGE * len(messages)
-        if "messages" in MEMBERS.get(operation, ()):
+        if "messages" in names:
             usual, others = _sized(messages)
             size += usual
+            if not others and len(names) == 1:
+                return tokens + -(-size // BYTES_PER_TOKEN)
             members = {**members, "messages": others}
     for _, value in leaves(operation, members):
         if isinstance(value, str):
