@@ -1,7 +1,6 @@
-"""Engines that die, stall or talk nonsense, clients that hang up, and a decider that is killed."""
+"""Engines that die, stall or talk nonsense, and clients that hang up."""
 
 import asyncio
-import signal
 import time
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -9,7 +8,6 @@ from typing import Any
 
 import anthropic
 import openai
-import psutil
 import pytest
 import pytest_asyncio
 
@@ -24,9 +22,7 @@ from tests.real.ailb_rig import (
     openai_client,
     pool,
 )
-from tests.real.support.alb import Alb
 from tests.real.support.engines import engines
-from tests.real.support.process import naming
 from tests.real.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -176,34 +172,3 @@ async def test_a_client_hangs_up_and_the_engine_stops(stage: SimpleNamespace, mo
     finally:
         await stage.good.tell(token_ms=0)
     assert min(took) < 0.1, took
-
-
-async def test_the_decider_is_killed_and_no_request_is_lost(stage: SimpleNamespace) -> None:
-    gateway: Alb = stage.gateway
-
-    def decider() -> psutil.Process | None:
-        found = [
-            process
-            for process in naming(gateway.directory)
-            if any("modules.ailb.worker" in word for word in process.cmdline())
-        ]
-        return found[0] if found else None
-
-    first = decider()
-    assert first is not None
-    data = request("/v1/chat/completions", {"model": "sim", **ASK}, {"authorization": f"Bearer {KEY}"})
-    statuses: set[int] = set()
-
-    async def ask() -> None:
-        client = Client(gateway.port)
-        for _ in range(60):
-            statuses.add((await client.ask(data)).status)
-        client.close()
-
-    async with asyncio.TaskGroup() as group:
-        for _ in range(4):
-            group.create_task(ask())
-        await asyncio.sleep(0.05)
-        first.send_signal(signal.SIGKILL)
-    await until(lambda: (again := decider()) is not None and again.pid != first.pid)
-    assert statuses == {200}

@@ -28,7 +28,7 @@ STREAMS, DIRECT, AT_ONCE = 1500, 500, 40
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SimpleNamespace]:
     folder = tmp_path_factory.mktemp("ailb")
     async with engines(folder, "good", count=2) as good, engines(folder, "bad") as bad:
-        state = document(good, bad, queue={"size": 50, "wait": 30})
+        state = document(good, bad, queue={"size": 50, "wait": 30}, first_byte_timeout="60s")
         state["virtual_keys"].append(key("seated", SEATED))
         state["allowances"] = [{"id": "seats", "target": "key:seated", "concurrent": SEATS}]
         async with ailb(folder, state) as gateway:

@@ -53,7 +53,8 @@ class Journal:
         self.unwritten = 0
         """Entries for which there was no room."""
         self.written: Callable[[Iterable[int]], None] = _ignore
-        """Is called with the numbers of requests that a crash cannot undo any more (one of the host can)."""
+        """Is called with the numbers of requests of which nothing more is to be said: a crash does not undo them (one of the host
+        can)."""
         self._store = store
         self._totals = totals
         self._clock = clock
@@ -75,6 +76,7 @@ class Journal:
         """Have an entry written soon. At once after the ledger has settled it, or a snapshot may have it twice."""
         if self.waiting >= self._limits.queue:
             self.unwritten += 1
+            self._done.append(entry.number)  # the totals have it: told again it would be counted twice
             return
         self._queue.append(entry)
         self._wake.set()

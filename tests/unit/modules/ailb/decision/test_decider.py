@@ -189,6 +189,13 @@ def test_tries_of_one_request_share_a_reservation(decider, ledger, under_way):
     assert ledger.under_way == 2
 
 
+def test_nothing_is_taken_for_a_client_that_has_gone(decider, ledger, under_way):
+    under_way.note_gone("a", NOW.steady)
+    assert isinstance(ask(decider, chat(), x_request_id="a"), Denied)
+    assert ledger.under_way == 0
+    assert isinstance(ask(decider, chat(), x_request_id="b"), Allowed)
+
+
 def test_what_was_let_pass_is_taken_up_by_what_envoy_was_told(decider, ledger):
     told = dict(ask(decider, chat(max_tokens=7)).told)
     passed = decider.revive(5, told, NOW)

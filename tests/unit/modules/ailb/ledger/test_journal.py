@@ -72,6 +72,19 @@ async def test_entries_are_written_in_order_and_the_rest_at_the_end():
     assert store.closed
 
 
+async def test_who_asks_is_told_what_is_written_and_what_never_will_be():
+    store, told = FakeStore(), []
+    store.full = True
+    journal = Journal(store, Totals(), SystemClock(), QUICK)
+    journal.written = told.extend
+    async with beside(journal.run(), name="journal"):
+        for number in range(12):
+            journal.put(entry(number))
+        await until(lambda: told == [10, 11])
+        store.full = False
+        await until(lambda: told == [10, 11, *range(10)])
+
+
 async def test_a_full_disk_costs_what_does_not_fit_and_nothing_twice():
     store = FakeStore()
     store.full = True

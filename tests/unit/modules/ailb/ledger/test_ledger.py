@@ -181,6 +181,45 @@ def test_what_nobody_reports_is_settled_at_its_reservation():
     granted(found.reserve(NOW + 60 * SECOND, ANN, "m", TEN, UNIT))
 
 
+def test_who_is_spoken_of_is_not_lost():
+    found = ledger(report_within=60.0)
+    one, other = (granted(found.reserve(NOW, ANN, "m", TEN)).number for _ in range(2))
+    found.touch(one, NOW + 50 * SECOND)
+    assert [lost.reservation.number for lost in found.expire(NOW + 60 * SECOND)] == [other]
+    assert [lost.reservation.number for lost in found.expire(NOW + 110 * SECOND)] == [one]
+    found.touch(one, NOW)
+    assert found.under_way == 0
+
+
+def test_who_waits_here_is_not_lost():
+    found = ledger(Allowance("a", "*", concurrent=1), report_within=60.0)
+    number = granted(found.reserve(NOW, ANN, "m", TEN)).number
+    found.hold(number)
+    assert found.expire(NOW + 999 * SECOND) == []
+    refused(found.reserve(NOW + 999 * SECOND, ANN, "m", TEN))
+    found.touch(number, NOW + 999 * SECOND)
+    assert found.under_way == 1
+    assert len(found.expire(NOW + 1059 * SECOND)) == 1
+    gone = granted(found.reserve(NOW, ANN, "m", TEN)).number
+    found.hold(gone)
+    assert found.settle(gone, Usage(), NOW) is not None
+    assert found.under_way == 0
+
+
+def test_a_seat_is_left_once_and_the_rest_when_it_is_known():
+    found = ledger(Allowance("a", "*", concurrent=1, budget_day=0.00002))
+    first = granted(found.reserve(NOW, ANN, "m", TEN, UNIT)).number
+    assert refused(found.reserve(NOW, ANN, "m", TEN, UNIT)).measure is Measure.CONCURRENT
+    for _ in range(2):
+        found.leave(first)
+    second = granted(found.reserve(NOW, ANN, "m", TEN, UNIT)).number
+    found.settle(first, TEN, NOW)
+    found.leave(first)
+    assert refused(found.reserve(NOW, ANN, "m", Usage(), UNIT)).measure is Measure.CONCURRENT
+    found.settle(second, Usage(), NOW)
+    assert refused(found.reserve(NOW, ANN, "m", Usage(11), UNIT)).left == 10
+
+
 def test_so_many_are_under_way_and_the_oldest_is_taken_for_lost():
     found = ledger(under_way=3)
     for _ in range(5):

@@ -26,6 +26,13 @@ def test_all_of_it_is_heard():
     )  # fmt: skip
 
 
+def test_whose_it_is_is_told_where_envoy_says_so():
+    whose = {"x-ai-who": "llm&k&u&t&1&2", "x-ai-model": "sim%2A", "x-request-id": "r1"}
+    told = {**whose, "x-ai-operation": "chat", "x-ai-stream": "1"}
+    assert heard(**{name.replace("-", "_"): value for name, value in whose.items()}).told() == told
+    assert heard().told() == {}
+
+
 @pytest.mark.parametrize("nothing", ["", "-", None])
 def test_what_envoy_does_not_know_is_nothing(nothing):
     names = (

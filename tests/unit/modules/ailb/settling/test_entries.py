@@ -109,6 +109,12 @@ def test_usage_of_a_whole_answer_is_as_it_was_written(operation, text, usage):
     assert told_by(told).report.usage == usage
 
 
+def test_what_was_let_pass_is_told_with_its_id():
+    told = entry()
+    told.request.request_id = "r1"
+    assert told_by(told).fields == {"x-request-id": "r1"}
+
+
 def test_what_goes_on_is_not_over():
     assert told_by(entry()).is_over
     assert told_by(entry(access_log_type="DownstreamEnd")).is_over
