@@ -27,9 +27,10 @@ _NEVER = re.compile(rb"(?!)")
 
 
 class Count:
-    """Of one stream, in the words of `operation`. `pieces`: of text or of a tool's arguments; `lines`: of data."""
+    """Of one stream, in the words of `operation`. `pieces`: of text or of a tool's arguments; `lines`: of data; `has_usage`: what was
+    shown last says what was used."""
 
-    __slots__ = ("_chat", "_first", "_last", "_operation", "_piece", "lines", "pieces")
+    __slots__ = ("_chat", "_first", "_last", "_operation", "_piece", "has_usage", "lines", "pieces")
 
     def __init__(self, operation: Operation) -> None:
         self._operation = operation
@@ -38,12 +39,16 @@ class Count:
         self._first = self._last = b""  # what was shown with usage in it
         self.lines = 0
         self.pieces = 0
+        self.has_usage = False
 
     def see(self, data: bytes) -> int:
         """Look at whole events: how many pieces they bring."""
         lines = data.count(_DATA_LINE) + data.startswith(_DATA)
         self.lines += lines
-        if _USAGE in data:
+        self.has_usage = (
+            data.find(_USAGE) >= 0
+        )  # `in` first takes what it looks for for a number, and makes an exception of it
+        if self.has_usage:
             self._last = data
             self._first = self._first or data
         found = data.count(_CONTENT) - data.count(_NO_CONTENT) if self._chat else 0

@@ -100,7 +100,7 @@ class PassedStream(_Stream):
         self.pieces = count.pieces
         if count.lines != before:  # and not only a comment
             self._last = events
-        return events if self._how is Strip.NOTHING else strip(events, self._how)
+        return strip(events, self._how) if count.has_usage else events
 
     def end(self) -> bytes:
         """As a Shape's. HTTP may be sure of what an engine that lost its way is not."""
