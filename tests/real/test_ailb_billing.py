@@ -42,7 +42,7 @@ async def bad(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engines
 async def gateway(
     tmp_path_factory: pytest.TempPathFactory, good: Engines, bad: Engines
 ) -> AsyncIterator[Alb]:
-    state = document(good, bad)
+    state = document(good, bad, first_byte_timeout="60s")  # the machine may be busy
     state["virtual_keys"] += [
         key("rate", RATE),
         key("tokens", TOKENS),
