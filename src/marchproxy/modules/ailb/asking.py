@@ -46,7 +46,8 @@ TOLD = (
 POOLS = "x-ai-pools"
 #: `ip:port,…`: the order of endpoints; each cluster heeds those that it has.
 HOST = "x-ai-host"
-#: The operation's path behind `/v1` (or a pool's base path), with the query.
+#: The operation's path behind `/v1` (or a pool's base path), with the query. Not told, as AT: all pools are sent the client's
+#: path and body as they are, and directly.
 PATH = "x-ai-path"
 #: `start,end`: where the model's value (quotes included) stands in the body, in bytes. Empty: nowhere.
 AT = "x-ai-at"

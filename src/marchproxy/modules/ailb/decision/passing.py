@@ -38,18 +38,18 @@ def told(
 ) -> tuple[tuple[str, str], ...]:
     """The metadata of a request."""
     query = inquiry.request.target.partition("?")[2]
-    path = asked.operation.path
-    start, end = asked.body.place("model")
+    path = f"{asked.operation.path}?{query}" if query else asked.operation.path
     names: dict[str, str] = {}
     for target, _, _ in chosen.attempts:
         if target.name != asked.model:
             names[target.pool.name] = target.name
     found = [
         (asking.ID, str(number)),
-        (asking.PATH, f"{path}?{query}" if query else path),
-        (asking.AT, f"{start},{end}"),
         *_what(asked.operation, model.name, stream=asked.stream),
     ]
+    if names or tasks or not _may_stay(inquiry.request.target, path, asked, chosen):
+        start, end = asked.body.place("model")
+        found += (asking.PATH, path), (asking.AT, f"{start},{end}")
     if hosts := chosen.hosts:
         found.append((asking.HOST, hosts))
     if names:
@@ -57,6 +57,17 @@ def told(
     if tasks:
         found.append((asking.TASKS, ",".join(tasks)))
     return tuple(found)
+
+
+def _may_stay(target: str, path: str, asked: Asked, chosen: Chosen) -> bool:
+    """Whether each attempt is what the client sent, as far as path and relays go."""
+    before = None
+    for attempt, _, _ in chosen.attempts:
+        if attempt is not before:  # mostly it is one for all
+            before = attempt
+            if is_relayed(asked, attempt) or attempt.pool.options.base + path != target:
+                return False
+    return True
 
 
 @lru_cache(maxsize=4096)

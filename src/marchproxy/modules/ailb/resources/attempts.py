@@ -1,7 +1,8 @@
 """Attempts: what becomes of a request at each pool that it is tried at, in filters of the pool's own cluster.
 
 What an attempt does to headers is there in the next one too, at another pool perhaps; what it does to the body is not. So
-every pool sets or takes off each of them, and no pool is shown the credential of another.
+every pool sets or takes off each of them, and no pool is shown the credential of another. What only a script can do, it does
+where the decider tells a path: of most requests, path and body stay as they are.
 https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http_filters/lua_filter
 """
 
@@ -11,11 +12,17 @@ from typing import Any
 from urllib.parse import quote
 
 from envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
-from envoy.config.core.v3 import base_pb2
+from envoy.config.core.v3 import base_pb2, extension_pb2
+from envoy.extensions.common.matching.v3 import extension_matcher_pb2
 from envoy.extensions.filters.http.credential_injector.v3 import credential_injector_pb2
 from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
 from envoy.extensions.filters.http.lua.v3 import lua_pb2
 from envoy.extensions.http.injected_credentials.generic.v3 import generic_pb2
+from envoy.extensions.matching.common_inputs.network.v3 import network_inputs_pb2 as metadata_input_pb2
+from envoy.extensions.matching.input_matchers.metadata.v3 import metadata_pb2
+from envoy.type.matcher.v3 import value_pb2
+from xds.core.v3 import extension_pb2 as xds_extension_pb2
+from xds.type.matcher.v3 import matcher_pb2
 
 from marchproxy.engines.envoy.messages import pack
 from marchproxy.engines.envoy.secrets import over_sds
@@ -26,8 +33,11 @@ from marchproxy.modules.ailb.resources.credentials import header_of, secret_name
 from marchproxy.modules.ailb.resources.deciding import TOLD
 from marchproxy.modules.ailb.resources.typed import on
 from marchproxy.modules.http.resources.clusters import resolved_by_envoy
+from marchproxy.modules.http.resources.events import skip
 
 _ANTHROPIC_VERSION = "2023-06-01"
+_EDITS = "marchproxy.ai.edits"
+_Predicate = matcher_pb2.Matcher.MatcherList.Predicate
 _CREDENTIALS = ("authorization", "x-api-key")
 # `accept-encoding`: nobody here reads what is compressed. What says where a client is concerns no provider.
 _NOT_FOR_PROVIDERS = (
@@ -35,25 +45,16 @@ _NOT_FOR_PROVIDERS = (
     "accept-encoding",
     "x-forwarded-for",
     "x-envoy-external-address",
-    asking.CLUSTER,
-    asking.POOL,
     asking.ATTEMPT,
-    asking.ROUTE,
-    asking.AFFINITY,
-    asking.PRIORITY,
-    *asking.METADATA,
-    asking.WHO,
 )
 # waiting for the body ends the life of `headers`
 _SCRIPT = """\
-local gone = {%(gone)s}
 function envoy_on_request(handle)
   local headers = handle:headers()
-  for _, name in ipairs(gone) do headers:remove(name) end
 %(more)s
   local told = handle:streamInfo():dynamicMetadata():get("%(told)s")
-  if told == nil then return end
-  headers:replace(":path", "%(base)s" .. (told["%(path)s"] or ""))
+  if told == nil or told["%(path)s"] == nil then return end
+  headers:replace(":path", "%(base)s" .. told["%(path)s"])
   local body = handle:body()
   if body == nil then return end
   local length = body:length()
@@ -73,7 +74,10 @@ end
 
 def pool_filters(pool: BackendPool, ai: AiPool) -> Iterator[Any]:
     """Of each attempt at the pool itself: its path, its name of the model, its credential."""
-    yield on("envoy.filters.http.lua", _script(pool, ai))
+    yield on("envoy.filters.http.header_mutation", _not_for_providers(ai))
+    # of a plain endpoint, Envoy knows the authority
+    edits = _script(pool, ai)
+    yield on("envoy.filters.http.lua", edits) if pool.tls is not None else on(_EDITS, _where_told(edits))
     if ai.credential:
         header = header_of(ai.provider)
         credential = generic_pb2.Generic(credential=over_sds(secret_name(ai)), header=header)
@@ -109,15 +113,9 @@ end
 
 
 def _script(pool: BackendPool, ai: AiPool) -> Any:
-    more: list[str] = []
-    if ai.provider.dialect is Dialect.ANTHROPIC:
-        absent = 'if headers:get("anthropic-version") == nil then'
-        more.append(f'  {absent} headers:add("anthropic-version", "{_ANTHROPIC_VERSION}") end')
-    if authority := _authority(pool):
-        more.append(f'  headers:replace(":authority", {_text(authority)})')
+    authority = _authority(pool)
     source = _SCRIPT % {
-        "gone": ", ".join(f'"{name}"' for name in _NOT_FOR_PROVIDERS),
-        "more": "\n".join(more),
+        "more": f'  headers:replace(":authority", {_text(authority)})' if authority else "",
         "told": TOLD,
         "base": _text(ai.base)[1:-1],
         "path": asking.PATH,
@@ -128,9 +126,31 @@ def _script(pool: BackendPool, ai: AiPool) -> Any:
     return _lua(source)
 
 
+def _where_told(edits: Any) -> Any:
+    """The script, left out where the decider told no path."""
+    path = metadata_input_pb2.DynamicMetadataInput(filter=TOLD)
+    path.path.add(key=asking.PATH)
+    present = metadata_pb2.Metadata(value=value_pb2.ValueMatcher(present_match=True))
+    told = _Predicate(
+        single_predicate=_Predicate.SinglePredicate(
+            input=xds_extension_pb2.TypedExtensionConfig(name="path", typed_config=pack(path)),
+            custom_match=xds_extension_pb2.TypedExtensionConfig(name="told", typed_config=pack(present)),
+        )
+    )
+    others = matcher_pb2.Matcher.MatcherList.FieldMatcher(
+        predicate=_Predicate(not_matcher=told), on_match=skip()
+    )
+    return extension_matcher_pb2.ExtensionWithMatcher(
+        extension_config=extension_pb2.TypedExtensionConfig(name="edits", typed_config=pack(edits)),
+        xds_matcher=matcher_pb2.Matcher(matcher_list=matcher_pb2.Matcher.MatcherList(matchers=[others])),
+    )
+
+
 def _authority(pool: BackendPool) -> str:
-    """Whose server it is; empty: Envoy knows, as it looks up host names itself."""
-    if pool.tls is not None and pool.tls.server_name:
+    """Whose server it is; empty: Envoy knows."""
+    if pool.tls is None:
+        return ""
+    if pool.tls.server_name:
         return pool.tls.server_name
     if resolved_by_envoy(pool) or not pool.endpoints:
         return ""
@@ -144,6 +164,19 @@ def _text(value: str) -> str:
 
 def _lua(source: str) -> Any:
     return lua_pb2.Lua(default_source_code=base_pb2.DataSource(inline_string=source))
+
+
+def _not_for_providers(ai: AiPool) -> Any:
+    config = _mutation({}, _NOT_FOR_PROVIDERS)
+    mutations = config.mutations.request_mutations
+    mutations.add().remove_on_match.key_matcher.prefix = asking.OURS
+    if ai.provider.dialect is Dialect.ANTHROPIC:
+        version = base_pb2.HeaderValue(key="anthropic-version", value=_ANTHROPIC_VERSION)
+        absent = base_pb2.HeaderValueOption(
+            header=version, append_action=base_pb2.HeaderValueOption.ADD_IF_ABSENT
+        )
+        mutations.add().append.CopyFrom(absent)
+    return config
 
 
 def _mutation(headers: dict[str, str], removed: tuple[str, ...]) -> Any:

@@ -4,6 +4,7 @@ https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/config/cluster/v3/cluster.pr
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
@@ -75,7 +76,11 @@ def build_endpoints(
     """The endpoints of a pool for EDS, those found included, or None when its cluster resolves host names itself."""
     if resolved_by_envoy(pool):
         return None
-    return assignment(cluster_name(pool.name), merge(pool, found), pool.health_check)
+    targets = merge(pool, found)
+    if pool.ai is not None and pool.tls is None:
+        # an engine without a name is asked for by its address: some answer nothing else
+        targets = tuple(replace(target, host=target.host or target.address) for target in targets)
+    return assignment(cluster_name(pool.name), targets, pool.health_check)
 
 
 def resolved_by_envoy(pool: BackendPool) -> bool:

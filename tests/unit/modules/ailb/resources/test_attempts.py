@@ -10,5 +10,5 @@ from marchproxy.modules.ailb.resources.attempts import pool_filters
 
 @pytest.mark.parametrize(("base_path", "base"), [("", "/v1"), ("/", ""), ("/openai/v1", "/openai/v1")])
 def test_a_path_begins_as_the_pool_says(base_path, base):
-    (script,) = pool_filters(BackendPool(PoolName("p")), AiPool(base_path=base_path))
+    (_, script) = pool_filters(BackendPool(PoolName("p")), AiPool(base_path=base_path))
     assert f'headers:replace(":path", "{base}" ..'.encode() in script.SerializeToString()
