@@ -63,7 +63,9 @@ def compile_ways(state: DesiredState, places: Places) -> Ways:
 
 def _way(pool: PoolPlan, places: Places) -> Way:
     addresses = tuple(endpoint.address for endpoint in places.get(pool.name, pool.pool.endpoints))
-    return Way(pool, pool.options.base, addresses if _is_plain(pool) and all(map(_is_numeric, addresses)) else ())
+    return Way(
+        pool, pool.options.base, addresses if _is_plain(pool) and all(map(_is_numeric, addresses)) else ()
+    )
 
 
 def _is_plain(pool: PoolPlan) -> bool:
