@@ -89,7 +89,7 @@ function envoy_on_response(handle)
   local body = handle:body()
   if body == nil then return end
   local found = usage(body:getBytes(0, body:length()))
-  if found == nil or #found > %(longest)d or string.find(found, "[^%%s\\32-\\126]") then return end
+  if found == nil or #found > %(longest)d or not string.find(found, "^[\\1-\\127]*$") then return end
   handle:streamInfo():dynamicMetadata():set("%(namespace)s", "%(key)s", found)
 end
 """
