@@ -38,7 +38,7 @@ class Pool:
     ) -> None:
         self.name = name
         self.failed: Callable[[], None] = lambda: None
-        """Called when a link could not be opened, or was lost."""
+        """Called when the server could not be reached, or a link was lost."""
         self._dial = dial
         self._limits = limits
         self._group = group
@@ -155,7 +155,8 @@ class Pool:
             self._dialling -= 1
             reason = str(error) or f"no answer within {self._limits.dial:g} s"
             _log.warning("no connection to the server", pool=self.name, reason=reason)
-            self.failed()
+            if not isinstance(error, LoginRefused):  # or whoever has no right would have the server suspected
+                self.failed()
             if not self._links:
                 self._fail_all(reason, final=isinstance(error, LoginRefused))
             return

@@ -32,7 +32,7 @@ _RECYCLE_SECONDS = 10.0
 Dial = Callable[["Pool"], Awaitable[Link]]
 
 
-def _nobody_cares(_failure: str) -> None:
+def _nobody_cares(_failure: DialFailed | None) -> None:
     pass
 
 
@@ -66,8 +66,8 @@ class Pool:
             faults=_FAULTS,
             pauses=Backoff(0.05, 2.0),
         )
-        self.dialled: Callable[[str], None] = _nobody_cares
-        """Called with why a link could not be opened; empty: it could."""
+        self.dialled: Callable[[DialFailed | None], None] = _nobody_cares
+        """Called with why a link could not be opened; None: it could."""
         self.reported: dict[str, str] = {}
         """What servers of the pool report of a session that has set nothing."""
         self._idle: list[Link] = []
@@ -278,11 +278,11 @@ class Pool:
         link.retiring = age != self._age  # it may have the old password
         self._links.add(link)
         self.reported = dict(link.parameters)
-        self.dialled("")
+        self.dialled(None)
         self.release(link)
 
     def _failed(self, failed: DialFailed) -> None:
-        self.dialled(str(failed))
+        self.dialled(failed)
         cause = failed.cause
         final = isinstance(cause, LoginRefused) and cause.fields and cause.fields.code.startswith(_FINAL)
         if final and not self._links:
