@@ -4,7 +4,7 @@ https://bsonspec.org/spec.html
 """
 
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -66,29 +66,31 @@ def document_end(data: bytes, start: int, end: int) -> int:
     return start + size
 
 
-def walk(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, Place]]:
+def walk(data: bytes, start: int, end: int) -> list[tuple[bytes, Place]]:
     """The fields of the document from start to end, in their order, by name. Raises ProtocolFault."""
-    at, last, left = start + 4, document_end(data, start, end) - 1, _MOST_FIELDS
+    at, last = start + 4, document_end(data, start, end) - 1
+    found: list[tuple[bytes, Place]] = []
     while at < last:
-        left -= 1
-        kind, zero = data[at], data.find(b"\0", at + 1, last)
-        if zero < 0 or left < 0:
+        zero = data.find(0, at + 1, last)
+        if zero < 0 or len(found) == _MOST_FIELDS:
             raise ProtocolFault("a document has a field without an end, or too many of them")
-        size = _FIXED.get(kind)
-        stop = zero + 1 + size if size is not None else _stop(data, kind, zero + 1, last)
-        if stop > last:
+        name, kind = data[at + 1 : zero], data[at]
+        zero += 1
+        at = zero + _FIXED[kind] if kind in _FIXED else _stop(data, kind, zero, last)
+        if at > last:
             raise ProtocolFault("a field reaches over the end of its document")
-        yield data[at + 1 : zero], (kind, zero + 1, stop)
-        at = stop
+        found.append((name, (kind, zero, at)))
+    return found
 
 
 def fields(data: bytes, start: int, end: int) -> dict[bytes, Place]:
     """All fields of a document. Raises ProtocolFault, also where a name comes twice: readers may differ on which counts."""
-    found: dict[bytes, Place] = {}
-    for name, place in walk(data, start, end):
-        if name in found:
-            raise ProtocolFault(f"field {name[:40].decode(errors='replace')!r} comes twice")
-        found[name] = place
+    walked = walk(data, start, end)
+    found = dict(walked)
+    if len(found) != len(walked):
+        names = [name for name, _ in walked]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ProtocolFault(f"field {twice[:40].decode(errors='replace')!r} comes twice")
     return found
 
 

@@ -1,5 +1,6 @@
 """Commands: what of a request, and of an answer, a decision needs."""
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -8,11 +9,12 @@ from marchproxy.wire.mongodb import bson, message
 from marchproxy.wire.mongodb.bson import Place
 
 _MOST_CURSORS = 1000
+_START, _LEAST = 21, 5  # where the document of an OP_MSG begins that has nothing else; the shortest document
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # not frozen: one is made for each request, and that would double its price
 class Command:
-    """A request. `places` are its fields, as bytes of `data`."""
+    """A request. `places` are its fields, as bytes of `data`. Nobody changes it."""
 
     name: str
     database: str
@@ -90,6 +92,28 @@ def read_query(data: bytes) -> Command:
         raise ProtocolFault("an empty command")
     database = collection.partition(".")[0]
     return Command(next(iter(places)).decode(errors="replace"), database, data, places, start, end)
+
+
+_FIRST_BATCH = struct.Struct("<20xBI8sI12sI")
+_BEGUN = 0, b"\x03cursor\0", b"\x04firstBatch\0"
+_CURSOR_AT, _BATCH_AT = 33, 49
+_ENDED = b"\x12id\0" + bytes(8)
+
+
+def has_ended(answer: bytes) -> bool:
+    """Whether an OP_MSG is what most finds are answered: the first batch of a cursor that has ended. False: it may be, too."""
+    size = len(answer)
+    if size < _BATCH_AT + 4:
+        return False
+    kind, whole, cursor, within, batch, length = _FIRST_BATCH.unpack_from(answer)
+    end = _BATCH_AT + length
+    return (
+        (kind, cursor, batch) == _BEGUN
+        and whole == size - _START
+        and length >= _LEAST
+        and answer.startswith(_ENDED, end)
+        and end + len(_ENDED) < _CURSOR_AT + within < size
+    )
 
 
 @dataclass(frozen=True, slots=True)

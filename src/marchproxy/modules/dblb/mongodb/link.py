@@ -83,10 +83,10 @@ class Link(asyncio.Protocol):
 
     def _heard(self, answer: bytes) -> None:
         asker = self.asker
-        message.check(answer)
-        if asker is None or message.response_to(answer) != self._expected:
+        answers, flags = message.answered_by(answer)
+        if asker is None or answers != self._expected:
             raise ProtocolFault("an answer that nobody asked for")
-        more = bool(message.flags(answer) & message.MORE_TO_COME)
+        more = bool(flags & message.MORE_TO_COME)
         if more:
             self._expected = message.request_id(answer)
         else:

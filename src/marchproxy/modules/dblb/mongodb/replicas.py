@@ -32,6 +32,8 @@ class Replicas:
     def choose(self, mode: Mode, session: bytes = b"") -> Member | None:
         """The least busy of the servers that fit, or always the same for a session; None when none does."""
         fitting = _fitting(self.members, mode, self.lag)
+        if len(fitting) == 1:
+            return fitting[0]
         if session:  # by the session alone, so that other workers choose likewise (rendezvous hashing)
             return max(fitting, key=lambda member: crc32(session + member.name.encode()), default=None)
         return min(fitting, key=lambda member: member.busy, default=None)
@@ -61,13 +63,11 @@ def lag_of(members: Sequence[Member], member: Member) -> float | None:
 
 def _fitting(members: Sequence[Member], mode: Mode, lag: float) -> list[Member]:
     primaries = _with(members, Role.PRIMARY)
+    if mode is Mode.PRIMARY or (mode is Mode.PRIMARY_PREFERRED and primaries):
+        return primaries
     secondaries = [one for one in _with(members, Role.SECONDARY) if (lag_of(members, one) or 0.0) <= lag]
     match mode:
-        case Mode.PRIMARY:
-            return primaries
-        case Mode.PRIMARY_PREFERRED:
-            return primaries or secondaries
-        case Mode.SECONDARY:
+        case Mode.PRIMARY_PREFERRED | Mode.SECONDARY:
             return secondaries
         case Mode.SECONDARY_PREFERRED:
             return secondaries or primaries
