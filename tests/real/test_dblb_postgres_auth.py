@@ -106,6 +106,23 @@ async def test_users_of_a_file(server, user, kept):
             await whoami(served, user, "guessed")
 
 
+async def test_who_was_let_in_goes_on_with_the_password_that_the_file_says_now(server):
+    await server.run("create role moves login password 'before'")
+    way = document(server, USERLIST)
+    async with serving(PostgresService, plan_of(way, {"/users": b'"moves" "before"'})) as served:
+        where = {"host": "127.0.0.1", "port": served.port, "user": "moves", "password": "before"}
+        client = await psycopg.AsyncConnection.connect(
+            **where, dbname="app", sslmode="disable", autocommit=True
+        )
+        async with client:
+            await client.execute("select 1")
+            await server.run("alter role moves password 'after'")
+            served.service.apply(plan_of(way, {"/users": b'"moves" "after"'}))
+            await server.run("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'moves'")
+            assert await (await client.execute("select current_user")).fetchone() == ("moves",)
+        assert await whoami(served, "moves", "after") == "moves"
+
+
 async def test_an_md5_hash_is_enough_towards_a_server_that_asks_for_md5(server):
     async with proxied(server, USERLIST, {"/users": {"old": server.secrets["old"]}}) as served:
         assert await whoami(served, "old", "old-pw") == "old"

@@ -17,7 +17,7 @@ from marchproxy.modules.dblb.mysql.guarded import guarded
 from marchproxy.modules.dblb.mysql.halt import Halts
 from marchproxy.modules.dblb.mysql.kill import Kill, first_number
 from marchproxy.modules.dblb.mysql.killing import Killing
-from marchproxy.modules.dblb.mysql.moving import move
+from marchproxy.modules.dblb.mysql.moving import move, renew
 from marchproxy.modules.dblb.mysql.refusing import Refusing
 from marchproxy.modules.dblb.mysql.session import Session
 from marchproxy.modules.dblb.mysql.welcome import House, Welcome
@@ -168,6 +168,7 @@ class MySqlService:
             if asking:
                 self._halts.hold(session, now)
             return False
+        renew(visit, now)
         visit.plan = now
         upstream = now.writes
         name = upstream.name if upstream is not None else visit.cluster.upstream.name
