@@ -12,6 +12,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
+from marchproxy.modules.dblb.postgres import reception
 from marchproxy.modules.dblb.postgres.secrets import Secret
 from marchproxy.modules.dblb.postgres.service import PostgresService
 from marchproxy.wire.postgres import encode
@@ -202,6 +203,22 @@ async def test_routes_by_user_and_database_and_who_has_none(server):
         for bad in (f"{where} dbname=app", where.replace("anna", "old") + " dbname=shop"):
             with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
                 await psycopg.AsyncConnection.connect(bad)
+
+
+async def test_whoever_is_logged_in_is_no_newcomer(server, monkeypatch):
+    monkeypatch.setattr(reception, "MOST_NEWCOMERS", 1)
+    where = {
+        "host": "127.0.0.1",
+        "user": "anna",
+        "password": "anna-pw",
+        "dbname": "app",
+        "sslmode": "disable",
+    }
+    async with proxied(server, USERLIST, {"/users": {"anna": "anna-pw"}}) as served:
+        clients = [await psycopg.AsyncConnection.connect(**where, port=served.port) for _ in range(3)]
+        for client in clients:
+            await client.execute("select 1")
+            await client.close()
 
 
 async def test_replication_is_refused_in_words(server):

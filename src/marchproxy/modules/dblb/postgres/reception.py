@@ -182,7 +182,8 @@ class Reception:
         if not upstream.pool.endpoints:
             raise TurnedAway(f"pool {upstream.name} has no servers", "08004")
         tally = tally_of(self._around.tallies, route, upstream, who)
-        return Stay(who, password, route, upstream, self._around.gate.enter(route, who, tally), tally)
+        gate = self._around.gate.enter(route, who, tally)
+        return Stay(who, password, route, upstream, gate, tally, self._around.tallies)
 
     async def _look_up(self, way: Authentication, user: str) -> str | None:
         upstream = self._host.plan.upstreams.get(PoolName(way.pool))
