@@ -75,7 +75,8 @@ def test_what_one_look_tells_the_fields_tell(document, number, at, byte):
     if has_ended(answer):
         with suppress(ProtocolFault):  # of what stands behind the cursor
             found = cursor_of(answer)
-            assert found is not None and not found.number
+            assert found is not None
+            assert not found.number
 
 
 @given(damaged() | st.binary(max_size=80))

@@ -38,6 +38,12 @@ _REGEX = 11
 #: Of values that begin with a length: the least that it may be, and how many bytes it does not count. In this order: string, code,
 #: symbol; document, array, code with scope; binary, DBPointer.
 _AROUND = {2: (1, 4), 13: (1, 4), 14: (1, 4), 3: (5, 0), 4: (5, 0), 15: (5, 0), 5: (0, 5), 12: (1, 16)}
+_OF_FIXED, _OF_NEITHER = -1, -2
+#: The same for each byte that a type may be, and for a size that is fixed instead of the least.
+_SIZES = tuple(
+    _AROUND.get(kind, (_OF_FIXED, _FIXED[kind]) if kind in _FIXED else (_OF_NEITHER, 0))
+    for kind in range(256)
+)
 _NUMBERS = {Kind.DOUBLE: _DOUBLE, Kind.INT32: _INT32, Kind.INT64: _INT64}
 
 #: Where a value is: its type, and the bytes from start to end.
@@ -76,7 +82,16 @@ def walk(data: bytes, start: int, end: int) -> list[tuple[bytes, Place]]:
             raise ProtocolFault("a document has a field without an end, or too many of them")
         name, kind = data[at + 1 : zero], data[at]
         zero += 1
-        at = zero + _FIXED[kind] if kind in _FIXED else _stop(data, kind, zero, last)
+        least, more = _SIZES[kind]
+        if least == _OF_FIXED:
+            at = zero + more
+        elif least == _OF_NEITHER or last - zero < _INT32.size:
+            at = _stop(data, kind, zero, last)
+        else:
+            (size,) = _INT32.unpack_from(data, zero)
+            if size < least:
+                raise ProtocolFault(f"a value of type {kind} with {size} bytes")
+            at = zero + size + more
         if at > last:
             raise ProtocolFault("a field reaches over the end of its document")
         found.append((name, (kind, zero, at)))
@@ -165,17 +180,11 @@ def _written(value: "Value | ObjectId") -> tuple[int, bytes]:  # noqa: PLR0911 -
 
 
 def _stop(data: bytes, kind: int, at: int, last: int) -> int:
-    """Where a value ends whose type does not tell its size; beyond `last` where it is cut off."""
+    """Where a value ends of which neither its type nor a length tells that; beyond `last` where it is cut off."""
     if kind == _REGEX:  # two texts that end with a zero byte
         middle = data.find(b"\0", at, last)
         end = data.find(b"\0", middle + 1, last) if middle >= 0 else -1
         return end + 1 if end >= 0 else last + 1
-    around = _AROUND.get(kind)
-    if around is None:
+    if kind not in _AROUND:
         raise ProtocolFault(f"a value of type {kind}")
-    if last - at < 4:
-        return last + 1
-    size: int = _INT32.unpack_from(data, at)[0]
-    if size < around[0]:
-        raise ProtocolFault(f"a value of type {kind} with {size} bytes")
-    return at + size + around[1]
+    return last + 1
