@@ -9,7 +9,7 @@ from marchproxy.wire.mongodb import bson, message
 from marchproxy.wire.mongodb.bson import Place
 
 _MOST_CURSORS = 1000
-_START, _LEAST = 21, 5  # where the document of an OP_MSG begins that has nothing else; the shortest document
+_LEAST = 5  # bytes of a document
 
 
 @dataclass(slots=True, eq=False)  # not frozen: one is made for each request, and that would double its price
@@ -22,11 +22,8 @@ class Command:
     places: Mapping[bytes, Place] = field(repr=False)
     start: int
     end: int
-
-    @property
-    def flags(self) -> int:
-        """Those of its OP_MSG."""
-        return message.flags(self.data)
+    flags: int = 0
+    """Those of its OP_MSG."""
 
     @property
     def session(self) -> bytes:
@@ -72,8 +69,13 @@ class Command:
 
 
 def read_command(data: bytes) -> Command:
-    """The command of an OP_MSG. Raises ProtocolFault."""
-    start, end = message.body(data)
+    """The command of an OP_MSG, which is taken without its checksum. Raises ProtocolFault."""
+    flags = message.flags_of_one(data)
+    if flags >= 0:
+        start, end = message.ONE_AT, len(data)
+    else:
+        data = message.without_checksum(data)
+        (start, end), flags = message.body(data), message.flags(data)
     places = bson.fields(data, start, end)
     if not places:
         raise ProtocolFault("an empty command")
@@ -81,7 +83,7 @@ def read_command(data: bytes) -> Command:
     database = bson.text(data, place)
     if database is None:
         raise ProtocolFault("a command without $db")
-    return Command(next(iter(places)).decode(errors="replace"), database, data, places, start, end)
+    return Command(next(iter(places)).decode(errors="replace"), database, data, places, start, end, flags)
 
 
 def read_query(data: bytes) -> Command:
@@ -109,7 +111,7 @@ def has_ended(answer: bytes) -> bool:
     end = _BATCH_AT + length
     return (
         (kind, cursor, batch) == _BEGUN
-        and whole == size - _START
+        and whole == size - message.ONE_AT
         and length >= _LEAST
         and answer.startswith(_ENDED, end)
         and end + len(_ENDED) < _CURSOR_AT + within < size

@@ -16,6 +16,7 @@ from marchproxy.wire.mongodb import message
 from marchproxy.wire.mongodb.command import Command, has_ended, refusal_of
 
 _NOT_OK, _NOT_OK_EITHER = b"\x01ok\0" + bytes(8), b"\x10ok\0" + bytes(4)
+_PRIMARY, _SECONDARY = Mode.PRIMARY, Role.SECONDARY
 _LONGEST_REFUSAL = 16 * 1024
 #: How often a command is sent to another server after one that turned out to be no primary.
 _TRIES = 2
@@ -67,7 +68,7 @@ class Operation:
         self._data = data
         self._tracking = tracking
         self._member: Member | None = None
-        self._mode = Mode.PRIMARY
+        self._mode = _PRIMARY
         self._pinned = tracking.pins(command)
         self._servers = (
             visit.desk.upstreams.get(PoolName(tracking.pool), visit.servers)
@@ -136,7 +137,8 @@ class Operation:
 
     def got(self, link: Link) -> None:
         """A link: off it goes."""
-        self._stop_alarm()
+        if self._alarm is not None:
+            self._stop_alarm()
         self._waits_at = None
         self._link = link
         self._count_start()
@@ -233,7 +235,7 @@ class Operation:
             self._waits_since = 0.0
         tally.queries += 1
         facts = self._at().facts
-        tally.to_replicas += facts is not None and facts.role is Role.SECONDARY
+        tally.to_replicas += facts is not None and facts.role is _SECONDARY
 
     def _park(self, reason: str) -> None:
         self._reason = reason

@@ -59,7 +59,7 @@ class Session(Client):
             data = message.inflated(data, longest=self._framer.longest)
             kind = message.code(data)
         if kind == _MSG:
-            command = read_command(message.without_checksum(data))
+            command = read_command(data)
             if command.name in _OURS:
                 self._command(command)
             else:
