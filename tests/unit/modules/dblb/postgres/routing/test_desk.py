@@ -50,7 +50,7 @@ class World:
     async def read(self) -> str:
         """Somebody wants a session on a replica; why there is none."""
         upstream, _ = self.route.backends[0]
-        stay = Stay(Who("ann", "app"), "stale", self.route, upstream, OPEN, Tally())
+        stay = Stay(Who("ann", "app"), "stale", self.route, upstream, OPEN, Tally(), Tallies())
         source, waiter = self.desk.source(stay), Waiter()
         assert source.acquire(waiter) is None
         async with asyncio.timeout(5):
