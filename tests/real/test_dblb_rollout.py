@@ -215,3 +215,35 @@ async def test_a_canary_whose_server_dies_is_rolled_back(rig: Rig, colours: Mapp
         finally:
             await colours["green"].start()
     assert rollout.decisions[-1].canary.failures > rollout.decisions[-1].canary.rejected
+
+
+async def _read(rig: Rig) -> str:
+    async with await connect(rig.system.direct, "reads") as client:
+        return await colour_of(client)
+
+
+async def _reads_green(rig: Rig) -> bool:
+    return await _read(rig) == "green"
+
+
+async def test_reads_have_a_canary_that_no_client_can_hear_of(rig: Rig, colours: Mapping[str, Node]) -> None:
+    await rig.weigh(0, "reads")
+    assert await _read(rig) == "blue"
+    await rig.weigh(100, "reads")
+    await until(lambda: _reads_green(rig))
+    async with await connect(rig.system.direct, "reads") as client:
+        assert await colour_of(client) == "green"
+        await client.execute("insert into orders values (1, 1)")
+        assert await colour_of(client) == "blue"  # who has written reads there
+    assert await colours["blue"].ask("delete from orders returning 1") == [(1,)]
+    assert await colours["green"].ask("select 1 from orders") == []
+    await rig.weigh(0, "reads")
+    await colours["green"].ask("drop table orders")
+    try:
+        async with clients(rig, [ORDERS, GOOD], "reads") as load:
+            await rig.promote("reads")
+            rollout = await rig.ends("reads", "rolled_back")
+            assert load.failed == {}
+    finally:
+        await colours["green"].ask("create table orders (number int, amount int)")
+    assert shares(rollout) == [STEPS[0]]

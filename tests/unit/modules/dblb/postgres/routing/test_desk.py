@@ -9,7 +9,7 @@ from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.database import DatabasePool, DatabaseRoute, ReadTarget
 from marchproxy.model.module import PoolName, Protocol
-from marchproxy.model.pool import BackendPool, Endpoint, OutlierDetection
+from marchproxy.model.pool import BackendPool, Endpoint, HealthCheck, OutlierDetection
 from marchproxy.model.route import Route, RouteId
 from marchproxy.modules.dblb.gate import OPEN, OpenGate
 from marchproxy.modules.dblb.inbox import PeerGone
@@ -53,7 +53,7 @@ class World:
         stay = Stay(Who("ann", "app"), "stale", self.route, upstream, OPEN, Tally(), Tallies())
         source, waiter = self.desk.source(stay), Waiter()
         assert source.acquire(waiter) is None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not waiter.reason:
                 await asyncio.sleep(0)
         return waiter.reason
@@ -67,6 +67,7 @@ def _plan() -> tuple[RoutePlan, DblbPlan]:
         PoolName("p"),
         protocol=Protocol.POSTGRES,
         endpoints=tuple(Endpoint(str(address)) for address in (A, B, C)),
+        health_check=HealthCheck(timeout=3600.0),  # of what the test has said; nobody looks again
         outliers=OutlierDetection(consecutive_errors=1),
     )
     upstream = Upstream(pool, DatabasePool(monitor="m"))
