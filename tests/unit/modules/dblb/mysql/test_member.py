@@ -44,7 +44,7 @@ async def test_only_a_server_that_can_do_less_is_asked_what_it_can(monkeypatch, 
         member = Member(server, watch, PoolLimits(), around, lambda: found.append(True))
         pool = member.pool(Credentials("ann", "app", 45, 0))
         assert pool.spare() is None  # which has one opened
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await dialled.wait()
     pool.close()
     assert found == [True] * lacks

@@ -50,7 +50,7 @@ async def used(pool: Pool, answer: bytes) -> Link:
     """A link that a client has, after a query that was answered so."""
     waiter = Waiter()
     pool.acquire(waiter)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while waiter.link is None:
             await asyncio.sleep(0)
     link = waiter.link
