@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mongodb import bson as ours
 from marchproxy.wire.mongodb import message
-from marchproxy.wire.mongodb.command import cursor_of, read_command, read_query, refusal_of
+from marchproxy.wire.mongodb.command import cursor_of, has_ended, read_command, read_query, refusal_of
 from marchproxy.wire.mongodb.framing import HEADER, Framer
 
 LONGEST = 4096
@@ -64,6 +64,19 @@ def test_damage_is_refused_and_what_is_read_lies_within(data):
     command, *_ = readings(data)
     if command is not None:
         assert all(command.start < start <= end < command.end for _, start, end in command.places.values())
+
+
+@given(DOCUMENTS, st.integers(-1, 1), st.integers(0, 120), st.integers(0, 255))
+def test_what_one_look_tells_the_fields_tell(document, number, at, byte):
+    cursor = {"firstBatch": [document], "id": bson.Int64(number), "ns": "a.b"}
+    data = bytearray(op_msg({"cursor": cursor, **document}))
+    data[min(at, len(data) - 1)] = byte
+    answer = bytes(data)
+    if has_ended(answer):
+        with suppress(ProtocolFault):  # of what stands behind the cursor
+            found = cursor_of(answer)
+            assert found is not None
+            assert not found.number
 
 
 @given(damaged() | st.binary(max_size=80))

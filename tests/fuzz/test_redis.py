@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.redis.commands import keys
+from marchproxy.wire.redis.ordinary import count_commands, end_of_replies
 from marchproxy.wire.redis.replies import Replies
 from marchproxy.wire.redis.requests import Requests, split_line
 from marchproxy.wire.redis.values import encode, read, words_of
@@ -80,6 +81,42 @@ def test_commands_come_whole_or_in_parts(wanted, sizes, factor):
                 open_one = b""
     assert found == list(map(encode, wanted))
     assert machine.between
+
+
+few = st.sampled_from(
+    [b"GET", b"set", b"Get", b"hset", b"MULTI", b"a", b"x*", b"*2\r\n", b"y" * 99, b"y" * 100, b""]
+)
+often = st.lists(st.lists(few, min_size=1, max_size=5).map(encode), min_size=1, max_size=20).map(b"".join)
+
+
+@given(often, st.integers(0, 200), st.none() | st.integers(0, 255))
+def test_what_one_match_tells_of_commands_the_long_way_tells(data, at, byte):
+    if byte is not None:
+        data = data[:at] + bytes((byte,)) + data[at + 1 :]
+    if count := count_commands(data):
+        after, requests = Requests(longest=1024).feed(data)
+        assert after == data
+        assert len(requests) == count
+        assert requests[-1][2] == len(data)
+        assert all(whole for *_, whole in requests)
+
+
+simple = st.one_of(
+    st.sampled_from([b"+OK\r\n", b"$-1\r\n", b":-5\r\n", b"$2\r\n\r\n\r\n", b"$10\r\n0123456789\r\n"]),
+    replies,
+)
+
+
+@given(st.lists(simple, min_size=1, max_size=20).map(b"".join), st.integers(1, 20), st.binary(max_size=3))
+def test_what_one_match_tells_of_replies_the_long_way_tells(data, count, more):
+    data += more
+    end = end_of_replies(data, 0, count)
+    if end >= 0:
+        machine = Replies()
+        assert machine.feed(data[:end])[1][-1:] == [end]
+        assert machine.between
+        assert not machine.odd
+        assert len(Replies().feed(data[:end])[1]) == count
 
 
 @given(st.lists(st.binary(max_size=200), max_size=5))

@@ -168,7 +168,10 @@ async def _go_on_changing(system: System, name: str) -> None:
 
 
 async def test_an_envoy_killed_costs_only_what_it_carried(system: System) -> None:
-    """Each connection may be cut once; its next request is served by the other ALB, or by the Envoy that came back."""
+    """Each connection may be cut once; its next request is served by the other ALB, or by the Envoy that came back.
+
+    Who connects anew may meet the dying one again: the kernel takes its connections away before it stops listening.
+    """
     async with traffic(system.port) as (kept, new):
         killed = system.albs["alb-2"].envoy()
         killed.kill()
@@ -178,7 +181,7 @@ async def test_an_envoy_killed_costs_only_what_it_carried(system: System) -> Non
         await system.targets(set(_ALBS))
     assert not [status for tally in (kept, new) for status, _ in tally.answers if status != 200]
     assert len(kept.failures) <= _KEPT, kept.failures
-    assert len(new.failures) <= _NEW, new.failures
+    assert len(new.failures) <= 2 * _NEW, new.failures
     assert (await ask(system.port, 20)).bad() == []
 
 

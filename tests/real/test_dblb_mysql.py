@@ -14,6 +14,7 @@ from marchproxy.model.database import DatabasePool
 from marchproxy.model.pool import UpstreamTls
 from marchproxy.modules.dblb.gate import Refusal as Denial
 from marchproxy.modules.dblb.gate import RefusalKind
+from marchproxy.modules.dblb.mysql import service
 from marchproxy.modules.dblb.service import ClientTls
 from marchproxy.wire.mysql.endings import Tracked, read_ok
 from marchproxy.wire.mysql.handshake import Login, read_greeting
@@ -284,6 +285,18 @@ async def test_all_of_it_on_the_loop_of_production(server, tmp_path):
                 assert len(rows[0][0]) == 3000000
 
     await asyncio.to_thread(lambda: uvloop.run(main()))
+
+
+async def test_whoever_is_logged_in_is_no_newcomer(server, monkeypatch):
+    monkeypatch.setattr(service, "MOST_NEWCOMERS", 1)
+
+    def work(rig):
+        with rig.connect() as one, rig.connect() as two, rig.connect() as three:
+            for connection in (one, two, three):
+                assert asked(connection, "select 1") == ((1,),)
+
+    async with proxied(server) as rig:
+        await asyncio.to_thread(work, rig)
 
 
 async def test_a_query_is_killed_by_the_number_that_its_client_knows(server):

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 import pytest_asyncio
 
+from marchproxy.modules.dblb.postgres import reception
 from marchproxy.modules.dblb.postgres.secrets import Secret
 from marchproxy.modules.dblb.postgres.service import PostgresService
 from marchproxy.wire.postgres import encode
@@ -106,6 +107,23 @@ async def test_users_of_a_file(server, user, kept):
             await whoami(served, user, "guessed")
 
 
+async def test_who_was_let_in_goes_on_with_the_password_that_the_file_says_now(server):
+    await server.run("create role moves login password 'before'")
+    way = document(server, USERLIST)
+    async with serving(PostgresService, plan_of(way, {"/users": b'"moves" "before"'})) as served:
+        where = {"host": "127.0.0.1", "port": served.port, "user": "moves", "password": "before"}
+        client = await psycopg.AsyncConnection.connect(
+            **where, dbname="app", sslmode="disable", autocommit=True
+        )
+        async with client:
+            await client.execute("select 1")
+            await server.run("alter role moves password 'after'")
+            served.service.apply(plan_of(way, {"/users": b'"moves" "after"'}))
+            await server.run("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'moves'")
+            assert await (await client.execute("select current_user")).fetchone() == ("moves",)
+        assert await whoami(served, "moves", "after") == "moves"
+
+
 async def test_an_md5_hash_is_enough_towards_a_server_that_asks_for_md5(server):
     async with proxied(server, USERLIST, {"/users": {"old": server.secrets["old"]}}) as served:
         assert await whoami(served, "old", "old-pw") == "old"
@@ -185,6 +203,22 @@ async def test_routes_by_user_and_database_and_who_has_none(server):
         for bad in (f"{where} dbname=app", where.replace("anna", "old") + " dbname=shop"):
             with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
                 await psycopg.AsyncConnection.connect(bad)
+
+
+async def test_whoever_is_logged_in_is_no_newcomer(server, monkeypatch):
+    monkeypatch.setattr(reception, "MOST_NEWCOMERS", 1)
+    where = {
+        "host": "127.0.0.1",
+        "user": "anna",
+        "password": "anna-pw",
+        "dbname": "app",
+        "sslmode": "disable",
+    }
+    async with proxied(server, USERLIST, {"/users": {"anna": "anna-pw"}}) as served:
+        clients = [await psycopg.AsyncConnection.connect(**where, port=served.port) for _ in range(3)]
+        for client in clients:
+            await client.execute("select 1")
+            await client.close()
 
 
 async def test_replication_is_refused_in_words(server):

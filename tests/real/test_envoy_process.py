@@ -32,6 +32,7 @@ from marchproxy.engines.envoy.process import (
 )
 from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.settings.types import HostPort
+from tests.ports import free_port
 
 ANY_PORT = HostPort("127.0.0.1", 0)
 HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -61,13 +62,6 @@ def static_bootstrap(*, port: int, admin: HostPort, answer: str = "hello") -> by
         "stats_flush_interval": "0.1s",
     }
     return json.dumps(document).encode()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Envoys:

@@ -3,10 +3,11 @@
 A difference counts when it is both larger than what is allowed and no accident. `RISK` is the chance that a canary as
 good as its baseline is rolled back in the course of one rollout; each step may use its part of it (Bonferroni), and of
 that each of two questions a half, and each of its looks no more than a half again. A difference that is too large but may
-be an accident promotes nothing: the evidence of another interval is added.
+be an accident promotes nothing: the evidence of another interval is added. What may be the asker's own fault counts
+by comparison alone, as long as there is somebody to compare with.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from marchproxy.model.proportions import chance_of_difference, chance_of_failures
 
@@ -72,15 +73,26 @@ class Sample:
     requests: int = 0
     failures: int = 0
     p99_latency_ms: float = 0.0
+    rejected: int = 0
+    """Of the failures, those that may be the asker's own fault: a server that works has said no."""
 
     @property
     def error_percent(self) -> float:
         """Failures per hundred requests; 0 without requests."""
         return 100.0 * self.failures / self.requests if self.requests else 0.0
 
+    @property
+    def unprovoked(self) -> "Sample":
+        """The same without the failures that may be the asker's own fault."""
+        return replace(self, failures=self.failures - self.rejected, rejected=0)
+
     def __add__(self, other: "Sample") -> "Sample":
-        slowest = max(self.p99_latency_ms, other.p99_latency_ms)
-        return Sample(self.requests + other.requests, self.failures + other.failures, slowest)
+        return Sample(
+            self.requests + other.requests,
+            self.failures + other.failures,
+            max(self.p99_latency_ms, other.p99_latency_ms),
+            self.rejected + other.rejected,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +133,16 @@ def _errors(
 ) -> list[tuple[str, bool]]:
     findings = []
     risk = RISK / limits.count / _QUESTIONS_AND_LOOKS
-    found = f"{canary.error_percent:.2f} % errors"
-    if limits.max_error_percent and canary.error_percent > limits.max_error_percent:
-        chance = chance_of_failures(canary.failures, canary.requests, limits.max_error_percent / 100)
-        findings.append((f"{found}, the limit is {limits.max_error_percent:.2f} %", chance <= risk))
+    charged = canary.unprovoked if baseline.requests else canary
+    if limits.max_error_percent and charged.error_percent > limits.max_error_percent:
+        chance = chance_of_failures(charged.failures, charged.requests, limits.max_error_percent / 100)
+        found = f"{charged.error_percent:.2f} % errors, the limit is {limits.max_error_percent:.2f} %"
+        findings.append((found, chance <= risk))
     increase = canary.error_percent - baseline.error_percent
     allowed = limits.max_error_increase_percent
     if allowed and baseline.requests and increase > allowed and p_value <= _DOUBT:
         text = (
-            f"{found} against {baseline.error_percent:.2f} % of the baseline (p = {p_value:.2g}), "
+            f"{canary.error_percent:.2f} % errors against {baseline.error_percent:.2f} % of the baseline (p = {p_value:.2g}), "
             f"the limit is {allowed:.2f} points more"
         )
         findings.append((text, p_value <= risk))

@@ -18,6 +18,8 @@ APART = (
 _ANALYSED = "prepares anew after another connection's DDL: one statement on the server serves all clients who said the same"
 _NUMBER = "wants the number of the server's process, and was given the proxy's own"
 _POOL = "fails without a proxy too: its pool forgets which database the test is about"
+_SHARED = "ends a server's process whose connection clients share, and may be the one that uses it"
+_OFTEN = "fails without a proxy too, one time in four: a connection that is let go of was still waited for"
 _STARTS = "starts servers of its own"
 
 
@@ -58,6 +60,8 @@ EXCUSES = {
         "prepare", "executes by SQL what was prepared by the protocol, which has another name on the server"
     ),
     "TestPool::test_pool_min_size_restored_after_idle_connection_loss": Excuse("pool", _NUMBER),
+    "TestPool::test_pool_config_persistence": Excuse("pool", _OFTEN, always=False),
+    "TestPool::test_pool_remote_close": Excuse("pool", _SHARED, "transaction", always=False),
     "TestIntrospection::test_introspection_sticks_for_ps": Excuse(
         "introspection", "drops a database to which pooled sessions are still open"
     ),

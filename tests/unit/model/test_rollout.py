@@ -47,6 +47,11 @@ def decide(
         (Sample(1000, 51), Sample(1000, 51), (Prolong(),), "5.10 % errors, the limit is 5.00 %; it may be chance"),
         (Sample(1000, 90), Sample(1000, 90), (SetWeight(0),), "rolled back: 9.00 % errors, the limit is 5.00 %"),
         (Sample(1000, 40), Sample(), (SetWeight(30),), "4.00 % errors"),  # no baseline to compare with
+        # what may be the asker's fault counts by comparison, where there is one
+        (Sample(1000, 90, 0, 90), Sample(1000, 90, 0, 90), (SetWeight(30),), "9.00 % errors: 30 %"),
+        (Sample(1000, 90, 0, 90), Sample(1000, 9, 0, 9), (SetWeight(0),), "against 0.90 % of the baseline"),
+        (Sample(1000, 180, 0, 90), Sample(1000, 180, 0, 90), (SetWeight(0),), "9.00 % errors, the limit is 5"),
+        (Sample(1000, 90, 0, 90), Sample(), (SetWeight(0),), "rolled back: 9.00 % errors, the limit is 5.00 %"),
         (Sample(1000, 0, 100.0), GOOD, (SetWeight(30),), "30 %"),
         (Sample(1000, 0, 100.1), GOOD, (SetWeight(0),), "rolled back: p99 is 100.1 ms, the limit is 100.0 ms"),
         (Sample(1000, 0, 90.1), Sample(9, 0, 30.0), (SetWeight(0),), "p99 is 90.1 ms against 30.0 ms"),

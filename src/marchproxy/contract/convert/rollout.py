@@ -105,15 +105,22 @@ def _read_decision(pb: types_pb2.RolloutDecision, path: str, faults: Faults) -> 
         reason=pb.reason,
         before=pb.percent_before,
         after=pb.percent_after,
-        canary=Sample(pb.canary.requests, pb.canary.failures, pb.canary.p99_latency_ms),
-        baseline=Sample(pb.baseline.requests, pb.baseline.failures, pb.baseline.p99_latency_ms),
+        canary=_read_sample(pb.canary),
+        baseline=_read_sample(pb.baseline),
         p_value=pb.p_value,
     )
 
 
+def _read_sample(pb: types_pb2.RolloutSample) -> Sample:
+    return Sample(pb.requests, pb.failures, pb.p99_latency_ms, pb.rejected)
+
+
 def _sample_to_pb(sample: Sample) -> types_pb2.RolloutSample:
     return types_pb2.RolloutSample(
-        requests=sample.requests, failures=sample.failures, p99_latency_ms=sample.p99_latency_ms
+        requests=sample.requests,
+        failures=sample.failures,
+        p99_latency_ms=sample.p99_latency_ms,
+        rejected=sample.rejected,
     )
 
 

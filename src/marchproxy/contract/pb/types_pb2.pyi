@@ -3019,22 +3019,26 @@ class RolloutSample(_message.Message):
     REQUESTS_FIELD_NUMBER: _builtins.int
     FAILURES_FIELD_NUMBER: _builtins.int
     P99_LATENCY_MS_FIELD_NUMBER: _builtins.int
+    REJECTED_FIELD_NUMBER: _builtins.int
     requests: _builtins.int
     """Requests, or connections where the protocol has no requests that are counted."""
     failures: _builtins.int
     """Of these, failed, connections that could not be made included."""
     p99_latency_ms: _builtins.float
     """99th percentile of the response time, milliseconds."""
+    rejected: _builtins.int
+    """Of the failures, those that may be the asker's own fault, such as an error in SQL; they count by comparison alone."""
     def __init__(
         self,
         *,
         requests: _builtins.int = ...,
         failures: _builtins.int = ...,
         p99_latency_ms: _builtins.float = ...,
+        rejected: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "p99_latency_ms", b"p99_latency_ms", "requests", b"requests"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "p99_latency_ms", b"p99_latency_ms", "rejected", b"rejected", "requests", b"requests"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -105,8 +105,12 @@ class EnvoyLife:
 
     async def look_after_retired(self) -> None:
         """End the one that finishes when it is time."""
-        if self.retired is not None and await self.retired.look(self._launcher, self._clock.monotonic()):
+        retired = self.retired
+        if retired is None or not await retired.look(self._launcher, self._clock.monotonic()):
+            return
+        if retired is self.retired:  # nobody else let go of it meanwhile, and nobody may find it while it is
             self.retired = None
+            await retired.let_go()
 
     async def ended(self) -> LastExit:
         """Wait until the one that serves ends, and let go of it; at once when there is none."""

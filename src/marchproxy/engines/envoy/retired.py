@@ -53,7 +53,6 @@ class Retired:
         stand_in.place(launcher.directory.path, self._launched.record)
         launcher.directory.forget(Role.OLD)
         _log.info("the Envoy before this one ended", pid=self.pid, exit=str(ended), seconds=round(age))
-        await self.let_go()
         return True
 
     async def end(self, seconds: float) -> LastExit:

@@ -201,8 +201,11 @@ def _samples(
 
 
 def _sum(traffic: list[Traffic]) -> Sample:
+    failures = sum(item.failures for item in traffic)
     return Sample(
-        requests=sum(item.requests for item in traffic),
-        failures=sum(item.failures for item in traffic),
+        # an error may be counted a moment before the request that it answers
+        requests=max(sum(item.requests for item in traffic), failures),
+        failures=failures,
         p99_latency_ms=max((item.latency.p99 for item in traffic), default=0.0),
+        rejected=min(sum(item.rejected for item in traffic), failures),
     )

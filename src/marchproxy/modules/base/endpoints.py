@@ -39,10 +39,10 @@ async def serving(settings: ModuleSettings, parts: Parts) -> AsyncIterator[GrpcS
         for name, address in addresses.items()
     ]
     try:
-        for page in pages:
-            await page.start()
         await grpc_server.start()
         await grpc_server.set_serving(True)  # for the service by name as well
+        for page in pages:  # who is told that we are ready may call us at once
+            await page.start()
         yield grpc_server
     finally:
         await grpc_server.stop(_GRPC_GRACE)

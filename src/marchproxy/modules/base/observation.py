@@ -19,13 +19,18 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """Requests and bytes since the start; `failures` are answers of 500 and above, and none at all."""
+    """Requests and bytes since the start; `failures` are answers of 500 and above, and none at all.
+
+    Of a protocol whose errors do not say whose fault they are, `failures` are all of them, and `rejected` those of them that a
+    server answered.
+    """
 
     requests: int = 0
     failures: int = 0
     bytes_received: int = 0
     bytes_sent: int = 0
     latency: Latency = Latency()
+    rejected: int = 0
 
     def since(self, earlier: "Traffic") -> "Traffic":
         """The traffic after `earlier`. A counter that went back belongs to a restarted engine and counts from 0."""
@@ -35,6 +40,7 @@ class Traffic:
             bytes_received=counted_since(self.bytes_received, earlier.bytes_received),
             bytes_sent=counted_since(self.bytes_sent, earlier.bytes_sent),
             latency=self.latency,
+            rejected=counted_since(self.rejected, earlier.rejected),
         )
 
 

@@ -26,7 +26,8 @@ _EDGES = (*(f"{bound:g}" for bound in BOUNDS), "+Inf")
 _COUNTERS = {
     "transactions": "Transactions that ended.",
     "queries": "Statements, or commands, that servers were asked.",
-    "errors": "Errors that servers answered.",
+    "errors": "Errors that servers answered, and requests that none answered.",
+    "unserved": "Requests that no server answered: none could be had in time, or it was lost.",
     "blocked": "Statements that a firewall rule refused.",
     "warned": "Statements that a firewall rule let pass with a warning.",
     "limited": "Statements and connections that a rate limit refused.",

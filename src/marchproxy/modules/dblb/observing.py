@@ -66,6 +66,7 @@ class Observer:
                 requests=sum(tally.queries for tally in found),
                 failures=sum(tally.errors for tally in found),
                 latency=self._latency((kind, name), added_up(tally.query_seconds for tally in found)),
+                rejected=sum(tally.errors - tally.unserved for tally in found),
             )
             for name, found in parts.items()
         }

@@ -105,6 +105,10 @@ class RoutePlan:
             way.name for way in self.ways if way.authentication.kind is AuthenticationKind.CERTIFICATE
         )
 
+    def secret(self, user: str) -> str | None:
+        """What its userlists say of a user; None: nothing."""
+        return next((way.secrets[user] for way in self.ways if user in way.secrets), None)
+
     def lets_in(self, proofs: AbstractSet[str]) -> bool:
         """Whether a client may come in that has shown who it is by the ways of these names."""
         return not self.ways or any(way.name in proofs for way in self.ways)

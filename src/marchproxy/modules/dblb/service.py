@@ -40,6 +40,9 @@ class Arrival:
 #: How long a service waits for each server that it asks for a check.
 CHECK_SECONDS = 2.5
 
+#: Clients of a service that have not logged in yet, at most: half of all that a worker lets in. For one more the oldest goes.
+MOST_NEWCOMERS = 5_000
+
 #: Tells the same service of another worker (its number) something, of up to 1024 bytes, and returns when that has done with
 #: it, or after 5 s; whether it arrived is not known.
 Elsewhere: TypeAlias = Callable[[int, bytes], Awaitable[None]]

@@ -28,7 +28,7 @@ class Tally:
 
     __slots__ = (
         "blocked", "clients", "errors", "limited", "pins", "queries", "query_seconds", "retried", "to_replicas",
-        "transactions", "uncounted", "wait_seconds", "warned",
+        "transactions", "uncounted", "unserved", "wait_seconds", "warned",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -46,10 +46,18 @@ class Tally:
         self.limited = 0
         self.uncounted = 0
         """What passed a limit that had no place to count it."""
+        self.unserved = 0
+        """Of the errors, those that no server answered: none could be had in time, or it was lost."""
         self.warned = 0
         """Statements that a firewall rule of the mode `warn` let pass."""
         self.to_replicas = 0
         self.retried = 0
+
+    def unanswered(self, requests: int = 1, *, told: bool = False) -> None:
+        """Count requests that no server answered, not counted yet; `told`: but for one error, with which it went."""
+        self.queries += requests
+        self.errors += requests - told
+        self.unserved += requests
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Commands: what of a request, and of an answer, a decision needs."""
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -8,11 +9,12 @@ from marchproxy.wire.mongodb import bson, message
 from marchproxy.wire.mongodb.bson import Place
 
 _MOST_CURSORS = 1000
+_LEAST = 5  # bytes of a document
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)  # not frozen: one is made for each request, and that would double its price
 class Command:
-    """A request. `places` are its fields, as bytes of `data`."""
+    """A request. `places` are its fields, as bytes of `data`. Nobody changes it."""
 
     name: str
     database: str
@@ -20,11 +22,8 @@ class Command:
     places: Mapping[bytes, Place] = field(repr=False)
     start: int
     end: int
-
-    @property
-    def flags(self) -> int:
-        """Those of its OP_MSG."""
-        return message.flags(self.data)
+    flags: int = 0
+    """Those of its OP_MSG."""
 
     @property
     def session(self) -> bytes:
@@ -70,8 +69,13 @@ class Command:
 
 
 def read_command(data: bytes) -> Command:
-    """The command of an OP_MSG. Raises ProtocolFault."""
-    start, end = message.body(data)
+    """The command of an OP_MSG, which is taken without its checksum. Raises ProtocolFault."""
+    flags = message.flags_of_one(data)
+    if flags >= 0:
+        start, end = message.ONE_AT, len(data)
+    else:
+        data = message.without_checksum(data)
+        (start, end), flags = message.body(data), message.flags(data)
     places = bson.fields(data, start, end)
     if not places:
         raise ProtocolFault("an empty command")
@@ -79,7 +83,7 @@ def read_command(data: bytes) -> Command:
     database = bson.text(data, place)
     if database is None:
         raise ProtocolFault("a command without $db")
-    return Command(next(iter(places)).decode(errors="replace"), database, data, places, start, end)
+    return Command(next(iter(places)).decode(errors="replace"), database, data, places, start, end, flags)
 
 
 def read_query(data: bytes) -> Command:
@@ -90,6 +94,28 @@ def read_query(data: bytes) -> Command:
         raise ProtocolFault("an empty command")
     database = collection.partition(".")[0]
     return Command(next(iter(places)).decode(errors="replace"), database, data, places, start, end)
+
+
+_FIRST_BATCH = struct.Struct("<20xBI8sI12sI")
+_BEGUN = 0, b"\x03cursor\0", b"\x04firstBatch\0"
+_CURSOR_AT, _BATCH_AT = 33, 49
+_ENDED = b"\x12id\0" + bytes(8)
+
+
+def has_ended(answer: bytes) -> bool:
+    """Whether an OP_MSG is what most finds are answered: the first batch of a cursor that has ended. False: it may be, too."""
+    size = len(answer)
+    if size < _BATCH_AT + 4:
+        return False
+    kind, whole, cursor, within, batch, length = _FIRST_BATCH.unpack_from(answer)
+    end = _BATCH_AT + length
+    return (
+        (kind, cursor, batch) == _BEGUN
+        and whole == size - message.ONE_AT
+        and length >= _LEAST
+        and answer.startswith(_ENDED, end)
+        and end + len(_ENDED) < _CURSOR_AT + within < size
+    )
 
 
 @dataclass(frozen=True, slots=True)

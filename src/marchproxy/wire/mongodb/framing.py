@@ -52,6 +52,8 @@ class Framer:
             data = b"".join(self._parts)
             self._parts, self._have = [], 0
         messages, at, size = list[bytes](), 0, len(data)
+        if size >= HEADER.size and _LENGTH.unpack_from(data)[0] == size <= self.longest:
+            return [data]
         self._wanted = HEADER.size
         while size - at >= 4:
             (length,) = _LENGTH.unpack_from(data, at)

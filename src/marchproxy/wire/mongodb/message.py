@@ -19,6 +19,10 @@ _INT32 = struct.Struct("<i")
 _COMPRESSED = struct.Struct("<iiB")  # original opCode, uncompressed size without the header, compressor
 _REPLY = struct.Struct("<Iqii")  # flags, cursor, starting from, number of documents
 _SMALLEST = HEADER.size + 4 + 1 + 5
+_ONE = struct.Struct("<12xiIBi")  # opCode, flags, kind of the first section, length of its document
+ONE_AT = 21
+_MSG, _SPECIAL = int(Code.MSG), _REQUIRED & ~MORE_TO_COME
+_ANSWER = struct.Struct("<8xiiI")  # responseTo, opCode, flags
 NOOP, ZLIB = 0, 2
 _EMPTY = b"\0\0\0\0"
 
@@ -44,13 +48,34 @@ def check(message: bytes) -> None:
         raise ProtocolFault("not a whole OP_MSG")
 
 
+def answered_by(message: bytes) -> tuple[int, int]:
+    """Which message an OP_MSG answers, and its flags. Raises ProtocolFault as `check` does."""
+    if len(message) >= _SMALLEST:
+        answers, spoken, bits = _ANSWER.unpack_from(message)
+        if spoken == _MSG:
+            return answers, bits
+    raise ProtocolFault("not a whole OP_MSG")
+
+
 def flags(message: bytes) -> int:
     """The flags of an OP_MSG, which `check` found to be one."""
     return _FLAGS.unpack_from(message, 16)[0]  # type: ignore[no-any-return]
 
 
+def flags_of_one(message: bytes) -> int:
+    """The flags of an OP_MSG that is one document, from ONE_AT on, and nothing else; below 0: it is something else."""
+    size = len(message)
+    if size >= _SMALLEST:
+        spoken, bits, kind, length = _ONE.unpack_from(message)
+        if length == size - ONE_AT and not (kind or message[-1] or bits & _SPECIAL) and spoken == _MSG:
+            return bits  # type: ignore[no-any-return]
+    return -1
+
+
 def body(message: bytes) -> tuple[int, int]:
     """From where to where in an OP_MSG its one document of kind 0 is. Raises ProtocolFault."""
+    if flags_of_one(message) >= 0:
+        return ONE_AT, len(message)
     check(message)
     bits = flags(message)
     if bits & _REQUIRED & ~(CHECKSUM | MORE_TO_COME):

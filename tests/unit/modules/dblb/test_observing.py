@@ -29,6 +29,7 @@ def test_counts_by_route_and_pool():
         key(user="bob", pool="green"): tally(0.002, blocked=3),
         key("reports", "green"): tally(0.2, 0.2, 0.2, errors=2),
     }
+    tallies[key("reports", "green")].unanswered(2)
     tallies[key()].pins["listen"] = 4
     gauges = (
         PoolGauge("blue", "a:1", "primary", "shop", "ann", 5, 3, 1, 10),
@@ -40,14 +41,14 @@ def test_counts_by_route_and_pool():
         ServerReport("idle", "c:1", "replica"),
     ]
     seen = Observer().observe(Counted(tallies, gauges, 7, 9, 12.5, 100.0), reports, 0.0)
-    assert (seen.traffic.requests, seen.traffic.failures) == (6, 3)
+    assert (seen.traffic.requests, seen.traffic.failures, seen.traffic.rejected) == (8, 5, 3)
     assert {name: (one.requests, one.failures) for name, one in seen.routes.items()} == {
         "shop": (3, 1),
-        "reports": (3, 2),
+        "reports": (5, 4),
     }
     assert {name: one.traffic.requests for name, one in seen.pools.items()} == {
         "blue": 2,
-        "green": 4,
+        "green": 6,
         "idle": 0,
     }
     assert seen.pools["blue"].endpoints == (EndpointSeen("a:1", True, 4), EndpointSeen("b:1", False))

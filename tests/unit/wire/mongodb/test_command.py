@@ -5,7 +5,7 @@ import pytest
 
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mongodb import message
-from marchproxy.wire.mongodb.command import CursorField, cursor_of, read_command, refusal_of
+from marchproxy.wire.mongodb.command import CursorField, cursor_of, has_ended, read_command, refusal_of
 from marchproxy.wire.mongodb.framing import HEADER
 
 
@@ -91,3 +91,24 @@ def test_a_checksum_is_taken_off():
     summed = op_msg({"ping": 1, "$db": "a"}, flags=1, tail=b"\x12\x34\x56\x78")
     assert message.without_checksum(summed) == plain
     assert read_command(summed).name == "ping"
+
+
+ENDED = {"cursor": {"firstBatch": [{"_id": 1}], "id": bson.Int64(0), "ns": "a.b"}, "ok": 1.0}
+OPEN = {"cursor": {"firstBatch": [], "id": bson.Int64(9), "ns": "a.b"}, "ok": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("answer", "ended"),
+    [
+        (op_msg(ENDED), True),
+        (op_msg(OPEN), False),
+        (op_msg({"ok": 1.0, **ENDED}), False),  # so it has, but one look does not tell
+        (op_msg({"cursor": {"firstBatch": [{"id": bson.Int64(0)}], "id": bson.Int64(9), "ns": ""}}), False),
+        (op_msg({"cursor": {"firstBatch": [], "ids": 1, "id": bson.Int64(9)}}), False),
+        (op_msg(ENDED, tail=b"\1\x06\0\0\0d\0"), False),
+        (op_msg(ENDED)[:60], False),
+        (op_msg({"ok": 1.0}), False),
+    ],
+)
+def test_one_look_tells_that_a_cursor_has_ended(answer, ended):
+    assert has_ended(answer) is ended

@@ -75,13 +75,17 @@ class Client(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Called for every read."""
         try:
-            self._queue.extend(self._framer.feed(data))
+            messages = self._framer.feed(data)
+            if messages and self._deadline is not None:
+                self._deadline.cancel()
+                self._deadline = None
+            if self._operation is None and self._at_ease and messages and messages[0] is data:
+                self._take(data)  # one message and nothing else: most of the time
+                return
         except ProtocolFault as fault:
             self._refuse(fault)
             return
-        if self._queue and self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+        self._queue.extend(messages)
         self._go_on()
         self._weigh()
 
@@ -114,14 +118,20 @@ class Client(asyncio.Protocol):
             self.transport.write(message.deflated(data) if self._compress else data)
         if last:
             self._operation = None
-            self._go_on()
-            self._weigh()
+            if not self._at_ease:
+                self._go_on()
+                self._weigh()
             if self.draining:
                 self.drain()
 
     def broken(self) -> None:
         """The answers have ended in the middle: there is no way to say so."""
         self.transport.abort()
+
+    @property
+    def _at_ease(self) -> bool:
+        """Whether nothing of it waits, nothing is weighed, and it reads and is read from."""
+        return self._reading and not (self._queue or self._size or self._slow)
 
     def _go_on(self) -> None:
         try:

@@ -1,6 +1,7 @@
 """Link: one connection to a server, which answers one request after the other."""
 
 import asyncio
+import struct
 from collections.abc import Mapping
 from typing import Protocol, cast
 
@@ -11,6 +12,7 @@ from marchproxy.wire.mongodb.bson import Value
 from marchproxy.wire.mongodb.framing import Framer
 
 _log = get_logger(__name__)
+_NUMBER = struct.Struct("<i")
 
 
 class Asker(Protocol):
@@ -51,7 +53,7 @@ class Link(asyncio.Protocol):
     def send(self, data: bytes, asker: Asker | None) -> None:
         """Ask; without an asker no answer is due."""
         if asker is not None:
-            self.asker, self._expected = asker, message.request_id(data)
+            self.asker, (self._expected,) = asker, _NUMBER.unpack_from(data, 4)
         self.transport.write(data)
 
     def ask(self, document: Mapping[str, Value], asker: Asker) -> None:
@@ -83,10 +85,10 @@ class Link(asyncio.Protocol):
 
     def _heard(self, answer: bytes) -> None:
         asker = self.asker
-        message.check(answer)
-        if asker is None or message.response_to(answer) != self._expected:
+        answers, flags = message.answered_by(answer)
+        if asker is None or answers != self._expected:
             raise ProtocolFault("an answer that nobody asked for")
-        more = bool(message.flags(answer) & message.MORE_TO_COME)
+        more = bool(flags & message.MORE_TO_COME)
         if more:
             self._expected = message.request_id(answer)
         else:

@@ -10,12 +10,13 @@ from marchproxy.modules.dblb.mongodb.link import Link
 from marchproxy.modules.dblb.mongodb.member import Member
 from marchproxy.modules.dblb.mongodb.pool import Pool
 from marchproxy.modules.dblb.mongodb.preference import Mode
-from marchproxy.modules.dblb.mongodb.tracking import Server, Tracking
+from marchproxy.modules.dblb.mongodb.tracking import WITHOUT_CURSOR, Server, Tracking
 from marchproxy.modules.dblb.mongodb.visits import Visit
 from marchproxy.wire.mongodb import message
-from marchproxy.wire.mongodb.command import Command, refusal_of
+from marchproxy.wire.mongodb.command import Command, has_ended, refusal_of
 
-_NOT_OK = (b"\x01ok\0" + bytes(8), b"\x10ok\0" + bytes(4))
+_NOT_OK, _NOT_OK_EITHER = b"\x01ok\0" + bytes(8), b"\x10ok\0" + bytes(4)
+_PRIMARY, _SECONDARY = Mode.PRIMARY, Role.SECONDARY
 _LONGEST_REFUSAL = 16 * 1024
 #: How often a command is sent to another server after one that turned out to be no primary.
 _TRIES = 2
@@ -47,6 +48,7 @@ class Operation:
         "_link",
         "_member",
         "_mode",
+        "_pinned",
         "_pool",
         "_reason",
         "_servers",
@@ -66,8 +68,13 @@ class Operation:
         self._data = data
         self._tracking = tracking
         self._member: Member | None = None
-        self._mode = Mode.PRIMARY
-        self._servers = visit.desk.upstreams.get(PoolName(tracking.pool), visit.servers)
+        self._mode = _PRIMARY
+        self._pinned = tracking.pins(command)
+        self._servers = (
+            visit.desk.upstreams.get(PoolName(tracking.pool), visit.servers)
+            if self._pinned
+            else visit.servers
+        )
         self._pool: Pool | None = None
         self._began = self._now()
         self._waits_since = 0.0
@@ -103,7 +110,7 @@ class Operation:
 
     def try_again(self) -> None:
         """Look for a server, then for a link to it."""
-        pinned = self._tracking.server(self._command)
+        pinned = self._tracking.server(self._command) if self._pinned else None
         if pinned is not None:
             member = self._servers.member(pinned)
         elif self.visit.paused:
@@ -130,11 +137,13 @@ class Operation:
 
     def got(self, link: Link) -> None:
         """A link: off it goes."""
-        self._stop_alarm()
+        if self._alarm is not None:
+            self._stop_alarm()
         self._waits_at = None
         self._link = link
         self._count_start()
-        self._tracking.sent(self._command, self._at().name)
+        if self._pinned:
+            self._tracking.sent(self._command, self._at().name)
         if self._command.flags & message.MORE_TO_COME:
             # no answer is due; an own question behind it tells when the server is done with it
             self._barrier = True
@@ -161,7 +170,7 @@ class Operation:
         elif (code := _refusal(data)) is not None:
             if self._refused(link, code):
                 return
-        else:
+        elif self._pinned or not (self._command.name in WITHOUT_CURSOR or has_ended(data)):
             kept = self._client is not None
             server = Server(self._at().name, self._servers.upstream.name)
             data = self._tracking.answered(self._command, data, server, kept=kept)
@@ -220,13 +229,13 @@ class Operation:
         return self.visit.desk.around.clock.monotonic()
 
     def _count_start(self) -> None:
-        tally, now = self.visit.tally, self._now()
+        tally = self.visit.tally
         if self._waits_since:
-            tally.wait_seconds.add(now - self._waits_since)
+            tally.wait_seconds.add(self._now() - self._waits_since)
             self._waits_since = 0.0
         tally.queries += 1
         facts = self._at().facts
-        tally.to_replicas += facts is not None and facts.role is Role.SECONDARY
+        tally.to_replicas += facts is not None and facts.role is _SECONDARY
 
     def _park(self, reason: str) -> None:
         self._reason = reason
@@ -275,7 +284,7 @@ class Operation:
 
 def _refusal(data: bytes) -> int | None:
     """The code of a refusal; None of anything else. The fields of an answer are looked at only where it may be one."""
-    if len(data) > _LONGEST_REFUSAL or not any(mark in data for mark in _NOT_OK):
+    if len(data) > _LONGEST_REFUSAL or (_NOT_OK not in data and _NOT_OK_EITHER not in data):
         return None
     return refusal_of(data)
 

@@ -38,7 +38,7 @@ class Pool:
     ) -> None:
         self.name = name
         self.failed: Callable[[], None] = lambda: None
-        """Called when a link could not be opened, or was lost."""
+        """Called when the server could not be reached, or a link was lost."""
         self._dial = dial
         self._limits = limits
         self._group = group
@@ -85,12 +85,13 @@ class Pool:
         """Its asker is done with it."""
         if link.transport.is_closing():
             self.lost(link)
-        elif self._retired or self._old(link):
+            return
+        link.used = self._clock.monotonic()
+        if self._retired or self._old(link, link.used):
             self.discard(link)
         elif self._waiting:
             self._waiting.popleft().got(link)
         else:
-            link.used = self._clock.monotonic()
             self._idle.append(link)
 
     def discard(self, link: Link) -> None:
@@ -115,8 +116,8 @@ class Pool:
     def sweep(self) -> None:
         """Close what was not used for long."""
         idle = self._limits.idle or float("inf")
-        before = self._clock.monotonic() - idle
-        for link in [link for link in self._idle if link.used < before or self._old(link)]:
+        now = self._clock.monotonic()
+        for link in [link for link in self._idle if link.used < now - idle or self._old(link, now)]:
             self._idle.remove(link)
             self.discard(link)
 
@@ -135,9 +136,9 @@ class Pool:
             link.transport.abort()
         self._fail_all("the proxy is stopping", final=True)
 
-    def _old(self, link: Link) -> bool:
+    def _old(self, link: Link, now: float) -> bool:
         lifetime = self._limits.lifetime
-        return bool(lifetime) and self._clock.monotonic() - link.born > lifetime
+        return bool(lifetime) and now - link.born > lifetime
 
     def _grow(self) -> None:
         if self._retired:
@@ -155,7 +156,8 @@ class Pool:
             self._dialling -= 1
             reason = str(error) or f"no answer within {self._limits.dial:g} s"
             _log.warning("no connection to the server", pool=self.name, reason=reason)
-            self.failed()
+            if not isinstance(error, LoginRefused):  # or whoever has no right would have the server suspected
+                self.failed()
             if not self._links:
                 self._fail_all(reason, final=isinstance(error, LoginRefused))
             return

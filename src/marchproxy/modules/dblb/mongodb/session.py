@@ -25,6 +25,8 @@ from marchproxy.wire.mongodb.framing import Code
 
 #: Until a client has said who it is, in bytes.
 _LONGEST_GREETING = 64 * 1024
+_MSG, _QUERY, _COMPRESSED = map(int, (Code.MSG, Code.QUERY, Code.COMPRESSED))
+_OURS = frozenset({*hello.NAMES, *COMMANDS, "killCursors", "getMore"})
 
 Document = dict[str, Value | ObjectId]
 
@@ -49,18 +51,23 @@ class Session(Client):
         super().connection_lost(error)
 
     def _take(self, data: bytes) -> None:
-        self._compress = message.code(data) == Code.COMPRESSED
+        kind = message.code(data)
+        self._compress = kind == _COMPRESSED
         if self._compress:
             if not self._hall.limits.compressors:
                 raise ProtocolFault("a compressed message, though no compressor was offered")
             data = message.inflated(data, longest=self._framer.longest)
-        match message.code(data):
-            case Code.MSG:
-                self._command(read_command(message.without_checksum(data)))
-            case Code.QUERY:
-                self._query(read_query(data))
-            case other:
-                raise ProtocolFault(f"messages of kind {other} are not spoken here")
+            kind = message.code(data)
+        if kind == _MSG:
+            command = read_command(data)
+            if command.name in _OURS:
+                self._command(command)
+            else:
+                self._send_on(command)
+        elif kind == _QUERY:
+            self._query(read_query(data))
+        else:
+            raise ProtocolFault(f"messages of kind {kind} are not spoken here")
 
     def _query(self, command: Command) -> None:
         """A driver's first word; everything else has long been said by OP_MSG."""
@@ -73,6 +80,7 @@ class Session(Client):
         self.transport.write(reply)
 
     def _command(self, command: Command) -> None:
+        """One of _OURS."""
         if command.name in hello.NAMES:
             self._compress = False
             self._answer(command, self._hello(command))
@@ -81,10 +89,8 @@ class Session(Client):
             self._log_in(command)
         elif command.name == "killCursors":
             self._kill(command)
-        elif command.name == "getMore":
-            self._get_more(command)
         else:
-            self._send_on(command)
+            self._get_more(command)
 
     def _log_in(self, command: Command) -> None:
         greeting = self._greeting

@@ -8,7 +8,7 @@ from marchproxy.wire.mongodb.command import Command, cursor_of
 from marchproxy.wire.mongodb.message import with_number
 
 #: Commands whose answers have no cursor.
-_WITHOUT = frozenset(
+WITHOUT_CURSOR = frozenset(
     {
         "insert",
         "update",
@@ -52,6 +52,10 @@ class Tracking:
         """The pool that has the cursor; empty: that of the route."""
         return self._cursor.pool if self._cursor is not None else ""
 
+    def pins(self, command: Command) -> bool:
+        """Whether the command belongs to a cursor or a transaction; of others there is nothing to know before their answer."""
+        return self._cursor is not None or b"autocommit" in command.places
+
     def server(self, command: Command) -> str | None:
         """The one that the command must go to; None when it may be chosen."""
         if self._cursor is not None:
@@ -72,7 +76,7 @@ class Tracking:
         transaction = command.transaction
         if transaction is not None and command.name in _ENDINGS:
             self._registry.transactions.end(self.user, command.session, transaction)
-        if command.name in _WITHOUT:
+        if command.name in WITHOUT_CURSOR:
             return data
         found = cursor_of(data)
         if found is None:

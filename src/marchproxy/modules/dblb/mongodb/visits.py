@@ -75,7 +75,8 @@ class Visit:
     @property
     def paused(self) -> bool:
         """Whether nothing new may begin on its servers."""
-        return self.route.route_id in self.desk.paused
+        paused = self.desk.paused
+        return bool(paused) and self.route.route_id in paused
 
 
 class Visits:

@@ -28,6 +28,10 @@ class LoginRefused(Exception):
         self.refusal = refusal
 
 
+class Lacking(LoginRefused):
+    """A server can do less than clients were promised."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """Who we are to a server, and what a session begins with."""
@@ -58,11 +62,11 @@ async def read_first(inbox: Inbox) -> Greeting:
 
 
 async def log_in(line: Line, credentials: Credentials) -> Greeting:
-    """Open a session. Raises LoginRefused, ProtocolFault, PeerGone, OSError. The caller sets the deadline."""
+    """Open a session. Raises LoginRefused (Lacking), ProtocolFault, PeerGone, OSError. The caller sets the deadline."""
     greeting = await read_first(line.inbox)
     lacking = credentials.capabilities & ~greeting.capabilities & ~Capability.LONG_PASSWORD
     if lacking:
-        raise LoginRefused(f"the server lacks {Capability(lacking)!r}, which was promised to the client")
+        raise Lacking(f"the server lacks {Capability(lacking)!r}, which was promised to the client")
     sequence, capabilities = 1, credentials.capabilities
     if line.encrypt is not None:
         if not greeting.capabilities & Capability.SSL:

@@ -6,7 +6,7 @@ from marchproxy.kit.settings import HostPort
 from marchproxy.modules.dblb.allotment import Allotment
 from marchproxy.modules.dblb.mysql.dialling import Server, dial, renew
 from marchproxy.modules.dblb.mysql.link import Link
-from marchproxy.modules.dblb.mysql.login import Credentials, LoginRefused
+from marchproxy.modules.dblb.mysql.login import Credentials, Lacking
 from marchproxy.modules.dblb.mysql.pool import Pool, PoolLimits, Work
 from marchproxy.modules.dblb.mysql.sight import Role, Sight
 from marchproxy.modules.dblb.mysql.watch import Watch
@@ -111,9 +111,8 @@ class Member:
         async def work(pool: Pool) -> Link:
             try:
                 return await dial(pool, self.server, credentials, now=self._around.clock.monotonic())
-            except LoginRefused as refused:
-                if refused.refusal is None:
-                    self._lacking()
+            except Lacking:
+                self._lacking()
                 raise
 
         return work

@@ -10,6 +10,9 @@ from marchproxy.modules.dblb.mysql.asking import ask
 from marchproxy.modules.dblb.mysql.cluster import Cluster
 from marchproxy.modules.dblb.mysql.link import Link
 from marchproxy.modules.dblb.mysql.memory import Memory
+from marchproxy.modules.dblb.mysql.secrets import Secret
+from marchproxy.modules.dblb.mysql.visit import Visit
+from marchproxy.modules.dblb.plan import RoutePlan
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql.endings import Refusal
 from marchproxy.wire.mysql.results import Refused
@@ -29,6 +32,15 @@ def move(session: "Session", cluster: Cluster) -> bool:
         known = cluster.upstream.passwords.get(visit.who.user, visit.credentials.password)
         visit.cluster, visit.credentials = cluster, replace(visit.credentials, password=known)
     return True
+
+
+def renew(visit: Visit, now: RoutePlan) -> None:
+    """Have a client's connections be opened with the password that a userlist says now, where it was what that said before."""
+    user, known = visit.who.user, visit.credentials.password
+    old, new = visit.plan.secret(user), now.secret(user)
+    if not old or not new or user in visit.cluster.upstream.passwords or Secret(old).password != known:
+        return
+    visit.credentials = replace(visit.credentials, password=Secret(new).password or known)
 
 
 async def tell(session: "Session", link: Link, memory: Memory, done: Callable[[], None]) -> None:

@@ -39,6 +39,11 @@ class Pace:
             tally.errors += flow.errors - self._errors
             self._errors = flow.errors
 
+    def lost(self) -> None:
+        """No server answers what is under way, or was about to be."""
+        self._tally.unanswered(self._queries or 1)
+        self._queries = 0
+
     def drop(self) -> None:
         """What is under way is asked once more, and not counted twice."""
         self._queries = 0

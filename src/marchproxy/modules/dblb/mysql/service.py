@@ -17,12 +17,12 @@ from marchproxy.modules.dblb.mysql.guarded import guarded
 from marchproxy.modules.dblb.mysql.halt import Halts
 from marchproxy.modules.dblb.mysql.kill import Kill, first_number
 from marchproxy.modules.dblb.mysql.killing import Killing
-from marchproxy.modules.dblb.mysql.moving import move
+from marchproxy.modules.dblb.mysql.moving import move, renew
 from marchproxy.modules.dblb.mysql.refusing import Refusing
 from marchproxy.modules.dblb.mysql.session import Session
 from marchproxy.modules.dblb.mysql.welcome import House, Welcome
 from marchproxy.modules.dblb.plan import DblbPlan
-from marchproxy.modules.dblb.service import Arrival, ServerReport, Surroundings
+from marchproxy.modules.dblb.service import MOST_NEWCOMERS, Arrival, ServerReport, Surroundings
 from marchproxy.modules.dblb.tally import PoolGauge
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql import endings
@@ -34,6 +34,7 @@ _log = get_logger(__name__)
 _LOGIN_SECONDS = 15.0
 _ASIDE_IDLE_SECONDS = 60.0
 _LONGEST = 4 * 1024 * 1024
+_TOO_MANY = Refusal(1040, "08004", "too many clients are logging in")
 _GONE = Refusal(1053, "08S01", "the proxy does not serve this session any more")
 
 
@@ -45,6 +46,7 @@ class MySqlService:
         self._clusters: Fleet[Cluster] = Fleet()
         self._welcome = Welcome(around, House(DblbPlan(), self._clusters, {}))
         self._sessions: dict[int, Session] = {}
+        self._newcomers: dict[Session, None] = {}
         self._numbers = count()
         self._killing = Killing(around, self._sessions)
         self._halts = Halts(around.clock)
@@ -137,6 +139,11 @@ class MySqlService:
 
     def arrived(self, session: Session) -> None:
         """The client is connected."""
+        if len(self._newcomers) >= MOST_NEWCOMERS:
+            oldest = next(iter(self._newcomers))
+            del self._newcomers[oldest]
+            oldest.end(_TOO_MANY, sequence=2)
+        self._newcomers[session] = None
         self._around.group.create_task(guarded(self._greet(session), session), name="welcome")
 
     def encrypt(self, session: Session, sequence: int) -> None:
@@ -168,6 +175,7 @@ class MySqlService:
             if asking:
                 self._halts.hold(session, now)
             return False
+        renew(visit, now)
         visit.plan = now
         upstream = now.writes
         name = upstream.name if upstream is not None else visit.cluster.upstream.name
@@ -184,6 +192,7 @@ class MySqlService:
 
     def left(self, session: Session) -> None:
         """A client is gone."""
+        self._newcomers.pop(session, None)
         self._halts.leave(session)
         self._bid_farewell(session)
         self._sessions.pop(session.number, None)
@@ -226,6 +235,7 @@ class MySqlService:
             payload = await talk.hear()
             talk.encrypted = session.encrypted
             await self._let_in(session, talk, read_login(payload), nonce)
+        self._newcomers.pop(session, None)
 
     async def _change(self, session: Session, payload: bytes) -> None:
         talk = self._welcome.talk(session)

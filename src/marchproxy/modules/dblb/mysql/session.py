@@ -151,6 +151,7 @@ class Session(asyncio.Protocol):
         link.owner.died(link)
         if free:
             return  # the next command gets another
+        self.pace.lost()
         if flow.owed and flow.between:
             lost = Refusal(2013, "HY000", f"the server is gone: {reason}")
             self.end(lost, sequence=(flow.sequence + 1) & 0xFF)
@@ -181,6 +182,7 @@ class Session(asyncio.Protocol):
         """No link in time: what was asked fails; the client may ask again if it asked for one thing."""
         pending, self._pending = self._pending, []
         self.waits = False
+        self.pace.lost()
         found = [request for _, requests, _ in pending for request in requests]
         if len(found) == 1 and self._requests.between:
             self.refuse(refusal)

@@ -112,8 +112,8 @@ class Link(asyncio.Protocol):
         self.born = self.used = now
         self.retiring = False
         """Whether it is too old to be given to another client."""
-        self.recycling = False
-        """Whether what somebody left behind is being cleared away."""
+        self.recycling: bytes | None = None
+        """A query that is yet to be sent while what somebody left behind is being cleared away, or nothing; None: it is not."""
         self.cancelling = 0
         """How many requests to interrupt it are under way."""
         self.transport = cast("asyncio.Transport", None)

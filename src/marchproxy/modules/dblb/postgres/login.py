@@ -22,6 +22,8 @@ from marchproxy.wire.postgres.backend import ErrorFields, read_challenge, read_e
 KINDS = b"RSKZENv"
 _SASL_MORE, _SASL_END = 11, 12
 _SCRAM = "SCRAM-SHA-256"
+#: SQLSTATEs of a server that begins or ends, and answers nothing else: classes 57P and 58.
+GOING = ("57P", "58")
 _MD5_HASH = re.compile(r"md5[0-9a-f]{32}")
 
 
@@ -31,6 +33,17 @@ class LoginRefused(Exception):
     def __init__(self, words: str, fields: ErrorFields | None = None) -> None:
         super().__init__(words)
         self.fields = fields
+
+
+def is_unwell(fault: Exception) -> bool:
+    """Whether a session that could not be opened says something of its server, and not only of whom it was for.
+
+    A refusal does so where the server begins or ends. Not where it has too many sessions (53300): it serves those that it
+    has, and refuses in the same words who is over the limit of a role or a database, for which nobody else is to pay.
+    """
+    if not isinstance(fault, LoginRefused):
+        return True
+    return fault.fields is not None and fault.fields.code.startswith(GOING)
 
 
 #: What shows a server who somebody is: a password, its MD5 hash (`md5…`), or the keys of SCRAM.

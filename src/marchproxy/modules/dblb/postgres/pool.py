@@ -14,17 +14,16 @@ from marchproxy.modules.dblb.postgres.answers import Heard
 from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.login import LoginRefused
 from marchproxy.modules.dblb.postgres.pool_limits import PoolLimits
+from marchproxy.modules.dblb.postgres.recycling import clear
 from marchproxy.modules.dblb.postgres.roles import Waiter
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres import encode
 from marchproxy.wire.postgres.backend import read_error
-from marchproxy.wire.postgres.flow import Owed
 
 _log = get_logger(__name__)
 #: Classes of SQLSTATE with which a server refuses a login for good: who we are, or what we want, is wrong.
 _FINAL = ("28", "3D")
 _FAULTS = (LoginRefused, ProtocolFault, PeerGone)
-_ROLLBACK = encode.query("ROLLBACK")
 _RECYCLE_SECONDS = 10.0
 
 
@@ -32,7 +31,7 @@ _RECYCLE_SECONDS = 10.0
 Dial = Callable[["Pool"], Awaitable[Link]]
 
 
-def _nobody_cares(_failure: str) -> None:
+def _nobody_cares(_failure: DialFailed | None) -> None:
     pass
 
 
@@ -66,8 +65,8 @@ class Pool:
             faults=_FAULTS,
             pauses=Backoff(0.05, 2.0),
         )
-        self.dialled: Callable[[str], None] = _nobody_cares
-        """Called with why a link could not be opened; empty: it could."""
+        self.dialled: Callable[[DialFailed | None], None] = _nobody_cares
+        """Called with why a link could not be opened; None: it could."""
         self.reported: dict[str, str] = {}
         """What servers of the pool report of a session that has set nothing."""
         self._idle: list[Link] = []
@@ -149,14 +148,9 @@ class Pool:
         if reset and (link.retiring or not self.limits.reset):
             self.discard(link, politely=True)
             return
-        link.used, link.recycling = self._clock.monotonic(), True
-        flow = link.state.flow
-        if flow.open:
-            flow.sent(Owed.SYNC)
-            link.transport.write(encode.SYNC)
-        link.ask_silently(_ROLLBACK)  # where there is no transaction it does no harm
-        if reset:
-            link.ask_silently(encode.query(self.limits.reset))
+        link.used = self._clock.monotonic()
+        link.recycling = encode.query(self.limits.reset) if reset else b""
+        self._clear(link)
 
     def resize(self, limits: PoolLimits) -> None:
         """Go by these limits from now on."""
@@ -203,7 +197,7 @@ class Pool:
         self._now = now
         for link in list(self._links):
             link.retiring = link.retiring or (bool(limits.lifetime) and now - link.born > limits.lifetime)
-            if link.recycling and now - link.used > _RECYCLE_SECONDS:
+            if link.recycling is not None and now - link.used > _RECYCLE_SECONDS:
                 _log.warning("a session could not be cleared", pool=self.name, seconds=_RECYCLE_SECONDS)
                 self.discard(link)
         for link in list(self._idle):
@@ -228,11 +222,13 @@ class Pool:
             words = read_error(heard.errors[0]).message
             _log.info("a server ended an idle session", pool=self.name, words=words)
             self.discard(link)
-        elif heard.own_errors and link.recycling:
+        elif link.recycling is None:
+            if heard.free and link in self._links and link not in self._idle:
+                self.release(link)
+        elif heard.own_errors:
             self.discard(link, politely=True)
-        elif heard.free and link in self._links and link not in self._idle:
-            link.recycling = False
-            self.release(link)
+        elif link in self._links and not link.state.flow.owed:
+            self._clear(link)
 
     def idle_link_lost(self, link: Link) -> None:
         """It is gone while nobody had it."""
@@ -246,6 +242,10 @@ class Pool:
         """It is gone while somebody had it."""
         self._links.discard(link)
         self._freed()
+
+    def _clear(self, link: Link) -> None:
+        if clear(link):
+            self.release(link)
 
     def _freed(self) -> None:
         self.grow()
@@ -278,11 +278,11 @@ class Pool:
         link.retiring = age != self._age  # it may have the old password
         self._links.add(link)
         self.reported = dict(link.parameters)
-        self.dialled("")
+        self.dialled(None)
         self.release(link)
 
     def _failed(self, failed: DialFailed) -> None:
-        self.dialled(str(failed))
+        self.dialled(failed)
         cause = failed.cause
         final = isinstance(cause, LoginRefused) and cause.fields and cause.fields.code.startswith(_FINAL)
         if final and not self._links:

@@ -51,6 +51,15 @@ async def prove(door: Doorway, inbox: Inbox, user: str, route: RoutePlan | None,
     return await authenticate(inbox, send, user, secret, _way(method, secret, door))
 
 
+def renewed(proof: Proof, user: str, before: RoutePlan, now: RoutePlan) -> Proof:
+    """What proves to servers that a client is `user`, who came while the plan was another: what a userlist says now, where it
+    was what that said before. What only the client has shown stays as it is."""
+    old, new = before.secret(user), now.secret(user)
+    if not (proof and old and new) or proof != secret_of(old).password:
+        return proof
+    return secret_of(new).password or proof
+
+
 def _way(method: str, secret: Secret | None, door: Doorway) -> Way:
     way = _METHODS.get(method, Way.SCRAM)
     if way is Way.PASSWORD:

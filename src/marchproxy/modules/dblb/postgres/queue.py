@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from marchproxy.model.module import PoolName
 from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.requests import Requests
 from marchproxy.modules.dblb.postgres.roles import Source
@@ -144,6 +145,10 @@ class Queue:
     def tally(self) -> Tally:
         """Where it is counted."""
         return self.asker.stay.tally
+
+    def tally_in(self, pool: PoolName) -> Tally:
+        """Where is counted what it reads in this pool."""
+        return self.asker.stay.tally_in(pool)
 
     def tell(self, words: bytes) -> None:
         """To the client."""

@@ -23,7 +23,7 @@ from marchproxy.modules.dblb.postgres.login import Proof
 from marchproxy.modules.dblb.postgres.proving import prove
 from marchproxy.modules.dblb.postgres.roles import Source
 from marchproxy.modules.dblb.postgres.stay import Stay, tally_of
-from marchproxy.modules.dblb.service import Surroundings
+from marchproxy.modules.dblb.service import MOST_NEWCOMERS, Surroundings
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres import encode
 from marchproxy.wire.postgres.startup import CancelRequest, Startup
@@ -59,7 +59,7 @@ class Host(Protocol):
 class Reception:
     """All clients who have no session yet.
 
-    Each has 15 seconds, and they count among the clients of whom a worker lets in so many (`House`); nothing else bounds them.
+    Each has 15 seconds, and there are MOST_NEWCOMERS at most: whoever says nothing takes no place from those who log in.
     """
 
     def __init__(self, host: Host, surroundings: Surroundings, keys: Keys) -> None:
@@ -92,6 +92,10 @@ class Reception:
         """A client is connected."""
         if self._shut:
             door.end(_STOPPING, "57P01")
+        if len(self._doors) >= MOST_NEWCOMERS:
+            oldest = next(iter(self._doors))
+            self.went(oldest)
+            oldest.end("too many clients are logging in", "53300")
         words = f"not logged in within {_LOGIN_SECONDS:g} s"
         self._doors[door] = asyncio.get_running_loop().call_later(_LOGIN_SECONDS, door.end, words, "08006")
 
@@ -154,7 +158,11 @@ class Reception:
         assert route is not None  # nobody proves anything where there is no route
         stay = self._stay(route, who, password)
         try:
-            reported = await reported_by(self._host.source_of(stay))
+            try:
+                reported = await reported_by(self._host.source_of(stay))
+            except NoLink:
+                stay.tally.unanswered()
+                raise
             start = admission.start_of(startup, reported, longest=self._around.bounds.message)
             if not inbox.clean:
                 raise ProtocolFault("bytes came before they were asked for")
@@ -174,7 +182,8 @@ class Reception:
         if not upstream.pool.endpoints:
             raise TurnedAway(f"pool {upstream.name} has no servers", "08004")
         tally = tally_of(self._around.tallies, route, upstream, who)
-        return Stay(who, password, route, upstream, self._around.gate.enter(route, who, tally), tally)
+        gate = self._around.gate.enter(route, who, tally)
+        return Stay(who, password, route, upstream, gate, tally, self._around.tallies)
 
     async def _look_up(self, way: Authentication, user: str) -> str | None:
         upstream = self._host.plan.upstreams.get(PoolName(way.pool))

@@ -16,6 +16,7 @@ from marchproxy.modules.dblb.postgres.keys import Keys
 from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.pinning import Residue, residue
 from marchproxy.modules.dblb.postgres.pools import Pools
+from marchproxy.modules.dblb.postgres.proving import renewed
 from marchproxy.modules.dblb.postgres.queue import Queue
 from marchproxy.modules.dblb.postgres.reception import Reception
 from marchproxy.modules.dblb.postgres.requests import Requests
@@ -188,6 +189,7 @@ class PostgresService:
                 stay.tally.clients -= 1
                 stay.tally = tally_of(self._around.tallies, route, upstream, stay.who)
                 stay.tally.clients += 1
+            stay.password = renewed(stay.password, stay.who.user, stay.route, route)
             stay.route, stay.upstream = route, upstream
             halted = stay.route.route_id in self._halts
             session.move(self._source(stay), None if halted else self._desk.reads(stay))

@@ -138,6 +138,8 @@ class Session(asyncio.Protocol):
         tally = self.stay.tally
         tally.transactions += heard.transactions
         tally.errors += len(heard.errors)
+        if heard.errors and not self._asked:
+            tally.queries += 1  # who only prepares a statement asks for something, too
         if self._asked and not link.state.flow.owed:
             self._count()
         if heard.free:
@@ -147,6 +149,7 @@ class Session(asyncio.Protocol):
         """The server is gone, in the middle of what it was asked: nobody knows what became of that."""
         self._link = None
         link.owner.lost(link)
+        self.stay.tally.unanswered(self._asked or 1, told=not reason)
         self.end(f"the server is gone: {reason}" if reason else "", "08006")
 
     def pause(self) -> None:
@@ -174,7 +177,7 @@ class Session(asyncio.Protocol):
         kinds = [kind for _, events in units for kind, _, _ in events]
         words, self._discarding = fail(kinds, encode.error("53300", reason))
         self._plainly = not (self._looks or self._discarding)
-        self.stay.tally.errors += 1
+        self.stay.tally.unanswered()
         self.transport.write(words)
         if self._keeping.dismissal:
             self.end(self._keeping.dismissal)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from marchproxy.model.database import Pooling
+from marchproxy.model.module import PoolName
 from marchproxy.modules.dblb.gate import Pass
 from marchproxy.modules.dblb.plan import RoutePlan, Upstream, Who
 from marchproxy.modules.dblb.postgres.login import Proof
@@ -20,6 +21,7 @@ class Stay:
     upstream: Upstream
     gate: Pass
     tally: Tally
+    tallies: Tallies
 
     @property
     def keeps(self) -> bool:
@@ -31,7 +33,15 @@ class Stay:
         """As it is called on the servers."""
         return self.route.options.rename or self.who.database
 
+    def tally_in(self, pool: PoolName) -> Tally:
+        """Where is counted what it reads in this pool."""
+        return self.tally if pool == self.upstream.name else _tally(self.tallies, self.route, pool, self.who)
+
 
 def tally_of(tallies: Tallies, route: RoutePlan, upstream: Upstream, who: Who) -> Tally:
     """Where clients of this kind are counted."""
-    return tallies.of(TallyKey("postgres", route.route_id, upstream.name, who.database, who.user))
+    return _tally(tallies, route, upstream.name, who)
+
+
+def _tally(tallies: Tallies, route: RoutePlan, pool: PoolName, who: Who) -> Tally:
+    return tallies.of(TallyKey("postgres", route.route_id, pool, who.database, who.user))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, cast
 
 from marchproxy.wire.fault import ProtocolFault
+from marchproxy.wire.redis.ordinary import end_of_replies
 from marchproxy.wire.redis.replies import Odd, Replies
 
 _PUSH = ord(">")
@@ -136,6 +137,29 @@ class Link(asyncio.Protocol):
             self.transport.abort()
 
     def _deal(self, data: bytes) -> None:
+        if self._replies.between:
+            done = self._deal_ordinary(data)
+            if done == len(data):
+                if self.stale and self.free:
+                    self.transport.close()
+                return
+            data = data[done:]
+        self._deal_any(data)
+
+    def _deal_ordinary(self, data: bytes) -> int:
+        """Deal out replies as long as all of an asker's are ordinary; where the rest begins."""
+        owed, done, size = self._owed, 0, len(data)
+        while owed and done < size:
+            asker, count = owed[0]
+            end = end_of_replies(data, done, count)
+            if end < 0:
+                break
+            owed.popleft()
+            asker.answered(data[done:end], count)
+            done = end
+        return done
+
+    def _deal_any(self, data: bytes) -> None:
         data, ends = self._replies.feed(data)
         owed, done, at, most = self._owed, 0, 0, len(ends)
         odd = self._replies.odd
@@ -157,9 +181,9 @@ class Link(asyncio.Protocol):
             asker.answered(data[done:end], taken)
             done = end
         self._cut = not self._replies.between
+        if not owed and (self._cut or done < len(data)):
+            raise ProtocolFault("a server answers more than it was asked")
         if done < len(data):
-            if not owed:
-                raise ProtocolFault("a server answers more than it was asked")
             owed[0][0].answered(data[done:], 0)
         elif self.stale and self.free:
             self.transport.close()

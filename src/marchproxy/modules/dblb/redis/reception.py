@@ -30,6 +30,11 @@ class Visit:
     own: bool
     """Whether the client has a connection for itself as long as it is there."""
 
+    @property
+    def plain(self) -> bool:
+        """Whether nothing must be known of a command but that it is a read or a write."""
+        return not (self.permit.looks or self.splits or self.only_reads or self.own)
+
 
 class Reception(Protocol):
     """Who knows users and servers."""

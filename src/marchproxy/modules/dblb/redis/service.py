@@ -18,7 +18,7 @@ from marchproxy.modules.dblb.redis.pool import Pool
 from marchproxy.modules.dblb.redis.servers import Servers
 from marchproxy.modules.dblb.redis.session import Session
 from marchproxy.modules.dblb.redis.sharing import Sharing
-from marchproxy.modules.dblb.service import Arrival, ServerReport, Surroundings
+from marchproxy.modules.dblb.service import MOST_NEWCOMERS, Arrival, ServerReport, Surroundings
 from marchproxy.modules.dblb.tally import PoolGauge
 from marchproxy.wire.redis.values import error
 
@@ -84,6 +84,10 @@ class RedisService:
         """See Reception."""
         if session.identity.user is None:
             loop = asyncio.get_running_loop()
+            if len(self._deadlines) >= MOST_NEWCOMERS:
+                oldest = next(iter(self._deadlines))
+                self._deadlines.pop(oldest).cancel()
+                oldest.end("ERR too many clients are logging in")
             self._deadlines[session] = loop.call_later(_LOGIN_SECONDS, self._nobody, session)
         elif fault := self._desk.settle(session, self._sessions[session]):
             session.end(fault)

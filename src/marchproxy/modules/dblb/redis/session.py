@@ -11,6 +11,7 @@ from marchproxy.modules.dblb.redis.reception import Reception, Visit
 from marchproxy.modules.dblb.redis.sharing import Sharing
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.redis.commands import APART, Kind, kind_of, may_block
+from marchproxy.wire.redis.ordinary import count_commands
 from marchproxy.wire.redis.requests import Request, Requests
 from marchproxy.wire.redis.values import error, words_of
 
@@ -34,6 +35,8 @@ class Session(Sharing):
 
     def data_received(self, data: bytes) -> None:
         """Called for every read."""
+        if self._at_once(data):
+            return
         try:
             data, requests = self._requests.feed(data)
         except ProtocolFault as fault:
@@ -43,6 +46,20 @@ class Session(Sharing):
             self._pending.append((data, requests))
             if len(self._pending) == 1:
                 self._process()
+
+    def _at_once(self, data: bytes) -> bool:
+        """Whether it was nothing but ordinary commands, which are sent on as they are over the link that it shares."""
+        link, visit = self._shared, self.visit
+        if link is None or visit is None or self._pending or self.held or self._on_replica:
+            return False
+        if link.lost or link.stale or not visit.plain or self.own.link is not None:
+            return False
+        if not self._requests.between or not (count := count_commands(data)) or self.transport.is_closing():
+            return False
+        self._wrote = True
+        self._owed += count
+        self._send(link, data, count)
+        return True
 
     def connection_lost(self, _error: Exception | None) -> None:
         """Called once, last."""

@@ -94,6 +94,8 @@ class Sharing(Client):
             self.transport.close()  # neither the rest of the answer nor the transaction can be had elsewhere
             return
         self.erred(owed)
+        if self.visit is not None:
+            self.visit.tally.unserved += owed
         self.transport.write(
             error("ERR the connection to the server was lost; what it did is unknown") * owed
         )
@@ -118,7 +120,8 @@ class Sharing(Client):
             if not all(whole for *_, whole in requests):
                 self.end(f"ERR {reason}")
                 return
-            self.erred(len(requests))
+            if self.visit is not None:
+                self.visit.tally.unanswered(len(requests))
             self.transport.write(error(f"ERR {reason}") * len(requests))
         self._read()
 

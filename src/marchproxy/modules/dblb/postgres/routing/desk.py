@@ -7,9 +7,10 @@ from weakref import WeakValueDictionary
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.database import ReadTarget
 from marchproxy.model.module import PoolName, Protocol
+from marchproxy.modules.dblb.dialler import DialFailed
 from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan, Upstream
 from marchproxy.modules.dblb.postgres.inquiry import Inquiry, open_inquiry
-from marchproxy.modules.dblb.postgres.login import Credentials, Proof
+from marchproxy.modules.dblb.postgres.login import Credentials, Proof, is_unwell
 from marchproxy.modules.dblb.postgres.pool import Pool
 from marchproxy.modules.dblb.postgres.pools import Pools
 from marchproxy.modules.dblb.postgres.roles import Source
@@ -138,11 +139,12 @@ class Desk:
             known.dialled = partial(self._dialled, cluster, address, known)
         return known
 
-    def _dialled(self, cluster: Cluster, address: HostPort, pool: Pool, failure: str) -> None:
-        cluster.dialled(address, well=not failure)
-        if failure and not pool.links and cluster.watched and address != cluster.primary:
+    def _dialled(self, cluster: Cluster, address: HostPort, pool: Pool, failed: DialFailed | None) -> None:
+        if failed is None or is_unwell(failed.cause):
+            cluster.dialled(address, well=failed is None)
+        if failed and not pool.links and cluster.watched and address != cluster.primary:
             for waiter in pool.dismiss():
-                waiter.got_none(f"no session could be opened on {address}: {failure}")
+                waiter.got_none(f"no session could be opened on {address}: {failed}")
 
     def _clusters_of(self, route: RoutePlan, main: Cluster) -> list[tuple[Cluster, int]]:
         """Where a route is read; where the shares divide whole sessions, each has its own."""

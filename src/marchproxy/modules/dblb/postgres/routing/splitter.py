@@ -91,6 +91,7 @@ class Splitter:
         self._dirty = False  # since it is known up to where it has written
         self._needs = 0  # what a replica must have replayed
         self._pool: Pool | None = None  # where it is about to go
+        self._cluster: Cluster | None = None  # of that pool
         self._waits: _Waits | None = None
         self._reads = reads
 
@@ -121,7 +122,7 @@ class Splitter:
         if verdict.obstacle:
             return self._decline()
         self._pool = None
-        cluster = reads.choose(verdict.hint, only_main=self._wrote)
+        cluster = self._cluster = reads.choose(verdict.hint, only_main=self._wrote)
         if self._dirty:
             return (reads.catch_up > 0 and cluster.primary is not None) or self._decline()
         self._pool = reads.replica(cluster, self._needs)
@@ -133,8 +134,8 @@ class Splitter:
         """Read what is pending elsewhere."""
         if self._visit.link is not None:
             self._visit.go_on(unit)
-        elif self._pool is not None:
-            self._visit.begin(self._pool, unit)
+        elif self._pool is not None and self._cluster is not None:
+            self._visit.begin(self._pool, unit, self._cluster.upstream.name)
         elif (reads := self._reads) is not None:
             late = asyncio.get_running_loop().call_later(reads.catch_up, self._fail)
             self._waits = _Waits(unit, reads, self._now(), late)
@@ -161,7 +162,7 @@ class Splitter:
             main.wait(self, primary=False)
             return
         self._stop_waiting()
-        self._visit.begin(pool, waits.unit)
+        self._visit.begin(pool, waits.unit, main.upstream.name)
 
     def _decline(self) -> bool:
         """They go to the primary, and what comes behind them, too, until its link is free: there may be writes in it."""

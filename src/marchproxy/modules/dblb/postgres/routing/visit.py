@@ -8,11 +8,13 @@ behind its end is not a part of it.
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from marchproxy.model.module import PoolName
 from marchproxy.modules.dblb.postgres.answers import Heard, due, learn
 from marchproxy.modules.dblb.postgres.link import Link
 from marchproxy.modules.dblb.postgres.pool import Pool
 from marchproxy.modules.dblb.postgres.requests import Requests
 from marchproxy.modules.dblb.postgres.routing.reads import texts_of
+from marchproxy.modules.dblb.postgres.routing.refusals import code_of, is_replicas_own, tells_of_lack
 from marchproxy.modules.dblb.postgres.routing.units import Unit, are_notices, first_of, is_whole
 from marchproxy.modules.dblb.tally import Tally
 from marchproxy.wire.postgres import encode
@@ -22,9 +24,6 @@ from marchproxy.wire.postgres.frontend import read_parse
 
 _QUERY, _PARSE, _EXECUTE = b"QPE"
 _ASKS = frozenset((_QUERY, _EXECUTE))
-#: Classes of SQLSTATE with which a replica refuses what the primary might answer: it only reads (25006), is a standby (0A000,
-#: 55000), has to go on replaying (40001), does not have yet what others made (42, 3F), or is about to end (57P).
-_REPLICAS_OWN = ("25", "0A", "55", "40", "42", "3F", "72", "57P", "58")
 
 
 class Client(Protocol):
@@ -38,6 +37,10 @@ class Client(Protocol):
     @property
     def tally(self) -> Tally:
         """Where it is counted."""
+        ...
+
+    def tally_in(self, pool: PoolName) -> Tally:
+        """Where is counted what it reads in this pool."""
         ...
 
     def tell(self, words: bytes) -> None:
@@ -82,6 +85,7 @@ class Visit:
         self._fail = fail
         self._now = now
         self._pool: Pool | None = None  # in whose line it waits
+        self._tally = client.tally
         self._unit: Unit = (b"", ())
         self._rest: Unit | None = None
         self._told = self._failed = False
@@ -94,8 +98,9 @@ class Visit:
         self.link: Link | None = None
         """While there is something on it."""
 
-    def begin(self, pool: Pool, unit: Unit) -> None:
-        """Ask this on a link of the pool."""
+    def begin(self, pool: Pool, unit: Unit, name: PoolName) -> None:
+        """Ask this on a link of the pool, a server's in the pool of this name."""
+        self._tally = self._client.tally_in(name)
         self._unit, self._rest = unit, None
         self._told = self._failed = self.spoils = False
         self._held = b""
@@ -117,7 +122,7 @@ class Visit:
         # the next client would have it, and this one not: it will be on another server
         words = f"a transaction that only reads is on a replica, where this cannot be kept: {left}"
         error = encode.error("25006", words, hint="Begin it with /* marchproxy: primary */.")
-        self._client.tally.errors += 1
+        self._tally.errors += 1
         self._client.tell(error + encode.ready(link.state.flow.status))
         self._client.read_elsewhere(self._rest)
 
@@ -139,6 +144,7 @@ class Visit:
     def got_none(self, reason: str) -> None:  # noqa: ARG002 - the primary may have one
         """No link in time."""
         self._pool = None
+        self._missed(answered=False)
         self._fail()
 
     # what a link calls
@@ -149,14 +155,17 @@ class Visit:
             self._again(link)
             return
         self._tell(data)
-        self._client.tally.transactions += 1
+        self._tally.transactions += 1
         self._end(link)
 
     def heard(self, link: Link, heard: Heard) -> None:
         """The server said something."""
         client, flow = self._client, link.state.flow
         learn(heard, client.requests, link.state)
-        self._failed |= not self._told and _is_its_own(heard)
+        if not self._failed and not self._told and is_replicas_own(code := code_of(heard)):
+            self._failed = True
+            if tells_of_lack(code):
+                self._missed(answered=True)
         if self._failed:
             if heard.free:
                 self._again(link)
@@ -166,8 +175,8 @@ class Visit:
             link.end()
             return
         self._tell(heard.for_client)
-        client.tally.transactions += heard.transactions
-        client.tally.errors += len(heard.errors)
+        self._tally.transactions += heard.transactions
+        self._tally.errors += len(heard.errors)
         if heard.free:
             self._end(link)
         elif not flow.owed:
@@ -179,8 +188,11 @@ class Visit:
         self.link = link.holder = None
         link.owner.lost(link)
         if self._told:
+            self._tally.unanswered(self._asked or 1, told=not reason)
             self._client.lost(reason)
         else:
+            if not self._failed:
+                self._missed(answered=False)
             self._retry()
 
     def pause(self) -> None:
@@ -249,8 +261,16 @@ class Visit:
 
     def _retry(self) -> None:
         self._client.requests.undo(self._named)
-        self._client.tally.retried += 1
+        self._tally.retried += 1
         self._fail()
+
+    def _missed(self, *, answered: bool) -> None:
+        """The session's own pool is asked instead. Of a pool that is to be judged beside it, that is a failure."""
+        tally = self._tally
+        if tally is not self._client.tally:
+            tally.queries += 1
+            tally.errors += 1
+            tally.unserved += not answered
 
     def _end(self, link: Link) -> None:
         self._count()
@@ -266,13 +286,8 @@ class Visit:
             link.owner.release(link)
 
     def _count(self) -> None:
-        tally = self._client.tally
+        tally = self._tally
         tally.queries += self._asked
         tally.to_replicas += self._asked
         if self._asked:
             tally.query_seconds.add(self._now() - self._began)
-
-
-def _is_its_own(heard: Heard) -> bool:
-    errors = [*heard.own_errors, *heard.errors]
-    return bool(errors) and read_error(errors[0]).code.startswith(_REPLICAS_OWN)

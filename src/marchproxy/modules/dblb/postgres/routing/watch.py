@@ -10,13 +10,11 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.settings import HostPort
 from marchproxy.kit.tasks import comes
 from marchproxy.modules.dblb.postgres.inquiry import FAULTS, Inquiry, QueryRefused
-from marchproxy.modules.dblb.postgres.login import LoginRefused
+from marchproxy.modules.dblb.postgres.login import GOING, LoginRefused
 from marchproxy.modules.dblb.postgres.routing.sight import QUERY, NotRead, Sight, read_sight
 
 #: Opens the monitor's session on a server. Raises inquiry.FAULTS.
 Open = Callable[[HostPort], Awaitable[Inquiry]]
-#: SQLSTATEs of a server that begins or ends, and answers nothing else: classes 57P and 58.
-_GOING = ("57P", "58")
 _UNSEEN: tuple[type[Exception], ...] = (*FAULTS, NotRead)
 
 
@@ -93,5 +91,5 @@ class Watch:
 
 def _is_there(fault: Exception) -> bool:
     if isinstance(fault, LoginRefused | QueryRefused) and fault.fields is not None:
-        return not fault.fields.code.startswith(_GOING)
+        return not fault.fields.code.startswith(GOING)
     return isinstance(fault, NotRead)

@@ -53,7 +53,11 @@ class Client:
     events: list[str] = field(default_factory=list)
     rest: Unit | None = None
     tally: Tally = field(default_factory=Tally)
+    beside: Tally = field(default_factory=Tally)
     requests: Requests = field(default_factory=lambda: Requests(Catalogue(most_bytes=1000)))
+
+    def tally_in(self, pool: PoolName) -> Tally:
+        return self.tally if pool == "main" else self.beside
 
     def tell(self, words: bytes) -> None:
         self.told += words
@@ -88,6 +92,7 @@ class World:
         endpoints = (Endpoint(str(A)), Endpoint(str(B)))
         options = DatabasePool(monitor="m")
         upstream = Upstream(BackendPool(PoolName("main"), endpoints=endpoints, database=options), options)
+        self.group = group
         self.cluster = Cluster(upstream, self._never, group, SystemClock())
         self.links: dict[HostPort, Link] = {}
         self.pools = {address: self._pool(address, group) for address in (A, B)}
@@ -193,6 +198,36 @@ async def test_what_the_replica_refuses_is_for_the_primary_as_long_as_nothing_wa
     assert (world.client.told, world.client.events) == (b"", ["here"])
     assert world.client.tally.retried == 1
     assert world.splitter.link is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "counts"),
+    [
+        (ROW + IDLE, (1, 0, 0)),
+        (encode.error("42P01", "no such table") + IDLE, (1, 1, 0)),
+        (encode.error("25006", "it only reads") + IDLE, (0, 0, 0)),  # a primary would have answered
+        (None, (1, 1, 1)),
+    ],
+    ids=("answered", "lacking", "a replica", "lost"),
+)
+async def test_what_another_pool_is_asked_counts_there(world, answer, counts):
+    options = world.cluster.upstream.options
+    pool = BackendPool(PoolName("beside"), endpoints=(Endpoint(str(B)),), database=options)
+    beside = Cluster(Upstream(pool, options), world._never, world.group, SystemClock())
+    beside.saw(B, Sight(SystemClock().monotonic(), 0.0, standby=False, position=1, timeline=1))
+    world.splitter.change(
+        Reads(world.cluster, [(world.cluster, 0), (beside, 100)], lambda _, at: world.pools[at], Known())
+    )
+    assert world.ask(READ)
+    await world.sent()
+    if answer is None:
+        world.link.connection_lost(None)
+    else:
+        world.link.data_received(answer)
+    tally = world.client.beside
+    assert (tally.queries, tally.errors, tally.unserved) == counts
+    assert (world.client.tally.queries, world.client.tally.errors) == (0, 0)
+    beside.close()
 
 
 @pytest.mark.parametrize(
