@@ -42,8 +42,9 @@ soak: $(VENV)/.dev ## ten minutes under load, for what only grows slowly (instal
 fuzz: $(VENV)/.dev ## new inputs for every decoder and for the plan compiler, 30 times as many as in the fast gate
 	$(PY) -m pytest tests/fuzz -n 2 --timeout 1200 --hypothesis-profile=fuzz $(ARGS)
 
+# CHECKED=1, for CI: `make check` has just run the unit tests.
 test: $(VENV)/.dev ## everything: unit tests, then the real ones
-	$(PY) -m pytest tests/unit tests/fuzz -n 2
+	$(if $(CHECKED),,$(PY) -m pytest tests/unit tests/fuzz -n 2)
 	$(MAKE) real
 
 bench-ai: $(VENV)/.dev ## language models, against LiteLLM, which it installs in a virtual environment of its own (742 MB)
