@@ -18,8 +18,9 @@ from marchproxy.model.route import Route, RouteId
 from marchproxy.modules.dblb.gate import Gate, OpenGate
 from marchproxy.modules.dblb.mysql.service import MySqlService
 from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan, Upstream, Way
-from marchproxy.modules.dblb.service import Arrival, ClientTls, Surroundings
+from marchproxy.modules.dblb.service import Surroundings
 from marchproxy.modules.dblb.tally import Tallies
+from marchproxy.modules.reception.client import Arrival, ClientTls
 from marchproxy.wire.mysql.proofs import NATIVE
 
 PASSWORD = "secret word"

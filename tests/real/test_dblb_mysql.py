@@ -15,7 +15,7 @@ from marchproxy.model.pool import UpstreamTls
 from marchproxy.modules.dblb.gate import Refusal as Denial
 from marchproxy.modules.dblb.gate import RefusalKind
 from marchproxy.modules.dblb.mysql import service
-from marchproxy.modules.dblb.service import ClientTls
+from marchproxy.modules.reception.client import ClientTls
 from marchproxy.wire.mysql.endings import Tracked, read_ok
 from marchproxy.wire.mysql.handshake import Login, read_greeting
 from marchproxy.wire.mysql.numbers import Capability

@@ -17,8 +17,9 @@ from marchproxy.modules.dblb.gate import OpenGate, RefusalKind, Shut
 from marchproxy.modules.dblb.gate import Refusal as Denial
 from marchproxy.modules.dblb.mysql.service import MySqlService
 from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan
-from marchproxy.modules.dblb.service import Arrival, ClientTls, Surroundings
+from marchproxy.modules.dblb.service import Surroundings
 from marchproxy.modules.dblb.tally import Tallies
+from marchproxy.modules.reception.client import Arrival, ClientTls
 from marchproxy.wire.mysql.proofs import CACHING, NATIVE, native_hash
 from marchproxy.wire.mysql.sha_crypt import sha256_crypt
 from tests.real.mysql_rig import INIT, PASSWORD, Setup, asked, error_of, proxied

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from marchproxy.modules.dblb.postgres.service import PostgresService
-from marchproxy.modules.dblb.service import ClientTls
+from marchproxy.modules.reception.client import ClientTls
 from marchproxy.wire.postgres import encode
 from tests.real.support.certificates import make_certificate
 from tests.real.support.databases import postgres, psql_options, run

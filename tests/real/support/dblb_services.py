@@ -11,8 +11,9 @@ from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.settings import HostPort
 from marchproxy.modules.dblb.gate import OpenGate
 from marchproxy.modules.dblb.plan import DblbPlan, compile_plan
-from marchproxy.modules.dblb.service import Arrival, ClientTls, DatabaseService, Surroundings
+from marchproxy.modules.dblb.service import DatabaseService, Surroundings
 from marchproxy.modules.dblb.tally import Tallies
+from marchproxy.modules.reception.client import Arrival, ClientTls
 
 
 def plan_of(document: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> DblbPlan:

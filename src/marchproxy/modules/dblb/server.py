@@ -13,14 +13,14 @@ from marchproxy.modules.base.server import ModuleServer, Origin, Signals
 from marchproxy.modules.dblb.engine import DblbEngine
 from marchproxy.modules.dblb.redis.envoy import RedisEnvoy, RedisEnvoySettings
 from marchproxy.modules.dblb.settings import ADDRESSES, DblbSettings
-from marchproxy.modules.dblb.supervisor.certificates import ClientCertificates
-from marchproxy.modules.dblb.supervisor.doors import Doors
 from marchproxy.modules.dblb.supervisor.workforce import Workforce
 from marchproxy.modules.dblb.talk import LINE, VERSION, Answer, Question
+from marchproxy.modules.reception.certificates import ClientCertificates
+from marchproxy.modules.reception.doors import Doors
 
 _NAME = "DBLB worker"
 _MODULE = "marchproxy.modules.dblb.worker"
-_CODE = ("modules/dblb", "engines/workers", "contract/document", "model", "wire", "kit")
+_CODE = ("modules/dblb", "modules/reception", "engines/workers", "contract/document", "model", "wire", "kit")
 _FOLDER = "workers"
 _LONGEST_SOCKET = 107  # unix(7)
 _WORKER_SOCKET = "99.sock"
@@ -43,7 +43,8 @@ async def serve(
         None if settings.client_tls is None else ClientCertificates(settings.client_tls, folder, clock=clock)
     )
 
-    workers = Workforce(seats(settings, folder, clock=clock), Doors(settings, certificates), clock=clock)
+    doors = Doors(settings.ports(), settings.proxy_sources, settings.drain_seconds, certificates)
+    workers = Workforce(seats(settings, folder, clock=clock), doors, clock=clock)
     beside = RedisEnvoySettings(settings.id, folder, settings.own_state_dir())
     envoy = RedisEnvoy(beside, clock=clock)
     async with envoy.running(), workers.running():

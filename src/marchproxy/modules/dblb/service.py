@@ -1,41 +1,17 @@
 """Service: one protocol in a worker, as the worker knows it."""
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from marchproxy.kit.clock import Clock
-from marchproxy.kit.settings import HostPort
 from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb.gate import Gate
 from marchproxy.modules.dblb.plan import DblbPlan
 from marchproxy.modules.dblb.tally import PoolGauge, Tallies
-
-
-@dataclass(frozen=True, slots=True)
-class ClientTls:
-    """TLS with clients. `required`: who does not ask for it is turned away; otherwise it is offered."""
-
-    context: ssl.SSLContext
-    required: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A connection that was accepted: who it is from, and to which port it went, as a PROXY header says where there is one."""
-
-    client: HostPort
-    port: int
-    tls: ClientTls | None = None
-    """For protocols that begin TLS by themselves; others get connections on which it has begun."""
-    certificate_user: str = ""
-    """Whom the client's certificate is for, where TLS has begun."""
-    secure: bool = False
-    """Whether TLS has begun, with the first byte."""
-
+from marchproxy.modules.reception.client import Arrival
 
 #: How long a service waits for each server that it asks for a check.
 CHECK_SECONDS = 2.5

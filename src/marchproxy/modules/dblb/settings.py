@@ -1,18 +1,16 @@
 """Settings of one DBLB instance: an entry of `modules` with `type: dblb`."""
 
 import os
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from marchproxy.engines.certificates.section import ServerName
 from marchproxy.kit.settings import HostPort, Section
 from marchproxy.model.database import DATABASE_PROTOCOLS
 from marchproxy.model.module import Protocol
-from marchproxy.model.network import read_network
 from marchproxy.modules.base.settings import ModuleSettings
-from marchproxy.modules.dblb.port import Port
+from marchproxy.modules.reception.port import Port
+from marchproxy.modules.reception.section import LOCAL_SOURCES, ClientTlsSection, ProxySources
 
 #: The settings that are addresses of clients' ports, what is spoken there, and whether behind a PROXY header.
 TRAFFIC = {
@@ -24,29 +22,6 @@ TRAFFIC = {
 ADDRESSES = ("grpc", "health", "metrics", *TRAFFIC)
 _MOST_WORKERS_BY_DEFAULT = 4
 _MIB = 1024 * 1024
-
-
-class ClientTlsSection(Section):
-    """TLS with clients of databases, at all of the instance's ports."""
-
-    certificate: Path | None = None
-    """The certificate with its chain (PEM). Files are looked at every second."""
-    key: Path | None = None
-    """Its key (PEM)."""
-    self_signed: tuple[ServerName, ...] = ()
-    """Names of a certificate that the DBLB makes itself; for first steps, as no client trusts it. Not beside files."""
-    client_ca: Path | None = None
-    """Who signs the certificates of clients (PEM), which routes may ask for; none: clients are not asked for one."""
-    required: bool = False
-    """Whether clients without TLS are turned away."""
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.certificate is None) != (self.key is None):
-            raise ValueError("certificate and key go together; only one of them is given")
-        if (self.certificate is None) == (not self.self_signed):
-            raise ValueError("give either certificate and key, or names in self_signed")
-        return self
 
 
 class Memory(Section):
@@ -80,7 +55,7 @@ class DblbSettings(ModuleSettings):
     """Clients of Redis and Valkey; none: closed."""
     redis_proxy: HostPort | None = None
     """The same behind a PROXY protocol v2 header; none: closed."""
-    proxy_sources: Annotated[tuple[str, ...], Field(min_length=1)] = ("127.0.0.0/8", "::1/128")
+    proxy_sources: ProxySources = LOCAL_SOURCES
     """The networks of the NLBs: only they may connect to the ports behind a PROXY header, or a client could forge its
     address."""
     client_tls: ClientTlsSection | None = None
@@ -88,14 +63,6 @@ class DblbSettings(ModuleSettings):
     workers: Annotated[int, Field(ge=1, le=64)] | None = None
     """Processes that share the ports and divide sizes of pools among them; none: one for each core, at most 4."""
     memory: Memory = Memory()
-
-    @field_validator("proxy_sources")
-    @classmethod
-    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
-        for network in networks:
-            if read_network(network) is None:
-                raise ValueError(f'"{network}" is no network such as 10.0.0.0/8')
-        return networks
 
     @model_validator(mode="after")
     def _is_open(self) -> Self:

@@ -11,33 +11,13 @@ from marchproxy.engines.workers.words import Count, Done, Refused
 from marchproxy.kit.settings.types import HostPort
 from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb.plan import Files
-from marchproxy.modules.dblb.port import Port
 from marchproxy.modules.dblb.service import ServerReport
 from marchproxy.modules.dblb.tally import PoolGauge
 from marchproxy.modules.dblb.totals import Entry
+from marchproxy.modules.reception.serving import Serving
 
 #: Raised when the messages change, so that a DBLB never talks to a worker that understands something else.
 VERSION = 2
-
-
-@dataclass(frozen=True, slots=True)
-class TlsMaterial:
-    """PEM files that TLS with clients takes; `authorities` empty: clients are not asked for a certificate."""
-
-    certificate: str
-    key: str
-    authorities: str = ""
-    required: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """How workers let clients in. `sources`: the networks of who may send PROXY headers."""
-
-    ports: tuple[Port, ...] = ()
-    sources: tuple[str, ...] = ()
-    tls: TlsMaterial | None = None
-    drain_seconds: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from marchproxy.modules.dblb.postgres import reception as postgres
 from marchproxy.modules.dblb.postgres.service import PostgresService
 from marchproxy.modules.dblb.redis import service as redis
 from marchproxy.modules.dblb.redis.service import RedisService
-from marchproxy.modules.dblb.service import Arrival, DatabaseService, Surroundings
+from marchproxy.modules.dblb.service import DatabaseService, Surroundings
 from marchproxy.modules.dblb.tally import Tallies
+from marchproxy.modules.reception.client import Arrival
 
 
 class Wire(asyncio.Transport):

@@ -5,9 +5,9 @@ import pytest
 from marchproxy.kit.clock import VirtualClock
 from marchproxy.kit.settings import HostPort, SettingsError, load
 from marchproxy.model.module import Protocol
-from marchproxy.modules.dblb.port import Port
 from marchproxy.modules.dblb.server import choose_ports, endpoints, seats
 from marchproxy.modules.dblb.settings import DblbSettings
+from marchproxy.modules.reception.port import Port
 
 FILES = "certificate: /c, key: /k"
 

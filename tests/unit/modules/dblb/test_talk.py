@@ -9,13 +9,14 @@ from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import Protocol
 from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb import talk
-from marchproxy.modules.dblb.port import Port
 from marchproxy.modules.dblb.service import ServerReport
 from marchproxy.modules.dblb.tally import PoolGauge, Tallies, TallyKey
 from marchproxy.modules.dblb.totals import entries
+from marchproxy.modules.reception.port import Port
+from marchproxy.modules.reception.serving import Serving, TlsMaterial
 
 PORT = Port("postgres", Protocol.POSTGRES, HostPort("::1", 5432), proxied=True)
-SERVING = talk.Serving((PORT,), ("10.0.0.0/8",), talk.TlsMaterial("c", "k", "a", required=True), 2.5)
+SERVING = Serving((PORT,), ("10.0.0.0/8",), TlsMaterial("c", "k", "a", required=True), 2.5)
 
 
 class Wire:

@@ -21,8 +21,9 @@ from marchproxy.modules.dblb.mongodb.session import Session
 from marchproxy.modules.dblb.mongodb.settings import MongoLimits
 from marchproxy.modules.dblb.mongodb.visits import Desk
 from marchproxy.modules.dblb.plan import DblbPlan
-from marchproxy.modules.dblb.service import Arrival, ServerReport, Surroundings
+from marchproxy.modules.dblb.service import ServerReport, Surroundings
 from marchproxy.modules.dblb.tally import PoolGauge
+from marchproxy.modules.reception.client import Arrival
 from marchproxy.wire.mongodb.bson import ObjectId
 
 _USUAL = MongoLimits()

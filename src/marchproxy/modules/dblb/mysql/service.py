@@ -22,8 +22,9 @@ from marchproxy.modules.dblb.mysql.refusing import Refusing
 from marchproxy.modules.dblb.mysql.session import Session
 from marchproxy.modules.dblb.mysql.welcome import House, Welcome
 from marchproxy.modules.dblb.plan import DblbPlan
-from marchproxy.modules.dblb.service import MOST_NEWCOMERS, Arrival, ServerReport, Surroundings
+from marchproxy.modules.dblb.service import MOST_NEWCOMERS, ServerReport, Surroundings
 from marchproxy.modules.dblb.tally import PoolGauge
+from marchproxy.modules.reception.client import Arrival
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql import endings
 from marchproxy.wire.mysql.endings import Refusal

@@ -11,7 +11,7 @@ from marchproxy.modules.dblb.mysql.orders import OURS, Orders
 from marchproxy.modules.dblb.mysql.pace import Pace
 from marchproxy.modules.dblb.mysql.reception import Reception
 from marchproxy.modules.dblb.mysql.visit import Visit
-from marchproxy.modules.dblb.service import Arrival
+from marchproxy.modules.reception.client import Arrival
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.mysql import endings
 from marchproxy.wire.mysql.endings import Refusal

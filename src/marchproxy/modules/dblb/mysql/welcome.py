@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from marchproxy.model.database import ReadTarget
 from marchproxy.model.http import AuthenticationKind
 from marchproxy.model.module import PoolName, Protocol
-from marchproxy.modules.dblb.arrival import certificate_user
 from marchproxy.modules.dblb.gate import Shut
 from marchproxy.modules.dblb.mysql.cluster import Cluster
 from marchproxy.modules.dblb.mysql.greeting import PasswordKey, Talk, authenticate, trust
@@ -22,6 +21,7 @@ from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan, Upstream, Who
 from marchproxy.modules.dblb.serverside import pick
 from marchproxy.modules.dblb.service import Surroundings
 from marchproxy.modules.dblb.tally import TallyKey
+from marchproxy.modules.reception.arrival import certificate_user
 from marchproxy.wire.mysql.endings import Refusal
 from marchproxy.wire.mysql.handshake import Greeting, Login
 from marchproxy.wire.mysql.numbers import Capability

@@ -5,7 +5,7 @@ from typing import Protocol, cast
 
 from marchproxy.modules.dblb.postgres.greeting import KINDS
 from marchproxy.modules.dblb.postgres.inbox import Inbox
-from marchproxy.modules.dblb.service import Arrival
+from marchproxy.modules.reception.client import Arrival
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.postgres import encode
 from marchproxy.wire.postgres.startup import (

@@ -26,9 +26,10 @@ from marchproxy.modules.dblb.postgres.routing.reads import syntax_of
 from marchproxy.modules.dblb.postgres.session import Session
 from marchproxy.modules.dblb.postgres.statements import Catalogue
 from marchproxy.modules.dblb.postgres.stay import Stay, tally_of
-from marchproxy.modules.dblb.service import Arrival, ServerReport, Surroundings
+from marchproxy.modules.dblb.service import ServerReport, Surroundings
 from marchproxy.modules.dblb.sql import Dialect, Reader, Syntax
 from marchproxy.modules.dblb.tally import PoolGauge
+from marchproxy.modules.reception.client import Arrival
 from marchproxy.wire.postgres import encode
 
 _STOPPING = "the proxy is stopping"

@@ -18,8 +18,9 @@ from marchproxy.modules.dblb.redis.pool import Pool
 from marchproxy.modules.dblb.redis.servers import Servers
 from marchproxy.modules.dblb.redis.session import Session
 from marchproxy.modules.dblb.redis.sharing import Sharing
-from marchproxy.modules.dblb.service import MOST_NEWCOMERS, Arrival, ServerReport, Surroundings
+from marchproxy.modules.dblb.service import MOST_NEWCOMERS, ServerReport, Surroundings
 from marchproxy.modules.dblb.tally import PoolGauge
+from marchproxy.modules.reception.client import Arrival
 from marchproxy.wire.redis.values import error
 
 _LONGEST = 16 * 1024  # of a command that may share a connection

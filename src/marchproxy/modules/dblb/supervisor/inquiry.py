@@ -1,10 +1,10 @@
 """Inquiry: what is asked of all workers at once, and their answers put together."""
 
-import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from marchproxy.contract.document import decode
 from marchproxy.engines.workers.seat import Seat, WorkerUnavailable
+from marchproxy.engines.workers.staff import Staff
 from marchproxy.engines.workers.words import Count
 from marchproxy.kit.clock import Clock
 from marchproxy.model.problem import RefusalCode, Refused
@@ -29,18 +29,17 @@ from marchproxy.modules.dblb.totals import Totals
 _POLL_SECONDS = 0.02
 
 
-class Inquiry:
+class Inquiry(Staff[Question, Answer]):
     """The questions of a Crew that change no plan; see there."""
 
     def __init__(self, seats: Sequence[Seat[Question, Answer]], *, clock: Clock) -> None:
-        self._seats = tuple(seats)
-        self._clock = clock
+        super().__init__(seats, clock=clock)
         self._totals = Totals()
         self._last: dict[Seat[Question, Answer], Counts] = {}
 
     async def count(self) -> Counted:
         """A worker that does not answer counts as it did last; one that is gone, with what never goes back."""
-        for seat, pid, answer in await self._ask_all(Count()):
+        for seat, pid, answer in await self.ask_all(Count()):
             if isinstance(answer, Counts):
                 self._last[seat] = answer
                 self._totals.note(self._seats.index(seat), pid, answer.entries, answer.accepted)
@@ -64,14 +63,14 @@ class Inquiry:
 
     async def busy(self, route: RouteId) -> int:
         """As a Crew's."""
-        answers = [await self._one(seat, Busy(route)) for seat in self._serving_seats()]
+        answers = [await self._one(seat, Busy(route)) for seat in self.serving_seats()]
         return sum(answer.value for answer in answers if isinstance(answer, Number))
 
     async def serving(self) -> Sequence[DesiredState]:
         """As a Crew's."""
-        if not self._serving_seats():
+        if not self.serving_seats():
             return ()
-        answers = [answer for _, _, answer in await self._ask_all(WhichPlan())]
+        answers = [answer for _, _, answer in await self.ask_all(WhichPlan())]
         told = {answer.told.document for answer in answers if isinstance(answer, Plan) and answer.told}
         return tuple(decode(document.encode()) for document in sorted(told))
 
@@ -79,7 +78,7 @@ class Inquiry:
         """As a Crew's."""
         deadline = self._clock.monotonic() + seconds
         try:
-            await self._ask_all(Drain())
+            await self.ask_all(Drain())
             while left := (await self.count()).clients:
                 if self._clock.monotonic() >= deadline:
                     break
@@ -89,37 +88,14 @@ class Inquiry:
         return left
 
     async def _servers(self, question: Servers) -> Sequence[ServerReport]:
-        answers = [answer for _, _, answer in await self._ask_all(question)]
+        answers = [answer for _, _, answer in await self.ask_all(question)]
         return _once(report for answer in answers if isinstance(answer, Seen) for report in answer.servers)
-
-    def _serving_seats(self) -> list[Seat[Question, Answer]]:
-        return [seat for seat in self._seats if seat.pid is not None]
 
     async def _one(self, seat: Seat[Question, Answer], question: Question) -> Answer:
         try:
             return await seat.ask(question)
         except WorkerUnavailable as error:
             raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
-
-    async def _ask_all(self, question: Question) -> list[tuple[Seat[Question, Answer], int, Answer]]:
-        """Those that answer. Raises Refused (UNAVAILABLE) when none does."""
-        answers: list[tuple[Seat[Question, Answer], int, Answer]] = []
-        problems: list[str] = []
-
-        async def ask(seat: Seat[Question, Answer], pid: int) -> None:
-            try:
-                answers.append((seat, pid, await seat.ask(question)))
-            except WorkerUnavailable as error:
-                problems.append(str(error))
-
-        async with asyncio.TaskGroup() as group:
-            for seat in self._seats:
-                if seat.pid is not None:
-                    group.create_task(ask(seat, seat.pid))
-        if not answers:
-            words = problems[0] if problems else "no worker is running"
-            raise Refused(RefusalCode.UNAVAILABLE, words)
-        return answers
 
 
 def _once(reports: Iterable[ServerReport]) -> Sequence[ServerReport]:
@@ -130,8 +106,3 @@ def _once(reports: Iterable[ServerReport]) -> Sequence[ServerReport]:
         if key not in found or (report.fault and not found[key].fault):
             found[key] = report
     return tuple(found.values())
-
-
-def health_of(seats: Sequence[Seat[Question, Answer]]) -> Mapping[str, str]:
-    """`ok`, or what is wrong, for each worker."""
-    return {f"worker:{index}": seat.trouble or "ok" for index, seat in enumerate(seats)}

@@ -16,19 +16,17 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.listening import BindError, until_free
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import HostPort
-from marchproxy.kit.tasks import every
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import RouteId
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.dblb.plan import Files, compile_plan
-from marchproxy.modules.dblb.supervisor.doors import Doors
-from marchproxy.modules.dblb.supervisor.inquiry import Inquiry, health_of
-from marchproxy.modules.dblb.talk import Answer, Apply, Counts, Question, Serving, contents_of
+from marchproxy.modules.dblb.supervisor.inquiry import Inquiry
+from marchproxy.modules.dblb.talk import Answer, Apply, Counts, Question, contents_of
+from marchproxy.modules.reception.doors import Doors
+from marchproxy.modules.reception.serving import Serving
 
 _log = get_logger(__name__)
 _LOOK_SECONDS = 1.0
-_TRIM_SECONDS = 30.0
-_END_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +49,6 @@ class Workforce(Inquiry):
         super().__init__(seats, clock=clock)
         self.instances = 1
         self._doors = doors
-        self._group = asyncio.TaskGroup()
-        self._watches: dict[Seat[Question, Answer], asyncio.Task[None]] = {}
         self._turn = asyncio.Lock()
         self._told: _Told | None = None
         self._files = FileWatch()
@@ -62,26 +58,8 @@ class Workforce(Inquiry):
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Workforce"]:
         """Adopt the workers that run; end all at the end of the block, unless it fails with what another one began."""
-        failure: Exception | None = None
-        async with asyncio.TaskGroup() as self._group:
-            adopted = await self._adopt()
-            beats = [
-                self._group.create_task(every(seconds, work, clock=self._clock, name=name))
-                for seconds, work, name in (
-                    (_LOOK_SECONDS, self._look, "files"),
-                    (_TRIM_SECONDS, self._trim, "worker logs"),
-                )
-            ]
-            try:
-                yield self
-            except Exception as error:  # noqa: BLE001 - raised again below, outside the group, so that it is not wrapped
-                failure = error
-            finally:
-                for task in (*beats, *self._watches.values()):
-                    task.cancel()
-                await self._end(keep=failure is not None and adopted)
-        if failure is not None:
-            raise failure
+        async with self.employed((_LOOK_SECONDS, self._look, "files")):
+            yield self
 
     async def apply(self, state: DesiredState, files: Files) -> None:
         """As a Crew's."""
@@ -89,7 +67,7 @@ class Workforce(Inquiry):
             paused = self._told.message.paused if self._told else {}
             document, contents = encode(state).decode(), contents_of(files)
             message = Apply(document, contents, self._doors.serving(), self.instances, paused)
-            await self._start(message.serving)
+            await self._begin(message.serving)
             await self._tell(message)
             self._told, self._files, self._trouble = _Told(state, files, message), FileWatch(files), ""
 
@@ -108,8 +86,7 @@ class Workforce(Inquiry):
             if self._told is None:
                 return
             self._told = replace(self._told, message=replace(self._told.message, paused={}))
-            for seat in self._seats:
-                await seat.take_back(self._told.message)
+            await self.take_back(self._told.message)
 
     def divide(self, instances: int) -> None:
         """As a Crew's."""
@@ -117,7 +94,7 @@ class Workforce(Inquiry):
 
     def health(self) -> Mapping[str, str]:
         """As a Crew's."""
-        return {**health_of(self._seats), "files": self._trouble or self._doors.trouble() or "ok"}
+        return {**self.states(), "files": self._trouble or self._doors.trouble() or "ok"}
 
     async def renew(self, finish_seconds: float | None) -> str:
         """As a Crew's."""
@@ -138,32 +115,17 @@ class Workforce(Inquiry):
             serving = replace(told.message.serving, drain_seconds=finish_seconds)
             await seat.apply(replace(told.message, serving=serving))
             seat.note(told.message)
-        if (watch := self._watches.pop(seat, None)) is not None:
-            watch.cancel()
-        try:
-            await seat.replace()
-        finally:
-            self._watch(seat)
+        await self.replace(seat)
 
-    async def _adopt(self) -> bool:
-        addresses: set[HostPort] = set()
-        for seat in self._seats:
-            if await seat.adopt():
-                try:
-                    counts = await seat.ask(Count())
-                except WorkerUnavailable as error:
-                    _log.warning("worker replaced", reason=str(error))
-                    seat.kill()
-                    continue
-                if not isinstance(counts, Counts) or not counts.ports:
-                    seat.retire()  # it drains, or was told nothing yet
-                    continue
-                addresses.update(counts.ports)
-                self._watch(seat)
-        self._addresses = frozenset(addresses)
-        return any(seat.pid for seat in self._seats)
+    async def adoptable(self, seat: Seat[Question, Answer]) -> bool:
+        """Not one that drains, or was told nothing yet."""
+        counts = await seat.ask(Count())
+        if not isinstance(counts, Counts) or not counts.ports:
+            return False
+        self._addresses |= set(counts.ports)
+        return True
 
-    async def _start(self, serving: Serving) -> None:
+    async def _begin(self, serving: Serving) -> None:
         """Have all workers run that never did. Raises Refused."""
         try:
             for port in serving.ports:
@@ -172,37 +134,16 @@ class Workforce(Inquiry):
                     await until_free(port.address, port.setting, seconds=PORT_SECONDS, clock=self._clock)
         except BindError as error:
             raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
-        new = [seat for seat in self._seats if seat not in self._watches]
-        try:
-            async with asyncio.TaskGroup() as group:
-                for seat in new:
-                    group.create_task(seat.start())
-        except* WorkerUnavailable as errors:
-            raise Refused(RefusalCode.UNAVAILABLE, str(errors.exceptions[0])) from errors
-        for seat in new:
-            self._watch(seat)
+        await self.start()
 
     async def _tell(self, message: Apply) -> None:
         """Tell all, or none. Raises Refused."""
-        try:
-            for seat in self._seats:
-                await seat.apply(message)
-        except (WorkerRefused, WorkerUnavailable) as error:
-            if self._told is not None:
-                for seat in self._seats:
-                    await seat.take_back(self._told.message)
-            code = (
-                RefusalCode.INVALID_ARGUMENT if isinstance(error, WorkerRefused) else RefusalCode.UNAVAILABLE
-            )
-            raise Refused(code, str(error)) from error
-        if not self._serving_seats():
-            raise Refused(RefusalCode.UNAVAILABLE, f"no worker is running: {self._seats[0].trouble}")
+        await self.tell(message, self._told.message if self._told else None)
         self._addresses = frozenset(port.address for port in message.serving.ports)
 
     async def _look(self) -> None:
         """Tell the workers of files that have changed, and among how many instances limits are divided now."""
-        for seat in self._seats:
-            seat.process.reap()
+        self.reap()
         told = self._told
         if told is None:
             return
@@ -235,18 +176,3 @@ class Workforce(Inquiry):
             _log.info("workers know what has changed", instances=self.instances)
         self._told = _Told(told.state, files, message)
         self._trouble = self._trouble if problems else ""
-
-    def _watch(self, seat: Seat[Question, Answer]) -> None:
-        self._watches[seat] = self._group.create_task(seat.watch())
-
-    async def _trim(self) -> None:
-        for seat in self._seats:
-            await seat.process.log.trim()
-
-    async def _end(self, *, keep: bool) -> None:
-        for seat in self._seats:
-            if keep:
-                seat.process.let_go()
-        async with asyncio.TaskGroup() as group:
-            for seat in self._seats:
-                group.create_task(seat.process.end(_END_SECONDS))

@@ -14,19 +14,22 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.module import Protocol
 from marchproxy.model.route import RouteId
-from marchproxy.modules.dblb.arrival import Arrivals, Door, tls_context
 from marchproxy.modules.dblb.gate import Gate
 from marchproxy.modules.dblb.plan import DblbPlan, compile_plan
-from marchproxy.modules.dblb.port import Port
-from marchproxy.modules.dblb.service import Bounds, ClientTls, DatabaseService, Surroundings
-from marchproxy.modules.dblb.talk import Apply, Serving, TlsMaterial
+from marchproxy.modules.dblb.service import Bounds, DatabaseService, Surroundings
+from marchproxy.modules.dblb.talk import Apply
 from marchproxy.modules.dblb.tally import Tallies
-from marchproxy.modules.dblb.worker.listening import ListeningPort
 from marchproxy.modules.dblb.worker.peers import Peers
 from marchproxy.modules.dblb.worker.services import Factory
+from marchproxy.modules.reception.arrival import Arrivals, Door, tls_context
+from marchproxy.modules.reception.client import ClientTls
+from marchproxy.modules.reception.listening import ListeningPort
+from marchproxy.modules.reception.port import Port
+from marchproxy.modules.reception.serving import Serving, TlsMaterial
 
 _log = get_logger(__name__)
 _MOST_TOLD = 256
+_ALPN = ("postgresql",)  # a client of PostgreSQL that begins with TLS insists on it
 
 
 class CannotServe(Exception):
@@ -240,7 +243,7 @@ def _client_tls(material: TlsMaterial | None) -> ClientTls | None:
     if material is None:
         return None
     try:
-        context = tls_context(material.certificate, material.key, material.authorities)
+        context = tls_context(material.certificate, material.key, material.authorities, _ALPN)
     except (OSError, ssl.SSLError) as error:
         raise CannotServe(f"client_tls: {error}") from error
     return ClientTls(context, material.required)

@@ -18,10 +18,10 @@ from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb import talk
 from marchproxy.modules.dblb.plan import files_of
-from marchproxy.modules.dblb.port import Port
 from marchproxy.modules.dblb.supervisor.workforce import Workforce
 from marchproxy.modules.dblb.tally import TallyKey
 from marchproxy.modules.dblb.totals import Entry
+from marchproxy.modules.reception.port import Port
 from tests.ports import free_port
 from tests.unit.modules.dblb.echo_service import state
 

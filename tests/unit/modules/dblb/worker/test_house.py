@@ -9,9 +9,10 @@ from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import Protocol
 from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb.gate import OpenGate
-from marchproxy.modules.dblb.port import Port
-from marchproxy.modules.dblb.talk import Apply, Contents, Serving
+from marchproxy.modules.dblb.talk import Apply, Contents
 from marchproxy.modules.dblb.worker.house import House, Numbers
+from marchproxy.modules.reception.port import Port
+from marchproxy.modules.reception.serving import Serving
 from tests.ports import free_port
 from tests.unit.modules.dblb.echo_service import EchoService, state
 

@@ -16,10 +16,11 @@ from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import Protocol
 from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb import talk
-from marchproxy.modules.dblb.port import Port
-from marchproxy.modules.dblb.talk import LINE, Apply, Contents, Serving, TlsMaterial
+from marchproxy.modules.dblb.talk import LINE, Apply, Contents
 from marchproxy.modules.dblb.worker.house import Numbers
 from marchproxy.modules.dblb.worker.process import serve
+from marchproxy.modules.reception.port import Port
+from marchproxy.modules.reception.serving import Serving, TlsMaterial
 from tests.ports import free_port
 from tests.real.support.certificates import make_certificate
 from tests.unit.modules.dblb.echo_service import EchoService, state

@@ -12,8 +12,8 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.files import write_atomically
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import Problem, SettingsError
-from marchproxy.modules.dblb.settings import ClientTlsSection
-from marchproxy.modules.dblb.talk import TlsMaterial
+from marchproxy.modules.reception.section import ClientTlsSection
+from marchproxy.modules.reception.serving import TlsMaterial
 
 _log = get_logger(__name__)
 #: Files, what reads them, and where to what they hold is copied.

@@ -8,9 +8,9 @@ import pytest
 
 from marchproxy.kit.clock import VirtualClock
 from marchproxy.kit.settings import SettingsError
-from marchproxy.modules.dblb.arrival import certificate_user, tls_context
-from marchproxy.modules.dblb.settings import ClientTlsSection
-from marchproxy.modules.dblb.supervisor.certificates import ClientCertificates
+from marchproxy.modules.reception.arrival import certificate_user, tls_context
+from marchproxy.modules.reception.certificates import ClientCertificates
+from marchproxy.modules.reception.section import ClientTlsSection
 from tests.real.support.certificates import make_certificate
 
 

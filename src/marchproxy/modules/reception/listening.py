@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from marchproxy.kit.listening import BindError, PortInUse
 from marchproxy.kit.logs import get_logger
-from marchproxy.modules.dblb.port import Port
+from marchproxy.modules.reception.port import Port
 
 _log = get_logger(__name__)
 _BACKLOG = 4096

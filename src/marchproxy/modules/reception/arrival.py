@@ -1,23 +1,24 @@
 """Arrival: a connection from when it is accepted until a service has it: the PROXY header, then TLS that begins at once.
 
 Headers are read byte for byte from the socket, so that nothing of what follows is ever taken out of the kernel before
-whoever is to read it does. TLS is told from its first byte; neither Redis' nor MongoDB's protocol begins so.
+whoever is to read it does. TLS is told from its first byte; no protocol in which it may be begins so by itself.
 """
 
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
+from typing import Protocol as Interface
 
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import Protocol
 from marchproxy.model.network import is_among
-from marchproxy.modules.dblb.port import Port
-from marchproxy.modules.dblb.service import Arrival, ClientTls, DatabaseService
+from marchproxy.modules.reception.client import Arrival, ClientTls
+from marchproxy.modules.reception.port import Port
 from marchproxy.wire.proxy_protocol import LONGEST_V2, MalformedHeader, parse
 
 _log = get_logger(__name__)
@@ -31,11 +32,19 @@ class TurnedAway(Exception):
     """A connection that is closed before a service sees it; says why."""
 
 
+class Service(Interface):
+    """Whoever clients come to."""
+
+    def accept(self, arrival: Arrival) -> asyncio.Protocol:
+        """The protocol of a client that has just connected; TLS that begins with the first byte has begun before."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """Who may come in through a port, and to whom."""
 
-    service: DatabaseService
+    service: Service
     tls: ClientTls | None = None
     sources: tuple[str, ...] = ()
 
@@ -113,7 +122,7 @@ class Arrivals:
 class _Newcomer(asyncio.Protocol):
     """Hands its transport to the service the moment that it is one: after TLS, where that has begun."""
 
-    def __init__(self, service: DatabaseService, arrival: Arrival) -> None:
+    def __init__(self, service: Service, arrival: Arrival) -> None:
         self._service = service
         self._arrival = arrival
 
@@ -198,15 +207,20 @@ def _address(name: Any) -> HostPort:
     return HostPort(name[0], name[1])
 
 
-def tls_context(certificate: str, key: str, authorities: str) -> ssl.SSLContext:
+def tls_context(
+    certificate: str, key: str, authorities: str, protocols: Sequence[str] = ()
+) -> ssl.SSLContext:
     """TLS as clients find it; those who show a certificate that `authorities` did not sign are turned away.
+
+    `protocols`: of ALPN, for clients that insist on one.
 
     Raises OSError, ssl.SSLError.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
-    context.set_alpn_protocols(["postgresql"])  # a client of PostgreSQL that begins with TLS insists on it
+    if protocols:
+        context.set_alpn_protocols([*protocols])
     if authorities:
         context.load_verify_locations(cafile=authorities)
         context.verify_mode = ssl.CERT_OPTIONAL

@@ -10,11 +10,12 @@ from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.settings import HostPort
 from marchproxy.kit.tasks import Isolating
 from marchproxy.model.module import Protocol
-from marchproxy.modules.dblb.arrival import Arrivals, Door, tls_context
 from marchproxy.modules.dblb.gate import OpenGate
-from marchproxy.modules.dblb.port import Port
-from marchproxy.modules.dblb.service import ClientTls, Surroundings
+from marchproxy.modules.dblb.service import Surroundings
 from marchproxy.modules.dblb.tally import Tallies
+from marchproxy.modules.reception.arrival import Arrivals, Door, tls_context
+from marchproxy.modules.reception.client import ClientTls
+from marchproxy.modules.reception.port import Port
 from tests.real.support.certificates import make_certificate
 from tests.unit.modules.dblb.echo_service import EchoService
 
