@@ -4,53 +4,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Base64Bytes, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from marchproxy.engines.workers.line import Line
 from marchproxy.engines.workers.words import Count, Done, Refused
 from marchproxy.kit.settings.types import HostPort
 from marchproxy.model.route import RouteId
-from marchproxy.modules.dblb.plan import Files
 from marchproxy.modules.dblb.service import ServerReport
 from marchproxy.modules.dblb.tally import PoolGauge
 from marchproxy.modules.dblb.totals import Entry
-from marchproxy.modules.reception.serving import Serving
+from marchproxy.modules.reception.following import Follow
 
 #: Raised when the messages change, so that a DBLB never talks to a worker that understands something else.
 VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
-    """Files by path: what they hold, or why they could not be read."""
-
-    held: Mapping[str, Base64Bytes] = field(default_factory=dict)
-    faults: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def files(self) -> Files:
-        """As a plan takes them."""
-        return {**self.held, **self.faults}
-
-
-def contents_of(files: Files) -> Contents:
-    """Files as they travel."""
-    held = {path: content for path, content in files.items() if isinstance(content, bytes)}
-    return Contents(held, {path: why for path, why in files.items() if isinstance(why, str)})
-
-
-@dataclass(frozen=True, slots=True)
-class Apply:
-    """Serve by this document; limits are divided among `instances`. Answer: Done or Refused.
+class Apply(Follow):
+    """Answer: Done or Refused.
 
     `paused`: the routes on whose servers nothing new begins, and for how many seconds, if nothing else is told before;
     0: until something is. What was paused and is not among them goes on.
     """
 
-    document: str
-    contents: Contents
-    serving: Serving
-    instances: int = 1
     paused: Mapping[RouteId, float] = field(default_factory=dict)
     kind: Literal["apply"] = "apply"
 

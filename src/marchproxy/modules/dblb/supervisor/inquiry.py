@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 
 from marchproxy.contract.document import decode
 from marchproxy.engines.workers.seat import Seat, WorkerUnavailable
-from marchproxy.engines.workers.staff import Staff
 from marchproxy.engines.workers.words import Count
 from marchproxy.kit.clock import Clock
 from marchproxy.model.problem import RefusalCode, Refused
@@ -14,6 +13,7 @@ from marchproxy.modules.dblb.crew import Counted
 from marchproxy.modules.dblb.service import ServerReport
 from marchproxy.modules.dblb.talk import (
     Answer,
+    Apply,
     Busy,
     Counts,
     Drain,
@@ -25,15 +25,15 @@ from marchproxy.modules.dblb.talk import (
     WhichPlan,
 )
 from marchproxy.modules.dblb.totals import Totals
+from marchproxy.modules.reception import workforce
+from marchproxy.modules.reception.doors import Doors
 
-_POLL_SECONDS = 0.02
 
-
-class Inquiry(Staff[Question, Answer]):
+class Inquiry(workforce.Workforce[Question, Answer, Apply]):
     """The questions of a Crew that change no plan; see there."""
 
-    def __init__(self, seats: Sequence[Seat[Question, Answer]], *, clock: Clock) -> None:
-        super().__init__(seats, clock=clock)
+    def __init__(self, seats: Sequence[Seat[Question, Answer]], doors: Doors, *, clock: Clock) -> None:
+        super().__init__(seats, doors, clock=clock)
         self._totals = Totals()
         self._last: dict[Seat[Question, Answer], Counts] = {}
 
@@ -74,18 +74,13 @@ class Inquiry(Staff[Question, Answer]):
         told = {answer.told.document for answer in answers if isinstance(answer, Plan) and answer.told}
         return tuple(decode(document.encode()) for document in sorted(told))
 
-    async def drain(self, seconds: float) -> int:
-        """As a Crew's."""
-        deadline = self._clock.monotonic() + seconds
-        try:
-            await self.ask_all(Drain())
-            while left := (await self.count()).clients:
-                if self._clock.monotonic() >= deadline:
-                    break
-                await self._clock.sleep(_POLL_SECONDS)
-        except Refused:
-            return 0  # without a worker there is no client
-        return left
+    async def clients(self) -> int:
+        """As counted now."""
+        return (await self.count()).clients
+
+    async def let_go(self) -> None:
+        """Drain them."""
+        await self.ask_all(Drain())
 
     async def _servers(self, question: Servers) -> Sequence[ServerReport]:
         answers = [answer for _, _, answer in await self.ask_all(question)]

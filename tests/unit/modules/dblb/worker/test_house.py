@@ -4,12 +4,13 @@ import asyncio
 from contextlib import contextmanager
 
 from marchproxy.contract.document import encode
+from marchproxy.engines.workers.contents import Contents
 from marchproxy.kit.clock import VirtualClock
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import Protocol
 from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb.gate import OpenGate
-from marchproxy.modules.dblb.talk import Apply, Contents
+from marchproxy.modules.dblb.talk import Apply
 from marchproxy.modules.dblb.worker.house import House, Numbers
 from marchproxy.modules.reception.port import Port
 from marchproxy.modules.reception.serving import Serving

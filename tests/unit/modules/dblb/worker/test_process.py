@@ -10,13 +10,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from marchproxy.contract.document import encode
+from marchproxy.engines.workers.contents import Contents
 from marchproxy.engines.workers.words import Count, Done, Refused
 from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import Protocol
 from marchproxy.model.route import RouteId
 from marchproxy.modules.dblb import talk
-from marchproxy.modules.dblb.talk import LINE, Apply, Contents
+from marchproxy.modules.dblb.talk import LINE, Apply
 from marchproxy.modules.dblb.worker.house import Numbers
 from marchproxy.modules.dblb.worker.process import serve
 from marchproxy.modules.reception.port import Port

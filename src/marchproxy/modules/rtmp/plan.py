@@ -1,0 +1,179 @@
+"""Plan: which streams the module takes, who may publish and play them, and which origins are behind. Pure.
+
+Made once for each desired state, by the process that is asked for it and by every worker, from the same values.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from marchproxy.model.glob import is_meant
+from marchproxy.model.http import Authentication
+from marchproxy.model.limit import LimitScope, RateLimit
+from marchproxy.model.module import ModuleType, PoolName, Protocol
+from marchproxy.model.network import is_among
+from marchproxy.model.pool import BackendPool
+from marchproxy.model.problem import Problem
+from marchproxy.model.route import Route, RouteId
+from marchproxy.model.rtmp import RtmpPool, RtmpRoute
+from marchproxy.model.state import DesiredState
+from marchproxy.model.streams import StreamKey, precision
+
+#: The contents of files by path; a text says why one cannot be read.
+Files = Mapping[str, bytes | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """A client and the stream that it wants. `port`: where it connected; of an NLB's client, the NLB's port."""
+
+    key: StreamKey
+    address: str = ""
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A pool of origins."""
+
+    pool: BackendPool
+    options: RtmpPool = RtmpPool()
+
+    @property
+    def name(self) -> PoolName:
+        """The pool's name."""
+        return self.pool.name
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to show that one may publish or play; `secret`: what its file holds."""
+
+    authentication: Authentication
+    secret: bytes = field(default=b"", repr=False)
+
+    @property
+    def name(self) -> str:
+        """The way's name."""
+        return self.authentication.name
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePlan:
+    """A route and all that it names. `backends`: upstreams and their shares in percent, of which some may be 0; none: the
+    module is the origin itself."""
+
+    route: Route
+    options: RtmpRoute = RtmpRoute()
+    backends: tuple[tuple[Upstream, int], ...] = ()
+    publish: tuple[Way, ...] = ()
+    play: tuple[Way, ...] = ()
+    limits: tuple[RateLimit, ...] = ()
+    """Those on the route, and those on everything."""
+
+    @property
+    def route_id(self) -> RouteId:
+        """The route's id."""
+        return self.route.route_id
+
+    @property
+    def is_origin(self) -> bool:
+        """Whether streams stay here."""
+        return not self.backends
+
+    def takes(self, who: Who) -> bool:
+        """Whether the stream and its client are the route's."""
+        options, route, key = self.options, self.route, who.key
+        pairs = ((key.vhost, options.vhosts), (key.app, options.apps), (key.name, options.streams))
+        if not all(is_meant(name, patterns) for name, patterns in pairs):
+            return False
+        if route.destination_port and who.port != route.destination_port:
+            return False
+        return not route.sources or is_among(route.sources, who.address)
+
+    @property
+    def precision(self) -> tuple[int, int]:
+        """What goes first among routes that take a stream."""
+        return precision(self.route)
+
+
+@dataclass(frozen=True, slots=True)
+class RtmpPlan:
+    """The routes, the most precise first, and all upstreams by name."""
+
+    routes: tuple[RoutePlan, ...] = ()
+    upstreams: Mapping[PoolName, Upstream] = field(default_factory=dict)
+
+    def route(self, who: Who) -> RoutePlan | None:
+        """The route that takes a stream; None: none does."""
+        return next((route for route in self.routes if route.takes(who)), None)
+
+
+def is_own(route: Route) -> bool:
+    """Whether the route is an RTMP module's."""
+    return route.protocol is Protocol.RTMP and route.module_type in {None, ModuleType.RTMP}
+
+
+def files_of(state: DesiredState) -> frozenset[str]:
+    """The files that `compile_plan` wants the contents of."""
+    ways = {name for route in state.routes if is_own(route) for name in ways_of(route)}
+    return frozenset(way.file for way in state.authentication if way.name in ways and way.file)
+
+
+def compile_plan(state: DesiredState, files: Files) -> tuple[RtmpPlan, tuple[Problem, ...]]:
+    """The plan of a sound state, and what is wrong with its files; a route with a fault is in the plan as far as it goes."""
+    problems: list[Problem] = []
+    own = [route for route in state.routes if is_own(route)]
+    wanted = {ref.pool for route in own for ref in route.backends}
+    upstreams = {
+        pool.name: Upstream(pool, pool.rtmp or RtmpPool()) for pool in state.pools if pool.name in wanted
+    }
+    named = {name for route in own for name in ways_of(route)}
+    ways: dict[str, Way] = {}
+    for index, way in enumerate(state.authentication):
+        if way.name in named:
+            ways[way.name] = Way(way, _content(way.file, files, f"authentication[{index}].file", problems))
+    planned = (_route_plan(route, upstreams, ways, state.rate_limits) for route in own)
+    ordered = sorted(planned, key=lambda one: one.precision, reverse=True)
+    return RtmpPlan(tuple(ordered), upstreams), tuple(problems)
+
+
+def _route_plan(
+    route: Route,
+    upstreams: Mapping[PoolName, Upstream],
+    ways: Mapping[str, Way],
+    limits: Sequence[RateLimit],
+) -> RoutePlan:
+    options = route.rtmp or RtmpRoute()
+    return RoutePlan(
+        route,
+        options,
+        tuple((upstreams[ref.pool], ref.weight) for ref in route.backends if ref.pool in upstreams),
+        tuple(ways[name] for name in options.publish if name in ways),
+        tuple(ways[name] for name in options.play if name in ways),
+        tuple(_limits_of(route, limits)),
+    )
+
+
+def ways_of(route: Route) -> tuple[str, ...]:
+    """The names of the ways to authenticate that a route has."""
+    options = route.rtmp or RtmpRoute()
+    return (*options.publish, *options.play)
+
+
+def _limits_of(route: Route, limits: Sequence[RateLimit]) -> Iterator[RateLimit]:
+    for limit in limits:
+        if limit.enabled and (
+            limit.scope is LimitScope.EVERYTHING
+            or (limit.scope is LimitScope.ROUTE and limit.target == route.route_id)
+        ):
+            yield limit
+
+
+def _content(path: str, files: Files, where: str, problems: list[Problem]) -> bytes:
+    if not path:
+        return b""
+    content = files.get(path, "was not read")
+    if isinstance(content, str):
+        problems.append(Problem(where, f"{path}: {content}"))
+        return b""
+    return content

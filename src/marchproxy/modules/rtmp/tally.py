@@ -1,0 +1,53 @@
+"""Tally: what happened to streams, by route and pool."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+class Tally:
+    """The counts of a route's streams at one pool. Whoever serves them adds to them as it goes; they only grow, but for gauges."""
+
+    __slots__ = (
+        "bytes_in", "bytes_out", "closed", "dropped_messages", "handed_over", "players", "plays", "publishers",
+        "publishes", "refused", "rehomed", "stalls", "unserved",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.publishers = 0  # now
+        self.players = 0  # now
+        self.publishes = 0
+        self.plays = 0
+        self.refused: Counter[str] = Counter()
+        """Publishers and players that were turned away, by reason: `denied`, `limit`, `busy`, `no_stream`, `no_route` …"""
+        self.closed: Counter[str] = Counter()
+        """Connections that ended, by reason: `client`, `stalled`, `bitrate`, `slow`, `protocol:…`, `origin`, `drain` …"""
+        self.unserved = 0
+        """Publishers and players that no origin took, or whose origin was lost and no other took them."""
+        self.rehomed = 0
+        """Connections that went on with another origin."""
+        self.handed_over = 0
+        """Connections that went to the worker that has their stream."""
+        self.stalls = 0
+        self.dropped_messages = 0
+        """Of players that read slowly; whole GOPs of them."""
+        self.bytes_in = 0
+        self.bytes_out = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TallyKey:
+    """What a tally is for; an empty pool: the route is the origin itself; both empty: before a route was known."""
+
+    route: str = ""
+    pool: str = ""
+
+
+@dataclass(slots=True)
+class Tallies:
+    """All tallies of a worker; there are as many as routes and pools."""
+
+    kept: dict[TallyKey, Tally] = field(default_factory=dict)
+
+    def of(self, route: str, pool: str = "") -> Tally:
+        """The tally, which is kept for good."""
+        return self.kept.setdefault(TallyKey(route, pool), Tally())
