@@ -107,14 +107,22 @@ class AuthenticationKind(Enum):
     USERLIST = "userlist"
     AUTH_QUERY = "auth_query"
     CERTIFICATE = "certificate"
+    STREAM_KEYS = "stream_keys"
+    SIGNED = "signed"
+    CALLBACK = "callback"
 
     @property
-    def of_databases(self) -> bool:
-        """Whether it is for routes of databases, and for no others."""
+    def of_http(self) -> bool:
+        """Whether it is for routes of HTTP, and for no others."""
+        return self in {AuthenticationKind.BASIC, AuthenticationKind.API_KEY, AuthenticationKind.JWT}
+
+    @property
+    def of_streams(self) -> bool:
+        """Whether it is for publishers and players of streams, and for nobody else."""
         return self in {
-            AuthenticationKind.USERLIST,
-            AuthenticationKind.AUTH_QUERY,
-            AuthenticationKind.CERTIFICATE,
+            AuthenticationKind.STREAM_KEYS,
+            AuthenticationKind.SIGNED,
+            AuthenticationKind.CALLBACK,
         }
 
 
@@ -126,10 +134,16 @@ class Authentication:
     the header `header`. JWT: `file` is a JWKS, or `jwks_url` with `jwks_pool`, the pool that the URL's host is, fetched
     again every `jwks_refresh` seconds; `issuer` and `audiences` must fit. The client's name goes to the backend in the header `forward_header`, empty: it does not.
 
-    The rest is for routes of databases. USERLIST: `file` has lines `"user" "secret"`, the secret a password or what the
+    For routes of databases: USERLIST: `file` has lines `"user" "secret"`, the secret a password or what the
     protocol makes of one (`SCRAM-SHA-256$…`, `md5…`, `*HEX`). AUTH_QUERY (PostgreSQL): `query` is asked, with the user's
     name as `$1`, of the primary of `pool` as its `monitor`, and answers a name and a secret. CERTIFICATE: the client's
     certificate is for the user's name. `method`: how a password is asked for, empty: the protocol's safest.
+
+    For streams, by the query of app or stream name (of HLS and DASH: of the URL): STREAM_KEYS: `file` has lines `PATTERN:KEY`
+    with a pattern of `app/stream`, and the key comes as `key`. SIGNED: `file` has the secret, and `signature` is the HMAC-SHA256
+    by it, in hexadecimal digits, of `ACTION\\nVHOST/APP/STREAM\\nEXPIRES` (publish or play, the key or `*` as STREAM for any of
+    the app, and what comes as `expires`, Unix seconds). CALLBACK: `url` is sent what is asked as JSON and allows it by 2xx,
+    within `timeout` seconds.
     """
 
     name: str
@@ -145,3 +159,5 @@ class Authentication:
     method: str = ""
     query: str = ""
     pool: str = ""
+    url: str = ""
+    timeout: float = 2.0

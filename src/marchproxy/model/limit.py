@@ -52,7 +52,7 @@ class RateLimit:
     itself; see LimitScope). `burst` is the size of the per-second bucket (0: as large as the rate).
     `per` gives each value a bucket of its own: `client` (address) or `header:NAME`, of databases also `user`, `database`
     or `application`; for EVERYTHING and ROUTE only. `counts` CONNECTIONS and `max_concurrent`, the most connections at
-    once (0: any number), are for routes of databases.
+    once (0: any number), are for routes of databases and of streams.
     `shared`: the instances of a module type divide it among themselves; otherwise each grants the whole.
     """
 
@@ -78,14 +78,18 @@ class RateLimit:
         return _BY_WORD.get(word, LimitScope.ROUTE) if colon else LimitScope.ROUTE
 
     @property
+    def has_rate(self) -> bool:
+        """Whether it limits how often something may happen."""
+        return bool(self.per_second or self.per_minute or self.per_hour)
+
+    @property
     def counts_http(self) -> bool:
         """Whether requests of HTTP are among what its rates count."""
-        rates = self.per_second or self.per_minute or self.per_hour
-        return bool(rates) and self.counts is LimitUnit.REQUESTS and self.per not in PER_OF_DATABASES
+        return self.has_rate and self.counts is LimitUnit.REQUESTS and self.per not in PER_OF_DATABASES
 
     @property
     def of_sessions(self) -> bool:
-        """Whether something in it is for clients of databases only."""
+        """Whether something in it is for clients of databases or of streams only."""
         return (
             self.counts is not LimitUnit.REQUESTS or bool(self.max_concurrent) or self.per in PER_OF_DATABASES
         )

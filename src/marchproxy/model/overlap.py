@@ -1,8 +1,8 @@
 """Overlap: can two routes of equal priority match one request without either being the more specific one?
 
 Such a pair has no right answer, so it is refused. Two regular expressions that begin alike cannot be compared in
-general; they count as overlapping, and different priorities settle it. Routes of databases take sessions, not requests:
-`marchproxy.model.sessions` says what tells those apart.
+general; they count as overlapping, and different priorities settle it. Routes of databases take sessions, and those of
+streams streams, not requests: `marchproxy.model.sessions` and `marchproxy.model.streams` say what tells those apart.
 """
 
 from collections import defaultdict
@@ -14,7 +14,10 @@ from marchproxy.model.database import DATABASE_PROTOCOLS
 from marchproxy.model.network import networks_meet
 from marchproxy.model.pattern import literal_prefix
 from marchproxy.model.route import HeaderKind, HeaderMatch, PathKind, PathMatch, Route, RouteMatch
+from marchproxy.model.rtmp import STREAMING_PROTOCOLS
 from marchproxy.model.sessions import precision, session_ties
+from marchproxy.model.streams import precision as stream_precision
+from marchproxy.model.streams import stream_ties
 from marchproxy.model.template import template_rank, template_shape, templates_meet
 
 #: What tells routes apart: two that have different values of one trait never take the same request.
@@ -36,8 +39,7 @@ def ambiguous_pairs(routes: Sequence[Route]) -> Iterator[tuple[Route, Route]]:
     for group in groups.values():
         if len(group) > 1:
             alike = tuple(group.values())
-            ties = session_ties if alike[0].protocol in DATABASE_PROTOCOLS else _ties
-            for first, second in ties(alike):
+            for first, second in _ties_among(alike):
                 if second.route_id not in told:
                     told.add(second.route_id)
                     yield first, second
@@ -75,6 +77,8 @@ def _tie_key(route: Route, host: str) -> object:
     match = route.match
     if route.protocol in DATABASE_PROTOCOLS:
         return (route.protocol, precision(route))
+    if route.protocol in STREAMING_PROTOCOLS:
+        return (route.protocol, stream_precision(route))
     path = _path_key(match.path)
     conditions = (bool(match.methods), len(match.headers), len(match.query))
     return (route.protocol, route.priority, host, path, *conditions)
@@ -90,6 +94,13 @@ def _path_key(path: PathMatch) -> object:
 
 def _hosts(route: Route) -> tuple[str, ...]:
     return tuple([host.lower() for host in route.match.hosts]) or ("*",)
+
+
+def _ties_among(group: Sequence[Route]) -> Iterator[tuple[Route, Route]]:
+    protocol = group[0].protocol
+    if protocol in DATABASE_PROTOCOLS:
+        return session_ties(group)
+    return stream_ties(group) if protocol in STREAMING_PROTOCOLS else _ties(group)
 
 
 def _ties(group: Sequence[Route]) -> Iterator[tuple[Route, Route]]:

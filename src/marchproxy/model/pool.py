@@ -7,6 +7,9 @@ from enum import Enum
 from marchproxy.model.ai import AiPool
 from marchproxy.model.database import DATABASE_PROTOCOLS, DatabasePool
 from marchproxy.model.module import PoolName, Protocol, Version
+from marchproxy.model.rtmp import ORIGIN_PROTOCOLS, RtmpPool
+
+_BEYOND_HTTP = DATABASE_PROTOCOLS | ORIGIN_PROTOCOLS
 
 
 class BalancePolicy(Enum):
@@ -107,7 +110,8 @@ class BackendPool:
 
     `slow_start`: seconds in which a new endpoint comes to its full share (least connections and round robin); 0: at once.
     `database`: how connections are kept, of a pool of a database protocol; None: as by default.
-    `ai`: what speaks for language models there; None: nothing does.
+    `ai`: what speaks for language models there; None: nothing does. `rtmp`: how origins of streams are spoken to; None: as by
+    default.
     `hash_table` is for `source_hash` and for routes that are sticky by header or source.
     """
 
@@ -127,8 +131,9 @@ class BackendPool:
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     database: DatabasePool | None = None
     ai: AiPool | None = None
+    rtmp: RtmpPool | None = None
 
     @property
-    def of_database(self) -> bool:
-        """Whether its endpoints are database servers."""
-        return self.protocol in DATABASE_PROTOCOLS
+    def beyond_http(self) -> bool:
+        """Whether its endpoints are database servers or origins of streams, with which no HTTP Envoy has to do."""
+        return self.protocol in _BEYOND_HTTP

@@ -9,6 +9,7 @@ from marchproxy.model.ai import AiRoute
 from marchproxy.model.database import DatabaseRoute
 from marchproxy.model.http import Cors, DirectResponse, HeaderEdits, Mirror, Redirect, Rewrite, Sticky
 from marchproxy.model.module import ModuleType, PoolName, Protocol, Version
+from marchproxy.model.rtmp import STREAMING_PROTOCOLS, RtmpRoute
 
 RouteId = NewType("RouteId", str)
 
@@ -120,7 +121,8 @@ class Route:
     413. `authentication` names the ways of which one must succeed; none: everyone. `compression`: answers are compressed
     as the client accepts it (brotli, gzip). `upgrades`: protocols that a request may upgrade to.
     `database`: what a route of a database protocol has beside; None: as by default. `ai`: its requests are for language
-    models, and the pools are found by the model; None: they are not.
+    models, and the pools are found by the model; None: they are not. `rtmp`: what a route of streams has beside; None: as by
+    default.
 
     Among the routes that match, the highest `priority` wins; see `marchproxy.model.matching` for ties.
     `listeners` names the NLB listeners it belongs to (none: all of its protocol); `sources` are client CIDRs.
@@ -156,6 +158,7 @@ class Route:
     upgrades: tuple[str, ...] = ("websocket",)
     database: DatabaseRoute | None = None
     ai: AiRoute | None = None
+    rtmp: RtmpRoute | None = None
 
     @property
     def answering(self) -> tuple[PoolName, ...]:
@@ -175,8 +178,14 @@ class Route:
 
     @property
     def only_for(self) -> ModuleType | None:
-        """The only kind of module that serves it: the one that it names, and of language models an AILB; None: any that can."""
-        return self.module_type or (None if self.ai is None else ModuleType.AILB)
+        """The only kind of module that serves it: the one that it names, of language models an AILB, of streams RTMP; None:
+        any that can.
+        """
+        if self.module_type is not None:
+            return self.module_type
+        if self.protocol in STREAMING_PROTOCOLS:
+            return ModuleType.RTMP
+        return None if self.ai is None else ModuleType.AILB
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def read_material(state: DesiredState) -> Material:
             except UnusableFile as error:
                 problems.append(Problem(f"listeners[{index}].tls.{error.field}", str(error)))
     for index, pool in enumerate(state.pools):
-        if pool.tls is not None and pool.tls not in pools and not pool.of_database:
+        if pool.tls is not None and pool.tls not in pools and not pool.beyond_http:
             try:
                 pools[pool.tls] = read(pool.tls)
             except UnusableFile as error:
@@ -96,5 +96,5 @@ def _files(state: DesiredState) -> Iterator[str]:
         if listener.tls is not None:
             yield from filter(None, (listener.tls.certificate, listener.tls.key, listener.tls.client_ca))
     for pool in state.pools:
-        if pool.tls is not None and not pool.of_database:
+        if pool.tls is not None and not pool.beyond_http:
             yield from filter(None, (pool.tls.ca, pool.tls.certificate, pool.tls.key))

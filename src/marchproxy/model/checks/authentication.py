@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from marchproxy.model.checks.databases import in_words
 from marchproxy.model.checks.headers import check_header_name
+from marchproxy.model.checks.protocols import in_words
 from marchproxy.model.database import DATABASE_PROTOCOLS, DatabasePool
 from marchproxy.model.http import Authentication, AuthenticationKind
 from marchproxy.model.module import Protocol
@@ -14,8 +14,15 @@ from marchproxy.model.rules import check_file, check_name, duplicates, is_url, k
 
 _SOONEST, _LATEST = 1, 24 * 3600
 _PLAIN = Authentication("", AuthenticationKind.BASIC)
-_OF_HTTP = (AuthenticationKind.BASIC, AuthenticationKind.API_KEY, AuthenticationKind.JWT)
-_WITH_FILE = (AuthenticationKind.BASIC, AuthenticationKind.API_KEY, AuthenticationKind.USERLIST)
+_OF_HTTP = tuple(kind for kind in AuthenticationKind if kind.of_http)
+_WITH_FILE = (
+    AuthenticationKind.BASIC,
+    AuthenticationKind.API_KEY,
+    AuthenticationKind.USERLIST,
+    AuthenticationKind.STREAM_KEYS,
+    AuthenticationKind.SIGNED,
+)
+_LONGEST_TIMEOUT = 30.0
 #: Where clients of OpenAI's API, and of Anthropic's, show their keys.
 _OF_VIRTUAL_KEYS = frozenset({"authorization", "x-api-key"})
 #: What only some kinds have.
@@ -31,12 +38,15 @@ _OWN: Mapping[str, tuple[AuthenticationKind, ...]] = {
     "method": (AuthenticationKind.USERLIST, AuthenticationKind.AUTH_QUERY),
     "query": (AuthenticationKind.AUTH_QUERY,),
     "pool": (AuthenticationKind.AUTH_QUERY,),
+    "url": (AuthenticationKind.CALLBACK,),
+    "timeout": (AuthenticationKind.CALLBACK,),
 }
-#: Of which databases' routes the kinds are; all others are for HTTP.
-_DATABASES: Mapping[AuthenticationKind, frozenset[Protocol]] = {
+#: Of which routes the kinds are; all others are for HTTP.
+_PROTOCOLS: Mapping[AuthenticationKind, frozenset[Protocol]] = {
     AuthenticationKind.USERLIST: DATABASE_PROTOCOLS,
     AuthenticationKind.AUTH_QUERY: frozenset({Protocol.POSTGRES}),
     AuthenticationKind.CERTIFICATE: DATABASE_PROTOCOLS,
+    **{kind: frozenset({Protocol.RTMP}) for kind in AuthenticationKind if kind.of_streams},
 }
 _METHODS: Mapping[str, Protocol] = {
     "scram-sha-256": Protocol.POSTGRES,
@@ -58,22 +68,34 @@ def check_authentication(
     known_ways = {way.name: way for way in ways}
     names = frozenset(known_ways)
     for index, route in enumerate(routes):
-        for number, name in enumerate(route.authentication):
-            where = f"routes[{index}].authentication[{number}]"
-            if name not in names:
-                yield Problem(where, f'no authentication "{name}"{known(names)}')
-            elif name in route.authentication[:number]:
-                yield Problem(where, f'"{name}" stands there twice')
-            else:
-                yield from _check_fit(known_ways[name], route.protocol, where)
-                yield from _check_beside_keys(known_ways[name], route, where)
+        for key, named in _named(route):
+            for number, name in enumerate(named):
+                where = f"routes[{index}].{key}[{number}]"
+                if name not in names:
+                    yield Problem(where, f'no authentication "{name}"{known(names)}')
+                elif name in named[:number]:
+                    yield Problem(where, f'"{name}" stands there twice')
+                else:
+                    yield from _check_fit(known_ways[name], route.protocol, where)
+                    yield from _check_beside_keys(known_ways[name], route, where)
+
+
+def _named(route: Route) -> Iterator[tuple[str, Sequence[str]]]:
+    """Where a route names ways, and which."""
+    if route.protocol is not Protocol.RTMP:
+        yield "authentication", route.authentication
+    elif route.rtmp is not None:
+        yield "rtmp.publish", route.rtmp.publish
+        yield "rtmp.play", route.rtmp.play
 
 
 def _check_fit(way: Authentication, protocol: Protocol, path: str) -> Iterator[Problem]:
     """Faults of a way on a route of this protocol."""
-    databases = _DATABASES.get(way.kind, frozenset())
-    if protocol not in databases and (databases or protocol in DATABASE_PROTOCOLS):
-        words = in_words(databases) if databases else "HTTP"
+    protocols = _PROTOCOLS.get(way.kind, frozenset())
+    if protocol not in protocols and (
+        protocols or protocol in DATABASE_PROTOCOLS or protocol is Protocol.RTMP
+    ):
+        words = in_words(protocols) if protocols else "HTTP"
         yield Problem(
             path, f'"{way.name}" is {way.kind.value}, which is for {words}, not for {protocol.value}'
         )
@@ -104,6 +126,8 @@ def _check_way(way: Authentication, path: str, pools: Mapping[str, BackendPool])
         yield from _check_keys(way, path, frozenset(pools))
     elif way.kind is AuthenticationKind.AUTH_QUERY:
         yield from _check_query(way, path, pools)
+    elif way.kind is AuthenticationKind.CALLBACK:
+        yield from _check_callback(way, path)
     elif way.kind in _WITH_FILE:
         yield from check_file(way.file, f"{path}.file")
     if way.kind is AuthenticationKind.API_KEY:
@@ -129,6 +153,16 @@ def _check_query(way: Authentication, path: str, pools: Mapping[str, BackendPool
     elif not (pool.database or DatabasePool()).monitor:
         yield Problem(
             f"{path}.pool", f"{way.pool} has no database.monitor, as whom it could be asked; set it"
+        )
+
+
+def _check_callback(way: Authentication, path: str) -> Iterator[Problem]:
+    """Who is asked, and for how long it is waited."""
+    if not is_url(way.url):
+        yield Problem(f"{path}.url", f'"{way.url}" is not a URL such as https://auth.example/streams')
+    if not 0 < way.timeout <= _LONGEST_TIMEOUT:
+        yield Problem(
+            f"{path}.timeout", f"{way.timeout:g} s is not more than 0 and at most {_LONGEST_TIMEOUT:g}"
         )
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from marchproxy.model.checks.databases import SQL_PROTOCOLS, in_words
+from marchproxy.model.checks.databases import SQL_PROTOCOLS
+from marchproxy.model.checks.protocols import in_words
 from marchproxy.model.database import DATABASE_PROTOCOLS, DatabasePool
 from marchproxy.model.module import Protocol
 from marchproxy.model.pool import BackendPool

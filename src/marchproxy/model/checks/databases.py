@@ -1,28 +1,22 @@
 """Checks of routes of databases: which sessions they take, and what they have in common with no other route."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from marchproxy.model.checks.firewall import check_firewall
 from marchproxy.model.checks.mirrors import check_mirrors
 from marchproxy.model.checks.patterns import check_patterns
+from marchproxy.model.checks.protocols import check_no_requests, in_words
 from marchproxy.model.database import DATABASE_PROTOCOLS, REDIS_NEEDS, DatabaseRoute, ReadTarget
 from marchproxy.model.module import Protocol
-from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem
-from marchproxy.model.route import Route, RouteId
+from marchproxy.model.route import Route
 from marchproxy.model.rules import check_duration, known
 
 #: Those whose statements are SQL.
 SQL_PROTOCOLS = frozenset({Protocol.POSTGRES, Protocol.MYSQL})
 _NUMBERS = re.compile(r"[0-9*?\[\]!-]+")
-_PLAIN = Route(RouteId(""))
 _PLAIN_DATABASE = DatabaseRoute()
-_OF_REQUESTS = (
-    *("timeout", "idle_timeout", "retry", "source_port", "redirect", "response", "rewrite"),
-    *("request_headers", "response_headers", "cors", "sticky", "allow", "deny"),
-    *("max_request_bytes", "compression", "upgrades", "ai"),
-)
 #: What of `database` only some protocols have.
 _OF_SOME: Mapping[str, frozenset[Protocol]] = {
     "prefixes": frozenset({Protocol.REDIS}),
@@ -32,25 +26,10 @@ _OF_SOME: Mapping[str, frozenset[Protocol]] = {
 }
 
 
-def check_protocols(route: Route, path: str, pools: Mapping[str, BackendPool]) -> Iterator[Problem]:
-    """Faults of a route's pools: database servers and others are not behind one route."""
-    for number, backend in enumerate(route.backends):
-        pool = pools.get(backend.pool)
-        if pool is None or pool.protocol is route.protocol:
-            continue
-        if not DATABASE_PROTOCOLS.isdisjoint({pool.protocol, route.protocol}):
-            yield Problem(
-                f"{path}.backends[{number}].pool",
-                f"{pool.name} speaks {pool.protocol.value}, the route {route.protocol.value}; "
-                "give both the same protocol",
-            )
-
-
 def check_database_route(route: Route, path: str, pool_names: frozenset[str]) -> Iterator[Problem]:
     """Faults of a route of a database; that its authentication is there is `check_authentication`'s to say."""
     word = route.protocol.value
-    for key in _given_of_requests(route):
-        yield Problem(f"{path}.{key}", f"is for HTTP; {word} has no such thing: remove it")
+    yield from check_no_requests(route, path)
     if route.protocol is Protocol.REDIS:
         yield from check_mirrors(route, f"{path}.mirrors", pool_names)
     elif route.mirrors:
@@ -65,22 +44,6 @@ def check_no_database(route: Route, path: str) -> Iterator[Problem]:
         yield Problem(
             f"{path}.database", f"is for {in_words(DATABASE_PROTOCOLS)}, not for {route.protocol.value}"
         )
-
-
-def in_words(protocols: Iterable[Protocol]) -> str:
-    """Their names, in order."""
-    *others, last = sorted(protocol.value for protocol in protocols)
-    return f"{', '.join(others)} and {last}" if others else last
-
-
-def _given_of_requests(route: Route) -> Iterator[str]:
-    match, plain = route.match, _PLAIN.match
-    yield from (
-        key
-        for key in ("hosts", "path", "methods", "headers", "query")
-        if getattr(match, key) != getattr(plain, key)
-    )
-    yield from (key for key in _OF_REQUESTS if getattr(route, key) != getattr(_PLAIN, key))
 
 
 def _check_options(options: DatabaseRoute, route: Route, path: str) -> Iterator[Problem]:

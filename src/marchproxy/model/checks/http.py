@@ -120,11 +120,8 @@ def _check_cors(cors: Cors, path: str) -> Iterator[Problem]:
             yield Problem(
                 f"{path}.origins[{number}]", "any site could use its visitors' credentials; name the origins"
             )
-        elif origin != "*" and not _is_origin(origin):
-            yield Problem(
-                f"{path}.origins[{number}]",
-                f'"{origin}" is not an origin such as https://app.example, https://*.example or "*"',
-            )
+        else:
+            yield from check_origin(origin, f"{path}.origins[{number}]")
     if not cors.methods:
         yield Problem(f"{path}.methods", "allows no method; leave cors out")
     named = (("methods", cors.methods), ("headers", cors.headers), ("expose_headers", cors.expose_headers))
@@ -134,6 +131,14 @@ def _check_cors(cors: Cors, path: str) -> Iterator[Problem]:
         if not is_token(word):
             yield Problem(f"{path}.{key}[{number}]", f'"{word}" is not a name')
     yield from check_count(cors.max_age, f"{path}.max_age")
+
+
+def check_origin(origin: str, path: str) -> Iterator[Problem]:
+    """Faults of one of the origins whose scripts may ask."""
+    if origin != "*" and not _is_origin(origin):
+        yield Problem(
+            path, f'"{origin}" is not an origin such as https://app.example, https://*.example or "*"'
+        )
 
 
 def _is_origin(origin: str) -> bool:

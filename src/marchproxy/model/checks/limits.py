@@ -3,9 +3,9 @@
 from collections.abc import Container, Hashable, Iterable, Iterator, Sequence
 
 from marchproxy.model.checks.headers import is_token
-from marchproxy.model.database import DATABASE_PROTOCOLS
+from marchproxy.model.checks.session_limits import Takes, check_sessions, taken_by
 from marchproxy.model.keeping import limit_obstacles
-from marchproxy.model.limit import NLB_SCOPES, PER_OF_DATABASES, LimitScope, LimitUnit, RateLimit
+from marchproxy.model.limit import NLB_SCOPES, PER_OF_DATABASES, LimitScope, RateLimit
 from marchproxy.model.listener import DataPlaneKind, Listener
 from marchproxy.model.module import ModuleType
 from marchproxy.model.planes import able_planes
@@ -23,20 +23,17 @@ def check_limits(
     """Faults of the rate limits, given the routes and listeners they may name."""
     yield from duplicates("rate_limits", "id", limits, lambda limit: limit.limit_id)
     yield from duplicates("rate_limits", "target", limits, _identity)
-    speech = {str(route.route_id): route.protocol in DATABASE_PROTOCOLS for route in routes}
-    has_databases = any(speech.values())
+    takes = {str(route.route_id): taken_by(route) for route in routes}
+    everything = frozenset(takes.values())
     names = frozenset(listener.name for listener in listeners)
     ports = [port for port in share(listeners) if able_planes(port) == (DataPlaneKind.ENVOY,)]
     for index, limit in enumerate(limits):
         path = f"rate_limits[{index}]"
-        yield from check_limit(limit, speech, path)
-        if not speech.get(limit.target, has_databases and limit.scope is LimitScope.EVERYTHING):
-            yield from _check_of_databases(limit, path)
-        elif limit.scope is LimitScope.ROUTE and limit.per.startswith("header:"):
-            yield Problem(
-                f"{path}.per",
-                "a database's client has no headers; give client, user, database or application",
-            )
+        yield from check_limit(limit, takes, path)
+        if limit.scope is LimitScope.EVERYTHING:
+            yield from check_sessions(limit, everything, path)
+        else:
+            yield from check_sessions(limit, {takes.get(limit.target, Takes.REQUESTS)}, path)
         if limit.scope is LimitScope.LISTENER and limit.subject not in names:
             yield Problem(f"{path}.target", f'no listener "{limit.subject}"{known(names)}')
         if limit.scope in NLB_SCOPES and limit.enabled:
@@ -97,17 +94,6 @@ def _check_per(limit: RateLimit, path: str) -> Iterator[Problem]:
         yield Problem(
             path, f'"{limit.per}" is neither client nor header:NAME, nor user, database or application'
         )
-
-
-def _check_of_databases(limit: RateLimit, path: str) -> Iterator[Problem]:
-    """Faults of a limit on what is no database."""
-    remedy = 'is for limits on routes of databases, and on "*" where there are some'
-    if limit.per in PER_OF_DATABASES:
-        yield Problem(f"{path}.per", f"{limit.per} {remedy}")
-    if limit.counts is not LimitUnit.REQUESTS:
-        yield Problem(f"{path}.counts", f"{limit.counts.value} {remedy}")
-    if limit.max_concurrent:
-        yield Problem(f"{path}.max_concurrent", remedy)
 
 
 def _check_planes(limit: RateLimit, ports: Iterable[Port], path: str) -> Iterator[Problem]:

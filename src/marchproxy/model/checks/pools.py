@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from marchproxy.model.checks.ai_pools import check_ai_pool
 from marchproxy.model.checks.database_pools import check_database_pool
+from marchproxy.model.checks.rtmp_pools import check_origin_pool
 from marchproxy.model.database import DATABASE_PROTOCOLS
 from marchproxy.model.pool import (
     BackendPool,
@@ -16,6 +17,7 @@ from marchproxy.model.pool import (
     UpstreamTls,
 )
 from marchproxy.model.problem import Problem
+from marchproxy.model.rtmp import STREAMING_PROTOCOLS
 from marchproxy.model.rules import (
     HOST,
     check_address,
@@ -57,6 +59,8 @@ def check_pools(pools: Sequence[BackendPool]) -> Iterator[Problem]:
             yield from check_database_pool(pool, path)
         if pool.ai is not None:
             yield from check_ai_pool(pool, pool.ai, path)
+        if pool.rtmp is not None or pool.protocol in STREAMING_PROTOCOLS:
+            yield from check_origin_pool(pool, path)
 
 
 def _check_health_check(check: HealthCheck, path: str) -> Iterator[Problem]:

@@ -4,15 +4,18 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from marchproxy.model.checks.ai_routes import check_ai_route
-from marchproxy.model.checks.databases import check_database_route, check_no_database, check_protocols
+from marchproxy.model.checks.databases import check_database_route, check_no_database
 from marchproxy.model.checks.headers import is_token
 from marchproxy.model.checks.http import check_http
 from marchproxy.model.checks.paths import check_path
+from marchproxy.model.checks.protocols import check_protocols
+from marchproxy.model.checks.rtmp import check_no_streams, check_stream_route
 from marchproxy.model.database import DATABASE_PROTOCOLS
 from marchproxy.model.overlap import ambiguous_pairs, near
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem
 from marchproxy.model.route import RETRY_CONDITIONS, HeaderKind, QueryMatch, Route, RouteMatch
+from marchproxy.model.rtmp import STREAMING_PROTOCOLS
 from marchproxy.model.rules import (
     HOST,
     check_duration,
@@ -84,8 +87,12 @@ def _check_route(
     ]
     yield from check_shares(shares, f"{path}.backends")
     yield from check_protocols(route, path, pools)
+    if route.protocol not in STREAMING_PROTOCOLS:
+        yield from check_no_streams(route, path)
     if route.protocol in DATABASE_PROTOCOLS:
         yield from check_database_route(route, path, pool_names)
+    elif route.protocol in STREAMING_PROTOCOLS:
+        yield from check_stream_route(route, path)
     else:
         yield from check_http(route, path, pool_names)
         yield from check_no_database(route, path)

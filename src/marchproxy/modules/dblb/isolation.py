@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from marchproxy.model.database import DATABASE_PROTOCOLS
+from marchproxy.model.checks.session_limits import check_sessions, taken_by
+from marchproxy.model.limit import LimitScope
 from marchproxy.model.problem import Problem
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.dblb.plan import is_own
@@ -29,7 +30,11 @@ def without(state: DesiredState, problems: Iterable[Problem]) -> DesiredState:
     )
     gone = {route.route_id for route in state.routes} - {route.route_id for route in routes}
     limits = [limit for limit in state.rate_limits if limit.target not in gone]
-    if not any(route.protocol in DATABASE_PROTOCOLS for route in routes):
-        # what limits only sessions is no sound limit on everything where there are none
-        limits = [limit for limit in limits if not limit.of_sessions]
+    # what limits only sessions is no sound limit on everything where there are none
+    left = {taken_by(route) for route in routes}
+    limits = [
+        limit
+        for limit in limits
+        if limit.scope is not LimitScope.EVERYTHING or not any(check_sessions(limit, left, ""))
+    ]
     return replace(state, routes=routes, rate_limits=tuple(limits))

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import assert_never
 
 from marchproxy.model.http import Authentication, AuthenticationKind
 from marchproxy.model.problem import Problem
@@ -42,7 +41,7 @@ def read_credentials(ways: Iterable[Authentication]) -> Mapping[str, Credentials
     found: dict[str, Credentials] = {}
     problems: list[Problem] = []
     for index, way in enumerate(ways):
-        if way.kind.of_databases:
+        if not way.kind.of_http:
             continue
         if way.jwks_url:
             found[way.name] = Credentials(way, ())  # Envoy fetches the keys
@@ -100,10 +99,8 @@ def _faults(way: Authentication, lines: tuple[str, ...]) -> Iterator[str]:
             yield from _repeated(lines, 1, "key")
         case AuthenticationKind.JWT:
             yield from _jwks_faults("".join(lines))
-        case AuthenticationKind.USERLIST | AuthenticationKind.AUTH_QUERY | AuthenticationKind.CERTIFICATE:
-            yield f"{way.kind.value} is for routes of databases"
-        case _ as other:
-            assert_never(other)
+        case other:
+            yield f"{other.value} is not for routes of HTTP"
 
 
 def _line_faults(lines: Iterable[str], pattern: re.Pattern[str], shape: str) -> Iterator[str]:

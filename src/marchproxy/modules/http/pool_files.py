@@ -38,7 +38,7 @@ class PoolFiles:
     def problems(self, pools: Sequence[BackendPool]) -> Iterator[Problem]:
         """What is wrong with files that were never good: without them a pool cannot run. Paths as in the document."""
         for index, pool in enumerate(pools):
-            if pool.tls is not None and pool.tls not in self._good and not pool.of_database:
+            if pool.tls is not None and pool.tls not in self._good and not pool.beyond_http:
                 try:
                     read(pool.tls)
                 except UnusableFile as error:

@@ -13,7 +13,7 @@ def pool_faults(pools: Sequence[BackendPool], routes: Sequence[Route] = ()) -> I
     """What an ALB cannot do of sound pools, and of the `routes` to them."""
     hashed = hashed_pools(routes)
     for index, pool in enumerate(pools):
-        if pool.of_database:
+        if pool.beyond_http:
             continue
         path = f"pools[{index}]"
         yield from _tls_faults(pool, path)

@@ -30,7 +30,7 @@ def faults(state: DesiredState, module: ModuleType) -> Iterator[Problem]:
         if route.authentication:
             yield from _ways_faults(route, state, path)
     for index, pool in enumerate(state.pools):
-        if not pool.of_database and pool.protocol not in _POOL_PROTOCOLS:
+        if not pool.beyond_http and pool.protocol not in _POOL_PROTOCOLS:
             yield Problem(
                 f"pools[{index}].protocol",
                 f"the {module.name} cannot speak {pool.protocol.value} to a backend",

@@ -111,4 +111,4 @@ class Surroundings:
 
 
 def _served(pools: Sequence[BackendPool]) -> Sequence[BackendPool]:
-    return [pool for pool in pools if not pool.of_database]
+    return [pool for pool in pools if not pool.beyond_http]

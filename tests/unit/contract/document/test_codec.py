@@ -159,7 +159,7 @@ def test_shorthands():
         (b"routes: [{id: r, request_headers: {set: {x: 1}}}]", ["routes[0].request_headers.set.x: must be a valid string"]),
         (
             b"authentication: [{name: staff, kind: magic}]\nroutes: [{id: r, authentication: [staff, stuff]}]",
-            ["authentication[0].kind: must be 'basic', 'api_key', 'jwt', 'userlist', 'auth_query' or 'certificate'", 'routes[0].authentication[1]: no authentication "stuff"; known: staff'],
+            ["authentication[0].kind: must be 'basic', 'api_key', 'jwt', 'userlist', 'auth_query', 'certificate', 'stream_keys', 'signed' or 'callback'", 'routes[0].authentication[1]: no authentication "stuff"; known: staff'],
         ),
         (b"pools: [{name: p, health_check: {interval: soon}}]", ["pools[0].health_check.interval: must be seconds or"]),
         (b'{"pools": [{"name": "p", "connect_timeout": NaN}]}', ["pools[0].connect_timeout: must be a finite number"]),

@@ -103,7 +103,7 @@ def test_another_modules_route_is_not_counted() -> None:
             "routes[0].authentication[1]",
             "are both basic",
         ),
-        (b"pools: [{name: p, protocol: rtmp}]", "pools[0].protocol", "cannot speak rtmp"),
+        (b"pools: [{name: p, protocol: udp}]", "pools[0].protocol", "cannot speak udp"),
     ],
 )  # fmt: skip
 def test_faults(document: bytes, path: str, words: str) -> None:

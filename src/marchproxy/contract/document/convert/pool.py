@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from marchproxy.contract.document.convert.ai import ai_pool, ai_pool_document
 from marchproxy.contract.document.convert.database import database_pool, database_pool_document
+from marchproxy.contract.document.convert.rtmp import rtmp_pool, rtmp_pool_document
 from marchproxy.contract.document.schema.pool import (
     BreakersDocument,
     DiscoveryDocument,
@@ -43,6 +44,7 @@ def pool(item: PoolDocument) -> BackendPool:
         hash_table=item.hash_table,
         database=database_pool(item.database),
         ai=ai_pool(item.ai),
+        rtmp=rtmp_pool(item.rtmp),
         metadata=dict(item.metadata),
     )
 
@@ -65,5 +67,6 @@ def pool_document(item: BackendPool) -> PoolDocument:
         hash_table=item.hash_table,
         database=database_pool_document(item.database),
         ai=ai_pool_document(item.ai),
+        rtmp=rtmp_pool_document(item.rtmp),
         metadata=dict(item.metadata),
     )

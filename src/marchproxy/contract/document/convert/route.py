@@ -5,6 +5,7 @@ from dataclasses import asdict
 from marchproxy.contract.document.convert.ai import ai_route, ai_route_document
 from marchproxy.contract.document.convert.database import database_route, database_route_document
 from marchproxy.contract.document.convert.http import header_edits, header_edits_document
+from marchproxy.contract.document.convert.rtmp import rtmp_route, rtmp_route_document
 from marchproxy.contract.document.schema.http import (
     CorsDocument,
     MirrorDocument,
@@ -75,6 +76,7 @@ def route(item: RouteDocument) -> Route:
         upgrades=item.upgrades,
         database=database_route(item.database),
         ai=ai_route(item.ai),
+        rtmp=rtmp_route(item.rtmp),
         metadata=dict(item.metadata),
     )
 
@@ -117,6 +119,7 @@ def route_document(item: Route) -> RouteDocument:
         upgrades=item.upgrades,
         database=database_route_document(item.database),
         ai=ai_route_document(item.ai),
+        rtmp=rtmp_route_document(item.rtmp),
         metadata=dict(item.metadata),
     )
 

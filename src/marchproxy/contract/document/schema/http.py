@@ -109,3 +109,5 @@ class AuthenticationDocument(Section):
     method: str = _AUTHENTICATION.method
     query: str = _AUTHENTICATION.query
     pool: str = _AUTHENTICATION.pool
+    url: str = _AUTHENTICATION.url
+    timeout: Duration = _AUTHENTICATION.timeout

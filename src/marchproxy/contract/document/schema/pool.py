@@ -7,6 +7,7 @@ from pydantic import Field
 from marchproxy.contract.document.schema.ai import AiPoolDocument
 from marchproxy.contract.document.schema.database import DatabasePoolDocument
 from marchproxy.contract.document.schema.parts import Duration, Labels, Number, short_for
+from marchproxy.contract.document.schema.rtmp import RtmpPoolDocument
 from marchproxy.kit.settings import Section
 from marchproxy.model.module import Protocol
 from marchproxy.model.pool import (
@@ -103,4 +104,5 @@ class PoolDocument(Section):
     hash_table: HashTable = _POOL.hash_table
     database: DatabasePoolDocument | None = None
     ai: AiPoolDocument | None = None
+    rtmp: RtmpPoolDocument | None = None
     metadata: Labels = Field(default_factory=dict)

@@ -16,6 +16,7 @@ from marchproxy.contract.document.schema.http import (
     StickyDocument,
 )
 from marchproxy.contract.document.schema.parts import Duration, Labels, short_for
+from marchproxy.contract.document.schema.rtmp import RtmpRouteDocument
 from marchproxy.kit.settings import Section
 from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.model.route import HeaderKind, PathKind, Route
@@ -145,4 +146,5 @@ class RouteDocument(Section):
     upgrades: tuple[str, ...] = _ROUTE.upgrades
     database: DatabaseRouteDocument | None = None
     ai: AiRouteDocument | None = None
+    rtmp: RtmpRouteDocument | None = None
     metadata: Labels = Field(default_factory=dict)

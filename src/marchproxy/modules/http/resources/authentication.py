@@ -5,7 +5,7 @@ refuses it. https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/http/http
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, assert_never
+from typing import Any
 
 from envoy.config.core.v3 import base_pb2, extension_pb2
 from envoy.config.route.v3 import route_components_pb2 as route_pb2
@@ -108,10 +108,8 @@ def _judges(ways: Sequence[Credentials]) -> Iterator[tuple[Any, Message]]:
                 yield _header(credentials.way.header, ".*"), _api_key(credentials)
             case AuthenticationKind.JWT:
                 continue
-            case AuthenticationKind.USERLIST | AuthenticationKind.AUTH_QUERY | AuthenticationKind.CERTIFICATE:
-                continue  # of databases; no route of HTTP has them
-            case _ as other:
-                assert_never(other)
+            case _:
+                continue  # of databases or of streams; no route of HTTP has them
     if tokens := [one for one in ways if one.way.kind is AuthenticationKind.JWT]:
         yield _header("authorization", r"(?i)bearer\s.*"), _jwt(tokens)
 

@@ -48,7 +48,7 @@ class PoolTable:
         kept: dict[tuple[int, ...], tuple[object, tuple[Resource, ...]]] = {}
         built: dict[tuple[object, str], Resource] = {}  # pools share the secrets of the same files
         for pool in pools:
-            if pool.of_database:
+            if pool.beyond_http:
                 continue
             material = None if pool.tls is None else findings.material[pool.tls]
             found = findings.endpoints.get(pool.name, ())

@@ -5,6 +5,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 
 from marchproxy.model.checks import check_listeners
+from marchproxy.model.checks.session_limits import Takes, taken_by
 from marchproxy.model.database import (
     DATABASE_PROTOCOLS,
     REDIS_NEEDS,
@@ -38,6 +39,7 @@ from marchproxy.model.route import (
     RouteMatch,
     VersionWeight,
 )
+from marchproxy.model.rtmp import ORIGIN_PROTOCOLS, STREAMING_PROTOCOLS
 from marchproxy.model.sql import SQL_KINDS, SqlMode, SqlRule, SqlScope, SqlTrait
 from marchproxy.model.state import DesiredState
 from tests.unit.contract.document.made.models import AI_POOLS, GUARDRAILS, ai_options, spending
@@ -55,6 +57,7 @@ from tests.unit.contract.document.made.parts import (
     shares,
 )
 from tests.unit.contract.document.made.pools import DATABASE_LIMITS, DATABASE_POOLS, LIMITS, POOLS
+from tests.unit.contract.document.made.streams import ORIGIN_POOLS, STREAM_LIMITS, WAYS, stream_routes
 
 ALPN = distinct(st.sampled_from(["h2", "http/1.1", "acme-tls/1", "x'y"]))
 TLS = st.builds(TlsTermination, st.just("/c.pem"), st.just("/k é.pem"), st.sampled_from(["", "/ca"]), ALPN)
@@ -120,6 +123,7 @@ AUTHENTICATION = (
     Authentication("tokens", AuthenticationKind.JWT, "/jwks", issuer="i", audiences=("a", "b")),
     Authentication("people", AuthenticationKind.USERLIST, "/list"),
     Authentication("others", AuthenticationKind.USERLIST, "/list é"),
+    *WAYS,
 )
 
 
@@ -196,12 +200,16 @@ def routes(draw, route_id, priority, listener_names, pools, able):
     retry = RetryPolicy(
         draw(st.integers(0, 10)), draw(distinct(st.sampled_from(sorted(RETRY_CONDITIONS)))), draw(SECONDS)
     )
-    protocol = draw(st.sampled_from(Protocol))
-    speaks = {protocol} if protocol in DATABASE_PROTOCOLS else set(Protocol) - DATABASE_PROTOCOLS
+    protocol = draw(st.sampled_from(sorted(set(Protocol) - STREAMING_PROTOCOLS | {Protocol.RTMP}, key=str)))
+    alone = [{other} for other in DATABASE_PROTOCOLS] + [ORIGIN_PROTOCOLS]
+    others = set(Protocol) - DATABASE_PROTOCOLS - ORIGIN_PROTOCOLS
+    speaks = next((kind for kind in alone if protocol in kind), others)
     fitting = [name for name, spoken in pools.items() if spoken in speaks]
     backends = tuple(BackendRef(pool, weight) for pool, weight in draw(shares(fitting)))
     if protocol in DATABASE_PROTOCOLS:
         return draw(database_routes(Route(route_id, backends=backends, priority=priority, protocol=protocol)))
+    if protocol is Protocol.RTMP:
+        return draw(stream_routes(Route(route_id, backends=backends, priority=priority, protocol=protocol)))
     route = Route(
         route_id, match, backends, priority, protocol, draw(st.none() | st.sampled_from(ModuleType)), draw(SECONDS), draw(SECONDS),
         retry, draw(distinct(st.sampled_from(listener_names)) if listener_names else st.just(())),
@@ -220,7 +228,7 @@ def states(draw):
     listener_names = draw(distinct(NAMES, max_size=2))
     pool_names = draw(distinct(NAMES, max_size=3))
     route_ids = draw(distinct(NAMES, max_size=3))
-    pools = {name: replace(draw(POOLS | DATABASE_POOLS), name=name) for name in pool_names}
+    pools = {name: replace(draw(POOLS | DATABASE_POOLS | ORIGIN_POOLS), name=name) for name in pool_names}
     for name, pool in pools.items():
         if pool.protocol is Protocol.HTTP and draw(st.integers(0, 3)):
             pools[name] = replace(pool, ai=draw(AI_POOLS), tls=UpstreamTls(), health_check=None)
@@ -229,18 +237,18 @@ def states(draw):
     served = tuple(
         draw(routes(name, index, listener_names, speech, able)) for index, name in enumerate(route_ids)
     )
-    of_databases = {route.route_id for route in served if route.protocol in DATABASE_PROTOCOLS}
+    limits = {Takes.REQUESTS: LIMITS, Takes.SESSIONS: DATABASE_LIMITS, Takes.STREAMS: STREAM_LIMITS}
     return DesiredState(
         tuple(draw(listeners(name, 1 + index)) for index, name in enumerate(listener_names)),
         served,
         tuple(pools.values()),
         tuple(
             replace(
-                draw(DATABASE_LIMITS if target in of_databases else LIMITS),
-                limit_id=f"l-{target}"[:9],
-                target=target,
+                draw(limits[taken_by(route)]),
+                limit_id=f"l-{route.route_id}"[:9],
+                target=route.route_id,
             )
-            for target in route_ids
+            for route in served
         ),
         authentication=AUTHENTICATION,
         guardrails=GUARDRAILS,

@@ -56,7 +56,7 @@ async def test_every_fault_is_told(rig: Rig, validate_only: bool) -> None:
 
 @pytest.mark.parametrize("validate_only", [False, True])
 async def test_what_this_module_cannot_do_is_told(rig: Rig, validate_only: bool) -> None:
-    document = b"routes: [{id: a}]\npools: [{name: p, protocol: rtmp}]"
+    document = b"routes: [{id: a}]\npools: [{name: p, protocol: udp}]"
     with rig.untouched():
         answer = await rig.stub.UpdateConfig(update(document, validate_only=validate_only))
     paths = [text.partition(":")[0] for text in answer.validation_errors]

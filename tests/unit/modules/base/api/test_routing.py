@@ -244,9 +244,9 @@ async def test_update_backends(rig: Rig) -> None:
         ([pool("a b")], False, "pools[0].name"),
         ([pool("green", "127.0.0.1:81")], True, 'route "shop" still uses "blue"'),
         (
-            [types_pb2.BackendPool(name="pg", protocol=types_pb2.PROTOCOL_RTMP)],
+            [types_pb2.BackendPool(name="pg", protocol=types_pb2.PROTOCOL_UDP)],
             False,
-            "cannot speak rtmp",
+            "cannot speak udp",
         ),
     ],
 )
