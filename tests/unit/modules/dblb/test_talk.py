@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from marchproxy.engines.workers.contents import Contents, contents_of
 from marchproxy.engines.workers.words import Count, Done, Refused
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import Protocol
@@ -38,10 +39,10 @@ def entry():
 @pytest.mark.parametrize(
     "question",
     [
-        talk.Apply("{}", talk.contents_of({"/a": b"\xff\x00", "/b": "cannot be read"}), SERVING, 3),
+        talk.Apply("{}", contents_of({"/a": b"\xff\x00", "/b": "cannot be read"}), SERVING, 3),
         Count(),
         talk.Servers(ask=True),
-        talk.Apply("{}", talk.Contents(), SERVING, paused={RouteId("r"): 2.5}),
+        talk.Apply("{}", Contents(), SERVING, paused={RouteId("r"): 2.5}),
         talk.WhichPlan(),
         talk.Busy(RouteId("r")),
         talk.Drain(),
@@ -59,7 +60,7 @@ async def test_questions_arrive_as_they_were_asked(question):
         Done(),
         Refused("no", in_use=True),
         talk.Plan(),
-        talk.Plan(talk.Apply("{}", talk.Contents(), SERVING)),
+        talk.Plan(talk.Apply("{}", Contents(), SERVING)),
         talk.Number(2),
         talk.Seen((ServerReport("p", "s:1", "replica", 0.1, 2.0, "slow"),)),
         talk.Counts(
@@ -81,4 +82,4 @@ async def test_answers_arrive_as_they_were_given(answer):
 
 def test_files_survive_the_way():
     files = {"/a": b"\xff\x00", "/b": "cannot be read"}
-    assert talk.contents_of(files).files == files
+    assert contents_of(files).files == files

@@ -22,6 +22,7 @@ from marchproxy.modules.dblb.supervisor.workforce import Workforce
 from marchproxy.modules.dblb.tally import TallyKey
 from marchproxy.modules.dblb.totals import Entry
 from marchproxy.modules.reception.port import Port
+from marchproxy.modules.reception.serving import Serving
 from tests.ports import free_port
 from tests.unit.modules.dblb.echo_service import state
 
@@ -118,7 +119,7 @@ class Rig:
     # as Doors
 
     def serving(self):
-        return talk.Serving((self.port,), drain_seconds=9.0)
+        return Serving((self.port,), drain_seconds=9.0)
 
     def look(self):
         return False
