@@ -13,6 +13,7 @@ from marchproxy.model.limit import LimitUnit
 from marchproxy.model.module import HealthStatus, ModuleType, Protocol
 from marchproxy.model.pool import BalancePolicy, HashTable
 from marchproxy.model.route import PathKind
+from marchproxy.model.rtmp import Duplicate, Encoder, OriginPick
 from marchproxy.model.sql import SqlMode, SqlTrait
 
 M = TypeVar("M", bound=Enum)
@@ -59,6 +60,9 @@ READ_TARGETS = EnumCodec(ReadTarget, types_pb2.ReadTarget.items(), "READ_TARGET"
 AI_PROVIDERS = EnumCodec(Provider, types_pb2.AiProvider.items(), "AI_PROVIDER")
 AI_PICKS = EnumCodec(Pick, types_pb2.AiPick.items(), "AI_PICK")
 AI_PREFERENCES = EnumCodec(Prefer, types_pb2.AiPrefer.items(), "AI_PREFER")
+ORIGIN_PICKS = EnumCodec(OriginPick, types_pb2.OriginPick.items(), "ORIGIN_PICK")
+DUPLICATES = EnumCodec(Duplicate, types_pb2.DuplicatePolicy.items(), "DUPLICATE_POLICY")
+ENCODERS = EnumCodec(Encoder, types_pb2.VideoEncoder.items(), "VIDEO_ENCODER")
 SQL_MODES = EnumCodec(SqlMode, types_pb2.SqlMode.items(), "SQL_MODE")
 SQL_TRAITS = EnumCodec(SqlTrait, types_pb2.SqlTrait.items(), "SQL_TRAIT")
 LIMIT_UNITS = EnumCodec(LimitUnit, types_pb2.LimitUnit.items(), "LIMIT_UNIT")

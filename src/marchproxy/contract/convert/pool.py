@@ -16,6 +16,7 @@ from marchproxy.contract.convert.pool_parts import (
     tls_from_pb,
     tls_to_pb,
 )
+from marchproxy.contract.convert.rtmp import read_rtmp_pool, rtmp_pool_to_pb
 from marchproxy.contract.convert.times import read_seconds, seconds_to_pb
 from marchproxy.contract.pb import types_pb2
 from marchproxy.model.module import PoolName, Protocol, Version
@@ -40,6 +41,7 @@ def pool_to_pb(pool: BackendPool) -> types_pb2.BackendPool:
         hash_table=HASH_TABLES.to_pb(pool.hash_table),
         database=None if pool.database is None else database_pool_to_pb(pool.database),
         ai=None if pool.ai is None else ai_pool_to_pb(pool.ai),
+        rtmp=None if pool.rtmp is None else rtmp_pool_to_pb(pool.rtmp),
         metadata=pool.metadata,
     )
 
@@ -76,6 +78,7 @@ def read_pool(pb: types_pb2.BackendPool, path: str, faults: Faults) -> BackendPo
         slow_start=read_seconds(pb.slow_start, f"{path}.slow_start", faults),
         hash_table=HASH_TABLES.read(pb.hash_table, f"{path}.hash_table", faults) or HashTable.MAGLEV,
         ai=read_ai_pool(pb.ai, f"{path}.ai", faults) if pb.HasField("ai") else None,
+        rtmp=read_rtmp_pool(pb.rtmp, f"{path}.rtmp", faults) if pb.HasField("rtmp") else None,
         database=read_database_pool(pb.database, f"{path}.database", faults)
         if pb.HasField("database")
         else None,

@@ -32,6 +32,7 @@ from marchproxy.contract.convert.http import (
     rewrite_to_pb,
     sticky_to_pb,
 )
+from marchproxy.contract.convert.rtmp import read_rtmp_route, rtmp_route_to_pb
 from marchproxy.contract.convert.times import read_seconds, seconds_to_pb
 from marchproxy.contract.pb import types_pb2
 from marchproxy.model.module import PoolName, Protocol
@@ -153,6 +154,7 @@ def _features_to_pb(route: Route) -> dict[str, Any]:
         "upgrades": None if route.upgrades == _UPGRADES else types_pb2.Upgrades(protocols=route.upgrades),
         "database": None if route.database is None else database_route_to_pb(route.database),
         "ai": None if route.ai is None else ai_route_to_pb(route.ai),
+        "rtmp": None if route.rtmp is None else rtmp_route_to_pb(route.rtmp),
     }
 
 
@@ -173,6 +175,7 @@ def _read_features(pb: types_pb2.Route, path: str, faults: Faults) -> dict[str, 
         "authentication": tuple(pb.authentication),
         "upgrades": tuple(pb.upgrades.protocols) if pb.HasField("upgrades") else _UPGRADES,
         "ai": read_ai_route(pb.ai, f"{path}.ai", faults) if pb.HasField("ai") else None,
+        "rtmp": read_rtmp_route(pb.rtmp, f"{path}.rtmp", faults) if pb.HasField("rtmp") else None,
         "database": read_database_route(pb.database, f"{path}.database", faults)
         if pb.HasField("database")
         else None,

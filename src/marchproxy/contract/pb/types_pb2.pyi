@@ -493,6 +493,102 @@ AI_PREFER_LATENCY: AiPrefer.ValueType  # 3
 """The fastest of late."""
 Global___AiPrefer: _TypeAlias = AiPrefer  # noqa: Y015
 
+class _OriginPick:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OriginPickEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OriginPick.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ORIGIN_PICK_UNSPECIFIED: _OriginPick.ValueType  # 0
+    """The default: STREAM_HASH."""
+    ORIGIN_PICK_STREAM_HASH: _OriginPick.ValueType  # 1
+    """That of the stream's key."""
+    ORIGIN_PICK_LEAST_STREAMS: _OriginPick.ValueType  # 2
+    """Which has the fewest streams from here."""
+    ORIGIN_PICK_LEAST_BITRATE: _OriginPick.ValueType  # 3
+    """To which the least is sent from here."""
+    ORIGIN_PICK_WEIGHTED: _OriginPick.ValueType  # 4
+    """In turn, as the weights say."""
+
+class OriginPick(_OriginPick, metaclass=_OriginPickEnumTypeWrapper):
+    """Which origin a new stream goes to."""
+
+ORIGIN_PICK_UNSPECIFIED: OriginPick.ValueType  # 0
+"""The default: STREAM_HASH."""
+ORIGIN_PICK_STREAM_HASH: OriginPick.ValueType  # 1
+"""That of the stream's key."""
+ORIGIN_PICK_LEAST_STREAMS: OriginPick.ValueType  # 2
+"""Which has the fewest streams from here."""
+ORIGIN_PICK_LEAST_BITRATE: OriginPick.ValueType  # 3
+"""To which the least is sent from here."""
+ORIGIN_PICK_WEIGHTED: OriginPick.ValueType  # 4
+"""In turn, as the weights say."""
+Global___OriginPick: _TypeAlias = OriginPick  # noqa: Y015
+
+class _DuplicatePolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DuplicatePolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DuplicatePolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DUPLICATE_POLICY_UNSPECIFIED: _DuplicatePolicy.ValueType  # 0
+    """The default: REFUSE."""
+    DUPLICATE_POLICY_REFUSE: _DuplicatePolicy.ValueType  # 1
+    """It is refused."""
+    DUPLICATE_POLICY_TAKEOVER: _DuplicatePolicy.ValueType  # 2
+    """It takes over."""
+
+class DuplicatePolicy(_DuplicatePolicy, metaclass=_DuplicatePolicyEnumTypeWrapper):
+    """What becomes of a publisher whose key is being published."""
+
+DUPLICATE_POLICY_UNSPECIFIED: DuplicatePolicy.ValueType  # 0
+"""The default: REFUSE."""
+DUPLICATE_POLICY_REFUSE: DuplicatePolicy.ValueType  # 1
+"""It is refused."""
+DUPLICATE_POLICY_TAKEOVER: DuplicatePolicy.ValueType  # 2
+"""It takes over."""
+Global___DuplicatePolicy: _TypeAlias = DuplicatePolicy  # noqa: Y015
+
+class _VideoEncoder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VideoEncoderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VideoEncoder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VIDEO_ENCODER_UNSPECIFIED: _VideoEncoder.ValueType  # 0
+    """The default: AUTO."""
+    VIDEO_ENCODER_AUTO: _VideoEncoder.ValueType  # 1
+    """The first of the others that encodes a frame there."""
+    VIDEO_ENCODER_NVENC: _VideoEncoder.ValueType  # 2
+    """NVIDIA's."""
+    VIDEO_ENCODER_QSV: _VideoEncoder.ValueType  # 3
+    """Intel's Quick Sync."""
+    VIDEO_ENCODER_VAAPI: _VideoEncoder.ValueType  # 4
+    """VA-API."""
+    VIDEO_ENCODER_AMF: _VideoEncoder.ValueType  # 5
+    """AMD's."""
+    VIDEO_ENCODER_X264: _VideoEncoder.ValueType  # 6
+    """The CPU."""
+
+class VideoEncoder(_VideoEncoder, metaclass=_VideoEncoderEnumTypeWrapper):
+    """Who encodes the rungs of a ladder."""
+
+VIDEO_ENCODER_UNSPECIFIED: VideoEncoder.ValueType  # 0
+"""The default: AUTO."""
+VIDEO_ENCODER_AUTO: VideoEncoder.ValueType  # 1
+"""The first of the others that encodes a frame there."""
+VIDEO_ENCODER_NVENC: VideoEncoder.ValueType  # 2
+"""NVIDIA's."""
+VIDEO_ENCODER_QSV: VideoEncoder.ValueType  # 3
+"""Intel's Quick Sync."""
+VIDEO_ENCODER_VAAPI: VideoEncoder.ValueType  # 4
+"""VA-API."""
+VIDEO_ENCODER_AMF: VideoEncoder.ValueType  # 5
+"""AMD's."""
+VIDEO_ENCODER_X264: VideoEncoder.ValueType  # 6
+"""The CPU."""
+Global___VideoEncoder: _TypeAlias = VideoEncoder  # noqa: Y015
+
 class _SqlMode:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -1339,6 +1435,7 @@ class Route(_message.Message):
     UPGRADES_FIELD_NUMBER: _builtins.int
     DATABASE_FIELD_NUMBER: _builtins.int
     AI_FIELD_NUMBER: _builtins.int
+    RTMP_FIELD_NUMBER: _builtins.int
     route_id: _builtins.str
     """Unique name."""
     protocol: Global___Protocol.ValueType
@@ -1475,6 +1572,10 @@ class Route(_message.Message):
     def ai(self) -> Global___AiRoute:
         """Its requests are for language models; unset: they are not."""
 
+    @_builtins.property
+    def rtmp(self) -> Global___RtmpRoute:
+        """What a route of streams has beside; unset: the defaults."""
+
     def __init__(
         self,
         *,
@@ -1517,14 +1618,254 @@ class Route(_message.Message):
         upgrades: Global___Upgrades | None = ...,
         database: Global___DatabaseRoute | None = ...,
         ai: Global___AiRoute | None = ...,
+        rtmp: Global___RtmpRoute | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "cors", b"cors", "database", b"database", "idle_timeout", b"idle_timeout", "redirect", b"redirect", "request_headers", b"request_headers", "response", b"response", "response_headers", b"response_headers", "retry", b"retry", "rewrite", b"rewrite", "sticky", b"sticky", "timeout", b"timeout", "tls", b"tls", "upgrades", b"upgrades"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "cors", b"cors", "database", b"database", "idle_timeout", b"idle_timeout", "redirect", b"redirect", "request_headers", b"request_headers", "response", b"response", "response_headers", b"response_headers", "retry", b"retry", "rewrite", b"rewrite", "rtmp", b"rtmp", "sticky", b"sticky", "timeout", b"timeout", "tls", b"tls", "upgrades", b"upgrades"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "allow", b"allow", "authentication", b"authentication", "backends", b"backends", "compression", b"compression", "cors", b"cors", "database", b"database", "deny", b"deny", "destination_pattern", b"destination_pattern", "destination_port", b"destination_port", "header_matches", b"header_matches", "headers", b"headers", "hosts", b"hosts", "idle_timeout", b"idle_timeout", "listeners", b"listeners", "max_request_bytes", b"max_request_bytes", "metadata", b"metadata", "methods", b"methods", "mirrors", b"mirrors", "module_type", b"module_type", "path_match", b"path_match", "path_pattern", b"path_pattern", "priority", b"priority", "protocol", b"protocol", "query", b"query", "redirect", b"redirect", "request_headers", b"request_headers", "response", b"response", "response_headers", b"response_headers", "retry", b"retry", "rewrite", b"rewrite", "route_id", b"route_id", "source_pattern", b"source_pattern", "source_port", b"source_port", "sources", b"sources", "sticky", b"sticky", "timeout", b"timeout", "tls", b"tls", "upgrades", b"upgrades"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "allow", b"allow", "authentication", b"authentication", "backends", b"backends", "compression", b"compression", "cors", b"cors", "database", b"database", "deny", b"deny", "destination_pattern", b"destination_pattern", "destination_port", b"destination_port", "header_matches", b"header_matches", "headers", b"headers", "hosts", b"hosts", "idle_timeout", b"idle_timeout", "listeners", b"listeners", "max_request_bytes", b"max_request_bytes", "metadata", b"metadata", "methods", b"methods", "mirrors", b"mirrors", "module_type", b"module_type", "path_match", b"path_match", "path_pattern", b"path_pattern", "priority", b"priority", "protocol", b"protocol", "query", b"query", "redirect", b"redirect", "request_headers", b"request_headers", "response", b"response", "response_headers", b"response_headers", "retry", b"retry", "rewrite", b"rewrite", "route_id", b"route_id", "rtmp", b"rtmp", "source_pattern", b"source_pattern", "source_port", b"source_port", "sources", b"sources", "sticky", b"sticky", "timeout", b"timeout", "tls", b"tls", "upgrades", b"upgrades"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Route: _TypeAlias = Route  # noqa: Y015
+
+@_typing.final
+class RtmpRoute(_message.Message):
+    """Which streams a route takes, and what becomes of them. Names are matched by patterns (*, ?, [abc]) as in a shell; none:
+    all. Without backends the module is the origin itself.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VHOSTS_FIELD_NUMBER: _builtins.int
+    APPS_FIELD_NUMBER: _builtins.int
+    STREAMS_FIELD_NUMBER: _builtins.int
+    PUBLISH_FIELD_NUMBER: _builtins.int
+    PLAY_FIELD_NUMBER: _builtins.int
+    DUPLICATE_FIELD_NUMBER: _builtins.int
+    PUSH_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    STALL_FIELD_NUMBER: _builtins.int
+    GRACE_FIELD_NUMBER: _builtins.int
+    GOP_CACHE_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    PACKAGING_FIELD_NUMBER: _builtins.int
+    duplicate: Global___DuplicatePolicy.ValueType
+    """What becomes of a second publisher; UNSPECIFIED counts as REFUSE."""
+    gop_cache: _builtins.int
+    """The most that a newcomer is given of the last group of pictures, bytes; unset: the default; 0: nothing."""
+    queue: _builtins.int
+    """Of a player that reads slowly, bytes; 0: the default."""
+    @_builtins.property
+    def vhosts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Hosts that clients connect to by name, in lower case."""
+
+    @_builtins.property
+    def apps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Apps."""
+
+    @_builtins.property
+    def streams(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of streams."""
+
+    @_builtins.property
+    def publish(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the ways of which one must succeed for who publishes. None: everyone."""
+
+    @_builtins.property
+    def play(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The same for who plays or watches."""
+
+    @_builtins.property
+    def push(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """URLs that get a copy of each stream; {vhost}, {app} and {stream} are replaced."""
+
+    @_builtins.property
+    def limits(self) -> Global___StreamLimits:
+        """The most on each instance; unset: no limit."""
+
+    @_builtins.property
+    def stall(self) -> _duration_pb2.Duration:
+        """Until a publisher that sends no media is closed; unset: the default."""
+
+    @_builtins.property
+    def grace(self) -> _duration_pb2.Duration:
+        """How long a stream waits for a publisher that left without saying so; unset: the default."""
+
+    @_builtins.property
+    def packaging(self) -> Global___Packaging:
+        """HLS and DASH; unset: neither."""
+
+    def __init__(
+        self,
+        *,
+        vhosts: _abc.Iterable[_builtins.str] | None = ...,
+        apps: _abc.Iterable[_builtins.str] | None = ...,
+        streams: _abc.Iterable[_builtins.str] | None = ...,
+        publish: _abc.Iterable[_builtins.str] | None = ...,
+        play: _abc.Iterable[_builtins.str] | None = ...,
+        duplicate: Global___DuplicatePolicy.ValueType = ...,
+        push: _abc.Iterable[_builtins.str] | None = ...,
+        limits: Global___StreamLimits | None = ...,
+        stall: _duration_pb2.Duration | None = ...,
+        grace: _duration_pb2.Duration | None = ...,
+        gop_cache: _builtins.int | None = ...,
+        queue: _builtins.int = ...,
+        packaging: Global___Packaging | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_gop_cache", b"_gop_cache", "gop_cache", b"gop_cache", "grace", b"grace", "limits", b"limits", "packaging", b"packaging", "stall", b"stall"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_gop_cache", b"_gop_cache", "apps", b"apps", "duplicate", b"duplicate", "gop_cache", b"gop_cache", "grace", b"grace", "limits", b"limits", "packaging", b"packaging", "play", b"play", "publish", b"publish", "push", b"push", "queue", b"queue", "stall", b"stall", "streams", b"streams", "vhosts", b"vhosts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__gop_cache: _TypeAlias = _typing.Literal["gop_cache"]  # noqa: Y015
+    _WhichOneofArgType__gop_cache: _TypeAlias = _typing.Literal["_gop_cache", b"_gop_cache"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gop_cache) -> _WhichOneofReturnType__gop_cache | None: ...
+
+Global___RtmpRoute: _TypeAlias = RtmpRoute  # noqa: Y015
+
+@_typing.final
+class StreamLimits(_message.Message):
+    """The most of a route of streams, on each instance; 0: no limit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAMS_FIELD_NUMBER: _builtins.int
+    PLAYERS_FIELD_NUMBER: _builtins.int
+    PLAYERS_PER_STREAM_FIELD_NUMBER: _builtins.int
+    BITRATE_FIELD_NUMBER: _builtins.int
+    streams: _builtins.int
+    """Streams."""
+    players: _builtins.int
+    """Players of all of them."""
+    players_per_stream: _builtins.int
+    """Players of each."""
+    bitrate: _builtins.int
+    """Of each stream, kbit/s."""
+    def __init__(
+        self,
+        *,
+        streams: _builtins.int = ...,
+        players: _builtins.int = ...,
+        players_per_stream: _builtins.int = ...,
+        bitrate: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bitrate", b"bitrate", "players", b"players", "players_per_stream", b"players_per_stream", "streams", b"streams"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamLimits: _TypeAlias = StreamLimits  # noqa: Y015
+
+@_typing.final
+class Packaging(_message.Message):
+    """HLS and DASH of a route's streams."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HLS_FIELD_NUMBER: _builtins.int
+    DASH_FIELD_NUMBER: _builtins.int
+    SEGMENT_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    PASSTHROUGH_FIELD_NUMBER: _builtins.int
+    RUNGS_FIELD_NUMBER: _builtins.int
+    ENCODER_FIELD_NUMBER: _builtins.int
+    ON_DEMAND_FIELD_NUMBER: _builtins.int
+    LINGER_FIELD_NUMBER: _builtins.int
+    ORIGINS_FIELD_NUMBER: _builtins.int
+    hls: _builtins.bool
+    """Playlists of HLS; unset: there are."""
+    dash: _builtins.bool
+    """Manifests of DASH; unset: there are."""
+    window: _builtins.int
+    """Segments in a playlist; 0: the default."""
+    passthrough: _builtins.bool
+    """The source as it is can be watched; unset: it can."""
+    encoder: Global___VideoEncoder.ValueType
+    """Who encodes; UNSPECIFIED counts as AUTO."""
+    on_demand: _builtins.bool
+    """Only while somebody watches; unset: true."""
+    @_builtins.property
+    def segment(self) -> _duration_pb2.Duration:
+        """Shortest segment; unset: the default."""
+
+    @_builtins.property
+    def rungs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rung]:
+        """What is encoded beside."""
+
+    @_builtins.property
+    def linger(self) -> _duration_pb2.Duration:
+        """How long after; unset: the default."""
+
+    @_builtins.property
+    def origins(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Whose pages may read, as of Cors; none: all."""
+
+    def __init__(
+        self,
+        *,
+        hls: _builtins.bool | None = ...,
+        dash: _builtins.bool | None = ...,
+        segment: _duration_pb2.Duration | None = ...,
+        window: _builtins.int = ...,
+        passthrough: _builtins.bool | None = ...,
+        rungs: _abc.Iterable[Global___Rung] | None = ...,
+        encoder: Global___VideoEncoder.ValueType = ...,
+        on_demand: _builtins.bool | None = ...,
+        linger: _duration_pb2.Duration | None = ...,
+        origins: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dash", b"_dash", "_hls", b"_hls", "_on_demand", b"_on_demand", "_passthrough", b"_passthrough", "dash", b"dash", "hls", b"hls", "linger", b"linger", "on_demand", b"on_demand", "passthrough", b"passthrough", "segment", b"segment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dash", b"_dash", "_hls", b"_hls", "_on_demand", b"_on_demand", "_passthrough", b"_passthrough", "dash", b"dash", "encoder", b"encoder", "hls", b"hls", "linger", b"linger", "on_demand", b"on_demand", "origins", b"origins", "passthrough", b"passthrough", "rungs", b"rungs", "segment", b"segment", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__dash: _TypeAlias = _typing.Literal["dash"]  # noqa: Y015
+    _WhichOneofArgType__dash: _TypeAlias = _typing.Literal["_dash", b"_dash"]  # noqa: Y015
+    _WhichOneofReturnType__hls: _TypeAlias = _typing.Literal["hls"]  # noqa: Y015
+    _WhichOneofArgType__hls: _TypeAlias = _typing.Literal["_hls", b"_hls"]  # noqa: Y015
+    _WhichOneofReturnType__on_demand: _TypeAlias = _typing.Literal["on_demand"]  # noqa: Y015
+    _WhichOneofArgType__on_demand: _TypeAlias = _typing.Literal["_on_demand", b"_on_demand"]  # noqa: Y015
+    _WhichOneofReturnType__passthrough: _TypeAlias = _typing.Literal["passthrough"]  # noqa: Y015
+    _WhichOneofArgType__passthrough: _TypeAlias = _typing.Literal["_passthrough", b"_passthrough"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dash) -> _WhichOneofReturnType__dash | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hls) -> _WhichOneofReturnType__hls | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__on_demand) -> _WhichOneofReturnType__on_demand | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__passthrough) -> _WhichOneofReturnType__passthrough | None: ...
+
+Global___Packaging: _TypeAlias = Packaging  # noqa: Y015
+
+@_typing.final
+class Rung(_message.Message):
+    """One rung of a ladder."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    VIDEO_RATE_FIELD_NUMBER: _builtins.int
+    AUDIO_RATE_FIELD_NUMBER: _builtins.int
+    height: _builtins.int
+    """Lines."""
+    video_rate: _builtins.int
+    """kbit/s."""
+    audio_rate: _builtins.int
+    """kbit/s; 0: the default."""
+    def __init__(
+        self,
+        *,
+        height: _builtins.int = ...,
+        video_rate: _builtins.int = ...,
+        audio_rate: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio_rate", b"audio_rate", "height", b"height", "video_rate", b"video_rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Rung: _TypeAlias = Rung  # noqa: Y015
 
 @_typing.final
 class AiRoute(_message.Message):
@@ -1950,6 +2291,7 @@ class BackendPool(_message.Message):
     TROUBLE_FIELD_NUMBER: _builtins.int
     DATABASE_FIELD_NUMBER: _builtins.int
     AI_FIELD_NUMBER: _builtins.int
+    RTMP_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Unique name; BackendRef.pool refers to it."""
     version: _builtins.str
@@ -2010,6 +2352,10 @@ class BackendPool(_message.Message):
     def ai(self) -> Global___AiPool:
         """What speaks for language models there; unset: nothing does."""
 
+    @_builtins.property
+    def rtmp(self) -> Global___RtmpPool:
+        """How origins of streams are spoken to; unset: the defaults."""
+
     def __init__(
         self,
         *,
@@ -2031,14 +2377,55 @@ class BackendPool(_message.Message):
         trouble: _builtins.str = ...,
         database: Global___DatabasePool | None = ...,
         ai: Global___AiPool | None = ...,
+        rtmp: Global___RtmpPool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "breakers", b"breakers", "connect_timeout", b"connect_timeout", "database", b"database", "discovery", b"discovery", "health_check", b"health_check", "outliers", b"outliers", "slow_start", b"slow_start", "tls", b"tls"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "breakers", b"breakers", "connect_timeout", b"connect_timeout", "database", b"database", "discovery", b"discovery", "health_check", b"health_check", "outliers", b"outliers", "rtmp", b"rtmp", "slow_start", b"slow_start", "tls", b"tls"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "balance", b"balance", "breakers", b"breakers", "connect_timeout", b"connect_timeout", "database", b"database", "discovery", b"discovery", "endpoints", b"endpoints", "found", b"found", "hash_table", b"hash_table", "health_check", b"health_check", "metadata", b"metadata", "name", b"name", "outliers", b"outliers", "protocol", b"protocol", "slow_start", b"slow_start", "tls", b"tls", "trouble", b"trouble", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ai", b"ai", "balance", b"balance", "breakers", b"breakers", "connect_timeout", b"connect_timeout", "database", b"database", "discovery", b"discovery", "endpoints", b"endpoints", "found", b"found", "hash_table", b"hash_table", "health_check", b"health_check", "metadata", b"metadata", "name", b"name", "outliers", b"outliers", "protocol", b"protocol", "rtmp", b"rtmp", "slow_start", b"slow_start", "tls", b"tls", "trouble", b"trouble", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BackendPool: _TypeAlias = BackendPool  # noqa: Y015
+
+@_typing.final
+class RtmpPool(_message.Message):
+    """How origins of streams are spoken to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PICK_FIELD_NUMBER: _builtins.int
+    APP_FIELD_NUMBER: _builtins.int
+    HIDE_QUERY_FIELD_NUMBER: _builtins.int
+    PROXY_PROTOCOL_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    pick: Global___OriginPick.ValueType
+    """How one is chosen; UNSPECIFIED counts as STREAM_HASH."""
+    app: _builtins.str
+    """In place of the client's app; empty: as the client says."""
+    hide_query: _builtins.bool
+    """Queries of app and stream, where tokens are, are not sent on; unset: they are not."""
+    proxy_protocol: _builtins.int
+    """Version of the PROXY protocol's header with which connections begin; 0: none."""
+    window: _builtins.int
+    """Acknowledgement window that publishers are told, bytes; 0: the default."""
+    def __init__(
+        self,
+        *,
+        pick: Global___OriginPick.ValueType = ...,
+        app: _builtins.str = ...,
+        hide_query: _builtins.bool | None = ...,
+        proxy_protocol: _builtins.int = ...,
+        window: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_hide_query", b"_hide_query", "hide_query", b"hide_query"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hide_query", b"_hide_query", "app", b"app", "hide_query", b"hide_query", "pick", b"pick", "proxy_protocol", b"proxy_protocol", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__hide_query: _TypeAlias = _typing.Literal["hide_query"]  # noqa: Y015
+    _WhichOneofArgType__hide_query: _TypeAlias = _typing.Literal["_hide_query", b"_hide_query"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hide_query) -> _WhichOneofReturnType__hide_query | None: ...
+
+Global___RtmpPool: _TypeAlias = RtmpPool  # noqa: Y015
 
 @_typing.final
 class AiPool(_message.Message):

@@ -53,6 +53,16 @@ from marchproxy.model.route import (
     RouteMatch,
     VersionWeight,
 )
+from marchproxy.model.rtmp import (
+    Duplicate,
+    Encoder,
+    OriginPick,
+    Packaging,
+    RtmpPool,
+    RtmpRoute,
+    Rung,
+    StreamLimits,
+)
 from marchproxy.model.series import Point
 from marchproxy.model.sql import SqlMode, SqlRule, SqlScope, SqlTrait
 
@@ -162,6 +172,43 @@ ai_routes = st.builds(
     max_body_bytes=st.integers(1, 2**40),
     affinity_header=text,
 )
+rtmp_pools = st.builds(
+    RtmpPool,
+    pick=st.sampled_from(OriginPick),
+    app=text,
+    hide_query=st.booleans(),
+    proxy_protocol=count,
+    window=st.integers(1, 2**31 - 1),
+)
+packagings = st.builds(
+    Packaging,
+    hls=st.booleans(),
+    dash=st.booleans(),
+    segment=seconds,
+    window=st.integers(1, 99),
+    passthrough=st.booleans(),
+    rungs=tuples(st.builds(Rung, height=count, video_rate=count, audio_rate=st.integers(1, 99))),
+    encoder=st.sampled_from(Encoder),
+    on_demand=st.booleans(),
+    linger=seconds,
+    origins=tuples(text).filter(bool),
+)
+rtmp_routes = st.builds(
+    RtmpRoute,
+    vhosts=tuples(text),
+    apps=tuples(text),
+    streams=tuples(text),
+    publish=tuples(text),
+    play=tuples(text),
+    duplicate=st.sampled_from(Duplicate),
+    push=tuples(text),
+    limits=st.builds(StreamLimits, count, count, count, count),
+    stall=seconds,
+    grace=seconds,
+    gop_cache=st.integers(0, 2**40),
+    queue=st.integers(1, 2**40),
+    packaging=st.none() | packagings,
+)
 features = st.fixed_dictionaries(
     {},
     optional={
@@ -183,6 +230,7 @@ features = st.fixed_dictionaries(
         "upgrades": tuples(name),
         "database": database_routes,
         "ai": ai_routes,
+        "rtmp": rtmp_routes,
     },
 )
 plain_routes = st.builds(
@@ -243,6 +291,7 @@ pools = st.builds(
     metadata=labels,
     database=st.none() | database_pools,
     ai=st.none() | ai_pools,
+    rtmp=st.none() | rtmp_pools,
 )
 limits = st.builds(
     RateLimit,
