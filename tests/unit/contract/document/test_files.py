@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from marchproxy.contract.document import StateDocument, decode, load_document
-from marchproxy.contract.document.schema import ai, http
+from marchproxy.contract.document.schema import ai, http, rtmp
 from marchproxy.contract.document.schema.database import (
     DatabasePoolDocument,
     DatabaseRouteDocument,
@@ -179,6 +179,9 @@ def test_an_unreadable_file_is_named(tmp_path):
         ("allowances", [ai.AllowanceDocument]),
         ("prices", [ai.PriceDocument]),
         ("guardrails", [ai.GuardrailDocument]),
+        ("rtmp of a route", [rtmp.RtmpRouteDocument, rtmp.StreamLimitsDocument]),
+        ("packaging", [rtmp.PackagingDocument, rtmp.RungDocument]),
+        ("rtmp of a pool", [rtmp.RtmpPoolDocument]),
     ],
 )
 def test_the_reference_names_every_key(heading, models):
