@@ -1,6 +1,8 @@
 """The frames of one track that wait to be cut. Pure."""
 
 from collections import deque
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import NamedTuple
 
 from marchproxy.modules.rtmp.packaging.frames import Frame
@@ -24,10 +26,10 @@ class Row:
 
     __slots__ = ("_frames", "_lasted", "_owed", "_patient", "size")
 
-    def __init__(self, *, patient: bool = False) -> None:
-        """`patient`: a cut is waited for, however late; else the next one ends the wait."""
+    def __init__(self, *, patient: bool = False, owed: Iterable[int] = ()) -> None:
+        """`patient`: a cut is waited for, however late; else the next one ends the wait. `owed`: cuts that were told before."""
         self._frames: list[Frame] = []
-        self._owed: deque[int] = deque()
+        self._owed = deque(owed)
         self._lasted = _GUESS
         self._patient = patient
         self.size = 0
@@ -90,7 +92,7 @@ class Row:
         times = [frame.time for frame in (*frames, *rest[:1])]
         if len(times) > 1:
             self._lasted = times[-1] - times[-2]
-        durations = [later - time for time, later in zip(times, times[1:], strict=False)]
+        durations = [later - time for time, later in pairwise(times)]
         if not rest:
             durations.append(self._lasted)
         return [

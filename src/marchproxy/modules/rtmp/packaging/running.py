@@ -1,5 +1,6 @@
 """An era that runs: the rows of its tracks, the one that leads, and what it knows of the time of day. Pure."""
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ from marchproxy.modules.rtmp.packaging.frames import AUDIO, VIDEO, Cut, Era, Fra
 from marchproxy.modules.rtmp.packaging.row import Piece, Row
 
 _EARLY = 0.05  # of a segment's length: encoders' keyframes come a frame too soon now and then
+_REMEMBERED = 16  # cuts
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +19,7 @@ class Pace:
     may part. `alone`: for how much audio the video is waited for.
     """
 
-    segment: int = 2000
+    segment: int
     longest: int = 60_000
     largest: int = 64 * 1024 * 1024
     jump: int = 10_000
@@ -38,8 +40,9 @@ class Running:
         self._pace = pace
         self._least = round(pace.segment * (1 - _EARLY))
         self._origin = self._cut_at = origin
-        tracks = (VIDEO, AUDIO) if leader == VIDEO else (AUDIO,)
-        self._rows = {track: Row() for track in tracks if track in records}
+        self._led = (VIDEO, AUDIO) if leader == VIDEO else (AUDIO,)
+        self._rows = {track: Row() for track in self._led if track in records}
+        self._led_at: deque[int] = deque(maxlen=_REMEMBERED)  # for tracks of a ladder that are yet to come
         self._late: float | None = None  # the least of the segment so far
         self._drifts = 0
         self._era: Era | None = None
@@ -62,10 +65,16 @@ class Running:
         sound = self._rows[AUDIO].last if AUDIO in self._rows else None
         return sound is not None and sound - row.last > self._pace.jump
 
+    def knows(self, track: str, record: Record) -> bool:
+        """Whether the track is in this era, and set up as it was when it began."""
+        return track in self._rows and self._records[track] == record
+
+    def outdated(self, records: Mapping[str, Record]) -> bool:
+        """Whether a track that could be in this era has been set up since it began."""
+        return not all(self.knows(track, records[track]) for track in self._led if track in records)
+
     def take(self, track: str, frame: Frame, now: float) -> list[Cut]:
-        """Take a frame; returns what it completes. One of a track set up since the era began is left out."""
-        if track not in self._rows:
-            return []
+        """Take a frame of a track that is known; returns what it completes."""
         cuts = self._made(track, self._rows[track].push(frame))
         if track == self.leader:
             late = now - frame.shown / 1000
@@ -77,7 +86,7 @@ class Running:
     def take_rung(self, track: str, record: Record, frame: Frame) -> list[Cut]:
         """Take a frame of a ladder; as `take`."""
         if track not in self._rows:
-            self._rows[track] = Row(patient=True)
+            self._rows[track] = Row(patient=True, owed=self._led_at)
         self._records[track] = record
         return self._made(track, self._rows[track].push(frame))
 
@@ -88,6 +97,7 @@ class Running:
     def _lead(self, at: int) -> list[Cut]:
         self._judge()
         self._cut_at = at
+        self._led_at.append(at)
         return [cut for track, row in self._rows.items() for cut in self._made(track, row.cut(at))]
 
     def _judge(self) -> None:

@@ -15,16 +15,13 @@ _HELD = 1000  # frames of audio
 class Segmenter:
     """One stream. What is fed comes in the order in which it was published; `now` is Unix time in seconds."""
 
-    def __init__(self, pace: Pace = Pace(), *, first_era: int = 0) -> None:
+    def __init__(self, pace: Pace, *, first_era: int = 0) -> None:
         self._pace = pace
         self._era = first_era
         self._records: dict[str, Record] = {}
         self._held: list[Frame] = []
         self._times: dict[str, int] = {}
         self._running: Running | None = None
-        self._renewed = False
-        self.breaks = 0
-        """How often an era ended before the stream did."""
 
     @property
     def era(self) -> int:
@@ -32,10 +29,8 @@ class Segmenter:
         return self._era
 
     def set_up(self, track: str, record: Record) -> None:
-        """Say how a track's frames are to be decoded from now on. What is said again changes nothing."""
-        if self._records.get(track) != record:
-            self._records[track] = record
-            self._renewed = self._running is not None
+        """Say how a track's frames are to be decoded from now on."""
+        self._records[track] = record
 
     def take(self, track: str, frame: Frame, now: float) -> list[Cut]:
         """Take a frame of the video or the audio. Returns what is complete."""
@@ -47,13 +42,7 @@ class Segmenter:
         self._times[track] = frame.time
         if self._begins_anew(track, frame):
             cuts += self._stop()
-        if self._running is None:
-            self._hold(track, frame, now)
-            return cuts
-        cuts += self._running.take(track, frame, now)
-        if self._running.spent:
-            cuts += self._stop()
-        return cuts
+        return cuts + self._go_on(track, frame, now)
 
     def take_rung(self, track: str, record: Record, frame: Frame) -> list[Cut]:
         """Take a frame of a ladder, which comes later than what it was made of."""
@@ -61,9 +50,8 @@ class Segmenter:
 
     def end(self) -> list[Cut]:
         """Nothing more comes; the rest."""
-        cuts = self._stop()
-        self._times.clear()
-        return cuts
+        self._times, self._held = {}, []
+        return self._stop()
 
     def _jumps(self, track: str, frame: Frame) -> bool:
         last = self._times.get(track, frame.time)
@@ -73,39 +61,41 @@ class Segmenter:
         running = self._running
         if running is None or not frame.key:
             return False
-        if track != running.leader and not (track == VIDEO and running.leader == AUDIO):
-            return False
-        # sound alone gives way to a picture as soon as there is one
-        return self._renewed or track != running.leader or running.drifted
+        if track != running.leader:
+            return track == VIDEO and running.leader == AUDIO  # sound alone gives way to a picture
+        return running.drifted or running.outdated(self._records)
 
     def _stop(self) -> list[Cut]:
-        running, self._running, self._held = self._running, None, []
+        running, self._running = self._running, None
         if running is None:
             return []
-        self.breaks += 1
         self._era += 1
         return running.stop()
 
-    def _hold(self, track: str, frame: Frame, now: float) -> None:
+    def _go_on(self, track: str, frame: Frame, now: float) -> list[Cut]:
+        if self._running is None:
+            return self._wait(track, frame, now)
+        if not self._running.knows(track, self._records[track]):
+            self._hold(track, frame)
+            return []
+        cuts = self._running.take(track, frame, now)
+        return cuts + self._stop() if self._running.spent else cuts
+
+    def _hold(self, track: str, frame: Frame) -> None:
+        if track == AUDIO:
+            self._held = [*self._held[-_HELD:], frame]
+
+    def _wait(self, track: str, frame: Frame, now: float) -> list[Cut]:
         """Wait for what an era can begin with."""
         if track == VIDEO and frame.key:
-            first = [held for held in self._held if held.time >= frame.time - _LEAD_IN]
-            self._start(VIDEO, frame, now)
-            self._replay(first, now)
-        elif track == AUDIO:
-            self._held = [*self._held[-_HELD:], frame]
-            if frame.time - self._held[0].time >= self._pace.alone:
-                held = self._held
-                self._start(AUDIO, held[0], now)
-                self._replay(held[1:], now)
+            sound = [held for held in self._held if held.time >= frame.time - _LEAD_IN]
+            return self._start(VIDEO, [(VIDEO, frame), *((AUDIO, held) for held in sound)], now)
+        self._hold(track, frame)
+        if self._held and self._held[-1].time - self._held[0].time >= self._pace.alone:
+            return self._start(AUDIO, [(AUDIO, held) for held in self._held], now)
+        return []
 
-    def _start(self, leader: str, frame: Frame, now: float) -> None:
-        self._held, self._renewed = [], False
-        self._running = Running(self._era, dict(self._records), leader, self._pace, frame.shown)
-        self._running.take(leader, frame, now)
-
-    def _replay(self, frames: list[Frame], now: float) -> None:
-        # far less than a segment, or what was waited for: nothing is cut by it that would not be cut a moment later
-        for frame in frames:
-            if self._running is not None:
-                self._running.take(AUDIO, frame, now)
+    def _start(self, leader: str, frames: list[tuple[str, Frame]], now: float) -> list[Cut]:
+        self._held = []
+        running = self._running = Running(self._era, self._records, leader, self._pace, frames[0][1].shown)
+        return [cut for track, frame in frames for cut in running.take(track, frame, now)]
