@@ -31,6 +31,7 @@ from marchproxy.model.route import (
     Route,
     RouteMatch,
 )
+from marchproxy.model.rtmp import DEFAULT_LADDER
 from marchproxy.model.state import DesiredState
 from tests.unit.contract.document.made.states import model_states, states
 
@@ -133,6 +134,12 @@ def test_targets_in_short():
     )
     (model,) = state.routes[0].ai.models
     assert model.targets == (ModelTarget("p", 100, 0, ""), ModelTarget("p", 100, 1, "n"))
+
+
+def test_a_ladder_in_short():
+    state = decode(b"routes: [{id: r, protocol: rtmp, rtmp: {packaging: {rungs: default}}}]")
+    assert state.routes[0].rtmp.packaging.rungs == DEFAULT_LADDER
+    assert decode(encode(state)) == state
 
 
 def test_shorthands():
