@@ -22,6 +22,7 @@ from marchproxy.modules.rtmp.choices import pool_choices
 from marchproxy.modules.rtmp.crew import Counted, Crew, Seen
 from marchproxy.modules.rtmp.exposition import render
 from marchproxy.modules.rtmp.isolation import without
+from marchproxy.modules.rtmp.load import load_of
 from marchproxy.modules.rtmp.observing import observe
 from marchproxy.modules.rtmp.plan import Files, compile_plan, files_of
 from marchproxy.modules.rtmp.reports import judge
@@ -33,10 +34,14 @@ _SCRAPE_SECONDS = 2.0
 class RtmpEngine:
     """The data path of an RTMP instance."""
 
-    def __init__(self, crew: Crew, endpoints: tuple[TrafficEndpoint, ...], *, clock: Clock) -> None:
+    def __init__(
+        self, crew: Crew, endpoints: tuple[TrafficEndpoint, ...], *, bandwidth: int = 0, clock: Clock
+    ) -> None:
+        """`bandwidth`: kbit/s that may be sent to everybody together; 0: not known."""
         self._crew = crew
         self._endpoints = endpoints
         self._served = frozenset(endpoint.protocol for endpoint in endpoints)
+        self._bandwidth = bandwidth
         self._clock = clock
         self._plans = rules.Plans()
         self._counted = Counted()
@@ -96,7 +101,8 @@ class RtmpEngine:
 
     def can_handle(self, state: DesiredState, route: Route, context: Mapping[str, str]) -> Verdict:
         """Whether one of the routes takes such a stream, and which, and whether there is bandwidth left for it."""
-        return rules.answer(self._plans.of(state), self._served, route, context)
+        load = load_of(self._seen.streams, self._bandwidth)
+        return rules.answer(self._plans.of(state), self._served, route, context, load)
 
     async def choices(
         self,

@@ -6,17 +6,15 @@ Made once for each desired state, by the process that is asked for it and by eve
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from marchproxy.model.glob import is_meant
 from marchproxy.model.http import Authentication
 from marchproxy.model.limit import LimitScope, RateLimit
 from marchproxy.model.module import ModuleType, PoolName, Protocol
-from marchproxy.model.network import is_among
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem
 from marchproxy.model.route import Route, RouteId
 from marchproxy.model.rtmp import RtmpPool, RtmpRoute
 from marchproxy.model.state import DesiredState
-from marchproxy.model.streams import StreamKey, precision
+from marchproxy.model.streams import StreamKey, precision, takes
 
 #: The contents of files by path; a text says why one cannot be read.
 Files = Mapping[str, bytes | str]
@@ -82,13 +80,7 @@ class RoutePlan:
 
     def takes(self, who: Who) -> bool:
         """Whether the stream and its client are the route's."""
-        options, route, key = self.options, self.route, who.key
-        pairs = ((key.vhost, options.vhosts), (key.app, options.apps), (key.name, options.streams))
-        if not all(is_meant(name, patterns) for name, patterns in pairs):
-            return False
-        if route.destination_port and who.port != route.destination_port:
-            return False
-        return not route.sources or is_among(route.sources, who.address)
+        return takes(self.route, who.key, who.address, who.port)
 
     @property
     def precision(self) -> tuple[int, int]:

@@ -46,7 +46,7 @@ async def serve(
     doors = Doors(settings.ports(), settings.proxy_sources, settings.drain_seconds, certificates)
     workers = Workforce(seats(settings, folder, clock=clock), doors, clock=clock)
     async with workers.running():
-        engine = RtmpEngine(workers, endpoints(settings), clock=clock)
+        engine = RtmpEngine(workers, endpoints(settings), bandwidth=settings.bandwidth, clock=clock)
         await ModuleServer(settings, engine, origin, signals, clock=clock).run()
 
 

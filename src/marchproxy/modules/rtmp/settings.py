@@ -52,6 +52,9 @@ class RtmpSettings(ModuleSettings):
     """TLS with clients at the ports for RTMPS. Nothing to do with `tls`, which is gRPC's."""
     workers: Annotated[int, Field(ge=1, le=64)] | None = None
     """Processes that share the ports; each stream is in one of them. None: one for each core, at most 4."""
+    bandwidth: Annotated[int, Field(ge=0)] = 0
+    """kbit/s that may be sent to everybody together; 0: not known. An instance that has less left than a stream needs says so
+    when it is asked whether it can take it."""
     media_dir: Path | None = None
     """Where segments and playlists are kept; none: in memory (/dev/shm) where there is such a folder, else beside the
     state."""
