@@ -25,13 +25,11 @@ def check_manifest(text: str) -> list[Track]:
     assert root.tag == "{urn:mpeg:dash:schema:mpd:2011}MPD"
     assert root.get("profiles")
     seconds(root.get("minBufferTime"))
-    if root.get("type") == "dynamic":
-        assert {"availabilityStartTime", "publishTime", "minimumUpdatePeriod"} <= root.attrib.keys()
-        assert root.find("UTCTiming", _NAMES) is not None
-        assert "mediaPresentationDuration" not in root.attrib
-    else:
-        assert root.get("type") == "static"
-        seconds(root.get("mediaPresentationDuration"))
+    assert root.get("type") == "dynamic"
+    assert {"availabilityStartTime", "publishTime", "timeShiftBufferDepth"} <= root.attrib.keys()
+    # one of the two: it goes on, or says when it ended (5.3.1.2)
+    assert len({"minimumUpdatePeriod", "mediaPresentationDuration"} & root.attrib.keys()) == 1
+    assert root.find("UTCTiming", _NAMES) is not None
     assert [part.tag.split("}")[1] for part in root][-1] in {"UTCTiming", "Period"}, "periods come first"
     longest = seconds(root.get("maxSegmentDuration"))
     starts = [seconds(period.get("start")) for period in root.findall("Period", _NAMES)]

@@ -50,7 +50,7 @@ class Period:
 class Manifest:
     """A live presentation. Unix times `begins` and `published`; seconds: `longest` segment, `window` that can be seen.
 
-    `clock`: URI that tells the time, relative to the manifest's. `duration`: ms from `begins` to the end, once it has ended.
+    `clock`: URI that tells the time, relative to the manifest's; empty: none does. `duration`: ms from `begins` to the end, once it has ended.
     """
 
     begins: float
@@ -70,7 +70,7 @@ def manifest_text(manifest: Manifest) -> str:
         for kind, representations in (("video", period.video), ("audio", period.audio)):
             if representations:
                 _add_set(part, kind, representations, period.origin)
-    if manifest.duration is None:
+    if manifest.clock:
         SubElement(root, "UTCTiming", schemeIdUri=_CLOCK, value=manifest.clock)
     ET.indent(root)
     return f"{_DECLARATION}\n{ET.tostring(root, encoding='unicode')}\n"
@@ -80,19 +80,20 @@ def _attributes(manifest: Manifest) -> dict[str, str]:
     common = {
         "xmlns": "urn:mpeg:dash:schema:mpd:2011",
         "profiles": "urn:mpeg:dash:profile:isoff-live:2011",
-        "minBufferTime": f"PT{manifest.longest}S",
-        "maxSegmentDuration": f"PT{manifest.longest}S",
-    }
-    if manifest.duration is not None:
-        return common | {"type": "static", "mediaPresentationDuration": _length(manifest.duration)}
-    return common | {
         "type": "dynamic",
         "availabilityStartTime": iso_time(manifest.begins),
         "publishTime": iso_time(manifest.published),
-        "minimumUpdatePeriod": f"PT{manifest.longest}S",
+        "minBufferTime": f"PT{manifest.longest}S",
+        "maxSegmentDuration": f"PT{manifest.longest}S",
         "timeShiftBufferDepth": f"PT{manifest.window}S",
         "suggestedPresentationDelay": f"PT{2 * manifest.longest}S",
     }
+    # what has ended is not static: its beginning is gone, and its times stay what they were
+    if manifest.duration is None:
+        common["minimumUpdatePeriod"] = f"PT{manifest.longest}S"
+    else:
+        common["mediaPresentationDuration"] = _length(manifest.duration)
+    return common
 
 
 def _add_set(period: Element, kind: str, representations: Sequence[Representation], origin: int) -> None:

@@ -36,10 +36,9 @@ def test_a_live_manifest():
         text
         == """\
 <?xml version="1.0" encoding="UTF-8"?>
-<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" profiles="urn:mpeg:dash:profile:isoff-live:2011" minBufferTime="PT2S" \
-maxSegmentDuration="PT2S" type="dynamic" availabilityStartTime="2023-11-14T22:13:20.250Z" \
-publishTime="2023-11-14T22:13:40.000Z" minimumUpdatePeriod="PT2S" timeShiftBufferDepth="PT20S" \
-suggestedPresentationDelay="PT4S">
+<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" profiles="urn:mpeg:dash:profile:isoff-live:2011" type="dynamic" \
+availabilityStartTime="2023-11-14T22:13:20.250Z" publishTime="2023-11-14T22:13:40.000Z" minBufferTime="PT2S" \
+maxSegmentDuration="PT2S" timeShiftBufferDepth="PT20S" suggestedPresentationDelay="PT4S" minimumUpdatePeriod="PT2S">
   <Period id="0" start="PT0.000S">
     <AdaptationSet id="0" contentType="video" mimeType="video/mp4" segmentAlignment="true" startWithSAP="1">
       <Representation id="v" codecs="avc1.64001f" bandwidth="900000" width="1280" height="720" frameRate="30000/1000">
@@ -93,8 +92,8 @@ def test_each_era_is_a_period():
     ]
 
 
-def test_what_has_ended_is_static():
+def test_what_has_ended_is_not_asked_for_again():
     text = manifest_text(manifest(period([(1080, 2000)]), duration=2000))
-    assert 'type="static" mediaPresentationDuration="PT2.000S"' in text
-    assert "UTCTiming" not in text
+    assert 'mediaPresentationDuration="PT2.000S"' in text
+    assert "minimumUpdatePeriod" not in text
     check_manifest(text)

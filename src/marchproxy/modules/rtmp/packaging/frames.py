@@ -30,12 +30,13 @@ class Frame(NamedTuple):
 class Era:
     """A time in which a stream's clock runs on and its codecs stay. `anchor`: the Unix time of the clock's 0.
 
-    `origin`: when the era's first frame is shown.
+    `origin`: when the era's first frame is shown. `tracks` of what is published that it has.
     """
 
     number: int
     anchor: float
     origin: int
+    tracks: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)

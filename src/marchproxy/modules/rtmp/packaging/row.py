@@ -85,7 +85,7 @@ class Row:
         self._frames, self.size = rest, sum(len(frame.data) for frame in rest)
         samples = tuple(self._samples(frames, rest))
         end = rest[0].shown if rest else max(one.time + one.shift + one.duration for one in samples)
-        begins = frames[0].shown
+        begins = max(frames[0].shown, 0)  # playlists know no time before 0
         return [Piece(begins, max(end - begins, 1), samples)]
 
     def _samples(self, frames: list[Frame], rest: list[Frame]) -> list[Sample]:

@@ -109,7 +109,12 @@ class Running:
 
     def _known(self) -> Era:
         if self._era is None:
-            self._era = Era(self._number, self._late or 0.0, self._origin)
+            self._era = Era(
+                self._number,
+                self._late or 0.0,
+                self._origin,
+                frozenset(self._led).intersection(self._records),
+            )
         return self._era
 
     def _made(self, track: str, pieces: list[Piece]) -> list[Cut]:

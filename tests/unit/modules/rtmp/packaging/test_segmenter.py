@@ -1,74 +1,10 @@
-from itertools import pairwise
-
 import pytest
 
 from marchproxy.modules.rtmp.packaging.frames import AUDIO, VIDEO, Frame
 from marchproxy.modules.rtmp.packaging.running import Pace
 from marchproxy.modules.rtmp.packaging.segmenter import Segmenter
 from marchproxy.wire.codecs.record import AudioRecord, VideoRecord
-
-PICTURE = VideoRecord(b"avc1", "avc1.64001f", b"one", 1280, 720)
-SOUND = AudioRecord(b"mp4a", "mp4a.40.2", b"one", 44100, 2)
-PACE = Pace(2000)
-NOON = 1_700_000_000.0
-
-
-class Stream:
-    """A publisher that sends pictures every 40 ms, with a keyframe every `gop`, and sound every 23 or 24."""
-
-    def __init__(self, *, gop=25, sound=True, picture=True, pace=PACE, shift=80):
-        self.segmenter = Segmenter(pace)
-        self.gop, self.shift, self.now = gop, shift, NOON
-        self.sound, self.picture = sound, picture
-        self.sent = {VIDEO: [], AUDIO: []}
-        self.cuts = []
-        if picture:
-            self.segmenter.set_up(VIDEO, PICTURE)
-        if sound:
-            self.segmenter.set_up(AUDIO, SOUND)
-
-    def run(self, start, end):
-        """The frames from one time to another, at the pace of the clock."""
-        frames = []
-        if self.picture:
-            frames += [
-                (start + 40 * index, VIDEO, index % self.gop == 0) for index in range((end - start) // 40)
-            ]
-        if self.sound:
-            frames += [
-                (start + index * 1024 * 10 // 441, AUDIO, True)
-                for index in range((end - start) * 441 // 10240)
-            ]
-        for time, track, key in sorted(frames, key=lambda frame: frame[0]):
-            self.send(time, track, key=key, now=self.now + (time - start) / 1000)
-        self.now += (end - start) / 1000
-
-    def send(self, time, track, *, key=True, now=None):
-        frame = Frame(time, self.shift if track == VIDEO else 0, key, f"{track}{time}".encode())
-        self.sent[track].append(frame)
-        self.cuts += self.segmenter.take(track, frame, self.now if now is None else now)
-
-    def end(self):
-        self.cuts += self.segmenter.end()
-
-    def of(self, track):
-        return [cut for cut in self.cuts if cut.track == track]
-
-    def spans(self, track):
-        return [(cut.era.number, cut.begins, cut.duration) for cut in self.of(track)]
-
-    def check(self):
-        """Nothing is lost, doubled or out of order, and each segment begins where the one before ends."""
-        for track, frames in self.sent.items():
-            cut = [
-                (sample.time, sample.shift, sample.data) for one in self.of(track) for sample in one.samples
-            ]
-            assert cut == [(frame.time, frame.shift, frame.data) for frame in frames]
-            for one, other in pairwise(self.of(track)):
-                if one.era == other.era:
-                    assert one.begins + one.duration == other.begins
-                    assert one.samples[-1].time + one.samples[-1].duration == other.samples[0].time
-            assert all(one.samples[0].key for one in self.of(track))
+from tests.publisher import NOON, PICTURE, SOUND, Stream
 
 
 @pytest.mark.parametrize("start", [0, 0xFFFFFF - 1000, 0x7FFFFFFF - 1000, 0xFFFFFFFF - 1000, 1 << 40])
