@@ -16,8 +16,8 @@ NOON = 1_700_000_000.0
 class Stream:
     """A publisher that sends pictures every 40 ms, with a keyframe every `gop`, and sound every 23 or 24."""
 
-    def __init__(self, *, gop=25, sound=True, picture=True, pace=PACE, shift=80):
-        self.segmenter = Segmenter(pace)
+    def __init__(self, *, gop=25, sound=True, picture=True, pace=PACE, shift=80, first_era=0):
+        self.segmenter = Segmenter(pace, first_era=first_era)
         self.gop, self.shift, self.now = gop, shift, NOON
         self.sound, self.picture = sound, picture
         self.sent = {VIDEO: [], AUDIO: []}

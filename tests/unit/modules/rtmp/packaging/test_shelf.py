@@ -195,8 +195,7 @@ def test_a_shelf_that_is_read_again_goes_on():
     folder = filled(stream)
     again = read_shelf(write_shelf(folder.shelf))
     assert again == folder.shelf
-    following = Stream()
-    following.segmenter = Segmenter(Pace(2000), first_era=again.following)
+    following = Stream(first_era=again.following)
     following.now = NOON + 25
     following.run(0, 20_000)
     folder.shelf = again
