@@ -219,7 +219,8 @@ def explain(
     url: Annotated[
         str,
         typer.Argument(
-            help="http://host:port/path, tcp://host:port, or another protocol such as postgres://user@host:port/database; "
+            help="http://host:port/path, tcp://host:port, or another protocol such as postgres://user@host:port/database "
+            "or rtmp://host/app/stream; "
             "the port picks the listener, and what the client says, where several are there."
         ),
     ],

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import typer
@@ -15,7 +16,9 @@ from marchproxy.kit.settings import Problem, SettingsError
 from marchproxy.model.database import DATABASE_PROTOCOLS, DatabaseRoute
 from marchproxy.model.limit import NLB_SCOPES
 from marchproxy.model.listener import Listener
+from marchproxy.model.module import Protocol
 from marchproxy.model.route import Route
+from marchproxy.model.rtmp import RtmpRoute
 from marchproxy.model.sharing import Sharing, share
 
 _TOLD_APART = {
@@ -141,8 +144,18 @@ def _taken_by(route: Route) -> str:
             ("users", options.users),
             ("applications", options.applications),
         )
-        return ", ".join(f"{word} {', '.join(names)}" for word, names in named if names) or "any database"
+        return _named(named) or "any database"
+    if route.protocol is Protocol.RTMP:
+        wanted = route.rtmp or RtmpRoute()
+        return (
+            _named((("hosts", wanted.vhosts), ("apps", wanted.apps), ("streams", wanted.streams)))
+            or "any stream"
+        )
     return f"{', '.join(route.match.hosts) or 'any host'}, path {route.match.path.value}"
+
+
+def _named(conditions: Iterable[tuple[str, Sequence[str]]]) -> str:
+    return ", ".join(f"{word} {', '.join(names)}" for word, names in conditions if names)
 
 
 def _answered_by(route: Route) -> str:
@@ -155,6 +168,5 @@ def _answered_by(route: Route) -> str:
             f"{model.name} by {', '.join(target.pool for target in model.targets)}"
             for model in route.ai.models
         )
-    return (
-        ", ".join(f"{backend.pool} {backend.weight} %" for backend in route.backends) or "the module decides"
-    )
+    alone = "the module itself" if route.protocol is Protocol.RTMP else "the module decides"
+    return ", ".join(f"{backend.pool} {backend.weight} %" for backend in route.backends) or alone

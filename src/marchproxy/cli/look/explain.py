@@ -20,8 +20,11 @@ from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 from marchproxy.model.problem import InvalidValue
 from marchproxy.model.route import Route, RouteId
 
-#: What a DBLB says of the sessions of a route.
-_OF_SESSIONS = ("reads", "writes", "firewall")
+#: What a DBLB says of the sessions of a route, and an RTMP module of its streams.
+_OF_SESSIONS = (
+    *("reads", "writes", "firewall"),
+    *("origin", "publish", "play", "duplicate", "push", "packaging", "free_bandwidth"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 
 _DATABASES = frozenset({"postgres", "postgresql", "mysql", "mongodb", "redis"})
+_STREAMS = frozenset({"rtmp", "rtmps", "hls", "dash"})
 #: Where a URL leads that names no port.
-PORTS = {"http": 80, "https": 443}
+PORTS = {"http": 80, "https": 443, "rtmp": 1935}
 _REQUESTS = {"http": types_pb2.PROTOCOL_HTTP, "https": types_pb2.PROTOCOL_HTTPS}
 # what a connection carries; of tcp that is not known, so the listener's protocol decides
 _CONNECTIONS = {
@@ -22,6 +23,8 @@ _CONNECTIONS = {
     "redis": types_pb2.PROTOCOL_REDIS,
     "rtmp": types_pb2.PROTOCOL_RTMP,
     "rtmps": types_pb2.PROTOCOL_RTMPS,
+    "hls": types_pb2.PROTOCOL_HLS,
+    "dash": types_pb2.PROTOCOL_DASH,
 }
 
 
@@ -34,7 +37,8 @@ class Question:
     """A request, or a bare connection. `host` is the one asked for, `port` the one connected to.
 
     `sni`: the server name in the client's TLS hello, where it is another. `client`: its address, where it matters.
-    `query`: without its question mark. `user`, `database` and `application`: of a database's client.
+    `query`: without its question mark. `user`, `database` and `application`: of a database's client. `app` and `stream`: of
+    a stream's, who asks for it at `host`.
     """
 
     scheme: str
@@ -49,6 +53,8 @@ class Question:
     user: str = ""
     database: str = ""
     application: str = ""
+    app: str = ""
+    stream: str = ""
 
     @property
     def is_request(self) -> bool:
@@ -57,8 +63,8 @@ class Question:
 
     @property
     def is_session(self) -> bool:
-        """Whether a client of a database asks."""
-        return self.scheme in _DATABASES
+        """Whether a client of a database or of a stream asks, who is refused and not answered with a status of HTTP."""
+        return self.scheme in _DATABASES | _STREAMS
 
     def in_words(self) -> str:
         """The question on one line."""
@@ -68,13 +74,15 @@ class Question:
                 ("of user", self.user),
                 ("for database", self.database),
                 ("as application", self.application),
+                ("for stream", f"{self.app}/{self.stream}" if self.stream else ""),
                 ("with server name", self.sni),
                 ("from", self.client),
             )
             if value
         )
         if not self.is_request:
-            kind = "a connection" if self.scheme == "tcp" else f"a {self.scheme} connection"
+            article = "an" if self.scheme in {"rtmp", "rtmps", "hls"} else "a"
+            kind = "a connection" if self.scheme == "tcp" else f"{article} {self.scheme} connection"
             return f"{kind} to {self.host}:{self.port}{told}"
         query = f"?{self.query}" if self.query else ""
         return f"{self.method} {self.scheme}://{self.host}:{self.port}{self.path}{query}{told}"
@@ -105,6 +113,9 @@ class Question:
             "user": self.user,
             "database": self.database,
             "application": self.application,
+            "vhost": self.host if self.stream else "",
+            "app": self.app,
+            "stream": self.stream,
         }
         context = {key: value for key, value in known.items() if value}
         return module_pb2.CanHandleRequest(route=route, context=context)
@@ -126,7 +137,8 @@ def read_question(
 ) -> Question:
     """From what was typed; a Host header names the host that is asked for, `query` replaces the URL's.
 
-    A database's URL is as its clients have it: postgres://USER@HOST:PORT/DATABASE?application_name=NAME.
+    A database's URL is as its clients have it: postgres://USER@HOST:PORT/DATABASE?application_name=NAME. So is a stream's:
+    rtmp://HOST/APP/STREAM; hls and dash in place of rtmp ask for the same by those.
 
     Raises NotAQuestion.
     """
@@ -154,17 +166,26 @@ def read_question(
             database=unquote(parts.path.removeprefix("/")),
             application=dict(parse_qsl(parts.query)).get("application_name", ""),
         )
+    *app, stream = _segments(parts.path) if parts.scheme in _STREAMS else [""]
     return Question(
         scheme=parts.scheme,
         host=parts.hostname if asked is None else _without_port(asked),
         port=port,
         path=parts.path or "/",
+        app="/".join(app),
+        stream=stream,
         method=method.upper(),
         headers=fields,
         sni=sni or (parts.hostname if parts.scheme == "rtmps" and not _is_address(parts.hostname) else ""),
         client=client,
         query=query.removeprefix("?") or parts.query,
     )
+
+
+def _segments(path: str) -> list[str]:
+    """Of an app and of a stream, which is the last one; one alone says nothing of a stream."""
+    segments = [unquote(segment) for segment in path.strip("/").split("/")]
+    return segments if len(segments) > 1 else [*segments, ""]
 
 
 def _read_headers(headers: Sequence[str]) -> dict[str, str]:

@@ -274,11 +274,14 @@ def _conditions(route: types_pb2.Route) -> Iterable[str]:
     yield from (f"{name}: {value}" for name, value in sorted(route.headers.items()))
     yield from (match.name for match in route.header_matches)
     yield from (f"?{match.name}" for match in route.query)
-    of_database = route.database
+    of_database, of_streams = route.database, route.rtmp
     named = (
         ("database", of_database.databases),
         ("user", of_database.users),
         ("application", of_database.applications),
+        ("vhost", of_streams.vhosts),
+        ("app", of_streams.apps),
+        ("stream", of_streams.streams),
     )
     yield from (f"{word} {' or '.join(names)}" for word, names in named if names)
     yield from (

@@ -20,6 +20,15 @@ from marchproxy.contract.pb import types_pb2
         ("redis://10.0.0.1:6379/3", [], Question("redis", "10.0.0.1", 6379, database="3")),
         ("rtmps://live.example:443", [], Question("rtmps", "live.example", 443, "/", sni="live.example")),
         ("rtmps://[::1]:443", [], Question("rtmps", "::1", 443, "/")),  # an address is no server name
+        (
+            "rtmp://live.example/live/eu/cam%201?key=a",
+            [],
+            Question(
+                "rtmp", "live.example", 1935, "/live/eu/cam%201", query="key=a", app="live/eu", stream="cam 1"
+            ),
+        ),
+        ("rtmp://live.example/live", [], Question("rtmp", "live.example", 1935, "/live", app="live")),
+        ("hls://h:8088/live/a/", [], Question("hls", "h", 8088, "/live/a/", app="live", stream="a")),
         ("http://[::1]:8000/", [], Question("http", "::1", 8000, "/")),
         (
             "http://10.0.0.1:8000/",
@@ -118,3 +127,21 @@ def test_who_a_client_of_a_database_is_goes_to_the_module():
         "application": "psql",
     }
     assert asked.route.destination_port == 5432
+
+
+def test_which_stream_is_asked_for_goes_to_the_module():
+    question = read_question("rtmp://live.example/live/cam1?key=a", "GET", [], client="192.0.2.1")
+    assert (
+        question.in_words() == "an rtmp connection to live.example:1935 for stream live/cam1 from 192.0.2.1"
+    )
+    assert question.is_session
+    assert question.for_nlb().route.destination_port == 1935
+    asked = question.for_module(types_pb2.PROTOCOL_RTMP)
+    assert {key: asked.context[key] for key in ("vhost", "app", "stream", "client")} == {
+        "vhost": "live.example",
+        "app": "live",
+        "stream": "cam1",
+        "client": "192.0.2.1",
+    }
+    listener = read_question("rtmp://live.example/", "GET", []).for_module(types_pb2.PROTOCOL_RTMP)
+    assert not {"vhost", "app", "stream"}.intersection(listener.context)

@@ -430,3 +430,27 @@ def test_sessions_of_a_database():
         assert words in text
     table = nlb_pb2.GetRoutingTableResponse(entries=[nlb_pb2.RoutingEntry(route=route)])
     assert "database shop or crm" in printed(sheets.routes(table, {}).rendered())
+
+
+def test_streams():
+    route = types_pb2.Route(
+        route_id="live",
+        protocol=types_pb2.PROTOCOL_RTMP,
+        rtmp=types_pb2.RtmpRoute(apps=["live", "vod"], streams=["cam?"]),
+    )
+    verdict = module_pb2.CanHandleResponse(can_handle=True, reason="it takes it")
+    verdict.metadata.update({"origin": "the module itself", "publish": "keys", "match": "x"})
+    nlb = nlb_pb2.RouteRequestResponse(routed=True, target_instance_id="rtmp-1", version="v1")
+    question = Question("rtmp", "h", 1935, app="live", stream="cam1")
+    text = printed(explanation_text(Explanation(question, nlb, InModule(verdict, route))))
+    for words in (
+        "an rtmp connection to h:1935 for stream live/cam1",
+        "origin: the module itself",
+        "publish: keys",
+        '→ rtmp-1, route "live"',
+    ):
+        assert words in text
+    table = nlb_pb2.GetRoutingTableResponse(entries=[nlb_pb2.RoutingEntry(route=route)])
+    printed_table = printed(sheets.routes(table, {}).rendered())
+    assert "app live or vod" in printed_table
+    assert "stream cam?" in printed_table
