@@ -52,6 +52,8 @@ class Media(NamedTuple):
     composed: bool = False
 
 
+#: What who joins later must be told first.
+LASTING: Final = frozenset({Packet.CONFIG, Packet.METADATA})
 NOTHING: Final = Media(Packet.OTHER, "", keyframe=False, composition=0, body=0)
 
 AVC, HEVC, VVC, AV1, VP9, VP8 = "avc1", "hvc1", "vvc1", "av01", "vp09", "vp08"
@@ -111,8 +113,8 @@ def is_keyframe(kind: int, data: bytes) -> bool:
     return kind == VIDEO and bool(data) and data[0] & 0x70 == 0x10 and look(kind, data).keyframe
 
 
-def is_config(kind: int, data: bytes) -> bool:
-    """Whether it is what a decoder needs first."""
+def is_lasting(kind: int, data: bytes) -> bool:
+    """Whether it is for those who join later, too: what a decoder needs first, or metadata."""
     if not data:
         return False
     first = data[0]
@@ -120,7 +122,7 @@ def is_config(kind: int, data: bytes) -> bool:
         return first >> 4 == 10 and data[1:2] == b"\0"
     if kind == VIDEO and not first & 0x80:
         return data[1:2] == b"\0" and look(kind, data).packet is Packet.CONFIG
-    return look(kind, data).packet is Packet.CONFIG
+    return look(kind, data).packet in LASTING
 
 
 def _old_video(data: bytes) -> Media:

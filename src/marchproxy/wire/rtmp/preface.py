@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 from marchproxy.wire.rtmp.commands import METADATA, SET_DATA_FRAME, bare_metadata
-from marchproxy.wire.rtmp.media import Packet, Tracks, look
+from marchproxy.wire.rtmp.media import LASTING, Packet, Tracks, look
 from marchproxy.wire.rtmp.message import AUDIO, DATA_TYPES, VIDEO, Message
 
 #: Tracks, with their configurations and metadata; a stream has a handful.
 _MOST: Final = 128
-_KEPT = frozenset({Packet.CONFIG, Packet.METADATA})
 _NAMES = tuple(name.encode() for name in (METADATA, SET_DATA_FRAME))
 _Key: TypeAlias = tuple[int, Packet, Tracks, int]
 
@@ -34,7 +33,7 @@ class Preface:
                 self.metadata = bare_metadata(message)
             return is_metadata
         media = look(message.type, message.payload)
-        if media.packet not in _KEPT:
+        if media.packet not in LASTING:
             return False
         key = (message.type, media.packet, media.tracks, media.track)
         if key in self._media or len(self._media) < _MOST:

@@ -2,7 +2,7 @@ import pytest
 
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.rtmp.commands import metadata
-from marchproxy.wire.rtmp.media import NOTHING, Media, Packet, Tracks, is_config, is_keyframe, look
+from marchproxy.wire.rtmp.media import LASTING, NOTHING, Media, Packet, Tracks, is_keyframe, is_lasting, look
 from marchproxy.wire.rtmp.message import AUDIO, VIDEO, Message
 from marchproxy.wire.rtmp.preface import Preface
 from marchproxy.wire.rtmp.tracks import Track, split
@@ -72,7 +72,7 @@ def test_what_first_bytes_say(kind, data, found):
     data = bytes.fromhex(data)
     assert look(kind, data) == found
     assert is_keyframe(kind, data) is found.keyframe
-    assert is_config(kind, data) is (found.packet is CONFIG)
+    assert is_lasting(kind, data) is (found.packet in LASTING)
 
 
 @pytest.mark.parametrize(
