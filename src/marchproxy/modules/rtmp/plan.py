@@ -4,7 +4,7 @@ Made once for each desired state, by the process that is asked for it and by eve
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from marchproxy.model.http import Authentication
 from marchproxy.model.limit import LimitScope, RateLimit
@@ -81,6 +81,11 @@ class RoutePlan:
     def takes(self, who: Who) -> bool:
         """Whether the stream and its client are the route's."""
         return takes(self.route, who.key, who.address, who.port)
+
+    def known_as(self, key: StreamKey) -> StreamKey:
+        """The key by which a stream of this route is kept: hosts tell streams apart only where the route names hosts, for
+        publishers and viewers seldom use the same one."""
+        return key if self.options.vhosts else replace(key, vhost="")
 
     @property
     def precision(self) -> tuple[int, int]:
