@@ -112,8 +112,8 @@ def down(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """End what runs of a file on this machine: its `up`, an `nlb`, `alb`, `dblb` or `ailb` of it that was started
-    alone.
+    """End what runs of a file on this machine: its `up`, an `nlb`, `alb`, `dblb`, `ailb` or `rtmp` of it that was
+    started alone.
 
     Also what one that was killed left behind: Envoys, workers, modules, the rules in the kernel. Exit code 0 when
     nothing is left.
@@ -176,6 +176,19 @@ def ailb(config: Config, module_id: ModuleId = None, replica: Replica = None, le
     from marchproxy.modules.ailb.settings import AilbSettings
 
     run_ailb(Instance(AilbSettings, config, module_id, replica), leash)
+
+
+@app.command(rich_help_panel=RUN)
+def rtmp(config: Config, module_id: ModuleId = None, replica: Replica = None, leash: Leash = None) -> None:
+    """Run one RTMP module of a file: live video in, to origins or to players, and packaged as HLS and DASH.
+
+    SIGTERM drains and stops it, SIGHUP reads the file again. $MODULE_ID may name the entry, $NLB_ENDPOINTS
+    (host:port, comma-separated) the NLBs to register with.
+    """
+    from marchproxy.cli.service import Instance, run_rtmp
+    from marchproxy.modules.rtmp.settings import RtmpSettings
+
+    run_rtmp(Instance(RtmpSettings, config, module_id, replica), leash)
 
 
 @app.command(rich_help_panel=RUN)

@@ -1,4 +1,4 @@
-"""`marchproxy nlb`, `marchproxy alb`, `marchproxy dblb` and `marchproxy ailb`: one service in this process, until a signal ends it."""
+"""`marchproxy nlb`, `alb`, `dblb`, `ailb` and `rtmp`: one service in this process, until a signal ends it."""
 
 # ruff: noqa: PLC0415 - an NLB must not pay for the code of an ALB
 
@@ -26,6 +26,7 @@ from marchproxy.model.problem import InvalidValue, Refused
 from marchproxy.modules.ailb.settings import AilbSettings
 from marchproxy.modules.alb.settings import AlbSettings
 from marchproxy.modules.dblb.settings import DblbSettings
+from marchproxy.modules.rtmp.settings import RtmpSettings
 
 if TYPE_CHECKING:
     from marchproxy.modules.base.server import Origin, Signals
@@ -128,6 +129,13 @@ def run_dblb(instance: Instance[DblbSettings], leash: int | None = None) -> None
 def run_ailb(instance: Instance[AilbSettings], leash: int | None = None) -> None:
     """Run one AILB; as `run_alb`."""
     from marchproxy.modules.ailb.server import serve
+
+    _run_module(instance, serve, leash)
+
+
+def run_rtmp(instance: Instance[RtmpSettings], leash: int | None = None) -> None:
+    """Run one RTMP module; as `run_alb`."""
+    from marchproxy.modules.rtmp.server import serve
 
     _run_module(instance, serve, leash)
 

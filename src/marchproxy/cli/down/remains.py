@@ -14,6 +14,7 @@ class Kind(Enum):
     NLB = "nlb"
     RELAY = "relay worker"
     DATABASES = "DBLB worker"
+    STREAMS = "RTMP worker"
     AI_RELAY = "AILB relay"
     ENVOY = "Envoy"
     DECIDER = "AILB decider"  # after Envoy, which reports to it
@@ -23,6 +24,7 @@ class Kind(Enum):
 WORKERS = {
     "marchproxy.nlb.dataplane.relay.worker": Kind.RELAY,
     "marchproxy.modules.dblb.worker": Kind.DATABASES,
+    "marchproxy.modules.rtmp.worker": Kind.STREAMS,
     "marchproxy.modules.ailb.relay": Kind.AI_RELAY,
     "marchproxy.modules.ailb.worker": Kind.DECIDER,
 }

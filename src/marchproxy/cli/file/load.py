@@ -11,8 +11,10 @@ from marchproxy.contract.document import load_document
 from marchproxy.kit.settings import Problem, SettingsError, load, read
 from marchproxy.model.problem import Problem as ModelProblem
 from marchproxy.model.state import DesiredState
-from marchproxy.modules.dblb import rules
+from marchproxy.modules.dblb import rules as dblb
 from marchproxy.modules.dblb.settings import DblbSettings
+from marchproxy.modules.rtmp import rules as rtmp
+from marchproxy.modules.rtmp.settings import RtmpSettings
 
 #: Variables with our prefix that are options of commands, not settings of a file.
 OPTIONS: Mapping[str, tuple[str, ...]] = {"MARCHPROXY_NLB": (), "MARCHPROXY_FILE": ()}
@@ -47,7 +49,9 @@ def load_file(path: Path, environ: Mapping[str, str]) -> Loaded:
 def _of_modules(document: FileDocument, state: DesiredState) -> Iterator[ModelProblem]:
     """What the modules of the file could not do of its state."""
     if any(isinstance(module, DblbSettings) for module in document.modules):
-        yield from rules.faults(state)
+        yield from dblb.faults(state)
+    if any(isinstance(module, RtmpSettings) for module in document.modules):
+        yield from rtmp.faults(state)
 
 
 def load_settings(path: Path, environ: Mapping[str, str]) -> FileDocument:

@@ -14,10 +14,12 @@ from marchproxy.modules.alb.settings import AlbSettings
 from marchproxy.modules.dblb import settings as dblb
 from marchproxy.modules.dblb.settings import DblbSettings
 from marchproxy.modules.http import settings as http
+from marchproxy.modules.rtmp import settings as rtmp
+from marchproxy.modules.rtmp.settings import RtmpSettings
 from marchproxy.nlb.settings import NlbSettings
 
 #: An entry of `modules`.
-ModuleEntry: TypeAlias = AlbSettings | DblbSettings | AilbSettings
+ModuleEntry: TypeAlias = AlbSettings | DblbSettings | AilbSettings | RtmpSettings
 
 
 def _type_of(entry: Any) -> Any:
@@ -29,11 +31,12 @@ def _type_of(entry: Any) -> Any:
 _Entry = Annotated[
     Annotated[AlbSettings, Tag("alb")]
     | Annotated[DblbSettings, Tag("dblb")]
-    | Annotated[AilbSettings, Tag("ailb")],
+    | Annotated[AilbSettings, Tag("ailb")]
+    | Annotated[RtmpSettings, Tag("rtmp")],
     Discriminator(
         _type_of,
         custom_error_type="module_type",
-        custom_error_message="type must be alb, dblb or ailb",
+        custom_error_message="type must be alb, dblb, ailb or rtmp",
     ),
 ]
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -68,5 +71,11 @@ def dialled(listening: HostPort) -> HostPort:
 
 def addresses_of(module: ModuleEntry) -> Mapping[str, HostPort]:
     """The TCP ports that a module opens itself, by setting."""
-    names = dblb.ADDRESSES if isinstance(module, DblbSettings) else http.ADDRESSES
+    match module:
+        case DblbSettings():
+            names = dblb.ADDRESSES
+        case RtmpSettings():
+            names = rtmp.ADDRESSES
+        case _:
+            names = http.ADDRESSES
     return {name: address for name in names if (address := getattr(module, name)) is not None}

@@ -9,8 +9,9 @@ from marchproxy.modules.ailb.settings import AilbSettings
 from marchproxy.modules.alb.settings import AlbSettings
 from marchproxy.modules.dblb.settings import DblbSettings
 from marchproxy.modules.http.settings import HttpSettings
+from marchproxy.modules.rtmp.settings import RtmpSettings
 
-M = TypeVar("M", AlbSettings, DblbSettings, AilbSettings)
+M = TypeVar("M", AlbSettings, DblbSettings, AilbSettings, RtmpSettings)
 
 
 def pick_module(document: FileDocument, kind: type[M], wanted: str | None, environ: Mapping[str, str]) -> M:

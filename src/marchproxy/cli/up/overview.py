@@ -14,6 +14,7 @@ from marchproxy.contract.pb import nlb_pb2, types_pb2
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import HTTP_FAMILY, Protocol
 from marchproxy.modules.dblb.settings import DblbSettings
+from marchproxy.modules.rtmp.settings import RtmpSettings
 
 _TARGET_SECONDS = 10.0
 _POLL = 0.05
@@ -40,6 +41,7 @@ _CLIENTS = {
     Protocol.MYSQL: "mysql -h {host} -P {port} -p",
     Protocol.MONGODB: "mongosh mongodb://{host}:{port}/",
     Protocol.REDIS: "redis-cli -h {host} -p {port}",
+    Protocol.RTMP: "ffmpeg -re -i FILE -c copy -f flv rtmp://{host}:{port}/live/test",
 }
 
 
@@ -81,7 +83,7 @@ def _entrances(document: FileDocument) -> Iterable[tuple[str, Protocol, HostPort
             yield listener.module.value, listener.protocol, listener.address
         return
     for module in document.modules:
-        if isinstance(module, DblbSettings):
+        if isinstance(module, DblbSettings | RtmpSettings):
             yield from (
                 (module.type, port.protocol, port.address) for port in module.ports() if not port.proxied
             )

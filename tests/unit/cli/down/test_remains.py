@@ -58,5 +58,5 @@ def test_a_service_that_a_record_names(command, kind):
 
 
 def test_modules_end_before_the_nlb_and_who_envoy_reports_to_after_it():
-    workers = ["RELAY", "DATABASES", "AI_RELAY"]
+    workers = ["RELAY", "DATABASES", "STREAMS", "AI_RELAY"]
     assert [kind.name for kind in Kind] == ["UP", "MODULE", "NLB", *workers, "ENVOY", "DECIDER"]

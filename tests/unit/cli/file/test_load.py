@@ -185,7 +185,21 @@ routes:
     assert load_file(write(tmp_path, text[text.index("pools:") :]), {}).document.modules == ()
 
 
-@pytest.mark.parametrize("name", ["first-light.yaml", "databases.yaml", "llm.yaml"])
+def test_what_a_module_of_streams_cannot_do_is_told(tmp_path):
+    text = """\
+modules:
+  - {id: rtmp-1, type: rtmp}
+pools:
+  - {name: p, protocol: rtmp, balance: random, endpoints: ["a:1"]}
+routes:
+  - {id: r, protocol: rtmp, backends: [p]}
+"""
+    line, path, words = problems(tmp_path, text)[0]
+    assert (line, path) == (4, "pools[0].balance")
+    assert "rtmp.pick says which origin" in words
+
+
+@pytest.mark.parametrize("name", ["first-light.yaml", "databases.yaml", "llm.yaml", "streaming.yaml"])
 def test_the_examples_are_sound(name):
     loaded = load_file(Path(__file__).parents[4] / "examples" / name, {})
     assert loaded.state.routes
