@@ -1,6 +1,6 @@
 """Rate limits: how many requests a target may take."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NewType
@@ -88,11 +88,10 @@ class RateLimit:
         return self.has_rate and self.counts is LimitUnit.REQUESTS and self.per not in PER_OF_DATABASES
 
     @property
-    def of_sessions(self) -> bool:
-        """Whether something in it is for clients of databases or of streams only."""
-        return (
-            self.counts is not LimitUnit.REQUESTS or bool(self.max_concurrent) or self.per in PER_OF_DATABASES
-        )
+    def of_connections(self) -> bool:
+        """Whether it counts connections, all together or each client's."""
+        rate = self.has_rate and self.counts is LimitUnit.CONNECTIONS
+        return (rate or bool(self.max_concurrent)) and self.per in {"", "client"}
 
     @property
     def subject(self) -> str:
@@ -103,3 +102,13 @@ class RateLimit:
     def network(self) -> Network | None:
         """The clients that SOURCE and CLIENT count; None for other scopes, and for what is no CIDR."""
         return read_network(self.subject) if self.scope in {LimitScope.SOURCE, LimitScope.CLIENT} else None
+
+
+def limits_on(route_id: str, limits: Iterable[RateLimit]) -> Iterator[RateLimit]:
+    """Those that are on and hold for a route: its own, and those on everything."""
+    for limit in limits:
+        if limit.enabled and (
+            limit.scope is LimitScope.EVERYTHING
+            or (limit.scope is LimitScope.ROUTE and limit.target == route_id)
+        ):
+            yield limit

@@ -1,40 +1,13 @@
 """Isolation: a state of which some files are of no use is served without the routes that need these. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
-from marchproxy.model.checks.session_limits import check_sessions, taken_by
-from marchproxy.model.limit import LimitScope
 from marchproxy.model.problem import Problem
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.dblb.plan import is_own
+from marchproxy.modules.reception import isolation
 
 
 def without(state: DesiredState, problems: Iterable[Problem]) -> DesiredState:
-    """The state without the own routes that a problem is about, or the pool or way to authenticate that they name.
-
-    Nobody is let in by a way that cannot be read; so a route goes even where others of its ways could.
-    """
-    paths = {problem.path.partition(".")[0] for problem in problems}
-    pools = {pool.name for index, pool in enumerate(state.pools) if f"pools[{index}]" in paths}
-    ways = {way.name for index, way in enumerate(state.authentication) if f"authentication[{index}]" in paths}
-    routes = tuple(
-        route
-        for index, route in enumerate(state.routes)
-        if not is_own(route)
-        or not (
-            f"routes[{index}]" in paths
-            or ways.intersection(route.authentication)
-            or pools.intersection(ref.pool for ref in route.backends)
-        )
-    )
-    gone = {route.route_id for route in state.routes} - {route.route_id for route in routes}
-    limits = [limit for limit in state.rate_limits if limit.target not in gone]
-    # what limits only sessions is no sound limit on everything where there are none
-    left = {taken_by(route) for route in routes}
-    limits = [
-        limit
-        for limit in limits
-        if limit.scope is not LimitScope.EVERYTHING or not any(check_sessions(limit, left, ""))
-    ]
-    return replace(state, routes=routes, rate_limits=tuple(limits))
+    """The state without the own routes that a problem is about, or the pool or way to authenticate that they name."""
+    return isolation.without(state, problems, lambda route: route.authentication if is_own(route) else None)

@@ -3,14 +3,14 @@
 Made once for each desired state, by the process that is asked for it and by every worker, from the same values.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from marchproxy.model.database import DATABASE_PROTOCOLS, DatabasePool, DatabaseRoute
 from marchproxy.model.glob import is_meant
 from marchproxy.model.http import Authentication, AuthenticationKind
-from marchproxy.model.limit import LimitScope, RateLimit
+from marchproxy.model.limit import RateLimit, limits_on
 from marchproxy.model.module import ModuleType, PoolName, Protocol
 from marchproxy.model.network import is_among
 from marchproxy.model.pool import BackendPool
@@ -188,7 +188,7 @@ def compile_plan(state: DesiredState, files: Files) -> tuple[DblbPlan, tuple[Pro
             route.database or DatabaseRoute(),
             tuple((upstreams[ref.pool], ref.weight) for ref in route.backends if ref.pool in upstreams),
             tuple(ways[name] for name in route.authentication if name in ways),
-            tuple(_limits_of(route, state.rate_limits)),
+            tuple(limits_on(route.route_id, state.rate_limits)),
         )
         routes.setdefault(route.protocol, []).append(planned)
     ordered = {
@@ -204,15 +204,6 @@ def _pools_of(own: Sequence[Route], state: DesiredState) -> frozenset[str]:
     asked = {way.pool for way in state.authentication if way.name in ways and way.pool}
     copied = {mirror.pool for route in own for mirror in route.mirrors}
     return frozenset(asked | copied | {ref.pool for route in own for ref in route.backends})
-
-
-def _limits_of(route: Route, limits: Sequence[RateLimit]) -> Iterator[RateLimit]:
-    for limit in limits:
-        if limit.enabled and (
-            limit.scope is LimitScope.EVERYTHING
-            or (limit.scope is LimitScope.ROUTE and limit.target == route.route_id)
-        ):
-            yield limit
 
 
 def _userlist(path: str, files: Files, where: str, problems: list[Problem]) -> Mapping[str, str]:

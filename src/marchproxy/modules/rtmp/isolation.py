@@ -1,31 +1,13 @@
 """Isolation: a state of which some files are of no use is served without the routes that need these. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from marchproxy.model.problem import Problem
 from marchproxy.model.state import DesiredState
+from marchproxy.modules.reception import isolation
 from marchproxy.modules.rtmp.plan import is_own, ways_of
 
 
 def without(state: DesiredState, problems: Iterable[Problem]) -> DesiredState:
-    """The state without the own routes that a problem is about, or the pool or way to authenticate that they name.
-
-    Nobody is let in by a way that cannot be read; so a route goes even where others of its ways could.
-    """
-    paths = {problem.path.partition(".")[0] for problem in problems}
-    pools = {pool.name for index, pool in enumerate(state.pools) if f"pools[{index}]" in paths}
-    ways = {way.name for index, way in enumerate(state.authentication) if f"authentication[{index}]" in paths}
-    routes = tuple(
-        route
-        for index, route in enumerate(state.routes)
-        if not is_own(route)
-        or not (
-            f"routes[{index}]" in paths
-            or ways.intersection(ways_of(route))
-            or pools.intersection(ref.pool for ref in route.backends)
-        )
-    )
-    gone = {route.route_id for route in state.routes} - {route.route_id for route in routes}
-    limits = tuple(limit for limit in state.rate_limits if limit.target not in gone)
-    return replace(state, routes=routes, rate_limits=limits)
+    """The state without the own routes that a problem is about, or the pool or way to authenticate that they name."""
+    return isolation.without(state, problems, lambda route: ways_of(route) if is_own(route) else None)

@@ -3,11 +3,11 @@
 Made once for each desired state, by the process that is asked for it and by every worker, from the same values.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from marchproxy.model.http import Authentication
-from marchproxy.model.limit import LimitScope, RateLimit
+from marchproxy.model.limit import RateLimit, limits_on
 from marchproxy.model.module import ModuleType, PoolName, Protocol
 from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import Problem
@@ -66,7 +66,7 @@ class RoutePlan:
     publish: tuple[Way, ...] = ()
     play: tuple[Way, ...] = ()
     limits: tuple[RateLimit, ...] = ()
-    """Those on the route, and those on everything."""
+    """Those on the route, and those of connections on everything."""
 
     @property
     def route_id(self) -> RouteId:
@@ -147,7 +147,7 @@ def _route_plan(
         tuple((upstreams[ref.pool], ref.weight) for ref in route.backends if ref.pool in upstreams),
         tuple(ways[name] for name in options.publish if name in ways),
         tuple(ways[name] for name in options.play if name in ways),
-        tuple(_limits_of(route, limits)),
+        tuple(limit for limit in limits_on(route.route_id, limits) if limit.of_connections),
     )
 
 
@@ -155,15 +155,6 @@ def ways_of(route: Route) -> tuple[str, ...]:
     """The names of the ways to authenticate that a route has."""
     options = route.rtmp or RtmpRoute()
     return (*options.publish, *options.play)
-
-
-def _limits_of(route: Route, limits: Sequence[RateLimit]) -> Iterator[RateLimit]:
-    for limit in limits:
-        if limit.enabled and (
-            limit.scope is LimitScope.EVERYTHING
-            or (limit.scope is LimitScope.ROUTE and limit.target == route.route_id)
-        ):
-            yield limit
 
 
 def _content(path: str, files: Files, where: str, problems: list[Problem]) -> bytes:

@@ -123,7 +123,7 @@ def _fullness(found: RoutePlan, key: StreamKey, context: Mapping[str, str], load
     if context.get("action") == "play":
         if limits.players and players >= limits.players:
             return f"has its {limits.players} players"
-    elif limits.streams and len(streams) >= limits.streams and key.text not in streams:
+    elif limits.streams and len(streams) >= limits.streams and found.known_as(key).text not in streams:
         return f"has its {limits.streams} streams"
     rate = _number(context.get("bitrate", ""))
     if limits.bitrate and rate > limits.bitrate:

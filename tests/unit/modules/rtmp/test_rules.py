@@ -88,7 +88,7 @@ def test_what_is_told_of_the_route():
         "play": "everybody",
         "duplicate": "takes over from the publisher before",
         "push": "copies to 1 more",
-        "rate_limits": "calm, all",
+        "rate_limits": "calm",
     }
     studio = answer(PLAN, SERVED, ask(name="studio"), {}, Load(sent=400.4, bandwidth=1000)).details
     assert (studio["origin"], studio["free_bandwidth"]) == ("the module itself", "600")
@@ -99,14 +99,14 @@ def test_what_is_told_of_the_route():
 
 
 STREAMS = (
-    StreamReport("h/live/a", "live", origin="a:1", bitrate=1000.0, players=2, pushes=("ok cdn",)),
-    StreamReport("h/live/b", "live", bitrate=500.0, players=1, viewers=3),
+    StreamReport("/live/a", "live", origin="a:1", bitrate=1000.0, players=2, pushes=("ok cdn",)),
+    StreamReport("/live/b", "live", bitrate=500.0, players=1, viewers=3),
 )
 
 
 def test_the_load_that_streams_are():
     assert load_of(STREAMS, 7000) == Load(
-        {"live": frozenset({"h/live/a", "h/live/b"})}, {"live": 3}, 6000.0, 7000
+        {"live": frozenset({"/live/a", "/live/b"})}, {"live": 3}, 6000.0, 7000
     )
     assert load_of(STREAMS, 7000).free == 1000
     assert load_of(STREAMS, 5000).free == 0
