@@ -111,11 +111,9 @@ class Rewriting:
             self._half.add(csid)
         written = self.renumbered(Message(stream.type, stream.stream_id, stream.timestamp, b"", csid))
         self.put(start, body, full_head(written, stream.length, csid))
-        is_long = stream.timestamp >= EXTENDED
-        if is_long != stream.extended:
-            self._heads[csid] = basic(3, csid) + (stream.timestamp.to_bytes(4) if is_long else b"")
-        elif is_long and stream.field != stream.timestamp:
-            self._heads[csid] = basic(3, csid) + stream.timestamp.to_bytes(4)
+        repeated = stream.timestamp.to_bytes(4) if stream.timestamp >= EXTENDED else b""
+        if repeated != _repeated(stream):
+            self._heads[csid] = basic(3, csid) + repeated
 
     def go_on(self, csid: int, start: int, body: int) -> None:
         """A message goes on with a head from start to body."""
@@ -137,11 +135,15 @@ class Rewriting:
 
     def head_of_rest(self, stream: ChunkStream) -> bytes:
         """With which a message under way goes on."""
-        plain = basic(3, stream.csid) + (stream.field.to_bytes(4) if stream.extended else b"")
-        return self._heads.get(stream.csid, plain)
+        return self._heads.get(stream.csid, basic(3, stream.csid) + _repeated(stream))
 
     def _format(self, start: int) -> int:
         return self._data[start] >> 6
 
     def _renumbers(self, stream: ChunkStream) -> bool:
         return bool(self.stream_id and stream.stream_id) and stream.stream_id != self.stream_id
+
+
+def _repeated(stream: ChunkStream) -> bytes:
+    """The time that stands in each head by which the message under way goes on."""
+    return stream.field.to_bytes(4) if stream.extended else b""

@@ -133,6 +133,16 @@ def test_a_long_delta():
     assert times == [5, 5 + delta, 5 + 2 * delta]
 
 
+def test_a_head_that_says_nothing_may_say_another_long_delta():
+    """ffmpeg compares only the three bytes."""
+    data = [
+        full(6, 5, 1), b"a",
+        basic(2, 6), b"\xff\xff\xff", (0x1000000).to_bytes(4), b"b",
+        basic(3, 6), (0x2000000).to_bytes(4), b"c",
+    ]  # fmt: skip
+    assert [message.timestamp for message in read_everywhere(b"".join(data))] == [5, 0x1000005, 0x3000005]
+
+
 def test_times_wrap():
     data = [full(6, 0xFFFFFFF0, 1), b"a", basic(2, 6), b"\0\0\x20", b"b", basic(3, 6), b"c"]
     times = [message.timestamp for message in read(*data)]

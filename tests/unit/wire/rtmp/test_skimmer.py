@@ -227,6 +227,40 @@ def test_a_new_reader_is_told_long_times(time):
     assert elapsed(found[0].timestamp, found[-1].timestamp) == 40 * 18
 
 
+@pytest.mark.parametrize("time", [0x40, 0x1000000])
+def test_a_new_reader_is_not_told_long_leaps(time):
+    """Over the wrap, to a time that is short, or long by itself."""
+    leap, body = (time - 0xFF000000) & 0xFFFFFFFF, KEY + bytes(range(250))
+    skimmer = Skimmer()
+    skimmer.feed(encode(video(0xFF000000)))
+    skimmer.restart()
+    head = basic(1, 6) + b"\xff\xff\xff" + len(body).to_bytes(3) + b"\x09" + leap.to_bytes(4)
+    skimmer.feed(head + body[:128] + basic(3, 6) + leap.to_bytes(4) + body[128:])
+    assert read_strictly(skimmer.forward) == ([Message(VIDEO, 1, time, body, 6)], [])
+
+
+def test_a_keyframe_whose_head_has_come_is_one_to_begin_with():
+    skimmer, key = Skimmer(), video(40, bytes(300), KEY)
+    data = encode(key)
+    assert skimmer.feed(encode(video(0)) + data[:20])[1:] == []
+    assert skimmer.forward.endswith(data[:20])
+    skimmer.restart()
+    skimmer.feed(data[20:])
+    assert read_strictly(skimmer.forward) == ([key._replace(csid=6)], [])
+
+
+def test_a_command_of_which_half_a_head_has_gone_on_is_not_replaced():
+    skimmer, said = Skimmer(), Command("x").message()
+    data = encode(said)
+    skimmer.feed(data[:8])
+    out = skimmer.forward
+    skimmer.replace = lambda _: None
+    out += skimmer.inject(control.ack(1))
+    skimmer.feed(data[8:] + data)
+    found, _ = read_strictly(out + skimmer.forward)
+    assert [message.type for message in found] == [20, 3]
+
+
 def test_a_configuration_under_way_is_not_lost():
     writer, skimmer = ChunkWriter(), Skimmer()
     config = video(5, bytes(200), CONFIG)
