@@ -68,6 +68,21 @@ def test_validate_says_who_answers_for_models(tmp_path):
     assert "llm: any host, path /v1 → fast by p, q" in " ".join(result.stdout.split())
 
 
+def test_validate_says_who_takes_streams(tmp_path):
+    file = tmp_path / "live.yaml"
+    file.write_text(
+        "routes:\n"
+        "  - {id: live, protocol: rtmp, rtmp: {apps: [live], streams: [a, b]}, backends: [p]}\n"
+        "  - {id: rest, protocol: rtmp}\n"
+        "pools: [{name: p, protocol: rtmp, endpoints: ['a:1935']}]\n"
+    )
+    result = run(app, ["validate", str(file)])
+    assert result.exit_code == 0, result.stderr
+    said = " ".join(result.stdout.split())
+    assert "live: apps live, streams a, b → p 100 %" in said
+    assert "rest: any stream → the module itself" in said
+
+
 def test_validate_says_what_shares_an_address_and_who_keeps_a_limit(tmp_path):
     file = tmp_path / "shared.yaml"
     file.write_text(

@@ -10,6 +10,8 @@ from marchproxy.contract.document.convert import to_model
 from marchproxy.contract.document.schema import StateDocument
 from marchproxy.kit.settings import Problem as LocatedProblem
 from marchproxy.model.checks import check_state
+from marchproxy.model.http import AuthenticationKind
+from marchproxy.model.module import Protocol
 from marchproxy.model.problem import Problem
 
 # an item with a fault is replaced by one that keeps its name, so that what refers to it still finds it
@@ -24,6 +26,12 @@ _STAND_INS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "allowances": ("id", {"target": ""}),
     "prices": ("model", {}),
     "guardrails": ("name", {"kind": "injection"}),
+}
+#: What an item with a fault is by, for the items that refer to it: a key, and the words that it may have.
+_KINDS: Mapping[str, tuple[str, frozenset[str]]] = {
+    "routes": ("protocol", frozenset(protocol.value for protocol in Protocol)),
+    "pools": ("protocol", frozenset(protocol.value for protocol in Protocol)),
+    "authentication": ("kind", frozenset(kind.value for kind in AuthenticationKind)),
 }
 _ITEM = re.compile(r"(?P<section>\w+)\[(?P<index>\d+)\]")
 
@@ -65,5 +73,11 @@ def _with_stand_ins(value: object, broken: set[tuple[str, int]]) -> dict[str, li
         name = item.get(key) if isinstance(item, dict) else None
         if not isinstance(name, str):
             raise _CannotTell
-        sections[section][index] = {key: name, **rest}
+        sections[section][index] = {key: name, **rest, **_kind_of(section, item)}
     return sections
+
+
+def _kind_of(section: str, item: object) -> dict[str, str]:
+    key, words = _KINDS.get(section, ("", frozenset()))
+    word = item.get(key) if isinstance(item, dict) else None
+    return {key: word} if isinstance(word, str) and word in words else {}

@@ -168,6 +168,12 @@ def test_shorthands():
             b"authentication: [{name: staff, kind: magic}]\nroutes: [{id: r, authentication: [staff, stuff]}]",
             ["authentication[0].kind: must be 'basic', 'api_key', 'jwt', 'userlist', 'auth_query', 'certificate', 'stream_keys', 'signed' or 'callback'", 'routes[0].authentication[1]: no authentication "stuff"; known: staff'],
         ),
+        (
+            (b"authentication: [{name: keys, kind: stream_keys, fil: /k}]\npools: [{name: p, protocol: rtmp, rtmp: {pick: best}}]\n"
+            b"routes: [{id: r, protocol: rtmp, backends: [p], rtmp: {publish: [keys, no]}}, {id: s, protocol: rtmp, rtmp: {stall: -1}}]\n"
+            b"rate_limits: [{id: l, target: s, max_concurrent: 1}]"),
+            ["authentication[0].fil: ", "pools[0].rtmp.pick: must be 'stream_hash', ", "routes[1].rtmp.stall: ", 'routes[0].rtmp.publish[1]: no authentication "no"'],
+        ),
         (b"pools: [{name: p, health_check: {interval: soon}}]", ["pools[0].health_check.interval: must be seconds or"]),
         (b'{"pools": [{"name": "p", "connect_timeout": NaN}]}', ["pools[0].connect_timeout: must be a finite number"]),
         (b'{"pools": [], "pools": []}', ["pools: duplicate key; it was first given on line 1"]),

@@ -72,6 +72,7 @@ TCP = replace(WEB, name="raw", protocol=Protocol.TCP)
 TLS = replace(WEB, name="one", protocol=Protocol.HTTPS, server_names=("one.example", "*.one.example"))
 ENDED = TlsTermination("/etc/one.crt", "/etc/one.key")
 AI = replace(WEB, name="ai", module_type=ModuleType.AILB)
+LIVE = Listener("live", "0.0.0.0", 1935, Protocol.RTMP, ModuleType.RTMP)
 DNS = Listener("dns", "0.0.0.0", 53, Protocol.UDP)
 TO_AI = Route(
     RouteId("chat"),
@@ -113,6 +114,7 @@ CASES = {
     "proxy-protocol": sharing(replace(TCP, proxy_protocol=True, trusted_proxies=("10.0.0.1",), deny=("10.9.0.0/16",))),
     "tls": sharing(replace(TLS, tls=replace(ENDED, client_ca="/etc/ca.crt"))),
     "tls-without-alpn": sharing(replace(TLS, server_names=(), protocol=Protocol.RTMPS, tls=ENDED)),
+    "streams": sharing(LIVE, replace(LIVE, name="watch", port=8088, protocol=Protocol.HLS)),
     "request": sharing(WEB, AI, routes=(TO_AI,), limits=(limit("of-office", "source:10.0.0.0/8", per_second=5),)),
     "tracing": sharing(WEB, AI, routes=(TO_AI,)),
     "udp": sharing(replace(DNS, balance=BalancePolicy.SOURCE_HASH, max_connections=100)),
