@@ -183,6 +183,8 @@ class Route:
         """
         if self.module_type is not None:
             return self.module_type
+        if self.protocol is Protocol.HTTP:  # as most of thousands
+            return None if self.ai is None else ModuleType.AILB
         if self.protocol in STREAMING_PROTOCOLS:
             return ModuleType.RTMP
         return None if self.ai is None else ModuleType.AILB

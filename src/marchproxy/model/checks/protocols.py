@@ -26,7 +26,9 @@ def check_protocols(route: Route, path: str, pools: Mapping[str, BackendPool]) -
     """Faults of a route's pools: database servers, origins of streams and others are not behind one route."""
     for number, backend in enumerate(route.backends):
         pool = pools.get(backend.pool)
-        if pool is not None and _KINDS.get(pool.protocol) != _KINDS.get(route.protocol):
+        if pool is None or pool.protocol is route.protocol:
+            continue
+        if _KINDS.get(pool.protocol) != _KINDS.get(route.protocol):
             yield Problem(
                 f"{path}.backends[{number}].pool",
                 f"{pool.name} speaks {pool.protocol.value}, the route {route.protocol.value}; "

@@ -87,12 +87,12 @@ def _check_route(
     ]
     yield from check_shares(shares, f"{path}.backends")
     yield from check_protocols(route, path, pools)
-    if route.protocol not in STREAMING_PROTOCOLS:
-        yield from check_no_streams(route, path)
+    if route.protocol in STREAMING_PROTOCOLS:
+        yield from check_stream_route(route, path)
+        return
+    yield from check_no_streams(route, path)
     if route.protocol in DATABASE_PROTOCOLS:
         yield from check_database_route(route, path, pool_names)
-    elif route.protocol in STREAMING_PROTOCOLS:
-        yield from check_stream_route(route, path)
     else:
         yield from check_http(route, path, pool_names)
         yield from check_no_database(route, path)
