@@ -56,8 +56,8 @@ class RtmpSettings(ModuleSettings):
     """kbit/s that may be sent to everybody together; 0: not known. An instance that has less left than a stream needs says so
     when it is asked whether it can take it."""
     media_dir: Path | None = None
-    """Where segments and playlists are kept; none: in memory (/dev/shm) where there is such a folder, else beside the
-    state."""
+    """Where segments and playlists are kept, each instance's in a folder of its own there; none: in memory (/dev/shm) where
+    there is such a folder and no `state_dir` is given, else beside the state."""
 
     @model_validator(mode="after")
     def _is_sound(self) -> Self:
@@ -90,7 +90,7 @@ class RtmpSettings(ModuleSettings):
     def own_media_dir(self) -> Path:
         """Where segments and playlists are kept; not made yet."""
         if self.media_dir is not None:
-            return self.media_dir
+            return self.media_dir / self.id
         if _SHARED_MEMORY.is_dir() and self.state_dir is None:
             return _SHARED_MEMORY / f"marchproxy-{self.id}"
         return self.own_state_dir() / "media"
