@@ -22,9 +22,9 @@ class Action(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a client has said. `name` is as it came, with its `query`; `stream_id` and `transaction` are those of its command.
+    """What a client has said. `name` is as it came, with its query; `query` has all that came, the app's and tcUrl's too.
 
-    `announced`: only by releaseStream or FCPublish so far; the command itself, and its stream_id, come later.
+    `stream_id` and `transaction` are those of its command.
     """
 
     action: Action
@@ -34,7 +34,6 @@ class Wish:
     connect: Connect
     stream_id: int = 1
     transaction: float = 0
-    announced: bool = False
 
 
 class Client(Protocol):
