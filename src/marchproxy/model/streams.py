@@ -122,6 +122,7 @@ def _parts_of(url: str) -> tuple[str, str]:
     """Host and query; empty where there is none, or where this is no URL."""
     try:
         parts = urlsplit(url)
+        host = parts.hostname or ""
     except ValueError:
         return "", ""
-    return parts.hostname or "", parts.query
+    return host, parts.query

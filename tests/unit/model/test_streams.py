@@ -1,8 +1,11 @@
 """Keys of streams, and which routes one stream could be either's; see also the checks' tests."""
 
 import random
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.model.route import Route
@@ -82,6 +85,20 @@ def test_keys_that_no_stream_can_have(key, fault):
 )
 def test_parameters(query, expected):
     assert parameters(query) == expected
+
+
+ANYTHING = st.text(st.sampled_from("aB/?&=.:@[]%#\0é\ud800 ")) | st.text()
+
+
+@given(ANYTHING | ANYTHING.map(lambda rest: f"rtmp://{rest}"), ANYTHING, ANYTHING)
+def test_whatever_a_client_says_is_read(tc_url, app, name):
+    key, query = read_key(tc_url, app, name)
+    assert isinstance(parameters(query), dict)
+    if not key_fault(key):
+        assert key.text.encode().decode() == key.text
+        assert key.text.split("/")[0] == key.vhost
+        assert key.text.rpartition("/")[2] == key.name
+        assert read_key(f"rtmp://h/{key.app}", key.app, key.name)[0] == replace(key, vhost="h")
 
 
 def route(port=0, sources=(), **options):
