@@ -93,7 +93,8 @@ class Theatre:
         self._doorman.abort()
 
     async def _serve(self, request: web.BaseRequest, arrival: Arrival) -> web.StreamResponse:
-        origin, allowed = request.headers.get("Origin", ""), ("*",)
+        origin = request.headers.get("Origin", "")
+        allowed: tuple[str, ...] = ("*",)
         try:
             if request.method not in _METHODS:
                 raise Refusal(405, "only GET, HEAD and OPTIONS")
