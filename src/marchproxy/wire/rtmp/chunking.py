@@ -4,7 +4,7 @@ import struct
 from typing import Final
 
 from marchproxy.wire.rtmp.headers import CHUNK_SIZE, EXTENDED
-from marchproxy.wire.rtmp.message import AUDIO, COMMAND_TYPES, DATA_TYPES, VIDEO, Message, Type, elapsed
+from marchproxy.wire.rtmp.message import AUDIO, COMMAND_TYPES, DATA_TYPES, TIME_MASK, VIDEO, Message, Type
 
 #: Chunk streams of what we say: for the connection itself, commands, audio, data, video.
 CONTROL_CSID, COMMAND_CSID, AUDIO_CSID, DATA_CSID, VIDEO_CSID = range(2, 7)
@@ -89,8 +89,8 @@ class ChunkWriter:
         """The message in chunks. `csid`: 0: that of its type."""
         csid = csid or default_csid(message.type)
         last = self._sent.get(csid)
-        delta = elapsed(last.timestamp, message.timestamp) if last is not None else -1
-        if last is None or last.stream_id != message.stream_id or not 0 <= delta < EXTENDED:
+        delta = (message.timestamp - last.timestamp) & TIME_MASK if last is not None else 0
+        if last is None or last.stream_id != message.stream_id or delta >= EXTENDED:
             self._sent[csid] = _Sent(message, -1)
             written = encode(message, self.chunk_size, csid)
         else:

@@ -63,7 +63,7 @@ class ChunkReader:
                 self._held = data[at:]
                 break
             at = self._body(data, body, messages)
-        if self._parts and self.pending > _LONGEST_AT_ONCE * headers.longest:
+        if len(self._parts) > _LONGEST_AT_ONCE and self.pending > _LONGEST_AT_ONCE * headers.longest:
             raise ProtocolFault(f"{self.pending} bytes of messages that do not end")
         return messages
 

@@ -5,7 +5,9 @@ from typing import Final, NamedTuple
 
 #: Timestamps are of 32 bits, in milliseconds, and wrap.
 TIME_MASK: Final = 0xFFFF_FFFF
-_HALF: Final = 0x8000_0000
+#: Encoders wrap there, as FLV does (ffmpeg), or at 32 bits.
+_WRAP: Final = 0x8000_0000
+_HALF: Final = _WRAP // 2
 
 
 class Type(IntEnum):
@@ -50,5 +52,8 @@ class Message(NamedTuple):
 
 
 def elapsed(earlier: int, later: int) -> int:
-    """Milliseconds from one timestamp to another over the wrap; negative where `later` is the earlier one."""
-    return ((later - earlier + _HALF) & TIME_MASK) - _HALF
+    """Milliseconds from one timestamp to another, wherever they wrap; negative where `later` is the earlier one.
+
+    Differences of more than twelve days cannot be told from others.
+    """
+    return (later - earlier + _HALF) % _WRAP - _HALF

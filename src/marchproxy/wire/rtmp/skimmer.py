@@ -21,6 +21,7 @@ _MOST_KEPT: Final = 1024 * 1024
 #: By which what is put between goes, or the next lower one that is free; nginx-rtmp takes none from 32 on.
 _OURS: Final = 31
 _SET_CHUNK_SIZE, _ABORT = int(Type.SET_CHUNK_SIZE), int(Type.ABORT)
+_MEDIA = frozenset({AUDIO, VIDEO})
 _SAID = COMMAND_TYPES | DATA_TYPES
 _CONTROL = frozenset({1, 2, 3, 4, 5, 6})
 
@@ -177,7 +178,7 @@ class Skimmer:
         stream = self._headers.stream
         kind, length = stream.type, stream.length
         first = data[body : body + min(length, FIRST)]
-        is_media = kind in {AUDIO, VIDEO}
+        is_media = kind in _MEDIA
         if is_media:
             keeps = length <= LONGEST_KEPT and is_lasting(kind, first)
         elif kind in COMMAND_TYPES and length > LONGEST_COMMAND:
@@ -194,7 +195,7 @@ class Skimmer:
     def _rewrite(self, rewriting: Rewriting, first: bytes, head: tuple[int, int], *, keeps: bool) -> None:
         """Whether a message that begins goes on, and its head."""
         stream = self._headers.stream
-        if rewriting.opening is not None and stream.type in {AUDIO, VIDEO} and not keeps:
+        if rewriting.opening is not None and stream.type in _MEDIA and not keeps:
             if not rewriting.opening.is_met(stream, keyframe=is_keyframe(stream.type, first)):
                 rewriting.leave_out(stream.csid)
                 return

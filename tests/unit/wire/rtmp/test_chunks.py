@@ -150,6 +150,8 @@ def test_times_wrap():
     assert [elapsed(*pair) for pair in pairwise(times)] == [0x20, 0x20]
     assert elapsed(0x10, 0xFFFFFFF0) == -0x20
     assert elapsed(0x7FFFFFF0, 0x80000010) == 0x20
+    assert elapsed(0x7FFFFFF0, 0x10) == 0x20
+    assert elapsed(0x10, 0x7FFFFFF0) == -0x20
 
 
 def test_a_stream_may_begin_with_a_delta():
