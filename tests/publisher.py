@@ -6,11 +6,24 @@ from marchproxy.modules.rtmp.packaging.frames import AUDIO, VIDEO, Frame
 from marchproxy.modules.rtmp.packaging.running import Pace
 from marchproxy.modules.rtmp.packaging.segmenter import Segmenter
 from marchproxy.wire.codecs.record import AudioRecord, VideoRecord
+from marchproxy.wire.rtmp import message
+from marchproxy.wire.rtmp.message import Message
 
 PICTURE = VideoRecord(b"avc1", "avc1.64001f", b"one", 1280, 720)
 SOUND = AudioRecord(b"mp4a", "mp4a.40.2", b"one", 44100, 2)
 PACE = Pace(2000)
 NOON = 1_700_000_000.0
+
+AVC = bytes.fromhex("0142c00dffe1001a6742c00dd901519e2223011000000300100000030320f142a48001000568cb83cb20")
+#: The sequence header of H.264, and frames after it.
+CONFIG = Message(message.VIDEO, 1, 0, b"\x17\0\0\0\0" + AVC)
+
+
+def pictures(start, end):
+    """Messages of frames, 25 in a second, each first one a keyframe."""
+    for time in range(start, end, 40):
+        head = b"\x17\1\0\0\0" if time % 1000 == 0 else b"\x27\1\0\0\0"
+        yield Message(message.VIDEO, 1, time, head + b"picture")
 
 
 class Stream:

@@ -1,5 +1,6 @@
 """Packager: one live stream as files, from the messages of its publisher."""
 
+import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -34,11 +35,18 @@ class Packager:
         self._intake = Intake()
         self._segmenter = Segmenter(Pace(round(options.segment * 1000)), first_era=self._shelf.following)
         self._unfit: dict[str, str] = {}
+        self.listed = asyncio.Event()
+        """Set when there are lists, by which it can be watched."""
 
     @property
-    def ready(self) -> bool:
-        """Whether there are lists, by which it can be watched."""
-        return any(self._shelf.complete(era) for era in self._shelf.chapters)
+    def trouble(self) -> str:
+        """Why something is not packaged; empty: everything is."""
+        return "; ".join(self._unfit.values())
+
+    @property
+    def span(self) -> float:
+        """For how many seconds lists that were given out may name a segment."""
+        return 2.0 * self._shelf.listed * self._shelf.target
 
     @property
     def renditions(self) -> tuple[str, ...]:
@@ -73,15 +81,26 @@ class Packager:
         self._intake = Intake()
 
     def end(self) -> None:
-        """The stream has ended: the lists say so. Nothing may be fed any more."""
+        """The stream has ended: the lists say so. Nothing may be fed before `begin_again`."""
         self._shelf.ended = True
-        self._add(self._segmenter.end())
+        self.pause()
+
+    def begin_again(self) -> None:
+        """Another stream of the same key: what was there goes, and numbers go on."""
+        self._clear()
+
+    def stop(self) -> None:
+        """Nothing more is fed; `run` returns when all is written. Another packager may go on."""
+        if not self._shelf.ended:
+            self.pause()
         self._writer.end()
 
     def _add(self, cuts: list[Cut]) -> None:
         files = [file for cut in cuts for file in self._shelf.add(cut)]
         gone = self._shelf.trim()
-        self._writer.add(Errand(tuple(files), self._lists(), tuple(gone)))
+        lists = self._lists()
+        listed = self.listed.set if lists.keys() & {MASTER, MANIFEST} else None
+        self._writer.add(Errand(tuple(files), lists, tuple(gone), listed))
 
     def _lists(self) -> dict[str, bytes]:
         shelf, options = self._shelf, self._options
@@ -98,6 +117,10 @@ class Packager:
         """What could not be written is missing: let go of everything, which makes room, and begin at the next keyframe."""
         _log.error("segments are lost", stream=self._name, reason=reason)
         self._segmenter.end()
+        self._clear()
+
+    def _clear(self) -> None:
+        self.listed.clear()
         gone = [*_lists_of(self._shelf), *self._shelf.clear()]
         self._writer.add(Errand(gone=tuple(gone)))
 

@@ -22,6 +22,8 @@ class Errand:
     files: tuple[tuple[str, bytes], ...] = ()
     lists: Mapping[str, bytes] = field(default_factory=dict)
     gone: tuple[str, ...] = ()
+    then: Callable[[], object] | None = None
+    """Called when it is done."""
 
     @property
     def size(self) -> int:
@@ -71,6 +73,8 @@ class Writer:
                 self._waiting -= errand.size
                 try:
                     await asyncio.to_thread(_carry_out, self._folder, errand)
+                    if errand.then is not None:
+                        errand.then()
                 except OSError as error:
                     self._meet(errand, error.strerror or str(error))
             self._idle.set()

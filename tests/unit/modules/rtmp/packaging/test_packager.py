@@ -11,19 +11,9 @@ from marchproxy.model.streams import StreamKey
 from marchproxy.modules.rtmp.packaging.packager import Packager
 from marchproxy.modules.rtmp.packaging.place import folder_of
 from marchproxy.modules.rtmp.packaging.writer import MOST_WAITING, Errand, Writer
-from marchproxy.wire.rtmp import message
-from marchproxy.wire.rtmp.message import Message
 from tests.manifests import check_manifest
 from tests.playlists import check_master, check_media
-
-AVC = bytes.fromhex("0142c00dffe1001a6742c00dd901519e2223011000000300100000030320f142a48001000568cb83cb20")
-CONFIG = Message(message.VIDEO, 1, 0, b"\x17\0\0\0\0" + AVC)
-
-
-def pictures(start, end):
-    for time in range(start, end, 40):
-        head = b"\x17\1\0\0\0" if time % 1000 == 0 else b"\x27\1\0\0\0"
-        yield Message(message.VIDEO, 1, time, head + b"picture")
+from tests.publisher import CONFIG, pictures
 
 
 @asynccontextmanager
@@ -39,7 +29,7 @@ async def packaging(folder, options=None, clock=None):
 async def test_a_stream_becomes_files(tmp_path):
     async with packaging(tmp_path / "one") as packager:
         packager.take([CONFIG, *pictures(0, 7000)])
-        assert packager.ready
+        await packager.listed.wait()
         assert packager.renditions == ("v",)
     folder = tmp_path / "one"
     found = check_media((folder / "v.m3u8").read_text())
@@ -137,7 +127,7 @@ async def test_a_disk_that_fails_costs_segments_and_no_more(tmp_path):
         async with packaging(folder) as packager:
             packager.take([CONFIG, *pictures(0, 3000)])
             await packager.written()
-            assert not packager.ready
+            assert not packager.listed.is_set()
             folder.unlink()
             packager.take([*pictures(3000, 8000)])
     assert [log["event"] for log in logs if log["log_level"] == "error"] == ["segments are lost"]
