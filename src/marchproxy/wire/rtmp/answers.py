@@ -87,7 +87,7 @@ def rejected(transaction: float, description: str, *, code: Code = Code.CONNECT_
 
 
 def result(transaction: float, *values: Value) -> Command:
-    """A command is done. Without values: with one that is undefined or null, as clients expect it of a null answer."""
+    """A command is done; without values: with null."""
     return Command(RESULT, transaction, None, values or (None,))
 
 

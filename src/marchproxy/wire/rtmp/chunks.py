@@ -117,11 +117,11 @@ class ChunkReader:
 
     def _whole(self, stream: ChunkStream, payload: bytes, messages: list[Message]) -> None:
         kind = stream.type
+        messages.append(Message(kind, stream.stream_id, stream.timestamp, payload, stream.csid))
         if kind == _SET_CHUNK_SIZE:
             self._headers.resize(payload)
         elif kind == _ABORT:
             self._abort(int.from_bytes(payload[:4]))
-        messages.append(Message(kind, stream.stream_id, stream.timestamp, payload, stream.csid))
 
     def _abort(self, csid: int) -> None:
         if self._parts.pop(csid, None) is not None:

@@ -21,7 +21,6 @@ MORE: Final = -1
 
 _SIZES = (11, 7, 3)
 _unpack_number = struct.Struct(">I").unpack_from
-_unpack_two = struct.Struct(">II").unpack_from
 _unpack_little = struct.Struct("<I").unpack_from
 
 
@@ -123,8 +122,11 @@ class Headers:
             (field,) = _unpack_number(data, end)
             end += 4
         if fmt < 2:
-            described = _unpack_number(data, at + 3)[0]
-            self._describe(stream, described)
+            (described,) = _unpack_number(data, at + 3)
+            length = described >> 8
+            if length > self.longest:
+                raise ProtocolFault(f"a message of {length} bytes; {self.longest} are allowed")
+            stream.length, stream.type = length, described & 0xFF
             if not fmt:
                 (stream.stream_id,) = _unpack_little(data, at + 7)
         elif stream.fresh:
@@ -138,12 +140,6 @@ class Headers:
             self.streams[stream.csid] = stream
         self.stream, self.starts = stream, True
         return end
-
-    def _describe(self, stream: ChunkStream, described: int) -> None:
-        length = described >> 8
-        if length > self.longest:
-            raise ProtocolFault(f"a message of {length} bytes; {self.longest} are allowed")
-        stream.length, stream.type = length, described & 0xFF
 
     def _repeated(self, stream: ChunkStream, data: bytes, at: int) -> int:
         """The shortest head where it begins a message, or where four bytes of time may follow it.

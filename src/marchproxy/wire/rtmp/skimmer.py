@@ -210,6 +210,9 @@ class Skimmer:
         headers, rewriting = self._headers, self._rewriting
         stream, chunk, (_, at) = headers.stream, headers.chunk_size, head
         left, csid = stream.left, stream.csid
+        if left <= chunk and left <= len(data) - at and rewriting is None and csid not in self._kept:
+            stream.left = 0
+            return at + left
         if left <= chunk or stream.extended or csid > 63 or csid in self._kept:
             return self._chunk(data, head, min(left, chunk), events)
         end = min(len(data), at + left + (left - 1) // chunk)
