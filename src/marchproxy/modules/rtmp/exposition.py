@@ -20,6 +20,7 @@ _COUNTERS = {
     "rehomed": "Connections that went on with another origin.",
     "handed_over": "Connections that went to the worker that has their stream.",
     "stalls": "Publishers that sent nothing for too long.",
+    "keyless": "Times that publishers sent video without a keyframe for 30 seconds.",
     "dropped_messages": "Messages that were not sent to players that read too slowly.",
     "bytes_in": "Bytes of publishers' media.",
     "bytes_out": "Bytes of media to players and origins.",

@@ -10,7 +10,7 @@ from marchproxy.modules.rtmp.service import OriginReport
 from marchproxy.modules.rtmp.tally import Tally, TallyKey
 
 _MOST_STREAMS = 200  # with points of their own
-_SUMS = ("publishes", "plays", "unserved", "rehomed", "handed_over", "stalls", "dropped_messages")
+_SUMS = ("publishes", "plays", "unserved", "rehomed", "handed_over", "stalls", "keyless", "dropped_messages")
 _OF_STREAM = ("bitrate", "fps", "gop", "players", "viewers", "latency", "dropped")
 
 

@@ -8,8 +8,8 @@ class Tally:
     """The counts of a route's streams at one pool. Whoever serves them adds to them as it goes; they only grow, but for gauges."""
 
     __slots__ = (
-        "bytes_in", "bytes_out", "closed", "dropped_messages", "handed_over", "players", "plays", "publishers",
-        "publishes", "refused", "rehomed", "stalls", "unserved",
+        "bytes_in", "bytes_out", "closed", "dropped_messages", "handed_over", "keyless", "players", "plays",
+        "publishers", "publishes", "refused", "rehomed", "stalls", "unserved",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -28,6 +28,8 @@ class Tally:
         self.handed_over = 0
         """Connections that went to the worker that has their stream."""
         self.stalls = 0
+        self.keyless = 0
+        """Times that no keyframe came for long."""
         self.dropped_messages = 0
         """Of players that read slowly; whole GOPs of them."""
         self.bytes_in = 0

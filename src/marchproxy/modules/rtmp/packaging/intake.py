@@ -1,30 +1,18 @@
 """Intake: RTMP's messages as frames on a clock that never wraps, and the set-up of their codecs. Pure."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
 from marchproxy.modules.rtmp.packaging.frames import AUDIO, VIDEO, Frame, Record
-from marchproxy.wire.codecs import audio, av1, avc, hevc, vp9
-from marchproxy.wire.codecs.record import AudioRecord, VideoRecord
+from marchproxy.wire.codecs import vp9
+from marchproxy.wire.codecs.readers import BY_CONFIG, BY_FRAME
+from marchproxy.wire.codecs.record import VideoRecord
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.rtmp import media, message
 from marchproxy.wire.rtmp.media import Packet
 from marchproxy.wire.rtmp.message import Message, elapsed
 from marchproxy.wire.rtmp.tracks import Track, split
 
-_BY_CONFIG: Mapping[str, Callable[[bytes], Record]] = {
-    media.AVC: avc.read,
-    media.HEVC: hevc.read,
-    media.AV1: av1.read,
-    media.VP9: vp9.read,
-    media.AAC: audio.read_aac,
-    media.OPUS: audio.read_opus,
-}
-_BY_FRAME: Mapping[str, Callable[[bytes], AudioRecord]] = {
-    media.MP3: audio.read_mp3,
-    media.AC3: audio.read_ac3,
-}
 _NO_CONFIG = "came without a sequence header"
 _NO_PLACE = "has no place in MP4"
 
@@ -70,16 +58,16 @@ class Intake:
     def _set_up(self, kind: str, track: Track, data: bytes) -> Record | None:
         """The track's record as it is now."""
         record = self._records.get(kind)
-        if track.packet is Packet.CONFIG and track.codec in _BY_CONFIG:
-            record = _BY_CONFIG[track.codec](data)
+        if track.packet is Packet.CONFIG and track.codec in BY_CONFIG:
+            record = BY_CONFIG[track.codec](data)
             # the size, where the record does not tell, stays until a keyframe says another
             record = _sized_as(record, self._records.get(kind))
         elif track.packet is not Packet.FRAMES or not data:
             return record
-        elif record is None and track.codec in _BY_FRAME:
-            record = _BY_FRAME[track.codec](data)
+        elif record is None and track.codec in BY_FRAME:
+            record = BY_FRAME[track.codec](data)
         elif record is None:
-            lacks = track.codec in _BY_CONFIG
+            lacks = track.codec in BY_CONFIG
             self.unfit[kind] = f"{track.codec or 'an unknown codec'} {_NO_CONFIG if lacks else _NO_PLACE}"
             return None
         elif track.codec == media.VP9 and track.keyframe and isinstance(record, VideoRecord):
