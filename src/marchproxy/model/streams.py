@@ -35,6 +35,13 @@ class StreamKey:
         """The key as one text: vhost/app/name."""
         return f"{self.vhost}/{self.app}/{self.name}"
 
+    @classmethod
+    def parse(cls, text: str) -> "StreamKey":
+        """The key that has this text; of a text that no key has, one that no stream has."""
+        vhost, _, rest = text.partition("/")
+        app, _, name = rest.rpartition("/")
+        return cls(vhost, app, name)
+
 
 def read_key(tc_url: str, app: str, name: str) -> tuple[StreamKey, str]:
     """The key of what a client names in `connect` and in `publish` or `play`, and the query that came with it.

@@ -18,11 +18,11 @@ _NO_PLACE = "has no place in MP4"
 
 
 class Taken(NamedTuple):
-    """A frame, and how its track is set up."""
+    """A frame, and how its track is set up; None: it is only set up."""
 
     track: str
     record: Record
-    frame: Frame
+    frame: Frame | None
 
 
 class Intake:
@@ -36,7 +36,7 @@ class Intake:
         """Tracks that cannot be packaged, and why."""
 
     def take(self, given: Message) -> Taken | None:
-        """The frame in a message; None: it has none that can be packaged."""
+        """What a message brings; None: nothing that can be packaged."""
         if given.type not in {message.AUDIO, message.VIDEO}:
             return None
         kind = VIDEO if given.type == message.VIDEO else AUDIO
@@ -50,6 +50,8 @@ class Intake:
             self.unfit[kind] = str(error)
             self._records.pop(kind, None)
             return None
+        if record is not None and track.packet is Packet.CONFIG:
+            return Taken(kind, record, None)
         if record is None or track.packet is not Packet.FRAMES or not data:
             return None
         time = self._clock(given.timestamp)

@@ -69,7 +69,8 @@ class Packager:
             taken = self._intake.take(message)
             if taken is not None:
                 self._segmenter.set_up(taken.track, taken.record)
-                cuts += self._segmenter.take(taken.track, taken.frame, now)
+                if taken.frame is not None:
+                    cuts += self._segmenter.take(taken.track, taken.frame, now)
             elif self._intake.unfit != self._unfit:
                 self._tell_unfit()
         if cuts:

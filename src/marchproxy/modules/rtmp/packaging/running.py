@@ -24,7 +24,7 @@ class Pace:
     largest: int = 64 * 1024 * 1024
     jump: int = 10_000
     back: int = 1000
-    drift: int = 5000
+    drift: int = 10_000
     alone: int = 3000
 
 

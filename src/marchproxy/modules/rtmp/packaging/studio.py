@@ -13,28 +13,13 @@ from marchproxy.model.rtmp import Packaging
 from marchproxy.model.streams import StreamKey
 from marchproxy.modules.rtmp.packaging.packager import Packager
 from marchproxy.modules.rtmp.packaging.place import folder_of
+from marchproxy.modules.rtmp.streams.tap import Tap
 from marchproxy.wire.rtmp.message import Message
 
 _log = get_logger(__name__)
 #: How long somebody waits for a stream's first segment: a GOP or two.
 _FIRST_SECONDS = 9.5
 _STRAYS_SECONDS, _STRAY_SECONDS = 60.0, 900.0
-
-
-class Tap(Protocol):
-    """Whoever is given all messages of a stream's publisher, beside its players. Nothing here may take long or raise."""
-
-    def messages(self, messages: Sequence[Message]) -> None:
-        """Those of one read, in order; first of all, what a player that joins now would be given."""
-        ...
-
-    def paused(self) -> None:
-        """The publisher is gone; the stream waits for another one."""
-        ...
-
-    def ended(self) -> None:
-        """The stream has ended; nothing follows."""
-        ...
 
 
 class Source(Protocol):
@@ -56,7 +41,7 @@ class Studio:
         self._group = group
         self._media = media
         self._clock = clock
-        self._sets: dict[StreamKey, _Set] = {}
+        self._sets: dict[str, _Set] = {}
         self._swept_at = clock.monotonic()
 
     def began(self, key: StreamKey, source: Source, packaging: Packaging | None) -> None:
@@ -78,8 +63,8 @@ class Studio:
             one.packager.trouble or "there is no whole segment yet: the publisher has sent no second keyframe"
         )
 
-    def renditions(self, key: StreamKey) -> tuple[str, ...]:
-        """What is packaged of a stream."""
+    def renditions(self, key: str) -> tuple[str, ...]:
+        """What is packaged of a stream (`vhost/app/name`)."""
         return self._sets[key].packager.renditions if key in self._sets else ()
 
     def sweep(self) -> None:
@@ -100,22 +85,24 @@ class Studio:
             one.leave(forget=False)
 
     async def _begin(self, key: StreamKey, source: Source, packaging: Packaging) -> "_Set":
-        one = self._sets.get(key)
+        one = self._sets.get(key.text)
         if one is not None and one.ended_at is not None and one.options == packaging:
             one.begin_again(source)
             return one
         while one is not None and (one.leaving or one.ended_at is not None):
             one.leave(forget=True)
             await one.gone.wait()
-            one = self._sets.get(key)
+            one = self._sets.get(key.text)
         if one is None:
-            one = self._sets[key] = _Set(key, folder_of(self._media, key), packaging, source, self._clock)
-            self._group.create_task(self._run(key, one))
+            one = self._sets[key.text] = _Set(
+                key, folder_of(self._media, key), packaging, source, self._clock
+            )
+            self._group.create_task(self._run(key.text, one))
             _log.info("packaging begins", stream=key.text)
             source.tap(one)
         return one
 
-    async def _run(self, key: StreamKey, one: "_Set") -> None:
+    async def _run(self, key: str, one: "_Set") -> None:
         try:
             await one.run()
         finally:

@@ -18,6 +18,7 @@ from marchproxy.kit.clock import Clock, SystemClock
 from marchproxy.kit.listening import BindError, PortInUse
 from marchproxy.kit.metrics import process_usage
 from marchproxy.kit.tasks import Isolating, beside, every, run, run_service
+from marchproxy.modules.rtmp.playback.watching import Counter, socket_of
 from marchproxy.modules.rtmp.service import OriginReport, Surroundings
 from marchproxy.modules.rtmp.talk import (
     LINE,
@@ -122,6 +123,8 @@ async def serve(
         house.service.open()
         desk = Desk(LINE, Answering(house).answer)
         server = await asyncio.start_unix_server(desk.talk, socket)
+        viewers = Counter(house.service.watch)
+        await asyncio.start_unix_server(viewers.talk, socket_of(socket.parent, numbers.worker))
 
         async def sweep() -> None:
             house.service.sweep()
@@ -147,8 +150,8 @@ async def _drained(house: House, clock: Clock) -> int:
     return left
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one worker."""
+def main(arguments: Sequence[str] | None = None, *, factory: Factory = Station) -> None:
+    """Run one worker, which serves what the factory makes."""
     parser = argparse.ArgumentParser(prog="marchproxy-rtmp-worker")
     parser.add_argument("--socket", required=True, type=Path, help="path of the Unix socket to answer at")
     parser.add_argument("--media", required=True, type=Path, help="folder of segments and playlists")
@@ -159,7 +162,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     told = parser.parse_args(arguments)
     logs.configure(level=told.log_level, json=True)
     numbers = Numbers(told.index, told.workers, _most_clients(), told.media, told.instance)
-    run(lambda: run_service(lambda stop: serve(told.socket, stop, numbers=numbers), patient=True))
+    run(
+        lambda: run_service(
+            lambda stop: serve(told.socket, stop, numbers=numbers, factory=factory), patient=True
+        )
+    )
 
 
 def _most_clients() -> int:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from marchproxy.kit.logs import get_logger
@@ -13,12 +14,14 @@ from marchproxy.modules.rtmp.handing.desk import HandingDesk
 from marchproxy.modules.rtmp.handing.handed import Handed
 from marchproxy.modules.rtmp.handing.pipe import PipeEnd
 from marchproxy.modules.rtmp.ownership import owner_of
+from marchproxy.modules.rtmp.packaging.studio import Studio
 from marchproxy.modules.rtmp.plan import RoutePlan, RtmpPlan, Who
 from marchproxy.modules.rtmp.service import OriginReport, StreamReport, Surroundings
 from marchproxy.modules.rtmp.session.connection import Connection
 from marchproxy.modules.rtmp.session.hall import Denied, Hall
 from marchproxy.modules.rtmp.session.roles import Action
 from marchproxy.modules.rtmp.streams.hall import Streams
+from marchproxy.modules.rtmp.streams.live import LiveStream
 from marchproxy.modules.rtmp.tally import Tally
 from marchproxy.wire.rtmp.answers import Code
 
@@ -37,6 +40,8 @@ class Station:
         self._around = around
         self._plan = RtmpPlan()
         self._here = Streams(around)
+        self._studio = Studio(around.group, around.media, clock=around.clock)
+        self._here.followers.append(self._began)
         self._halls: tuple[Hall, ...] = (self._here,)
         self._waiting: dict[Connection, None] = {}
         self._served: dict[Connection, None] = {}
@@ -92,6 +97,7 @@ class Station:
             connection.abort("silent")
         for hall in self._halls:
             hall.sweep()
+        self._studio.sweep()
 
     def clients(self) -> int:
         """As a StreamService's."""
@@ -99,7 +105,8 @@ class Station:
 
     def streams(self) -> Sequence[StreamReport]:
         """As a StreamService's."""
-        return tuple(stream for hall in self._halls for stream in hall.streams())
+        found = (stream for hall in self._halls for stream in hall.streams())
+        return tuple(replace(one, packaged=self._studio.renditions(one.key)) for one in found)
 
     def origins(self) -> Sequence[OriginReport]:
         """As a StreamService's."""
@@ -109,6 +116,13 @@ class Station:
         """As a StreamService's."""
         answers = await asyncio.gather(*(hall.check() for hall in self._halls))
         return tuple(origin for answer in answers for origin in answer)
+
+    async def watch(self, key: str) -> str:
+        """As a StreamService's."""
+        stream = self._here.stream(StreamKey.parse(key))
+        return await self._studio.watch(
+            StreamKey.parse(key), stream, None if stream is None else stream.options.packaging
+        )
 
     def drain(self) -> None:
         """As a StreamService's."""
@@ -120,6 +134,7 @@ class Station:
     def close(self) -> None:
         """As a StreamService's."""
         self._desk.close()
+        self._studio.close()  # before streams end: viewers are to find them again in the next worker
         for hall in self._halls:
             hall.close()
         for connection in [*self._waiting, *self._served]:
@@ -136,6 +151,9 @@ class Station:
             return  # it has gone meanwhile
         self._served[connection] = None
         connection.serve(route, found)
+
+    def _began(self, stream: LiveStream) -> None:
+        self._studio.began(stream.key, stream, stream.options.packaging)
 
     def _hall(self, route: RoutePlan) -> Hall:
         return self._here if route.is_origin else self._halls[-1]

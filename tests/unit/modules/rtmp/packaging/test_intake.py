@@ -54,9 +54,14 @@ CONFIG = video(b"\x17\0\0\0\0" + AVC)
 def test_messages_become_frames(messages, codec, frame):
     intake = Intake()
     *before, last = [intake.take(one) for one in messages]
-    assert not any(before)
+    assert [taken.frame for taken in before] == [None] * len(before)
     assert (last.record.codec, last.frame) == (codec, frame)
     assert intake.unfit == {}
+
+
+def test_a_sequence_header_is_told_of_at_once():
+    taken = Intake().take(CONFIG)
+    assert (taken.track, taken.record.codec, taken.frame) == (VIDEO, "avc1.42c00d", None)
 
 
 def test_the_size_of_vp9_comes_with_its_keyframe_and_stays():

@@ -66,7 +66,7 @@ async def test_a_stream_is_packaged_when_somebody_watches(tmp_path):
     async with studio(tmp_path) as one:
         live = Live([CONFIG, *pictures(0, 2500)])
         assert await one.watch(KEY, live, Packaging()) == ""
-        assert one.renditions(KEY) == ("v",)
+        assert one.renditions(KEY.text) == ("v",)
         assert check_media(lists(tmp_path).read_text()).segments
 
 
@@ -108,7 +108,7 @@ async def test_what_nobody_watches_any_more_ends_and_leaves_nothing(tmp_path):
         clock.advance(2)
         one.sweep()
         assert not live.taps
-        await until(lambda: one.renditions(KEY) == ())
+        await until(lambda: one.renditions(KEY.text) == ())
     assert not lists(tmp_path).parent.exists()
 
 
@@ -132,7 +132,7 @@ async def test_what_has_ended_is_forgotten_after_a_while(tmp_path):
         clock.advance(39)
         one.sweep()
         await until(lambda: check_media(lists(tmp_path).read_text()).ended)
-        assert one.renditions(KEY) == ("v",)
+        assert one.renditions(KEY.text) == ("v",)
         clock.advance(2)
         one.sweep()
     assert not lists(tmp_path).parent.exists()
