@@ -12,8 +12,10 @@ from marchproxy.model.module import Protocol, TrafficEndpoint
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
 from marchproxy.modules.reception.certificates import ClientCertificates
 from marchproxy.modules.reception.doors import Doors
+from marchproxy.modules.reception.port import Port
 from marchproxy.modules.rtmp.engine import RtmpEngine
 from marchproxy.modules.rtmp.settings import ADDRESSES, RtmpSettings
+from marchproxy.modules.rtmp.supervisor.company import Company
 from marchproxy.modules.rtmp.supervisor.workforce import Workforce
 from marchproxy.modules.rtmp.talk import LINE, VERSION, Answer, Question
 
@@ -22,7 +24,9 @@ _MODULE = "marchproxy.modules.rtmp.worker"
 _CODE = (
     "modules/rtmp", "modules/reception", "engines/workers", "engines/ffmpeg", "contract/document", "model", "wire", "kit",
 )  # fmt: skip
-_FOLDER = "workers"
+_PLAYBACK_NAME = "RTMP playback"
+_PLAYBACK_MODULE = "marchproxy.modules.rtmp.playback"
+_FOLDER, _PLAYBACK = "workers", "playback"
 _LONGEST_SOCKET = 107  # unix(7)
 _WORKER_SOCKET = "99.sock"
 
@@ -45,8 +49,13 @@ async def serve(
     )
     doors = Doors(settings.ports(), settings.proxy_sources, settings.drain_seconds, certificates)
     workers = Workforce(seats(settings, folder, clock=clock), doors, clock=clock)
-    async with workers.running():
-        engine = RtmpEngine(workers, endpoints(settings), bandwidth=settings.bandwidth, clock=clock)
+    crew = (
+        workers
+        if settings.playback is None
+        else Company(workers, _playback(settings, settings.playback, clock))
+    )
+    async with crew.running():
+        engine = RtmpEngine(crew, endpoints(settings), bandwidth=settings.bandwidth, clock=clock)
         await ModuleServer(settings, engine, origin, signals, clock=clock).run()
 
 
@@ -88,6 +97,10 @@ def seats(settings: RtmpSettings, folder: Path, *, clock: Clock) -> tuple[Seat[Q
 
 
 def _recipe(settings: RtmpSettings, index: int) -> Recipe:
+    return Recipe(_NAME, _MODULE, _code(), WorkerUnavailable, tuple(_options(settings, index)))
+
+
+def _options(settings: RtmpSettings, index: int) -> list[str]:
     words = {
         "index": index,
         "workers": settings.worker_count(),
@@ -95,8 +108,18 @@ def _recipe(settings: RtmpSettings, index: int) -> Recipe:
         "instance": settings.id,
         "log-level": settings.log_level,
     }
-    options = [word for name, value in words.items() for word in (f"--{name}", str(value))]
-    return Recipe(_NAME, _MODULE, _code(), WorkerUnavailable, tuple(options))
+    return [word for name, value in words.items() for word in (f"--{name}", str(value))]
+
+
+def _playback(settings: RtmpSettings, address: HostPort, clock: Clock) -> Workforce:
+    """The process for HLS and DASH, in a folder of its own."""
+    folder = settings.own_state_dir() / _PLAYBACK
+    _make_directory(folder, "state_dir")
+    options = ["--streams", str(settings.own_state_dir() / _FOLDER), *_options(settings, 0)]
+    recipe = Recipe(_PLAYBACK_NAME, _PLAYBACK_MODULE, _code(), WorkerUnavailable, tuple(options))
+    seat = Seat(WorkerProcess(folder, 0, recipe, LINE, clock=clock), clock=clock)
+    port = Port("playback", Protocol.HLS, address)
+    return Workforce([seat], Doors([port], settings.proxy_sources, settings.drain_seconds), clock=clock)
 
 
 @cache
