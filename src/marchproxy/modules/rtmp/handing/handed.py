@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from marchproxy.modules.rtmp.session.dialogue import MOST_BEFORE
+from marchproxy.modules.rtmp.session.dialogue import MOST_RECORDED
 
 #: Bytes that say how many follow.
 PREFIX: Final = 4
@@ -56,6 +56,6 @@ def read_who(data: bytes) -> Handed:
         handed = _WHO.validate_json(data)
     except ValidationError as error:
         raise Garbled(str(error)) from error
-    if not 0 <= handed.size <= MOST_BEFORE:
+    if not 0 <= handed.size <= MOST_RECORDED:
         raise Garbled(f"{handed.size} bytes that were said")
     return handed

@@ -5,21 +5,19 @@ from collections.abc import Callable
 from typing import cast
 
 _HIGH_WATER = 256 * 1024
+#: In which the second one may take what was sent before the first one ended.
+_LAST_SECONDS = 5.0
 
 
 class PipeEnd(asyncio.Protocol):
-    """One end; join two with `join`, and call what it returns when the pipe is over."""
+    """One end. It is not read before the other end is there, too."""
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
         """None: it is not there yet, or has ended."""
-        self._other: PipeEnd | None = None
-        self._over: Callable[[], None] | None = None
-
-    def join(self, other: "PipeEnd", over: Callable[[], None]) -> None:
-        """`over` is called once, when both have ended."""
-        self._other, other._other = other, self
-        self._over = other._over = over
+        self.other: PipeEnd | None = None
+        self.over: Callable[[], None] | None = None
+        """Called once, when both have ended."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -28,30 +26,39 @@ class PipeEnd(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """For the other end."""
-        if self._other is not None and self._other.transport is not None:
-            self._other.transport.write(data)
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.write(data)
 
     def pause_writing(self) -> None:
         """The other end is not read."""
-        if self._other is not None and self._other.transport is not None:
-            self._other.transport.pause_reading()
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """It is again."""
-        if self._other is not None and self._other.transport is not None:
-            self._other.transport.resume_reading()
+        if self.other is not None and self.other.transport is not None:
+            self.other.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - however it ended
-        """The other end, once it has sent what it has."""
+        """The other end follows, once it has what was sent, or has had its time."""
         self.transport = None
-        other = self._other
+        other = self.other
         if other is not None and other.transport is not None:
+            other.transport.resume_reading()  # or its end would never be seen
             other.transport.close()
-        elif self._over is not None:
-            self._over()
+            asyncio.get_running_loop().call_later(_LAST_SECONDS, other.abort)
+        elif self.over is not None:
+            self.over()
 
     def abort(self) -> None:
-        """End both."""
-        for end in (self, self._other):
-            if end is not None and end.transport is not None:
-                end.transport.abort()
+        """End at once."""
+        if self.transport is not None:
+            self.transport.abort()
+
+
+def joined(over: Callable[[], None]) -> tuple[PipeEnd, PipeEnd]:
+    """A pipe; `over` is called once, when both its ends have ended."""
+    near, far = PipeEnd(), PipeEnd()
+    near.other, far.other = far, near
+    near.over = far.over = over
+    return near, far

@@ -4,6 +4,7 @@ The same bytes give the same answers, so that another worker that is told what a
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from marchproxy.model.streams import key_fault, read_key
@@ -15,24 +16,26 @@ from marchproxy.wire.rtmp.chunks import ChunkReader
 from marchproxy.wire.rtmp.commands import Command, read_command
 from marchproxy.wire.rtmp.connect import CONNECT, FORWARDING, Caps, Connect, read_connect
 from marchproxy.wire.rtmp.control import Event
-from marchproxy.wire.rtmp.message import COMMAND_TYPES, Message, Type
+from marchproxy.wire.rtmp.handshake import BLOCK
+from marchproxy.wire.rtmp.message import AUDIO, COMMAND_TYPES, DATA_TYPES, VIDEO, Message, Type
 
 #: Of our own chunks, in bytes, once we have told it. Most messages fit.
 CHUNK_SIZE: Final = 60_000
 #: Bytes that a client may send before it has said what it wants.
 MOST_BEFORE: Final = 256 * 1024
-#: Of a message before that.
-_LONGEST_BEFORE: Final = 64 * 1024
-_LONGEST: Final = 8 * 1024 * 1024
+#: And before that is granted, with what was read at once with it.
+MOST_RECORDED: Final = 1024 * 1024
+#: Bytes that come before there are chunks; acknowledgements count them.
+_HANDSHAKE: Final = 1 + 2 * BLOCK
 #: Message streams of one connection.
 _MOST_STREAMS: Final = 16
 _CONTROL: Final = frozenset(
     {Type.SET_CHUNK_SIZE, Type.ABORT, Type.ACK, Type.USER_CONTROL, Type.WINDOW_ACK, Type.PEER_BANDWIDTH}
 )
+#: What is for roles alone.
+_MEDIA: Final = frozenset({AUDIO, VIDEO, *DATA_TYPES, int(Type.AGGREGATE)})
 _WISHES: Final = {requests.PUBLISH: Action.PUBLISH, requests.PLAY: Action.PLAY}
-_ABILITIES: Final = FORWARDING.__class__(
-    caps=FORWARDING.caps | Caps.RECONNECT, video=FORWARDING.video, audio=FORWARDING.audio
-)
+_ABILITIES: Final = replace(FORWARDING, caps=FORWARDING.caps | Caps.RECONNECT)
 
 
 class Dialogue:
@@ -44,7 +47,7 @@ class Dialogue:
     )  # fmt: skip
 
     def __init__(self, *, window: int = 5_000_000) -> None:
-        self._reader = ChunkReader(longest=_LONGEST_BEFORE)
+        self._reader = ChunkReader()
         self._writer = ChunkWriter()
         self._out: list[bytes] = []
         self._connect: Connect | None = None
@@ -53,8 +56,8 @@ class Dialogue:
         self._window = window
         self._ack_at = window // 2
         self._acked = 0
-        self.received = 0
-        """Bytes, those of the handshake not counted."""
+        self.received = _HANDSHAKE
+        """Bytes, those of the handshake too."""
         self.recorded = bytearray()
         """All of them, until the wish is granted."""
         self.wish: Wish | None = None
@@ -82,14 +85,16 @@ class Dialogue:
         """
         self.received += len(data)
         if not self.granted:
-            self.recorded += data
-            if len(self.recorded) > MOST_BEFORE:
-                raise ProtocolFault(f"more than {MOST_BEFORE} bytes, and neither publish nor play among them")
+            self._record(data)
         messages = self._reader.feed(data)
-        if self.wish is not None and not self.granted:
+        if not self.granted and self.wish is not None:
             self._held += messages
             return ()
-        passed = self._heed(messages)
+        passed: Sequence[Message] = messages
+        for message in messages:
+            if not self.granted or message[0] not in _MEDIA:
+                passed = self._heed(messages)
+                break
         if self.received - self._acked >= self._ack_at:
             self._acked = self.received
             self.say(control.ack(self.received))
@@ -98,7 +103,6 @@ class Dialogue:
     def grant(self) -> Sequence[Message]:
         """The wish is granted: what came behind it."""
         self.granted = True
-        self._reader.longest = _LONGEST
         held, self._held = self._held, []
         return self._heed(held)
 
@@ -116,6 +120,13 @@ class Dialogue:
         """What is to be written now."""
         out, self._out = self._out, []
         return out[0] if len(out) == 1 else b"".join(out)
+
+    def _record(self, data: bytes) -> None:
+        self.recorded += data
+        if self.wish is None and len(self.recorded) > MOST_BEFORE:
+            raise ProtocolFault(f"more than {MOST_BEFORE} bytes, and neither publish nor play among them")
+        if len(self.recorded) > MOST_RECORDED:
+            raise ProtocolFault(f"more than {MOST_RECORDED} bytes before it may begin")
 
     def _heed(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Obey what is about the connection; the rest, if somebody serves the client already."""
