@@ -16,13 +16,12 @@ _FORWARD: Final = 10_000
 class Timeline:
     """One stream's."""
 
-    __slots__ = ("_at", "_gap", "_last", "_out", "latest")
+    __slots__ = ("_last", "_now", "_out", "_stamped_at", "latest")
 
     def __init__(self) -> None:
         self._last: int | None = None  # of the publisher, his last timestamp
         self._out = 0  # what was made of it
-        self._at: float | None = None
-        self._gap = 0
+        self._now = self._stamped_at = 0.0
         self.latest = -1
         """The greatest that was given; -1: none was. It does not wrap."""
 
@@ -31,15 +30,9 @@ class Timeline:
         """The timestamp of what has none of its own."""
         return max(self.latest, 0) & TIME_MASK
 
-    @property
-    def is_running(self) -> bool:
-        """Whether a publisher's clock is followed."""
-        return self._last is not None
-
     def arrive(self, now: float) -> None:
         """Messages have come at this time, in seconds of our own clock."""
-        self._gap = 0 if self._at is None else max(round((now - self._at) * 1000), 0)
-        self._at = now
+        self._now = now
 
     def stamp(self, timestamp: int) -> int:
         """A frame's timestamp for players."""
@@ -50,8 +43,8 @@ class Timeline:
             step = timestamp - last
             if not 0 <= step <= _FORWARD:
                 step = elapsed(last, timestamp)
-            out = self._out + step if -_BACK <= step <= _FORWARD + self._gap else self._after()
-        self._last, self._out = timestamp, out
+            out = self._out + step if -_BACK <= step <= _FORWARD + self._passed else self._after()
+        self._last, self._out, self._stamped_at = timestamp, out, self._now
         self.latest = max(out, self.latest)
         return out & TIME_MASK
 
@@ -61,4 +54,9 @@ class Timeline:
 
     def _after(self) -> int:
         """Behind all that was given, by the time that has passed."""
-        return self.latest + max(self._gap, 1)
+        return self.latest + max(self._passed, 1)
+
+    @property
+    def _passed(self) -> int:
+        """Milliseconds since the last frame."""
+        return round((self._now - self._stamped_at) * 1000)
