@@ -384,7 +384,7 @@ def test_a_tap_gets_what_players_get() -> None:
     scene.stream.end("over")
     before = media([*_FIRST, inter(80)])
     again = [
-        (41, payload) if payload == key(0).payload else (40, payload)
+        (81, payload) if payload == key(0).payload else (80, payload)
         for _, payload in media([*BEGINNING, key(0)])
     ]
     assert tap.seen == [*before, "paused", *again, "ended"]
