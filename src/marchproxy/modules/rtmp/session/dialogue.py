@@ -95,6 +95,8 @@ class Dialogue:
             if not self.granted or message[0] not in _MEDIA:
                 passed = self._heed(messages)
                 break
+        if self.wish is None and len(self.recorded) > MOST_BEFORE:
+            raise ProtocolFault(f"more than {MOST_BEFORE} bytes, and neither publish nor play among them")
         if self.received - self._acked >= self._ack_at:
             self._acked = self.received
             self.say(control.ack(self.received))
@@ -123,8 +125,6 @@ class Dialogue:
 
     def _record(self, data: bytes) -> None:
         self.recorded += data
-        if self.wish is None and len(self.recorded) > MOST_BEFORE:
-            raise ProtocolFault(f"more than {MOST_BEFORE} bytes, and neither publish nor play among them")
         if len(self.recorded) > MOST_RECORDED:
             raise ProtocolFault(f"more than {MOST_RECORDED} bytes before it may begin")
 
