@@ -1,7 +1,9 @@
 """What clients say, in chunks, and what they are told."""
 
+import asyncio
 from pathlib import Path
 
+from marchproxy.modules.rtmp.session.link import HIGH_WATER
 from marchproxy.wire.rtmp import requests
 from marchproxy.wire.rtmp.chunking import ChunkWriter
 from marchproxy.wire.rtmp.chunks import ChunkReader
@@ -76,3 +78,44 @@ def statuses(messages: list[Message]) -> list[tuple[int, object]]:
         for message in messages
         if message.type in COMMAND_TYPES and read_command(message).name == "onStatus"
     ]
+
+
+class FakeTransport(asyncio.Transport):
+    """One that keeps what is written to it; `waiting` bytes of it were not read. It ends when `lose` says so."""
+
+    def __init__(self, connection, *, half_close=True):
+        super().__init__()
+        self.connection, self.half_close = connection, half_close
+        self.written, self.waiting, self.reading, self.did = b"", 0, True, []
+        connection.connection_made(self)
+
+    def set_write_buffer_limits(self, high=None, low=None):
+        assert high == HIGH_WATER
+
+    def write(self, data):
+        assert not self.did
+        self.written += data
+
+    def get_write_buffer_size(self):
+        return self.waiting
+
+    def pause_reading(self):
+        self.reading = False
+
+    def resume_reading(self):
+        self.reading = True
+
+    def can_write_eof(self):
+        return self.half_close
+
+    def write_eof(self):
+        self.did.append("eof")
+
+    def close(self):
+        self.did.append("close")
+
+    def abort(self):
+        self.did.append("abort")
+
+    def lose(self, error=None):
+        self.connection.connection_lost(error)

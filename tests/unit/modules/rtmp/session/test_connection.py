@@ -1,14 +1,11 @@
 """A client's connection: who is asked what becomes of it, and how it ends."""
 
-import asyncio
-
 import pytest
 
 from marchproxy.kit.settings import HostPort
 from marchproxy.modules.reception.client import Arrival
 from marchproxy.modules.rtmp.plan import RoutePlan
 from marchproxy.modules.rtmp.session.connection import Connection
-from marchproxy.modules.rtmp.session.link import HIGH_WATER
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.rtmp import answers, control
 from marchproxy.wire.rtmp.answers import Code
@@ -16,6 +13,7 @@ from marchproxy.wire.rtmp.handshake import BLOCK, NOISE, ClientHandshake
 from tests.unit.modules.rtmp.session.crafted import (
     PLAYER,
     PUBLISHER,
+    FakeTransport,
     Speaker,
     connect,
     key,
@@ -26,47 +24,6 @@ from tests.unit.modules.rtmp.session.crafted import (
 from tests.unit.modules.rtmp.streams.crafted import plan
 
 ROUTE: RoutePlan = plan()
-
-
-class FakeTransport(asyncio.Transport):
-    """One that keeps what is written to it; `waiting` bytes of it were not read. It ends when `lose` says so."""
-
-    def __init__(self, connection, *, half_close=True):
-        super().__init__()
-        self.connection, self.half_close = connection, half_close
-        self.written, self.waiting, self.reading, self.did = b"", 0, True, []
-        connection.connection_made(self)
-
-    def set_write_buffer_limits(self, high=None, low=None):
-        assert high == HIGH_WATER
-
-    def write(self, data):
-        assert not self.did
-        self.written += data
-
-    def get_write_buffer_size(self):
-        return self.waiting
-
-    def pause_reading(self):
-        self.reading = False
-
-    def resume_reading(self):
-        self.reading = True
-
-    def can_write_eof(self):
-        return self.half_close
-
-    def write_eof(self):
-        self.did.append("eof")
-
-    def close(self):
-        self.did.append("close")
-
-    def abort(self):
-        self.did.append("abort")
-
-    def lose(self, error=None):
-        self.connection.connection_lost(error)
 
 
 class Office:
