@@ -82,10 +82,6 @@ class OriginReport:
 class StreamService(Protocol):
     """All streams of one worker."""
 
-    def open(self) -> None:
-        """Take clients over from other workers from now on. Raises OSError."""
-        ...
-
     def apply(self, plan: RtmpPlan) -> None:
         """Serve by this from now on. A stream stays with its route and origin as long as these are there; an origin that is
         gone, or a pool that its route has no more, is left at the next keyframe."""

@@ -45,7 +45,9 @@ class HandingDesk:
         self._listening: asyncio.Task[None] | None = None
 
     def open(self) -> None:
-        """Take clients over, instead of whoever had the number before. Raises OSError."""
+        """Take clients over, instead of whoever had the number before; a second time is no news. Raises OSError."""
+        if self._listening is not None:
+            return
         self._path.unlink(missing_ok=True)
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         try:

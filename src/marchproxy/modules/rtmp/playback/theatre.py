@@ -49,9 +49,6 @@ class Theatre:
         self._audience = Audience()
         self._asked_at: dict[StreamKey, float] = {}
 
-    def open(self) -> None:
-        """No client comes from other workers."""
-
     def apply(self, plan: RtmpPlan) -> None:
         """Serve by this from now on."""
         self._plan = plan

@@ -120,7 +120,6 @@ async def serve(
             instance=numbers.instance,
         )
         house = House(factory, around, most=numbers.clients, clock=clock)
-        house.service.open()
         desk = Desk(LINE, Answering(house).answer)
         server = await asyncio.start_unix_server(desk.talk, socket)
         viewers = Counter(house.service.watch)

@@ -44,17 +44,14 @@ class Station:
         self._served: dict[Connection, None] = {}
         self._transit = Transit(around, self._connection)
 
-    def open(self) -> None:
-        """Take clients over from other workers. Raises OSError."""
-        if self._around.workers > 1:
-            self._transit.open()
-
     def apply(self, plan: RtmpPlan) -> None:
-        """As a StreamService's."""
+        """As a StreamService's. Raises OSError."""
         self._plan = plan
         self._policy.apply(plan)
         for hall in self._halls:
             hall.apply(plan)
+        if self._around.workers > 1:
+            self._transit.open()  # not before there are routes for those who come so
 
     def accept(self, arrival: Arrival) -> asyncio.Protocol:
         """As a StreamService's."""

@@ -69,7 +69,6 @@ async def workers(folder, *, secure=None, clock=None, **options):
         found = [Worker(folder, index, group, clock or SystemClock()) for index in range(2)]
         servers = []
         for one in found:
-            one.station.open()
             one.station.apply(RtmpPlan((plan(apps=("live",), **options),)))
             server = await asyncio.get_running_loop().create_server(
                 lambda one=one: one.station.accept(one.arrival(secure=secure is not None)),
