@@ -25,10 +25,14 @@ def check_manifest(text: str) -> list[Track]:
     assert root.tag == "{urn:mpeg:dash:schema:mpd:2011}MPD"
     assert root.get("profiles")
     seconds(root.get("minBufferTime"))
-    assert root.get("type") == "dynamic"
-    assert {"availabilityStartTime", "publishTime", "timeShiftBufferDepth"} <= root.attrib.keys()
-    # one of the two: it goes on, or says when it ended (5.3.1.2)
-    assert len({"minimumUpdatePeriod", "mediaPresentationDuration"} & root.attrib.keys()) == 1
+    assert {"availabilityStartTime", "publishTime"} <= root.attrib.keys()
+    if root.get("type") == "dynamic":
+        assert {"minimumUpdatePeriod", "timeShiftBufferDepth"} <= root.attrib.keys()
+        assert "mediaPresentationDuration" not in root.attrib
+    else:
+        assert root.get("type") == "static"
+        assert "minimumUpdatePeriod" not in root.attrib
+        seconds(root.get("mediaPresentationDuration"))
     assert root.find("UTCTiming", _NAMES) is not None
     assert [part.tag.split("}")[1] for part in root][-1] in {"UTCTiming", "Period"}, "periods come first"
     longest = seconds(root.get("maxSegmentDuration"))

@@ -80,20 +80,19 @@ def _attributes(manifest: Manifest) -> dict[str, str]:
     common = {
         "xmlns": "urn:mpeg:dash:schema:mpd:2011",
         "profiles": "urn:mpeg:dash:profile:isoff-live:2011",
-        "type": "dynamic",
+        "type": "dynamic" if manifest.duration is None else "static",
         "availabilityStartTime": iso_time(manifest.begins),
         "publishTime": iso_time(manifest.published),
         "minBufferTime": f"PT{manifest.longest}S",
         "maxSegmentDuration": f"PT{manifest.longest}S",
+    }
+    if manifest.duration is not None:
+        return common | {"mediaPresentationDuration": _length(manifest.duration)}
+    return common | {
         "timeShiftBufferDepth": f"PT{manifest.window}S",
         "suggestedPresentationDelay": f"PT{2 * manifest.longest}S",
+        "minimumUpdatePeriod": f"PT{manifest.longest}S",
     }
-    # what has ended is not static: its beginning is gone, and its times stay what they were
-    if manifest.duration is None:
-        common["minimumUpdatePeriod"] = f"PT{manifest.longest}S"
-    else:
-        common["mediaPresentationDuration"] = _length(manifest.duration)
-    return common
 
 
 def _add_set(period: Element, kind: str, representations: Sequence[Representation], origin: int) -> None:
