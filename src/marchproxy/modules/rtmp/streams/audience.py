@@ -1,23 +1,36 @@
-"""Audience: the players of a stream, and which of them get what was just published. No I/O but by players."""
+"""Audience: the players of a stream, and which of them get what was just published."""
 
+import asyncio
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from marchproxy.modules.rtmp.streams.batch import Batch
 
 if TYPE_CHECKING:
     from marchproxy.modules.rtmp.streams.player import Player
 
+#: Of so many players on it is worth to wait for more before it is written: what a write costs hardly depends on its size.
+MANY: Final = 32
+#: How long what was published first waits then, and how many bytes may.
+GATHER_SECONDS: Final = 0.02
+_MOST_HELD: Final = 128 * 1024
+
 
 class Audience:
-    """Those who read as fast as it comes cost one write each; the others are looked at one by one."""
+    """Those who read as fast as it comes cost one write each; the others are looked at one by one.
 
-    __slots__ = ("_late", "_prompt", "_writes")
+    What waits to be written was offered to the latter already. So it is written before anybody changes sides.
+    """
+
+    __slots__ = ("_held", "_held_size", "_is_timed", "_late", "_prompt", "_writes")
 
     def __init__(self) -> None:
         self._prompt: dict[Player, Callable[[bytes], None]] = {}
         self._late: dict[Player, None] = {}
         self._writes: tuple[Callable[[bytes], None], ...] = ()
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self._is_timed = False
 
     def __len__(self) -> int:
         """How many players there are."""
@@ -29,22 +42,44 @@ class Audience:
 
     def spread(self, batch: Batch, now: float) -> int:
         """Give it to all who can take it; how many bytes went out. `now` in seconds."""
-        data, late = batch.data, tuple(self._late)
+        late = tuple(self._late)
+        prompt = len(self._prompt)
+        if prompt:
+            self._held.append(batch.data)
+            self._held_size += len(batch.data)
+            if prompt < MANY or self._held_size > _MOST_HELD:
+                self.flush()
+            elif not self._is_timed:
+                self._is_timed = True
+                asyncio.get_running_loop().call_later(GATHER_SECONDS, self._due)
+        return len(batch.data) * prompt + sum(player.offer(batch, now) for player in late)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        held, self._held, self._held_size = self._held, [], 0
+        if not held:
+            return
+        data = held[0] if len(held) == 1 else b"".join(held)
         writes = self._writes
         if len(writes) != len(self._prompt):
             writes = self._writes = tuple(self._prompt.values())
         for write in writes:  # whoever is full now is put among the late ones, and not asked again
             write(data)
-        return len(data) * len(writes) + sum(player.offer(batch, now) for player in late)
+
+    def _due(self) -> None:
+        self._is_timed = False
+        self.flush()
 
     def prompt(self, player: "Player", write: Callable[[bytes], None]) -> None:
-        """The player gets everything, by this."""
+        """The player gets everything from now on, by this."""
+        self.flush()
         self._late.pop(player, None)
         self._prompt[player] = write
         self._writes = ()
 
     def late(self, player: "Player") -> None:
         """The player is asked each time."""
+        self.flush()
         self._prompt.pop(player, None)
         self._late[player] = None
         self._writes = ()

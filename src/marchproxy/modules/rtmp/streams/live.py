@@ -223,6 +223,7 @@ class LiveStream:
         """It is over for everybody."""
         if self.state is State.ENDED:
             return
+        self.audience.flush()
         was_expected = self.state is State.EXPECTED
         self._enter(State.ENDED)
         publisher, self.publisher = self.publisher, None

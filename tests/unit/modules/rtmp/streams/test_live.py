@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -6,6 +7,7 @@ from marchproxy.kit.clock import VirtualClock
 from marchproxy.modules.rtmp.plan import RoutePlan
 from marchproxy.modules.rtmp.session.dialogue import CHUNK_SIZE
 from marchproxy.modules.rtmp.session.roles import Action
+from marchproxy.modules.rtmp.streams.audience import MANY
 from marchproxy.modules.rtmp.streams.live import EXPECT_SECONDS, LiveStream, State
 from marchproxy.modules.rtmp.streams.player import SLOW_SECONDS, Player
 from marchproxy.modules.rtmp.streams.publisher import Publisher
@@ -389,3 +391,50 @@ def test_a_tap_gets_what_players_get() -> None:
     ]
     assert tap.seen == [*before, "paused", *again, "ended"]
     assert other.seen == before
+
+
+# many players
+
+
+async def test_many_players_are_written_to_a_little_later() -> None:
+    scene = _Scene()
+    players, publisher = [scene.play() for _ in range(MANY)], scene.publish(*_FIRST)
+    for player in players:
+        player.take()
+    scene.say(publisher, inter(80))
+    scene.say(publisher, sound(93))
+    assert not any(player.written for player in players)
+    late = scene.play()  # who comes or falls behind meanwhile gets nothing twice, and misses nothing
+    assert media(late.take())[-2:] == media([inter(80), sound(93)])
+    scene.say(publisher, inter(120))
+    assert players[0].role is not None
+    players[0].role.full()
+    scene.say(publisher, inter(160))
+    players[0].role.drained()
+    scene.say(publisher, inter(200))
+    async with asyncio.timeout(20):
+        while len(players[-1].written) < 4:
+            await asyncio.sleep(0.001)
+    expected = media([inter(80), sound(93), inter(120), inter(160), inter(200)])
+    assert [media(player.take()) for player in players] == [expected] * MANY
+    assert media(late.take()) == expected[2:]
+
+
+def test_a_large_frame_does_not_wait() -> None:
+    scene = _Scene()
+    players, publisher = [scene.play() for _ in range(MANY)], scene.publish(*_FIRST)
+    for player in players:
+        player.take()
+    scene.say(publisher, key(80, bytes(200_000)))
+    assert [len(player.take()) for player in players] == [1] * MANY
+
+
+async def test_what_waits_is_written_before_the_end() -> None:
+    scene = _Scene()
+    players, publisher = [scene.play() for _ in range(MANY)], scene.publish(*_FIRST)
+    for player in players:
+        player.take()
+    scene.say(publisher, inter(80))
+    _leave(publisher, requests.FC_UNPUBLISH)
+    assert [media(player.take()) for player in players] == [media([inter(80)])] * MANY
+    assert {player.closed for player in players} == {"ended"}
