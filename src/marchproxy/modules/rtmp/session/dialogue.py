@@ -85,22 +85,15 @@ class Dialogue:
         """
         self.received += len(data)
         if not self.granted:
-            self._record(data)
-        messages = self._reader.feed(data)
-        if not self.granted and self.wish is not None:
-            self._held += messages
-            return ()
-        passed: Sequence[Message] = messages
+            return self._begin(data)
+        messages: Sequence[Message] = self._reader.feed(data)
         for message in messages:
-            if not self.granted or message[0] not in _MEDIA:
-                passed = self._heed(messages)
+            if message[0] not in _MEDIA:
+                messages = self._heed(messages)
                 break
-        if self.wish is None and len(self.recorded) > MOST_BEFORE:
-            raise ProtocolFault(f"more than {MOST_BEFORE} bytes, and neither publish nor play among them")
         if self.received - self._acked >= self._ack_at:
-            self._acked = self.received
-            self.say(control.ack(self.received))
-        return passed
+            self._ack()
+        return messages
 
     def grant(self) -> Sequence[Message]:
         """The wish is granted: what came behind it."""
@@ -120,13 +113,31 @@ class Dialogue:
 
     def take_out(self) -> bytes:
         """What is to be written now."""
-        out, self._out = self._out, []
+        out = self._out
+        if not out:
+            return b""
+        self._out = []
         return out[0] if len(out) == 1 else b"".join(out)
 
-    def _record(self, data: bytes) -> None:
+    def _begin(self, data: bytes) -> Sequence[Message]:
+        """Before the grant: nothing is for a role."""
         self.recorded += data
         if len(self.recorded) > MOST_RECORDED:
             raise ProtocolFault(f"more than {MOST_RECORDED} bytes before it may begin")
+        messages = self._reader.feed(data)
+        if self.wish is not None:
+            self._held += messages
+            return ()
+        self._heed(messages)
+        if self.wish is None and len(self.recorded) > MOST_BEFORE:
+            raise ProtocolFault(f"more than {MOST_BEFORE} bytes, and neither publish nor play among them")
+        if self.received - self._acked >= self._ack_at:
+            self._ack()
+        return ()
+
+    def _ack(self) -> None:
+        self._acked = self.received
+        self.say(control.ack(self.received))
 
     def _heed(self, messages: Sequence[Message]) -> Sequence[Message]:
         """Obey what is about the connection; the rest, if somebody serves the client already."""

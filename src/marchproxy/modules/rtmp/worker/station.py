@@ -26,6 +26,7 @@ _log = get_logger(__name__)
 HANDSHAKE_SECONDS, WISH_SECONDS = 10.0, 15.0
 _POLL_SECONDS = 0.02
 _NOT_HERE = Denied("no_route", Code.PUBLISH_BAD_NAME, "no route takes such a stream")
+_NO_ORIGIN = Denied("no_origin", Code.FAILED, "no origin takes the stream now")
 _UNREACHABLE = Denied("unreachable", Code.FAILED, "the stream cannot be reached now; try again")
 
 
@@ -38,6 +39,7 @@ class Station:
         self._here = Streams(around)
         self._studio = Studio(around.group, around.media, clock=around.clock)
         self._here.followers.append(self._began)
+        self._elsewhere: Hall | None = None
         self._halls: tuple[Hall, ...] = (self._here,)
         self._policy: Policy = OpenPolicy()
         self._waiting: dict[Connection, None] = {}
@@ -153,16 +155,14 @@ class Station:
         found = await self._policy.admit(connection.wish, route, key, connection.arrival)
         if connection not in self._waiting:
             return  # it has gone meanwhile
-        if found is None:
-            hall = self._here if route.is_origin else self._halls[-1]
-            role = hall.admit(connection.wish, route, key)
-            if not isinstance(role, Denied):
-                del self._waiting[connection]
-                self._served[connection] = None
-                connection.serve(route, role)
-                return
-            found = role
-        self._refuse(connection, route, found)
+        hall = self._here if route.is_origin else self._elsewhere
+        role = found or (_NO_ORIGIN if hall is None else hall.admit(connection.wish, route, key))
+        if isinstance(role, Denied):
+            self._refuse(connection, route, role)
+            return
+        del self._waiting[connection]
+        self._served[connection] = None
+        connection.serve(route, role)
 
     async def _move(self, connection: Connection, route: RoutePlan, owner: int) -> None:
         try:
