@@ -1,5 +1,6 @@
 """Facts: what a live stream is like, for those who ask. Pure."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -22,8 +23,8 @@ class Look(NamedTuple):
     height: int = 0
 
 
-def report(stream: LiveStream, now: float) -> StreamReport:
-    """The stream as it is at this time, in the clock's seconds."""
+def report(stream: LiveStream, now: float, pushes: Sequence[str] = ()) -> StreamReport:
+    """The stream as it is at this time, in the clock's seconds; `pushes`: how they are, in words."""
     video, audio = track_of(stream.feed, VIDEO), track_of(stream.feed, AUDIO)
     meter, publisher = stream.meter, stream.publisher
     return StreamReport(
@@ -42,6 +43,7 @@ def report(stream: LiveStream, now: float) -> StreamReport:
         players=len(stream.audience),
         latency=stream.latency,
         dropped=stream.drops,
+        pushes=tuple(pushes),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from marchproxy.model.rtmp import Duplicate
 from marchproxy.model.streams import StreamKey
 from marchproxy.modules.rtmp.plan import RoutePlan, RtmpPlan
+from marchproxy.modules.rtmp.pushing.pushes import Pushes
 from marchproxy.modules.rtmp.service import OriginReport, StreamReport, Surroundings
 from marchproxy.modules.rtmp.session.hall import Denied
 from marchproxy.modules.rtmp.session.roles import Action, Role, Wish
@@ -25,6 +26,7 @@ class Streams:
         self.followers: list[Callable[[LiveStream], None]] = []
         self._around = around
         self._streams: dict[StreamKey, LiveStream] = {}
+        self._pushes = Pushes(around.group, clock=around.clock)
 
     def apply(self, plan: RtmpPlan) -> None:
         """As a Hall's: a stream stays as long as its route is there and keeps streams here."""
@@ -58,11 +60,12 @@ class Streams:
         """As a Hall's."""
         for stream in list(self._streams.values()):
             stream.sweep()
+        self._pushes.sweep(self._there())
 
     def streams(self) -> Sequence[StreamReport]:
         """As a Hall's."""
         now = self._around.clock.monotonic()
-        return tuple(report(one, now) for one in self._streams.values() if one.state is not State.EXPECTED)
+        return tuple(report(one, now, self._pushes.words(one.key)) for one in self._there())
 
     def origins(self) -> Sequence[OriginReport]:
         """As a Hall's: none."""
@@ -81,9 +84,11 @@ class Streams:
         """As a Hall's."""
         for stream in list(self._streams.values()):
             stream.end(_LEAVING, reason="close")
+        self._pushes.close()
 
     def began(self, stream: LiveStream) -> None:
         """As a Registry's."""
+        self._pushes.began(stream)
         for follow in self.followers:
             follow(stream)
 
@@ -91,6 +96,10 @@ class Streams:
         """As a Registry's."""
         if self._streams.get(stream.key) is stream:
             del self._streams[stream.key]
+
+    def _there(self) -> Sequence[LiveStream]:
+        """Those that are live or wait for their publishers."""
+        return [one for one in self._streams.values() if one.state is not State.EXPECTED]
 
     def _expect(self, key: StreamKey, route: RoutePlan) -> LiveStream:
         tally = self._around.tallies.of(str(route.route_id))
