@@ -1,0 +1,122 @@
+"""HLS and DASH of what is published, as ffmpeg reads them: the frames that were published, each at its time."""
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.manifests import check_manifest
+from tests.playlists import check_master, check_media
+from tests.ports import free_port
+from tests.real.support.rtmp import HERE, ffmpeg, make_flv, publish, publishing, streaming
+from tests.real.support.waiting import until
+
+#: Segments of a second, from the beginning of each stream.
+PACKAGING = {"segment": 1, "on_demand": False}
+
+
+@asynccontextmanager
+async def watched(directory: Path, *, workers: int = 2, **packaging):
+    """A module, where it serves HLS and DASH, and a client of that."""
+    port = free_port()
+    route = {**HERE, "rtmp": {"packaging": {**PACKAGING, **packaging}}}
+    where, media = f"127.0.0.1:{port}", str(directory / "media")
+    settings = {"workers": workers, "playback": where, "media_dir": media}
+    async with (
+        streaming(directory, {"routes": [route]}, **settings) as system,
+        httpx.AsyncClient(base_url=f"http://{where}", trust_env=False) as client,
+    ):
+        yield system, client
+
+
+async def listed(client, path, segments=1):
+    """A media playlist that has so many segments."""
+
+    async def is_there():
+        found = await client.get(path)
+        return found.status_code == 200 and len(check_media(found.text).segments) >= segments
+
+    await until(is_there)
+    return check_media((await client.get(path)).text)
+
+
+async def ended(client, path):
+    """Wait for the end of a stream to be told."""
+
+    async def has():
+        found = await client.get(path)
+        return found.status_code == 200 and check_media(found.text).ended
+
+    await until(has)
+
+
+async def digests(source, kind):
+    """The frames of a track with their own times."""
+    said = await ffmpeg(
+        ["-copyts", "-i", str(source), "-map", f"0:{kind}", "-c", "copy", "-f", "framemd5", "-"]
+    )
+    return [line for line in said.splitlines() if not line.startswith("#")]
+
+
+async def test_frames_are_those_that_were_published(tmp_path):
+    """From 0 on, and over 0xFFFFFF ms; ffmpeg itself cannot go over 0x7FFFFFFF."""
+    films = {
+        f"live/{name}": await make_flv(
+            tmp_path / f"{name}.flv", seconds=3, more=["-bf", "2", "-output_ts_offset", offset]
+        )
+        for name, offset in (("a", "0"), ("b", "16775"))
+    }
+    async with watched(tmp_path) as (system, client):
+        async with asyncio.TaskGroup() as group:
+            for stream, film in films.items():
+                group.create_task(publish(film, system.url(stream), "-copyts"))
+        for stream, film in films.items():
+            await ended(client, f"/{stream}/v.m3u8")
+            for kind in ("v", "a"):
+                published = await digests(film, kind)
+                for name in ("index.m3u8", "manifest.mpd"):
+                    found = await digests(f"{client.base_url}/{stream}/{name}", kind)
+                    assert found == published, (stream, kind, name)
+
+
+async def test_a_stream_is_packaged_while_somebody_watches_and_goes_on_after_its_worker(tmp_path):
+    film = await make_flv(tmp_path / "film.flv", seconds=4)
+    async with watched(tmp_path, workers=1, on_demand=True) as (system, client):
+        nobody = await client.get("/live/one/index.m3u8")
+        assert (nobody.status_code, nobody.text) == (404, "nobody publishes this stream now\n")
+        assert (await client.get("/live/one/ab-v-0.m4s")).status_code == 404
+        async with publishing(film, system.url("live/one"), tmp_path / "publisher.log"):
+            await until(lambda: client_finds(client))
+            assert not any((tmp_path / "media").glob("*/*.tmp"))
+            before = await listed(client, "/live/one/v.m3u8", segments=2)
+            check_master((await client.get("/live/one/index.m3u8")).text)
+            check_manifest((await client.get("/live/one/manifest.mpd")).text)
+            (worker,) = system.workers()
+            worker.kill()
+            await until(lambda: worker.pid not in [one.pid for one in system.workers()])
+        await until(lambda: takes_clients(system.port))
+        async with publishing(film, system.url("live/one"), tmp_path / "again.log"):
+
+            async def goes_on():
+                await client.get("/live/one/index.m3u8")
+                text = (await client.get("/live/one/v.m3u8")).text
+                return (
+                    text and check_media(text).segments[-1].discontinuity > before.segments[-1].discontinuity
+                )
+
+            await until(goes_on)
+            after = await listed(client, "/live/one/v.m3u8")
+        known = {one.number: one for one in before.segments}
+        assert all(known.get(one.number, one) == one for one in after.segments)
+        assert after.segments[-1].number > before.segments[-1].number
+
+
+def takes_clients(port):
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def client_finds(client):
+    return (await client.get("/live/one/index.m3u8")).status_code == 200
