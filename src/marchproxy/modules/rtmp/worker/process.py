@@ -123,7 +123,7 @@ async def serve(
         desk = Desk(LINE, Answering(house).answer)
         server = await asyncio.start_unix_server(desk.talk, socket)
         viewers = Counter(house.service.watch)
-        await asyncio.start_unix_server(viewers.talk, socket_of(socket.parent, numbers.worker))
+        counter = await asyncio.start_unix_server(viewers.talk, socket_of(socket.parent, numbers.worker))
 
         async def sweep() -> None:
             house.service.sweep()
@@ -133,6 +133,7 @@ async def serve(
                 _log.info("worker ready", socket=str(socket))
                 await stop.wait()
                 server.close()
+                counter.close()
                 desk.hang_up()
                 left = await _drained(house, clock)
             _log.info("worker ends", cut=left)

@@ -94,10 +94,10 @@ class Caller:
         self.reader, self.writer = reader, writer
 
     @classmethod
-    async def at(cls, port, tls=None):
+    async def at(cls, port, tls=None, first=b""):
         self = cls(*await asyncio.open_connection("127.0.0.1", port, ssl=tls))
         handshake = ClientHandshake(bytes(NOISE))
-        self.writer.write(handshake.begin())
+        self.writer.write(first + handshake.begin())
         while not handshake.done:
             self.writer.write(handshake.feed(await self.reader.read(10_000)))
         self.heard += self.speaker.hears(handshake.leftover)
@@ -128,8 +128,8 @@ class Caller:
         self.writer.close()
 
 
-async def publisher(port, name, tls=None):
-    one = await Caller.at(port, tls)
+async def publisher(port, name, tls=None, first=b""):
+    one = await Caller.at(port, tls, first)
     one.says(connect(), create())
     one.says(publish(name))
     await one.hears(Code.PUBLISH_START)
