@@ -4,12 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marchproxy.model.limit import LimitId, RateLimit
-from marchproxy.modules.dblb.limits.bucket import Bucket
-from marchproxy.modules.dblb.limits.layout import WAYS, Layout
-from marchproxy.modules.dblb.limits.rate import SECOND, ration
-from marchproxy.modules.dblb.limits.table import LimitTable
-from marchproxy.modules.dblb.plan import Who
 from marchproxy.modules.dblb.tally import Tally
+from marchproxy.modules.reception.limits.bucket import Bucket
+from marchproxy.modules.reception.limits.layout import WAYS, Layout
+from marchproxy.modules.reception.limits.rate import SECOND, ration
+from marchproxy.modules.reception.limits.table import LimitTable
 
 LIMITS = st.builds(
     RateLimit,
@@ -29,7 +28,7 @@ def test_no_window_grants_more_than_the_bucket_and_the_rate(
 ) -> None:
     now, granted = 10**15, list[int]()
     made = ration(limit, instances)
-    bucket = Bucket(made, Who(), LimitTable(layout=Layout(WAYS)), Tally(), now=lambda: now)
+    bucket = Bucket(made, "", LimitTable(layout=Layout(WAYS)), Tally(), now=lambda: now)
     for pause, times in steps:
         now += pause
         for _ in range(times):
@@ -51,7 +50,7 @@ def test_seats_in_a_table_that_is_too_small(steps: list[tuple[int, str]]) -> Non
     table, tally = LimitTable(layout=Layout(WAYS)), Tally()
     made = ration(RateLimit(LimitId("l"), "*", per_hour=5, max_concurrent=2, per="user"), 1)
     users = [f"u{number % 20}" for number in range(40)]
-    buckets = [Bucket(made, Who(user=user), table, tally, now=lambda: 10**15) for user in users]
+    buckets = [Bucket(made, user, table, tally, now=lambda: 10**15) for user in users]
     seated: set[int] = set()
     for number, what in steps:
         if what == "take":

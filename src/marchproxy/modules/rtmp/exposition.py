@@ -22,6 +22,7 @@ _COUNTERS = {
     "stalls": "Publishers that sent nothing for too long.",
     "keyless": "Times that publishers sent video without a keyframe for 30 seconds.",
     "dropped_messages": "Messages that were not sent to players that read too slowly.",
+    "uncounted": "What was let pass because a limit could not be looked up.",
     "bytes_in": "Bytes of publishers' media.",
     "bytes_out": "Bytes of media to players and origins.",
 }

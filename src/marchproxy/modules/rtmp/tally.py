@@ -9,7 +9,7 @@ class Tally:
 
     __slots__ = (
         "bytes_in", "bytes_out", "closed", "dropped_messages", "handed_over", "keyless", "players", "plays",
-        "publishers", "publishes", "refused", "rehomed", "stalls", "unserved",
+        "publishers", "publishes", "refused", "rehomed", "stalls", "uncounted", "unserved",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -32,6 +32,8 @@ class Tally:
         """Times that no keyframe came for long."""
         self.dropped_messages = 0
         """Of players that read slowly; whole GOPs of them."""
+        self.uncounted = 0
+        """What was let pass because a limit could not be looked up."""
         self.bytes_in = 0
         self.bytes_out = 0
 

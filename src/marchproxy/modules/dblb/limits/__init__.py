@@ -1,1 +1,1 @@
-"""Limits that all workers of an instance keep together, and the gate that asks them and the firewall."""
+"""The gate that asks the limits that all workers of an instance keep together, and the firewall."""

@@ -1,20 +1,20 @@
 """Admission: one client's pass through the gate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from marchproxy.model.module import Protocol
 from marchproxy.model.route import RouteId
 from marchproxy.model.sql import SqlMode
 from marchproxy.modules.dblb.gate import Refusal, RefusalKind
-from marchproxy.modules.dblb.limits.bucket import Bucket, Nanoseconds
 from marchproxy.modules.dblb.limits.court import Court, Courts
 from marchproxy.modules.dblb.limits.journal import Journal
-from marchproxy.modules.dblb.limits.rate import ration
-from marchproxy.modules.dblb.limits.table import LimitTable
 from marchproxy.modules.dblb.plan import RoutePlan, Who
 from marchproxy.modules.dblb.sql import SqlSession, Syntax
 from marchproxy.modules.dblb.tally import Tally
+from marchproxy.modules.reception.limits.bucket import Bucket, Exceeded, Nanoseconds
+from marchproxy.modules.reception.limits.rate import Ration, ration
+from marchproxy.modules.reception.limits.table import LimitTable
 
 
 @dataclass(slots=True)
@@ -131,7 +131,7 @@ class LimitedPass:
         office = self._office
         rations = (ration(limit, office.instances) for limit in self._route.limits)
         return [
-            Bucket(one, self._who, office.table, self._tally, now=office.now)
+            Bucket(one, _whose(one, self._who), office.table, self._tally, now=office.now)
             for one in rations
             if one.rates or one.most
         ]
@@ -142,7 +142,7 @@ class LimitedPass:
             if one.ration.most and not one.sit(checked=checked):
                 for other in seats:
                     other.leave()
-                return one.too_many()
+                return _refusal(one.too_many())
             seats.append(one)
         self._seats = tuple(seats)
         self._requests = tuple(one for one in buckets if one.ration.counts_requests and one.ration.rates)
@@ -162,5 +162,20 @@ def _take_all(buckets: Sequence[Bucket]) -> Refusal | None:
         if wait:
             for taken in buckets[:number]:
                 taken.give_back()
-            return bucket.too_fast(wait)
+            return _refusal(bucket.too_fast(wait))
     return None
+
+
+def _refusal(exceeded: Exceeded) -> Refusal:
+    return Refusal(exceeded.words, RefusalKind.LIMITED, exceeded.retry_after)
+
+
+def _whose(ration: Ration, who: Who) -> str:
+    """The value that has buckets of its own; empty where all share them."""
+    values: Mapping[str, str] = {
+        "client": who.address,
+        "user": who.user,
+        "database": who.database,
+        "application": who.application,
+    }
+    return values.get(ration.limit.per.lower(), "")

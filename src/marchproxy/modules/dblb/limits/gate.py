@@ -4,11 +4,11 @@ import time
 
 from marchproxy.modules.dblb.gate import Shut
 from marchproxy.modules.dblb.limits.admission import LimitedPass, Office
-from marchproxy.modules.dblb.limits.bucket import Nanoseconds
 from marchproxy.modules.dblb.limits.journal import Journal
-from marchproxy.modules.dblb.limits.table import LimitTable
 from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan, Who
 from marchproxy.modules.dblb.tally import Tally
+from marchproxy.modules.reception.limits.bucket import Nanoseconds
+from marchproxy.modules.reception.limits.table import LimitTable
 
 
 class LimitGate:

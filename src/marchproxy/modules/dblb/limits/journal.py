@@ -2,10 +2,10 @@
 
 from marchproxy.kit.logs import get_logger
 from marchproxy.model.sql import SqlMode
-from marchproxy.modules.dblb.limits.bucket import Nanoseconds
-from marchproxy.modules.dblb.limits.rate import SECOND
 from marchproxy.modules.dblb.plan import Who
 from marchproxy.modules.dblb.sql import Verdict
+from marchproxy.modules.reception.limits.bucket import Nanoseconds
+from marchproxy.modules.reception.limits.rate import SECOND
 
 _log = get_logger(__name__)
 #: Lines about statements that are written in a second; those beyond are counted, and said in the first of the next second.

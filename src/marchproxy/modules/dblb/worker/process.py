@@ -20,7 +20,6 @@ from marchproxy.kit.metrics import process_usage
 from marchproxy.kit.tasks import Isolating, beside, every, run, run_service
 from marchproxy.model.module import Protocol
 from marchproxy.modules.dblb.limits.gate import LimitGate
-from marchproxy.modules.dblb.limits.table import LimitTable
 from marchproxy.modules.dblb.service import Bounds, ServerReport
 from marchproxy.modules.dblb.talk import (
     LINE,
@@ -40,6 +39,7 @@ from marchproxy.modules.dblb.totals import entries
 from marchproxy.modules.dblb.worker.house import CannotServe, House, Numbers
 from marchproxy.modules.dblb.worker.peers import Peers
 from marchproxy.modules.dblb.worker.services import SERVICES, Factory
+from marchproxy.modules.reception.limits.table import LimitTable
 
 _log = logs.get_logger(__name__)
 _SWEEP_SECONDS = 1.0

@@ -14,11 +14,11 @@ from marchproxy.model.sql import SqlMode, SqlRule, SqlScope, SqlTrait
 from marchproxy.modules.dblb.gate import Refusal, RefusalKind, Shut
 from marchproxy.modules.dblb.limits.admission import LimitedPass
 from marchproxy.modules.dblb.limits.gate import LimitGate
-from marchproxy.modules.dblb.limits.rate import SECOND
-from marchproxy.modules.dblb.limits.table import LimitTable
 from marchproxy.modules.dblb.plan import DblbPlan, RoutePlan, Who
 from marchproxy.modules.dblb.sql import Dialect, Syntax
 from marchproxy.modules.dblb.tally import Tally
+from marchproxy.modules.reception.limits.rate import SECOND
+from marchproxy.modules.reception.limits.table import LimitTable
 
 ANN = Who("ann", "shop", "web", "10.0.0.1", 5432)
 BOB = Who("bob", "shop", "web", "10.0.0.2", 5432)
@@ -74,6 +74,22 @@ def test_requests_are_counted_for_all_who_share_a_limit():
         "limit three: 3 requests a hour; try again in 1200 s", RefusalKind.LIMITED, 1200.0
     )
     assert tally.limited == 1
+
+
+@pytest.mark.parametrize(
+    ("per", "other"),
+    [
+        ("user", replace(ANN, user="bob")),
+        ("client", replace(ANN, address="10.0.0.2")),
+        ("database", replace(ANN, database="b")),
+        ("application", replace(ANN, application="b")),
+    ],
+)
+def test_each_value_of_per_is_counted_by_itself(per: str, other: Who):
+    house, tally = gate(), Tally()
+    ours = route([limit("l", per_hour=1, per=per)])
+    ann, again, bob = (house.enter(ours, who, tally) for who in (ANN, ANN, other))
+    assert [one.limits() is None for one in (ann, again, bob)] == [True, False, True]
 
 
 def test_a_request_that_one_limit_refuses_costs_nothing_at_the_others():

@@ -9,30 +9,28 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from marchproxy.model.limit import LimitId, RateLimit
-from marchproxy.modules.dblb.limits.bucket import Bucket
-from marchproxy.modules.dblb.limits.rate import ration
-from marchproxy.modules.dblb.limits.table import LimitTable
-from marchproxy.modules.dblb.plan import Who
-from marchproxy.modules.dblb.tally import Tally
+from marchproxy.modules.reception.limits.bucket import Bucket
+from marchproxy.modules.reception.limits.rate import ration
+from marchproxy.modules.reception.limits.table import LimitTable
+from marchproxy.modules.rtmp.tally import Tally
 
 _WORKER = """
 import sys
 from pathlib import Path
 from marchproxy.model.limit import LimitId, RateLimit
-from marchproxy.modules.dblb.limits.bucket import Bucket
-from marchproxy.modules.dblb.limits.rate import ration
-from marchproxy.modules.dblb.limits.table import LimitTable
-from marchproxy.modules.dblb.plan import Who
-from marchproxy.modules.dblb.tally import Tally
+from marchproxy.modules.reception.limits.bucket import Bucket
+from marchproxy.modules.reception.limits.rate import ration
+from marchproxy.modules.reception.limits.table import LimitTable
+from marchproxy.modules.rtmp.tally import Tally
 
 table, tally = LimitTable(Path(sys.argv[1])), Tally()
 made = RateLimit(LimitId("l"), "*", per_hour=50, max_concurrent=5)
 for line in sys.stdin:
     word, _, number = line.strip().partition(" ")
     if word == "take":
-        print(sum(not Bucket(ration(made, 1), Who(), table, tally).take() for _ in range(int(number))), flush=True)
+        print(sum(not Bucket(ration(made, 1), "", table, tally).take() for _ in range(int(number))), flush=True)
     elif word == "sit":
-        seats = [Bucket(ration(made, 1), Who(), table, tally) for _ in range(int(number))]
+        seats = [Bucket(ration(made, 1), "", table, tally) for _ in range(int(number))]
         print(sum(seat.sit() for seat in seats), flush=True)
     elif word == "lock":
         print(int(table.lock(table.key("l", ""))), flush=True)
@@ -90,13 +88,13 @@ def test_seats_of_a_killed_worker_are_given_back_and_those_of_others_are_not(tmp
         assert (first.ask("sit 3"), second.ask("sit 3")) == (3, 2)
         table, tally = LimitTable(path), Tally()
         try:
-            assert not Bucket(ration(MADE, 1), Who(), table, tally).sit()
+            assert not Bucket(ration(MADE, 1), "", table, tally).sit()
             table.bury()  # both live
-            assert not Bucket(ration(MADE, 1), Who(), table, tally).sit()
+            assert not Bucket(ration(MADE, 1), "", table, tally).sit()
             first.process.kill()
             first.process.wait()
             table.bury()
-            assert [Bucket(ration(MADE, 1), Who(), table, tally).sit() for _ in range(4)] == [
+            assert [Bucket(ration(MADE, 1), "", table, tally).sit() for _ in range(4)] == [
                 True,
                 True,
                 True,
@@ -125,7 +123,7 @@ def test_a_worker_that_is_stopped_with_a_lock_holds_others_up_only_for_a_moment(
 def test_a_disk_that_is_full_is_an_error_at_the_start_and_nothing_is_left(tmp_path: Path):
     limited = (
         "import resource, sys; from pathlib import Path\n"
-        "from marchproxy.modules.dblb.limits.table import LimitTable\n"
+        "from marchproxy.modules.reception.limits.table import LimitTable\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
         "try: LimitTable(Path(sys.argv[1]))\n"
         "except OSError as error: print(error.strerror)"

@@ -5,11 +5,9 @@ again. One more is granted as long as that moves it no further ahead of now than
 https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from marchproxy.model.limit import LimitUnit, RateLimit
-from marchproxy.modules.dblb.plan import Who
 
 SECOND = 1_000_000_000
 
@@ -39,16 +37,6 @@ class Ration:
     def counts_requests(self) -> bool:
         """Whether the rates are of requests, and not of connections."""
         return self.limit.counts is LimitUnit.REQUESTS
-
-    def whose(self, who: Who) -> str:
-        """The value that has buckets of its own; empty where all share them."""
-        values: Mapping[str, str] = {
-            "client": who.address,
-            "user": who.user,
-            "database": who.database,
-            "application": who.application,
-        }
-        return values.get(self.limit.per.lower(), "")
 
 
 def ration(limit: RateLimit, instances: int) -> Ration:

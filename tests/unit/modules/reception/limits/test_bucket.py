@@ -5,12 +5,15 @@ from pathlib import Path
 import pytest
 
 from marchproxy.model.limit import LimitId, LimitUnit, RateLimit
-from marchproxy.modules.dblb.limits.bucket import Bucket
-from marchproxy.modules.dblb.limits.layout import WAYS, Layout
-from marchproxy.modules.dblb.limits.rate import SECOND, Rate, ration
-from marchproxy.modules.dblb.limits.table import LimitTable
-from marchproxy.modules.dblb.plan import Who
-from marchproxy.modules.dblb.tally import Tally
+from marchproxy.modules.reception.limits.bucket import Bucket
+from marchproxy.modules.reception.limits.layout import WAYS, Layout
+from marchproxy.modules.reception.limits.rate import SECOND, Rate, ration
+from marchproxy.modules.reception.limits.table import LimitTable
+
+
+class Tally:
+    uncounted = 0
+
 
 TALLY = Tally()
 START = 1_000 * SECOND
@@ -28,8 +31,8 @@ def limit(limit_id: str = "l", **fields: object) -> RateLimit:
     return RateLimit(LimitId(limit_id), "*", **fields)  # type: ignore[arg-type]
 
 
-def bucket(table: LimitTable, now: Now, made: RateLimit, who: Who = Who(), instances: int = 1) -> Bucket:  # noqa: B008 - frozen
-    return Bucket(ration(made, instances), who, table, TALLY, now=now)
+def bucket(table: LimitTable, now: Now, made: RateLimit, whose: str = "", instances: int = 1) -> Bucket:
+    return Bucket(ration(made, instances), whose, table, TALLY, now=now)
 
 
 @pytest.fixture(autouse=True)
@@ -90,21 +93,10 @@ def test_a_limit_that_has_become_wider_is_not_held_up_by_what_stands_there():
 
 def test_each_value_of_per_has_a_bucket_of_its_own():
     now, table = Now(), LimitTable()
-    for per, ann, bob in (
-        ("user", Who(user="ann"), Who(user="bob")),
-        ("client", Who(address="10.0.0.1"), Who(address="10.0.0.2")),
-        ("database", Who(database="a"), Who(database="b")),
-        ("application", Who(application="a"), Who(application="b")),
-    ):
-        made = limit(per, per_hour=1, per=per)
-        assert [bucket(table, now, made, who).take() == 0 for who in (ann, ann, bob, ann)] == [
-            True, False, True, False,
-        ]  # fmt: skip
-    shared = limit("all", per_hour=1)
-    assert [bucket(table, now, shared, Who(user=user)).take() == 0 for user in ("ann", "bob")] == [
-        True,
-        False,
-    ]
+    made = limit("own", per_hour=1, per="user")
+    assert [bucket(table, now, made, user).take() == 0 for user in ("ann", "ann", "bob", "ann")] == [
+        True, False, True, False,
+    ]  # fmt: skip
 
 
 def test_what_is_given_back_can_be_taken_again():
@@ -134,7 +126,7 @@ def test_seats_are_held_until_they_are_left():
 def test_more_keys_than_places_are_let_pass_and_counted_and_full_buckets_make_room():
     now, table = Now(), LimitTable(layout=Layout(slots=WAYS))
     made = limit(per_minute=1, per="user")
-    buckets = [bucket(table, now, made, Who(user=str(number))) for number in range(WAYS + 1)]
+    buckets = [bucket(table, now, made, str(number)) for number in range(WAYS + 1)]
     assert [one.take() for one in buckets] == [0] * (WAYS + 1)
     assert TALLY.uncounted == 1
     assert all(one.take() for one in buckets[:WAYS])
@@ -147,11 +139,11 @@ def test_more_keys_than_places_are_let_pass_and_counted_and_full_buckets_make_ro
 def test_a_slot_in_which_somebody_sits_is_not_given_away():
     now, table = Now(), LimitTable(layout=Layout(slots=WAYS))
     made = limit(max_concurrent=1, per="user")
-    sitting = [bucket(table, now, made, Who(user=str(number))) for number in range(WAYS)]
+    sitting = [bucket(table, now, made, str(number)) for number in range(WAYS)]
     assert all(one.sit() for one in sitting)
-    assert bucket(table, now, made, Who(user="late")).sit()
+    assert bucket(table, now, made, "late").sit()
     assert TALLY.uncounted == 1
-    assert not bucket(table, now, made, Who(user="3")).sit()
+    assert not bucket(table, now, made, "3").sit()
 
 
 def test_a_table_is_taken_over_with_all_that_was_counted_and_nothing_that_was_held(tmp_path: Path):
@@ -183,7 +175,7 @@ def test_a_file_that_is_none_of_ours_is_replaced(tmp_path: Path, content: bytes)
 
 def test_words_name_the_limit_and_say_when_to_come_again():
     now, table = Now(), LimitTable()
-    one = bucket(table, now, limit("slow", per_hour=50, per="user", counts=LimitUnit.CONNECTIONS), Who("ann"))
+    one = bucket(table, now, limit("slow", per_hour=50, per="user", counts=LimitUnit.CONNECTIONS), "ann")
     refusal = one.too_fast(71_999_100_001)
     assert refusal.words == "limit slow: 50 connections a hour for each user; try again in 72 s"
     assert refusal.retry_after == 72

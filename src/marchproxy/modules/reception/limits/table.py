@@ -15,7 +15,7 @@ import time
 from hashlib import blake2b
 from pathlib import Path
 
-from marchproxy.modules.dblb.limits.layout import (
+from marchproxy.modules.reception.limits.layout import (
     COLUMNS,
     HEADER,
     SLOT,

@@ -3,33 +3,46 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
-from marchproxy.modules.dblb.gate import Refusal, RefusalKind
-from marchproxy.modules.dblb.limits.rate import SECOND, Ration
-from marchproxy.modules.dblb.limits.table import LimitTable
-from marchproxy.modules.dblb.plan import Who
-from marchproxy.modules.dblb.tally import Tally
+from marchproxy.modules.reception.limits.rate import SECOND, Ration
+from marchproxy.modules.reception.limits.table import LimitTable
 
 #: Nanoseconds of the system's monotonic clock, which all processes of a host see alike.
 Nanoseconds = Callable[[], int]
 
 
+class Counting(Protocol):
+    """Whoever counts what was let pass because the table had no place for it, or its lock was not to be had."""
+
+    uncounted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exceeded:
+    """A limit does not grant any more now: in words for the client, and after how many seconds it may; 0: nobody knows."""
+
+    words: str
+    retry_after: float = 0.0
+
+
 class Bucket:
-    """A limit's place in the table, for one client. Remembers the slot, and looks for it when that is another's now."""
+    """A limit's place in the table, for one value (`whose`) of its `per`. Remembers the slot, and looks for it when that is another's now."""
 
     __slots__ = ("_at", "_key", "_now", "_rates", "_seat", "_table", "_tally", "ration")
 
     def __init__(
         self,
         ration: Ration,
-        who: Who,
+        whose: str,
         table: LimitTable,
-        tally: Tally,
+        tally: Counting,
         *,
         now: Nanoseconds = time.monotonic_ns,
     ) -> None:
         self.ration = ration
-        self._key = table.key(ration.limit.limit_id, ration.whose(who))
+        self._key = table.key(ration.limit.limit_id, whose)
         self._rates = tuple((rate.place, rate.interval, rate.depth - rate.interval) for rate in ration.rates)
         self._table = table
         self._tally = tally
@@ -102,17 +115,17 @@ class Bucket:
             self._table.let_go(self._seat)
             self._seat = -1
 
-    def too_fast(self, wait: int) -> Refusal:
+    def too_fast(self, wait: int) -> Exceeded:
         """What a client is told who must wait so many nanoseconds."""
         limit, seconds = self.ration.limit, math.ceil(wait / SECOND * 1000) / 1000
         rates = ", ".join(rate.words for rate in self.ration.rates)
         words = f"limit {limit.limit_id}: {rates}{self._whose()}; try again in {seconds:g} s"
-        return Refusal(words, RefusalKind.LIMITED, seconds)
+        return Exceeded(words, seconds)
 
-    def too_many(self) -> Refusal:
+    def too_many(self) -> Exceeded:
         """What a client is told for whom there is no seat."""
         words = f"limit {self.ration.limit.limit_id}: {self.ration.most} connections at once{self._whose()}"
-        return Refusal(words, RefusalKind.LIMITED)
+        return Exceeded(words)
 
     def _whose(self) -> str:
         per = self.ration.limit.per.lower()

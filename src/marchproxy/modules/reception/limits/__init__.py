@@ -1,0 +1,1 @@
+"""Limits that all workers of an instance keep together."""
