@@ -1,6 +1,7 @@
 """Pusher: one stream's copy to one server, for as long as there is the stream. What fails is tried again; nobody waits for it."""
 
 import asyncio
+import os
 import random
 import secrets
 import ssl
@@ -13,7 +14,7 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.tasks import comes
 from marchproxy.modules.rtmp.pushing.dialogue import PushDialogue
-from marchproxy.modules.rtmp.pushing.link import Link
+from marchproxy.modules.rtmp.pushing.link import PushLink
 from marchproxy.modules.rtmp.pushing.target import Target
 from marchproxy.modules.rtmp.streams.tap import Tap
 from marchproxy.wire.rtmp.handshake import NOISE
@@ -46,14 +47,18 @@ class Source(Protocol):
 class Pusher:
     """A Tap, when the server takes media. `queue`: bytes that may wait for it; beyond, whole GOPs are left out."""
 
-    def __init__(self, source: Source, target: Target, *, queue: int, clock: Clock) -> None:
+    def __init__(
+        self, source: Source, target: Target, *, queue: int, clock: Clock, pauses: Backoff = _PAUSES
+    ) -> None:
+        """`pauses`: between two attempts."""
         self.target = target
         self.dropped = 0
         """Messages that the server did not get, because it did not read."""
         self._source = source
         self._queue = queue
+        self._pauses = pauses
         self._clock = clock
-        self._link: Link | None = None
+        self._link: PushLink | None = None
         self._fault = ""
         self._allowance = queue
         self._slow_since: float | None = None
@@ -79,7 +84,7 @@ class Pusher:
                 if self._fault != before:
                     _log.warning("push failed", server=self.target.place, reason=self._fault)
                 attempt = 0 if self._clock.monotonic() - began > _SOUND_SECONDS else attempt + 1
-                await comes(self._ended, within=_PAUSES.delay(attempt, random.random()))  # noqa: S311 - guards nothing
+                await comes(self._ended, within=self._pauses.delay(attempt, random.random()))  # noqa: S311 - guards nothing
         finally:
             self._source.untap(self)
             if self._link is not None:
@@ -118,9 +123,9 @@ class Pusher:
         self._source.untap(self)
         link, self._link = self._link, None
         if link is not None:
-            link.finish()
+            link.bid_farewell()
 
-    def _resumed(self, link: Link, messages: Sequence[Message]) -> Sequence[Message]:
+    def _resumed(self, link: PushLink, messages: Sequence[Message]) -> Sequence[Message]:
         """From the first keyframe on, if there is room again."""
         if link.queued() <= self._queue // 2:
             for number, message in enumerate(messages):
@@ -133,7 +138,7 @@ class Pusher:
 
     async def _attempt(self) -> str:
         """Connect and push until that ends; why it did."""
-        link = Link(PushDialogue(self.target, secrets.token_bytes(NOISE)), self._begin)
+        link = PushLink(PushDialogue(self.target, secrets.token_bytes(NOISE)), self._begin)
         self._link, self._slow_since = link, None
         context = ssl.create_default_context() if self.target.secure else None
         try:
@@ -146,7 +151,7 @@ class Pusher:
         except TimeoutError:
             link.end(f"no answer to {link.stage} in time")
         except OSError as error:
-            link.end(error.strerror or str(error))
+            link.end(_words(error))
         return await link.over
 
     def _begin(self) -> None:
@@ -158,3 +163,10 @@ class Pusher:
         self._source.tap(self)
         if self._link is not None:
             self._allowance = self._queue + self._link.queued()  # who has just begun has not read it slowly
+
+
+def _words(error: OSError) -> str:
+    """asyncio puts words of its own in the place of the system's."""
+    if error.errno and error.errno > 0 and not isinstance(error, ssl.SSLError):
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
