@@ -1,21 +1,15 @@
 """Serverside: which pool a session is for, and how a server of it is reached: its address, and TLS as its pool has it."""
 
 import asyncio
-import ssl
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import TypeVar
 
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.pool import BackendPool, UpstreamTls
 from marchproxy.modules.dblb.plan import Upstream
+from marchproxy.modules.reception.upstream_tls import context_of
 
 P = TypeVar("P", bound=asyncio.BaseProtocol)
-
-
-class TlsFault(OSError):
-    """The files of a pool's TLS are of no use; says which, and why."""
 
 
 def pick(backends: Sequence[tuple[Upstream, int]], chance: float) -> Upstream | None:
@@ -31,27 +25,6 @@ def pick(backends: Sequence[tuple[Upstream, int]], chance: float) -> Upstream | 
 def addresses_of(pool: BackendPool) -> tuple[HostPort, ...]:
     """The servers of a sound pool."""
     return tuple(HostPort.parse(endpoint.address) for endpoint in pool.endpoints)
-
-
-def context_of(tls: UpstreamTls) -> ssl.SSLContext:
-    """What TLS to the servers of a pool begins with; files that have changed are read again. Raises TlsFault."""
-    paths = [path for path in (tls.ca, tls.certificate, tls.key) if path]
-    try:
-        return _context(tls, tuple(Path(path).stat().st_mtime_ns for path in paths))
-    except (OSError, ssl.SSLError) as error:
-        named = ", ".join(paths) or "the system's certificates"
-        raise TlsFault(f"TLS to the servers cannot begin with {named}: {error}") from error
-
-
-@lru_cache(maxsize=64)
-def _context(tls: UpstreamTls, _written: tuple[int, ...]) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca or None)
-    if tls.certificate:
-        context.load_cert_chain(tls.certificate, tls.key or None)
-    if tls.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 async def connect(address: HostPort, protocol: Callable[[], P], tls: UpstreamTls | None) -> P:

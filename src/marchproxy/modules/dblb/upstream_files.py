@@ -3,7 +3,7 @@
 from marchproxy.model.problem import Problem
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.dblb.plan import is_own
-from marchproxy.modules.dblb.serverside import TlsFault, context_of
+from marchproxy.modules.reception.upstream_tls import TlsFault, context_of
 
 
 def tls_faults(state: DesiredState) -> tuple[Problem, ...]:

@@ -10,7 +10,8 @@ from marchproxy.model.pool import UpstreamTls
 from marchproxy.modules.dblb.mysql.inbox import Inbox
 from marchproxy.modules.dblb.mysql.link import Link, Owner
 from marchproxy.modules.dblb.mysql.login import Credentials, Line, change_user, log_in, read_first
-from marchproxy.modules.dblb.serverside import connect_plain, context_of, is_socket
+from marchproxy.modules.dblb.serverside import connect_plain, is_socket
+from marchproxy.modules.reception.upstream_tls import context_of
 from marchproxy.wire.mysql.handshake import Greeting
 
 

@@ -7,7 +7,8 @@ from marchproxy.kit.settings import HostPort
 from marchproxy.model.pool import UpstreamTls
 from marchproxy.modules.dblb.postgres.link import Link, Owner
 from marchproxy.modules.dblb.postgres.login import LoginRefused, Target, log_in
-from marchproxy.modules.dblb.serverside import connect_plain, context_of, is_socket
+from marchproxy.modules.dblb.serverside import connect_plain, is_socket
+from marchproxy.modules.reception.upstream_tls import context_of
 from marchproxy.wire.postgres import encode
 
 
