@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from math import ceil, floor, log10
 
 from marchproxy.modules.rtmp.packaging.frames import AUDIO
-from marchproxy.modules.rtmp.packaging.lane import Lane
+from marchproxy.modules.rtmp.packaging.lane import Head, Lane
 from marchproxy.modules.rtmp.packaging.shelf import Shelf
 from marchproxy.wire import dash, hls
 from marchproxy.wire.codecs.record import AudioRecord, VideoRecord
@@ -85,7 +85,11 @@ def _master(shelf: Shelf, era: int) -> str:
 def _ladder(shelf: Shelf, era: int) -> Iterator[Lane]:
     """The video tracks, the best first."""
     lanes = [lane for track, lane in shelf.lanes.items() if track != AUDIO and shelf.window(track, era)]
-    yield from sorted(lanes, key=lambda lane: lane.heads[era].peak, reverse=True)
+    yield from sorted(lanes, key=lambda lane: _goodness(lane.heads[era]), reverse=True)
+
+
+def _goodness(head: Head) -> tuple[int, int]:
+    return (head.record.height if isinstance(head.record, VideoRecord) else 0, head.peak)
 
 
 def _variant(lane: Lane, era: int, sound: Lane | None = None) -> hls.Variant:

@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import Iterable
 from pathlib import Path
 
+from marchproxy.engines.ffmpeg.probe import Encoders
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
+from marchproxy.kit.tasks import beside
 from marchproxy.model.rtmp import Packaging
 from marchproxy.modules.rtmp.packaging.frames import VIDEO, Cut
-from marchproxy.modules.rtmp.packaging.intake import Intake
+from marchproxy.modules.rtmp.packaging.intake import Intake, Taken
 from marchproxy.modules.rtmp.packaging.listing import MANIFEST, MASTER, manifest, playlist_name, playlists
 from marchproxy.modules.rtmp.packaging.memory import MEMORY, read_shelf, write_shelf
 from marchproxy.modules.rtmp.packaging.running import Pace
 from marchproxy.modules.rtmp.packaging.segmenter import Segmenter
 from marchproxy.modules.rtmp.packaging.shelf import Shelf
+from marchproxy.modules.rtmp.packaging.workshop import Workshop
 from marchproxy.modules.rtmp.packaging.writer import Errand, Writer
 from marchproxy.wire.rtmp.message import Message
 
@@ -23,7 +26,9 @@ _log = get_logger(__name__)
 class Packager:
     """One stream in one folder; goes on with what an earlier one left there. `run` it as long as it is fed."""
 
-    def __init__(self, name: str, folder: Path, options: Packaging, *, clock: Clock) -> None:
+    def __init__(
+        self, name: str, folder: Path, options: Packaging, *, clock: Clock, encoders: Encoders | None = None
+    ) -> None:
         """`name` of the stream, for the log. Reads the folder's memory at once."""
         self._name = name
         self._options = options
@@ -34,6 +39,7 @@ class Packager:
             self._writer.add(Errand(gone=tuple(gone)))
         self._intake = Intake()
         self._segmenter = Segmenter(Pace(round(options.segment * 1000)), first_era=self._shelf.following)
+        self._workshop = Workshop(name, options, encoders or Encoders(), self._take_rung, clock=clock)
         self._unfit: dict[str, str] = {}
         self.listed = asyncio.Event()
         """Set when there are lists, by which it can be watched."""
@@ -54,8 +60,9 @@ class Packager:
         return tuple(sorted(self._shelf.lanes))
 
     async def run(self) -> None:
-        """Write what is made until `end`."""
-        await self._writer.run()
+        """Write what is made until `stop`."""
+        async with beside(self._workshop.run(), name="ladder"):
+            await self._writer.run()
 
     async def written(self) -> None:
         """Wait until all that was made is written."""
@@ -71,6 +78,8 @@ class Packager:
                 self._segmenter.set_up(taken.track, taken.record)
                 if taken.frame is not None:
                     cuts += self._segmenter.take(taken.track, taken.frame, now)
+                if taken.track == VIDEO:
+                    self._workshop.feed(message, taken, self._segmenter.video_era)
             elif self._intake.unfit != self._unfit:
                 self._tell_unfit()
         if cuts:
@@ -78,6 +87,7 @@ class Packager:
 
     def pause(self) -> None:
         """The publisher is away; another one may come."""
+        self._workshop.pause()
         self._add(self._segmenter.end())
         self._intake = Intake()
 
@@ -98,10 +108,15 @@ class Packager:
 
     def _add(self, cuts: list[Cut]) -> None:
         files = [file for cut in cuts for file in self._shelf.add(cut)]
+        self._shelf.expect(self._workshop.era, self._workshop.tracks)
         gone = self._shelf.trim()
         lists = self._lists()
         listed = self.listed.set if lists.keys() & {MASTER, MANIFEST} else None
         self._writer.add(Errand(tuple(files), lists, tuple(gone), listed))
+
+    def _take_rung(self, track: str, taken: Taken) -> None:
+        if taken.frame is not None and (cuts := self._segmenter.take_rung(track, taken.record, taken.frame)):
+            self._add(cuts)
 
     def _lists(self) -> dict[str, bytes]:
         shelf, options = self._shelf, self._options

@@ -28,6 +28,11 @@ class Segmenter:
         """The number of the era that runs, or comes next."""
         return self._era
 
+    @property
+    def video_era(self) -> int | None:
+        """The number of the era that runs, if there is a picture in it."""
+        return self._era if self._running is not None and self._running.leader == VIDEO else None
+
     def set_up(self, track: str, record: Record) -> None:
         """Say how a track's frames are to be decoded from now on."""
         self._records[track] = record

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from marchproxy.engines.ffmpeg.probe import Encoders
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.tasks import comes
@@ -41,6 +42,7 @@ class Studio:
         self._group = group
         self._media = media
         self._clock = clock
+        self._encoders = Encoders()
         self._sets: dict[str, _Set] = {}
         self._swept_at = clock.monotonic()
 
@@ -94,9 +96,9 @@ class Studio:
             await one.gone.wait()
             one = self._sets.get(key.text)
         if one is None:
-            one = self._sets[key.text] = _Set(
-                key, folder_of(self._media, key), packaging, source, self._clock
-            )
+            folder = folder_of(self._media, key)
+            packager = Packager(key.text, folder, packaging, clock=self._clock, encoders=self._encoders)
+            one = self._sets[key.text] = _Set(packager, folder, packaging, source, self._clock)
             self._group.create_task(self._run(key.text, one))
             _log.info("packaging begins", stream=key.text)
             source.tap(one)
@@ -114,9 +116,9 @@ class _Set:
     """A packager at work; a Tap."""
 
     def __init__(
-        self, key: StreamKey, folder: Path, options: Packaging, source: Source, clock: Clock
+        self, packager: Packager, folder: Path, options: Packaging, source: Source, clock: Clock
     ) -> None:
-        self.packager = Packager(key.text, folder, options, clock=clock)
+        self.packager = packager
         self.options = options
         self.watched_at = clock.monotonic()
         self.ended_at: float | None = None
