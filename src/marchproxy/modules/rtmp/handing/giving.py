@@ -12,7 +12,7 @@ from marchproxy.modules.rtmp.handing.handed import PREFIX, Handed, encode
 
 _log = get_logger(__name__)
 _STEP_SECONDS = 2.0
-_POLL_SECONDS = 0.1
+_PAUSE_SECONDS, _LONGEST_PAUSE = 0.05, 0.4
 #: How long a client waits for a worker that is being started again.
 PATIENCE_SECONDS: Final = 5.0
 
@@ -37,7 +37,7 @@ class Giver:
         return await self._tried(worker, encode(handed, recorded), None)
 
     async def _tried(self, worker: int, message: bytes, client: socket.socket | None) -> socket.socket:
-        deadline = self._clock.monotonic() + PATIENCE_SECONDS
+        deadline, pause = self._clock.monotonic() + PATIENCE_SECONDS, _PAUSE_SECONDS
         while True:
             try:
                 return await self._once(worker, message, client)
@@ -45,7 +45,8 @@ class Giver:
                 if self._clock.monotonic() >= deadline:
                     raise
                 _log.debug("a worker does not take a client yet", worker=worker, reason=repr(error))
-                await self._clock.sleep(_POLL_SECONDS)
+                await self._clock.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _once(self, worker: int, message: bytes, client: socket.socket | None) -> socket.socket:
         """The connection by which it was taken. Raises OSError, TimeoutError: it was not."""

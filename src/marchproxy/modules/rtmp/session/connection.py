@@ -120,6 +120,8 @@ class Connection(Link):
     def take_over(self, recorded: bytes) -> None:
         """Go on with a client to whom another worker has said all that its bytes since the handshake call for."""
         self._handshake, self._receive, self.was_handed = None, self._wait, True
+        if self.transport is None:
+            return
         try:
             self.dialogue.feed(recorded)
         except ProtocolFault as fault:

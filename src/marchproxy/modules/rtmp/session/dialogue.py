@@ -22,9 +22,9 @@ from marchproxy.wire.rtmp.message import AUDIO, COMMAND_TYPES, DATA_TYPES, VIDEO
 #: Of our own chunks, in bytes, once we have told it. Most messages fit.
 CHUNK_SIZE: Final = 60_000
 #: Bytes that a client may send before it has said what it wants.
-MOST_BEFORE: Final = 256 * 1024
+MOST_BEFORE: Final = 64 * 1024
 #: And before that is granted, with what was read at once with it.
-MOST_RECORDED: Final = 1024 * 1024
+MOST_RECORDED: Final = 512 * 1024
 #: Bytes that come before there are chunks; acknowledgements count them.
 _HANDSHAKE: Final = 1 + 2 * BLOCK
 #: Message streams of one connection.

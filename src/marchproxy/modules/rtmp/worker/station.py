@@ -24,9 +24,12 @@ from marchproxy.wire.rtmp.answers import Code
 _log = get_logger(__name__)
 #: For a handshake, from when a client has connected; and until it has said what it wants.
 HANDSHAKE_SECONDS, WISH_SECONDS = 10.0, 15.0
+#: Clients that have not said what they want, and those about whom it is decided; what they have said is kept.
+MOST_WAITING, MOST_WISHING = 5_000, 10_000
 _POLL_SECONDS = 0.02
 _NOT_HERE = Denied("no_route", Code.PUBLISH_BAD_NAME, "no route takes such a stream")
 _NO_ORIGIN = Denied("no_origin", Code.FAILED, "no origin takes the stream now")
+_CROWDED = Denied("crowded", Code.FAILED, "too many clients come at once; try again")
 _UNREACHABLE = Denied("unreachable", Code.FAILED, "the stream cannot be reached now; try again")
 
 
@@ -43,6 +46,7 @@ class Station:
         self._halls: tuple[Hall, ...] = (self._here,)
         self._policy: Policy = OpenPolicy()
         self._waiting: dict[Connection, None] = {}
+        self._wishing: dict[Connection, None] = {}
         self._served: dict[Connection, None] = {}
         self._transit = Transit(around, self._connection)
 
@@ -61,10 +65,15 @@ class Station:
 
     def wished(self, connection: Connection) -> None:
         """As an Office's."""
+        del self._waiting[connection]
+        self._wishing[connection] = None
         wish, arrival = connection.wish, connection.arrival
         route = self._plan.route(Who(wish.key, arrival.client.host, arrival.port))
         if route is None:
             self._refuse(connection, None, _NOT_HERE)
+            return
+        if len(self._wishing) > MOST_WISHING:
+            self._refuse(connection, route, _CROWDED)
             return
         key = route.known_as(wish.key)
         owner = owner_of(key, self._around.workers)
@@ -76,6 +85,7 @@ class Station:
     def left(self, connection: Connection, reason: str) -> None:
         """As an Office's."""
         self._waiting.pop(connection, None)
+        self._wishing.pop(connection, None)
         is_served = connection in self._served
         self._served.pop(connection, None)
         if reason != HANDED_OVER:
@@ -89,7 +99,7 @@ class Station:
             age = now - connection.opened_at
             if age > HANDSHAKE_SECONDS and not connection.has_shaken:
                 connection.abort("no_handshake")
-            elif age > WISH_SECONDS and connection.dialogue.wish is None:
+            elif age > WISH_SECONDS:
                 connection.abort("silent")
         self._policy.sweep()
         for hall in self._halls:
@@ -98,7 +108,8 @@ class Station:
 
     def clients(self) -> int:
         """As a StreamService's."""
-        return len(self._waiting) + len(self._served) + len(self._transit)
+        here = len(self._waiting) + len(self._wishing) + len(self._served)
+        return here + len(self._transit)
 
     def streams(self) -> Sequence[StreamReport]:
         """As a StreamService's."""
@@ -124,7 +135,7 @@ class Station:
     def drain(self) -> None:
         """As a StreamService's."""
         self._transit.close()  # whoever would come so goes to the next worker of this number
-        for connection in list(self._waiting):
+        for connection in [*self._waiting, *self._wishing]:
             connection.abort("drain")
         for hall in self._halls:
             hall.drain()
@@ -135,7 +146,7 @@ class Station:
         self._studio.close()  # before streams end: viewers are to find them again in the next worker
         for hall in self._halls:
             hall.close()
-        for connection in [*self._waiting, *self._served]:
+        for connection in [*self._waiting, *self._wishing, *self._served]:
             if not connection.reason:  # others are being told farewell
                 connection.abort("close")
         self._transit.abort()
@@ -147,20 +158,22 @@ class Station:
             await self._around.clock.sleep(_POLL_SECONDS)
 
     def _connection(self, arrival: Arrival) -> Connection:
+        if len(self._waiting) >= MOST_WAITING:
+            next(iter(self._waiting)).abort("crowded")
         connection = Connection(arrival, self, now=self._around.clock.monotonic())
         self._waiting[connection] = None
         return connection
 
     async def _admit(self, connection: Connection, route: RoutePlan, key: StreamKey) -> None:
         found = await self._policy.admit(connection.wish, route, key, connection.arrival)
-        if connection not in self._waiting:
+        if connection not in self._wishing:
             return  # it has gone meanwhile
         hall = self._here if route.is_origin else self._elsewhere
         role = found or (_NO_ORIGIN if hall is None else hall.admit(connection.wish, route, key))
         if isinstance(role, Denied):
             self._refuse(connection, route, role)
             return
-        del self._waiting[connection]
+        del self._wishing[connection]
         self._served[connection] = None
         connection.serve(route, role)
 

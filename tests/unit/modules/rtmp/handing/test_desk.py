@@ -75,7 +75,7 @@ async def test_a_client_of_tls_is_piped(tmp_path):
 
 async def test_much_that_was_said_goes_with_it(tmp_path, pair):
     """More than a socket holds."""
-    said = bytes(range(256)) * 3000
+    said = bytes(range(256)) * 1500
     async with desk(tmp_path) as taken:
         handed = Handed("192.0.2.1", 5, 1935, size=len(said))
         await Giver(tmp_path, clock=SystemClock()).give(1, handed, said, pair[1])

@@ -18,6 +18,7 @@ from marchproxy.modules.rtmp.ownership import owner_of
 from marchproxy.modules.rtmp.plan import RtmpPlan, Way
 from marchproxy.modules.rtmp.service import Surroundings
 from marchproxy.modules.rtmp.tally import Tallies
+from marchproxy.modules.rtmp.worker import station
 from marchproxy.modules.rtmp.worker.station import HANDSHAKE_SECONDS, WISH_SECONDS, Station
 from marchproxy.wire.rtmp.answers import Code
 from marchproxy.wire.rtmp.handshake import NOISE, ClientHandshake
@@ -270,6 +271,27 @@ async def test_who_says_nothing_is_let_go(tmp_path):
             transport.lose()
         assert one.tallies.of("").closed == {"no_handshake": 1, "silent": 1}
         assert one.station.clients() == 0
+
+
+async def test_the_oldest_goes_when_too_many_say_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(station, "MOST_WAITING", 2)
+    async with workers(tmp_path) as found:
+        one = found[0]
+        transports = [FakeTransport(one.station.accept(one.arrival())) for _ in range(3)]
+        assert [transport.did for transport in transports] == [["abort"], [], []]
+        for transport in transports:
+            transport.lose()
+        assert one.tallies.of("").closed == {"crowded": 1, "client": 2}
+
+
+async def test_who_comes_with_too_many_others_hears_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(station, "MOST_WISHING", 0)
+    async with workers(tmp_path) as found:
+        caller = await Caller.at(found[0].port)
+        caller.says(connect(), create(), publish(NAMES[0]))
+        await caller.hears(Code.FAILED)
+        await caller.ended()
+        assert found[0].tally.refused == {"crowded": 1}
 
 
 async def test_who_has_not_begun_is_let_go_by_a_drain(tmp_path):
