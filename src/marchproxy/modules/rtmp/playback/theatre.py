@@ -102,12 +102,11 @@ class Theatre:
             allowed = packaging.origins
             if request.method == "OPTIONS":
                 return _response(preflight(origin, allowed))
-            key = plan.known_as(asked.key)
-            if refusal := await self._gate(plan, key, request.query_string, arrival):
+            if refusal := await self._gate(plan, asked.key, request.query_string, arrival):
                 raise Refusal(403, refusal)
             if asked.is_clock:
                 return self._time(origin, allowed)
-            data = await self._read(asked, key, request, arrival)
+            data = await self._read(asked, plan.known_as(asked.key), request, arrival)
             content = _content(asked, data, private=bool(plan.options.play))
             reply = reply_to(request.headers, content)
             return _response(reply, data, cross_origin(origin, allowed))
