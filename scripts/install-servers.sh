@@ -10,7 +10,7 @@ case "${1:-}" in
         packages+=(ffmpeg openssl sysbench)
         ;;
     bench)
-        packages=(curl wrk nghttp2-client iproute2 procps haproxy nginx libnginx-mod-stream nftables conntrack)
+        packages=(curl wrk nghttp2-client iproute2 procps haproxy nginx libnginx-mod-stream libnginx-mod-rtmp nftables conntrack)
         packages+=(postgresql postgresql-client pgbouncer mariadb-server-core mariadb-client-core sysbench)
         packages+=(redis-server redis-tools)
         ;;

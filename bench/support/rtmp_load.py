@@ -19,7 +19,7 @@ from bench.support.rtmp_film import AUDIO_FPS, FPS, Film, delays
 _READ = 512 * 1024
 #: Players whose frames are timed; the others only read.
 _TIMED = 8
-_SETTLE_SECONDS = 1.0
+_SETTLE_SECONDS = 0.5
 
 
 @dataclass(slots=True)
