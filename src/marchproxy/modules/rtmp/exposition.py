@@ -16,6 +16,7 @@ _MOST_REASONS = 40
 _COUNTERS = {
     "publishes": "Streams that publishers began.",
     "plays": "Players that were let in.",
+    "forbidden": "Requests for HLS and DASH that were answered 403.",
     "unserved": "Publishers and players that no origin took, or whose origin was lost for good.",
     "rehomed": "Connections that went on with another origin.",
     "handed_over": "Connections that went to the worker that has their stream.",

@@ -6,7 +6,7 @@ Made once for each desired state, by the process that is asked for it and by eve
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from marchproxy.model.http import Authentication
+from marchproxy.model.http import Authentication, AuthenticationKind
 from marchproxy.model.limit import RateLimit, limits_on
 from marchproxy.model.module import ModuleType, PoolName, Protocol
 from marchproxy.model.pool import BackendPool
@@ -15,6 +15,8 @@ from marchproxy.model.route import Route, RouteId
 from marchproxy.model.rtmp import RtmpPool, RtmpRoute
 from marchproxy.model.state import DesiredState
 from marchproxy.model.streams import StreamKey, precision, takes
+from marchproxy.modules.rtmp.policy.signing import read_secret
+from marchproxy.modules.rtmp.policy.stream_keys import StreamKeys, read_stream_keys
 
 #: The contents of files by path; a text says why one cannot be read.
 Files = Mapping[str, bytes | str]
@@ -44,10 +46,11 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way to show that one may publish or play; `secret`: what its file holds."""
+    """A way to show that one may publish or play; `secret` is what tokens are signed with, `keys` those of its file."""
 
     authentication: Authentication
     secret: bytes = field(default=b"", repr=False)
+    keys: StreamKeys = field(default=StreamKeys(), repr=False, hash=False)
 
     @property
     def name(self) -> str:
@@ -128,7 +131,7 @@ def compile_plan(state: DesiredState, files: Files) -> tuple[RtmpPlan, tuple[Pro
     ways: dict[str, Way] = {}
     for index, way in enumerate(state.authentication):
         if way.name in named:
-            ways[way.name] = Way(way, _content(way.file, files, f"authentication[{index}].file", problems))
+            ways[way.name] = _way(way, files, f"authentication[{index}].file", problems)
     planned = (_route_plan(route, upstreams, ways, state.rate_limits) for route in own)
     ordered = sorted(planned, key=lambda one: one.precision, reverse=True)
     return RtmpPlan(tuple(ordered), upstreams), tuple(problems)
@@ -157,11 +160,18 @@ def ways_of(route: Route) -> tuple[str, ...]:
     return (*options.publish, *options.play)
 
 
-def _content(path: str, files: Files, where: str, problems: list[Problem]) -> bytes:
-    if not path:
-        return b""
-    content = files.get(path, "was not read")
+def _way(way: Authentication, files: Files, where: str, problems: list[Problem]) -> Way:
+    """Nobody can show anything by a way whose file has a fault."""
+    if not way.file:
+        return Way(way)
+    content = files.get(way.file, "was not read")
     if isinstance(content, str):
-        problems.append(Problem(where, f"{path}: {content}"))
-        return b""
-    return content
+        problems.append(Problem(where, f"{way.file}: {content}"))
+        return Way(way)
+    try:
+        if way.kind is AuthenticationKind.STREAM_KEYS:
+            return Way(way, keys=read_stream_keys(content))
+        return Way(way, read_secret(content))
+    except ValueError as error:
+        problems.append(Problem(where, f"{way.file}: {error}"))
+        return Way(way)

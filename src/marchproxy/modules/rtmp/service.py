@@ -29,6 +29,8 @@ class Surroundings:
     folder: Path = Path()
     media: Path = Path()
     instance: str = ""
+    instances: int = 1
+    """Among how many instances limits are divided, by the plan that is applied last or just now."""
 
 
 @dataclass(frozen=True, slots=True)

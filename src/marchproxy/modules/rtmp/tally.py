@@ -8,7 +8,7 @@ class Tally:
     """The counts of a route's streams at one pool. Whoever serves them adds to them as it goes; they only grow, but for gauges."""
 
     __slots__ = (
-        "bytes_in", "bytes_out", "closed", "dropped_messages", "handed_over", "keyless", "players", "plays",
+        "bytes_in", "bytes_out", "closed", "dropped_messages", "forbidden", "handed_over", "keyless", "players", "plays",
         "publishers", "publishes", "refused", "rehomed", "stalls", "uncounted", "unserved",
     )  # fmt: skip
 
@@ -21,6 +21,8 @@ class Tally:
         """Publishers and players that were turned away, by reason: `denied`, `limit`, `busy`, `no_stream`, `no_route` …"""
         self.closed: Counter[str] = Counter()
         """Connections that ended, by reason: `client`, `stalled`, `bitrate`, `slow`, `protocol:…`, `origin`, `drain` …"""
+        self.forbidden = 0
+        """Requests for HLS and DASH of who may not watch."""
         self.unserved = 0
         """Publishers and players that no origin took, or whose origin was lost and no other took them."""
         self.rehomed = 0

@@ -59,3 +59,12 @@ class Totals:
             for entry in counted:
                 _add(found.setdefault(entry.key, Tally()), entry)
         return found
+
+
+def together(*parts: Mapping[TallyKey, Tally]) -> Mapping[TallyKey, Tally]:
+    """Tallies of several sorts of workers added up, as new objects."""
+    found: dict[TallyKey, Tally] = {}
+    for part in parts:
+        for key, tally in part.items():
+            _add(found.setdefault(key, Tally()), _entry(key, tally))
+    return found

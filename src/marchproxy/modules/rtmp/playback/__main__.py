@@ -7,8 +7,8 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from marchproxy.modules.rtmp.playback.gate import closed
 from marchproxy.modules.rtmp.playback.theatre import Theatre
+from marchproxy.modules.rtmp.policy.viewing import Viewing
 from marchproxy.modules.rtmp.service import StreamService, Surroundings
 from marchproxy.modules.rtmp.worker.process import main as work
 
@@ -20,7 +20,7 @@ def main() -> None:
     told, others = parser.parse_known_args()
 
     def theatre(around: Surroundings) -> StreamService:
-        return Theatre(replace(around, folder=told.streams), closed)
+        return Theatre(replace(around, folder=told.streams), Viewing(around).admit)
 
     work(others, factory=theatre)
 

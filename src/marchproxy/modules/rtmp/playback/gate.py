@@ -10,12 +10,3 @@ from marchproxy.modules.rtmp.plan import RoutePlan
 #: Why somebody may not watch a stream of a route, by the query of the URL, in words; empty: they may. The key has the host
 #: that the viewer named.
 Gate: TypeAlias = Callable[[RoutePlan, StreamKey, str, Arrival], Awaitable[str]]
-
-
-async def closed(route: RoutePlan, key: StreamKey, query: str, arrival: Arrival) -> str:  # noqa: ARG001 - a Gate
-    """Nobody may watch what not everybody may."""
-    return (
-        "the route of this stream asks for authentication, which HLS and DASH have not"
-        if route.options.play
-        else ""
-    )

@@ -9,6 +9,7 @@ from marchproxy.model.state import DesiredState
 from marchproxy.modules.rtmp.crew import Counted, Seen
 from marchproxy.modules.rtmp.plan import Files
 from marchproxy.modules.rtmp.supervisor.workforce import Workforce
+from marchproxy.modules.rtmp.totals import together
 
 
 class Company:
@@ -58,7 +59,7 @@ class Company:
         with suppress(Refused):
             viewers = await self._playback.count()
             counted = Counted(
-                counted.tallies,
+                together(counted.tallies, viewers.tallies),
                 counted.clients + viewers.clients,
                 counted.accepted + viewers.accepted,
                 counted.cpu_percent + viewers.cpu_percent,

@@ -47,6 +47,7 @@ class House:
     def __init__(self, factory: Factory, around: Surroundings, *, most: int, clock: Clock) -> None:
         self.tallies: Tallies = around.tallies
         self.service = factory(around)
+        self._around = around
         self.told: Apply | None = None
         """By what it serves."""
         self._most = most
@@ -78,6 +79,7 @@ class House:
         plan, tls = _plan(told), _client_tls(told.serving.tls)
         self._ports |= self._open(told.serving)
         self._tls, self._serving = tls, told.serving
+        self._around.instances = told.instances
         self.service.apply(plan)
         for port in self._ports.keys() - set(told.serving.ports):
             self._ports.pop(port).close()

@@ -5,16 +5,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from marchproxy.kit.logs import get_logger
+from marchproxy.model.route import RouteId
 from marchproxy.model.streams import StreamKey
 from marchproxy.modules.reception.client import Arrival
 from marchproxy.modules.rtmp.ownership import owner_of
 from marchproxy.modules.rtmp.packaging.studio import Studio
 from marchproxy.modules.rtmp.plan import RoutePlan, RtmpPlan, Who
+from marchproxy.modules.rtmp.policy.guard import Guard
 from marchproxy.modules.rtmp.service import OriginReport, StreamReport, Surroundings
 from marchproxy.modules.rtmp.session.connection import Connection
 from marchproxy.modules.rtmp.session.hall import Denied, Hall
-from marchproxy.modules.rtmp.session.policy import OpenPolicy, Policy
-from marchproxy.modules.rtmp.session.roles import Action
+from marchproxy.modules.rtmp.session.policy import Pass, Policy
+from marchproxy.modules.rtmp.session.roles import Action, Role, Wish
 from marchproxy.modules.rtmp.streams.hall import Streams
 from marchproxy.modules.rtmp.streams.live import LiveStream
 from marchproxy.modules.rtmp.tally import Tally
@@ -44,10 +46,10 @@ class Station:
         self._here.followers.append(self._began)
         self._elsewhere: Hall | None = None
         self._halls: tuple[Hall, ...] = (self._here,)
-        self._policy: Policy = OpenPolicy()
+        self._policy: Policy = Guard(around, self._has)
         self._waiting: dict[Connection, None] = {}
         self._wishing: dict[Connection, None] = {}
-        self._served: dict[Connection, None] = {}
+        self._served: dict[Connection, Pass] = {}
         self._transit = Transit(around, self._connection)
 
     def apply(self, plan: RtmpPlan) -> None:
@@ -86,10 +88,11 @@ class Station:
         """As an Office's."""
         self._waiting.pop(connection, None)
         self._wishing.pop(connection, None)
-        is_served = connection in self._served
-        self._served.pop(connection, None)
+        passed = self._served.pop(connection, None)
+        if passed is not None:
+            passed.leave()
         if reason != HANDED_OVER:
-            tally = self._tally(connection.route) if is_served else self._around.tallies.of("")
+            tally = self._around.tallies.of("") if connection.role is None else self._tally(connection.route)
             tally.closed[reason] += 1
 
     def sweep(self) -> None:
@@ -150,6 +153,7 @@ class Station:
             if not connection.reason:  # others are being told farewell
                 connection.abort("close")
         self._transit.abort()
+        self._policy.close()
         self._around.group.create_task(self._emptied())
 
     async def _emptied(self) -> None:
@@ -166,16 +170,33 @@ class Station:
 
     async def _admit(self, connection: Connection, route: RoutePlan, key: StreamKey) -> None:
         found = await self._policy.admit(connection.wish, route, key, connection.arrival)
-        if connection not in self._wishing:
-            return  # it has gone meanwhile
-        hall = self._here if route.is_origin else self._elsewhere
-        role = found or (_NO_ORIGIN if hall is None else hall.admit(connection.wish, route, key))
+        if connection not in self._wishing:  # it has gone meanwhile
+            if not isinstance(found, Denied):
+                found.leave()
+            return
+        if isinstance(found, Denied):
+            self._refuse(connection, route, found)
+            return
+        role = self._role(connection.wish, route.route_id, key)
         if isinstance(role, Denied):
+            found.leave()
             self._refuse(connection, route, role)
             return
         del self._wishing[connection]
-        self._served[connection] = None
-        connection.serve(route, role)
+        self._served[connection] = found
+        connection.serve(*role)
+
+    def _role(self, wish: Wish, route_id: RouteId, key: StreamKey) -> tuple[RoutePlan, Role] | Denied:
+        """Who serves a client, by the route as it is now: policy may have taken its time."""
+        route = next((one for one in self._plan.routes if one.route_id == route_id), None)
+        if route is None:
+            return _NOT_HERE
+        hall = self._here if route.is_origin else self._elsewhere
+        role = _NO_ORIGIN if hall is None else hall.admit(wish, route, key)
+        return role if isinstance(role, Denied) else (route, role)
+
+    def _has(self, key: StreamKey) -> bool:
+        return any(hall.has(key) for hall in self._halls)
 
     async def _move(self, connection: Connection, route: RoutePlan, owner: int) -> None:
         try:
