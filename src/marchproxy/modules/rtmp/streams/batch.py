@@ -1,6 +1,7 @@
 """Batch: what came in one read of a publisher, in chunks that are right for all players."""
 
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final
 
 from marchproxy.modules.rtmp.session.dialogue import CHUNK_SIZE
 from marchproxy.wire.rtmp import control
@@ -14,21 +15,44 @@ NO_ENTRY: Final = -1
 _TOLD: Final = encode(control.set_chunk_size(CHUNK_SIZE))
 
 
-class Batch(NamedTuple):
-    """`data`: the messages, each right whatever was sent before. `entry`: where in them who was sent nothing so far can begin
-    (a keyframe), NO_ENTRY: nowhere; `before`: how many messages stand in front of it; `time`: its timestamp.
+class Batch:
+    """`messages` as players get them. `entry`: at which of them who was sent nothing so far can begin (a keyframe), NO_ENTRY: at
+    none.
     """
 
-    messages: tuple[Message, ...]
-    data: bytes
-    entry: int = NO_ENTRY
-    before: int = 0
-    time: int = 0
+    __slots__ = ("_data", "_pieces", "entry", "messages", "size")
+
+    def __init__(self, messages: Sequence[Message], size: int, entry: int = NO_ENTRY) -> None:
+        self.messages = messages
+        self.size = size
+        """Bytes of all payloads."""
+        self.entry = entry
+        self._pieces: list[bytes] = []
+        self._data = b""
+
+    @property
+    def data(self) -> bytes:
+        """The messages in chunks, each right whatever was sent before; made when somebody wants it for the first time."""
+        if not self._data:
+            self._pieces = [write_chunks(message) for message in self.messages]
+            self._data = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        return self._data
+
+    @property
+    def is_written(self) -> bool:
+        """Whether somebody wanted the data."""
+        return bool(self._data)
 
     @property
     def tail(self) -> bytes:
-        """From the entry on."""
-        return self.data[self.entry :] if self.entry else self.data
+        """The data from the entry on."""
+        data = self.data
+        return data[sum(map(len, self._pieces[: self.entry])) :] if self.entry else data
+
+    @property
+    def time(self) -> int:
+        """The timestamp of the entry."""
+        return self.messages[self.entry].timestamp
 
 
 def read_chunks(data: bytes) -> list[Message]:

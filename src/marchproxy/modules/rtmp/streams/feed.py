@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from marchproxy.modules.rtmp.streams.batch import STREAM_ID, Batch, write_chunks
+from marchproxy.modules.rtmp.streams.batch import NO_ENTRY, STREAM_ID, Batch
 from marchproxy.modules.rtmp.streams.timeline import Timeline
 from marchproxy.wire.rtmp.aggregate import split_aggregate
 from marchproxy.wire.rtmp.commands import bare_metadata
@@ -54,8 +54,7 @@ class Feed:
         """The messages of one read, at this time in seconds; None: players get nothing of them. Raises ProtocolFault."""
         self.timeline.arrive(now)
         out: list[Message] = []
-        pieces: list[bytes] = []
-        entry, latest_entry = -1, self._has_video
+        size, entry, latest_entry = 0, NO_ENTRY, self._has_video
         for message in _flat(messages):
             payload = message.payload
             if message.type in _MEDIA and payload and not is_lasting(message.type, payload):
@@ -66,13 +65,8 @@ class Feed:
                 made = self._other(message)
             if made is not None:
                 out.append(made)
-                pieces.append(write_chunks(made))
-        if not out:
-            return None
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if entry < 0:
-            return Batch(tuple(out), data)
-        return Batch(tuple(out), data, sum(map(len, pieces[:entry])), entry, out[entry].timestamp)
+                size += len(made.payload)
+        return Batch(out, size, entry) if out else None
 
     def _frame(self, message: Message) -> Message | None:
         """A frame as players get it; None: they do not."""

@@ -1,6 +1,9 @@
 """GOP cache: all since the last keyframe, for who comes now. Pure."""
 
-from marchproxy.modules.rtmp.streams.batch import NO_ENTRY, Batch
+from collections.abc import Sequence
+
+from marchproxy.modules.rtmp.streams.batch import NO_ENTRY, Batch, write_chunks
+from marchproxy.wire.rtmp.message import Message
 
 
 class GopCache:
@@ -11,33 +14,37 @@ class GopCache:
     def __init__(self, most: int) -> None:
         self.most = most
         self.size = 0
-        """Bytes that are kept."""
+        """Bytes of payloads that are kept."""
         self.time = 0
         """The timestamp of the first message."""
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | Sequence[Message]] = []
         self._whole = False
 
     def add(self, batch: Batch) -> None:
-        """What was sent to players."""
+        """What players were sent, or would have been."""
+        piece: bytes | Sequence[Message]
         if batch.entry != NO_ENTRY:
             self.clear()
             self._whole, self.time = True, batch.time
-            piece = batch.tail
+            piece = batch.tail if batch.is_written else batch.messages[batch.entry :]
         elif self._whole:
-            piece = batch.data
+            piece = batch.data if batch.is_written else batch.messages
         else:
             return
-        self.size += len(piece)
+        self.size += batch.size
         if self.size > self.most:
             self.clear()
         else:
             self._pieces.append(piece)
 
     def read(self) -> bytes:
-        """All of it; empty: there is nothing to begin with."""
-        if len(self._pieces) > 1:
-            self._pieces = [b"".join(self._pieces)]
-        return self._pieces[0] if self._pieces else b""
+        """All of it in chunks; empty: there is nothing to begin with."""
+        written = b"".join(
+            one if isinstance(one, bytes) else b"".join(map(write_chunks, one)) for one in self._pieces
+        )
+        if written:
+            self._pieces = [written]
+        return written
 
     def clear(self) -> None:
         """Forget it, until the next keyframe."""

@@ -131,14 +131,15 @@ class LiveStream:
             _log.warning("no keyframe for long", stream=self.key.text)
         if batch is None:
             return
-        size = len(batch.data)
-        self._received += size
+        self._received += batch.size
         self._media_at = now
+        self.tally.bytes_in += batch.size
+        if self.audience:
+            self.tally.bytes_out += self.audience.spread(batch, now)
         self._gop.add(batch)
-        self.tally.bytes_in += size
-        self.tally.bytes_out += self.audience.spread(batch, now)
-        for tap in tuple(self._taps):
-            tap.messages(batch.messages)
+        if self._taps:
+            for tap in tuple(self._taps):
+                tap.messages(batch.messages)
         self.latency += (perf_counter() - begun - self.latency) * _SHARE
 
     def left(self, *, said: bool) -> None:

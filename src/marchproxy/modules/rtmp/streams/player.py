@@ -129,7 +129,7 @@ class Player:
             if self._version != stream.feed.version:
                 data = stream.preface(batch.time) + data
             if not queued or queued + len(data) <= self._allowance:
-                self._drop(batch.before)
+                self._drop(batch.entry)
                 self._play(data, stream.feed.version)
                 return len(data)
         self._drop(len(batch.messages))

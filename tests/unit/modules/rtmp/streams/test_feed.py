@@ -56,22 +56,22 @@ def test_where_players_begin(messages: list[Message], begins_with: list[Message]
         assert batch.entry == NO_ENTRY
         return
     assert media(read_chunks(batch.tail)) == media(begins_with)
-    assert list(batch.messages[batch.before :]) == begins_with
+    assert list(batch.messages[batch.entry :]) == begins_with
     assert batch.time == begins_with[0].timestamp
 
 
 def test_later_players_begin_at_the_last_keyframe_of_a_read() -> None:
     feed = Feed()
-    assert _take(feed, *BEGINNING, key(0), sound(0)).before == 3
+    assert _take(feed, *BEGINNING, key(0), sound(0)).entry == 3
     assert _take(feed, sound(23), inter(40)).entry == NO_ENTRY
     batch = _take(feed, sound(46), key(80), inter(120), key(160), sound(69))
-    assert (batch.before, batch.time) == (3, 160)
+    assert (batch.entry, batch.time) == (3, 160)
     assert feed.gop == 80
 
 
 def test_without_video_players_begin_anywhere() -> None:
     feed = Feed()
-    assert _take(feed, audio_config(), sound(0)).before == 1
+    assert _take(feed, audio_config(), sound(0)).entry == 1
     assert _take(feed, sound(23), sound(46)).entry == 0
 
 
