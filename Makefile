@@ -29,6 +29,7 @@ check: $(VENV)/.dev ## the fast gate: format, lint, types, floors, contract, uni
 
 real: $(VENV)/.dev ## the real tests: true servers and clients (installs them, as root)
 	scripts/install-servers.sh test
+	scripts/install-players.sh
 	$(PY) -m pytest tests/real $(ARGS)
 
 judges: $(VENV)/.dev ## whole test suites of others through our proxies (installs servers, as root)

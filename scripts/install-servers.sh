@@ -8,6 +8,8 @@ case "${1:-}" in
         # one port, seven protocols: servers that are started by the tests, and a client of each
         packages+=(postgresql postgresql-client mariadb-server-core mariadb-client-core redis-server redis-tools)
         packages+=(ffmpeg openssl sysbench)
+        packages+=(chromium) # plays HLS and DASH
+        command -v npm >/dev/null || packages+=(npm)
         ;;
     bench)
         packages=(curl wrk nghttp2-client iproute2 procps haproxy nginx libnginx-mod-stream libnginx-mod-rtmp nftables conntrack)
