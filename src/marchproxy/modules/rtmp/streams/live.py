@@ -10,6 +10,7 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.model.rtmp import RtmpRoute
 from marchproxy.model.streams import StreamKey
 from marchproxy.modules.rtmp.plan import RoutePlan
+from marchproxy.modules.rtmp.policy.ceiling import Ceiling
 from marchproxy.modules.rtmp.streams.audience import Audience
 from marchproxy.modules.rtmp.streams.batch import STREAM_ID, read_chunks, write_chunks
 from marchproxy.modules.rtmp.streams.feed import Feed
@@ -65,6 +66,7 @@ class LiveStream:
         self.feed = Feed()
         self.audience = Audience()
         self.meter = Meter()
+        self._ceiling = Ceiling()
         self.publisher: Publisher | None = None
         self.since = clock.monotonic()
         """When its state began, in the clock's seconds."""
@@ -208,7 +210,9 @@ class LiveStream:
         match self.state:
             case State.LIVE:
                 self.meter.note(now, self._received, self.feed.frames)
-                if now - self._media_at > self.options.stall:
+                if self._ceiling.exceeded(now, self.meter.bitrate, self.options.limits.bitrate):
+                    self._too_much()
+                elif now - self._media_at > self.options.stall:
                     self._stalled()
             case State.WAITING if now - self.since > self.options.grace:
                 self.end("the publisher has not come back")
@@ -255,6 +259,17 @@ class LiveStream:
         if publisher is not None:
             publisher.close("stalled", Code.PUBLISH_IDLE, "nothing was sent for too long")
         self.left(said=False)
+
+    def _too_much(self) -> None:
+        most, rate = self.options.limits.bitrate, round(self.meter.bitrate)
+        _log.warning("publisher sends too much", stream=self.key.text, kbps=rate, most=most)
+        publisher, self.publisher = self.publisher, None
+        if publisher is not None:
+            publisher.close(
+                "bitrate", Code.PUBLISH_DENIED, f"{rate} kbit/s: no more than {most} are let through"
+            )
+            self.tally.publishers -= 1
+        self.end("the publisher has sent too much")
 
     def _pause(self) -> None:
         """Players and taps wait for another publisher."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import pytest
 
 from marchproxy.kit.clock import VirtualClock
+from marchproxy.model.rtmp import StreamLimits
 from marchproxy.modules.rtmp.plan import RoutePlan
 from marchproxy.modules.rtmp.session.dialogue import CHUNK_SIZE
 from marchproxy.modules.rtmp.session.roles import Action
@@ -201,6 +202,19 @@ def test_a_publisher_that_sends_nothing_is_closed_and_may_return() -> None:
     publisher.role.gone("stalled")
     assert scene.stream.state is State.WAITING
     assert not player.closed
+
+
+def test_a_publisher_that_sends_too_much_for_too_long_is_closed() -> None:
+    scene = _Scene(plan(grace=5.0, limits=StreamLimits(bitrate=800)))
+    player, publisher = scene.play(), scene.publish(*_FIRST)
+    for second in range(1, 60):
+        scene.say(publisher, inter(1000 * second, bytes(99_000 if second < 20 else 110_000)))
+        scene.pass_(1.0)
+        if publisher.closed:
+            break
+    assert 30 <= second <= 36  # five for the mean, ten in which it might have ended
+    assert (publisher.codes(), publisher.closed) == (["NetStream.Publish.Denied"], "bitrate")
+    assert (player.closed, scene.stream.state, scene.tally.publishers) == ("ended", State.ENDED, 0)
 
 
 def test_who_takes_over_goes_on() -> None:
