@@ -65,15 +65,15 @@ class RtmpPool:
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One rung of a ladder: `height` in lines, rates in kbit/s. A source that is not higher gets no such rung."""
+    """One rung of a ladder: `height` in lines, its rate in kbit/s; the sound is the source's. A source that is not higher
+    gets no such rung."""
 
     height: int
     video_rate: int
-    audio_rate: int = 128
 
 
 #: The ladder of a packaging that asks for one and names no rungs.
-DEFAULT_LADDER = (Rung(1080, 5000), Rung(720, 2800), Rung(480, 1400), Rung(360, 800, 96))
+DEFAULT_LADDER = (Rung(1080, 5000), Rung(720, 2800), Rung(480, 1400), Rung(360, 800))
 
 
 @dataclass(frozen=True, slots=True)

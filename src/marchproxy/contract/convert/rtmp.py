@@ -9,7 +9,6 @@ from marchproxy.model.rtmp import Packaging, RtmpPool, RtmpRoute, Rung, StreamLi
 _POOL = RtmpPool()
 _ROUTE = RtmpRoute()
 _PACKAGING = Packaging()
-_RUNG = Rung(0, 0)
 
 
 def rtmp_pool_to_pb(pool: RtmpPool) -> types_pb2.RtmpPool:
@@ -91,10 +90,7 @@ def _packaging_to_pb(packaging: Packaging) -> types_pb2.Packaging:
         segment=seconds_to_pb(packaging.segment),
         window=packaging.window,
         passthrough=packaging.passthrough,
-        rungs=[
-            types_pb2.Rung(height=rung.height, video_rate=rung.video_rate, audio_rate=rung.audio_rate)
-            for rung in packaging.rungs
-        ],
+        rungs=[types_pb2.Rung(height=rung.height, video_rate=rung.video_rate) for rung in packaging.rungs],
         encoder=ENCODERS.to_pb(packaging.encoder),
         on_demand=packaging.on_demand,
         linger=seconds_to_pb(packaging.linger),
@@ -112,9 +108,7 @@ def _read_packaging(pb: types_pb2.Packaging, path: str, faults: Faults) -> Packa
         else default.segment,
         window=pb.window or default.window,
         passthrough=pb.passthrough if pb.HasField("passthrough") else default.passthrough,
-        rungs=tuple(
-            Rung(rung.height, rung.video_rate, rung.audio_rate or _RUNG.audio_rate) for rung in pb.rungs
-        ),
+        rungs=tuple(Rung(rung.height, rung.video_rate) for rung in pb.rungs),
         encoder=ENCODERS.read(pb.encoder, f"{path}.encoder", faults) or default.encoder,
         on_demand=pb.on_demand if pb.HasField("on_demand") else default.on_demand,
         linger=read_seconds(pb.linger, f"{path}.linger", faults) if pb.HasField("linger") else default.linger,

@@ -1845,23 +1845,19 @@ class Rung(_message.Message):
 
     HEIGHT_FIELD_NUMBER: _builtins.int
     VIDEO_RATE_FIELD_NUMBER: _builtins.int
-    AUDIO_RATE_FIELD_NUMBER: _builtins.int
     height: _builtins.int
     """Lines."""
     video_rate: _builtins.int
     """kbit/s."""
-    audio_rate: _builtins.int
-    """kbit/s; 0: the default."""
     def __init__(
         self,
         *,
         height: _builtins.int = ...,
         video_rate: _builtins.int = ...,
-        audio_rate: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio_rate", b"audio_rate", "height", b"height", "video_rate", b"video_rate"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "video_rate", b"video_rate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -11,7 +11,7 @@ _SHORTEST_SEGMENT, _LONGEST_SEGMENT = 0.5, 30.0
 _FEWEST_SEGMENTS, _MOST_SEGMENTS = 3, 1000
 _MOST_RUNGS = 8
 _LOWEST, _HIGHEST = 144, 4320
-_MOST_VIDEO, _MOST_AUDIO = 200_000, 1_000
+_MOST_VIDEO = 200_000
 
 
 def check_packaging(packaging: Packaging, path: str) -> Iterator[Problem]:
@@ -49,9 +49,6 @@ def _check_rungs(rungs: Sequence[Rung], path: str) -> Iterator[Problem]:
                 f"{where}.height",
                 f"{rung.height} is not an even number of lines between {_LOWEST} and {_HIGHEST}",
             )
-        for key, rate, most in (
-            ("video_rate", rung.video_rate, _MOST_VIDEO),
-            ("audio_rate", rung.audio_rate, _MOST_AUDIO),
-        ):
-            if not 1 <= rate <= most:
-                yield Problem(f"{where}.{key}", f"{rate} is not between 1 and {most} kbit/s")
+        if not 1 <= rung.video_rate <= _MOST_VIDEO:
+            words = f"{rung.video_rate} is not between 1 and {_MOST_VIDEO} kbit/s"
+            yield Problem(f"{where}.video_rate", words)

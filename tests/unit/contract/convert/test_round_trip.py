@@ -187,7 +187,7 @@ packagings = st.builds(
     segment=seconds,
     window=st.integers(1, 99),
     passthrough=st.booleans(),
-    rungs=tuples(st.builds(Rung, height=count, video_rate=count, audio_rate=st.integers(1, 99))),
+    rungs=tuples(st.builds(Rung, height=count, video_rate=count)),
     encoder=st.sampled_from(Encoder),
     on_demand=st.booleans(),
     linger=seconds,

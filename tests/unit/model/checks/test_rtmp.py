@@ -55,7 +55,7 @@ def pushed(*urls):
         pushed("rtmp://cdn.example/in/{stream}", "rtmps://[::1]:443/{vhost}/{app}/x?key=a%20b&n={stream}"),
         packaged(),
         packaged(hls=False, passthrough=False, rungs=DEFAULT_LADDER, linger=0.0),
-        packaged(dash=False, rungs=(Rung(144, 1, 1), Rung(4320, 200_000, 1000)), segment=0.5, window=3),
+        packaged(dash=False, rungs=(Rung(144, 1), Rung(4320, 200_000)), segment=0.5, window=3),
         packaged(origins=("https://a.example:8443", "https://*.b.example")),
     ],
 )
@@ -96,7 +96,7 @@ FAULTS = [
     (packaged(origins=()), ["rtmp.packaging.origins"], "names nobody"),
     (packaged(origins=("a.example",)), ["rtmp.packaging.origins[0]"], '"a.example" is not an origin such as'),
     (packaged(rungs=(Rung(721, 1), Rung(142, 1), Rung(4322, 1))), [f"rtmp.packaging.rungs[{n}].height" for n in range(3)], "721 is not an even number of lines between 144 and 4320"),
-    (packaged(rungs=(Rung(720, 0, 0), Rung(480, 200_001, 1001))), [f"rtmp.packaging.rungs[{n}].{key}" for n in range(2) for key in ("video_rate", "audio_rate")], "0 is not between 1 and 200000 kbit/s"),
+    (packaged(rungs=(Rung(720, 0), Rung(480, 200_001))), [f"rtmp.packaging.rungs[{n}].video_rate" for n in range(2)], "0 is not between 1 and 200000 kbit/s"),
     (packaged(rungs=(Rung(720, 1), Rung(720, 2))), ["rtmp.packaging.rungs[1].height"], "the same as"),
     (packaged(rungs=tuple(Rung(144 + 2 * n, 1) for n in range(9))), ["rtmp.packaging.rungs"], "9 are more than 8"),
     (pushed(*(f"rtmp://h/a/{n}" for n in range(17))), ["rtmp.push"], "17 are more than 16"),

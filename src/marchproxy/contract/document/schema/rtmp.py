@@ -15,13 +15,11 @@ from marchproxy.model.rtmp import (
     Packaging,
     RtmpPool,
     RtmpRoute,
-    Rung,
 )
 
 _POOL = RtmpPool()
 _ROUTE = RtmpRoute()
 _PACKAGING = Packaging()
-_RUNG = Rung(0, 0)
 
 
 class RtmpPoolDocument(Section):
@@ -39,7 +37,6 @@ class RungDocument(Section):
 
     height: int
     video_rate: int
-    audio_rate: int = _RUNG.audio_rate
 
 
 def _ladder(value: Any) -> Any:

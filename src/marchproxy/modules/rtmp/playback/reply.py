@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from marchproxy.model.glob import is_meant
+
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 _FOR_EVER = "max-age=31536000, immutable"
 _BRIEFLY = "max-age=1"
@@ -70,7 +72,7 @@ def cross_origin(origin: str, allowed: tuple[str, ...]) -> dict[str, str]:
         return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": _EXPOSED}
     if not allowed:
         return {}
-    if origin not in allowed:
+    if not is_meant(origin.lower(), allowed):
         return {"Vary": "Origin"}
     return {
         "Access-Control-Allow-Origin": origin,

@@ -53,6 +53,8 @@ def test_what_caches_may_keep(content, header):
         ("", ("*",), "*"),
         ("https://a.example", ("https://a.example", "https://b.example"), "https://a.example"),
         ("https://c.example", ("https://a.example",), None),
+        ("https://A.c.example", ("https://*.c.example",), "https://A.c.example"),
+        ("https://c.example", ("https://*.c.example",), None),
         ("https://c.example", (), None),
     ],
 )
