@@ -1,9 +1,10 @@
-"""Ways to authenticate, and claims by them."""
+"""Ways to authenticate, and claims by them; and what workers count in."""
 
 from typing import Any
 
 from marchproxy.model.http import Authentication, AuthenticationKind
 from marchproxy.model.streams import StreamKey
+from marchproxy.modules.reception.limits.table import LimitTable
 from marchproxy.modules.rtmp.plan import Way
 from marchproxy.modules.rtmp.policy.claim import Claim
 from marchproxy.modules.rtmp.policy.stream_keys import read_stream_keys
@@ -11,6 +12,13 @@ from marchproxy.modules.rtmp.session.roles import Action
 
 KEY = StreamKey("live.example", "live", "cam1")
 SECRET = b"0123456789abcdef"
+
+
+class SharedTable(LimitTable):
+    """As workers of other processes have it: files are a process's, see there."""
+
+    def close(self) -> None:
+        pass
 
 
 def keys(content: bytes = b"live/*:s3cret") -> Way:

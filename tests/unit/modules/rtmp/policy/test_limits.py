@@ -17,6 +17,7 @@ from marchproxy.modules.rtmp.plan import RoutePlan, RtmpPlan
 from marchproxy.modules.rtmp.policy.limits import Limits, Place
 from marchproxy.modules.rtmp.session.roles import Action
 from marchproxy.modules.rtmp.tally import Tallies
+from tests.unit.modules.rtmp.policy.crafted import SharedTable
 
 PUBLISH, PLAY = Action.PUBLISH, Action.PLAY
 ONE, TWO, THREE = (StreamKey("", "live", name) for name in ("one", "two", "three"))
@@ -30,13 +31,6 @@ def route(route_id: str = "r", limits: Sequence[RateLimit] = (), **own: int) -> 
 
 def limit(**fields: object) -> RateLimit:
     return RateLimit(LimitId("l"), "r", counts=LimitUnit.CONNECTIONS, **fields)  # type: ignore[arg-type]
-
-
-class SharedTable(LimitTable):
-    """As workers of other processes have it: files are a process's, see there."""
-
-    def close(self) -> None:
-        pass
 
 
 class Worker:
