@@ -7,7 +7,7 @@ case "${1:-}" in
         packages=(curl wrk nghttp2-client iproute2 procps nftables conntrack)
         # one port, seven protocols: servers that are started by the tests, and a client of each
         packages+=(postgresql postgresql-client mariadb-server-core mariadb-client-core redis-server redis-tools)
-        packages+=(ffmpeg openssl sysbench)
+        packages+=(ffmpeg openssl sysbench nginx libnginx-mod-rtmp)
         packages+=(chromium) # plays HLS and DASH
         command -v npm >/dev/null || packages+=(npm)
         ;;

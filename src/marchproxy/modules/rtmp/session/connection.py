@@ -140,6 +140,7 @@ class Connection(Link):
         if self.reason or self.transport is None:
             return
         self._route, self.role, self._receive = route, role, self._talk
+        self.resume()
         try:
             role.begin(self)
             if self._receive == self._talk and not self.reason:
@@ -151,7 +152,6 @@ class Connection(Link):
             self._broken(fault)
             return
         self.dialogue.recorded.clear()
-        self.resume()
 
     def refuse(self, reason: str, code: Code, description: str) -> None:
         """Say no to the wish, and close."""

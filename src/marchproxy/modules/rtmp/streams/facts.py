@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from marchproxy.modules.rtmp.service import StreamReport
-from marchproxy.modules.rtmp.streams.feed import Feed
 from marchproxy.modules.rtmp.streams.live import LiveStream, State
 from marchproxy.wire.codecs.readers import BY_CONFIG
 from marchproxy.wire.codecs.record import VideoRecord
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.rtmp.media import look
 from marchproxy.wire.rtmp.message import AUDIO, VIDEO, Message
+from marchproxy.wire.rtmp.preface import Preface
 from marchproxy.wire.rtmp.tracks import split
 
 
@@ -21,6 +21,14 @@ class Look(NamedTuple):
     codec: str = ""
     width: int = 0
     height: int = 0
+
+
+class Seen(Protocol):
+    """What is known of a stream's tracks: what decoders need, and how a frame of each began."""
+
+    preface: Preface
+    video: bytes
+    audio: bytes
 
 
 def report(stream: LiveStream, now: float, pushes: Sequence[str] = ()) -> StreamReport:
@@ -47,7 +55,7 @@ def report(stream: LiveStream, now: float, pushes: Sequence[str] = ()) -> Stream
     )
 
 
-def track_of(feed: Feed, kind: int) -> Look:
+def track_of(feed: Seen, kind: int) -> Look:
     """The first track of audio or video."""
     config = feed.preface.config(kind)
     if config is not None:

@@ -8,6 +8,7 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.model.route import RouteId
 from marchproxy.model.streams import StreamKey
 from marchproxy.modules.reception.client import Arrival
+from marchproxy.modules.rtmp.balancing.hall import Balancing
 from marchproxy.modules.rtmp.ownership import owner_of
 from marchproxy.modules.rtmp.packaging.studio import Studio
 from marchproxy.modules.rtmp.plan import RoutePlan, RtmpPlan, Who
@@ -30,7 +31,6 @@ HANDSHAKE_SECONDS, WISH_SECONDS = 10.0, 15.0
 MOST_WAITING, MOST_WISHING = 5_000, 10_000
 _POLL_SECONDS = 0.02
 _NOT_HERE = Denied("no_route", Code.PUBLISH_BAD_NAME, "no route takes such a stream")
-_NO_ORIGIN = Denied("no_origin", Code.FAILED, "no origin takes the stream now")
 _CROWDED = Denied("crowded", Code.FAILED, "too many clients come at once; try again")
 _UNREACHABLE = Denied("unreachable", Code.FAILED, "the stream cannot be reached now; try again")
 
@@ -44,8 +44,8 @@ class Station:
         self._here = Streams(around)
         self._studio = Studio(around.group, around.media, clock=around.clock)
         self._here.followers.append(self._began)
-        self._elsewhere: Hall | None = None
-        self._halls: tuple[Hall, ...] = (self._here,)
+        self._elsewhere = Balancing(around)
+        self._halls: tuple[Hall, ...] = (self._here, self._elsewhere)
         self._policy: Policy = Guard(around, self._has)
         self._waiting: dict[Connection, None] = {}
         self._wishing: dict[Connection, None] = {}
@@ -191,8 +191,8 @@ class Station:
         route = next((one for one in self._plan.routes if one.route_id == route_id), None)
         if route is None:
             return _NOT_HERE
-        hall = self._here if route.is_origin else self._elsewhere
-        role = _NO_ORIGIN if hall is None else hall.admit(wish, route, key)
+        hall: Hall = self._here if route.is_origin else self._elsewhere
+        role = hall.admit(wish, route, key)
         return role if isinstance(role, Denied) else (route, role)
 
     def _has(self, key: StreamKey) -> bool:

@@ -1,0 +1,298 @@
+"""Player: a client that plays a stream from the origin where it is, and goes on at another one when it has gone there."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from marchproxy.kit.logs import get_logger
+from marchproxy.modules.rtmp.balancing.asking import Asking
+from marchproxy.modules.rtmp.balancing.dialling import dial
+from marchproxy.modules.rtmp.balancing.downlink import Downlink, Progress
+from marchproxy.modules.rtmp.balancing.publisher import SOUND_SECONDS
+from marchproxy.modules.rtmp.balancing.searching import NoOrigin, Search
+from marchproxy.modules.rtmp.session.roles import Action, Client
+from marchproxy.modules.rtmp.streams.player import SLOW_SECONDS
+from marchproxy.wire.rtmp import answers, control, requests
+from marchproxy.wire.rtmp.answers import Code, Level
+from marchproxy.wire.rtmp.chunking import encode
+from marchproxy.wire.rtmp.chunks import ChunkReader
+from marchproxy.wire.rtmp.commands import Command, read_command
+from marchproxy.wire.rtmp.connect import Caps
+from marchproxy.wire.rtmp.control import Event
+from marchproxy.wire.rtmp.message import COMMAND_TYPES, Message, Type
+
+if TYPE_CHECKING:
+    from marchproxy.modules.rtmp.balancing.course import Course
+
+_log = get_logger(__name__)
+_LEAVING: Final = frozenset({requests.CLOSE_STREAM, requests.DELETE_STREAM})
+#: What players have heard already, from us, when they go on elsewhere.
+_BEGINNINGS: Final = frozenset(
+    code.value for code in (Code.PLAY_RESET, Code.PLAY_START, Code.PLAY_PUBLISHED, Code.DATA_START)
+)
+_ENDS: Final = frozenset(code.value for code in (Code.PLAY_STOP, Code.PLAY_UNPUBLISHED))
+
+
+class Player:
+    """A Role, and the Sink of its links."""
+
+    def __init__(self, course: "Course") -> None:
+        self.progress = Progress()
+        self._course = course
+        self._client: Client | None = None
+        self._reader = ChunkReader()
+        self._has_begun = self._has_left = self._was_told = False
+        self._link: Downlink | None = None
+        self._next: Downlink | None = None  # its frames are waited for
+        self._task: asyncio.Task[None] | None = None
+        self._lost_at = self._linked_at = 0.0
+        self._full_since: float | None = None
+        self._chunk_size = 0  # of what was written as it came
+
+    @property
+    def stream_id(self) -> int:
+        """What he calls the stream."""
+        return 1 if self._client is None else self._client.wish.stream_id
+
+    # as a Role
+
+    def begin(self, client: Client) -> None:
+        """Look for the stream."""
+        self._client = client
+        client.want_raw()
+        self._lost_at = self._now()
+        self._course.join(self)
+        self._start(self._seek())
+        self.received(client.recorded)
+
+    def messages(self, messages: Sequence[Message]) -> None:
+        """Never: bytes are asked for."""
+
+    def received(self, data: bytes) -> None:
+        """What he says. Raises ProtocolFault."""
+        for message in self._reader.feed(data):
+            if self._has_left:
+                return
+            if self._has_begun:
+                self._heed(message)
+            elif message.type in COMMAND_TYPES:
+                self._has_begun = read_command(message).name == requests.PLAY
+
+    def full(self) -> None:
+        """He does not read as fast as it comes: the origin has to wait, or to leave frames out."""
+        self._full_since = self._now()
+        if self._link is not None:
+            self._link.pause()
+
+    def drained(self) -> None:
+        """He has caught up."""
+        self._full_since = None
+        if self._link is not None:
+            self._link.resume()
+
+    def gone(self, reason: str) -> None:  # noqa: ARG002 - the connection counts it
+        """He has left."""
+        self._leave()
+
+    # as the sink of its links
+
+    def opened(self, link: Downlink, data: bytes) -> None:
+        """Go on there, or begin."""
+        if self._client is not None:
+            self._tell_begin(self._client)
+        before, self._link, self._next = self._link, link, None
+        self._linked_at = self._now()
+        if self._chunk_size:
+            self._course.tally.rehomed += 1
+        self._chunk_size = link.chunk_size
+        if before is not None:
+            data = before.rest() + data
+            before.end()
+        self.passed(data)
+        if self._full_since is not None:
+            link.pause()
+
+    def passed(self, data: bytes) -> None:
+        """More of it."""
+        if self._client is not None and data:
+            self._client.write(data)
+            self._course.tally.bytes_out += len(data)
+
+    def passes(self, command: Command) -> bool:
+        """Neither where it begins nor where it ends, if it is we who know."""
+        code = answers.read_status(command).code
+        if code in _ENDS:
+            return not self._course.keeps_players
+        return code not in _BEGINNINGS and code != Code.RECONNECT
+
+    def said(self, link: Downlink, command: Command) -> None:
+        """Whether the origin wants to be left."""
+        status = answers.read_status(command)
+        if status.code == Code.RECONNECT:
+            self._course.origins.failed(self._course.upstream, link.address, "it sends clients away")
+            if link.address == self._course.home:
+                self._course.leave_home("it sends clients away")
+        elif status.level == Level.ERROR and not link.is_open:
+            link.abort(f"the origin ends it: {status.description or status.code}")
+        elif status.code in _ENDS and not link.is_open and not self._course.keeps_players:
+            self.end(status.description)
+
+    def lost(self, link: Downlink) -> None:
+        """Go on elsewhere."""
+        course = self._course
+        course.origins.failed(course.upstream, link.address, link.fault)
+        if link is self._next:
+            self._next = None
+        elif link is self._link:
+            self._link, self._chunk_size = None, link.chunk_size
+            self.passed(link.rest())
+        else:
+            return
+        if self._has_left or self._link is not None or self._next is not None:
+            return
+        now = self._now()
+        if now - self._linked_at > SOUND_SECONDS:
+            self._lost_at = now
+        self._start(self._seek())
+
+    # as the course's
+
+    def follow(self) -> asyncio.Task[None] | None:
+        """Go to its home, if it is not there; the way there, if it has to go."""
+        home = self._course.home
+        links = (self._next,) if self._next is not None else (self._link,)
+        if any(one is not None and one.is_live and one.address == home for one in links):
+            return None
+        self._lost_at = self._now()
+        return self._start(self._seek())
+
+    def move(self) -> None:
+        """Go to where the course says now, and stay where it is until there."""
+        self._lost_at = self._now()
+        self._start(self._seek())
+
+    def end(self, description: str) -> None:
+        """It is over."""
+        self._close("ended", Code.PLAY_UNPUBLISHED, Level.STATUS, description)
+
+    def ask_to_reconnect(self, description: str) -> None:
+        """Have him come again, elsewhere, if he can."""
+        if self._client is not None and self._client.wish.connect.abilities.caps & Caps.RECONNECT:
+            self._say(answers.reconnect(description).message())
+
+    def sweep(self, now: float) -> None:
+        """Close it when it was too slow for too long."""
+        if self._full_since is not None and now - self._full_since > SLOW_SECONDS:
+            self._close("slow", Code.PLAY_FAILED, Level.ERROR, "it is not read as fast as it comes")
+        elif self._next is not None:
+            self._next.hurry(now)
+
+    async def _seek(self) -> None:
+        """Where the stream is, or goes."""
+        course, client = self._course, self._client
+        assert client is not None
+
+        async def reach(address: str) -> Downlink:
+            link = Downlink(address, Asking(client.wish, course.upstream.options), self)
+            if self._next is not None:
+                self._next.end()
+            self._next = link
+            await dial(course.upstream, link, client.arrival)
+            course.origins.served(course.upstream, address)
+            return link
+
+        until = (
+            course.patience_of_players(self._lost_at) if self._was_told or course.publisher else self._lost_at
+        )
+        try:
+            link = await Search(course, Action.PLAY, until).run(reach)
+        except NoOrigin as error:
+            self._next = None
+            if self._link is None:
+                self._fail(error)
+            return
+        self._linked_at = self._linked_at or self._now()
+        course.found(link.address)
+        self._tell_begin(client)
+
+    def _tell_begin(self, client: Client) -> None:
+        if self._was_told:
+            return
+        self._was_told = True
+        stream_id, name = self.stream_id, client.wish.key.name
+        client.send(
+            control.user_control(Event.STREAM_BEGIN, stream_id),
+            answers.status(Code.PLAY_RESET, f"{name} starts anew").message(stream_id),
+            answers.status(Code.PLAY_START, f"{name} is live").message(stream_id),
+        )
+
+    def _heed(self, message: Message) -> None:
+        if message.type in COMMAND_TYPES:
+            if read_command(message).name in _LEAVING:
+                self._leave(said=True)
+                self._close("client", Code.PLAY_STOP, Level.STATUS, "as you wish")
+                return
+        elif message.type == Type.USER_CONTROL:
+            told = control.read_user_control(message)
+            if told.event == Event.PING:
+                self._say(control.user_control(Event.PONG, told.value))
+            return
+        else:
+            return
+        link = self._link or self._next
+        if link is not None and link.is_live:
+            link.say(message._replace(stream_id=link.asking.stream_id if message.stream_id else 0, csid=0))
+
+    def _say(self, message: Message) -> None:
+        """A message of ours, between those of the origin."""
+        client, link = self._client, self._link
+        if client is None:
+            return
+        if link is not None:
+            if data := link.between(message):
+                client.write(data)
+        elif self._chunk_size:
+            client.write(encode(message, self._chunk_size))
+        else:
+            client.send(message)
+
+    def _fail(self, error: NoOrigin) -> None:
+        self._course.tally.unserved += 1
+        _log.warning("no origin has a stream", stream=self._course.key.text, reason=str(error))
+        refusal = error.last.refusal if error.last is not None else None
+        known = refusal is not None and refusal.code in Code._value2member_map_
+        code = Code(refusal.code) if refusal is not None and known else Code.PLAY_NOT_FOUND
+        self._close("origin", code, Level.ERROR, str(error))
+
+    def _close(self, reason: str, code: Code, level: Level, description: str) -> None:
+        client, link = self._client, self._link
+        status = answers.status(code, description, level=level).message(self.stream_id)
+        if link is not None and client is not None:
+            client.write(link.rest())
+            self._link, self._chunk_size = None, link.chunk_size
+            link.end(*link.asking.farewell())
+        self._say(status)
+        self._leave()
+        if client is not None:
+            client.close(reason)
+
+    def _leave(self, *, said: bool = False) -> None:
+        if self._has_left:
+            return
+        self._has_left = True
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+        for link in (self._link, self._next):
+            if link is not None:
+                link.end(*(link.asking.farewell() if said else ()))
+        self._link = self._next = None
+        self._course.quit(self)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+        self._task = self._course.around.group.create_task(work)
+        return self._task
+
+    def _now(self) -> float:
+        return self._course.around.clock.monotonic()
