@@ -11,6 +11,7 @@ from tests.manifests import check_manifest
 from tests.playlists import check_master, check_media
 from tests.ports import free_port
 from tests.real.support.rtmp import HERE, ffmpeg, make_flv, publish, publishing, streaming
+from tests.real.support.rtmp_origins import pool, rtmp_origins, to_pools
 from tests.real.support.waiting import until
 
 #: Segments of a second, from the beginning of each stream.
@@ -50,6 +51,35 @@ async def ended(client, path):
         return found.status_code == 200 and check_media(found.text).ended
 
     await until(has)
+
+
+async def test_a_stream_of_an_origin_is_packaged_too(tmp_path):
+    film = await make_flv(tmp_path / "film.flv", seconds=10)
+    port, packaged = free_port(), {**PACKAGING, "on_demand": True}
+    async with rtmp_origins(tmp_path, 1) as origins:
+        route = to_pools("origins", rtmp={"packaging": packaged, "play": ["keys"]})
+        keys = tmp_path / "keys"
+        keys.write_text("live/*:right\n")
+        document = {
+            "pools": [pool("origins", origins)],
+            "routes": [route],
+            "authentication": [{"name": "keys", "kind": "stream_keys", "file": str(keys)}],
+        }
+        settings = {"playback": f"127.0.0.1:{port}", "media_dir": str(tmp_path / "media")}
+        async with (
+            streaming(tmp_path, document, workers=1, **settings) as system,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+            publishing(film, system.url("live/one"), tmp_path / "publisher.log"),
+        ):
+            assert (await client.get("/live/one/v.m3u8")).status_code == 403
+            found = await listed(client, "/live/one/v.m3u8?key=right", segments=2)
+            urls = [f"/live/one/{one}" for one in (found.segments[0].head, found.segments[0].uri)]
+            data = b"".join([(await client.get(url)).content for url in urls])
+        (tmp_path / "segment.mp4").write_bytes(data)
+        published = {line.split(",")[-1] for line in await digests(film, "v")}
+        packaged = {line.split(",")[-1] for line in await digests(tmp_path / "segment.mp4", "v")}
+        assert packaged
+        assert packaged <= published
 
 
 async def digests(source, kind):

@@ -1,10 +1,13 @@
 """Station: all clients of a worker: they say what they want, go to the worker that has the stream, and are served there."""
 
 import asyncio
+import socket
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from marchproxy.kit.logs import get_logger
+from marchproxy.kit.settings import HostPort
 from marchproxy.model.route import RouteId
 from marchproxy.model.streams import StreamKey
 from marchproxy.modules.reception.client import Arrival
@@ -13,13 +16,14 @@ from marchproxy.modules.rtmp.ownership import owner_of
 from marchproxy.modules.rtmp.packaging.studio import Studio
 from marchproxy.modules.rtmp.plan import RoutePlan, RtmpPlan, Who
 from marchproxy.modules.rtmp.policy.guard import Guard
+from marchproxy.modules.rtmp.pulling.pulled import Pulled
 from marchproxy.modules.rtmp.service import OriginReport, StreamReport, Surroundings
 from marchproxy.modules.rtmp.session.connection import Connection
 from marchproxy.modules.rtmp.session.hall import Denied, Hall
 from marchproxy.modules.rtmp.session.policy import Pass, Policy
 from marchproxy.modules.rtmp.session.roles import Action, Role, Wish
 from marchproxy.modules.rtmp.streams.hall import Streams
-from marchproxy.modules.rtmp.streams.live import LiveStream
+from marchproxy.modules.rtmp.streams.live import EXPECT_SECONDS, LiveStream
 from marchproxy.modules.rtmp.tally import Tally
 from marchproxy.modules.rtmp.worker.transit import HANDED_OVER, Transit
 from marchproxy.wire.rtmp.answers import Code
@@ -29,10 +33,19 @@ _log = get_logger(__name__)
 HANDSHAKE_SECONDS, WISH_SECONDS = 10.0, 15.0
 #: Clients that have not said what they want, and those about whom it is decided; what they have said is kept.
 MOST_WAITING, MOST_WISHING = 5_000, 10_000
+#: Our own players: viewers may ask for streams that no origin has.
+MOST_OWN = 500
 _POLL_SECONDS = 0.02
 _NOT_HERE = Denied("no_route", Code.PUBLISH_BAD_NAME, "no route takes such a stream")
 _CROWDED = Denied("crowded", Code.FAILED, "too many clients come at once; try again")
 _UNREACHABLE = Denied("unreachable", Code.FAILED, "the stream cannot be reached now; try again")
+#: Where our own players come from.
+_INSIDE = Arrival(HostPort("127.0.0.1", 0), 0)
+
+
+class _OwnPass:
+    def leave(self) -> None:
+        pass  # nobody has counted it
 
 
 class Station:
@@ -50,6 +63,8 @@ class Station:
         self._waiting: dict[Connection, None] = {}
         self._wishing: dict[Connection, None] = {}
         self._served: dict[Connection, Pass] = {}
+        self._own: dict[Connection, RoutePlan] = {}
+        """Our own players, for packagers, and the routes that want them."""
         self._transit = Transit(around, self._connection)
 
     def apply(self, plan: RtmpPlan) -> None:
@@ -70,7 +85,9 @@ class Station:
         del self._waiting[connection]
         self._wishing[connection] = None
         wish, arrival = connection.wish, connection.arrival
-        route = self._plan.route(Who(wish.key, arrival.client.host, arrival.port))
+        route = self._own.get(connection) or self._plan.route(
+            Who(wish.key, arrival.client.host, arrival.port)
+        )
         if route is None:
             self._refuse(connection, None, _NOT_HERE)
             return
@@ -88,6 +105,7 @@ class Station:
         """As an Office's."""
         self._waiting.pop(connection, None)
         self._wishing.pop(connection, None)
+        self._own.pop(connection, None)
         passed = self._served.pop(connection, None)
         if passed is not None:
             passed.leave()
@@ -131,9 +149,24 @@ class Station:
 
     async def watch(self, key: str) -> str:
         """As a StreamService's."""
-        stream = self._here.stream(StreamKey.parse(key))
-        packaging = None if stream is None else stream.options.packaging
-        return await self._studio.watch(StreamKey.parse(key), stream, packaging)
+        known = StreamKey.parse(key)
+        stream = self._here.stream(known)
+        if stream is not None:
+            return await self._studio.watch(known, stream, stream.options.packaging)
+        route = next((one for one in self._plan.routes if not one.is_origin and one.takes(Who(known))), None)
+        if route is None:
+            return await self._studio.watch(known, None, None)
+        if len(self._own) >= MOST_OWN:
+            return "too many streams of origins are packaged already"
+        dial = partial(self._dial, route)
+        pulled = Pulled(
+            known,
+            dial,
+            self._around.group,
+            clock=self._around.clock,
+            patience=route.options.grace + EXPECT_SECONDS,
+        )
+        return await self._studio.watch(known, pulled, route.options.packaging)
 
     def drain(self) -> None:
         """As a StreamService's."""
@@ -169,7 +202,10 @@ class Station:
         return connection
 
     async def _admit(self, connection: Connection, route: RoutePlan, key: StreamKey) -> None:
-        found = await self._policy.admit(connection.wish, route, key, connection.arrival)
+        if connection in self._own:
+            found: Pass | Denied = _OwnPass()
+        else:
+            found = await self._policy.admit(connection.wish, route, key, connection.arrival)
         if connection not in self._wishing:  # it has gone meanwhile
             if not isinstance(found, Denied):
                 found.leave()
@@ -207,6 +243,15 @@ class Station:
             self._refuse(connection, route, _UNREACHABLE)
         else:
             self._tally(route).handed_over += 1
+
+    async def _dial(self, route: RoutePlan, player: asyncio.Protocol) -> None:
+        """Let a player of ours in, as one that a route wants and nobody has to check."""
+        near, far = socket.socketpair()
+        connection = self._connection(_INSIDE)
+        self._own[connection] = route
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(lambda: connection, far)
+        await loop.connect_accepted_socket(lambda: player, near)
 
     def _began(self, stream: LiveStream) -> None:
         self._studio.began(stream.key, stream, stream.options.packaging)
