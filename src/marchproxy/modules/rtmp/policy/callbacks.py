@@ -37,9 +37,10 @@ class Callbacks:
             self._warn(way.name, f"{MOST_WAITING} clients wait for an answer already")
             return _UNCHECKED
         self._waiting += 1
+        client = self._connected()  # takes a while the first time, which is not the service's
         try:
             async with asyncio.timeout(way.authentication.timeout), self._turns:
-                status = await self._post(way.authentication.url, claim)
+                status = await self._post(client, way.authentication.url, claim)
         except TimeoutError:
             self._warn(way.name, f"no answer within {way.authentication.timeout:g} s")
             return _UNCHECKED
@@ -61,7 +62,7 @@ class Callbacks:
         if client is not None:
             await client.aclose()
 
-    async def _post(self, url: str, claim: Claim) -> int:
+    async def _post(self, client: httpx.AsyncClient, url: str, claim: Claim) -> int:
         said = {
             "action": claim.action.value,
             "vhost": claim.key.vhost,
@@ -72,7 +73,7 @@ class Callbacks:
             "protocol": claim.protocol,
             "instance": self._instance,
         }
-        async with self._connected().stream("POST", url, json=said) as response:
+        async with client.stream("POST", url, json=said) as response:
             read = 0
             async for chunk in response.aiter_raw():
                 read += len(chunk)
