@@ -15,6 +15,7 @@ class Kind(Enum):
     RELAY = "relay worker"
     DATABASES = "DBLB worker"
     STREAMS = "RTMP worker"
+    PLAYBACK = "RTMP playback"
     AI_RELAY = "AILB relay"
     ENVOY = "Envoy"
     DECIDER = "AILB decider"  # after Envoy, which reports to it
@@ -25,6 +26,7 @@ WORKERS = {
     "marchproxy.nlb.dataplane.relay.worker": Kind.RELAY,
     "marchproxy.modules.dblb.worker": Kind.DATABASES,
     "marchproxy.modules.rtmp.worker": Kind.STREAMS,
+    "marchproxy.modules.rtmp.playback": Kind.PLAYBACK,
     "marchproxy.modules.ailb.relay": Kind.AI_RELAY,
     "marchproxy.modules.ailb.worker": Kind.DECIDER,
 }

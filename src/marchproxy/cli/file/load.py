@@ -7,6 +7,7 @@ from pathlib import Path
 from marchproxy.cli.file import checks
 from marchproxy.cli.file.schema import FileDocument, with_defaults
 from marchproxy.cli.file.spending import spending_warnings
+from marchproxy.cli.file.streams import stream_warnings
 from marchproxy.contract.document import load_document
 from marchproxy.kit.settings import Problem, SettingsError, load, read
 from marchproxy.model.problem import Problem as ModelProblem
@@ -42,7 +43,11 @@ def load_file(path: Path, environ: Mapping[str, str]) -> Loaded:
     problems = list(checks.errors(document, located))
     if problems:
         raise SettingsError(_in_order(problems))
-    warnings = (*checks.warnings(document, located), *spending_warnings(state, located))
+    warnings = (
+        *checks.warnings(document, located),
+        *spending_warnings(state, located),
+        *stream_warnings(document, state, located),
+    )
     return Loaded(with_defaults(document), state, warnings)
 
 

@@ -10,9 +10,11 @@ from marchproxy.cli.file import FileDocument
 from marchproxy.cli.file.schema import dialled
 from marchproxy.cli.look.sheets import health
 from marchproxy.cli.screen import Sheet, columns, health_text
+from marchproxy.cli.up.streaming import stream_commands
 from marchproxy.contract.pb import nlb_pb2, types_pb2
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import HTTP_FAMILY, Protocol
+from marchproxy.model.rtmp import STREAMING_PROTOCOLS
 from marchproxy.modules.dblb.settings import DblbSettings
 from marchproxy.modules.rtmp.settings import RtmpSettings
 
@@ -41,7 +43,6 @@ _CLIENTS = {
     Protocol.MYSQL: "mysql -h {host} -P {port} -p",
     Protocol.MONGODB: "mongosh mongodb://{host}:{port}/",
     Protocol.REDIS: "redis-cli -h {host} -p {port}",
-    Protocol.RTMP: "ffmpeg -re -i FILE -c copy -f flv rtmp://{host}:{port}/live/test",
 }
 
 
@@ -66,9 +67,11 @@ def invitations(document: FileDocument) -> Iterable[str]:
     for address, kind in web.items():
         yield _TRIALS.get(kind, "curl http://{address}/").format(address=address)
     for _, protocol, address in entrances:
+        where = dialled(address)
         if protocol in _CLIENTS:
-            where = dialled(address)
             yield _CLIENTS[protocol].format(host=where.host, port=where.port)
+        elif protocol in STREAMING_PROTOCOLS:
+            yield from stream_commands(document, protocol, where)
     if document.nlb is not None:
         option = _nlb_option(dialled(document.nlb.grpc))
         yield f"marchproxy get modules{option}"
@@ -87,6 +90,8 @@ def _entrances(document: FileDocument) -> Iterable[tuple[str, Protocol, HostPort
             yield from (
                 (module.type, port.protocol, port.address) for port in module.ports() if not port.proxied
             )
+            if isinstance(module, RtmpSettings) and module.playback is not None:
+                yield module.type, Protocol.HLS, module.playback
         elif module.traffic is not None:
             yield module.type, Protocol.HTTP, module.traffic
 

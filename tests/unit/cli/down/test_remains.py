@@ -9,6 +9,7 @@ GROUND = Ground(STATE / "running.yaml", (STATE / "nlb-1", STATE / "alb-1", STATE
 PYTHON = ("/venv/bin/python", "-m", "marchproxy")
 PART = (*PYTHON, "alb", "--config", "/s/running.yaml", "--id", "alb-1", "--leash")
 DATABASES = ("/venv/bin/python", "-m", "marchproxy.modules.dblb.worker")
+STREAMS = ("/venv/bin/python", "-m", "marchproxy.modules.rtmp")
 AI = ("/venv/bin/python", "-m", "marchproxy.modules.ailb")
 WORKER = ("/venv/bin/python", "-m", "marchproxy.nlb.dataplane.relay.worker")
 
@@ -28,6 +29,14 @@ WORKER = ("/venv/bin/python", "-m", "marchproxy.nlb.dataplane.relay.worker")
         (
             (*DATABASES, "--socket", "/s/alb-1/workers/0.sock", "--index", "0"),
             (Kind.DATABASES, "alb-1", False),
+        ),
+        (
+            (*STREAMS[:2], f"{STREAMS[2]}.worker", "--socket", "/s/alb-1/workers/0.sock"),
+            (Kind.STREAMS, "alb-1", False),
+        ),
+        (
+            (*STREAMS[:2], f"{STREAMS[2]}.playback", "--socket", "/s/alb-1/playback/0.sock"),
+            (Kind.PLAYBACK, "alb-1", False),
         ),
         ((*AI[:2], f"{AI[2]}.worker", "--socket", "/s/alb-1/decider/0.sock"), (Kind.DECIDER, "alb-1", False)),
         ((*AI[:2], f"{AI[2]}.relay", "--socket", "/s/alb-1/relays/1.sock"), (Kind.AI_RELAY, "alb-1", False)),
@@ -58,5 +67,5 @@ def test_a_service_that_a_record_names(command, kind):
 
 
 def test_modules_end_before_the_nlb_and_who_envoy_reports_to_after_it():
-    workers = ["RELAY", "DATABASES", "STREAMS", "AI_RELAY"]
+    workers = ["RELAY", "DATABASES", "STREAMS", "PLAYBACK", "AI_RELAY"]
     assert [kind.name for kind in Kind] == ["UP", "MODULE", "NLB", *workers, "ENVOY", "DECIDER"]

@@ -236,3 +236,42 @@ def test_what_is_hardly_meant_of_allowances(tmp_path, allowance, told):
 def test_keys_that_are_not_in_the_document_may_be_in_a_file(tmp_path):
     text = "allowances: [{id: a, target: 'key:ci', concurrent: 1}]\n"
     assert load_file(write(tmp_path, text), {}).warnings == ()
+
+
+STREAMS = """\
+nlb: {}
+modules:
+  - {id: rtmp-1, type: rtmp}
+  - {id: rtmp-2, type: rtmp, grpc: "127.0.0.1:1", health: "127.0.0.1:2", metrics: "127.0.0.1:3", traffic: "127.0.0.1:4", playback: null}
+routes:
+  - {id: kept, protocol: rtmp, rtmp: {apps: [kept]}}
+  - {id: sent, protocol: rtmp, backends: [origins], rtmp: {apps: [sent]}}
+  - {id: web}
+pools:
+  - {name: origins, protocol: rtmp, endpoints: ["10.0.0.1:1935"]}
+"""
+_KEPT = (6, "routes[0].id", "would keep the streams that come to it, and players of another one find nothing")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (STREAMS, [_KEPT]),
+        (
+            STREAMS.replace(
+                "origins, protocol: rtmp", "origins, protocol: rtmp, rtmp: {pick: least_streams}"
+            ),
+            [_KEPT, (10, "pools[0].rtmp.pick", "least_streams is decided by each of 2 instances for itself")],
+        ),
+        ("".join(line for line in STREAMS.splitlines(keepends=True) if "rtmp-2" not in line), []),
+        (
+            "".join(line for line in STREAMS.splitlines(keepends=True) if "rtmp-2" not in line)
+            + "scaling:\n  - {module: rtmp, max_instances: 3, target_cpu_percent: 50}\n",
+            [(5, *_KEPT[1:])],
+        ),
+    ],
+)
+def test_streams_that_another_instance_would_not_find(tmp_path, text, expected):
+    warnings = load_file(write(tmp_path, text), {}).warnings
+    assert [(one.line, one.path) for one in warnings] == [(line, path) for line, path, _ in expected]
+    assert all(words in one.message for one, (_, _, words) in zip(warnings, expected, strict=True))

@@ -15,7 +15,7 @@ EXAMPLES = Path(__file__).parents[4] / "examples"
     [
         ("first-light.yaml", "curl http://127.0.0.1:8000/"),
         ("databases.yaml", "psql -h 127.0.0.1 -p 5433"),
-        ("streaming.yaml", "ffmpeg -re -i FILE -c copy -f flv rtmp://127.0.0.1:1935/live/test"),
+        ("streaming.yaml", 'ffmpeg -re -i FILE -c copy -f flv "rtmp://127.0.0.1:1935/live/test?key=KEY"'),
         ("llm.yaml", "curl http://127.0.0.1:4000/v1/models -H 'authorization: Bearer KEY'"),
     ],
 )
