@@ -86,7 +86,7 @@ class Course:
     def order(self, action: Action) -> Sequence[str]:
         """The origins to try, best first; none: they are not known yet. Players go where the publisher is."""
         if action is Action.PLAY and self.publisher is not None:
-            return (self.home,) if self.home and self.publisher.is_live else ()
+            return (self.home,) if self.home else ()
         uses = self.origins.uses(self.upstream)
         found = order_of(self.upstream, self.key, uses)
         if self.home in found and not uses[self.home].fault:
@@ -103,7 +103,7 @@ class Course:
 
     def settle(self, address: str) -> Sequence[asyncio.Task[None]]:
         """It is there now; what players do to get there."""
-        self.origin().streams -= bool(self.home)
+        self.lose_home()
         self.home = address
         self.origin().streams += 1
         found = (player.follow() for player in self.players)
@@ -125,11 +125,16 @@ class Course:
             self._recount(tally, self.tally)
         self._leave_if_bad()
 
+    def lose_home(self) -> None:
+        """It is nowhere, for now."""
+        if self.home:
+            self.origin().streams -= 1
+            self.home = ""
+
     def leave_home(self, reason: str) -> None:
         """Everybody goes to another origin, and stays with this one until there."""
         _log.info("stream leaves its origin", stream=self.key.text, origin=self.home, reason=reason)
-        self.origin().streams -= 1
-        self.home = ""
+        self.lose_home()
         if self.publisher is not None:
             self.publisher.move()
         else:

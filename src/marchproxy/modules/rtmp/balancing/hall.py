@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from marchproxy.model.live_stream import StreamReport
 from marchproxy.model.rtmp import Duplicate
 from marchproxy.model.streams import StreamKey
 from marchproxy.modules.rtmp.balancing.course import Course, State
@@ -10,7 +11,7 @@ from marchproxy.modules.rtmp.balancing.origins import Origins
 from marchproxy.modules.rtmp.balancing.player import Player
 from marchproxy.modules.rtmp.balancing.publisher import Publisher
 from marchproxy.modules.rtmp.plan import RoutePlan, RtmpPlan
-from marchproxy.modules.rtmp.service import OriginReport, StreamReport, Surroundings
+from marchproxy.modules.rtmp.service import OriginReport, Surroundings
 from marchproxy.modules.rtmp.session.hall import Denied
 from marchproxy.modules.rtmp.session.roles import Action, Role, Wish
 from marchproxy.modules.rtmp.streams.facts import track_of

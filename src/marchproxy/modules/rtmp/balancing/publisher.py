@@ -117,6 +117,7 @@ class Publisher:
         self._course.origins.failed(self._course.upstream, link.address, link.fault)
         if not self._conveyor.forget(link):
             return
+        self._course.lose_home()
         now = self._now()
         _log.warning(
             "origin of a publisher lost", origin=link.address, stream=self._course.key.text, reason=link.fault
