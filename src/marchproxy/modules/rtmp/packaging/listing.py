@@ -131,5 +131,6 @@ def _representation(shelf: Shelf, lane: Lane, era: int) -> dash.Representation:
 
 def _rounded(rate: int) -> int:
     """Up, to two digits: a list that changes with every segment is of no use to anyone."""
-    step = int(10 ** max(floor(log10(max(rate, 1))) - 1, 0))
+    rate = max(rate, 1)
+    step = int(10 ** max(floor(log10(rate)) - 1, 0))
     return -(-rate // step) * step

@@ -43,7 +43,8 @@ class Segmenter:
             return []
         cuts = []
         if self._jumps(track, frame):
-            cuts, self._times = self._stop(), {}  # the other track is about to jump as well
+            cuts = self._stop()
+            self._times, self._held = {}, []  # the other track is about to jump as well
         self._times[track] = frame.time
         if self._begins_anew(track, frame):
             cuts += self._stop()

@@ -158,6 +158,16 @@ def test_a_clock_that_jumps_begins_an_era(to):
     assert {cut.era.origin for cut in stream.cuts} == {4080, to + 80}
 
 
+def test_what_waits_for_a_keyframe_does_not_outlive_a_jump():
+    stream = Stream(picture=False)
+    stream.send(0, AUDIO)
+    stream.send(1 << 40, AUDIO)
+    stream.send((1 << 40) + 3000, AUDIO)
+    stream.end()
+    times = [sample.time for cut in stream.cuts for sample in cut.samples]
+    assert times == [1 << 40, (1 << 40) + 3000]
+
+
 @pytest.mark.parametrize("gap", [1000, 5000, 9000])
 def test_a_gap_that_is_no_jump_is_a_long_frame(gap):
     stream = Stream()
