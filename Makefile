@@ -3,6 +3,9 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 
+# Every test starts processes: compiled code is kept, or each of them would compile all of it again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo test check real judges soak fuzz format proto clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+.*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /  make \1\t/'
