@@ -6,7 +6,8 @@ from typing import Any
 
 from marchproxy.contract.document import decode
 from marchproxy.engines.envoy.xds.snapshot import Snapshot, check
-from marchproxy.modules.ailb.resources.credentials import credential_secret, read_credential, secret_name
+from marchproxy.modules.ailb.credential import read_credential, secret_name, value_of
+from marchproxy.modules.ailb.resources.credentials import credential_secret
 from marchproxy.modules.ailb.resources.extension import AiExtension
 from marchproxy.modules.ailb.resources.sockets import Sockets
 from marchproxy.modules.http.resources import Builder, ListenerSpec
@@ -23,7 +24,8 @@ def snapshot_of(case: Path) -> Snapshot:
     state = decode((case / "state.yaml").read_bytes())
     wanted = {secret_name(pool.ai): pool.ai for pool in state.pools if pool.ai and pool.ai.credential}
     secrets = tuple(
-        credential_secret(ai, read_credential(str(case / Path(ai.credential).name))) for ai in wanted.values()
+        credential_secret(ai, value_of(ai.provider, read_credential(str(case / Path(ai.credential).name))))
+        for ai in wanted.values()
     )
     builder = Builder([LISTENER], extension=AiExtension(SOCKETS))
     return check(builder.build(state, {}, replace(findings(case, state), secrets=secrets)))

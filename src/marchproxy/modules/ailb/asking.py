@@ -67,6 +67,9 @@ TASK_BODY = "body"
 TASK_KEEP = "keep"
 #: What a relay is told beside METADATA: which pool is meant, and which attempt it is, from 1. It names the cluster at the egress.
 POOL, ATTEMPT, CLUSTER = "x-ai-pool", "x-envoy-attempt-count", "x-ai-cluster"
+#: Envoy takes a refusal of 5xx for a failure of who is asked, and drops its words. So each of these is said by a status
+#: that nobody else uses, and Envoy tells the client the true one.
+VEILED = {500: 480, 502: 482, 503: 483, 504: 484, 529: 489}
 #: Of a client's credential, so that no provider sees it.
 REMOVED = "x-envoy-auth-headers-to-remove"
 RETRIES = "x-envoy-max-retries"
@@ -160,7 +163,7 @@ class Denied:
         fields = [(b"content-type", b"application/json")]
         if self.retry_after is not None:
             fields.append((b"retry-after", b"%d" % self.retry_after))
-        return http1.answer(self.status, fields, self.body)
+        return http1.answer(VEILED.get(self.status, self.status), fields, self.body)
 
 
 Verdict: TypeAlias = Allowed | Denied
