@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from marchproxy.model.module import Protocol
 from marchproxy.model.rules import ip_address
 from marchproxy.model.state import DesiredState
+from marchproxy.modules.ailb.credential import header_of, secret_name
 from marchproxy.modules.ailb.plan import PoolPlan, compile_plan, is_own
 from marchproxy.modules.ailb.talk import Places
 
@@ -27,12 +29,13 @@ class Patience:
 class Way:
     """To a pool. `places` (`ip:port`) are asked without an Envoy between; none: the egress is.
 
-    `base`: in front of the paths of operations.
+    `base`: in front of the paths of operations. `shown`: the header with the pool's credential, for who is asked without an Envoy.
     """
 
     pool: PoolPlan
     base: str
     places: tuple[str, ...] = ()
+    shown: tuple[bytes, bytes] | None = field(default=None, repr=False)
 
     def place(self, hosts: tuple[str, ...], attempt: int) -> str:
         """The endpoint that an attempt goes to: the decider named one for each."""
@@ -54,23 +57,25 @@ class Ways:
         return self.routes.get(route) or Patience()
 
 
-def compile_ways(state: DesiredState, places: Places) -> Ways:
-    """The ways of a sound state."""
+def compile_ways(state: DesiredState, places: Places, keys: Mapping[str, str] = MappingProxyType({})) -> Ways:
+    """The ways of a sound state. `keys`: what providers are shown, by `secret_name`; those that are missing Envoy has."""
     plan = compile_plan(state)
-    pools = {str(name): _way(pool, places) for name, pool in plan.pools.items()}
+    pools = {str(name): _way(pool, places, keys) for name, pool in plan.pools.items()}
     return Ways(pools, _routes(state))
 
 
-def _way(pool: PoolPlan, places: Places) -> Way:
+def _way(pool: PoolPlan, places: Places, keys: Mapping[str, str]) -> Way:
     addresses = tuple(endpoint.address for endpoint in places.get(pool.name, pool.pool.endpoints))
-    return Way(
-        pool, pool.options.base, addresses if _is_plain(pool) and all(map(_is_numeric, addresses)) else ()
-    )
+    ai, base = pool.options, pool.options.base
+    key = keys.get(secret_name(ai)) if ai.credential else ""
+    if key is None or not _is_plain(pool) or not all(map(_is_numeric, addresses)):
+        return Way(pool, base)
+    return Way(pool, base, addresses, (header_of(ai.provider).encode(), key.encode()) if key else None)
 
 
 def _is_plain(pool: PoolPlan) -> bool:
-    """Whether all that Envoy would do is to pass on: its filters have the credential, which no relay is to know."""
-    return pool.pool.tls is None and pool.pool.protocol is Protocol.HTTP and not pool.options.credential
+    """Whether all that Envoy would do is to pass on, and to show the credential."""
+    return pool.pool.tls is None and pool.pool.protocol is Protocol.HTTP
 
 
 def _is_numeric(address: str) -> bool:

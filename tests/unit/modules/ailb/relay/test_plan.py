@@ -30,8 +30,8 @@ pools:
 """
 
 
-def ways(places=None):
-    return compile_ways(decode(DOCUMENT.encode()), places or {})
+def ways(places=None, keys=None):
+    return compile_ways(decode(DOCUMENT.encode()), places or {}, keys or {})
 
 
 def test_what_needs_an_envoy_goes_by_the_egress():
@@ -43,6 +43,14 @@ def test_what_needs_an_envoy_goes_by_the_egress():
         "named": ("/v1", ()),
         "six": ("/v1", ("[::1]:1",)),
     }
+
+
+def test_a_key_that_is_known_is_shown_without_an_envoy_and_in_no_text():
+    keys = {"credential.authorization./key": "Bearer sk-1", "credential.x-api-key./key": "another"}
+    keyed = ways(keys=keys).pools["keyed"]
+    assert (keyed.places, keyed.shown) == (("127.0.0.1:1",), (b"authorization", b"Bearer sk-1"))
+    assert "sk-1" not in repr(keyed)
+    assert [way.shown for name, way in ways(keys=keys).pools.items() if name != "keyed"] == [None] * 4
 
 
 def test_endpoints_that_are_found_take_the_place_of_those_that_are_listed():
