@@ -42,7 +42,11 @@ async def bad(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engines
 async def gateway(
     tmp_path_factory: pytest.TempPathFactory, good: Engines, bad: Engines
 ) -> AsyncIterator[Alb]:
+    directory = tmp_path_factory.mktemp("ailb")
     state = document(good, bad, first_byte_timeout="60s")  # the machine may be busy
+    (directory / "key").write_text("sk-of-the-provider")
+    for each in state["pools"]:
+        each["ai"]["credential"] = str(directory / "key")
     state["virtual_keys"] += [
         key("rate", RATE),
         key("tokens", TOKENS),
@@ -56,7 +60,7 @@ async def gateway(
         {"id": "poor", "target": "key:poor", "budget_day": 0.001},
         {"id": "all", "target": "*", "concurrent": 10_000},
     ]
-    async with ailb(tmp_path_factory.mktemp("ailb"), state) as started:
+    async with ailb(directory, state) as started:
         yield started
 
 
@@ -142,7 +146,9 @@ async def test_billed_is_emitted(gateway: Alb, good: Engines, bad: Engines) -> N
     assert sum(ended.values()) == REQUESTS
 
     emitted, read = Counter[str](), dict[str, int]()
-    for record in (*await good.requests(), *await bad.requests()):
+    records = (*await good.requests(), *await bad.requests())
+    assert all("sk-of-the-provider" in record["credential"] for record in records)
+    for record in records:
         emitted[record["id"]] += record["emitted"]
         read[record["id"]] = record["prompt_tokens"]
 
