@@ -43,6 +43,7 @@ class AilbEngine:
         self._plans = rules.Plans()
         self._unsound: Mapping[PoolName, str] = {}
         self._unfit: Mapping[str, str] = {}
+        self._unpriced: Sequence[str] = ()
         self._totals = Totals()
         crew.divide(gateway.instances)
 
@@ -82,6 +83,7 @@ class AilbEngine:
             except Refused:
                 await self._take_back(before, wider)
                 raise
+            self._note_unpriced(rules.unpriced(state, self._plans.of(state)))
             self._applied = state
             return problems
 
@@ -160,6 +162,11 @@ class AilbEngine:
     async def drain(self, deadline: float) -> int:
         """The gateway's: what has been let pass ends, and is reported."""
         return await self._gateway.drain(deadline)
+
+    def _note_unpriced(self, models: Sequence[str]) -> None:
+        if models and models != self._unpriced:
+            _log.warning("models cost nothing, and no budget counts them: no price fits them", models=models)
+        self._unpriced = models
 
     def _note_unfit(self, unfit: Mapping[str, str]) -> None:
         for address in {**self._unfit, **unfit}:

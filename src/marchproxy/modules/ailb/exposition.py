@@ -81,6 +81,12 @@ def _counters(tallies: Mapping[TallyKey, Tally]) -> Iterator[str]:
     for attribute, name, label, text in (
         ("endings", "requests_total", "reason", "Requests that were let pass, by how they ended."),
         ("refusals", "denied_total", "reason", "Requests that were not let pass, by reason."),
+        (
+            "credential",
+            "credential_refused_total",
+            "status",
+            "Attempts at which a provider refused the pool's credential.",
+        ),
         ("cache", "cache_total", "result", "Requests whose answers may be kept, by whether one was."),
         ("findings", "findings_total", "guardrail", "Requests in which a guardrail found something."),
     ):
@@ -113,6 +119,9 @@ def _sums(tallies: Mapping[TallyKey, Tally]) -> Iterator[str]:
     uncounted = ((labels, tally.uncounted) for labels, tally in used)
     text = "Requests of which nobody could say what they used, and that cost what was reserved."
     yield from _family(f"{_PREFIX}uncounted_total", "counter", text, uncounted)
+    unpriced = ((labels, tally.unpriced_tokens) for labels, tally in used if tally.unpriced_tokens)
+    text = "Tokens of models that have no price, which no budget counts."
+    yield from _family(f"{_PREFIX}unpriced_tokens_total", "counter", text, unpriced)
 
 
 def _histograms(tallies: Mapping[TallyKey, Tally]) -> Iterator[str]:

@@ -73,6 +73,11 @@ class ModelPlan:
         """Who may answer."""
         return tuple([target.pool.name for target in self.targets])
 
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """What it is called by those for whom there is no price: they cost nothing, and no budget counts them."""
+        return tuple(dict.fromkeys(target.name for target in self.targets if not target.is_priced))
+
 
 class RoutePlan:
     """A route to language models."""

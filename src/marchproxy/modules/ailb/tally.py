@@ -48,8 +48,8 @@ class Tally:
     """The counts of one kind of requests; they only grow. Money in micro-units."""
 
     __slots__ = (
-        "cache", "cached_tokens", "cost", "duration", "endings", "findings", "first_token", "input_tokens", "output_tokens",
-        "per_token", "queue_time", "refusals", "uncounted",
+        "cache", "cached_tokens", "cost", "credential", "duration", "endings", "findings", "first_token", "input_tokens", "output_tokens",
+        "per_token", "queue_time", "refusals", "uncounted", "unpriced_tokens",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -59,6 +59,8 @@ class Tally:
         """By reason."""
         self.cache: Counter[str] = Counter()
         """Hits and misses."""
+        self.credential: Counter[str] = Counter()
+        """By status: attempts at which the provider refused ours."""
         self.findings: Counter[str] = Counter()
         """By guardrail: requests in which it found something."""
         self.input_tokens = 0
@@ -67,6 +69,8 @@ class Tally:
         self.cost = 0
         self.uncounted = 0
         """Requests that were settled at their reservation."""
+        self.unpriced_tokens = 0
+        """Of models that have no price: budgets do not count them."""
         self.duration = Times(DURATION)
         self.first_token = Times(FIRST_TOKEN)
         self.per_token = Times(PER_TOKEN)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.decision.under_way import Now, Passed, UnderWay
 from marchproxy.modules.ailb.ledger.ledger import Ledger
 from marchproxy.modules.ailb.ledger.reservation import Settled
@@ -38,6 +39,9 @@ class Followers(Protocol):
 
     def noted(self, passed: Passed, report: Report, now: Now) -> None:
         """A request has ended so: for who chooses."""
+
+    def refused(self, report: Report, now: Now) -> None:
+        """A provider has refused our credential: for the log."""
 
     def written(self, outcome: Outcome, now: Now) -> None:
         """It has cost so much: for the journal."""
@@ -77,6 +81,7 @@ class Settler:
         if passed is None:
             self._ledger.counts.late += 1
             return False
+        self._heed_refusal(passed, report, now)
         if report.is_final or self._is_last(passed, report):
             self._settle(passed, report, now)
         else:
@@ -94,6 +99,7 @@ class Settler:
             self._goes_on(told.report, now)
             return
         if not told.relayed:
+            self._heed_refusal(passed, told.report, now)
             self._settle(passed, told.report, now)
             return
         if number not in self._held:
@@ -174,15 +180,32 @@ class Settler:
         self._count(passed, report, settled)
         self._followers.written(Outcome(passed, report, settled), now)
 
-    def _count(self, passed: Passed, report: Report, settled: Settled) -> None:
-        tally = self._tallies.of(
+    def _heed_refusal(self, passed: Passed, report: Report, now: Now) -> None:
+        """Where a provider has refused our credential, somebody should know, although another may answer."""
+        if report.status in asking.REFUSED:
+            self._tally(passed, report).credential[str(report.status)] += 1
+            self._followers.refused(report, now)
+
+    def _tally(self, passed: Passed, report: Report) -> Tally:
+        return self._tallies.of(
             TallyKey(passed.route, passed.operation.value, passed.model.name, report.pool, passed.who.key)
         )
+
+    def _count(self, passed: Passed, report: Report, settled: Settled) -> None:
+        tally = self._tally(passed, report)
         tally.endings[report.ending.value] += 1
-        tally.use(settled.usage, settled.cost)
+        used = settled.usage
+        tally.use(used, settled.cost)
+        if not settled.cost and used.input + used.output and not _is_priced(passed, report):
+            tally.unpriced_tokens += used.input + used.output
         if not settled.is_counted:
             tally.uncounted += 1
         _time(tally, passed, report)
+
+
+def _is_priced(passed: Passed, report: Report) -> bool:
+    target = passed.target(report.pool)
+    return target.is_priced if target else any(each.is_priced for each in passed.model.targets)
 
 
 def _time(tally: Tally, passed: Passed, report: Report) -> None:
