@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -13,9 +14,10 @@ import pytest
 import pytest_asyncio
 
 from tests.ports import free_port
-from tests.real.ailb_rig import GOOD, KEY, ailb, anthropic_client, document, key, openai_client
+from tests.real.ailb_rig import CLAUDE, GOOD, KEY, ailb, anthropic_client, document, key, openai_client
 from tests.real.support.alb import Alb
 from tests.real.support.engines import Engines, engines
+from tests.real.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -170,6 +172,32 @@ async def test_who_is_refused_for_now_is_told_so_in_the_words_of_its_api(gateway
     assert (answer.status_code, answer.headers["retry-after"]) == (529, "1")
     assert answer.json()["error"] == {"type": "overloaded_error", "message": words}
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "pool"),
+    [(CHAT, "sim", GOOD), (MESSAGES, "sim", GOOD), (CHAT, "claude", CLAUDE), (MESSAGES, "claude", CLAUDE)],
+)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_credential_of_ours_that_is_refused_is_not_the_clients_key(
+    gateway: Alb, client: httpx.AsyncClient, path: str, model: str, pool: str, stream: bool
+) -> None:
+    """Past the relays, through them, and in another dialect than the provider's."""
+    body = but(model=f"{model}+status-401", stream=stream)
+    answer = await client.post(path, content=body, headers=shown())
+    assert answer.status_code == 502, answer.text
+    words = f"the provider refuses the gateway's credential for the pool {pool} (status 401)"
+    assert _told(answer, path) == words
+    assert answer.headers["x-marchproxy-provider-status"] == "401"
+    counted = f'gen_ai_request_model="{model}+status-401",pool="{pool}",key="main",status="401"}}'
+
+    async def is_counted() -> bool:
+        text = (await client.get(f"http://127.0.0.1:{gateway.metrics}/metrics")).text
+        return f"{counted} " in text
+
+    await until(is_counted)
+    logs = [log.read_text() for log in Path(gateway.settings["state_dir"]).rglob("*.log")]
+    assert any(f'"pool": "{pool}", "status": 401' in log for log in logs)
 
 
 @pytest.mark.parametrize("fault", ["garbage", "garbage-0", "eof", "status-500"])

@@ -87,6 +87,9 @@ METADATA = (HOST, PATH, AT, NAMES, ID, OPERATION, MODEL, STREAM, TASKS)
 #: What goes on as headers, to the filters behind.
 FORWARDED = (POOLS, RETRIES)
 
+#: What goes to the client of a refusal's headers.
+DENIED = ("content-type", "retry-after")
+
 #: The cluster in which the decider answers by itself: lists of models, and what it has kept.
 OWN_CLUSTER = "marchproxy.own"
 #: Where it does: `/kept/NAME`, which is in PATH (the cluster is asked for nothing else).
@@ -114,6 +117,9 @@ USAGE_MEMBERS = (
 FIRST_BYTE = "first_byte"
 #: The namespace of METADATA.
 AUTHZ = "envoy.filters.http.ext_authz"
+#: With these a provider refuses our credential. The client, whose own is good, is told 502, and in a header which it was.
+REFUSED = (401, 403)
+PROVIDER_STATUS = "x-marchproxy-provider-status"
 #: Tells a client whether an answer comes from the cache: `hit`, or `miss` when it is kept now.
 CACHE = "x-marchproxy-cache"
 #: In front of the names of clusters.

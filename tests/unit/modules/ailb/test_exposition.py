@@ -23,6 +23,7 @@ def counted():
         tally.endings["complete"] += 2
         tally.use(Usage(10, 5, 4), 1_500_000)
         tally.first_token.add(0.03)
+        tally.credential["401"] += 1
     tallies.of(NOBODY).refusals["no_key"] += 3
     asked = tallies.of(TallyKey("llm", "chat", "fast", "", "ann"))
     asked.cache["hit"] += 4
@@ -47,6 +48,7 @@ def labels(**more):
 def test_all_that_is_counted_is_shown():
     found = samples(counted().kept, Counts(under_way=2, late=1))
     assert found["marchproxy_ailb_requests_total", labels(key="ann", reason="complete")] == 2
+    assert found["marchproxy_ailb_credential_refused_total", labels(key="ann", status="401")] == 1
     assert found["marchproxy_ailb_denied_total", (("reason", "no_key"),)] == 3
     asked = dict(labels(key="ann"))
     del asked["pool"]

@@ -25,6 +25,7 @@ _FIRST_FAULT = 400
 #: Seconds for an engine to stop after a hang-up; what it says until then is counted.
 _LEAVING_SECONDS = 0.08
 _OK = 200
+_WHEN_AGAIN = {b"retry-after", b"retry-after-ms"}
 _IDENTITY = {b"", b"identity"}
 
 
@@ -233,13 +234,17 @@ class Exchange:
         if self._phase is Phase.LEAVING:
             self._finish(Ending.CLIENT_GONE)
         elif self._phase is Phase.ASKING:
-            self._side.tell(self._question, failure)
+            self._side.tell(self._question, failure, self._when_again())
             refused = self._status >= _FIRST_FAULT or failure.reason is Reason.BAD_REQUEST
             self._finish(Ending.REFUSED if refused else Ending.UNREACHED)
         elif self._phase is Phase.FLOWING:
             assert self._shape is not None
             self._side.break_off(self._question.stream, self._shape.last_words(failure))
             self._finish(Ending.BROKEN)
+
+    def _when_again(self) -> list[tuple[bytes, bytes]]:
+        """When the provider wants to be asked again, if it has said so."""
+        return [field for field in self._answer.fields if field[0] in _WHEN_AGAIN] if self._status else []
 
     def _left(self) -> None:
         if self._phase is Phase.LEAVING:

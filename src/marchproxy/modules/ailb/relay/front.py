@@ -1,6 +1,7 @@
 """Front: a connection of Envoy's, HTTP/2 over a Unix socket; what all its streams say in a turn goes out in one write."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import cast
 
 from marchproxy.kit.logs import get_logger
@@ -120,11 +121,12 @@ class Front(asyncio.Protocol):
         else:
             self._server.abort(stream, Code.INTERNAL_ERROR)
 
-    def tell(self, question: Question, failure: Failure) -> None:
+    def tell(self, question: Question, failure: Failure, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
         """An error in place of an answer."""
-        dialect, fields = question.heard.operation.dialect, question.head.fields
-        request_id = fields.get(_REQUEST_ID, b"").decode("latin-1")
-        self._say(question.stream, failure.status(dialect), failure.body(dialect, request_id=request_id))
+        dialect = question.heard.operation.dialect
+        request_id = question.head.fields.get(_REQUEST_ID, b"").decode("latin-1")
+        body = failure.body(dialect, request_id=request_id)
+        self._say(question.stream, failure.status(dialect), body, fields)
 
     def let_go(self, stream: int) -> None:
         """The body of a request is needed no more."""
@@ -166,9 +168,9 @@ class Front(asyncio.Protocol):
         self._office.begun(exchange)
         exchange.begin(asked.body)
 
-    def _say(self, stream: int, status: int, body: bytes) -> None:
+    def _say(self, stream: int, status: int, body: bytes, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
         if self._transport is not None:
-            self._server.answer(stream, status, [_JSON, (b"content-length", b"%d" % len(body))])
+            self._server.answer(stream, status, [_JSON, *fields, (b"content-length", b"%d" % len(body))])
             self._server.outflow.data(stream, body)
             self._server.end(stream)
 

@@ -1,5 +1,6 @@
 """Side: what an exchange needs of the connection towards Envoy, and what comes from there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,8 +38,8 @@ class Side(Protocol):
     def break_off(self, stream: int, words: bytes) -> None:
         """It never will be."""
 
-    def tell(self, question: Question, failure: Failure) -> None:
-        """Send an error instead."""
+    def tell(self, question: Question, failure: Failure, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        """Send an error instead. `fields`: of its head, beside the usual ones."""
 
     def let_go(self, stream: int) -> None:
         """The request's body is needed no more."""

@@ -83,6 +83,7 @@ def _asking() -> Any:
         server_uri=uri,
         authorization_response=ext_authz_pb2.AuthorizationResponse(
             allowed_upstream_headers=_names(asking.FORWARDED),
+            allowed_client_headers=_names(asking.DENIED),
             dynamic_metadata_from_headers=_names((*asking.METADATA, asking.WHO)),
         ),
         retry_policy=retries,

@@ -19,10 +19,12 @@ from marchproxy.modules.ailb.resources.deciding import deciding_filters, decidin
 from marchproxy.modules.ailb.resources.egress import egress_listener
 from marchproxy.modules.ailb.resources.own_clusters import DECIDER, REPORTS, http1, http2, own_cluster
 from marchproxy.modules.ailb.resources.pools import extend_pool, relay_twin
+from marchproxy.modules.ailb.resources.refusals import REFUSALS, refusals_filter
 from marchproxy.modules.ailb.resources.replies import local_replies
 from marchproxy.modules.ailb.resources.reports import ALIVE_SECONDS, of_ends, reports
 from marchproxy.modules.ailb.resources.routes import extend_action
 from marchproxy.modules.ailb.resources.sockets import Sockets
+from marchproxy.modules.ailb.resources.typed import turned_on
 from marchproxy.modules.ailb.resources.usage import usage_filters, usage_on
 from marchproxy.modules.http.extension import Extension
 
@@ -44,6 +46,7 @@ class AiExtension(Extension):
         """Those that read answers stand behind those that ask: an answer meets them first."""
         yield from deciding_filters()
         yield from usage_filters()
+        yield refusals_filter()
 
     def extend_manager(self, manager: Any) -> None:
         """Take what only we may say from clients' headers, word errors, report; tell clients what reports call a request."""
@@ -71,7 +74,8 @@ class AiExtension(Extension):
         if route.ai is None or not message.HasField("route"):
             return
         extend_action(message.route, route, route.ai)
-        for name, config in (deciding_on(route, route.ai) | usage_on(events=marked)).items():
+        turned = deciding_on(route, route.ai) | usage_on(events=marked) | {REFUSALS: turned_on()}
+        for name, config in turned.items():
             message.typed_per_filter_config[name].CopyFrom(config)
 
     def extend_cluster(self, cluster: Any, pool: BackendPool) -> None:

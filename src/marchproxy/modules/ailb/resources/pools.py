@@ -54,6 +54,9 @@ def relay_twin(pool: BackendPool, relays: Sequence[Path]) -> Any:
     """The cluster in which a relay stands between."""
     cluster = own_cluster(asking.relay_cluster(pool.name), relays, http2(), relay_filters(pool))
     cluster.outlier_detection.CopyFrom(_left_out())
+    cluster.metadata.filter_metadata["marchproxy"].update(
+        {"pool": str(pool.name)}
+    )  # logs, spans and words name it
     return cluster
 
 

@@ -16,6 +16,8 @@ from marchproxy.engines.envoy.messages import pack
 from marchproxy.modules.ailb import asking
 
 _ENVOYS_OWN = "!(response.code_details in ['ext_authz_denied', 'direct_response'])"
+# the words are those of `refusals`
+_CREDENTIAL_REFUSED = f"'{asking.PROVIDER_STATUS}' in response.headers"
 _ANTHROPIC = "(request.path.contains('/v1/messages') || 'anthropic-version' in request.headers)"
 _MESSAGE = "%LOCAL_REPLY_BODY% (%RESPONSE_CODE_DETAILS%)"
 # where Envoy has no words of its own, and the seconds after which to come back, where that may help
@@ -29,6 +31,7 @@ _BAD = "invalid_request_error"
 _OPENAI = (
     (413, 413, _BAD, "request_too_large"),
     (400, 499, _BAD, None),
+    (502, 502, "server_error", "bad_gateway"),
     (503, 503, "server_error", "overloaded"),
     (504, 504, "server_error", "timeout"),
     (500, 599, "server_error", None),
@@ -57,6 +60,7 @@ def _mappers() -> Iterator[Any]:
         yield hcm_pb2.ResponseMapper(
             filter=_where(condition), status_code=wrappers_pb2.UInt32Value(value=status)
         )
+    yield from _of_both(_CREDENTIAL_REFUSED, "%LOCAL_REPLY_BODY%")
     for details, (words, seconds) in _WORDS.items():
         for mapper in _of_both(f"response.code_details == '{details}'", words):
             if seconds:

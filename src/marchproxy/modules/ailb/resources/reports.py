@@ -41,9 +41,12 @@ def reports() -> Any:
         buffer_size_bytes=wrappers_pb2.UInt32Value(value=_FLUSH_BYTES),
         custom_tags=[custom_tag_pb2.CustomTag(tag=asking.FIRST_BYTE, value=_FIRST_BYTE)],
     )
+    config = als_pb2.HttpGrpcAccessLogConfig(
+        common_config=common, additional_response_headers_to_log=[asking.PROVIDER_STATUS]
+    )
     return accesslog_pb2.AccessLog(
         name="envoy.access_loggers.http_grpc",
-        typed_config=pack(als_pb2.HttpGrpcAccessLogConfig(common_config=common)),
+        typed_config=pack(config),
         filter=_either(
             accesslog_pb2.AccessLogFilter(metadata_filter=_has_passed()),
             accesslog_pb2.AccessLogFilter(response_flag_filter=accesslog_pb2.ResponseFlagFilter(flags=_GONE)),

@@ -18,6 +18,7 @@ from marchproxy.modules.ailb.settling.report import Ending, Report
 
 _VIA_UPSTREAM = "via_upstream"
 _FIRST_FAULT = 400
+_REFUSED = {str(status) for status in asking.REFUSED}
 _MICRO = 1e-6
 _LONGEST_NUMBER = 19
 _DIALECTS = {operation.value: operation.dialect for operation in Operation}
@@ -49,13 +50,14 @@ def told_by(entry: Any) -> Told | None:
     cluster = common.upstream_cluster
     relayed = cluster.startswith(asking.RELAY_PREFIX)
     pool = cluster.partition(".")[2] if relayed or cluster.startswith(asking.POOL_PREFIX) else ""
+    status = _status(entry.response)
     first = common.custom_tags.get(asking.FIRST_BYTE, "")
     report = Report(
         int(number),
-        _ending(entry, cluster),
+        _ending(entry, cluster, status),
         pool,
         _host(common.upstream_remote_address),
-        entry.response.response_code.value,
+        status,
         _usage(metadata[asking.USAGE].fields, decided) if asking.USAGE in metadata else None,
         first_token=int(first) * _MICRO if first.isdigit() else None,
         duration=common.duration.ToNanoseconds() * 1e-9 if common.HasField("duration") else None,
@@ -73,9 +75,14 @@ def left_by(entry: Any) -> str:
     return "" if is_answered or common.access_log_type == _PERIODIC else str(entry.request.request_id)
 
 
-def _ending(entry: Any, cluster: str) -> Ending:
+def _status(response: Any) -> int:
+    """The provider's: where it refused our credential the client was told another."""
+    refused = response.response_headers.get(asking.PROVIDER_STATUS, "")
+    return int(refused) if refused in _REFUSED else response.response_code.value
+
+
+def _ending(entry: Any, cluster: str, status: int) -> Ending:
     details, flags = entry.response.response_code_details, entry.common_properties.response_flags
-    status = entry.response.response_code.value
     if cluster == asking.OWN_CLUSTER:
         return Ending.OWN
     if flags.downstream_connection_termination or details.startswith("downstream") or not status:
@@ -84,7 +91,7 @@ def _ending(entry: Any, cluster: str) -> Ending:
         details == _VIA_UPSTREAM and flags.upstream_connection_termination
     ):
         return Ending.BROKEN
-    if details != _VIA_UPSTREAM:
+    if details != _VIA_UPSTREAM and asking.PROVIDER_STATUS not in entry.response.response_headers:
         # ours after the head had gone out, or in place of an answer
         return Ending.BROKEN if status < _FIRST_FAULT else Ending.UNREACHED
     return Ending.REFUSED if status >= _FIRST_FAULT else Ending.COMPLETE

@@ -87,7 +87,8 @@ class Envoy:
         self.body += words
         self.ended = "end" if words else "reset"
 
-    def tell(self, question, failure):
+    def tell(self, question, failure, fields=()):
+        self.fields = dict(fields)
         dialect = question.heard.operation.dialect
         self.status, self.body, self.ended = failure.status(dialect), failure.body(dialect), "end"
 
@@ -282,6 +283,12 @@ async def test_errors_of_another_dialect_are_translated(answer, status, ending):
     world.says(answer)
     assert (world.envoy.status, world.ending[0]) == (status, ending)
     assert json.loads(world.envoy.body)["error"]["message"]
+
+
+async def test_when_another_dialects_provider_wants_to_be_asked_again_is_told():
+    world = World("claude")
+    world.says(b"HTTP/1.1 429 X\r\ncontent-length: 2\r\nretry-after: 7\r\nx-quota: 1\r\n\r\n{}")
+    assert (world.envoy.status, world.envoy.fields) == (429, {b"retry-after": b"7"})
 
 
 async def test_what_cannot_be_asked_is_told_at_once():

@@ -65,6 +65,23 @@ def test_how_it_ended(told, ending):
 
 
 @pytest.mark.parametrize(
+    ("said", "status", "ending"),
+    [
+        ("401", 401, Ending.REFUSED),
+        ("403", 403, Ending.REFUSED),
+        ("²", 502, Ending.REFUSED),
+        (None, 502, Ending.UNREACHED),
+    ],
+)
+def test_a_credential_that_was_refused_is_not_the_clients(said, status, ending):
+    told = entry(status=502, details="")
+    if said is not None:
+        told.response.response_headers["x-marchproxy-provider-status"] = said
+    report = told_by(told).report
+    assert (report.status, report.ending) == (status, ending)
+
+
+@pytest.mark.parametrize(
     ("told", "usage"),
     [
         (None, None),
