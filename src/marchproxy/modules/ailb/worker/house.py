@@ -41,6 +41,8 @@ _NOT_FOUND = answer(404)
 _DONE = answer(200)
 #: Seconds between two lines of the log about one pool.
 _QUIET_SECONDS = 60.0
+#: Between the numbers of two deciders: more than may be under way, of which the journal does not know.
+_APART = 1_000_000
 #: Of the bodies of requests that wait for an endpoint.
 _MOST_WAITING_BYTES = 256 * 1024 * 1024
 
@@ -72,7 +74,9 @@ class House:
         self.under_way = UnderWay()
         self.journal = journal
         self._now = now
-        self.first = first = now().wall
+        settled = frozenset(settled)
+        # behind all of the decider before it, though the clock was set back since
+        self.first = first = max(now().wall, max(settled, default=0) + _APART)
         """The number of its first reservation."""
         self.receipts = Receipts()
         journal.written = self.receipts.give

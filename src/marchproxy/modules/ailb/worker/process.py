@@ -199,7 +199,7 @@ async def _restore(store: FileStore, totals: Totals, clock: Clock) -> set[int]:
 
 def _known(store: FileStore, totals: Totals, now: int) -> set[int]:
     store.restore(totals, now)
-    return {entry.number for entry in store.entries(now - _LATE_NANOSECONDS, now + _LATE_NANOSECONDS)}
+    return store.numbers(now - _LATE_NANOSECONDS, now + _LATE_NANOSECONDS)
 
 
 @asynccontextmanager
