@@ -6,11 +6,13 @@ from collections.abc import Callable
 from marchproxy.wire.http2 import frames
 from marchproxy.wire.http2.frames import Code, Http2Fault, StreamFault
 
+_LAST = frames.END_HEADERS | frames.END_STREAM
+
 
 class Lane:
     """One stream's way out: its window, and what waits for it."""
 
-    __slots__ = ("backlog", "ending", "number", "waiting", "window")
+    __slots__ = ("backlog", "ending", "number", "trailers", "waiting", "window")
 
     def __init__(self, number: int, window: int) -> None:
         self.number = number
@@ -20,6 +22,8 @@ class Lane:
         """Bytes of what waits."""
         self.ending = False
         """Whether the stream ends behind what waits."""
+        self.trailers = b""
+        """A block of fields that ends it; empty: nothing but its end."""
 
 
 class Outflow:
@@ -82,13 +86,21 @@ class Outflow:
         out += (frames.head(size, frames.DATA, 0, number), data)
         return True
 
-    def end(self, number: int) -> bool:
-        """The body is whole. Whether its end has gone out; otherwise it will, behind what waits."""
+    def end(self, number: int, trailers: bytes = b"") -> bool:
+        """The body is whole. Whether its end has gone out; otherwise it will, behind what waits.
+
+        `trailers`: fields that go with it, encoded, no more than a frame has room for.
+        """
         lane = self._lanes[number]
+        if trailers:
+            lane.trailers = trailers
         if lane.backlog:
             lane.ending = True
             return False
-        self.put(frames.head(0, frames.DATA, frames.END_STREAM, number))
+        if last := lane.trailers:
+            self.put(frames.head(len(last), frames.HEADERS, _LAST, number), last)
+        else:
+            self.put(frames.head(0, frames.DATA, frames.END_STREAM, number))
         return True
 
     def widen(self, number: int, size: int) -> list[Lane]:

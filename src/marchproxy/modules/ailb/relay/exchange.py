@@ -17,6 +17,7 @@ from marchproxy.modules.ailb.relay.outgoing import LEFT_OUT
 from marchproxy.modules.ailb.relay.pace import Pace
 from marchproxy.modules.ailb.relay.shapes import Shape, broken_off, shape_of
 from marchproxy.modules.ailb.relay.side import Question, Side
+from marchproxy.modules.ailb.relay.traced import trailers
 from marchproxy.modules.ailb.settling.report import Ending, Report
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.http1_answer import HOP_BY_HOP, Answer
@@ -216,7 +217,7 @@ class Exchange:
             self._send(out)
         elif self._phase is Phase.ASKING:
             self._begin_answer()
-        self._side.end(stream)
+        self._side.end(stream, self._told())
         self._hand_over()
         self._finish(Ending.COMPLETE if self._status < _FIRST_FAULT else Ending.REFUSED)
 
@@ -239,8 +240,12 @@ class Exchange:
             self._finish(Ending.REFUSED if refused else Ending.UNREACHED)
         elif self._phase is Phase.FLOWING:
             assert self._shape is not None
-            self._side.break_off(self._question.stream, self._shape.last_words(failure))
+            self._side.break_off(self._question.stream, self._shape.last_words(failure), self._told(failure))
             self._finish(Ending.BROKEN)
+
+    def _told(self, failure: Failure | None = None) -> bytes:
+        assert self._shape is not None
+        return trailers(self._question.head.fields, self._shape.usage, self._shape.pieces, failure)
 
     def _when_again(self) -> list[tuple[bytes, bytes]]:
         """When the provider wants to be asked again, if it has said so."""

@@ -106,18 +106,18 @@ class Front(asyncio.Protocol):
         """Whether a stream is to be held."""
         return self._full or self._server.outflow.backlog(stream) > 0
 
-    def end(self, stream: int) -> None:
+    def end(self, stream: int, trailers: bytes) -> None:
         """An answer is whole."""
         if self._transport is not None:
-            self._server.end(stream)
+            self._server.end(stream, trailers)
 
-    def break_off(self, stream: int, words: bytes) -> None:
+    def break_off(self, stream: int, words: bytes, trailers: bytes) -> None:
         """An answer that has begun ends with these words; empty: there are none, and it is broken."""
         if self._transport is None:
             return
         if words:
             self._server.outflow.data(stream, words)
-            self._server.end(stream)
+            self._server.end(stream, trailers)
         else:
             self._server.abort(stream, Code.INTERNAL_ERROR)
 

@@ -32,10 +32,10 @@ class Side(Protocol):
     def is_full(self, stream: int) -> bool:
         """Whether there is none."""
 
-    def end(self, stream: int) -> None:
-        """The answer is whole."""
+    def end(self, stream: int, trailers: bytes) -> None:
+        """The answer is whole; `trailers`: encoded fields behind it, or nothing."""
 
-    def break_off(self, stream: int, words: bytes) -> None:
+    def break_off(self, stream: int, words: bytes, trailers: bytes) -> None:
         """It never will be."""
 
     def tell(self, question: Question, failure: Failure, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:

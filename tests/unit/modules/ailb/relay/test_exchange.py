@@ -68,6 +68,7 @@ class Envoy:
     fields: dict = field(default_factory=dict)
     body: bytes = b""
     ended: str = ""
+    trailers: bytes = b""
     has_room: bool = True
 
     def answer(self, stream, status, fields):
@@ -80,10 +81,12 @@ class Envoy:
     def is_full(self, stream):
         return not self.has_room
 
-    def end(self, stream):
+    def end(self, stream, trailers):
         self.ended = "end"
+        self.trailers = trailers
 
-    def break_off(self, stream, words):
+    def break_off(self, stream, words, trailers):
+        self.trailers = trailers
         self.body += words
         self.ended = "end" if words else "reset"
 
