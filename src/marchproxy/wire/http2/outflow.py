@@ -12,11 +12,13 @@ _LAST = frames.END_HEADERS | frames.END_STREAM
 class Lane:
     """One stream's way out: its window, and what waits for it."""
 
-    __slots__ = ("backlog", "ending", "number", "trailers", "waiting", "window")
+    __slots__ = ("backlog", "ending", "kind", "number", "trailers", "waiting", "window")
 
     def __init__(self, number: int, window: int) -> None:
         self.number = number
         self.window = window
+        self.kind = frames.head(0, frames.DATA, 0, number)[3:]
+        """The head of its frames, but for the size."""
         self.waiting: deque[memoryview] = deque()
         self.backlog = 0
         """Bytes of what waits."""
@@ -83,7 +85,7 @@ class Outflow:
         out = self._out
         if not out:
             self._wake()
-        out += (frames.head(size, frames.DATA, 0, number), data)
+        out += (size.to_bytes(3, "big"), lane.kind, data)
         return True
 
     def end(self, number: int, trailers: bytes = b"") -> bool:

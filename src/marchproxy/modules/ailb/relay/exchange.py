@@ -39,6 +39,10 @@ class Phase(Enum):
     OVER = "over"
 
 
+#: An Enum's members are looked up slowly, and these for every piece of a stream.
+_FLOWING, _OVER = Phase.FLOWING, Phase.OVER
+
+
 class Exchange:
     """One attempt. `office`: what it shares with others; `side`: its stream towards Envoy."""
 
@@ -78,7 +82,7 @@ class Exchange:
             return
         if body:
             self._take(body)
-        if answer.ended and self._phase is not Phase.OVER:
+        if answer.ended and self._phase is not _OVER:
             self._complete()
 
     def lost(self) -> None:
@@ -146,9 +150,12 @@ class Exchange:
         now = self._touched = self._office.now()
         if before is None or shape.pieces != before:
             self._pace.mark(now)
-        if self._phase is Phase.LEAVING:
+        if self._phase is _FLOWING and self._kept is None:  # nearly always
+            if out and not self._side.send(self._question.stream, out):
+                self.hold()
+        elif self._phase is Phase.LEAVING:
             return
-        if out:
+        elif out:
             self._send(out)
         if shape.failure is not None:
             self._fail(shape.failure)

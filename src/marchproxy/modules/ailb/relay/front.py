@@ -15,6 +15,7 @@ from marchproxy.modules.ailb.relay.outgoing import misunderstood
 from marchproxy.modules.ailb.relay.side import Question
 from marchproxy.wire.http2.events import Cancelled, Drained, Event, Requested
 from marchproxy.wire.http2.frames import Code, Http2Fault
+from marchproxy.wire.http2.outflow import Outflow
 from marchproxy.wire.http2.server import Limits, Server
 
 _log = get_logger(__name__)
@@ -32,6 +33,7 @@ class Front(asyncio.Protocol):
         self._fronts = fronts
         self._loop = asyncio.get_running_loop()
         self._server: Server
+        self._outflow: Outflow
         self._exchanges: dict[int, Exchange] = {}
         self._transport: asyncio.Transport | None = None
         self._full = False
@@ -41,6 +43,7 @@ class Front(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(_HIGH_WATER)
         self._server = Server(self._limits, self._wake)
+        self._outflow = self._server.outflow
         self._fronts.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -100,7 +103,7 @@ class Front(asyncio.Protocol):
         """A part of an answer; whether there is room for more."""
         if self._transport is None:
             return False
-        return self._server.outflow.data(stream, data) and not self._full
+        return self._outflow.data(stream, data) and not self._full
 
     def is_full(self, stream: int) -> bool:
         """Whether a stream is to be held."""
