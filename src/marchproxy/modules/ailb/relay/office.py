@@ -37,6 +37,7 @@ class Office:
         self.endings: Counter[str] = Counter()
         self._group = group
         self._under_way: set[UnderWay] = set()
+        self._due = 0.0
 
     def __len__(self) -> int:
         """How many requests are under way."""
@@ -64,8 +65,15 @@ class Office:
         self.endings[report.ending.value] += 1
         self.reports.put(report)
 
+    def tick(self) -> None:
+        """Many times in a second: `sweep` as often as the routes' patience wants it."""
+        now = self.now()
+        if now >= self._due:
+            self._due = now + self.ways.rhythm
+            self.sweep()
+
     def sweep(self) -> None:
-        """A few times in a second."""
+        """Look whose time has run out."""
         now = self.now()
         for one in list(self._under_way):
             one.check(now)

@@ -1,6 +1,6 @@
 """Ways: how a relay reaches each pool, and how long it waits for whom. Pure; from the plan that the decider has too."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -14,6 +14,9 @@ from marchproxy.modules.ailb.talk import Places
 #: A relay gives up before Envoy does, because only it can say what happened: this share of a time, but no more than so early.
 _SOONER = 0.9
 _MUCH_SOONER = 1.0
+#: It looks at its requests so many times in the shortest of these times, and at least so often, in seconds.
+_LOOKS = 20
+_SELDOM = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,11 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """All of them, by pool, and the patience of routes."""
+    """All of them, by pool, and the patience of routes. `rhythm`: seconds after which it is time to see whose has run out."""
 
     pools: Mapping[str, Way] = field(default_factory=dict)
     routes: Mapping[str, Patience] = field(default_factory=dict)
+    rhythm: float = _SELDOM
 
     def patience(self, route: str) -> Patience:
         """That of a route; the usual one of a route that is gone."""
@@ -61,7 +65,8 @@ def compile_ways(state: DesiredState, places: Places, keys: Mapping[str, str] = 
     """The ways of a sound state. `keys`: what providers are shown, by `secret_name`; those that are missing Envoy has."""
     plan = compile_plan(state)
     pools = {str(name): _way(pool, places, keys) for name, pool in plan.pools.items()}
-    return Ways(pools, _routes(state))
+    routes = _routes(state)
+    return Ways(pools, routes, _rhythm(routes.values()))
 
 
 def _way(pool: PoolPlan, places: Places, keys: Mapping[str, str]) -> Way:
@@ -91,6 +96,13 @@ def _routes(state: DesiredState) -> dict[str, Patience]:
         for route in state.routes
         if is_own(route) and route.ai is not None
     }
+
+
+def _rhythm(routes: Iterable[Patience]) -> float:
+    times = [
+        seconds for patience in routes for seconds in (patience.first_byte, patience.idle) if seconds > 0
+    ]
+    return min(_SELDOM, *(seconds / _LOOKS for seconds in times)) if times else _SELDOM
 
 
 def _sooner(seconds: float) -> float:

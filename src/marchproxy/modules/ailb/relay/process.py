@@ -138,7 +138,7 @@ async def serve(where: Where, stop: asyncio.Event) -> None:
         office = Office(group, links, Errands(sockets.own), reports)
 
         async def sweep() -> None:
-            office.sweep()
+            office.tick()
 
         relay = Relay(office, where.listen)
         desk = Desk(LINE, relay.answer)

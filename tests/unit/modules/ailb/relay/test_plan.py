@@ -64,6 +64,14 @@ def test_a_relay_gives_up_before_envoy_does():
     assert Ways().patience("gone") == Patience()
 
 
+def test_a_relay_looks_often_enough_to_be_in_time():
+    assert ways().rhythm == pytest.approx(4.5 / 20)
+    assert Ways().rhythm == 0.5
+    for idle, rhythm in (("300s", 0.5), ("0s", 0.5), ("1s", 0.9 / 20)):
+        state = decode(DOCUMENT.replace("idle_timeout: 5s", f"idle_timeout: {idle}").encode())
+        assert compile_ways(state, {}).rhythm == pytest.approx(rhythm)
+
+
 @pytest.mark.parametrize(
     ("hosts", "attempt", "place"),
     [
