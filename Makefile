@@ -34,8 +34,10 @@ real: $(VENV)/.dev ## the real tests: true servers and clients (installs them, a
 	scripts/install-servers.sh test
 	$(PY) -m pytest tests/real $(ARGS)
 
-judges: $(VENV)/.dev ## whole test suites of others through our proxies (installs servers, as root)
+# Not in CI: what they are takes more room, and time, than all else.
+judges: $(VENV)/.dev ## programs and whole test suites of others through our proxies (installs servers, as root, and 1.8 GB apart)
 	scripts/install-servers.sh test
+	scripts/install-packages.sh judges $(JUDGES_VENV)
 	$(PY) -m pytest tests/judges $(ARGS)
 
 soak: $(VENV)/.dev ## ten minutes under load, for what only grows slowly (installs servers, as root)
@@ -52,7 +54,7 @@ test: $(VENV)/.dev ## everything: unit tests, then the real ones
 
 bench-ai: $(VENV)/.dev ## language models, against LiteLLM, which it installs in a virtual environment of its own (742 MB)
 	scripts/install-servers.sh bench
-	scripts/install-litellm.sh
+	scripts/install-packages.sh litellm $(LITELLM_VENV)
 	$(PY) -m bench.ai $(ARGS)
 
 bench-%: $(VENV)/.dev ## one benchmark, e.g. make bench-http ARGS=--quick (installs the peers, as root)
