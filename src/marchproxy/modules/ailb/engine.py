@@ -153,7 +153,11 @@ class AilbEngine:
         """What Envoy counts, and what the decider does."""
         pid, counts = await self._crew.count()
         self._totals.note(pid, counts.entries)
-        return await self._gateway.exposition() + render(self._totals.tallies(), counts, self._gpus.known)
+        providers = {
+            str(pool.name): pool.ai.provider.value for pool in self._applied.pools if pool.ai is not None
+        }
+        own = render(self._totals.tallies(), counts, providers, self._gpus.known)
+        return await self._gateway.exposition() + own
 
     async def renew(self, finish_seconds: float | None) -> str:
         """Restart Envoy hot."""

@@ -200,6 +200,8 @@ class Settler:
             tally.unpriced_tokens += used.input + used.output
         if not settled.is_counted:
             tally.uncounted += 1
+        elif used.input:
+            tally.note_counted(used)
         _time(tally, passed, report)
 
 
