@@ -8,7 +8,7 @@ from marchproxy.modules.ailb.dialects.body import BadJson, load
 
 _USAGE = b'"usage"'
 #: Tokens that no request has: whoever says so has lost count, and is not to spend everybody's money.
-_NEVER = 1_000_000_000
+MOST_TOKENS = 1_000_000_000
 
 
 class Tally:
@@ -63,7 +63,7 @@ def of_answer(dialect: Dialect, data: bytes) -> Usage | None:
 
 def count(value: object) -> int:
     """A number of tokens; 0 for what is none, or can be none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < _NEVER else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < MOST_TOKENS else 0
 
 
 def details(told: dict[str, Any], name: str) -> dict[str, Any]:

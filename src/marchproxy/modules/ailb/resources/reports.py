@@ -3,6 +3,7 @@
 https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/extensions/access_loggers/grpc/v3/als.proto
 """
 
+from pathlib import Path
 from typing import Any
 
 from envoy.config.accesslog.v3 import accesslog_pb2
@@ -13,6 +14,7 @@ from envoy.type.matcher.v3 import metadata_pb2, value_pb2
 from envoy.type.tracing.v3 import custom_tag_pb2
 from google.protobuf import wrappers_pb2
 
+from marchproxy.engines.envoy.access_log import json_lines
 from marchproxy.engines.envoy.messages import duration, pack
 from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.resources.deciding import TOLD
@@ -52,6 +54,30 @@ def reports() -> Any:
             accesslog_pb2.AccessLogFilter(response_flag_filter=accesslog_pb2.ResponseFlagFilter(flags=_GONE)),
         ),
     )
+
+
+def written(path: Path) -> Any:
+    """The same of ends, into a file: entries that the decider was sent are lost with it, lines are not."""
+    request_id, refused = asking.REQUEST_ID.upper(), asking.PROVIDER_STATUS.upper()
+    fields = {
+        asking.WRITTEN_AT: "%EMIT_TIME(%s)%",
+        asking.WRITTEN_TOLD: f"%DYNAMIC_METADATA({asking.AUTHZ})%",
+        asking.WRITTEN_USED: f"%DYNAMIC_METADATA({asking.USAGE})%",
+        "cluster": "%UPSTREAM_CLUSTER%",
+        "host": "%UPSTREAM_REMOTE_ADDRESS%",
+        "status": "%RESPONSE_CODE%",
+        "details": "%RESPONSE_CODE_DETAILS%",
+        "flags": "%RESPONSE_FLAGS%",
+        "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+        "sent": "%BYTES_SENT%",
+        "milliseconds": "%DURATION%",
+        asking.FIRST_BYTE: _FIRST_BYTE,
+        "request_id": f"%REQ({request_id})%",
+        "refused": f"%RESP({refused})%",
+    }
+    log = json_lines(str(path), fields, accesslog_pb2.AccessLogFilter(metadata_filter=_has_passed()))
+    of_ends(log)
+    return log
 
 
 def of_ends(log: Any) -> None:

@@ -13,7 +13,7 @@ from marchproxy.model.ai import Dialect
 from marchproxy.model.usage import Usage
 from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.dialects.operations import Operation
-from marchproxy.modules.ailb.dialects.usage import of_answer
+from marchproxy.modules.ailb.dialects.usage import MOST_TOKENS, of_answer
 from marchproxy.modules.ailb.settling.report import Ending, Report
 
 _VIA_UPSTREAM = "via_upstream"
@@ -62,6 +62,7 @@ def told_by(entry: Any) -> Told | None:
         first_token=int(first) * _MICRO if first.isdigit() else None,
         duration=common.duration.ToNanoseconds() * 1e-9 if common.HasField("duration") else None,
         attempts=max(1, common.upstream_request_attempt_count),
+        size=entry.response.response_body_bytes,
     )
     fields = {name: decided[name].string_value for name in _DECIDED if name in decided}
     fields[asking.REQUEST_ID] = entry.request.request_id
@@ -108,7 +109,7 @@ def _usage(fields: Any, decided: Any) -> Usage | None:
 
 def _of_events(fields: Any) -> Usage | None:
     """OpenAI counts cached tokens within the others, Anthropic beside them; neither uses the other's names for that."""
-    told = {name: max(0, int(fields[name].number_value)) for name in asking.USAGE_MEMBERS if name in fields}
+    told = {name: _tokens(fields[name].number_value) for name in asking.USAGE_MEMBERS if name in fields}
     if not told:
         return None
     beside = told.get("cache_read_input_tokens", 0)
@@ -117,6 +118,11 @@ def _of_events(fields: Any) -> Usage | None:
     )
     written = told.get("completion_tokens") or told.get("output_tokens", 0)
     return Usage(read, written, min(read, told.get("cached_tokens") or beside))
+
+
+def _tokens(said: float) -> int:
+    """0 for what is no number of tokens, infinity and the like included."""
+    return int(said) if 0 < said < MOST_TOKENS else 0
 
 
 def _host(address: Any) -> str:

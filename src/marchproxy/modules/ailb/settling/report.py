@@ -46,7 +46,8 @@ class Report:
 
     `usage`: what the provider said, last; None: nothing. `events`: pieces of text (or of a tool's arguments) that the client was
     sent, so many tokens as far as one can know; None: nobody counted. Times in seconds: until the first of these, between two on average and at
-    most, in all; None: not known. `attempts`: which one it was, from 1. `fields`: what Envoy was told of the request (WHO and what
+    most, in all; None: not known. `attempts`: which one it was, from 1. `size`: bytes of the answer that the client was sent; None: only Envoy
+    counts them. `fields`: what Envoy was told of the request (WHO and what
     goes with it), for a decider that did not let it pass; empty: it did.
     """
 
@@ -62,6 +63,7 @@ class Report:
     longest_gap: float | None = None
     duration: float | None = None
     attempts: int = 1
+    size: int | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
 
     @property
