@@ -6,7 +6,7 @@ import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -168,6 +168,30 @@ async def test_billed_is_emitted(gateway: Alb, good: Engines, bad: Engines) -> N
     whole = [entry for entry in entries if entry["ended"] == "complete" and "+" not in entry["model"]]
     assert len(whole) > REQUESTS / 2
     assert [entry for entry in whole if entry["input"] != read[entry["request_id"]]] == []
+
+
+async def test_a_stream_that_nobody_counts_and_that_is_cut_is_charged_by_its_bytes(
+    gateway: Alb, good: Engines
+) -> None:
+    """It goes past the relays, and 500 tokens are reserved for it."""
+    whole, cut = Case("/v1/chat/completions", "quick", 40, stream=True), b' t29"'
+    client, known = Client(gateway.port), {entry["request_id"] for entry in billed(gateway)}
+    try:
+        for number in range(3):
+            await client.ask(whole.encode(number))
+        await until(lambda: len({entry["request_id"] for entry in billed(gateway)} - known) == 3)
+        await good.tell(fault="stall-30", times=1)
+        await client.ask(replace(whole, tokens=500).encode(9), leave_at=cut)
+    finally:
+        client.close()
+        await good.tell(fault="", times=0)
+
+    def guessed() -> list[dict[str, Any]]:
+        return [entry for entry in billed(gateway) if not entry["counted"]]
+
+    await until(guessed)
+    (entry,) = guessed()
+    assert 20 <= entry["output"] <= 45
 
 
 def chat(secret: str, tag: str, tokens: int = 50) -> bytes:

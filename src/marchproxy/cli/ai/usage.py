@@ -71,7 +71,7 @@ def show(folder: Path | None, question: Question, *, as_json: bool) -> None:
     stdout().print(sheet(found).rendered())
     if found.total.estimated:
         warn(
-            f"of {found.total.estimated} requests nobody has said what they used: what was reserved is counted"
+            f"of {found.total.estimated} requests nobody has said what they used: it is guessed, or what was reserved"
         )
 
 

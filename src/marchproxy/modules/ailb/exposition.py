@@ -147,7 +147,7 @@ def _sums(tallies: Mapping[TallyKey, Tally], labels: Labels) -> Iterator[str]:
     costs = ((text, tally.cost / MICRO) for text, tally in used)
     yield from _family(f"{_PREFIX}cost_total", "counter", "Money, in the currency of the prices.", costs)
     uncounted = ((text, tally.uncounted) for text, tally in used)
-    text = "Requests of which nobody could say what they used, and that cost what was reserved."
+    text = "Requests of which nobody could say what they used: it was guessed, or what was reserved."
     yield from _family(f"{_PREFIX}uncounted_total", "counter", text, uncounted)
     unpriced = ((text, tally.unpriced_tokens) for text, tally in used if tally.unpriced_tokens)
     text = "Tokens of models that have no price, which no budget counts."

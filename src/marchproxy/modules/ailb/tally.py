@@ -70,7 +70,7 @@ class Tally:
         self.cached_tokens = 0
         self.cost = 0
         self.uncounted = 0
-        """Requests that were settled at their reservation."""
+        """Requests that were settled at a guess, or at their reservation."""
         self.unpriced_tokens = 0
         """Of models that have no price: budgets do not count them."""
         self.duration = Times(DURATION)

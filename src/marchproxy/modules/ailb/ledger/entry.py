@@ -25,7 +25,7 @@ class Garbled(ValueError):
 class Entry:
     """A request that has ended. `at`: when it did, in nanoseconds since the epoch; `cost` in micro-units. `ended`: how.
 
-    Not `is_counted`: nobody has said what it used, and it is what had been reserved.
+    Not `is_counted`: nobody has said what it used, and it is a guess, or what had been reserved.
     """
 
     at: int

@@ -14,8 +14,8 @@ from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.decision.under_way import Now, Passed, UnderWay
 from marchproxy.modules.ailb.ledger.ledger import Ledger
 from marchproxy.modules.ailb.ledger.reservation import Settled
-from marchproxy.modules.ailb.settling.charge import charge
 from marchproxy.modules.ailb.settling.entries import Told
+from marchproxy.modules.ailb.settling.guessing import Guesses
 from marchproxy.modules.ailb.settling.report import Ending, Report
 from marchproxy.modules.ailb.tally import Tallies, Tally, TallyKey
 
@@ -69,6 +69,7 @@ class Settler:
         self._followers = followers
         self._first = first
         self._settled = set(settled)
+        self._guesses = Guesses()
         self._held: OrderedDict[int, tuple[float, Report]] = OrderedDict()
         self._unseen: OrderedDict[int, tuple[float, Report]] = OrderedDict()
 
@@ -169,8 +170,10 @@ class Settler:
         was_noted = self._held.pop(number, None) is not None
         self._unseen.pop(number, None)
         target = passed.target(report.pool)
-        usage = charge(passed, report)
-        settled = self._ledger.settle(number, usage, now.wall, target.tariff if target and usage else None)
+        usage, is_counted = self._guesses.charge(passed, report)
+        self._guesses.learn(passed, report)
+        tariff = target.tariff if target and usage else None
+        settled = self._ledger.settle(number, usage, now.wall, tariff, is_counted=is_counted)
         if settled is None:
             return
         if not was_noted:
