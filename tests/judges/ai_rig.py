@@ -43,7 +43,8 @@ async def mock_server(folder: Path) -> AsyncIterator[str]:
     times = ("--ttft-ms", "5", "--itl-ms", "2", "--itl-ms-std", "1")
     tokens = ("--output-tokens", "20", "--output-tokens-std", "3")  # never none at all
     where = ("--host", "127.0.0.1", "--port", str(port), "--model", "mock")
-    async with served(program("guidellm", "mock-server", *where, *times, *tokens), folder, port):
+    command = program("guidellm", "mock-server", *where, *times, *tokens)
+    async with served(command, folder, port, within=PATIENCE):
         yield f"127.0.0.1:{port}"
 
 
@@ -53,7 +54,8 @@ async def transformers_server(folder: Path, model: Path) -> AsyncIterator[str]:
     folder.mkdir()
     port = free_port()
     options = ("--device", "cpu", "--host", "127.0.0.1", "--port", str(port))
-    async with served(program("transformers", "serve", str(model), *options), folder, port):
+    command = program("transformers", "serve", str(model), *options)
+    async with served(command, folder, port, within=PATIENCE):
         yield f"127.0.0.1:{port}"
 
 
