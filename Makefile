@@ -30,9 +30,15 @@ check: $(VENV)/.dev ## the fast gate: format, lint, types, floors, contract, uni
 	PYTHON=$(PY) scripts/gen-proto.sh --check
 	$(PY) -m pytest tests/unit tests/fuzz -n 2
 
+# two files at a time, but for those that have the machine to themselves; what ARGS chooses, one at a time
 real: $(VENV)/.dev ## the real tests: true servers and clients (installs them, as root)
 	scripts/install-servers.sh test
+ifeq ($(ARGS),)
+	$(PY) -m pytest tests/real -m "not busy" -n 2 --dist loadfile --max-worker-restart 0
+	$(PY) -m pytest tests/real -m busy
+else
 	$(PY) -m pytest tests/real $(ARGS)
+endif
 
 # Not in CI: what they are takes more room, and time, than all else.
 judges: $(VENV)/.dev ## programs and whole test suites of others through our proxies (installs servers, as root, and 1.8 GB apart)
