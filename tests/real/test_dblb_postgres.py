@@ -159,7 +159,7 @@ async def test_who_leaves_in_a_transaction_leaves_nothing_behind(server):
 
 async def test_more_clients_than_sessions_and_one_that_waits_too_long(server):
     async with (
-        proxied(server, size=1, wait=0.3) as port,
+        proxied(server, size=1, wait=1.0) as port,
         await connect(port, autocommit=False) as holder,
         await connect(port) as patient,
     ):

@@ -257,6 +257,7 @@ async def test_cluster_removal_under_load_fails_no_request(tmp_path, variant):
         assert set(seen) == {"v1", "v2"}, seen
 
 
+@pytest.mark.busy
 async def test_a_weight_change_takes_milliseconds(tmp_path, variant):
     clock = asyncio.get_running_loop().time
     async with edge(tmp_path, variant, store=tmp_path / "last-good.xds") as (_, publisher, _, v1, v2):
