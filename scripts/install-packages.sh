@@ -5,8 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 case "${1:-}" in
     litellm) wanted=("litellm[proxy]") size="742 MB" ;; # the peer of bench.ai
-    # torch is whichever build of its version pip finds: one with CUDA is several GB more
-    judges) wanted=(guidellm litellm torch "transformers[serving]") size="1.8 GB" ;; # of the AILB, by tests/judges
+    # of the AILB. torch is whichever build of its version pip finds: one with CUDA is several GB more; litellm wants mcp,
+    # and does not say so
+    judges) wanted=(guidellm litellm mcp torch "transformers[serving]") size="1.8 GB" ;;
     *) echo "usage: $0 litellm|judges [VENV]" >&2; exit 2 ;;
 esac
 venv=${2:-.venv-$1} pins=scripts/$1-constraints.txt
