@@ -205,7 +205,7 @@ async def test_routes_wait_until_a_new_cluster_is_warm(tmp_path, variant, writte
             clock = asyncio.get_running_loop().time
             started = clock()
             unrouted = [r for r in more if r.type is not ResourceType.ROUTE]
-            await publisher.publish(snapshot(*unrouted, route("routes", {"slow": 0, "v1": 1})), timeout=5)
+            await publisher.publish(snapshot(*unrouted, route("routes", {"slow": 0, "v1": 1})), timeout=10)
             assert clock() - started > 0.2
             assert written[-1] == (ResourceType.ROUTE, 1, 0)
             assert await envoy.stat("cluster_manager.warming_clusters") == 0
@@ -216,7 +216,7 @@ async def test_endpoints_that_do_not_exist_do_not_keep_a_cluster_warming(tmp_pat
     async with edge(tmp_path, variant) as (_, publisher, envoy, v1, _):
         await publisher.publish(web({"v1": [v1]}), timeout=15)
         orphan = dataclasses.replace(cluster("orphan"), references={})  # past the consistency check
-        await publisher.publish(snapshot(*web({"v1": [v1]}), orphan), timeout=3)  # Envoy's own limit is 15 s
+        await publisher.publish(snapshot(*web({"v1": [v1]}), orphan), timeout=10)  # Envoy's own limit is 15 s
         assert await envoy.stat("cluster_manager.warming_clusters") == 0
         await publisher.publish(
             snapshot(*web({"v1": [v1]}), cluster("orphan"), endpoints("orphan", v1)), timeout=3
@@ -239,7 +239,7 @@ async def test_two_clusters_share_endpoints(tmp_path, variant):
     async with edge(tmp_path, variant) as (_, publisher, envoy, v1, _):
         await publisher.publish(web({"v1": [v1]}), timeout=15)
         shared = snapshot(cluster("twin", service="v1"), *web({"v1": [v1]}))
-        await publisher.publish(shared, timeout=3)
+        await publisher.publish(shared, timeout=10)
         assert await envoy.stat("cluster_manager.warming_clusters") == 0
 
 

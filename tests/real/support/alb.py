@@ -82,7 +82,7 @@ class Alb:
         """SIGKILL to the process, not to its Envoy."""
         assert self.process is not None
         self.process.send(signal.SIGKILL)
-        await self.process.ended(5)
+        await self.process.ended(20)
         await self._hang_up()
 
     async def close(self) -> None:
