@@ -9,19 +9,13 @@ import pytest
 
 #: Files that load the machine, or count what it does in a time.
 _BUSY = frozenset({
-    "test_ailb_load",
     "test_alb_chaos",
     "test_alb_floods",
-    "test_alb_limits",
     "test_cli_demo",
     "test_dblb_limits",
-    "test_dblb_mysql_sysbench",
-    "test_dblb_torture_clients",
     "test_dblb_torture_memory",
     "test_dblb_torture_servers",
-    "test_nlb_bad_input",
     "test_rollouts",
-    "test_scaling",
 })  # fmt: skip
 
 
