@@ -1,13 +1,20 @@
-"""Link: a connection to an engine, or to the egress, and those that wait to be asked again."""
+"""Link: a connection to an engine, or to the egress, and those that wait to be asked again.
+
+What comes on all of them in a turn of the loop is read before any of it is looked at. A read takes the kernel through more code than
+a processor's cache holds, and so does what becomes of a piece of a stream: done in turn, each finds the cache full of the other.
+"""
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, cast
 
 from marchproxy.kit.clock import Clock
+from marchproxy.kit.logs import get_logger
 
+_log = get_logger(__name__)
 #: Engines drop connections that nobody uses after 5 s, many of them; who asks at that moment is not heard.
 _IDLE_SECONDS = 4.0
 _MOST_IDLE = 64
@@ -32,6 +39,7 @@ class Link(asyncio.Protocol):
         self.since = 0.0
         """When it was given back."""
         self._links = links
+        self._arrived = links.arrived
         self._taker: Taker | None = None
         self._transport: asyncio.Transport | None = None
 
@@ -40,11 +48,17 @@ class Link(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Pass it on; what nobody has asked for is the end."""
-        if self._taker is None:
-            self.abort()
+        """Have it looked at soon, in order."""
+        self._arrived.append((self, self._taker, data))
+        if len(self._arrived) == 1:
+            self._links.soon()
+
+    def pass_on(self, taker: Taker | None, data: bytes) -> None:
+        """Tell who had asked when it came. What nobody has asked for is the end, also for who has asked since."""
+        if taker is not None and taker is self._taker:
+            taker.receive(data)
         else:
-            self._taker.receive(data)
+            self.fail()
 
     def eof_received(self) -> bool:
         """Close this side too."""
@@ -93,16 +107,25 @@ class Link(asyncio.Protocol):
     def abort(self) -> None:
         """Close it at once; nobody is told."""
         self._taker = None
+        self.fail()
+
+    def fail(self) -> None:
+        """Close it at once; who has asked is told, soon."""
         if self._transport is not None:
             self._transport.abort()
 
 
 class Links:
-    """All connections. `egress`: where an Envoy reaches what has no place."""
+    """All connections. `egress`: where an Envoy reaches what has no place; `call_soon`: the loop's.
 
-    def __init__(self, egress: Path, clock: Clock) -> None:
+    `arrived`: what was read in this turn, by whom, and who had asked.
+    """
+
+    def __init__(self, egress: Path, clock: Clock, call_soon: Callable[[Callable[[], None]], object]) -> None:
+        self.arrived: list[tuple[Link, Taker | None, bytes]] = []
         self._egress = egress
         self._clock = clock
+        self._call_soon = call_soon
         self._idle: dict[str, deque[Link]] = {}
         self._open: set[Link] = set()
 
@@ -126,6 +149,20 @@ class Links:
                 await loop.create_unix_connection(lambda: link, str(self._egress))
         self._open.add(link)
         return link
+
+    def soon(self) -> None:
+        """Something has arrived."""
+        self._call_soon(self._look)
+
+    def _look(self) -> None:
+        arrived = self.arrived.copy()
+        self.arrived.clear()
+        for link, taker, data in arrived:
+            try:
+                link.pass_on(taker, data)
+            except Exception:  # noqa: BLE001 - what one answer meets is not to end the others; it is logged in full
+                _log.exception("an answer could not be passed on")
+                link.fail()
 
     def give(self, link: Link) -> None:
         """Keep one for the next request."""

@@ -37,7 +37,6 @@ class Office:
         self.endings: Counter[str] = Counter()
         self._group = group
         self._under_way: set[UnderWay] = set()
-        self._due = 0.0
 
     def __len__(self) -> int:
         """How many requests are under way."""
@@ -65,12 +64,9 @@ class Office:
         self.endings[report.ending.value] += 1
         self.reports.put(report)
 
-    def tick(self) -> None:
-        """Many times in a second: `sweep` as often as the routes' patience wants it."""
-        now = self.now()
-        if now >= self._due:
-            self._due = now + self.ways.rhythm
-            self.sweep()
+    def rhythm(self) -> float:
+        """Seconds between two sweeps."""
+        return self.ways.rhythm
 
     def sweep(self) -> None:
         """Look whose time has run out."""

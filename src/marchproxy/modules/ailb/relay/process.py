@@ -32,7 +32,6 @@ from marchproxy.modules.ailb.talk import Apply, Move, Places, Plan, WhichPlan
 from marchproxy.wire.http2.server import Limits
 
 _log = logs.get_logger(__name__)
-_SWEEP_SECONDS = 0.1
 _LOOK_SECONDS = 1.0
 _POLL_SECONDS = 0.02
 _END_SECONDS = 3.0
@@ -134,11 +133,11 @@ async def serve(where: Where, stop: asyncio.Event) -> None:
     sockets = Sockets(where.folder)
     reports = Reports(sockets.ended, clock)
     async with _group() as group, beside(reports.run(), name="reports"):
-        links = Links(sockets.egress, clock)
+        links = Links(sockets.egress, clock, asyncio.get_running_loop().call_soon)
         office = Office(group, links, Errands(sockets.own), reports)
 
         async def sweep() -> None:
-            office.tick()
+            office.sweep()
 
         relay = Relay(office, where.listen)
         desk = Desk(LINE, relay.answer)
@@ -146,7 +145,7 @@ async def serve(where: Where, stop: asyncio.Event) -> None:
         left = 0
         try:
             async with (
-                beside(every(_SWEEP_SECONDS, sweep, clock=clock, name="sweep"), name="sweep"),
+                beside(every(office.rhythm, sweep, clock=clock, name="sweep"), name="sweep"),
                 beside(every(_LOOK_SECONDS, relay.look, clock=clock, name="keys"), name="keys"),
             ):
                 _log.info("relay ready", socket=str(where.socket))

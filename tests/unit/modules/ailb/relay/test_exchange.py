@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from operator import call
 from pathlib import Path
 
 import pytest
@@ -113,7 +114,7 @@ class World:
     def __init__(self, pool="plain", *, body=BODY, operation=Operation.CHAT, stream=True):
         self.clock = VirtualClock()
         self.reports, self.envoy, self.work, self.timers = Reports(), Envoy(), [], []
-        self.links = Links(Path("/nowhere"), self.clock)
+        self.links = Links(Path("/nowhere"), self.clock, call)
         self.office = Office(None, self.links, None, self.reports)
         self.office.now = self.clock.monotonic
         self.office.spawn = self.work.append
