@@ -18,6 +18,8 @@ _log = get_logger(__name__)
 #: Engines drop connections that nobody uses after 5 s, many of them; who asks at that moment is not heard.
 _IDLE_SECONDS = 4.0
 _MOST_IDLE = 64
+#: Bytes of a read: more than pieces of streams have.
+_MUCH = 16 * 1024
 
 
 class Taker(Protocol):
@@ -48,9 +50,12 @@ class Link(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Have it looked at soon, in order."""
-        self._arrived.append((self, self._taker, data))
-        if len(self._arrived) == 1:
+        """Have it looked at soon, in order; at once where it is much, as more of that is not to be held."""
+        arrived = self._arrived
+        arrived.append((self, self._taker, data))
+        if len(data) > _MUCH:
+            self._links.look()
+        elif len(arrived) == 1:
             self._links.soon()
 
     def pass_on(self, taker: Taker | None, data: bytes) -> None:
@@ -152,9 +157,10 @@ class Links:
 
     def soon(self) -> None:
         """Something has arrived."""
-        self._call_soon(self._look)
+        self._call_soon(self.look)
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Pass on what has arrived."""
         arrived = self.arrived.copy()
         self.arrived.clear()
         for link, taker, data in arrived:

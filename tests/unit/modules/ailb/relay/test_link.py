@@ -124,6 +124,11 @@ def test_what_comes_in_a_turn_is_read_before_it_is_looked_at():
     assert len(turns) == 1
     turns.pop()()
     assert takers[1].heard == [b"b", b"d"]
+    first.data_received(b"e")
+    first.data_received(b"f" * 20_000)
+    assert takers[0].heard[2:] == [b"e", b"f" * 20_000]
+    turns.pop()()
+    assert len(takers[0].heard) == 4
 
 
 def test_who_asks_on_a_connection_that_has_spoken_unasked_does_not_hear_that():
