@@ -34,7 +34,7 @@ class Question:
     """A request, or a bare connection. `host` is the one asked for, `port` the one connected to.
 
     `sni`: the server name in the client's TLS hello, where it is another. `client`: its address, where it matters.
-    `query`: without its question mark. `user`, `database` and `application`: of a database's client.
+    `query`: without its question mark. `model`: of a language, that the body would name. `user`, `database` and `application`: of a database's client.
     """
 
     scheme: str
@@ -49,6 +49,7 @@ class Question:
     user: str = ""
     database: str = ""
     application: str = ""
+    model: str = ""
 
     @property
     def is_request(self) -> bool:
@@ -68,6 +69,7 @@ class Question:
                 ("of user", self.user),
                 ("for database", self.database),
                 ("as application", self.application),
+                ("for model", self.model),
                 ("with server name", self.sni),
                 ("from", self.client),
             )
@@ -102,6 +104,7 @@ class Question:
             "explain": "true",
             "client": self.client,
             "query": self.query,
+            "model": self.model,
             "user": self.user,
             "database": self.database,
             "application": self.application,
