@@ -115,10 +115,14 @@ USAGE_MEMBERS = (
 #: Custom tags of its entries: microseconds from the request's first byte until the first byte of the answer's body reached
 #: Envoy (`-`: none did).
 FIRST_BYTE = "first_byte"
-#: Members of the lines in which Envoy writes down the ends of requests; WRITTEN_AT in seconds since the epoch.
-WRITTEN_AT, WRITTEN_TOLD, WRITTEN_USED = "at", "told", "used"
 #: The namespace of METADATA.
 AUTHZ = "envoy.filters.http.ext_authz"
+#: What stands in the lines in which Envoy writes down the ends of requests, with tabs between and `-` for what is missing: `at` in
+#: seconds since the epoch, `told` what AUTHZ has, and `used` what USAGE has, as JSON.
+WRITTEN = (
+    "at", "cluster", "host", "status", "details", "flags", "attempts", "sent", "milliseconds", FIRST_BYTE, REQUEST_ID, "refused",
+    "told", "used",
+)  # fmt: skip
 #: What a relay tells behind an answer whose request is traced: tokens of input and of output, and what broke it off.
 TRACED = ("x-marchproxy-input-tokens", "x-marchproxy-output-tokens", "x-marchproxy-error")
 #: With these a provider refuses our credential. The client, whose own is good, is told 502, and in a header which it was.

@@ -33,7 +33,7 @@ from marchproxy.modules.http.extension import Extension
 
 # of an answer that is read as a whole for its usage: a longer one is refused by Envoy
 _BUFFERED = 16 * 1024 * 1024
-# bytes of ends that are written down, and as many before them: of 10,000 requests each, about
+# bytes of ends that are written down, and as many before them: of 15,000 requests each, about
 _WRITTEN = 8 * 1024 * 1024
 _FROM_CLIENTS = (asking.OURS, "x-envoy-")
 

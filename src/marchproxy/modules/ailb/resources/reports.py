@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from envoy.config.accesslog.v3 import accesslog_pb2
-from envoy.config.core.v3 import grpc_service_pb2
+from envoy.config.core.v3 import base_pb2, grpc_service_pb2, substitution_format_string_pb2
 from envoy.data.accesslog.v3 import accesslog_pb2 as data_pb2
+from envoy.extensions.access_loggers.file.v3 import file_pb2
 from envoy.extensions.access_loggers.grpc.v3 import als_pb2
 from envoy.type.matcher.v3 import metadata_pb2, value_pb2
 from envoy.type.tracing.v3 import custom_tag_pb2
 from google.protobuf import wrappers_pb2
 
-from marchproxy.engines.envoy.access_log import json_lines
 from marchproxy.engines.envoy.messages import duration, pack
 from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.resources.deciding import TOLD
@@ -29,6 +29,23 @@ ALIVE_SECONDS = 60.0
 # a client has gone (or Envoy lost patience with it), perhaps while the decider was asked: then Envoy does not know what it was told
 _GONE = ("DC", "DR", "DPE", "SI", "DT", "OM")
 _FIRST_BYTE = "%COMMON_DURATION(DS_RX_BEG:US_RX_BODY_BEG:us)%"
+
+_COMMANDS = {
+    "at": "%EMIT_TIME(%s)%",
+    "cluster": "%UPSTREAM_CLUSTER%",
+    "host": "%UPSTREAM_REMOTE_ADDRESS%",
+    "status": "%RESPONSE_CODE%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "flags": "%RESPONSE_FLAGS%",
+    "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+    "sent": "%BYTES_SENT%",
+    "milliseconds": "%DURATION%",
+    asking.FIRST_BYTE: _FIRST_BYTE,
+    asking.REQUEST_ID: f"%REQ({asking.REQUEST_ID})%",
+    "refused": f"%RESP({asking.PROVIDER_STATUS})%",
+    "told": f"%DYNAMIC_METADATA({asking.AUTHZ})%",
+    "used": f"%DYNAMIC_METADATA({asking.USAGE})%",
+}
 
 
 def reports() -> Any:
@@ -57,25 +74,19 @@ def reports() -> Any:
 
 
 def written(path: Path) -> Any:
-    """The same of ends, into a file: entries that the decider was sent are lost with it, lines are not."""
-    request_id, refused = asking.REQUEST_ID.upper(), asking.PROVIDER_STATUS.upper()
-    fields = {
-        asking.WRITTEN_AT: "%EMIT_TIME(%s)%",
-        asking.WRITTEN_TOLD: f"%DYNAMIC_METADATA({asking.AUTHZ})%",
-        asking.WRITTEN_USED: f"%DYNAMIC_METADATA({asking.USAGE})%",
-        "cluster": "%UPSTREAM_CLUSTER%",
-        "host": "%UPSTREAM_REMOTE_ADDRESS%",
-        "status": "%RESPONSE_CODE%",
-        "details": "%RESPONSE_CODE_DETAILS%",
-        "flags": "%RESPONSE_FLAGS%",
-        "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
-        "sent": "%BYTES_SENT%",
-        "milliseconds": "%DURATION%",
-        asking.FIRST_BYTE: _FIRST_BYTE,
-        "request_id": f"%REQ({request_id})%",
-        "refused": f"%RESP({refused})%",
-    }
-    log = json_lines(str(path), fields, accesslog_pb2.AccessLogFilter(metadata_filter=_has_passed()))
+    """The same of ends, into a file: entries that the decider was sent are lost with it, lines are not.
+
+    No JSON but what is JSON already: Envoy's takes four times the instructions for the same line.
+    """
+    line = "\t".join([_COMMANDS[name] for name in asking.WRITTEN]) + "\n"
+    form = substitution_format_string_pb2.SubstitutionFormatString(
+        text_format_source=base_pb2.DataSource(inline_string=line)
+    )
+    log = accesslog_pb2.AccessLog(
+        name="envoy.access_loggers.file",
+        typed_config=pack(file_pb2.FileAccessLog(path=str(path), log_format=form)),
+        filter=accesslog_pb2.AccessLogFilter(metadata_filter=_has_passed()),
+    )
     of_ends(log)
     return log
 

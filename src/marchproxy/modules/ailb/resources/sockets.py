@@ -38,8 +38,8 @@ class Sockets:
 
     @property
     def written(self) -> Path:
-        """JSON in lines, a file: the ends of requests as Envoy writes them down, for a decider that takes over from one that died."""
-        return self.folder / "ends.jsonl"
+        """A file: the ends of requests as Envoy writes them down, for a decider that takes over from one that died."""
+        return self.folder / "ends.log"
 
     @property
     def egress(self) -> Path:

@@ -5,29 +5,33 @@ import json
 import pytest
 
 from marchproxy.model.usage import Usage
+from marchproxy.modules.ailb.asking import WRITTEN
 from marchproxy.modules.ailb.settling.report import Ending, Report
 from marchproxy.modules.ailb.settling.written import Search
 
 SEARCH = Search(100, {8}, 1000.0)
 LINE = {
-    "sent": 700,
     "at": "1000",
-    "told": {"x-ai-id": "7", "x-ai-who": "llm&k", "x-ai-operation": "chat"},
-    "used": {"usage": '{"prompt_tokens":9,"completion_tokens":2}'},
     "cluster": "pool.a",
     "host": "[::1]:80",
     "status": 200,
     "details": "via_upstream",
     "attempts": 2,
+    "sent": 700,
     "milliseconds": 1500,
     "first_byte": 250000,
-    "request_id": "r1",
+    "x-request-id": "r1",
+    "told": {"x-ai-id": "7", "x-ai-who": "llm&k", "x-ai-operation": "chat"},
+    "used": {"usage": '{"prompt_tokens":9,\n\t"completion_tokens":2}'},
 }
 
 
 def line(**more):
     found = {name: value for name, value in (LINE | more).items() if value is not None}
-    return json.dumps(found, separators=(",", ":")).encode() + b"\n"
+    told = {
+        name: json.dumps(found[name], separators=(",", ":")) for name in ("told", "used") if name in found
+    }
+    return "\t".join([str((found | told).get(name, "-")) for name in WRITTEN]).encode() + b"\n"
 
 
 def test_all_that_is_known_is_in_the_report():
@@ -84,9 +88,10 @@ def test_how_it_ended(more, ending, status):
         line(told={"x-ai-id": "7", "x": [[[]]]}, used=[]),
         line(status="x"),
         line(status=-1),
-        line(host=3),
+        line(details="a\tb"),
+        line()[:-1] + b"\t-\n",
         line()[:-20],
-        b'{"told":{"x-ai-id":"7"' + b"[" * 100_000,
+        line(told={"x-ai-id": "7"})[:-1] + b"[" * 100_000,
     ],
 )
 def test_what_is_of_no_use(found):
