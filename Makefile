@@ -41,9 +41,10 @@ else
 endif
 
 # Not in CI: what they are takes more room, and time, than all else.
-judges: $(VENV)/.dev ## programs and whole test suites of others through our proxies (installs servers, as root, and 1.8 GB apart)
+judges: $(VENV)/.dev ## programs and whole test suites of others through our proxies (installs servers, as root, and 2.6 GB apart)
 	scripts/install-servers.sh test
 	scripts/install-packages.sh judges $(JUDGES_VENV)
+	scripts/install-packages.sh litellm $(LITELLM_VENV)
 	$(PY) -m pytest tests/judges $(ARGS)
 
 soak: $(VENV)/.dev ## ten minutes under load, for what only grows slowly (installs servers, as root)
