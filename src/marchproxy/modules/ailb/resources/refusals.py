@@ -15,7 +15,7 @@ from envoy.type.matcher.v3 import status_code_input_pb2, value_pb2
 from google.protobuf import wrappers_pb2
 from google.protobuf.message import Message
 from xds.core.v3 import extension_pb2
-from xds.type.matcher.v3 import matcher_pb2, string_pb2
+from xds.type.matcher.v3 import matcher_pb2
 
 from marchproxy.engines.envoy.messages import pack
 from marchproxy.modules.ailb import asking
@@ -27,17 +27,18 @@ REFUSALS = "marchproxy.ai.refusals"
 
 _BAD_GATEWAY = 502
 _WORDS = "the provider refuses the gateway's credential for the pool %CLUSTER_METADATA(marchproxy:pool)% (status {})"
-_MatcherList = matcher_pb2.Matcher.MatcherList
-_Predicate = _MatcherList.Predicate
+_Matcher = matcher_pb2.Matcher
+_MatcherList = _Matcher.MatcherList
 
 
 def refusals_filter() -> Any:
     """The filter, off."""
-    matchers = [
-        _MatcherList.FieldMatcher(predicate=_all_of(_has_passed(), _is(status)), on_match=_told(status))
-        for status in map(str, asking.REFUSED)
-    ]
-    matcher = matcher_pb2.Matcher(matcher_list=_MatcherList(matchers=matchers))
+    by_status = _Matcher.MatcherTree(
+        input=_named("status", status_code_input_pb2.HttpResponseStatusCodeMatchInput())
+    )
+    for status in map(str, asking.REFUSED):
+        by_status.exact_match_map.map[status].matcher.CopyFrom(_where_passed(_told(status)))
+    matcher = _Matcher(matcher_tree=by_status)
     return off(REFUSALS, custom_response_pb2.CustomResponse(custom_response_matcher=matcher))
 
 
@@ -51,32 +52,22 @@ def _told(status: str) -> Any:
             base_pb2.HeaderValueOption(header=base_pb2.HeaderValue(key=asking.PROVIDER_STATUS, value=status))
         ],
     )
-    return matcher_pb2.Matcher.OnMatch(action=_named("refused", policy))
+    return _Matcher.OnMatch(action=_named("refused", policy))
 
 
-def _has_passed() -> Any:
-    """And not been refused by ourselves."""
+def _where_passed(action: Any) -> Any:
+    """Do this where a request was let pass, and not refused by ourselves."""
     reservation = network_inputs_pb2.DynamicMetadataInput(filter=TOLD)
     reservation.path.add(key=asking.ID)
     present = metadata_pb2.Metadata(value=value_pb2.ValueMatcher(present_match=True))
-    return _Predicate(
-        single_predicate=_Predicate.SinglePredicate(
+    passed = _MatcherList.Predicate(
+        single_predicate=_MatcherList.Predicate.SinglePredicate(
             input=_named("reservation", reservation), custom_match=_named("present", present)
         )
     )
-
-
-def _is(status: str) -> Any:
-    return _Predicate(
-        single_predicate=_Predicate.SinglePredicate(
-            input=_named("status", status_code_input_pb2.HttpResponseStatusCodeMatchInput()),
-            value_match=string_pb2.StringMatcher(exact=status),
-        )
+    return _Matcher(
+        matcher_list=_MatcherList(matchers=[_MatcherList.FieldMatcher(predicate=passed, on_match=action)])
     )
-
-
-def _all_of(*predicates: Any) -> Any:
-    return _Predicate(and_matcher=_Predicate.PredicateList(predicate=predicates))
 
 
 def _named(name: str, config: Message) -> Any:
