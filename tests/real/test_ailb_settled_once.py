@@ -66,6 +66,35 @@ async def test_who_does_not_wait_for_the_decision_leaves_no_seat_taken(stage: Si
     await until(all_seats_are_free)
 
 
+async def test_a_decider_that_takes_over_knows_who_sits(stage: SimpleNamespace) -> None:
+    await stage.good.tell(token_ms=20)
+    client = Client(stage.gateway.port)
+
+    async def nobody_else_may() -> bool:
+        return (await client.ask(chat("stands", SEATED))).status == 429
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            sitting = [
+                group.create_task(client.ask(chat(f"sits{number}", SEATED, tokens=10_000, stream=True)))
+                for number in range(SEATS)
+            ]
+            await until(lambda: _are_writing(stage, SEATS))
+            _decider(stage.gateway).send_signal(signal.SIGKILL)
+            await until(nobody_else_may)
+            for task in sitting:
+                assert task.cancel()
+    finally:
+        client.close()
+        await stage.good.tell(token_ms=0)
+
+
+async def _are_writing(stage: SimpleNamespace, count: int) -> bool:
+    """So many have begun."""
+    found = [record for record in await stage.good.requests() if record["tag"].startswith("sits")]
+    return len([record for record in found if record["emitted"]]) == count
+
+
 async def test_a_decider_is_killed_and_each_request_is_settled_once(stage: SimpleNamespace) -> None:
     """Those that relays carry, who tell it again, and those that go past them, which Envoy has written down."""
     await stage.good.tell(forget=True, token_ms=1)

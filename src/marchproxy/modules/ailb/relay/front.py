@@ -168,7 +168,7 @@ class Front(asyncio.Protocol):
             return
         exchange = Exchange(self._office, self, Question(asked.stream, asked.head, heard, way))
         self._exchanges[asked.stream] = exchange
-        self._office.begun(exchange)
+        self._office.begun(exchange, heard)
         exchange.begin(asked.body)
 
     def _say(self, stream: int, status: int, body: bytes, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:

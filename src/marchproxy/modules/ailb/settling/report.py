@@ -22,7 +22,8 @@ _USAGE = ("input", "output", "cached")
 
 class Ending(Enum):
     """How it ended. CLIENT_GONE: hung up; BROKEN: by who answered, after the first byte; REFUSED: an error status;
-    UNREACHED: no answer at all, or none in time. OWN: we answered. UNREPORTED: nobody has said."""
+    UNREACHED: no answer at all, or none in time. OWN: we answered. UNREPORTED: nobody has said. GOING: it has not, as a relay tells a
+    decider that was not there when it began."""
 
     COMPLETE = "complete"
     CLIENT_GONE = "client_gone"
@@ -31,6 +32,7 @@ class Ending(Enum):
     UNREACHED = "unreached"
     OWN = "own"
     UNREPORTED = "unreported"
+    GOING = "going"
 
 
 _OPEN = frozenset({Ending.REFUSED, Ending.UNREACHED, Ending.CLIENT_GONE})

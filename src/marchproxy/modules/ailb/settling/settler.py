@@ -74,7 +74,7 @@ class Settler:
         self._unseen: OrderedDict[int, tuple[float, Report]] = OrderedDict()
 
     def relay_says(self, report: Report, now: Now) -> bool:
-        """An attempt through a relay has ended; whether that was of any use."""
+        """An attempt through a relay has ended, or goes on; whether that was of any use."""
         number = report.number
         passed = self._under_way.get(number)
         if passed is None:
@@ -82,6 +82,9 @@ class Settler:
         if passed is None:
             self._ledger.counts.late += 1
             return False
+        if report.ending is Ending.GOING:
+            self._ledger.touch(number, now.wall)
+            return True
         self._heed_refusal(passed, report, now)
         if report.is_final or self._is_last(passed, report):
             self._settle(passed, report, now)

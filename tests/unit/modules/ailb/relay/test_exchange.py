@@ -126,7 +126,7 @@ class World:
         self.exchange = Exchange(
             self.office, self.envoy, Question(1, Head(b"POST", b"/", {}), heard, self.office.ways.pools[pool])
         )
-        self.office.begun(self.exchange)
+        self.office.begun(self.exchange, heard)
         self.exchange.begin(body)
 
     def connected(self):
@@ -216,6 +216,16 @@ async def test_a_connection_that_closes_at_the_moment_of_the_question_is_no_fail
     world.link.connection_lost(None)
     assert world.envoy.status == 503
     assert world.ending == (Ending.UNREACHED, 0)
+
+
+def test_what_is_under_way_is_told_to_a_decider_that_was_not_there():
+    world = World()
+    (going,) = world.office.going(8)
+    assert (going.number, going.ending, going.pool, going.attempts) == (7, Ending.GOING, "plain", 1)
+    assert list(world.office.going(7)) == []
+    world.exchange.leave()
+    world.exchange.lost()
+    assert list(world.office.going(8)) == []
 
 
 async def test_a_client_that_hangs_up_ends_the_engines_work_and_what_it_says_still_is_counted(world):

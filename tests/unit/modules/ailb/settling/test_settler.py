@@ -238,6 +238,20 @@ def test_what_a_decider_before_has_let_pass_is_settled_by_who_knows_of_it(rig, r
     assert rig.ledger.under_way == len(rig.under_way) == 0
 
 
+def test_what_goes_on_at_a_relay_has_its_seat_and_is_settled_when_it_ends(rig):
+    going = Report(BEFORE, Ending.GOING, "a", fields={"x-ai-who": "somebody"})
+    assert not rig.is_full
+    assert rig.settler.relay_says(going, NOW)
+    assert rig.settler.relay_says(going, later(50))
+    assert rig.is_full
+    rig.settler.sweep(later(100))
+    assert rig.lines == []
+    rig.settler.relay_says(Report(BEFORE, Ending.COMPLETE, "a", events=5), later(100))
+    assert rig.lines == [(Ending.COMPLETE, Usage(10, 5))]
+    assert not rig.is_full
+    assert not rig.settler.relay_says(going, later(101))
+
+
 def test_a_relay_may_say_everything_twice(rig):
     relay = Report(BEFORE, Ending.COMPLETE, "a", events=5, fields={"x-ai-who": "somebody"})
     assert rig.settler.relay_says(relay, NOW)
