@@ -85,7 +85,7 @@ class Outflow:
         out = self._out
         if not out:
             self._wake()
-        out += (size.to_bytes(3, "big"), lane.kind, data)
+        out += (size.to_bytes(3), lane.kind, data)
         return True
 
     def end(self, number: int, trailers: bytes = b"") -> bool:

@@ -33,7 +33,7 @@ class Taker(Protocol):
 
 
 class Link(asyncio.Protocol):
-    """One connection. `place`: to where, empty: to the egress. `used`: it was asked before."""
+    """One connection. `place`: to where, empty: to the egress; `used`: it was asked before; `taker`: who has asked."""
 
     def __init__(self, links: "Links", place: str) -> None:
         self.place = place
@@ -42,7 +42,7 @@ class Link(asyncio.Protocol):
         """When it was given back."""
         self._links = links
         self._arrived = links.arrived
-        self._taker: Taker | None = None
+        self.taker: Taker | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -52,18 +52,11 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Have it looked at soon, in order; at once where it is much, as more of that is not to be held."""
         arrived = self._arrived
-        arrived.append((self, self._taker, data))
+        arrived.append((self, self.taker, data))
         if len(data) > _MUCH:
             self._links.look()
         elif len(arrived) == 1:
             self._links.soon()
-
-    def pass_on(self, taker: Taker | None, data: bytes) -> None:
-        """Tell who had asked when it came. What nobody has asked for is the end, also for who has asked since."""
-        if taker is not None and taker is self._taker:
-            taker.receive(data)
-        else:
-            self.fail()
 
     def eof_received(self) -> bool:
         """Close this side too."""
@@ -74,13 +67,13 @@ class Link(asyncio.Protocol):
         del exc
         self._transport = None
         self._links.forget(self)
-        taker, self._taker = self._taker, None
+        taker, self.taker = self.taker, None
         if taker is not None:
             taker.lost()
 
     def ask(self, taker: Taker, data: bytes) -> None:
         """Send a request; the answer goes to `taker`."""
-        self._taker = taker
+        self.taker = taker
         if self._transport is None:
             taker.lost()
         else:
@@ -103,7 +96,7 @@ class Link(asyncio.Protocol):
 
     def release(self) -> None:
         """Nobody listens, and it can be asked again."""
-        self._taker = None
+        self.taker = None
         if self._transport is None or self._transport.is_closing():
             return
         self.used = True
@@ -111,7 +104,7 @@ class Link(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close it at once; nobody is told."""
-        self._taker = None
+        self.taker = None
         self.fail()
 
     def fail(self) -> None:
@@ -164,8 +157,11 @@ class Links:
         arrived = self.arrived.copy()
         self.arrived.clear()
         for link, taker, data in arrived:
+            if taker is None or taker is not link.taker:
+                link.fail()  # what nobody has asked for is the end, also for who has asked since
+                continue
             try:
-                link.pass_on(taker, data)
+                taker.receive(data)
             except Exception:  # noqa: BLE001 - what one answer meets is not to end the others; it is logged in full
                 _log.exception("an answer could not be passed on")
                 link.fail()
