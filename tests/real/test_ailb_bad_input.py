@@ -95,6 +95,7 @@ async def test_bodies(client: httpx.AsyncClient, path: str, body: bytes, status:
     answer = await client.post(path, content=body, headers=shown())
     assert answer.status_code == status, answer.text
     assert words in _told(answer, path)
+    assert status == 413 or "connection" not in answer.headers  # nobody is hung up on for what is only wrong
 
 
 def shown(secret: str = KEY) -> dict[str, str]:

@@ -67,9 +67,9 @@ TASK_BODY = "body"
 TASK_KEEP = "keep"
 #: What a relay is told beside METADATA: which pool is meant, and which attempt it is, from 1. It names the cluster at the egress.
 POOL, ATTEMPT, CLUSTER = "x-ai-pool", "x-envoy-attempt-count", "x-ai-cluster"
-#: Envoy takes a refusal of 5xx for a failure of who is asked, and drops its words. So each of these is said by a status
-#: that nobody else uses, and Envoy tells the client the true one.
-VEILED = {500: 480, 502: 482, 503: 483, 504: 484, 529: 489}
+#: Envoy takes a refusal of 5xx for a failure of who is asked, and drops its words; one of 400 it takes for a broken message, and
+#: hangs up on the client. So each of these is said by a status that nobody else uses, and Envoy tells the client the true one.
+VEILED = {400: 470, 500: 480, 502: 482, 503: 483, 504: 484, 529: 489}
 #: Of a client's credential, so that no provider sees it.
 REMOVED = "x-envoy-auth-headers-to-remove"
 RETRIES = "x-envoy-max-retries"
