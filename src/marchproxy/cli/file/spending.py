@@ -6,7 +6,7 @@ from marchproxy.kit.settings import Located, Problem
 from marchproxy.model.ai import ANY_MODEL, Allowance, AllowanceScope
 from marchproxy.model.model_names import ModelPatterns
 from marchproxy.model.state import DesiredState
-from marchproxy.modules.ailb.plan import compile_plan
+from marchproxy.modules.ailb.plan import compile_plan, unpriced
 
 
 def spending_warnings(state: DesiredState, located: Located) -> Iterator[Problem]:
@@ -30,22 +30,8 @@ def spending_warnings(state: DesiredState, located: Located) -> Iterator[Problem
             yield located.problem(where, f'no route offers a model "{name}" by that name')
         if not state.prices and (key := _budget(allowance)):
             yield located.problem(("allowances", index, key), "without `prices` nothing costs anything")
-    if state.prices:
-        yield from _unpriced(state, located)
-
-
-def _unpriced(state: DesiredState, located: Located) -> Iterator[Problem]:
-    plan = compile_plan(state)
-    for number, route in enumerate(state.routes):
-        known = plan.routes.get(route.route_id)
-        if known is None:
-            continue
-        for index, model in enumerate(known.options.models):
-            found = known.model(model.name)
-            if found is not None and found.unpriced:
-                names = ", ".join(f'"{name}"' for name in found.unpriced)
-                words = f"costs nothing, and no budget counts it: `prices` has no {names}, nor a pattern for all of it"
-                yield located.problem(("routes", number, "ai", "models", index, "name"), words)
+    for route, model, words in unpriced(state, compile_plan(state)):
+        yield located.problem(("routes", route, "ai", "models", model, "name"), words)
 
 
 def _budget(allowance: Allowance) -> str:

@@ -17,6 +17,7 @@ from marchproxy.model.state import DesiredState
 from marchproxy.modules.ailb import rules
 from marchproxy.modules.ailb.exposition import render
 from marchproxy.modules.ailb.load.gpus import GpuWatch
+from marchproxy.modules.ailb.plan import unpriced
 from marchproxy.modules.ailb.supervisor.crew import Crew
 from marchproxy.modules.ailb.supervisor.probing import Probe
 from marchproxy.modules.ailb.totals import Totals
@@ -60,6 +61,11 @@ class AilbEngine:
         """What the gateway cannot do of a sound state."""
         return self._gateway.faults(state)
 
+    def warnings(self, state: DesiredState) -> Iterable[Problem]:
+        """Models that cost nothing, where others have prices."""
+        for route, model, words in unpriced(state, self._plans.of(state)):
+            yield Problem(f"routes[{route}].ai.models[{model}].name", words)
+
     async def rehearse(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> Sequence[Problem]:
         """What the gateway would refuse."""
         return await self._gateway.rehearse(state, isolate)
@@ -83,7 +89,7 @@ class AilbEngine:
             except Refused:
                 await self._take_back(before, wider)
                 raise
-            self._note_unpriced(rules.unpriced(state, self._plans.of(state)))
+            self._note_unpriced(tuple(map(str, self.warnings(state))))
             self._applied = state
             return problems
 
@@ -169,7 +175,7 @@ class AilbEngine:
 
     def _note_unpriced(self, models: Sequence[str]) -> None:
         if models and models != self._unpriced:
-            _log.warning("models cost nothing, and no budget counts them: no price fits them", models=models)
+            _log.warning("models cost nothing", models=models)
         self._unpriced = models
 
     def _note_unfit(self, unfit: Mapping[str, str]) -> None:

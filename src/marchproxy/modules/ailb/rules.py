@@ -71,16 +71,6 @@ def with_model(
     return replace(verdict, details=details)
 
 
-def unpriced(state: DesiredState, plan: AiPlan) -> Sequence[str]:
-    """The models of all routes that cost nothing, where others have prices."""
-    if not state.prices:
-        return ()
-    found = ((route, route.model(one.name)) for route in plan.routes.values() for one in route.options.models)
-    return tuple(
-        dict.fromkeys(f"{route.route_id}: {model.name}" for route, model in found if model and model.unpriced)
-    )
-
-
 def as_forwarding(state: DesiredState, route_id: RouteId, asked: str) -> DesiredState:
     """`state` with a route to models as one that forwards to the pools that are asked first."""
     return replace(
