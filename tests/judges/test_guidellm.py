@@ -72,13 +72,17 @@ async def test_what_guidellm_counts_is_billed(stage: SimpleNamespace, name: str)
     assert benchmark["metrics"]["request_totals"] == totals
     await until(lambda: len(_billed(stage, name)) >= load.requests)
     entries = _billed(stage, name)
-    assert {(entry["ended"], entry["counted"]) for entry in entries} == {("complete", True)}
+    assert len(entries) == load.requests
+    # it hangs up at the last event, which now and then is before the answer has ended
+    assert {entry["ended"] for entry in entries} <= {"complete", "client_gone"}
+    assert all(entry["counted"] for entry in entries)
     assert _used(entries) == _counted(benchmark)
 
 
 async def test_those_that_guidellm_leaves_are_billed_too(stage: SimpleNamespace) -> None:
     """It hangs up on all that are under way when its time is over."""
-    benchmark = await _benchmark(stage, CUT, Load(), {"kind": "max_duration", "seconds": 4})
+    load = Load()
+    benchmark = await _benchmark(stage, CUT, load, {"kind": "max_duration", "seconds": 4})
     totals = benchmark["metrics"]["request_totals"]
     assert totals["errored"] == 0
     assert totals["successful"] > 0
@@ -94,7 +98,7 @@ async def test_those_that_guidellm_leaves_are_billed_too(stage: SimpleNamespace)
     missing = _counted(benchmark) - others
     assert not missing
     others.subtract(_counted(benchmark))
-    assert others.total() <= totals["incomplete"]  # some of which were never sent
+    assert others.total() <= load.at_once
 
 
 def _billed(stage: SimpleNamespace, name: str) -> list[dict[str, Any]]:

@@ -84,7 +84,7 @@ async def test_answers(stage: SimpleNamespace, provider: str, client: str, strea
     if not tool:
         assert len(TOKEN.findall(said.text)) == said.used[1] > 0
     entry = await billed_of(stage.gateway, said.request_id)
-    assert (entry["input"], entry["output"], entry["ended"]) == (*said.used, "complete")
+    assert (entry["input"], entry["output"], entry["counted"]) == (*said.used, True)
 
 
 async def _openai_whole(client: Any, model: str, options: Any) -> Said:
