@@ -93,7 +93,7 @@ def encode(outgoing: Outgoing, fields: dict[bytes, bytes], heard: Heard, way: Wa
         sent.append(way.shown)
     lines = b"".join([b"%b: %b\r\n" % pair for pair in sent])
     target = f"{way.base}{outgoing.path}".encode("latin-1")
-    host = (place or "egress").encode()
+    host = ((way.name or place) if place else "egress").encode()
     return b"".join((b"POST ", target, b" HTTP/1.1\r\nhost: ", host, b"\r\n", lines, b"\r\n", outgoing.body))
 
 

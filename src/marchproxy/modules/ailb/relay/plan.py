@@ -1,10 +1,11 @@
 """Ways: how a relay reaches each pool, and how long it waits for whom. Pure; from the plan that the decider has too."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from marchproxy.model.module import Protocol
+from marchproxy.model.pool import Endpoint
 from marchproxy.model.rules import ip_address
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.ailb.credential import header_of, secret_name
@@ -32,12 +33,13 @@ class Patience:
 class Way:
     """To a pool. `places` (`ip:port`) are asked without an Envoy between; none: the egress is.
 
-    `base`: in front of the paths of operations. `shown`: the header with the pool's credential, for who is asked without an Envoy.
+    `base`: in front of the paths of operations. `name`: of the pool's only endpoint, where it is listed by one. `shown`: the header with the pool's credential, for who is asked without an Envoy.
     """
 
     pool: PoolPlan
     base: str
     places: tuple[str, ...] = ()
+    name: str = ""
     shown: tuple[bytes, bytes] | None = field(default=None, repr=False)
 
     def place(self, hosts: tuple[str, ...], attempt: int) -> str:
@@ -75,7 +77,15 @@ def _way(pool: PoolPlan, places: Places, keys: Mapping[str, str]) -> Way:
     key = keys.get(secret_name(ai)) if ai.credential else ""
     if key is None or not _is_plain(pool) or not all(map(_is_numeric, addresses)):
         return Way(pool, base)
-    return Way(pool, base, addresses, (header_of(ai.provider).encode(), key.encode()) if key else None)
+    shown = (header_of(ai.provider).encode(), key.encode()) if key else None
+    return Way(pool, base, addresses, _name(pool.pool.endpoints), shown)
+
+
+def _name(listed: Sequence[Endpoint]) -> str:
+    """As Envoy writes it, too: without the port. Of several it is not known which of them an address is."""
+    if len(listed) != 1 or _is_numeric(listed[0].address):
+        return ""
+    return listed[0].address.rpartition(":")[0]
 
 
 def _is_plain(pool: PoolPlan) -> bool:

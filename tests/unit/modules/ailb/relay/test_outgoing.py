@@ -133,6 +133,10 @@ def test_a_credential_is_shown_to_the_endpoint_and_left_to_the_egress():
     way = replace(WAYS["claude"], shown=(b"x-api-key", b"sk-1"))
     heard = Heard(7, "claude", "llm", Operation.MESSAGES, stream=True, path="/messages")
     fields = {b"x-api-key": b"client", b"authorization": b"Bearer client"}
+    asked = encode(
+        Outgoing(b"{}", "/messages"), fields, heard, replace(way, name="engine.example"), "127.0.0.1:1"
+    )
+    assert b"\r\nhost: engine.example\r\n" in asked
     by_place = {
         place: encode(Outgoing(b"{}", "/messages"), fields, heard, way, place)
         for place in ("127.0.0.1:1", "")

@@ -55,7 +55,8 @@ def test_a_key_that_is_known_is_shown_without_an_envoy_and_in_no_text():
 
 def test_endpoints_that_are_found_take_the_place_of_those_that_are_listed():
     found = ways({PoolName("named"): (Endpoint("10.0.0.1:1"),), PoolName("plain"): ()})
-    assert found.pools["named"].places == ("10.0.0.1:1",)
+    assert (found.pools["named"].places, found.pools["named"].name) == (("10.0.0.1:1",), "localhost")
+    assert {way.name for name, way in found.pools.items() if name != "named"} == {""}
     assert found.pools["plain"].places == ()
 
 
