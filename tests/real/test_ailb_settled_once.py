@@ -142,6 +142,6 @@ def _decider(gateway: Alb) -> psutil.Process:
     (found,) = [
         process
         for process in naming(gateway.directory)
-        if any("modules.ailb.worker" in word for word in process.cmdline())
+        if any("modules.ailb.worker" in word for word in process.info["cmdline"])
     ]
     return found

@@ -69,7 +69,7 @@ class Part:
 
     def envoy(self) -> psutil.Process:
         """Its Envoy."""
-        (found,) = [p for p in naming(self.folder / "envoy") if p.name().startswith("envoy")]
+        (found,) = [p for p in naming(self.folder / "envoy") if p.info["name"].startswith("envoy")]
         return found
 
 
