@@ -47,7 +47,7 @@ class Part:
     async def start(self) -> None:
         """Start it and wait until it is ready."""
         process = await self.launch()
-        async with asyncio.timeout(20), httpx.AsyncClient(trust_env=False) as client:
+        async with asyncio.timeout(40), httpx.AsyncClient(trust_env=False) as client:
             while True:
                 assert process.running, self.log.read_text()
                 with contextlib.suppress(httpx.TransportError):
