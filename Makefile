@@ -3,6 +3,9 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 
+# Every test starts processes: compiled code is kept, or each of them would compile all of it again.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo test check real judges soak fuzz format proto clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+.*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /  make \1\t/'
@@ -27,13 +30,22 @@ check: $(VENV)/.dev ## the fast gate: format, lint, types, floors, contract, uni
 	PYTHON=$(PY) scripts/gen-proto.sh --check
 	$(PY) -m pytest tests/unit tests/fuzz -n 2
 
+# two files at a time, but for those that have the machine to themselves; what ARGS chooses, one at a time
 real: $(VENV)/.dev ## the real tests: true servers and clients (installs them, as root)
 	scripts/install-servers.sh test
 	scripts/install-players.sh
+ifeq ($(ARGS),)
+	$(PY) -m pytest tests/real -m "not busy" -n 2 --dist loadfile --max-worker-restart 0
+	$(PY) -m pytest tests/real -m busy
+else
 	$(PY) -m pytest tests/real $(ARGS)
+endif
 
-judges: $(VENV)/.dev ## whole test suites of others through our proxies (installs servers, as root)
+# Not in CI: what they are takes more room, and time, than all else.
+judges: $(VENV)/.dev ## programs and whole test suites of others through our proxies (installs servers, as root, and 2.6 GB apart)
 	scripts/install-servers.sh test
+	scripts/install-packages.sh judges $(JUDGES_VENV)
+	scripts/install-packages.sh litellm $(LITELLM_VENV)
 	$(PY) -m pytest tests/judges $(ARGS)
 
 soak: $(VENV)/.dev ## ten minutes under load, for what only grows slowly (installs servers, as root)
@@ -50,7 +62,7 @@ test: $(VENV)/.dev ## everything: unit tests, then the real ones
 
 bench-ai: $(VENV)/.dev ## language models, against LiteLLM, which it installs in a virtual environment of its own (742 MB)
 	scripts/install-servers.sh bench
-	scripts/install-litellm.sh
+	scripts/install-packages.sh litellm $(LITELLM_VENV)
 	$(PY) -m bench.ai $(ARGS)
 
 bench-%: $(VENV)/.dev ## one benchmark, e.g. make bench-http ARGS=--quick (installs the peers, as root)

@@ -57,19 +57,30 @@ def measure(ways: Sequence[Way], directory: Path, *, rounds: int, seconds: float
     for way in ways:
         uvloop.run(_warm_up(way))
     order = list(ways)
-    for number in range(rounds):
+    for _ in range(rounds):
         for way in order:
             found.requests[way.name].append(_requests(way, scripts[way.name], seconds))
         for label, load in LOADS.items():
             for way in order:
-                if way.name == LITELLM and load.streams > 1 and (number or until < math.inf):
-                    continue  # it needs a minute to fail: once is enough to know
+                if way.name == LITELLM and load.streams > 1:
+                    continue  # at the end
                 streams.pace(way, load)
                 _streams(way, label, seconds, found)
         order.reverse()  # none is always the first
         if time.monotonic() > until:
             break
+    if until == math.inf:
+        _many_streams_of_litellm(ways, seconds, found)
     return found
+
+
+def _many_streams_of_litellm(ways: Sequence[Way], seconds: float, found: Found) -> None:
+    """Once: it needs a minute to fail, and goes on for long after all have hung up, so that nothing else can be measured."""
+    (way,) = (way for way in ways if way.name == LITELLM)
+    for label, load in LOADS.items():
+        if load.streams > 1:
+            streams.pace(way, load)
+            _streams(way, label, seconds, found)
 
 
 def _streams(way: Way, label: str, seconds: float, found: Found) -> None:

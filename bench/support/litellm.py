@@ -20,7 +20,9 @@ def litellm(port: int, models: Mapping[str, int], directory: Path) -> Iterator[P
     """A proxy that is starting: `models` by name, with the port of an engine each. Raises NotReady."""
     program = _VENV / "bin" / "litellm"
     if not program.exists():
-        raise NotReady(f"{program} does not exist; run scripts/install-litellm.sh, or set LITELLM_VENV")
+        raise NotReady(
+            f"{program} does not exist; run scripts/install-packages.sh litellm, or set LITELLM_VENV"
+        )
     file = directory / "litellm.yaml"
     file.write_text(yaml.safe_dump(_config(models)))
     environment = (

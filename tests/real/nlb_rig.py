@@ -109,7 +109,7 @@ async def ask(port: int, host: str = "127.0.0.1") -> list[str]:
     reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(b"hello\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             words = (await reader.readline()).decode().split()
         if not words:
             raise ConnectionError("closed without an answer")

@@ -175,7 +175,7 @@ async def test_what_it_cost_is_known(world: SimpleNamespace, model: str, stream:
 
 
 def processes(gateway: Alb, module: str) -> list[psutil.Process]:
-    return [one for one in naming(gateway.directory) if one.cmdline()[1:3] == ["-m", module]]
+    return [one for one in naming(gateway.directory) if one.info["cmdline"][1:3] == ["-m", module]]
 
 
 async def test_a_decider_that_is_killed_costs_no_request(world: SimpleNamespace) -> None:

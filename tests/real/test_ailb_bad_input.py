@@ -4,22 +4,27 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
+import anthropic
 import httpx
+import openai
 import pytest
 import pytest_asyncio
 
-from tests.real.ailb_rig import KEY, ailb, document, key
+from tests.ports import free_port
+from tests.real.ailb_rig import CLAUDE, GOOD, KEY, ailb, anthropic_client, document, key, openai_client
 from tests.real.support.alb import Alb
 from tests.real.support.engines import Engines, engines
+from tests.real.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 OFF, OLD, NARROW = (f"mp-odd-{number:020d}" for number in range(3))
 SAY = [{"role": "user", "content": "hello"}]
-GOOD: dict[str, Any] = {"model": "sim", "messages": SAY, "max_tokens": 4}
+SOUND: dict[str, Any] = {"model": "sim", "messages": SAY, "max_tokens": 4}
 LIMIT = 200_000
 
 
@@ -37,6 +42,9 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory, engine: Engines) -> 
         key("old", OLD, expires="2020-01-01T00:00:00Z"),
         key("narrow", NARROW, models=["claude*"]),
     ]
+    state["guardrails"] = [{"name": "judge", "kind": "http", "url": f"http://127.0.0.1:{free_port()}/"}]
+    guarded = {"models": [{"name": "sim", "targets": [GOOD]}], "guardrails": ["judge"]}
+    state["routes"].append({"id": "guarded", "path": "/guarded", "ai": guarded})
     async with ailb(tmp_path_factory.mktemp("ailb"), state) as started:
         yield started
 
@@ -51,7 +59,7 @@ async def client(gateway: Alb) -> AsyncIterator[httpx.AsyncClient]:
 
 def but(**fields: Any) -> bytes:
     """A good request, but for these."""
-    changed = {**GOOD, **fields}
+    changed = {**SOUND, **fields}
     return json.dumps({name: value for name, value in changed.items() if value is not ...}).encode()
 
 
@@ -87,6 +95,7 @@ async def test_bodies(client: httpx.AsyncClient, path: str, body: bytes, status:
     answer = await client.post(path, content=body, headers=shown())
     assert answer.status_code == status, answer.text
     assert words in _told(answer, path)
+    assert status == 413 or "connection" not in answer.headers  # nobody is hung up on for what is only wrong
 
 
 def shown(secret: str = KEY) -> dict[str, str]:
@@ -143,6 +152,53 @@ async def test_a_client_cannot_say_what_only_we_may(client: httpx.AsyncClient, e
     answer = await client.post(CHAT, content=but(user="lies"), headers={**shown(), **ours})
     assert answer.status_code == 200, answer.text
     assert len(await engine.requests("lies")) == 1
+
+
+async def test_who_is_refused_for_now_is_told_so_in_the_words_of_its_api(gateway: Alb) -> None:
+    """With the status that makes the official clients come back, and when; not in words of Envoy's."""
+    base = f"http://127.0.0.1:{gateway.port}/guarded"
+    words = "the guardrail 'judge' does not answer: try again in 1 s"
+    async with openai_client(gateway, base_url=f"{base}/v1") as client:
+        with pytest.raises(openai.InternalServerError) as refused:
+            await client.chat.completions.create(**SOUND)
+    answer = refused.value.response
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["error"] == {
+        "message": words, "type": "server_error", "param": None, "code": "overloaded",
+    }  # fmt: skip
+    async with anthropic_client(gateway) as other:
+        with pytest.raises(anthropic.InternalServerError) as overloaded:
+            await other.with_options(base_url=base).messages.create(**SOUND)
+    answer = overloaded.value.response
+    assert (answer.status_code, answer.headers["retry-after"]) == (529, "1")
+    assert answer.json()["error"] == {"type": "overloaded_error", "message": words}
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "pool"),
+    [(CHAT, "sim", GOOD), (MESSAGES, "sim", GOOD), (CHAT, "claude", CLAUDE), (MESSAGES, "claude", CLAUDE)],
+)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_credential_of_ours_that_is_refused_is_not_the_clients_key(
+    gateway: Alb, client: httpx.AsyncClient, path: str, model: str, pool: str, stream: bool
+) -> None:
+    """Past the relays, through them, and in another dialect than the provider's."""
+    body = but(model=f"{model}+status-401", stream=stream)
+    answer = await client.post(path, content=body, headers=shown())
+    assert answer.status_code == 502, answer.text
+    words = f"the provider refuses the gateway's credential for the pool {pool} (status 401)"
+    assert _told(answer, path) == words
+    assert answer.headers["x-marchproxy-provider-status"] == "401"
+    counted = f'gen_ai_request_model="{model}+status-401",pool="{pool}",key="main",status="401"}}'
+
+    async def is_counted() -> bool:
+        text = (await client.get(f"http://127.0.0.1:{gateway.metrics}/metrics")).text
+        return f"{counted} " in text
+
+    await until(is_counted)
+    logs = [log.read_text() for log in Path(gateway.settings["state_dir"]).rglob("*.log")]
+    assert any(f'"pool": "{pool}", "status": 401' in log for log in logs)
 
 
 @pytest.mark.parametrize("fault", ["garbage", "garbage-0", "eof", "status-500"])

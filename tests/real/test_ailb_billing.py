@@ -6,7 +6,7 @@ import random
 import time
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -42,7 +42,11 @@ async def bad(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engines
 async def gateway(
     tmp_path_factory: pytest.TempPathFactory, good: Engines, bad: Engines
 ) -> AsyncIterator[Alb]:
+    directory = tmp_path_factory.mktemp("ailb")
     state = document(good, bad, first_byte_timeout="60s")  # the machine may be busy
+    (directory / "key").write_text("sk-of-the-provider")
+    for each in state["pools"]:
+        each["ai"]["credential"] = str(directory / "key")
     state["virtual_keys"] += [
         key("rate", RATE),
         key("tokens", TOKENS),
@@ -56,7 +60,7 @@ async def gateway(
         {"id": "poor", "target": "key:poor", "budget_day": 0.001},
         {"id": "all", "target": "*", "concurrent": 10_000},
     ]
-    async with ailb(tmp_path_factory.mktemp("ailb"), state) as started:
+    async with ailb(directory, state) as started:
         yield started
 
 
@@ -142,7 +146,9 @@ async def test_billed_is_emitted(gateway: Alb, good: Engines, bad: Engines) -> N
     assert sum(ended.values()) == REQUESTS
 
     emitted, read = Counter[str](), dict[str, int]()
-    for record in (*await good.requests(), *await bad.requests()):
+    records = (*await good.requests(), *await bad.requests())
+    assert all("sk-of-the-provider" in record["credential"] for record in records)
+    for record in records:
         emitted[record["id"]] += record["emitted"]
         read[record["id"]] = record["prompt_tokens"]
 
@@ -162,6 +168,32 @@ async def test_billed_is_emitted(gateway: Alb, good: Engines, bad: Engines) -> N
     whole = [entry for entry in entries if entry["ended"] == "complete" and "+" not in entry["model"]]
     assert len(whole) > REQUESTS / 2
     assert [entry for entry in whole if entry["input"] != read[entry["request_id"]]] == []
+
+
+async def test_a_stream_that_nobody_counts_and_that_is_cut_is_charged_by_its_bytes(
+    gateway: Alb, good: Engines
+) -> None:
+    """It goes past the relays, and 500 tokens are reserved for it."""
+    whole, cut = Case("/v1/chat/completions", "quick", 40, stream=True), b' t29"'
+    client, known = Client(gateway.port), {entry["request_id"] for entry in billed(gateway)}
+    try:
+        for number in range(3):
+            await client.ask(whole.encode(number))
+        await until(lambda: len({entry["request_id"] for entry in billed(gateway)} - known) == 3)
+        await good.tell(fault="stall-30", times=1)
+        await client.ask(replace(whole, tokens=500).encode(9), leave_at=cut)
+    finally:
+        client.close()
+        await good.tell(fault="", times=0)
+
+    def guessed() -> list[dict[str, Any]]:
+        return [
+            entry for entry in billed(gateway) if not entry["counted"] and entry["request_id"] not in known
+        ]
+
+    await until(guessed)
+    (entry,) = guessed()
+    assert 20 <= entry["output"] <= 45
 
 
 def chat(secret: str, tag: str, tokens: int = 50) -> bytes:

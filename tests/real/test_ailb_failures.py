@@ -142,6 +142,7 @@ async def _read(client: openai.AsyncOpenAI, **asked: Any) -> str:
     return "".join([chunk.choices[0].delta.content or "" async for chunk in answer])
 
 
+@pytest.mark.busy
 @pytest.mark.parametrize("model", ["sim", "quick", "claude"])
 async def test_a_client_hangs_up_and_the_engine_stops(stage: SimpleNamespace, model: str) -> None:
     """Within 100 ms, seen from the client: the best of a few, since others use the machine."""

@@ -66,8 +66,39 @@ async def test_who_does_not_wait_for_the_decision_leaves_no_seat_taken(stage: Si
     await until(all_seats_are_free)
 
 
+async def test_a_decider_that_takes_over_knows_who_sits(stage: SimpleNamespace) -> None:
+    await stage.good.tell(token_ms=20)
+    client = Client(stage.gateway.port)
+
+    async def sit(number: int) -> None:
+        """A seat of a request that has been answered is free a little later."""
+        while (await client.ask(chat(f"sits{number}", SEATED, tokens=10_000, stream=True))).status == 429:
+            await asyncio.sleep(0.02)
+
+    async def nobody_else_may() -> bool:
+        return (await client.ask(chat("stands", SEATED))).status == 429
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            sitting = [group.create_task(sit(number)) for number in range(SEATS)]
+            await until(lambda: _are_writing(stage, SEATS))
+            _decider(stage.gateway).send_signal(signal.SIGKILL)
+            await until(nobody_else_may)
+            for task in sitting:
+                assert task.cancel()
+    finally:
+        client.close()
+        await stage.good.tell(token_ms=0)
+
+
+async def _are_writing(stage: SimpleNamespace, count: int) -> bool:
+    """So many have begun."""
+    found = [record for record in await stage.good.requests() if record["tag"].startswith("sits")]
+    return len([record for record in found if record["emitted"]]) == count
+
+
 async def test_a_decider_is_killed_and_each_request_is_settled_once(stage: SimpleNamespace) -> None:
-    """Those that relays carry, all of them; of the others some that end at that moment are nobody's."""
+    """Those that relays carry, who tell it again, and those that go past them, which Envoy has written down."""
     await stage.good.tell(forget=True, token_ms=1)
     asked = [("stream", number) for number in range(STREAMS)] + [
         ("direct", number) for number in range(DIRECT)
@@ -93,26 +124,26 @@ async def test_a_decider_is_killed_and_each_request_is_settled_once(stage: Simpl
     client.close()
     assert done == {200: len(asked)}
 
-    streams = {
+    emitted = {
         record["id"]: record["emitted"]
         for record in await stage.good.requests()
-        if record["tag"].startswith("stream")
+        if record["tag"].startswith(("stream", "direct"))
     }
-    assert len(streams) == STREAMS
+    assert len(emitted) == STREAMS + DIRECT
 
     def settled() -> list[str]:
         return [entry["request_id"] for entry in billed(stage.gateway)]
 
-    await until(lambda: streams.keys() <= set(settled()), 40)
+    await until(lambda: emitted.keys() <= set(settled()), 40)
     assert Counter(settled()).most_common(1)[0][1] == 1
     outputs = {entry["request_id"]: entry["output"] for entry in billed(stage.gateway)}
-    assert {name: outputs[name] for name in streams} == streams
+    assert {name: outputs[name] for name in emitted} == emitted
 
 
 def _decider(gateway: Alb) -> psutil.Process:
     (found,) = [
         process
         for process in naming(gateway.directory)
-        if any("modules.ailb.worker" in word for word in process.cmdline())
+        if any("modules.ailb.worker" in word for word in process.info["cmdline"])
     ]
     return found

@@ -208,7 +208,7 @@ async def test_a_mirror_is_asked_too_and_its_answer_thrown_away(
     greens = [backends["green-1"], backends["green-2"]]
     before = sum(one.served for one in greens)
     assert (await ask(alb, "mirror")).text.startswith("blue")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while sum(one.served for one in greens) == before:
             await asyncio.sleep(0.01)
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from marchproxy.modules.ailb.resources.sockets import Sockets
 from marchproxy.modules.http.resources import ListenerSpec
 from tests.golden.ailb import cases as ailb
 from tests.golden.alb.cases import CASES, listeners, resources
@@ -19,4 +20,4 @@ def test_envoy_accepts(case: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", ailb.CASES, ids=lambda case: case.name)
 def test_envoy_accepts_ailb(case: Path, tmp_path: Path) -> None:
-    assert accepted(ailb.resources(case), tmp_path) == ""
+    assert accepted(ailb.resources(case, Sockets(tmp_path, 2)), tmp_path) == ""

@@ -93,7 +93,7 @@ def token(secret: bytes = SECRET, **claims: Any) -> str:
     def encode(data: bytes) -> str:
         return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
-    given = {"iss": "me", "aud": "api", "sub": "ann", "exp": int(time.time()) + 600, **claims}
+    given = {"iss": "me", "aud": "api", "sub": "ann", "exp": int(time.time()) + 86_400, **claims}
     head = encode(b'{"alg":"HS256","kid":"1"}') + "." + encode(json.dumps(given).encode())
     return f"{head}.{encode(hmac.digest(secret, head.encode(), 'sha256'))}"
 

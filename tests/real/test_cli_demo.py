@@ -41,7 +41,7 @@ async def test_ctrl_c(tmp_path: Path, after: float):
 
 
 async def nothing_is_left(folder: Path) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while naming(folder / "marchproxy-demo"):
             await asyncio.sleep(0.1)
     assert [path.name for path in folder.iterdir()] == ["demo.log"]

@@ -32,8 +32,8 @@ async def kill_with_children(up: Up) -> None:
     for part in killed:
         part.kill()
     up.process.send(signal.SIGKILL)
-    await up.process.ended(5)
-    async with asyncio.timeout(10):
+    await up.process.ended(20)
+    async with asyncio.timeout(20):
         while any(part in naming(up.state) for part in killed):
             await asyncio.sleep(0.05)
 
@@ -55,7 +55,7 @@ async def test_a_running_up_is_stopped_by_its_own_file_only(tmp_path):
         assert {one["how"] for one in answer["ended"]} == {"stopped"}
         assert answer["ended"][0]["pid"] == process.pid
         assert "stopping" in said
-        assert await process.ended(5) == 0
+        assert await process.ended(20) == 0
         assert naming(up.state) == []
         words = process.log.read_text()
         assert words.index("alb-1       stopped") < words.index("nlb-1       stopping")
@@ -110,7 +110,7 @@ async def test_an_nlb_alone_counts_and_one_of_another_file_does_not(tmp_path):
             code, out, err = await run("down", str(up.file))
             assert code == 0, err
             assert str(alone.pid) in out
-            assert await alone.ended(5) == 0
+            assert await alone.ended(20) == 0
             assert naming(tmp_path / "n") == []
         finally:
             await alone.end()

@@ -151,7 +151,7 @@ async def test_an_up_that_is_killed_leaves_nothing(tmp_path):
         process = await up.launch()
         await up.says("ready:  curl")
         process.send(signal.SIGKILL)
-        await process.ended(5)
+        await process.ended(20)
         async with asyncio.timeout(20):
             while naming(up.state):
                 await asyncio.sleep(0.1)

@@ -73,7 +73,7 @@ async def asked_to_prove(port: int, source: str) -> int:
     reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(source, 0))
     try:
         writer.write(encode.startup({"user": "app", "database": "app"}))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             head = await reader.readexactly(9)
         assert head[:1] == b"R", head
         return int.from_bytes(head[5:9])

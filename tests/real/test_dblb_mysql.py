@@ -445,6 +445,8 @@ async def test_a_server_that_is_shot_is_told_the_client():
 
 
 def _shoot(port):
-    for process in psutil.process_iter(["name"]):
-        if process.name() == "mariadbd" and any(f"--port={port}" in word for word in process.cmdline()):
+    for process in psutil.process_iter(["name", "cmdline"]):
+        if process.info["name"] == "mariadbd" and any(
+            f"--port={port}" in word for word in process.info["cmdline"]
+        ):
             process.kill()

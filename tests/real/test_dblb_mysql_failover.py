@@ -95,6 +95,7 @@ async def test_nobody_is_left_waiting_for_a_primary_that_hangs():
                 hung = group.create_task(
                     asyncio.to_thread(error_of, connection, "insert item values (1, 'one')")
                 )
+                await rig.until(lambda: any(one.link and one.link.flow.owed for one in rig.sessions))
                 await pair.replica.promote()
                 assert (await hung)[0] == 2013
             assert await rig.ask("select @@server_id") == ((2,),)

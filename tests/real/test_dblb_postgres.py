@@ -159,7 +159,7 @@ async def test_who_leaves_in_a_transaction_leaves_nothing_behind(server):
 
 async def test_more_clients_than_sessions_and_one_that_waits_too_long(server):
     async with (
-        proxied(server, size=1, wait=0.3) as port,
+        proxied(server, size=1, wait=1.0) as port,
         await connect(port, autocommit=False) as holder,
         await connect(port) as patient,
     ):
@@ -207,7 +207,7 @@ async def test_a_session_that_the_server_ends_is_replaced(server):
         number = await value(connection, "select pg_backend_pid()")
         async with await psycopg.AsyncConnection.connect(dsn(server), autocommit=True) as direct:
             await direct.execute("select pg_terminate_backend(%s)", (number,))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while True:
                 # it may be asked before it ends, and then says that
                 with suppress(psycopg.errors.AdminShutdown):
@@ -230,7 +230,7 @@ async def test_garbage_is_refused_and_harms_nobody(server, sent):
     async with proxied(server) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             answer = await reader.read()
         assert b"E" in answer[:40]
         writer.close()

@@ -179,7 +179,7 @@ async def challenge(served: Served, user: str) -> tuple[str, str, int]:
     """The salt, the rounds, and how many bytes of salt."""
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
     writer.write(encode.startup({"user": user, "database": "app"}))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         offer = await reader.readexactly(1 + 4 + 4 + len("SCRAM-SHA-256") + 2)
         assert b"PLUS" not in offer
         first = b"n,,n=,r=abcdefghijkl"

@@ -138,7 +138,7 @@ async def test_notifications_arrive(server):
     ):
         await one.execute("listen news")
         await other.execute("notify news, 'hello'")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             async for notice in one.notifies(stop_after=1):
                 assert (notice.channel, notice.payload) == ("news", "hello")
 

@@ -322,6 +322,6 @@ async def test_asyncpg_in_a_session_of_its_own(server):
         heard: asyncio.Queue[str] = asyncio.Queue()
         await connection.add_listener("news", lambda *words: heard.put_nowait(words[3]))
         await connection.execute("notify news, 'hello'")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert await heard.get() == "hello"
         await connection.close()

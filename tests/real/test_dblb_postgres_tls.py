@@ -151,7 +151,7 @@ async def test_tls_without_a_request_before_it(server, folder):
         )
         assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "postgresql"
         writer.write(encode.startup({"user": "app", "database": "app"}))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert (await reader.readexactly(1)) == b"R"
         writer.close()
 
@@ -170,7 +170,7 @@ async def test_words_in_front_of_tls_are_not_taken_for_words_in_it(server, folde
     async with proxied(server, offered(folder)) as served:
         reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
         writer.write(encode.SSL_REQUEST + encode.startup({"user": "app"}))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             answer = await reader.read()
         assert answer[:1] == b"E"
         writer.close()

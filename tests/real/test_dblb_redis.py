@@ -211,7 +211,7 @@ async def test_garbage_is_refused_early(direct, sent, answer):
     async with proxy(direct) as (port, _service):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             assert answer in await reader.read()
         writer.close()
 

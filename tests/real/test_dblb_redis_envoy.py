@@ -121,7 +121,7 @@ async def test_prefixes_mirrors_and_a_change_of_them(tmp_path):
 def envoys(system) -> list[psutil.Process]:
     """Those that serve Redis."""
     found = naming(system.dblb.folder / "envoy")
-    return [process for process in found if "envoy" in Path(process.cmdline()[0]).name]
+    return [process for process in found if "envoy" in Path(process.info["cmdline"][0]).name]
 
 
 async def test_a_cluster_of_three_behind_a_login(tmp_path):

@@ -41,7 +41,7 @@ async def echoing(tmp_path: Path) -> AsyncIterator[Hot]:
 async def test_several_restarts_under_load_fail_nothing(echoing):
     descriptors = psutil.Process().num_fds()
     async with echoing.make() as envoy:
-        await envoy.wait_ready(10)
+        await envoy.wait_ready(20)
         async with (
             load(echoing.port, connections=4) as kept,
             load(echoing.port, connections=2, keep_alive=False) as fresh,
@@ -64,7 +64,7 @@ async def test_several_restarts_under_load_fail_nothing(echoing):
 
 async def test_what_is_open_stays_open_and_the_old_one_ends_with_it(echoing):
     async with echoing.make() as envoy:
-        await envoy.wait_ready(10)
+        await envoy.wait_ready(20)
         first = envoy.status().pid
         async with websockets.connect(f"ws://127.0.0.1:{echoing.port}/ws") as socket:
             for word in ("before", "during", "after"):
@@ -90,7 +90,7 @@ async def test_a_stream_of_http2_goes_on(echoing):
         echoing.make() as envoy,
         grpc.aio.insecure_channel(f"127.0.0.1:{echoing.port}") as channel,
     ):
-        await envoy.wait_ready(10)
+        await envoy.wait_ready(20)
         chat = channel.stream_stream("/echo.Echo/Chat")()
         for word in (b"before", b"during", b"after"):
             await chat.write(word)
@@ -106,7 +106,7 @@ async def test_a_stream_of_http2_goes_on(echoing):
 
 async def test_the_old_one_ends_at_its_deadline(echoing):
     async with echoing.make() as envoy:
-        await envoy.wait_ready(10)
+        await envoy.wait_ready(20)
         async with websockets.connect(f"ws://127.0.0.1:{echoing.port}/ws") as socket:
             await envoy.hand_over(2)
             await socket.send("x")
@@ -118,7 +118,7 @@ async def test_the_old_one_ends_at_its_deadline(echoing):
 
 async def test_an_old_one_that_dies_early_does_not_take_the_new_one_along(echoing):
     async with echoing.make() as envoy:
-        await envoy.wait_ready(10)
+        await envoy.wait_ready(20)
         first = envoy.status().pid
         async with websockets.connect(f"ws://127.0.0.1:{echoing.port}/ws"), load(echoing.port) as tally:
             await tally.more(10)
@@ -137,7 +137,7 @@ async def test_an_old_one_that_dies_early_does_not_take_the_new_one_along(echoin
 
 async def test_nothing_is_left_in_memory_or_on_disk(rig):
     async with rig.make() as envoy:
-        await envoy.wait_ready(10)
+        await envoy.wait_ready(20)
         base_id = arguments(envoy.status().pid)["--base-id"]
         memory = Path(f"/dev/shm/envoy_shared_memory_{base_id}0")
         assert memory.exists()

@@ -39,7 +39,7 @@ async def echoing(tmp_path: Path) -> AsyncIterator[Hot]:
 
 async def test_another_bootstrap_takes_over_without_a_cut(rig):
     async with rig.make() as first:
-        await first.wait_ready(10)
+        await first.wait_ready(20)
         pid = first.status().pid
         await first.release()
     async with load(rig.port, pause=0.002) as tally:
@@ -65,7 +65,7 @@ async def test_another_bootstrap_takes_over_without_a_cut(rig):
 async def test_a_binary_that_is_replaced_takes_over(rig, tmp_path):
     binary = copy_binary(tmp_path / "bin")
     async with rig.make(binary=binary) as envoy, load(rig.port) as tally:
-        await envoy.wait_ready(10)
+        await envoy.wait_ready(20)
         tally.clear()
         copy_binary(tmp_path / "bin")
         await until(lambda: envoy.status().epoch == 1)
@@ -86,7 +86,7 @@ async def test_a_bad_binary_is_told_and_tried_once(rig, tmp_path, monkeypatch, p
     monkeypatch.setattr("marchproxy.engines.envoy.trial._SECONDS", 3.0)
     binary, tries = copy_binary(tmp_path / "bin"), tmp_path / "tries"
     async with rig.make(binary=binary) as envoy:
-        await envoy.wait_ready(10)
+        await envoy.wait_ready(20)
         pid = envoy.status().pid
         script(binary, f"echo x >>{tries}\n{program}")
         await until(lambda: envoy.status().trouble)
@@ -112,7 +112,7 @@ def waiting_for_ever(rig: Hot) -> bytes:
 async def test_a_successor_that_never_gets_ready_is_undone(rig, monkeypatch):
     monkeypatch.setattr("marchproxy.engines.envoy.handover._READY_SECONDS", 1.0)
     async with rig.make() as first:
-        await first.wait_ready(10)
+        await first.wait_ready(20)
         await first.release()
     async with load(rig.port, pause=0.01) as tally:
         await tally.more(20)
@@ -127,13 +127,13 @@ async def test_a_successor_that_never_gets_ready_is_undone(rig, monkeypatch):
             assert tally.bad() == []
             await envoy.release()
     async with rig.make() as last:
-        await last.wait_ready(10)
+        await last.wait_ready(20)
         assert last.status().adopted
 
 
 async def test_a_supervisor_killed_while_a_successor_starts(rig, monkeypatch):
     async with rig.make() as first:
-        await first.wait_ready(10)
+        await first.wait_ready(20)
         await first.release()
     with_successor = rig.make(start_from=waiting_for_ever(rig))
     await with_successor.start()
@@ -161,7 +161,7 @@ async def test_a_supervisor_killed_just_after_a_successor_took_over(rig, monkeyp
     monkeypatch.setattr("marchproxy.engines.envoy.handover.promote", lambda *_: None)
     async with load(rig.port, pause=0.01) as tally:
         async with rig.make() as first:
-            await first.wait_ready(10)
+            await first.wait_ready(20)
             old = first.status().pid
             tally.clear()
             await first.hand_over()
@@ -187,7 +187,7 @@ async def test_a_successor_that_dies_is_started_again_beside_the_one_that_finish
         await envoy.hand_over()
         os.kill(envoy.status().pid, signal.SIGKILL)
         await until(lambda: envoy.status().restarts == 1 and envoy.status().state is EnvoyState.RUNNING)
-        await envoy.wait_ready(10)
+        await envoy.wait_ready(20)
         assert (await ask(echoing.port, 5)).bad() == []
         await socket.send("still")
         assert await socket.recv() == "still"
@@ -196,19 +196,19 @@ async def test_a_successor_that_dies_is_started_again_beside_the_one_that_finish
 
 async def test_a_keeper_that_is_killed_takes_its_envoy_along_and_both_come_back(rig):
     async with rig.make() as envoy:
-        await envoy.wait_ready(10)
+        await envoy.wait_ready(20)
         parent = psutil.Process(envoy.status().pid).parent()
         assert parent is not None
         parent.kill()
         await until(lambda: envoy.status().restarts == 1 and envoy.status().state is EnvoyState.RUNNING)
-        await envoy.wait_ready(10)
+        await envoy.wait_ready(20)
         assert (await ask(rig.port, 5)).bad() == []
 
 
 async def test_a_crash_loop_is_told_with_the_last_words_and_ends(rig, tmp_path):
     binary = copy_binary(tmp_path / "bin")
     async with rig.make(binary=binary) as envoy:
-        await envoy.wait_ready(10)
+        await envoy.wait_ready(20)
         script(binary, "echo 'cannot open the pod bay doors'; exit 7")
         os.kill(envoy.status().pid, signal.SIGKILL)
         await until(lambda: envoy.status().crash_loop)
@@ -217,4 +217,4 @@ async def test_a_crash_loop_is_told_with_the_last_words_and_ends(rig, tmp_path):
         assert "last by exit code 7: cannot open the pod bay doors" in trouble
         copy_binary(tmp_path / "bin")
         await until(lambda: envoy.status().state is EnvoyState.RUNNING, 30)
-        await envoy.wait_ready(10)
+        await envoy.wait_ready(20)

@@ -130,7 +130,7 @@ async def test_max_connections_are_those_of_all_who_share_the_address(tmp_path):
             assert await greeting(port, send=hello("two.test")) == ""
             more = [replace(listener, max_connections=3) for listener in listeners]
             await plane.carry(*zip(more, (one, two), strict=True), limits=(around,))
-            async with asyncio.timeout(10):  # Envoy's workers learn of it a moment after its main thread
+            async with asyncio.timeout(20):  # Envoy's workers learn of it a moment after its main thread
                 while not await greeting(port, send=hello("two.test")):
                     await asyncio.sleep(0.02)
             assert not first.reader.at_eof()

@@ -147,7 +147,7 @@ async def test_a_websocket_is_carried_both_ways(tmp_path):
         async with websockets.connect(f"ws://{web.address}/v1/live") as client:
             for message in ("text", b"bytes", "x" * 100_000):
                 await client.send(message)
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(20):
                     assert await client.recv() == message
 
 
@@ -273,7 +273,7 @@ async def ask(client, url: str, *headers: str) -> dict:
     """One request on an open connection, and what the server tells about it."""
     lines = (f"GET {url} HTTP/1.1", "host: web.example", *headers, "", "")
     client.writer.write("\r\n".join(lines).encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         head = (await client.reader.readuntil(b"\r\n\r\n")).decode().lower()
         size = int(head.partition("content-length: ")[2].partition("\r\n")[0])
         return json.loads(await client.reader.readexactly(size))

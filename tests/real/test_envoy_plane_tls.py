@@ -63,7 +63,7 @@ async def test_a_renewed_certificate_is_used_without_touching_connections(tmp_pa
             renew(old, new)
             await plane.carry((listener, a))
 
-            async with asyncio.timeout(10):  # Envoy's workers learn of it a moment after its main thread
+            async with asyncio.timeout(20):  # Envoy's workers learn of it a moment after its main thread
                 while not await verified(listener.port, new):
                     await asyncio.sleep(0.02)
             assert await kept.echoes()

@@ -143,7 +143,7 @@ async def until_state(envoy: EnvoyProcess, state: EnvoyState, seconds: float = 5
 async def test_start_ready_use_stop(envoys):
     async with envoys.make() as envoy:
         await envoy.wait_admin(5)
-        await envoy.wait_ready(5)
+        await envoy.wait_ready(20)
         status = envoy.status()
         assert (status.state, status.restarts, status.adopted, status.last_exit) == (
             EnvoyState.RUNNING,
@@ -172,10 +172,10 @@ async def test_start_ready_use_stop(envoys):
 
 async def test_quantiles_appear_after_a_flush(envoys):
     async with envoys.make() as envoy:
-        await envoy.wait_ready(5)
+        await envoy.wait_ready(20)
         for _ in range(20):
             await envoys.get()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while True:
                 times = (await envoy.admin.stats("rq_time$", detailed=True)).histogram(
                     "http.test.downstream_rq_time"
@@ -207,7 +207,7 @@ async def test_run_ends_with_the_event(envoys):
     async with asyncio.TaskGroup() as group:
         await envoy.start()
         task = group.create_task(envoy.run(stop))
-        await envoy.wait_ready(5)
+        await envoy.wait_ready(20)
         stop.set()
         await asyncio.wait_for(task, 5)
     assert envoy.status().state is EnvoyState.STOPPED
@@ -216,7 +216,7 @@ async def test_run_ends_with_the_event(envoys):
 async def test_an_error_of_the_block_comes_out_as_it_is(envoys):
     async def fail() -> None:
         async with envoys.make() as envoy:
-            await envoy.wait_ready(5)
+            await envoy.wait_ready(20)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -250,15 +250,15 @@ async def test_cancelled_while_starting(envoys, delay):
 
 async def test_killed_is_back_in_two_seconds_with_its_history(envoys):
     async with envoys.make() as envoy:
-        await envoy.wait_ready(5)
+        await envoy.wait_ready(20)
         first = envoy.status().pid
         for restarts in (1, 2):
             os.kill(envoy.status().pid, signal.SIGKILL)
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 while envoy.status().restarts < restarts:
                     await asyncio.sleep(0.005)
             assert await envoys.get_within(2) < 2
-        await envoy.wait_ready(5)
+        await envoy.wait_ready(20)
         await until_state(envoy, EnvoyState.RUNNING)
         status = envoy.status()
         assert (status.state, status.restarts, status.last_exit) == (
@@ -275,7 +275,7 @@ async def test_uvloop_watches_as_well(tmp_path):
 
     async def kill_once() -> float:
         async with envoys.make() as envoy:
-            await envoy.wait_ready(5)
+            await envoy.wait_ready(20)
             os.kill(envoy.status().pid, signal.SIGKILL)
             await until_state(envoy, EnvoyState.STARTING)
             return await envoys.get_within(2)
@@ -287,7 +287,7 @@ async def test_uvloop_watches_as_well(tmp_path):
 async def test_a_released_envoy_is_adopted_and_watched(envoys):
     first = envoys.make()
     async with first:
-        await first.wait_ready(5)
+        await first.wait_ready(20)
         pid = first.status().pid
         await first.release()
     assert await envoys.get() == "hello"
@@ -312,7 +312,7 @@ from marchproxy.kit.settings.types import HostPort
 async def main(run_dir, bootstrap):
     settings = EnvoySettings(node_id="n", cluster="c", admin=HostPort("127.0.0.1", 0), run_dir=run_dir, drain_seconds=1)
     async with EnvoyProcess(settings, bootstrap=bootstrap.read_bytes(), clock=SystemClock()) as envoy:
-        await envoy.wait_ready(10)
+        await envoy.wait_ready(20)
         print(envoy.status().pid, flush=True)
         await asyncio.Event().wait()
 
@@ -339,7 +339,7 @@ async def test_a_killed_supervisor_leaves_an_envoy_that_is_adopted(envoys, tmp_p
     async with envoys.make() as envoy:
         status = envoy.status()
         assert (status.pid, status.adopted) == (pid, True)
-        await envoy.wait_ready(5)
+        await envoy.wait_ready(20)
     assert read_start_ticks(pid) is None  # gone, or a zombie that init has not collected yet
     assert envoy.status().last_exit is not None
 
@@ -348,7 +348,7 @@ async def test_a_killed_supervisor_leaves_an_envoy_that_is_adopted(envoys, tmp_p
 async def test_an_envoy_without_its_pid_file_is_replaced(envoys, damage):
     first = envoys.make()
     async with first:
-        await first.wait_ready(5)
+        await first.wait_ready(20)
         await first.release()
     pid_file = envoys.run_dir / "envoy.pid"
     record = json.loads(pid_file.read_text())
@@ -360,7 +360,7 @@ async def test_an_envoy_without_its_pid_file_is_replaced(envoys, damage):
         case _:
             pid_file.write_text(json.dumps(record | {"pid": os.getpid()}))
     async with envoys.make() as second:
-        await second.wait_ready(5)
+        await second.wait_ready(20)
         assert envoys.pids() == [second.status().pid] != [record["pid"]]
         assert not second.status().adopted
 
@@ -369,10 +369,10 @@ async def test_another_bootstrap_replaces_an_envoy_without_hot_restart(envoys, m
     monkeypatch.setattr("marchproxy.engines.envoy.shared_memory.reserve", lambda _: None)
     first = envoys.make()
     async with first:
-        await first.wait_ready(5)
+        await first.wait_ready(20)
         await first.release()
     async with envoys.make(answer="changed") as second:
-        await second.wait_ready(5)
+        await second.wait_ready(20)
         assert await envoys.get() == "changed"
         assert (second.status().adopted, envoys.pids()) == (False, [second.status().pid])
         with pytest.raises(HandOverFailed, match="without hot restart"):
@@ -383,14 +383,14 @@ async def test_another_bootstrap_replaces_an_envoy_without_hot_restart(envoys, m
 async def test_an_envoy_that_cannot_serve_is_not_adopted(envoys, state):
     first = envoys.make()
     async with first:
-        await first.wait_ready(5)
+        await first.wait_ready(20)
         if state == "draining":
             await first.admin.fail_healthcheck()
         else:
             os.kill(first.status().pid, signal.SIGSTOP)
         await first.release()
     async with envoys.make() as second:
-        await second.wait_ready(5)
+        await second.wait_ready(20)
         assert (second.status().adopted, envoys.pids()) == (False, [second.status().pid])
 
 
@@ -437,7 +437,7 @@ async def test_a_program_that_never_answers_fails_to_start(envoys, tmp_path, mon
 
 async def test_a_hung_envoy_is_stopped_within_the_deadline(envoys):
     async with envoys.make() as envoy:
-        await envoy.wait_ready(5)
+        await envoy.wait_ready(20)
         os.kill(envoy.status().pid, signal.SIGSTOP)
         started = time.monotonic()
         await envoy.stop(0.3)
@@ -447,7 +447,7 @@ async def test_a_hung_envoy_is_stopped_within_the_deadline(envoys):
 
 async def test_a_cancelled_stop_leaves_nothing(envoys):
     async with envoys.make() as envoy:
-        await envoy.wait_ready(5)
+        await envoy.wait_ready(20)
         os.kill(envoy.status().pid, signal.SIGSTOP)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
@@ -458,7 +458,7 @@ async def test_a_cancelled_stop_leaves_nothing(envoys):
 
 async def test_drain_waits_for_the_last_connection(envoys):
     async with envoys.make() as envoy:
-        await envoy.wait_ready(5)
+        await envoy.wait_ready(20)
         reader, writer = await asyncio.open_connection("127.0.0.1", envoys.port)
         writer.write(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
         await reader.readuntil(b"hello")
@@ -473,7 +473,7 @@ async def test_drain_waits_for_the_last_connection(envoys):
 
 async def test_an_envoy_that_dies_while_draining_stays_down(envoys):
     async with envoys.make() as envoy:
-        await envoy.wait_ready(5)
+        await envoy.wait_ready(20)
         _reader, writer = await asyncio.open_connection("127.0.0.1", envoys.port)
         async with asyncio.TaskGroup() as group:
             drained = group.create_task(envoy.drain(10))
@@ -489,7 +489,7 @@ async def test_an_envoy_that_dies_while_draining_stays_down(envoys):
 async def test_envoy_inherits_no_socket_of_ours(envoys):
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
     async with server, envoys.make() as envoy:
-        await envoy.wait_ready(5)
+        await envoy.wait_ready(20)
         port = server.sockets[0].getsockname()[1]
         listening = {
             at.laddr.port
@@ -507,7 +507,7 @@ async def read_frame(reader: asyncio.StreamReader) -> bytes:
 
 async def test_a_drain_tells_clients_of_http2_to_go_and_loses_none_of_their_requests(envoys):
     async with envoys.make() as envoy:
-        await envoy.wait_ready(5)
+        await envoy.wait_ready(20)
         reader, writer = await asyncio.open_connection("127.0.0.1", envoys.port)
         client = h2.connection.H2Connection()
         client.initiate_connection()

@@ -22,6 +22,7 @@ from marchproxy.engines.envoy.xds.kinds import ResourceType
 from marchproxy.engines.envoy.xds.resource import Resource
 from marchproxy.engines.envoy.xds.snapshot import Draft, Snapshot, check
 from marchproxy.kit.settings import HostPort
+from marchproxy.modules.ailb.resources.sockets import Sockets
 from marchproxy.modules.http.resources import Builder, ListenerSpec
 from marchproxy.modules.http.resources.fleet import FLEET
 from tests.golden.ailb import cases as ailb
@@ -47,8 +48,8 @@ async def test_every_golden_case_passes(case: Path, validator: Validator) -> Non
 
 
 @pytest.mark.parametrize("case", ailb.CASES, ids=lambda case: case.name)
-async def test_every_golden_case_of_the_ailb_passes(case: Path, validator: Validator) -> None:
-    assert await validator.check(ailb.snapshot_of(case)) == ()
+async def test_every_golden_case_of_the_ailb_passes(case: Path, validator: Validator, tmp_path: Path) -> None:
+    assert await validator.check(ailb.snapshot_of(case, Sockets(tmp_path, 2))) == ()
 
 
 def spoilt(resource: Resource, message: Any, spoil: Callable[[Any], object]) -> Resource:

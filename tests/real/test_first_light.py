@@ -167,7 +167,7 @@ async def test_reflection_and_health(world: World, service: str) -> None:
     assert methods == rpcs[service]
     stub = health_pb2_grpc.HealthStub(world.system.channel(part.grpc))
     for name in ("", f"marchproxy.{service}"):
-        answer = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=5)
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=20)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
@@ -245,7 +245,7 @@ async def test_a_bad_route_is_refused_and_traffic_goes_on(world: World, pattern:
         backends=[types_pb2.BackendRef(pool="blue")],
     )
     good = _route(1000, "green")
-    before = await stub.GetRoutes(module_pb2.GetRoutesRequest(), timeout=5)
+    before = await stub.GetRoutes(module_pb2.GetRoutesRequest(), timeout=20)
     async with load(world.system.port) as kept, load(world.system.port, keep_alive=False) as new:
         await kept.more(50)
         answer = await stub.UpdateRoutes(module_pb2.UpdateRoutesRequest(routes=[good, bad]), timeout=10)
@@ -258,5 +258,5 @@ async def test_a_bad_route_is_refused_and_traffic_goes_on(world: World, pattern:
     assert path == "routes[1].path"  # as the request has it
     assert reason in words
     assert kept.bad() + new.bad() == []
-    assert await stub.GetRoutes(module_pb2.GetRoutesRequest(), timeout=5) == before
+    assert await stub.GetRoutes(module_pb2.GetRoutesRequest(), timeout=20) == before
     assert await _seen(world, "/r1000") == "blue"  # the sound one of the two was not taken either

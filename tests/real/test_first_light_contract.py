@@ -62,7 +62,7 @@ async def test_an_old_module_registers_is_listed_and_gets_no_traffic(system: Sys
     assert beat.acknowledged, beat
     listed = await OLD.call(nlb, "NLBService.ListModules")
     assert {module.instance_id for module in listed.modules} == {"alb-1", "old-1"}
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while "gets no connections" not in (await system.plan())["old-1"]:
             await asyncio.sleep(0.02)
     assert await statuses(system.port, 30) == {200: 30}

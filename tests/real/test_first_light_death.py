@@ -84,7 +84,7 @@ async def test_the_nlb_killed_and_started_again_costs_no_request(system: System)
     stub = system.nlb_stub()
     request = nlb_pb2.GetModuleInfoRequest(instance_id="alb-1")
     envoy = system.nlb.envoy().pid
-    before = await stub.GetModuleInfo(request, timeout=5)
+    before = await stub.GetModuleInfo(request, timeout=20)
     plan = await system.plan()
     async with traffic(system.port) as both:
         await system.nlb.kill()
@@ -94,7 +94,7 @@ async def test_the_nlb_killed_and_started_again_costs_no_request(system: System)
         assert await system.plan() == plan  # at once, not when the module has come back
 
         async def again() -> bool:
-            after = await stub.GetModuleInfo(request, timeout=5)
+            after = await stub.GetModuleInfo(request, timeout=20)
             new = after.instance.registration_id != before.instance.registration_id
             return new and after.details["standing"] == "active"
 
@@ -109,7 +109,7 @@ async def test_the_alb_killed_and_started_again_costs_no_request(system: System)
     """And it goes on with what was changed over gRPC."""
     stub = system.alb_stub()
     half = module_pb2.SetTrafficWeightRequest(version="v2", weight=50, route_id="web")
-    assert (await stub.SetTrafficWeight(half, timeout=5)).success
+    assert (await stub.SetTrafficWeight(half, timeout=20)).success
     await asyncio.sleep(0.5)  # the state is written shortly after the change, not with it
     envoy = system.alb.envoy().pid
     async with traffic(system.port) as both:
@@ -123,10 +123,10 @@ async def test_the_alb_killed_and_started_again_costs_no_request(system: System)
     assert both.bad() == []
     assert both.kept.share("green") == pytest.approx(50, abs=9)
     assert system.alb.envoy().pid == envoy
-    active = await stub.GetActiveVersion(module_pb2.GetActiveVersionRequest(route_id="web"), timeout=5)
+    active = await stub.GetActiveVersion(module_pb2.GetActiveVersionRequest(route_id="web"), timeout=20)
     assert dict(active.version_weights) == {"v1": 50, "v2": 50}
     back = module_pb2.SetTrafficWeightRequest(version="v2", weight=0, route_id="web")
-    assert (await stub.SetTrafficWeight(back, timeout=5)).success
+    assert (await stub.SetTrafficWeight(back, timeout=20)).success
 
 
 async def test_both_killed_together_and_started_in_either_order(system: System) -> None:

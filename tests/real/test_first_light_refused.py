@@ -41,9 +41,9 @@ async def untouched(system: System) -> AsyncIterator[None]:
     """What both parts run, what the NLB plans, and the traffic are after the block as before it."""
 
     async def now() -> tuple[Any, ...]:
-        module = await system.alb_stub().GetConfig(module_pb2.GetConfigRequest(), timeout=5)
-        nlb = await system.nlb_stub().GetNLBConfig(nlb_pb2.GetNLBConfigRequest(), timeout=5)
-        table = await system.nlb_stub().GetRoutingTable(nlb_pb2.GetRoutingTableRequest(), timeout=5)
+        module = await system.alb_stub().GetConfig(module_pb2.GetConfigRequest(), timeout=20)
+        nlb = await system.nlb_stub().GetNLBConfig(nlb_pb2.GetNLBConfigRequest(), timeout=20)
+        table = await system.nlb_stub().GetRoutingTable(nlb_pb2.GetRoutingTableRequest(), timeout=20)
         routes = sorted(entry.route.SerializeToString(deterministic=True) for entry in table.entries)
         return module.configs[0], nlb.configs[0], routes, await system.plan()
 
@@ -159,10 +159,10 @@ async def test_overlapping_routes_of_equal_priority(system: System) -> None:
     document["routes"] = [*document["routes"], {"id": "twin", "hosts": ["web.test"], "backends": ["blue"]}]
     async with untouched(system):
         answers = [
-            await system.alb_stub().UpdateRoutes(module_pb2.UpdateRoutesRequest(routes=[twin]), timeout=5),
+            await system.alb_stub().UpdateRoutes(module_pb2.UpdateRoutesRequest(routes=[twin]), timeout=20),
             await system.nlb_stub().UpdateRouting(
                 nlb_pb2.UpdateRoutingRequest(routes=[types_pb2.Route(route_id="a"), types_pb2.Route(route_id="b")]),
-                timeout=5,
+                timeout=20,
             ),
             await system.configure(document),
         ]  # fmt: skip
@@ -199,7 +199,7 @@ async def test_a_listener_on_a_port_in_use(system: System) -> None:
 )
 async def test_a_document_that_is_none(system: System, data: bytes, words: str) -> None:
     config = types_pb2.ConfigUpdate(config_data=data)
-    async with untouched(system), asyncio.timeout(10):
+    async with untouched(system), asyncio.timeout(20):
         answers = [
             await system.nlb_stub().UpdateNLBConfig(nlb_pb2.UpdateNLBConfigRequest(config=config)),
             await system.alb_stub().UpdateConfig(module_pb2.UpdateConfigRequest(config=config)),

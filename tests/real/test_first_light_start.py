@@ -43,7 +43,7 @@ async def command(name: str, file: Path, env: dict[str, str] | None = None) -> E
         {"COLUMNS": "500", **(env or {})},
     )
     try:
-        code = await process.ended(20)
+        code = await process.ended(40)
         left = [found for found in naming(folder) if found.pid != process.pid]
         assert left == [], "it left processes behind"
         return Ended(code, process.log.read_text())

@@ -76,7 +76,7 @@ async def open_connection(port: int) -> tuple[asyncio.StreamReader, asyncio.Stre
 async def answer_on(connection: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> str:
     reader, writer = connection
     writer.write(b"GET / HTTP/1.1\r\nhost: web.test\r\n\r\n")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
         return (await reader.readexactly(length)).decode()
@@ -130,7 +130,7 @@ async def test_a_new_configuration_of_the_nlb_leaves_what_a_module_was_told(syst
         await weigh(system, v1=100 - share, v2=share)
         await asyncio.sleep(2.5)  # two heartbeats
         assert set(await new_connections(system.port, 60)) == {"blue", "green"}
-    routes = await system.alb_stub("alb-2").GetRoutes(module_pb2.GetRoutesRequest(), timeout=5)
+    routes = await system.alb_stub("alb-2").GetRoutes(module_pb2.GetRoutesRequest(), timeout=20)
     assert [backend.pool for backend in routes.routes[0].backends] == ["green"]
 
 

@@ -417,7 +417,7 @@ async def test_concurrent_limit_denies_the_excess_and_forgets_what_ended(engine:
         await connect(net.client, VIP, 80)
     for connection in open_now[:5]:
         connection.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while net.run(net.lb, "conntrack", "-L", "-p", "tcp").count("TIME_WAIT") < 5:
             await asyncio.sleep(0.02)
     more = [await connect(net.client, VIP, 80) for _ in range(5)]

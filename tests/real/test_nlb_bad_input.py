@@ -108,7 +108,9 @@ class Attacked:
 
     async def values(self, metric: str) -> dict[str, int]:
         """The newest sample of a metric, by listener."""
-        answer = await self.stub.GetNLBMetrics(nlb_pb2.GetNLBMetricsRequest(metric_names=[metric]), timeout=5)
+        answer = await self.stub.GetNLBMetrics(
+            nlb_pb2.GetNLBMetricsRequest(metric_names=[metric]), timeout=20
+        )
         return {point.labels["listener"]: int(point.value) for point in answer.metrics}
 
     async def closed(self) -> dict[tuple[str, str], int]:
@@ -126,7 +128,7 @@ class Attacked:
         """Whether a good client is served on this port."""
         one = self.kinds[name]
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 reader, writer = await asyncio.open_connection(
                     HOST, one.port, ssl=one.trust, server_hostname=NAME if one.trust else None
                 )
@@ -138,7 +140,7 @@ class Attacked:
         return answer == ANSWER[:12]
 
     async def healthy(self) -> bool:
-        answer = await self.stub.CheckHealth(nlb_pb2.CheckHealthRequest(deep_check=True), timeout=5)
+        answer = await self.stub.CheckHealth(nlb_pb2.CheckHealthRequest(deep_check=True), timeout=20)
         return answer.status == types_pb2.HEALTH_STATUS_HEALTHY
 
 

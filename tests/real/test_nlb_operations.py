@@ -127,7 +127,7 @@ async def _say(reader, writer) -> str:
     """The name of who answers a line; empty when the connection is over."""
     with contextlib.suppress(ConnectionError):
         writer.write(b"hello\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             words = (await reader.readline()).decode().split()
         return words[0] if words else ""
     return ""

@@ -164,7 +164,7 @@ async def test_a_healthy_canary_is_promoted_step_by_step(canary: Canary) -> None
 
     async def old_connection() -> bytes:
         writer.write(b"GET / HTTP/1.1\r\nhost: web.test\r\n\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             head = await reader.readuntil(b"\r\n\r\n")
             return await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
 
@@ -235,14 +235,14 @@ async def test_without_traffic_it_holds_and_goes_on_after_a_crash_of_the_nlb(can
     held = await canary.holds("held at 5 %: 0 of 20 requests seen")
     assert shares(held) == [5]
     nlb, stub = canary.system.nlb, canary.system.nlb_stub()
-    before = await stub.GetNLBStatus(nlb_pb2.GetNLBStatusRequest(), timeout=5)
+    before = await stub.GetNLBStatus(nlb_pb2.GetNLBStatusRequest(), timeout=20)
     await nlb.kill()
     await nlb.start()
     after = await canary.rollout()
     assert (after.phase, after.percent) == ("ramping", 5)
     assert after.decisions[0] == held.decisions[0]
     assert weights(await canary.active()) == {"v1": 95, "v2": 5}
-    status = await stub.GetNLBStatus(nlb_pb2.GetNLBStatusRequest(), wait_for_ready=True, timeout=5)
+    status = await stub.GetNLBStatus(nlb_pb2.GetNLBStatusRequest(), wait_for_ready=True, timeout=20)
     assert status.details["config_modified"] == "true"
     assert status.config_checksum == before.config_checksum  # that of the document
     async with clients(canary.system.port) as tally:
@@ -297,7 +297,7 @@ async def test_a_tcp_canary_that_refuses_connections_is_rolled_back_and_nobody_n
             while True:
                 for _ in range(10):
                     assert (await nlb_rig.ask(listener.port))[1] == "v1"
-                answer = await versions.GetActiveVersion(pb.GetActiveVersionRequest(), timeout=5)
+                answer = await versions.GetActiveVersion(pb.GetActiveVersionRequest(), timeout=20)
                 (rollout,) = answer.rollouts
                 if rollout.phase != "ramping":
                     break

@@ -15,7 +15,7 @@ SCALING = {"module": "alb", "max_instances": 3, "target_connections": 4, "cooldo
 
 async def told(system: System) -> str:
     """The last decision, in the NLB's words."""
-    status = await system.nlb_stub().GetNLBStatus(nlb_pb2.GetNLBStatusRequest(), timeout=5)
+    status = await system.nlb_stub().GetNLBStatus(nlb_pb2.GetNLBStatusRequest(), timeout=20)
     return status.details["scaling alb"]
 
 

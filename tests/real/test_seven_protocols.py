@@ -149,7 +149,7 @@ async def openssl_reaches(server: TlsServer, port: int) -> None:
 
 async def _counted(stub: NLBServiceStub, expected: dict[str, int]) -> bool:
     """Whether the NLB's newest sample has these totals, and at least one connection of pymongo."""
-    answer = await stub.GetNLBMetrics(nlb_pb2.GetNLBMetricsRequest(), timeout=5)
+    answer = await stub.GetNLBMetrics(nlb_pb2.GetNLBMetricsRequest(), timeout=20)
     totals = {}
     for point in answer.metrics:
         if point.name == "connections_total":

@@ -131,7 +131,7 @@ class Envoy:
     async def until_connected(self) -> None:
         """Wait until a stream to the control plane is open, and was answered."""
         answered = "cluster.xds.upstream_rq_active", "control_plane.connected_state"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while not all([await self.stat(name) for name in answered]):
                 await asyncio.sleep(0.05)
 

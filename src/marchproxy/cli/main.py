@@ -252,6 +252,9 @@ def explain(
         ),
     ] = "",
     query: Annotated[str, typer.Option("--query", help="The query string. Default: the URL's.")] = "",
+    model: Annotated[
+        str, typer.Option("--model", help="The language model that the request would ask for.")
+    ] = "",
     nlb: Nlb = DEFAULT_NLB,
     as_json: Json = False,
 ) -> None:
@@ -259,6 +262,8 @@ def explain(
 
     Answered from the plan that traffic follows; nothing is sent to a backend. Exit code 1 when nobody would serve it.
     """
+    from dataclasses import replace
+
     from marchproxy.cli.look.explain import explain as find
     from marchproxy.cli.look.question import NotAQuestion, read_question
     from marchproxy.cli.running import run_client
@@ -267,6 +272,7 @@ def explain(
         question = read_question(url, method, header or (), sni=sni, client=client, query=query)
     except NotAQuestion as error:
         raise typer.BadParameter(str(error)) from error
+    question = replace(question, model=model)
     if not run_client(lambda: find(nlb, question, as_json=as_json)):
         raise typer.Exit(1)
 

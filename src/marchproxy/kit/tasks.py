@@ -16,14 +16,14 @@ _log = get_logger(__name__)
 
 
 async def every(
-    interval: float,
+    interval: float | Callable[[], float],
     work: Callable[[], Awaitable[None]],
     *,
     clock: Clock,
     name: str,
     jitter: float = 0.0,
 ) -> None:
-    """Run `work` now and then every `interval` seconds (± the share `jitter`), until cancelled.
+    """Run `work` now and then every `interval` seconds (± the share `jitter`), until cancelled; a function is asked each time.
 
     An exception from `work` is logged with `name` and the loop goes on. Work that takes longer than the interval
     starts again at once; missed rounds are not made up for.
@@ -34,7 +34,8 @@ async def every(
             await work()
         except Exception:  # noqa: BLE001 - the loop must outlive whatever one round meets; it is logged in full
             _log.exception("periodic task failed", task=name)
-        wait = interval * (1.0 + jitter * random.uniform(-1.0, 1.0))  # noqa: S311 - spreads load, guards nothing
+        seconds = interval() if callable(interval) else interval
+        wait = seconds * (1.0 + jitter * random.uniform(-1.0, 1.0))  # noqa: S311 - spreads load, guards nothing
         await clock.sleep(max(started + wait - clock.monotonic(), 0.0))
 
 

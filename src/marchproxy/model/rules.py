@@ -22,7 +22,9 @@ _LONGEST_DURATION = 366 * 24 * 3600.0
 def check_address(address: str, path: str) -> Iterator[Problem]:
     """Faults of a `host:port` text."""
     host, colon, port = address.rpartition(":")
-    if not colon or not host:
+    if "://" in address:
+        yield Problem(path, f'"{address}" is a URL; write host:port')
+    elif not colon or not host:
         yield Problem(path, f'"{address}" is not host:port')
     elif not _PORT.fullmatch(port) or not 1 <= int(port) <= 65535:
         yield Problem(path, f'port "{port[:10]}" is not between 1 and 65535')

@@ -18,6 +18,14 @@ _SHORT_HEAD = 1024
 _LINE_END = b"\r\n"
 _CONTINUE, _SWITCHED, _NO_CONTENT, _NOT_MODIFIED = 199, 101, 204, 304
 _UNTIL_CLOSE: Final = -1
+_SHORT_CHUNK = 1024
+#: Of reads that are one short chunk, which most reads of a stream are, by their length: where the data begins, and what is before it.
+_WHOLE_CHUNKS = {
+    len(head) + size + 2: (len(head), (head, head.upper()))
+    for size in range(1, _SHORT_CHUNK)
+    for head in (b"%x\r\n" % size,)
+}
+_NO_CHUNK: tuple[int, tuple[bytes, ...]] = 0, ()
 #: Of one connection alone; not to be passed on.
 HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade", b"te", b"trailer"}
@@ -63,6 +71,10 @@ class Answer:
 
     def receive(self, data: bytes) -> bytes:
         """What of the body is in these bytes. Raises ProtocolFault; then the connection cannot go on."""
+        if self._chunked and not (self._held or self._left or self._trailing):
+            start, heads = _WHOLE_CHUNKS.get(len(data), _NO_CHUNK)
+            if data.startswith(heads) and data.endswith(_LINE_END):
+                return data[start:-2]
         if self._held:
             data, self._held = self._held + data, b""
         if not self.status:

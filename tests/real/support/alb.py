@@ -82,7 +82,7 @@ class Alb:
         """SIGKILL to the process, not to its Envoy."""
         assert self.process is not None
         self.process.send(signal.SIGKILL)
-        await self.process.ended(5)
+        await self.process.ended(20)
         await self._hang_up()
 
     async def close(self) -> None:
@@ -97,7 +97,7 @@ class Alb:
 
     def envoys(self) -> list[int]:
         """The pids of its Envoys."""
-        return [process.pid for process in naming(self.directory) if process.name().startswith("envoy")]
+        return [process.pid for process in naming(self.directory) if process.info["name"].startswith("envoy")]
 
     async def put(self, *routes: types_pb2.Route, pools: tuple[types_pb2.BackendPool, ...] = ()) -> None:
         """Add or replace pools and routes; fails with the reason when they are refused."""

@@ -97,11 +97,13 @@ async def mongodb() -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def served(command: Sequence[str], folder: Path, port: int) -> AsyncIterator[Started]:
-    """A server process for the length of the block, which begins when it listens on the port."""
+async def served(
+    command: Sequence[str], folder: Path, port: int, *, within: float = _READY_SECONDS
+) -> AsyncIterator[Started]:
+    """A server process for the length of the block, which begins when it listens on the port. Raises TimeoutError."""
     process = await start(command, folder / "log")
     try:
-        async with asyncio.timeout(_READY_SECONDS):
+        async with asyncio.timeout(within):
             while not _listens(process, port):
                 assert process.running, process.log.read_text()
                 await asyncio.sleep(0.02)

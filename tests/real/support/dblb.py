@@ -79,10 +79,14 @@ class Databases:
 
     def workers(self) -> list[psutil.Process]:
         """The worker processes, by their number."""
-        found = [
-            p for p in naming(self.dblb.folder / "workers") if "marchproxy.modules.dblb.worker" in p.cmdline()
-        ]
-        return sorted(found, key=lambda one: int(one.cmdline()[one.cmdline().index("--index") + 1]))
+        named = naming(self.dblb.folder / "workers")
+        found = [p for p in named if "marchproxy.modules.dblb.worker" in p.info["cmdline"]]
+
+        def number(process: psutil.Process) -> int:
+            line = process.info["cmdline"]
+            return int(line[line.index("--index") + 1])
+
+        return sorted(found, key=number)
 
     @asynccontextmanager
     async def asked(self) -> AsyncIterator[Any]:

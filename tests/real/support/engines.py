@@ -50,7 +50,7 @@ class Engines:
         """SIGKILL, and gone."""
         assert self._process is not None
         self._process.send(signal.SIGKILL)
-        await self._process.ended(5)
+        await self._process.ended(20)
 
     async def end(self) -> None:
         if self._process is not None:

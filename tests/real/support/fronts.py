@@ -59,7 +59,7 @@ async def takes_traffic(stub: NLBServiceStub, *fronts: Front) -> None:
     async def all_of_them() -> bool:
         for front in fronts:
             request = nlb_pb2.GetModuleInfoRequest(instance_id=front.name)
-            details = (await stub.GetModuleInfo(request, timeout=5)).details
+            details = (await stub.GetModuleInfo(request, timeout=20)).details
             if not any(text.startswith("gets connections") for text in details.values()):
                 return False
         return True

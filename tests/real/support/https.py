@@ -78,7 +78,7 @@ async def certificate_at(port: int, name: str = "") -> x509.Certificate:
     """What is shown to a client that asks for the name, or for none."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name)
     try:
         shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)

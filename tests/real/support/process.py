@@ -68,13 +68,15 @@ async def start(command: Sequence[str], log: Path, env: dict[str, str] | None = 
 
 
 def naming(path: Path) -> list[psutil.Process]:
-    """The processes that name a path of this test on their command line, but for keepers: they end with their Envoys."""
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error):
-            if process.name() != "sh" and any(str(path) in word for word in process.cmdline()):
-                found.append(process)
-    return found
+    """The processes that name a path of this test on their command line, but for keepers: they end with their Envoys.
+
+    `info` of each has its name and its command line as they were, also when it has gone meanwhile.
+    """
+    return [
+        process
+        for process in psutil.process_iter(["name", "cmdline"])
+        if process.info["name"] != "sh" and any(str(path) in word for word in process.info["cmdline"] or ())
+    ]
 
 
 def kill_left(path: Path) -> None:

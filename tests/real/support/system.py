@@ -47,7 +47,7 @@ class Part:
     async def start(self) -> None:
         """Start it and wait until it is ready."""
         process = await self.launch()
-        async with asyncio.timeout(20), httpx.AsyncClient(trust_env=False) as client:
+        async with asyncio.timeout(40), httpx.AsyncClient(trust_env=False) as client:
             while True:
                 assert process.running, self.log.read_text()
                 with contextlib.suppress(httpx.TransportError):
@@ -59,7 +59,7 @@ class Part:
         """SIGKILL to the process, not to its Envoy."""
         assert self.process is not None
         self.process.send(signal.SIGKILL)
-        await self.process.ended(5)
+        await self.process.ended(20)
 
     async def stop(self) -> int:
         """SIGTERM; the exit code."""
@@ -69,7 +69,7 @@ class Part:
 
     def envoy(self) -> psutil.Process:
         """Its Envoy."""
-        (found,) = [p for p in naming(self.folder / "envoy") if p.name().startswith("envoy")]
+        (found,) = [p for p in naming(self.folder / "envoy") if p.info["name"].startswith("envoy")]
         return found
 
 
@@ -145,12 +145,12 @@ class System:
     async def plan(self) -> dict[str, str]:
         """What each registered instance gets from the listener, in the NLB's words."""
         stub = self.nlb_stub()
-        known = await stub.ListModules(nlb_pb2.ListModulesRequest(), wait_for_ready=True, timeout=5)
+        known = await stub.ListModules(nlb_pb2.ListModulesRequest(), wait_for_ready=True, timeout=20)
         infos = {}
         for module in known.modules:
             request = nlb_pb2.GetModuleInfoRequest(instance_id=module.instance_id)
             with contextlib.suppress(grpc.aio.AioRpcError):  # it left meanwhile
-                answer = await stub.GetModuleInfo(request, timeout=5)
+                answer = await stub.GetModuleInfo(request, timeout=20)
                 infos[module.instance_id] = answer.details.get("listener.web", "not asked yet")
         return infos
 
@@ -171,7 +171,7 @@ class System:
         try:
             async with asyncio.timeout(15):
                 while seen != wanted:
-                    known = await self.nlb_stub().ListModules(nlb_pb2.ListModulesRequest(), timeout=5)
+                    known = await self.nlb_stub().ListModules(nlb_pb2.ListModulesRequest(), timeout=20)
                     seen = {module.instance_id for module in known.modules}
                     await asyncio.sleep(0.02)
         except TimeoutError:
@@ -207,7 +207,7 @@ async def running(
         await system.close()
 
 
-async def until(check: Callable[[], Any], within: float = 10.0) -> float:
+async def until(check: Callable[[], Any], within: float = 20) -> float:
     """Poll until the coroutine function answers true; the seconds that it took."""
     started = time.monotonic()
     async with asyncio.timeout(within):

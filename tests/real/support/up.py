@@ -55,7 +55,7 @@ class Up:
         self.file.write_text(text.replace(old, new))
 
     def part(self, kind: str) -> psutil.Process:
-        (found,) = [p for p in naming(self.state) if p.cmdline()[2:4] == ["marchproxy", kind]]
+        (found,) = [p for p in naming(self.state) if p.info["cmdline"][2:4] == ["marchproxy", kind]]
         return found
 
     async def get(self) -> httpx.Response:

@@ -41,6 +41,19 @@ async def test_every_keeps_its_pace_when_work_takes_time():
     assert rounds == [0, 10, 20, 45]
 
 
+async def test_every_asks_for_its_pace_each_time():
+    clock, rounds = VirtualClock(), []
+
+    async def work():
+        rounds.append(clock.monotonic())
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(every(lambda: len(rounds), work, clock=clock, name="slower and slower"))
+        await clock.elapse(7)
+        task.cancel()
+    assert rounds == [0, 1, 3, 6]
+
+
 async def test_every_jitter_stays_within_its_share():
     clock, rounds = VirtualClock(), []
 

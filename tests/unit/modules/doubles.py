@@ -38,6 +38,7 @@ class EngineDouble:
     applied: list[DesiredState] = field(default_factory=list)
     refusal: Refused | None = None
     objections: tuple[Problem, ...] = ()
+    doubts: tuple[Problem, ...] = ()
     isolated: tuple[Problem, ...] = ()
     isolate: Isolate = Isolate.NOTHING
     seen: Observation = field(default_factory=Observation)
@@ -59,6 +60,9 @@ class EngineDouble:
 
     def faults(self, state: DesiredState) -> Iterable[Problem]:
         return rules.faults(state, ModuleType.ALB)
+
+    def warnings(self, state: DesiredState) -> Iterable[Problem]:
+        return self.doubts
 
     async def rehearse(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> tuple[Problem, ...]:
         return self.objections

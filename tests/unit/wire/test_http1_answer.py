@@ -52,6 +52,26 @@ def test_a_chunk_is_passed_on_as_far_as_it_is_there():
     assert not answer.close()
 
 
+@pytest.mark.parametrize("style", [b"%x\r\n", b"%X\r\n", b"%04x\r\n", b"%x;a=b\r\n"])
+@pytest.mark.parametrize("size", [1, 2, 9, 10, 15, 16, 17, 171, 255, 256, 1023, 1024, 4095, 4096])
+def test_a_read_that_is_one_chunk_is_what_is_in_it(style, size):
+    answer = Answer()
+    answer.receive(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    data = bytes(number % 251 for number in range(size))
+    for _ in range(2):
+        assert answer.receive(style % size + data + b"\r\n") == data
+    assert answer.receive(b"0\r\n\r\n") == b""
+    assert answer.ended
+
+
+@pytest.mark.parametrize("read", [b"a\r\n0123456789xx", b"b\r\n0123456789\r\nx", b"g\r\n0123456789\r\n"])
+def test_a_read_that_only_looks_like_a_chunk_is_none(read):
+    answer = Answer()
+    answer.receive(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    with pytest.raises(ProtocolFault):
+        answer.receive(read)
+
+
 @pytest.mark.parametrize("step", [1, 10_000])
 def test_an_answer_may_end_with_its_connection(step):
     found, answer = read(CLOSED, step)

@@ -31,13 +31,24 @@ def key_new(
     expires: Annotated[
         str, typer.Option("--expires", help="A time such as 2030-01-31. Default: never.")
     ] = "",
+    priority: Annotated[
+        int | None,
+        typer.Option("--priority", help="The best that its requests may have, 0 (first) to 9. Default: 5."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a key, and the entry for the document. The key is shown here and never again: only its hash is kept."""
     from marchproxy.cli.ai.key import show_new
 
     show_new(
-        {"key_id": key_id, "user": user, "team": team, "models": tuple(model or ()), "expires": expires},
+        {
+            "key_id": key_id,
+            "user": user,
+            "team": team,
+            "models": tuple(model or ()),
+            "expires": expires,
+            **({} if priority is None else {"priority": priority}),
+        },
         as_json=as_json,
     )
 

@@ -21,6 +21,7 @@ from marchproxy.modules.ailb.ledger.usage import By, Report, Sum, report
 
 _AGO = re.compile(r"([0-9]{1,5})([hd])")
 _UNITS = {"h": 3600 * SECOND, "d": DAY}
+_REMEDY = "name the `state_dir` of the AILB, or run this on its machine"
 _ALWAYS = 1 << 63
 
 
@@ -56,9 +57,11 @@ def show(folder: Path | None, question: Question, *, as_json: bool) -> None:
     """Print the report of all journals below a folder. Ends the command when there is none, or one cannot be read."""
     place = folder or default_state_dir()
     try:
+        if not place.is_dir():
+            fail(f"{place}: there is no such folder; {_REMEDY}")
         journals = sorted(find_journals(place))
         if not journals:
-            fail(f"{place}: there is no journal of an AILB below it")
+            fail(f"{place}: there is no journal of an AILB below it; {_REMEDY}")
         found = report(_entries(journals, question), question.by, question.where)
     except OSError as error:
         fail(f"{error.filename or place}: {error.strerror or error}")
@@ -68,7 +71,7 @@ def show(folder: Path | None, question: Question, *, as_json: bool) -> None:
     stdout().print(sheet(found).rendered())
     if found.total.estimated:
         warn(
-            f"of {found.total.estimated} requests nobody has said what they used: what was reserved is counted"
+            f"of {found.total.estimated} requests nobody has said what they used: it is guessed, or what was reserved"
         )
 
 

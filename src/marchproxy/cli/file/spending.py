@@ -1,4 +1,4 @@
-"""What the file says of keys and money that is allowed, but hardly meant: names that nobody has, budgets without prices."""
+"""What the file says of keys and money that is allowed, but hardly meant: names that nobody has, budgets and models without prices."""
 
 from collections.abc import Iterator
 
@@ -6,10 +6,11 @@ from marchproxy.kit.settings import Located, Problem
 from marchproxy.model.ai import ANY_MODEL, Allowance, AllowanceScope
 from marchproxy.model.model_names import ModelPatterns
 from marchproxy.model.state import DesiredState
+from marchproxy.modules.ailb.plan import compile_plan, unpriced
 
 
 def spending_warnings(state: DesiredState, located: Located) -> Iterator[Problem]:
-    """Each at the line of its allowance. Where the document has no key at all, there may be a file of them."""
+    """Each at the line of its allowance, or model. Where the document has no key at all, there may be a file of them."""
     keys = state.virtual_keys
     holders = {
         AllowanceScope.KEY: {key.key_id for key in keys},
@@ -29,6 +30,8 @@ def spending_warnings(state: DesiredState, located: Located) -> Iterator[Problem
             yield located.problem(where, f'no route offers a model "{name}" by that name')
         if not state.prices and (key := _budget(allowance)):
             yield located.problem(("allowances", index, key), "without `prices` nothing costs anything")
+    for route, model, words in unpriced(state, compile_plan(state)):
+        yield located.problem(("routes", route, "ai", "models", model, "name"), words)
 
 
 def _budget(allowance: Allowance) -> str:

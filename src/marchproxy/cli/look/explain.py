@@ -1,6 +1,6 @@
 """`marchproxy explain`: which listener, route, module, instance, pool and endpoint a request goes to, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,11 +140,20 @@ def _module_lines(module: InModule, question: Question) -> list[str]:
     lines += [
         f"{key}: {module.verdict.metadata[key]}" for key in _OF_SESSIONS if key in module.verdict.metadata
     ]
+    lines += _model_lines(module.verdict.metadata)
     beyond = "refused" if question.is_session else "429"
     lines += [_limit_line(limit, module.instances, beyond) for limit in module.limits]
     if not module.verdict.choices:
         lines += _pool_lines(module, module.route)
     return lines
+
+
+def _model_lines(told: Mapping[str, str]) -> list[str]:
+    """Who answers for the model that was asked for, as an AILB says."""
+    if "model" not in told:
+        return []
+    unsound = f"; {told['unsound']}" if "unsound" in told else ""
+    return [f'the model "{told["model"]}" is served by {told["pools"]}{unsound}']
 
 
 def _pool_lines(module: InModule, route: types_pb2.Route) -> list[str]:

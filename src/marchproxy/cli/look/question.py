@@ -37,8 +37,8 @@ class Question:
     """A request, or a bare connection. `host` is the one asked for, `port` the one connected to.
 
     `sni`: the server name in the client's TLS hello, where it is another. `client`: its address, where it matters.
-    `query`: without its question mark. `user`, `database` and `application`: of a database's client. `app` and `stream`: of
-    a stream's, who asks for it at `host`.
+    `query`: without its question mark. `model`: of a language, that the body would name. `user`, `database` and
+    `application`: of a database's client. `app` and `stream`: of a stream's, who asks for it at `host`.
     """
 
     scheme: str
@@ -55,6 +55,7 @@ class Question:
     application: str = ""
     app: str = ""
     stream: str = ""
+    model: str = ""
 
     @property
     def is_request(self) -> bool:
@@ -75,6 +76,7 @@ class Question:
                 ("for database", self.database),
                 ("as application", self.application),
                 ("for stream", f"{self.app}/{self.stream}" if self.stream else ""),
+                ("for model", self.model),
                 ("with server name", self.sni),
                 ("from", self.client),
             )
@@ -110,6 +112,7 @@ class Question:
             "explain": "true",
             "client": self.client,
             "query": self.query,
+            "model": self.model,
             "user": self.user,
             "database": self.database,
             "application": self.application,

@@ -38,6 +38,7 @@ async def wait_for_targets(client: Client) -> nlb_pb2.GetNLBStatusResponse:
 
 # of modules that serve HTTP, those at whose root there is nothing to see
 _TRIALS = {"ailb": "curl http://{address}/v1/models -H 'authorization: Bearer KEY'"}
+_PATHS = {"ailb": "/v1/chat/completions -X POST"}
 _CLIENTS = {
     Protocol.POSTGRES: "psql -h {host} -p {port}",
     Protocol.MYSQL: "mysql -h {host} -P {port} -p",
@@ -76,7 +77,8 @@ def invitations(document: FileDocument) -> Iterable[str]:
         option = _nlb_option(dialled(document.nlb.grpc))
         yield f"marchproxy get modules{option}"
         if web:
-            yield f"marchproxy explain http://{next(iter(web))}/{option}"
+            address, kind = next(iter(web.items()))
+            yield f"marchproxy explain http://{address}{_PATHS.get(kind, '/')}{option}"
 
 
 def _entrances(document: FileDocument) -> Iterable[tuple[str, Protocol, HostPort]]:

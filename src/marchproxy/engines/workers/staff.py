@@ -7,7 +7,7 @@ what they were told before.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Generic, TypeAlias
+from typing import ClassVar, Generic, TypeAlias
 
 from marchproxy.engines.workers.line import Answer, Question
 from marchproxy.engines.workers.seat import Seat, WorkerRefused, WorkerUnavailable
@@ -18,14 +18,15 @@ from marchproxy.model.problem import RefusalCode, Refused
 
 _log = get_logger(__name__)
 _TRIM_SECONDS = 30.0
-_END_SECONDS = 2.0
 
 #: Seconds, what is done so often, and its name in the log.
 Beat: TypeAlias = tuple[float, Callable[[], Awaitable[None]], str]
 
 
 class Staff(Generic[Question, Answer]):
-    """Use it inside `running`."""
+    """Use it inside `employed`. `end_seconds`: what workers have to end by themselves."""
+
+    end_seconds: ClassVar[float] = 2.0
 
     def __init__(self, seats: Sequence[Seat[Question, Answer]], *, clock: Clock) -> None:
         self._seats = tuple(seats)
@@ -162,4 +163,4 @@ class Staff(Generic[Question, Answer]):
                 seat.process.let_go()
         async with asyncio.TaskGroup() as group:
             for seat in self._seats:
-                group.create_task(seat.process.end(_END_SECONDS))
+                group.create_task(seat.process.end(self.end_seconds))

@@ -112,6 +112,10 @@ def _message(detail: ErrorDetails, shape: Shape, path: KeyPath) -> str:
             return "required, but not given"
         case "model_type" | "dict_type" | "model_attributes_type":
             return "must be a mapping of keys to values"
+        case "tuple_type" | "list_type":
+            return "must be a list"
+        case "int_parsing" | "int_type":
+            return "must be a whole number"
         case _:
             text = detail["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
             given = detail["input"]

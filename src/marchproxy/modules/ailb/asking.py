@@ -67,6 +67,9 @@ TASK_BODY = "body"
 TASK_KEEP = "keep"
 #: What a relay is told beside METADATA: which pool is meant, and which attempt it is, from 1. It names the cluster at the egress.
 POOL, ATTEMPT, CLUSTER = "x-ai-pool", "x-envoy-attempt-count", "x-ai-cluster"
+#: Envoy takes a refusal of 5xx for a failure of who is asked, and drops its words; one of 400 it takes for a broken message, and
+#: hangs up on the client. So each of these is said by a status that nobody else uses, and Envoy tells the client the true one.
+VEILED = {400: 470, 500: 480, 502: 482, 503: 483, 504: 484, 529: 489}
 #: Of a client's credential, so that no provider sees it.
 REMOVED = "x-envoy-auth-headers-to-remove"
 RETRIES = "x-envoy-max-retries"
@@ -83,6 +86,9 @@ WHO = "x-ai-who"
 METADATA = (HOST, PATH, AT, NAMES, ID, OPERATION, MODEL, STREAM, TASKS)
 #: What goes on as headers, to the filters behind.
 FORWARDED = (POOLS, RETRIES)
+
+#: What goes to the client of a refusal's headers.
+DENIED = ("content-type", "retry-after")
 
 #: The cluster in which the decider answers by itself: lists of models, and what it has kept.
 OWN_CLUSTER = "marchproxy.own"
@@ -111,6 +117,17 @@ USAGE_MEMBERS = (
 FIRST_BYTE = "first_byte"
 #: The namespace of METADATA.
 AUTHZ = "envoy.filters.http.ext_authz"
+#: What stands in the lines in which Envoy writes down the ends of requests, with tabs between and `-` for what is missing: `at` in
+#: seconds since the epoch, `told` what AUTHZ has, and `used` what USAGE has, as JSON.
+WRITTEN = (
+    "at", "cluster", "host", "status", "details", "flags", "attempts", "sent", "milliseconds", FIRST_BYTE, REQUEST_ID, "refused",
+    "told", "used",
+)  # fmt: skip
+#: What a relay tells behind an answer whose request is traced: tokens of input and of output, and what broke it off.
+TRACED = ("x-marchproxy-input-tokens", "x-marchproxy-output-tokens", "x-marchproxy-error")
+#: With these a provider refuses our credential. The client, whose own is good, is told 502, and in a header which it was.
+REFUSED = (401, 403)
+PROVIDER_STATUS = "x-marchproxy-provider-status"
 #: Tells a client whether an answer comes from the cache: `hit`, or `miss` when it is kept now.
 CACHE = "x-marchproxy-cache"
 #: In front of the names of clusters.
@@ -160,7 +177,7 @@ class Denied:
         fields = [(b"content-type", b"application/json")]
         if self.retry_after is not None:
             fields.append((b"retry-after", b"%d" % self.retry_after))
-        return http1.answer(self.status, fields, self.body)
+        return http1.answer(VEILED.get(self.status, self.status), fields, self.body)
 
 
 Verdict: TypeAlias = Allowed | Denied

@@ -17,6 +17,7 @@ from marchproxy.model.state import DesiredState
 from marchproxy.modules.ailb import rules
 from marchproxy.modules.ailb.exposition import render
 from marchproxy.modules.ailb.load.gpus import GpuWatch
+from marchproxy.modules.ailb.plan import unpriced
 from marchproxy.modules.ailb.supervisor.crew import Crew
 from marchproxy.modules.ailb.supervisor.probing import Probe
 from marchproxy.modules.ailb.totals import Totals
@@ -43,6 +44,7 @@ class AilbEngine:
         self._plans = rules.Plans()
         self._unsound: Mapping[PoolName, str] = {}
         self._unfit: Mapping[str, str] = {}
+        self._unpriced: Sequence[str] = ()
         self._totals = Totals()
         crew.divide(gateway.instances)
 
@@ -58,6 +60,11 @@ class AilbEngine:
     def faults(self, state: DesiredState) -> Iterable[Problem]:
         """What the gateway cannot do of a sound state."""
         return self._gateway.faults(state)
+
+    def warnings(self, state: DesiredState) -> Iterable[Problem]:
+        """Models that cost nothing, where others have prices."""
+        for route, model, words in unpriced(state, self._plans.of(state)):
+            yield Problem(f"routes[{route}].ai.models[{model}].name", words)
 
     async def rehearse(self, state: DesiredState, isolate: Isolate = Isolate.NOTHING) -> Sequence[Problem]:
         """What the gateway would refuse."""
@@ -82,6 +89,7 @@ class AilbEngine:
             except Refused:
                 await self._take_back(before, wider)
                 raise
+            self._note_unpriced(tuple(map(str, self.warnings(state))))
             self._applied = state
             return problems
 
@@ -151,7 +159,11 @@ class AilbEngine:
         """What Envoy counts, and what the decider does."""
         pid, counts = await self._crew.count()
         self._totals.note(pid, counts.entries)
-        return await self._gateway.exposition() + render(self._totals.tallies(), counts, self._gpus.known)
+        providers = {
+            str(pool.name): pool.ai.provider.value for pool in self._applied.pools if pool.ai is not None
+        }
+        own = render(self._totals.tallies(), counts, providers, self._gpus.known)
+        return await self._gateway.exposition() + own
 
     async def renew(self, finish_seconds: float | None) -> str:
         """Restart Envoy hot."""
@@ -160,6 +172,11 @@ class AilbEngine:
     async def drain(self, deadline: float) -> int:
         """The gateway's: what has been let pass ends, and is reported."""
         return await self._gateway.drain(deadline)
+
+    def _note_unpriced(self, models: Sequence[str]) -> None:
+        if models and models != self._unpriced:
+            _log.warning("models cost nothing", models=models)
+        self._unpriced = models
 
     def _note_unfit(self, unfit: Mapping[str, str]) -> None:
         for address in {**self._unfit, **unfit}:

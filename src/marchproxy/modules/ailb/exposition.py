@@ -1,32 +1,55 @@
 """Exposition: what the decider counts, as text that Prometheus reads. Bounded; no I/O.
 
-Names and units of what OpenTelemetry has words for are its own, as Prometheus writes them; the rest begins with marchproxy_ailb.
+Names, units, labels and buckets of what OpenTelemetry has words for are its own, as Prometheus writes them; the rest begins with
+marchproxy_ailb. Of the conventions' labels `error.type` and `gen_ai.response.model` are left out: `requests_total` has reasons,
+and models by their providers' names nobody bounds.
 https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import accumulate
 from math import inf
+from typing import TypeAlias
 
 from marchproxy.engines.envoy.metrics.exposition import label_text
 from marchproxy.modules.ailb.choice import Standing
+from marchproxy.modules.ailb.dialects.operations import Operation
 from marchproxy.modules.ailb.ledger.prices import MICRO
 from marchproxy.modules.ailb.load.gpus import Known
 from marchproxy.modules.ailb.talk import Counts
 from marchproxy.modules.ailb.tally import Tally, TallyKey, Times
 
 _PREFIX = "marchproxy_ailb_"
-_HISTOGRAMS = {
-    "duration": ("gen_ai_server_request_duration_seconds", "From a request until the end of its answer."),
-    "first_token": ("gen_ai_server_time_to_first_token_seconds", "From a request until its answer began."),
-    "per_token": (
+_CONVENTIONAL = {operation.value: operation.conventional for operation in Operation}
+#: Name, what it says, and the attributes that it is made of, with the label that tells these apart.
+_HISTOGRAMS = (
+    (
+        "gen_ai_server_request_duration_seconds",
+        "From a request until the end of its answer.",
+        {"duration": ""},
+    ),
+    (
+        "gen_ai_server_time_to_first_token_seconds",
+        "From a request until its answer began.",
+        {"first_token": ""},
+    ),
+    (
         "gen_ai_server_time_per_output_token_seconds",
         "Between two tokens of a stream, on average.",
+        {"per_token": ""},
     ),
-    "queue_time": (f"{_PREFIX}queue_seconds", "Time that requests waited for an endpoint that had to."),
-}
+    (
+        "gen_ai_client_token_usage",
+        "Tokens of a request, where they were counted.",
+        {"input_usage": ',gen_ai_token_type="input"', "output_usage": ',gen_ai_token_type="output"'},
+    ),
+    (f"{_PREFIX}queue_seconds", "Time that requests waited for an endpoint that had to.", {"queue_time": ""}),
+)
 _TOKENS = {"input": "input_tokens", "output": "output_tokens", "cached": "cached_tokens"}
+#: The labels of a tally.
+Labels: TypeAlias = Callable[[TallyKey], str]
 _NUMBERS = {
     "under_way": ("gauge", "Requests that have not been reported yet."),
     "waiting": ("gauge", "Requests that wait for an endpoint."),
@@ -62,13 +85,19 @@ _GPUS: Sequence[tuple[str, str, Callable[[Known], float | None]]] = (
 )
 
 
-def render(tallies: Mapping[TallyKey, Tally], counts: Counts, gpus: Iterable[Known] = ()) -> bytes:
-    """The text in format 0.0.4."""
+def render(
+    tallies: Mapping[TallyKey, Tally],
+    counts: Counts,
+    providers: Mapping[str, str],
+    gpus: Iterable[Known] = (),
+) -> bytes:
+    """The text in format 0.0.4. `providers`: what each pool's is called."""
+    labels = partial(_labels, providers)
     lines = [
-        *_counters(tallies),
-        *_tokens(tallies),
-        *_sums(tallies),
-        *_histograms(tallies),
+        *_counters(tallies, labels),
+        *_tokens(tallies, labels),
+        *_sums(tallies, labels),
+        *_histograms(tallies, labels),
         *_numbers(counts),
         *_shed(counts),
         *_endpoints(counts.endpoints),
@@ -77,10 +106,16 @@ def render(tallies: Mapping[TallyKey, Tally], counts: Counts, gpus: Iterable[Kno
     return ("\n".join(lines) + "\n").encode()
 
 
-def _counters(tallies: Mapping[TallyKey, Tally]) -> Iterator[str]:
+def _counters(tallies: Mapping[TallyKey, Tally], labels: Labels) -> Iterator[str]:
     for attribute, name, label, text in (
         ("endings", "requests_total", "reason", "Requests that were let pass, by how they ended."),
         ("refusals", "denied_total", "reason", "Requests that were not let pass, by reason."),
+        (
+            "credential",
+            "credential_refused_total",
+            "status",
+            "Attempts at which a provider refused the pool's credential.",
+        ),
         ("cache", "cache_total", "result", "Requests whose answers may be kept, by whether one was."),
         ("findings", "findings_total", "guardrail", "Requests in which a guardrail found something."),
     ):
@@ -89,41 +124,49 @@ def _counters(tallies: Mapping[TallyKey, Tally]) -> Iterator[str]:
             "counter",
             text,
             (
-                (f"{_labels(key)},{label_text(((label, value),))}", count)
+                (f"{labels(key)},{label_text(((label, value),))}", count)
                 for key, tally in tallies.items()
                 for value, count in getattr(tally, attribute).items()
             ),
         )
 
 
-def _tokens(tallies: Mapping[TallyKey, Tally]) -> Iterator[str]:
+def _tokens(tallies: Mapping[TallyKey, Tally], labels: Labels) -> Iterator[str]:
     values = (
-        (f'{_labels(key)},gen_ai_token_type="{kind}"', getattr(tally, attribute))
+        (f'{labels(key)},type="{kind}"', getattr(tally, attribute))
         for key, tally in tallies.items()
         if tally.endings
         for kind, attribute in _TOKENS.items()
     )
-    yield from _family("gen_ai_client_token_usage_total", "counter", "Tokens that were used.", values)
+    text = "Tokens that were used; the cached ones are input, too."
+    yield from _family(f"{_PREFIX}tokens_total", "counter", text, values)
 
 
-def _sums(tallies: Mapping[TallyKey, Tally]) -> Iterator[str]:
-    used = [(_labels(key), tally) for key, tally in tallies.items() if tally.endings]
-    costs = ((labels, tally.cost / MICRO) for labels, tally in used)
+def _sums(tallies: Mapping[TallyKey, Tally], labels: Labels) -> Iterator[str]:
+    used = [(labels(key), tally) for key, tally in tallies.items() if tally.endings]
+    costs = ((text, tally.cost / MICRO) for text, tally in used)
     yield from _family(f"{_PREFIX}cost_total", "counter", "Money, in the currency of the prices.", costs)
-    uncounted = ((labels, tally.uncounted) for labels, tally in used)
-    text = "Requests of which nobody could say what they used, and that cost what was reserved."
+    uncounted = ((text, tally.uncounted) for text, tally in used)
+    text = "Requests of which nobody could say what they used: it was guessed, or what was reserved."
     yield from _family(f"{_PREFIX}uncounted_total", "counter", text, uncounted)
+    unpriced = ((text, tally.unpriced_tokens) for text, tally in used if tally.unpriced_tokens)
+    text = "Tokens of models that have no price, which no budget counts."
+    yield from _family(f"{_PREFIX}unpriced_tokens_total", "counter", text, unpriced)
 
 
-def _histograms(tallies: Mapping[TallyKey, Tally]) -> Iterator[str]:
+def _histograms(tallies: Mapping[TallyKey, Tally], labels: Labels) -> Iterator[str]:
     """Of all keys together: each is as many lines as it has bounds."""
     groups: dict[TallyKey, list[Tally]] = {}
     for key, tally in tallies.items():
         if tally.endings:
             groups.setdefault(key._replace(key=""), []).append(tally)
-    for attribute, (name, text) in _HISTOGRAMS.items():
-        found = {key: [getattr(tally, attribute) for tally in group] for key, group in groups.items()}
-        lines = [line for key, times in found.items() for line in _histogram(name, _labels(key), times)]
+    for name, text, attributes in _HISTOGRAMS:
+        lines = [
+            line
+            for key, group in groups.items()
+            for attribute, more in attributes.items()
+            for line in _histogram(name, labels(key) + more, [getattr(tally, attribute) for tally in group])
+        ]
         if lines:
             yield from _head(name, "histogram", text)
             yield from lines
@@ -177,10 +220,12 @@ def _gpus(gpus: Iterable[Known]) -> Iterator[str]:
         yield from _family(f"{_PREFIX}gpu_{suffix}", "gauge", text, known)
 
 
-def _labels(key: TallyKey) -> str:
+def _labels(providers: Mapping[str, str], key: TallyKey) -> str:
     pairs = (
         ("route", key.route),
-        ("gen_ai_operation_name", key.operation),
+        ("operation", key.operation),
+        ("gen_ai_operation_name", _CONVENTIONAL.get(key.operation, "")),
+        ("gen_ai_provider_name", providers.get(key.pool, "")),
         ("gen_ai_request_model", key.model),
         ("pool", key.pool),
         ("key", key.key),

@@ -3,7 +3,7 @@
 Made once for each desired state, by the process that is asked for it, the decider and the relays, from the same values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from marchproxy.model.ai import (
@@ -27,6 +27,7 @@ from marchproxy.modules.ailb.ledger.prices import FREE, PriceList, Tariff
 
 _MOST_NAMES = 4096
 _VERSION = "/v1"
+_COSTS_NOTHING = "costs nothing, and no budget counts it: `prices` has no {}, nor a pattern for all of it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,11 @@ class ModelPlan:
     def pools(self) -> tuple[PoolName, ...]:
         """Who may answer."""
         return tuple([target.pool.name for target in self.targets])
+
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """What it is called by those for whom there is no price: they cost nothing, and no budget counts them."""
+        return tuple(dict.fromkeys(target.name for target in self.targets if not target.is_priced))
 
 
 class RoutePlan:
@@ -163,6 +169,17 @@ def compile_plan(state: DesiredState) -> AiPlan:
         tuple(one for one in state.allowances if one.enabled),
         {guardrail.name: guardrail for guardrail in state.guardrails},
     )
+
+
+def unpriced(state: DesiredState, plan: AiPlan) -> Iterator[tuple[int, int, str]]:
+    """The models that cost nothing, where others have prices: index of the route, index of the model in it, and what to say."""
+    for number, route in enumerate(state.routes if state.prices else ()):
+        known = plan.routes.get(route.route_id)
+        for index, model in enumerate(known.options.models if known else ()):
+            found = known.model(model.name) if known else None
+            if found is not None and found.unpriced:
+                names = ", ".join(f'"{name}"' for name in found.unpriced)
+                yield number, index, _COSTS_NOTHING.format(names)
 
 
 def _prefix(route: Route) -> str:

@@ -18,9 +18,9 @@ from marchproxy.modules.http.resources.clusters import resolved_by_envoy
 
 _MOST_FAULTS = 5  # of a pool, in one message
 _PICKS = {
-    Pick.SCORED: "an endpoint by its queue, its KV cache and the prompts that it has seen",
-    Pick.LEAST_PENDING: "an endpoint with the fewest requests under way",
-    Pick.ROUND_ROBIN: "one endpoint after the other",
+    Pick.SCORED: "by its queue, its KV cache and the prompts that it has seen",
+    Pick.LEAST_PENDING: "with the fewest requests under way",
+    Pick.ROUND_ROBIN: "in turn",
 }
 
 

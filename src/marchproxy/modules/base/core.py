@@ -10,7 +10,7 @@ from marchproxy.kit.clock import Clock
 from marchproxy.model.checks import check_change, check_state
 from marchproxy.model.problem import InvalidValue, Problem, RefusalCode, Refused
 from marchproxy.model.state import DesiredState
-from marchproxy.modules.base.engine import Engine, Isolate
+from marchproxy.modules.base.engine import Advising, Engine, Isolate
 from marchproxy.modules.base.running import Running
 
 Decide = Callable[[DesiredState], DesiredState]
@@ -115,6 +115,13 @@ class ModuleCore:
             return tuple(await self.engine.rehearse(state, Isolate.REJECTED))
         await self.load(state, checksum(data))
         return ()
+
+    async def warnings(self, data: bytes) -> tuple[Problem, ...]:
+        """What a sound document says that is hardly meant."""
+        engine = self.engine
+        if not isinstance(engine, Advising):
+            return ()
+        return tuple(engine.warnings(await asyncio.to_thread(decode, data)))
 
     async def refresh(self) -> None:
         """Have the engine look again at what its state only names, such as files of keys. Raises Refused."""

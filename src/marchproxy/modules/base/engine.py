@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from marchproxy.model.choice import PoolChoice
 from marchproxy.model.module import HealthStatus, ModuleType, TrafficEndpoint
@@ -123,4 +123,13 @@ class Engine(Protocol):
 
     async def drain(self, deadline: float) -> int:
         """Take no new connections and wait up to `deadline` seconds; returns how many connections are left."""
+        ...
+
+
+@runtime_checkable
+class Advising(Protocol):
+    """An engine that has more to say of a document than what is wrong with it."""
+
+    def warnings(self, state: DesiredState) -> Iterable[Problem]:
+        """What a sound state says that is hardly meant."""
         ...

@@ -157,14 +157,16 @@ def _choice(pool: BackendPool, chance: float, hosts: Sequence[HostStatus], way: 
 
 def _endpoint(found: HostShare) -> EndpointChoice:
     host = found.host
-    stands_for = host.hostname and host.hostname != host.address.rpartition(":")[0].strip("[]")
+    place, _, port = host.address.rpartition(":")
+    name = host.hostname.removesuffix(f":{port}")
+    stands_for = name and name.strip("[]") != place.strip("[]")
     return EndpointChoice(
         host.address,
         found.share,
         host.weight,
         host.priority,
         host.counts.rq_active,
-        f"{host.hostname}:{host.address.rpartition(':')[2]}" if stands_for else "",
+        f"{name}:{port}" if stands_for else "",
         found.trouble,
     )
 

@@ -4,8 +4,10 @@ A module's own filters stand in every listener and are off, as the shared ones a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from marchproxy.engines.envoy.log_rotation import RotationLimits
 from marchproxy.engines.envoy.xds.resource import Resource
 from marchproxy.model.module import ModuleType, PoolName
 from marchproxy.model.pool import BackendPool
@@ -40,6 +42,10 @@ class Extension:
 
     def pool_resources(self, _pool: BackendPool, /) -> Iterable[Resource]:
         """What a pool needs beside its cluster and endpoints. Of the same pool it must be the same."""
+        return ()
+
+    def logs(self) -> Iterable[tuple[Path, RotationLimits]]:
+        """Files that Envoy appends to beside the access log, and how large they become."""
         return ()
 
     def resources(self) -> Iterable[Resource]:

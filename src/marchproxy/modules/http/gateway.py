@@ -1,5 +1,6 @@
 """Gateway: an ADS server, an Envoy that takes its resources from it, and the engine of both."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from marchproxy.engines.envoy.binary import find_envoy
 from marchproxy.engines.envoy.bootstrap import BootstrapSpec, render
+from marchproxy.engines.envoy.log_rotation import RotatedLog
 from marchproxy.engines.envoy.process import EnvoyProcess, EnvoySettings
 from marchproxy.engines.envoy.tracing import request_tracing
 from marchproxy.engines.envoy.validation import Validator
@@ -14,7 +16,7 @@ from marchproxy.engines.envoy.xds.publish import Publisher, load
 from marchproxy.engines.envoy.xds.server import AdsServer, serve_unix
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.settings import Problem, SettingsError
-from marchproxy.kit.tasks import beside
+from marchproxy.kit.tasks import beside, every
 from marchproxy.kit.telemetry import Service
 from marchproxy.modules.http.access_log import AccessLogFile
 from marchproxy.modules.http.certificates import open_certificates
@@ -31,6 +33,7 @@ from marchproxy.modules.http.settings import HttpSettings
 from marchproxy.modules.http.surroundings import Surroundings
 
 _LONGEST_SOCKET = 107  # unix(7)
+_LOOK_SECONDS = 1.0
 _FLUSH_MILLISECONDS = 1000  # how long a line of the access log may wait for others
 
 
@@ -88,7 +91,7 @@ async def http_gateway(
             )
             async with (
                 beside(programmer.follow(), name="endpoints"),
-                beside(_keep(log, envoy, clock), name="access-log"),
+                beside(_keep(log, extension, envoy, clock), name="access-log"),
             ):
                 yield engine
 
@@ -104,9 +107,14 @@ def _observing(settings: HttpSettings, log: AccessLogFile | None) -> Observing:
     return Observing(None if log is None else log.resource(), tracing)
 
 
-async def _keep(log: AccessLogFile | None, envoy: EnvoyProcess, clock: Clock) -> None:
-    if log is not None:
-        await log.keep(envoy.admin, clock)
+async def _keep(log: AccessLogFile | None, extension: Extension, envoy: EnvoyProcess, clock: Clock) -> None:
+    """Look after all files that Envoy appends to, until cancelled."""
+    async with asyncio.TaskGroup() as group:
+        if log is not None:
+            group.create_task(log.keep(envoy.admin, clock))
+        for path, limits in extension.logs():
+            rotated = RotatedLog(path, limits, envoy.admin.reopen_logs)
+            group.create_task(every(_LOOK_SECONDS, rotated.look, clock=clock, name=path.name))
 
 
 def _make_directory(directory: Path, socket: Path) -> None:

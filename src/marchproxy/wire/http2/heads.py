@@ -54,6 +54,11 @@ class Heads:
         return b"".join((start, first, *map(_literal, fields)))
 
 
+def encode_trailers(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """What stands behind an answer; names in small letters. Of any connection, since no table is used."""
+    return b"".join(map(_literal, fields))
+
+
 def as_request(fields: list[tuple[bytes, bytes]]) -> Head:
     """Raises StreamFault where it is malformed (§8.1.1)."""
     pseudo: dict[bytes, bytes] = {}

@@ -6,20 +6,26 @@ from collections.abc import Callable
 from marchproxy.wire.http2 import frames
 from marchproxy.wire.http2.frames import Code, Http2Fault, StreamFault
 
+_LAST = frames.END_HEADERS | frames.END_STREAM
+
 
 class Lane:
     """One stream's way out: its window, and what waits for it."""
 
-    __slots__ = ("backlog", "ending", "number", "waiting", "window")
+    __slots__ = ("backlog", "ending", "kind", "number", "trailers", "waiting", "window")
 
     def __init__(self, number: int, window: int) -> None:
         self.number = number
         self.window = window
+        self.kind = frames.head(0, frames.DATA, 0, number)[3:]
+        """The head of its frames, but for the size."""
         self.waiting: deque[memoryview] = deque()
         self.backlog = 0
         """Bytes of what waits."""
         self.ending = False
         """Whether the stream ends behind what waits."""
+        self.trailers = b""
+        """A block of fields that ends it; empty: nothing but its end."""
 
 
 class Outflow:
@@ -79,16 +85,24 @@ class Outflow:
         out = self._out
         if not out:
             self._wake()
-        out += (frames.head(size, frames.DATA, 0, number), data)
+        out += (size.to_bytes(3), lane.kind, data)
         return True
 
-    def end(self, number: int) -> bool:
-        """The body is whole. Whether its end has gone out; otherwise it will, behind what waits."""
+    def end(self, number: int, trailers: bytes = b"") -> bool:
+        """The body is whole. Whether its end has gone out; otherwise it will, behind what waits.
+
+        `trailers`: fields that go with it, encoded, no more than a frame has room for.
+        """
         lane = self._lanes[number]
+        if trailers:
+            lane.trailers = trailers
         if lane.backlog:
             lane.ending = True
             return False
-        self.put(frames.head(0, frames.DATA, frames.END_STREAM, number))
+        if last := lane.trailers:
+            self.put(frames.head(len(last), frames.HEADERS, _LAST, number), last)
+        else:
+            self.put(frames.head(0, frames.DATA, frames.END_STREAM, number))
         return True
 
     def widen(self, number: int, size: int) -> list[Lane]:

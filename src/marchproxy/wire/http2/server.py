@@ -99,9 +99,9 @@ class Server:
             rest, kind = rest[size:], frames.CONTINUATION
         self.outflow.put(frames.head(len(rest), kind, frames.END_HEADERS, stream), rest)
 
-    def end(self, stream: int) -> None:
-        """The answer is whole; what waits goes out first."""
-        if self.outflow.end(stream):
+    def end(self, stream: int, trailers: bytes = b"") -> None:
+        """The answer is whole; what waits goes out first. `trailers`: fields behind it, as `encode_trailers` has them."""
+        if self.outflow.end(stream, trailers):
             self._forget(stream)
 
     def abort(self, stream: int, code: Code) -> None:

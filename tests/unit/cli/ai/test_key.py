@@ -32,8 +32,18 @@ def test_for_programs():
     assert found["key"].startswith("sk-mp-")
 
 
-@pytest.mark.parametrize("wrong", [["--id", "a b"], ["--expires", "soon"], ["--model", "a*b"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--id", "a b"],
+        ["--expires", "soon"],
+        ["--expires", "2020-01-31"],
+        ["--model", "a*b"],
+        ["--priority", "10"],
+    ],
+)
 def test_what_is_not_sound_shows_no_key(wrong):
     found = run(app, ["ai", "key", "new", *wrong])
     assert found.exit_code == 2
+    assert f"{wrong[0]}:" in found.stderr
     assert "sk-mp-" not in found.stdout

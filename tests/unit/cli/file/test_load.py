@@ -233,6 +233,38 @@ def test_what_is_hardly_meant_of_allowances(tmp_path, allowance, told):
     assert all(warning.line == 5 for warning in warnings)
 
 
+@pytest.mark.parametrize(
+    ("prices", "told"),
+    [
+        ("[]", []),
+        ("[{model: '*', input: 1, output: 1}]", []),
+        ("[{model: sim*, input: 1, output: 1}, {model: big, input: 0, output: 0}]", ['"bigger"']),
+        ("[{model: large*, input: 1, output: 1}, {model: s*, input: 1, output: 1}]", []),
+        ("[{model: sim-1, input: 1, output: 1}, {model: large, input: 1, output: 1}]", ['"sim*"']),
+        ("[{model: sim*, input: 1, output: 1}]", ['"big", "bigger"']),
+    ],
+)
+def test_models_without_a_price_are_told_where_others_have_one(tmp_path, prices, told):
+    text = f"""\
+pools:
+  - {{name: one, endpoints: ["127.0.0.1:1"], ai: {{provider: vllm}}}}
+  - {{name: two, endpoints: ["127.0.0.1:1"], ai: {{provider: vllm}}}}
+routes:
+  - id: llm
+    path: /
+    ai:
+      models:
+        - {{name: sim*, targets: [one]}}
+        - {{name: large, targets: [{{pool: one, model: big}}, {{pool: two, model: bigger, tier: 1}}]}}
+prices: {prices}
+"""
+    warnings = load_file(write(tmp_path, text), {}).warnings
+    assert [
+        warning.message.partition("`prices` has no ")[2].partition(", nor")[0] for warning in warnings
+    ] == told
+    assert {warning.line for warning in warnings} <= {9, 10}
+
+
 def test_keys_that_are_not_in_the_document_may_be_in_a_file(tmp_path):
     text = "allowances: [{id: a, target: 'key:ci', concurrent: 1}]\n"
     assert load_file(write(tmp_path, text), {}).warnings == ()

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from marchproxy.cli.look.question import NotAQuestion, Question, read_question
@@ -101,6 +103,12 @@ def test_the_query_string_goes_along():
     assert (asked.route.path_pattern, asked.context["query"]) == ("/x", "q=1")
     assert asked.context["client"] == "192.0.2.1"
     assert read_question("http://a:1/x?q=1", "get", [], query="?v=2").query == "v=2"
+
+
+def test_the_model_goes_to_the_module():
+    question = replace(read_question("http://a:1/v1/messages", "post", []), model="fast")
+    assert question.in_words() == "POST http://a:1/v1/messages for model fast"
+    assert question.for_module(types_pb2.PROTOCOL_HTTP).context["model"] == "fast"
 
 
 def test_a_module_is_asked_for_what_it_gets():

@@ -402,6 +402,18 @@ def test_a_limit_tells_among_how_many_it_is_divided(limit, instances, words):
     assert sheets.rates(given, instances) == words
 
 
+def test_who_serves_a_model():
+    route = types_pb2.Route(route_id="llm", protocol=types_pb2.PROTOCOL_HTTP)
+    verdict = module_pb2.CanHandleResponse(can_handle=True, reason="it takes it")
+    verdict.metadata.update(
+        {"model": "fast", "pools": "a 100 % of tier 0", "unsound": "pool a: it has no endpoint"}
+    )
+    nlb = nlb_pb2.RouteRequestResponse(routed=True, target_instance_id="ailb-1", version="v1")
+    question = Question("http", "h", 80, "/v1/messages", "POST", model="fast")
+    text = printed(explanation_text(Explanation(question, nlb, InModule(verdict, route, (), ()))))
+    assert 'the model "fast" is served by a 100 % of tier 0; pool a: it has no endpoint' in text
+
+
 def test_sessions_of_a_database():
     route = types_pb2.Route(
         route_id="pg",

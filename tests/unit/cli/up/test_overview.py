@@ -21,3 +21,8 @@ EXAMPLES = Path(__file__).parents[4] / "examples"
 )
 def test_the_first_thing_to_type(example: str, first: str) -> None:
     assert next(iter(invitations(load_file(EXAMPLES / example, {}).document))) == first
+
+
+def test_where_nothing_is_at_the_root_nobody_is_sent_there() -> None:
+    *_, last = invitations(load_file(EXAMPLES / "llm.yaml", {}).document)
+    assert last == "marchproxy explain http://127.0.0.1:4000/v1/chat/completions -X POST"

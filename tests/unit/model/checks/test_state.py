@@ -216,6 +216,7 @@ def test_every_fault_of_a_state_is_told():
         ("a:65536", 'port "65536" is not between 1 and 65535'),
         ("a:" + "9" * 5000, 'port "9999999999" is not between 1 and 65535'),
         ("a:８０", 'port "８０"'),
+        ("http://a:80", "is a URL; write host:port"),
         ("::1:80", "write an IPv6 address in brackets, [::1]:80"),
         ("[a]:80", "[a] is not an IPv6 address in brackets"),
         ("*.a:80", "neither an IP address nor a host name"),

@@ -5,8 +5,10 @@ from base64 import b64decode
 import pytest
 from google.protobuf import json_format, struct_pb2
 
+from marchproxy.model.ai import Dialect
 from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.asking import Allowed, Denied
+from marchproxy.modules.ailb.dialects.failure import Failure, Reason
 from marchproxy.modules.http.resources.clusters import REACHING, cluster_name
 
 
@@ -42,6 +44,15 @@ def test_a_refusal_is_the_clients_answer():
         b"HTTP/1.1 429 Too Many Requests\r\ncontent-type: application/json\r\nretry-after: 3\r\n"
         b"content-length: 2\r\n\r\n{}"
     )
+
+
+def test_no_refusal_is_a_failure_to_envoy():
+    """It takes each 5xx of who is asked for one."""
+    statuses = {Failure(reason, "").status(dialect) for reason in Reason for dialect in Dialect}
+    veiled = {status: asking.VEILED.get(status, status) for status in statuses}
+    assert all(400 <= status < 500 for status in veiled.values())
+    assert len(set(veiled.values())) == len(statuses)
+    assert Denied(503, b"").encode().startswith(b"HTTP/1.1 483 ")
 
 
 @pytest.mark.parametrize("name", ["m", 'a"b\\c', "Qwen/Qwen3:8b&x=y", "ß€"])

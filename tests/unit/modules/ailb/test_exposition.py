@@ -11,8 +11,8 @@ from marchproxy.modules.ailb.talk import LINE, Counts
 from marchproxy.modules.ailb.tally import Tallies, TallyKey
 from marchproxy.modules.ailb.totals import Totals, entries
 
-ANN = TallyKey("llm", "chat", "fast", "vllm", "ann")
-BEN = TallyKey("llm", "chat", "fast", "vllm", "ben")
+ANN = TallyKey("llm", "messages", "fast", "vllm", "ann")
+BEN = TallyKey("llm", "messages", "fast", "vllm", "ben")
 NOBODY = TallyKey("", "", "", "", "")
 
 
@@ -22,16 +22,18 @@ def counted():
         tally = tallies.of(key)
         tally.endings["complete"] += 2
         tally.use(Usage(10, 5, 4), 1_500_000)
+        tally.note_counted(Usage(10, 5, 4))
         tally.first_token.add(0.03)
+        tally.credential["401"] += 1
     tallies.of(NOBODY).refusals["no_key"] += 3
-    asked = tallies.of(TallyKey("llm", "chat", "fast", "", "ann"))
+    asked = tallies.of(TallyKey("llm", "messages", "fast", "", "ann"))
     asked.cache["hit"] += 4
     asked.findings["personal"] += 5
     return tallies
 
 
 def samples(tallies, counts):
-    text = render(tallies, counts).decode()
+    text = render(tallies, counts, {"vllm": "openai_compatible"}).decode()
     return {
         (sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -40,20 +42,27 @@ def samples(tallies, counts):
 
 
 def labels(**more):
-    common = {"route": "llm", "gen_ai_operation_name": "chat", "gen_ai_request_model": "fast", "pool": "vllm"}
+    common = {
+        "route": "llm", "operation": "messages", "gen_ai_operation_name": "chat", "gen_ai_request_model": "fast",
+        "gen_ai_provider_name": "openai_compatible", "pool": "vllm",
+    }  # fmt: skip
     return tuple(sorted((common | more).items()))
 
 
 def test_all_that_is_counted_is_shown():
     found = samples(counted().kept, Counts(under_way=2, late=1))
     assert found["marchproxy_ailb_requests_total", labels(key="ann", reason="complete")] == 2
+    assert found["marchproxy_ailb_credential_refused_total", labels(key="ann", status="401")] == 1
     assert found["marchproxy_ailb_denied_total", (("reason", "no_key"),)] == 3
     asked = dict(labels(key="ann"))
-    del asked["pool"]
+    del asked["pool"], asked["gen_ai_provider_name"]
     assert found["marchproxy_ailb_cache_total", tuple(sorted((asked | {"result": "hit"}).items()))] == 4
     labelled = tuple(sorted((asked | {"guardrail": "personal"}).items()))
     assert found["marchproxy_ailb_findings_total", labelled] == 5
-    assert found["gen_ai_client_token_usage_total", labels(key="ben", gen_ai_token_type="output")] == 5
+    assert found["marchproxy_ailb_tokens_total", labels(key="ben", type="cached")] == 4
+    assert found["gen_ai_client_token_usage_sum", labels(gen_ai_token_type="output")] == 10
+    assert found["gen_ai_client_token_usage_bucket", labels(gen_ai_token_type="input", le="4")] == 0
+    assert found["gen_ai_client_token_usage_bucket", labels(gen_ai_token_type="input", le="16")] == 2
     assert found["marchproxy_ailb_cost_total", labels(key="ann")] == 1.5
     assert found["gen_ai_server_time_to_first_token_seconds_count", labels()] == 2
     assert found["gen_ai_server_time_to_first_token_seconds_bucket", labels(le="0.04")] == 2
@@ -101,13 +110,13 @@ def test_keys_and_models_beyond_a_bound_share_a_tally():
     tallies = Tallies(most=1)
     for key in (ANN, BEN):
         tallies.of(key).endings["complete"] += 1
-    assert set(tallies.kept) == {ANN, TallyKey("llm", "chat", "*", "vllm", "*")}
+    assert set(tallies.kept) == {ANN, TallyKey("llm", "messages", "*", "vllm", "*")}
 
 
 def test_gpus_are_shown_as_far_as_they_say():
     sound = Known(Device("GPU-a", 0, temperature=61.0, memory_used=7, memory_total=8))
     lost = Known(Device("GPU-b", 1, is_lost=True))
-    text = render({}, Counts(), [sound, lost]).decode()
+    text = render({}, Counts(), {}, [sound, lost]).decode()
     found = {line for line in text.splitlines() if line.startswith("marchproxy_ailb_gpu_")}
     a, b = '{gpu="0",uuid="GPU-a"}', '{gpu="1",uuid="GPU-b"}'
     names = {"temperature_celsius": 61, "memory_used_bytes": 7, "memory_total_bytes": 8, "fit": 1}

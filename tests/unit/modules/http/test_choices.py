@@ -51,6 +51,18 @@ def test_one_pool_is_certain_and_its_endpoints_are_told() -> None:
     assert {e.address: e.probability for e in choice.endpoints} == {"10.0.0.1:80": 0.5, "10.0.0.2:80": 0.5}
 
 
+@pytest.mark.parametrize(
+    ("hostname", "name"),
+    [("", ""), ("10.0.0.3", ""), ("10.0.0.3:80", ""), ("a.test", "a.test:80"), ("a.test:80", "a.test:80")],
+)
+def test_an_endpoint_that_was_found_by_name_is_told_by_it(hostname: str, name: str) -> None:
+    host = HostStatus("10.0.0.3:80", hostname, 1, "HEALTHY", frozenset(), HostCounts())
+    found = pool_choices(
+        STATE, ROUTES["two"], Asked(), [ClusterStatus("pool.green", True, (host,))], own=STATE.routes
+    )
+    assert {endpoint.name for choice in found for endpoint in choice.endpoints} == {name}
+
+
 def test_several_pools_by_weight() -> None:
     found = choices("two")
     assert by_pool(found) == {"blue": 0.3, "green": 0.7}

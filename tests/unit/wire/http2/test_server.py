@@ -12,6 +12,7 @@ from hpack import Encoder
 from marchproxy.wire.http2 import frames
 from marchproxy.wire.http2.events import Cancelled, Drained, Requested
 from marchproxy.wire.http2.frames import Code, Http2Fault
+from marchproxy.wire.http2.heads import encode_trailers
 from marchproxy.wire.http2.server import Limits, Server
 
 HEAD = [
@@ -155,6 +156,27 @@ def test_an_end_waits_behind_what_waits():
     found, heard = pair.turn()
     assert of(heard, h2.events.StreamEnded)
     assert found == []
+
+
+@pytest.mark.parametrize("size", [0, 5, 100_000])
+def test_trailers_end_an_answer_behind_what_waits(size):
+    pair = Pair()
+    pair.ask()
+    pair.turn()
+    pair.server.answer(1, 200, [])
+    pair.server.outflow.data(1, b"x" * size)
+    pair.server.end(1, encode_trailers([(b"x-used", b"7"), (b"x-more", b"")]))
+    _, theirs = pair.turn()
+    if size > 65_535:
+        assert not of(theirs, h2.events.TrailersReceived)
+        pair.client.increment_flow_control_window(size)
+        pair.client.increment_flow_control_window(size, stream_id=1)
+        _, theirs = pair.turn()
+    (trailers,) = of(theirs, h2.events.TrailersReceived)
+    assert trailers.headers == [(b"x-used", b"7"), (b"x-more", b"")]
+    assert trailers.stream_ended
+    assert of(theirs, h2.events.StreamEnded)
+    assert len(pair.server) == 0
 
 
 def test_streams_that_wait_are_served_in_turn():

@@ -169,5 +169,5 @@ def _nobody(found: NotNow | Shed, asked: Asked) -> Turned:
     if isinstance(found, Shed):
         words = f"every endpoint for the model {asked.model!r} is full, {_SHED[found.why]}: try again in {found.retry_after} s"
         return Turned(Failure(Reason.RATE, words, code="overloaded"), retry_after=found.retry_after)
-    words = f"there is no endpoint for the model {asked.model!r}"
+    words = f"there is no endpoint for the model {asked.model!r}: try again in 1 s"
     return Turned(Failure(Reason.OVERLOADED, words), retry_after=1)

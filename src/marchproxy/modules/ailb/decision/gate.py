@@ -111,7 +111,7 @@ class Gate:
                 findings=[finding.words for finding in notes.findings],
             )
         if isinstance(checked.asked, Failure):
-            raise Turned(checked.asked)
+            raise Turned(checked.asked, retry_after=1 if checked.asked.reason is Reason.OVERLOADED else None)
         if checked.asked is not ready.asked:
             ready.asked = ready.inquiry.asked = checked.asked
             ready.body = checked.asked.body.text.encode()

@@ -67,7 +67,9 @@ def identify(inquiry: Inquiry, plan: AiPlan, keys: Keys) -> RoutePlan:
     route = inquiry.route = plan.routes.get(RouteId(request.field(_ROUTE)))
     if route is None:
         raise Turned(
-            Failure(Reason.INTERNAL, "the gateway does not know this route yet: try again"), status=503
+            Failure(Reason.INTERNAL, "the gateway does not know this route yet: try again in 1 s"),
+            status=503,
+            retry_after=1,
         )
     path = route.below(request.target)
     call = call_of(request.method, path, anthropic=anthropic)

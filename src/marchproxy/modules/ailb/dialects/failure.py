@@ -155,10 +155,19 @@ def failure_of(status: int, body: bytes) -> Failure:
     reason = _BY_STATUS.get(status, Reason.INTERNAL if status >= 500 else Reason.BAD_REQUEST)
     try:
         document = load(body)
+        detail = _detail(document)
     except BadJson:
-        document = None
+        document, detail = None, ""
     found = failure_in(document, reason)
-    return found or Failure(reason, f"the provider answered with status {status}")
+    return found or Failure(reason, detail or f"the provider answered with status {status}")
+
+
+def _detail(document: object) -> str:
+    """FastAPI's, of which many engines are made: a text, or what is wrong with which fields."""
+    detail = document.get("detail") if isinstance(document, dict) else None
+    if detail and not isinstance(detail, str):
+        detail = dump(detail).decode()
+    return detail[:_LONGEST_MESSAGE] if detail else ""
 
 
 def failure_in(document: object, reason: Reason | None = None) -> Failure | None:

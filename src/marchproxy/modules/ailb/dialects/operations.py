@@ -42,6 +42,11 @@ class Operation(Enum):
         return _PATHS.get(self, "")
 
     @cached_property
+    def conventional(self) -> str:
+        """Its name in OpenTelemetry's conventions (gen_ai.operation.name); those that they do not know keep theirs."""
+        return _CONVENTIONAL.get(self, self.value)
+
+    @cached_property
     def generates(self) -> bool:
         """Whether its answer is written by a model, token by token."""
         return self in _GENERATING
@@ -56,6 +61,11 @@ _OF_ANTHROPIC = frozenset(
     }
 )
 _GENERATING = frozenset({Operation.CHAT, Operation.COMPLETIONS, Operation.RESPONSES, Operation.MESSAGES})
+_CONVENTIONAL = {
+    Operation.COMPLETIONS: "text_completion",
+    Operation.RESPONSES: "chat",
+    Operation.MESSAGES: "chat",
+}
 _PATHS = {
     Operation.CHAT: "/chat/completions",
     Operation.COMPLETIONS: "/completions",

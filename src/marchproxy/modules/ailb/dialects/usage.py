@@ -7,6 +7,8 @@ from marchproxy.model.usage import Usage
 from marchproxy.modules.ailb.dialects.body import BadJson, load
 
 _USAGE = b'"usage"'
+#: Tokens that no request has: whoever says so has lost count, and is not to spend everybody's money.
+MOST_TOKENS = 1_000_000_000
 
 
 class Tally:
@@ -60,8 +62,8 @@ def of_answer(dialect: Dialect, data: bytes) -> Usage | None:
 
 
 def count(value: object) -> int:
-    """A number of tokens; 0 for what is none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    """A number of tokens; 0 for what is none, or can be none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < MOST_TOKENS else 0
 
 
 def details(told: dict[str, Any], name: str) -> dict[str, Any]:

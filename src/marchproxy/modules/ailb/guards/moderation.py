@@ -35,7 +35,7 @@ class ModerationGuard:
             notes.add(name, "no_answer")
             if only_log or self.guardrail.fail_open:
                 return None
-            return Failure(Reason.OVERLOADED, f"the guardrail {name!r} does not answer: try again")
+            return Failure(Reason.OVERLOADED, f"the guardrail {name!r} does not answer: try again in 1 s")
         if not said.flagged:
             return None
         notes.add(name, said.words or "flagged")

@@ -17,7 +17,8 @@ from marchproxy.modules.ailb.ledger.periods import nanoseconds
 _NONE = Failure(
     Reason.NO_KEY, "no API key was given: send it as `Authorization: Bearer KEY`, or in the header x-api-key"
 )
-_WRONG = Failure(Reason.NO_KEY, "the API key is not valid")
+#: OpenAI's own words: LiteLLM takes what has others for a bad request.
+_WRONG = Failure(Reason.NO_KEY, "Incorrect API key provided")
 #: Characters; a longer text is no key, and not worth a hash.
 _LONGEST = 512
 

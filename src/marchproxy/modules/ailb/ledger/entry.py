@@ -1,6 +1,7 @@
 """Entries: what is written down of each request that is settled, a line of JSON each. Pure."""
 
 import json
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -10,6 +11,8 @@ from marchproxy.modules.ailb.ledger.periods import SECOND, iso, nanoseconds
 from marchproxy.modules.ailb.ledger.reservation import Settled
 from marchproxy.modules.ailb.ledger.who import Who
 
+#: How a line begins: when it was (as `iso` has it, so that these sort), and its number.
+HEAD = re.compile(rb'{"time":"([^"]+)","number":([0-9]+),')
 #: What any number of ours is below; as a time it is in the year 2262.
 _MOST = 1 << 63
 
@@ -22,7 +25,7 @@ class Garbled(ValueError):
 class Entry:
     """A request that has ended. `at`: when it did, in nanoseconds since the epoch; `cost` in micro-units. `ended`: how.
 
-    Not `is_counted`: nobody has said what it used, and it is what had been reserved.
+    Not `is_counted`: nobody has said what it used, and it is a guess, or what had been reserved.
     """
 
     at: int

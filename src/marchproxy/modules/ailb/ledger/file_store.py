@@ -12,7 +12,7 @@ from pathlib import Path
 from marchproxy.kit.files import write_atomically
 from marchproxy.kit.logs import get_logger
 from marchproxy.modules.ailb.ledger import snapshot
-from marchproxy.modules.ailb.ledger.entry import Entry, Garbled, decode
+from marchproxy.modules.ailb.ledger.entry import HEAD, Entry, Garbled, decode
 from marchproxy.modules.ailb.ledger.folder import (
     end_of_lines,
     journal_file,
@@ -20,7 +20,7 @@ from marchproxy.modules.ailb.ledger.folder import (
     last_line,
     whole_lines,
 )
-from marchproxy.modules.ailb.ledger.periods import today
+from marchproxy.modules.ailb.ledger.periods import iso, today
 from marchproxy.modules.ailb.ledger.snapshot import Position, Snapshot, Unusable
 from marchproxy.modules.ailb.ledger.totals import Row, Totals
 
@@ -108,6 +108,16 @@ class FileStore:
                 if since <= entry.at < until:
                     yield entry
 
+    def numbers(self, since: int, until: int) -> set[int]:
+        """The reservations of those entries. Only their heads are read: a decider that takes over has no time to lose. Raises OSError."""
+        first, last, found = iso(since).encode(), iso(until).encode(), set[int]()
+        for _, path in journal_files(self._folder):
+            if _ends_before(path, since):
+                continue
+            heads = (HEAD.match(line) for line in whole_lines(path))
+            found.update(int(head[2]) for head in heads if head and first <= head[1] < last)
+        return found
+
     def close(self) -> None:
         """Let go of the file and the folder."""
         for descriptor in (self._file, self._lock):
@@ -133,15 +143,18 @@ class FileStore:
         except OSError:
             os.close(file)
             raise
-        self._file, self._number, self._size = file, number, end
         if number == known.file and end < known.offset:
-            self._turn()  # the host's power took some with it: behind the snapshot's position nothing would be seen
+            # the host's power took some with it: behind the snapshot's position nothing would be seen
+            os.close(file)
+            number, end = number + 1, 0
+            file = _appending(journal_file(self._folder, number))
+        self._file, self._number, self._size = file, number, end
 
     def _turn(self) -> None:
         """Go on in another file."""
         assert self._file is not None
-        following = _appending(journal_file(self._folder, self._number + 1))
         os.fdatasync(self._file)
+        following = _appending(journal_file(self._folder, self._number + 1))
         os.close(self._file)
         self._file, self._number, self._size = following, self._number + 1, 0
         for _, path in journal_files(self._folder)[: -self._limits.keep]:

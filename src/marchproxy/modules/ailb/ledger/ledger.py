@@ -151,19 +151,27 @@ class Ledger:
             reservation.plan.leave()
 
     def settle(
-        self, number: int, usage: Usage | None, now: int, tariff: Tariff | None = None
+        self,
+        number: int,
+        usage: Usage | None,
+        now: int,
+        tariff: Tariff | None = None,
+        *,
+        is_counted: bool = True,
     ) -> Settled | None:
         """Have a request use what it used; None: nobody can say, so it is what was reserved.
 
-        `tariff` is that of who answered, where it is another than was reserved for. Returns None when the request is settled
-        already, or unknown.
+        `tariff` is that of who answered, where it is another than was reserved for. Not `is_counted`: the usage is a guess.
+        Returns None when the request is settled already, or unknown.
         """
         reservation = self._under_way.pop(number, None) or self._waiting.pop(number, None)
         if reservation is None:
             self.counts.late += 1
             return None
         self.counts.settled += 1
-        return self._settle(reservation, usage, now, tariff)
+        settled = self._settle(reservation, usage, now, tariff)
+        settled.is_counted = settled.is_counted and is_counted
+        return settled
 
     def expire(self, now: int) -> list[Settled]:
         """Settle what nobody has spoken of for long, at what was reserved; everything that was lost since the last call."""

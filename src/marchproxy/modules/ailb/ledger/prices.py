@@ -27,8 +27,8 @@ class Tariff:
 
     def cost(self, usage: Usage) -> int:
         """The cost in micro-units, rounded up."""
-        uncached = usage.input - usage.cached
-        parts = uncached * self.input + usage.cached * self.cached + usage.output * self.output
+        cached = min(usage.cached, usage.input)  # nobody is paid for asking
+        parts = (usage.input - cached) * self.input + cached * self.cached + usage.output * self.output
         return -(-parts // MICRO)
 
 

@@ -32,8 +32,8 @@ class Reservation:
 
 @dataclass(slots=True, eq=False)
 class Settled:
-    """What a request used in the end; it counts for the day of `at`. `cost` in micro-units; not `is_counted`: it is what had
-    been reserved."""
+    """What a request used in the end; it counts for the day of `at`. `cost` in micro-units; not `is_counted`: it is a guess, or
+    what had been reserved."""
 
     reservation: Reservation
     usage: Usage

@@ -24,22 +24,44 @@ _PIECES = {
     operation: re.compile(rb'"(?:%b)" ?: ?"(?!")' % members) for operation, members in _MEMBERS.items()
 }
 _NEVER = re.compile(rb"(?!)")
+_QUOTE = b'"'
+_BACKSLASH = 0x5C
+#: After so many events in a row that were not like the ones before, nobody expects the next one to be.
+_MOST_UNLIKE = 8
 
 
 class Count:
     """Of one stream, in the words of `operation`. `pieces`: of text or of a tool's arguments; `lines`: of data; `has_usage`: what was
     shown last says what was used."""
 
-    __slots__ = ("_chat", "_first", "_last", "_operation", "_piece", "has_usage", "lines", "pieces")
+    __slots__ = (
+        "_before", "_behind", "_chat", "_first", "_last", "_operation", "_piece", "_unlike", "has_usage", "lines", "pieces",
+    )  # fmt: skip
 
     def __init__(self, operation: Operation) -> None:
         self._operation = operation
         self._chat = operation is Operation.CHAT
         self._piece = _PIECES.get(operation, _NEVER)
         self._first = self._last = b""  # what was shown with usage in it
+        self._before = self._behind = b""  # what stood around the text of an event that had one piece
+        self._unlike = 0
         self.lines = 0
         self.pieces = 0
         self.has_usage = False
+
+    def is_alike(self, data: bytes) -> bool:
+        """Look at one event if it is as another one was, but for its text: which costs a fifth, and most of a stream are. Whether it is."""
+        before, behind = self._before, self._behind
+        if not before or not data.startswith(before) or not data.endswith(behind):
+            return False
+        start, end = len(before), len(data) - len(behind)
+        if start >= end or data.find(_QUOTE, start, end) >= 0:
+            return False
+        self._unlike = 0
+        self.has_usage = False
+        self.lines += 1
+        self.pieces += 1
+        return True
 
     def see(self, data: bytes) -> int:
         """Look at whole events: how many pieces they bring."""
@@ -55,7 +77,18 @@ class Count:
         if found != lines:  # something else is among them
             found = len(self._piece.findall(data))
         self.pieces += found
+        if found == 1 == lines and not self.has_usage and self._unlike < _MOST_UNLIKE:
+            self._learn(data)
         return found
+
+    def _learn(self, data: bytes) -> None:
+        self._unlike += 1
+        piece = self._piece.search(data)
+        if piece is not None:
+            start = piece.end()
+            end = data.find(_QUOTE, start)
+            if end > start and data[end - 1] != _BACKSLASH:
+                self._before, self._behind = data[:start], data[end:]
 
     @property
     def usage(self) -> Usage | None:
@@ -69,19 +102,19 @@ class Count:
 
 
 class WholeEvents:
-    """Cuts a stream behind events: who breaks off in the middle of one leaves nothing that cannot be read."""
+    """Cuts a stream behind events: who breaks off in the middle of one leaves nothing that cannot be read. `held`: pieces of one."""
 
-    __slots__ = ("_held", "_longest", "_size", "_tail")
+    __slots__ = ("_longest", "_size", "_tail", "held")
 
     def __init__(self, longest: int) -> None:
         self._longest = longest
-        self._held: list[bytes] = []
+        self.held: list[bytes] = []
         self._size = 0
         self._tail = b""  # of what is held
 
     def feed(self, data: bytes) -> bytes | None:
         """The events that are whole now, empty: none; None: one has more than `longest` bytes."""
-        if not self._held and data.endswith(b"\n\n"):
+        if not self.held and data.endswith(b"\n\n"):
             return data
         seen = self._tail + data
         plain, crlf = seen.rfind(b"\n\n"), seen.rfind(b"\n\r\n")
@@ -89,18 +122,18 @@ class WholeEvents:
         out = b""
         if end:
             cut = end - len(self._tail)
-            out = b"".join((*self._held, data[:cut]))
+            out = b"".join((*self.held, data[:cut]))
             data = data[cut:]
-            self._held.clear()
+            self.held.clear()
             self._size, self._tail = 0, b""
         if data:
-            self._held.append(data)
+            self.held.append(data)
             self._size += len(data)
             self._tail = (self._tail + data)[-3:]
         return out if self._size <= self._longest else None
 
     def rest(self) -> bytes:
         """What is held, when the stream ends as it should: the empty line behind the last event is forgotten by some."""
-        rest = b"".join(self._held)
-        self._held.clear()
+        rest = b"".join(self.held)
+        self.held.clear()
         return rest

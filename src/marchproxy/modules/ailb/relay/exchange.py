@@ -17,6 +17,7 @@ from marchproxy.modules.ailb.relay.outgoing import LEFT_OUT
 from marchproxy.modules.ailb.relay.pace import Pace
 from marchproxy.modules.ailb.relay.shapes import Shape, broken_off, shape_of
 from marchproxy.modules.ailb.relay.side import Question, Side
+from marchproxy.modules.ailb.relay.traced import trailers
 from marchproxy.modules.ailb.settling.report import Ending, Report
 from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.http1_answer import HOP_BY_HOP, Answer
@@ -25,6 +26,7 @@ _FIRST_FAULT = 400
 #: Seconds for an engine to stop after a hang-up; what it says until then is counted.
 _LEAVING_SECONDS = 0.08
 _OK = 200
+_WHEN_AGAIN = {b"retry-after", b"retry-after-ms"}
 _IDENTITY = {b"", b"identity"}
 
 
@@ -35,6 +37,10 @@ class Phase(Enum):
     FLOWING = "flowing"
     LEAVING = "leaving"
     OVER = "over"
+
+
+#: An Enum's members are looked up slowly, and these for every piece of a stream.
+_FLOWING, _OVER = Phase.FLOWING, Phase.OVER
 
 
 class Exchange:
@@ -76,7 +82,7 @@ class Exchange:
             return
         if body:
             self._take(body)
-        if answer.ended and self._phase is not Phase.OVER:
+        if answer.ended and self._phase is not _OVER:
             self._complete()
 
     def lost(self) -> None:
@@ -144,9 +150,12 @@ class Exchange:
         now = self._touched = self._office.now()
         if before is None or shape.pieces != before:
             self._pace.mark(now)
-        if self._phase is Phase.LEAVING:
+        if self._phase is _FLOWING and self._kept is None:  # nearly always
+            if out and not self._side.send(self._question.stream, out):
+                self.hold()
+        elif self._phase is Phase.LEAVING:
             return
-        if out:
+        elif out:
             self._send(out)
         if shape.failure is not None:
             self._fail(shape.failure)
@@ -215,7 +224,7 @@ class Exchange:
             self._send(out)
         elif self._phase is Phase.ASKING:
             self._begin_answer()
-        self._side.end(stream)
+        self._side.end(stream, self._told())
         self._hand_over()
         self._finish(Ending.COMPLETE if self._status < _FIRST_FAULT else Ending.REFUSED)
 
@@ -233,13 +242,21 @@ class Exchange:
         if self._phase is Phase.LEAVING:
             self._finish(Ending.CLIENT_GONE)
         elif self._phase is Phase.ASKING:
-            self._side.tell(self._question, failure)
+            self._side.tell(self._question, failure, self._when_again())
             refused = self._status >= _FIRST_FAULT or failure.reason is Reason.BAD_REQUEST
             self._finish(Ending.REFUSED if refused else Ending.UNREACHED)
         elif self._phase is Phase.FLOWING:
             assert self._shape is not None
-            self._side.break_off(self._question.stream, self._shape.last_words(failure))
+            self._side.break_off(self._question.stream, self._shape.last_words(failure), self._told(failure))
             self._finish(Ending.BROKEN)
+
+    def _told(self, failure: Failure | None = None) -> bytes:
+        assert self._shape is not None
+        return trailers(self._question.head.fields, self._shape.usage, self._shape.pieces, failure)
+
+    def _when_again(self) -> list[tuple[bytes, bytes]]:
+        """When the provider wants to be asked again, if it has said so."""
+        return [field for field in self._answer.fields if field[0] in _WHEN_AGAIN] if self._status else []
 
     def _left(self) -> None:
         if self._phase is Phase.LEAVING:

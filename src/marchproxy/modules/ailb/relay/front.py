@@ -1,6 +1,7 @@
 """Front: a connection of Envoy's, HTTP/2 over a Unix socket; what all its streams say in a turn goes out in one write."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import cast
 
 from marchproxy.kit.logs import get_logger
@@ -14,6 +15,7 @@ from marchproxy.modules.ailb.relay.outgoing import misunderstood
 from marchproxy.modules.ailb.relay.side import Question
 from marchproxy.wire.http2.events import Cancelled, Drained, Event, Requested
 from marchproxy.wire.http2.frames import Code, Http2Fault
+from marchproxy.wire.http2.outflow import Outflow
 from marchproxy.wire.http2.server import Limits, Server
 
 _log = get_logger(__name__)
@@ -31,6 +33,7 @@ class Front(asyncio.Protocol):
         self._fronts = fronts
         self._loop = asyncio.get_running_loop()
         self._server: Server
+        self._outflow: Outflow
         self._exchanges: dict[int, Exchange] = {}
         self._transport: asyncio.Transport | None = None
         self._full = False
@@ -40,6 +43,7 @@ class Front(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(_HIGH_WATER)
         self._server = Server(self._limits, self._wake)
+        self._outflow = self._server.outflow
         self._fronts.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -99,32 +103,33 @@ class Front(asyncio.Protocol):
         """A part of an answer; whether there is room for more."""
         if self._transport is None:
             return False
-        return self._server.outflow.data(stream, data) and not self._full
+        return self._outflow.data(stream, data) and not self._full
 
     def is_full(self, stream: int) -> bool:
         """Whether a stream is to be held."""
         return self._full or self._server.outflow.backlog(stream) > 0
 
-    def end(self, stream: int) -> None:
+    def end(self, stream: int, trailers: bytes) -> None:
         """An answer is whole."""
         if self._transport is not None:
-            self._server.end(stream)
+            self._server.end(stream, trailers)
 
-    def break_off(self, stream: int, words: bytes) -> None:
+    def break_off(self, stream: int, words: bytes, trailers: bytes) -> None:
         """An answer that has begun ends with these words; empty: there are none, and it is broken."""
         if self._transport is None:
             return
         if words:
             self._server.outflow.data(stream, words)
-            self._server.end(stream)
+            self._server.end(stream, trailers)
         else:
             self._server.abort(stream, Code.INTERNAL_ERROR)
 
-    def tell(self, question: Question, failure: Failure) -> None:
+    def tell(self, question: Question, failure: Failure, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
         """An error in place of an answer."""
-        dialect, fields = question.heard.operation.dialect, question.head.fields
-        request_id = fields.get(_REQUEST_ID, b"").decode("latin-1")
-        self._say(question.stream, failure.status(dialect), failure.body(dialect, request_id=request_id))
+        dialect = question.heard.operation.dialect
+        request_id = question.head.fields.get(_REQUEST_ID, b"").decode("latin-1")
+        body = failure.body(dialect, request_id=request_id)
+        self._say(question.stream, failure.status(dialect), body, fields)
 
     def let_go(self, stream: int) -> None:
         """The body of a request is needed no more."""
@@ -163,12 +168,12 @@ class Front(asyncio.Protocol):
             return
         exchange = Exchange(self._office, self, Question(asked.stream, asked.head, heard, way))
         self._exchanges[asked.stream] = exchange
-        self._office.begun(exchange)
+        self._office.begun(exchange, heard)
         exchange.begin(asked.body)
 
-    def _say(self, stream: int, status: int, body: bytes) -> None:
+    def _say(self, stream: int, status: int, body: bytes, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
         if self._transport is not None:
-            self._server.answer(stream, status, [_JSON, (b"content-length", b"%d" % len(body))])
+            self._server.answer(stream, status, [_JSON, *fields, (b"content-length", b"%d" % len(body))])
             self._server.outflow.data(stream, body)
             self._server.end(stream)
 

@@ -1,16 +1,25 @@
-"""Link: a connection to an engine, or to the egress, and those that wait to be asked again."""
+"""Link: a connection to an engine, or to the egress, and those that wait to be asked again.
+
+What comes on all of them in a turn of the loop is read before any of it is looked at. A read takes the kernel through more code than
+a processor's cache holds, and so does what becomes of a piece of a stream: done in turn, each finds the cache full of the other.
+"""
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, cast
 
 from marchproxy.kit.clock import Clock
+from marchproxy.kit.logs import get_logger
 
+_log = get_logger(__name__)
 #: Engines drop connections that nobody uses after 5 s, many of them; who asks at that moment is not heard.
 _IDLE_SECONDS = 4.0
 _MOST_IDLE = 64
+#: Bytes of a read: more than pieces of streams have.
+_MUCH = 16 * 1024
 
 
 class Taker(Protocol):
@@ -24,7 +33,7 @@ class Taker(Protocol):
 
 
 class Link(asyncio.Protocol):
-    """One connection. `place`: to where, empty: to the egress. `used`: it was asked before."""
+    """One connection. `place`: to where, empty: to the egress; `used`: it was asked before; `taker`: who has asked."""
 
     def __init__(self, links: "Links", place: str) -> None:
         self.place = place
@@ -32,7 +41,8 @@ class Link(asyncio.Protocol):
         self.since = 0.0
         """When it was given back."""
         self._links = links
-        self._taker: Taker | None = None
+        self._arrived = links.arrived
+        self.taker: Taker | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -40,11 +50,13 @@ class Link(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Pass it on; what nobody has asked for is the end."""
-        if self._taker is None:
-            self.abort()
-        else:
-            self._taker.receive(data)
+        """Have it looked at soon, in order; at once where it is much, as more of that is not to be held."""
+        arrived = self._arrived
+        arrived.append((self, self.taker, data))
+        if len(data) > _MUCH:
+            self._links.look()
+        elif len(arrived) == 1:
+            self._links.soon()
 
     def eof_received(self) -> bool:
         """Close this side too."""
@@ -55,13 +67,13 @@ class Link(asyncio.Protocol):
         del exc
         self._transport = None
         self._links.forget(self)
-        taker, self._taker = self._taker, None
+        taker, self.taker = self.taker, None
         if taker is not None:
             taker.lost()
 
     def ask(self, taker: Taker, data: bytes) -> None:
         """Send a request; the answer goes to `taker`."""
-        self._taker = taker
+        self.taker = taker
         if self._transport is None:
             taker.lost()
         else:
@@ -84,7 +96,7 @@ class Link(asyncio.Protocol):
 
     def release(self) -> None:
         """Nobody listens, and it can be asked again."""
-        self._taker = None
+        self.taker = None
         if self._transport is None or self._transport.is_closing():
             return
         self.used = True
@@ -92,17 +104,26 @@ class Link(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close it at once; nobody is told."""
-        self._taker = None
+        self.taker = None
+        self.fail()
+
+    def fail(self) -> None:
+        """Close it at once; who has asked is told, soon."""
         if self._transport is not None:
             self._transport.abort()
 
 
 class Links:
-    """All connections. `egress`: where an Envoy reaches what has no place."""
+    """All connections. `egress`: where an Envoy reaches what has no place; `call_soon`: the loop's.
 
-    def __init__(self, egress: Path, clock: Clock) -> None:
+    `arrived`: what was read in this turn, by whom, and who had asked.
+    """
+
+    def __init__(self, egress: Path, clock: Clock, call_soon: Callable[[Callable[[], None]], object]) -> None:
+        self.arrived: list[tuple[Link, Taker | None, bytes]] = []
         self._egress = egress
         self._clock = clock
+        self._call_soon = call_soon
         self._idle: dict[str, deque[Link]] = {}
         self._open: set[Link] = set()
 
@@ -126,6 +147,24 @@ class Links:
                 await loop.create_unix_connection(lambda: link, str(self._egress))
         self._open.add(link)
         return link
+
+    def soon(self) -> None:
+        """Something has arrived."""
+        self._call_soon(self.look)
+
+    def look(self) -> None:
+        """Pass on what has arrived."""
+        arrived = self.arrived.copy()
+        self.arrived.clear()
+        for link, taker, data in arrived:
+            if taker is None or taker is not link.taker:
+                link.fail()  # what nobody has asked for is the end, also for who has asked since
+                continue
+            try:
+                taker.receive(data)
+            except Exception:  # noqa: BLE001 - what one answer meets is not to end the others; it is logged in full
+                _log.exception("an answer could not be passed on")
+                link.fail()
 
     def give(self, link: Link) -> None:
         """Keep one for the next request."""

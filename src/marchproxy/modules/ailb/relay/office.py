@@ -3,14 +3,15 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Protocol
 
 from marchproxy.modules.ailb.relay.errands import Errands
+from marchproxy.modules.ailb.relay.heard import Heard
 from marchproxy.modules.ailb.relay.link import Links
 from marchproxy.modules.ailb.relay.plan import Ways
 from marchproxy.modules.ailb.relay.reports import Reports
-from marchproxy.modules.ailb.settling.report import Report
+from marchproxy.modules.ailb.settling.report import Ending, Report
 
 
 class UnderWay(Protocol):
@@ -36,7 +37,8 @@ class Office:
         self.reports = reports
         self.endings: Counter[str] = Counter()
         self._group = group
-        self._under_way: set[UnderWay] = set()
+        self._under_way: dict[UnderWay, Heard] = {}
+        reports.going = self.going
 
     def __len__(self) -> int:
         """How many requests are under way."""
@@ -54,18 +56,30 @@ class Office:
         """Do something after a while."""
         asyncio.get_running_loop().call_later(seconds, what)
 
-    def begun(self, one: UnderWay) -> None:
+    def begun(self, one: UnderWay, heard: Heard) -> None:
         """A request has come."""
-        self._under_way.add(one)
+        self._under_way[one] = heard
+
+    def going(self, first: int) -> Iterator[Report]:
+        """Of requests that are under way and older than a decider, whose first reservation this is, all that it must know."""
+        for heard in self._under_way.values():
+            if heard.number < first:
+                yield Report(
+                    heard.number, Ending.GOING, heard.pool, attempts=heard.attempt, fields=heard.told()
+                )
 
     def over(self, one: UnderWay, report: Report) -> None:
         """It has ended."""
-        self._under_way.discard(one)
+        self._under_way.pop(one, None)
         self.endings[report.ending.value] += 1
         self.reports.put(report)
 
+    def rhythm(self) -> float:
+        """Seconds between two sweeps."""
+        return self.ways.rhythm
+
     def sweep(self) -> None:
-        """A few times in a second."""
+        """Look whose time has run out."""
         now = self.now()
         for one in list(self._under_way):
             one.check(now)

@@ -89,9 +89,11 @@ def encode(outgoing: Outgoing, fields: dict[bytes, bytes], heard: Heard, way: Wa
     sent.append((b"content-length", b"%d" % len(outgoing.body)))
     if not place:
         sent += _to_egress(outgoing, heard, way)
+    elif way.shown is not None:
+        sent.append(way.shown)
     lines = b"".join([b"%b: %b\r\n" % pair for pair in sent])
     target = f"{way.base}{outgoing.path}".encode("latin-1")
-    host = (place or "egress").encode()
+    host = ((way.name or place) if place else "egress").encode()
     return b"".join((b"POST ", target, b" HTTP/1.1\r\nhost: ", host, b"\r\n", lines, b"\r\n", outgoing.body))
 
 

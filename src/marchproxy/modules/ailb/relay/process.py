@@ -19,21 +19,20 @@ from marchproxy.kit import logs
 from marchproxy.kit.clock import Clock, SystemClock
 from marchproxy.kit.metrics import process_usage
 from marchproxy.kit.tasks import Isolating, beside, every, run, run_service
-from marchproxy.model.state import DesiredState
 from marchproxy.modules.ailb.listening import BACKLOG, listen_at
 from marchproxy.modules.ailb.relay.errands import Errands
 from marchproxy.modules.ailb.relay.front import Front
 from marchproxy.modules.ailb.relay.link import Links
 from marchproxy.modules.ailb.relay.office import Office
-from marchproxy.modules.ailb.relay.plan import compile_ways
 from marchproxy.modules.ailb.relay.reports import Reports
 from marchproxy.modules.ailb.relay.talk import LINE, Answer, Counts, Question
+from marchproxy.modules.ailb.relay.wayfinder import Wayfinder
 from marchproxy.modules.ailb.resources.sockets import Sockets
 from marchproxy.modules.ailb.talk import Apply, Move, Places, Plan, WhichPlan
 from marchproxy.wire.http2.server import Limits
 
 _log = logs.get_logger(__name__)
-_SWEEP_SECONDS = 0.1
+_LOOK_SECONDS = 1.0
 _POLL_SECONDS = 0.02
 _END_SECONDS = 3.0
 _DRAIN_SECONDS = 30.0
@@ -58,7 +57,7 @@ class Relay:
         self._server: asyncio.Server | None = None
         self._fronts: set[Front] = set()
         self._told: Apply | None = None
-        self._state: DesiredState | None = None
+        self._wayfinder = Wayfinder()
         self._limits = Limits()
 
     async def answer(self, question: Question) -> Answer:
@@ -88,10 +87,13 @@ class Relay:
             front.close()
         return left
 
+    async def look(self) -> None:
+        """Once a second or so: whether a provider is to be shown another key."""
+        self._office.ways = await self._wayfinder.look() or self._office.ways
+
     async def _apply(self, told: Apply) -> Answer:
         try:
-            state = decode(told.document.encode())
-            ways = compile_ways(state, told.places)
+            ways = await self._wayfinder.follow(decode(told.document.encode()), told.places)
             if self._server is None:
                 self._server = await self._open()
         except (OSError, ValueError) as error:  # InvalidValue, and what pydantic says
@@ -99,12 +101,11 @@ class Relay:
         except Exception as error:  # noqa: BLE001 - or the AILB would only hear that nobody answers; it is logged in full
             _log.exception("what was told could not be carried out")
             return Refused(f"{type(error).__name__}: {error}; the relay's log has more")
-        self._told, self._state, self._office.ways = told, state, ways
+        self._told, self._office.ways = told, ways
         return Done()
 
     def _move(self, places: Places) -> None:
-        if self._state is not None:
-            self._office.ways = compile_ways(self._state, places)
+        self._office.ways = self._wayfinder.move(places) or self._office.ways
 
     async def _open(self) -> asyncio.Server:
         loop = asyncio.get_running_loop()
@@ -132,7 +133,7 @@ async def serve(where: Where, stop: asyncio.Event) -> None:
     sockets = Sockets(where.folder)
     reports = Reports(sockets.ended, clock)
     async with _group() as group, beside(reports.run(), name="reports"):
-        links = Links(sockets.egress, clock)
+        links = Links(sockets.egress, clock, asyncio.get_running_loop().call_soon)
         office = Office(group, links, Errands(sockets.own), reports)
 
         async def sweep() -> None:
@@ -143,7 +144,10 @@ async def serve(where: Where, stop: asyncio.Event) -> None:
         server = await asyncio.start_unix_server(desk.talk, where.socket)
         left = 0
         try:
-            async with beside(every(_SWEEP_SECONDS, sweep, clock=clock, name="sweep"), name="sweep"):
+            async with (
+                beside(every(office.rhythm, sweep, clock=clock, name="sweep"), name="sweep"),
+                beside(every(_LOOK_SECONDS, relay.look, clock=clock, name="keys"), name="keys"),
+            ):
                 _log.info("relay ready", socket=str(where.socket))
                 await stop.wait()
                 server.close()

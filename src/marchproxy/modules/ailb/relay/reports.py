@@ -1,12 +1,13 @@
 """Reports: how each request ended, told to the decider in lines of JSON over a Unix socket; see `settling.report`.
 
 The decider says first which reservations are its own, and then which of them it has written down: a line with a number each. What
-it has not written down is told again, to its successor if it died. A decider that is away stops no stream: up to a bound reports
+it has not written down is told again, to its successor if it died, with all that is under way: limits are to hold for that, too. A decider that is away stops no stream: up to a bound reports
 wait for it.
 """
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from marchproxy.kit.backoff import Backoff
@@ -19,7 +20,7 @@ _MOST = 100_000
 _AT_ONCE = 500
 _READ = 64 * 1024
 _CONNECT_SECONDS = 1.0
-_PAUSES = Backoff(initial=0.05, maximum=1.0)
+_PAUSES = Backoff(initial=0.05, maximum=0.2)  # a decider that takes over waits for nobody
 _MIDDLE = 0.5  # one relay or two: nothing to spread
 
 
@@ -28,6 +29,8 @@ class Reports:
 
     def __init__(self, socket: Path, clock: Clock, *, most: int = _MOST) -> None:
         self.lost = 0
+        self.going: Callable[[int], Iterable[Report]] = _nothing
+        """Is asked for what is under way of a decider before the one whose first reservation this is."""
         self._socket = socket
         self._clock = clock
         self._most = most
@@ -69,7 +72,7 @@ class Reports:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 first = await _first(reader)
             self._failures = 0
-            self._unsaid = deque(self._open.values(), maxlen=self._most)
+            self._unsaid = deque((*self.going(first), *self._open.values()), maxlen=self._most)
             self._some.set()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._say(writer, first))
@@ -95,6 +98,10 @@ class Reports:
             for line in lines:
                 self._open.pop(_number(line), None)
         raise ConnectionResetError("the decider hung up")
+
+
+def _nothing(_: int) -> Iterable[Report]:
+    return ()
 
 
 async def _first(reader: asyncio.StreamReader) -> int:

@@ -1,5 +1,6 @@
 """Side: what an exchange needs of the connection towards Envoy, and what comes from there."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,14 +32,14 @@ class Side(Protocol):
     def is_full(self, stream: int) -> bool:
         """Whether there is none."""
 
-    def end(self, stream: int) -> None:
-        """The answer is whole."""
+    def end(self, stream: int, trailers: bytes) -> None:
+        """The answer is whole; `trailers`: encoded fields behind it, or nothing."""
 
-    def break_off(self, stream: int, words: bytes) -> None:
+    def break_off(self, stream: int, words: bytes, trailers: bytes) -> None:
         """It never will be."""
 
-    def tell(self, question: Question, failure: Failure) -> None:
-        """Send an error instead."""
+    def tell(self, question: Question, failure: Failure, fields: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        """Send an error instead. `fields`: of its head, beside the usual ones."""
 
     def let_go(self, stream: int) -> None:
         """The request's body is needed no more."""

@@ -29,7 +29,7 @@ from marchproxy.engines.envoy.secrets import over_sds
 from marchproxy.model.ai import AiPool, Dialect
 from marchproxy.model.pool import BackendPool
 from marchproxy.modules.ailb import asking
-from marchproxy.modules.ailb.resources.credentials import header_of, secret_name
+from marchproxy.modules.ailb.credential import header_of, secret_name
 from marchproxy.modules.ailb.resources.deciding import TOLD
 from marchproxy.modules.ailb.resources.typed import on
 from marchproxy.modules.http.resources.clusters import resolved_by_envoy

@@ -22,7 +22,8 @@ from marchproxy.model.ai import AiRoute
 from marchproxy.model.route import Route
 from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.resources.own_clusters import DECIDER
-from marchproxy.modules.ailb.resources.typed import off, turned_on, typed
+from marchproxy.modules.ailb.resources.typed import off, turned_off, turned_on, typed
+from marchproxy.modules.http.resources.events import EVENTS
 
 #: The namespace of what the decider told, which the filter's name is.
 TOLD = "envoy.filters.http.ext_authz"
@@ -56,7 +57,7 @@ def deciding_filters() -> Iterator[Any]:
 
 
 def deciding_on(route: Route, ai: AiRoute) -> dict[str, any_pb2.Any]:
-    """What turns them on for a route."""
+    """What turns them on for a route, and off what it has no use for."""
     settings = ext_authz_pb2.CheckSettings(with_request_body=_body(ai.max_body_bytes))
     facts = header_mutation_pb2.HeaderMutationPerRoute(
         mutations=header_mutation_pb2.Mutations(request_mutations=list(_facts(route, ai)))
@@ -66,6 +67,7 @@ def deciding_on(route: Route, ai: AiRoute) -> dict[str, any_pb2.Any]:
         TOLD: pack(ext_authz_pb2.ExtAuthzPerRoute(check_settings=settings)),
         _POOLS: turned_on(),
         _AGAIN: turned_on(),
+        EVENTS: turned_off(),  # there is no timeout to be taken off
     }
 
 
@@ -83,6 +85,7 @@ def _asking() -> Any:
         server_uri=uri,
         authorization_response=ext_authz_pb2.AuthorizationResponse(
             allowed_upstream_headers=_names(asking.FORWARDED),
+            allowed_client_headers=_names(asking.DENIED),
             dynamic_metadata_from_headers=_names((*asking.METADATA, asking.WHO)),
         ),
         retry_policy=retries,

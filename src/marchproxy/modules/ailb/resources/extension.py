@@ -1,6 +1,7 @@
 """Extension: all that an AILB adds to the shared gateway, in its places."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from envoy.config.common.mutation_rules.v3 import mutation_rules_pb2
@@ -8,6 +9,7 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3 import heade
 from envoy.type.matcher.v3 import string_pb2
 from google.protobuf import wrappers_pb2
 
+from marchproxy.engines.envoy.log_rotation import RotationLimits
 from marchproxy.engines.envoy.messages import duration, pack
 from marchproxy.engines.envoy.xds.resource import Resource
 from marchproxy.model.module import ModuleType, PoolName
@@ -19,15 +21,20 @@ from marchproxy.modules.ailb.resources.deciding import deciding_filters, decidin
 from marchproxy.modules.ailb.resources.egress import egress_listener
 from marchproxy.modules.ailb.resources.own_clusters import DECIDER, REPORTS, http1, http2, own_cluster
 from marchproxy.modules.ailb.resources.pools import extend_pool, relay_twin
+from marchproxy.modules.ailb.resources.refusals import REFUSALS, refusals_filter
 from marchproxy.modules.ailb.resources.replies import local_replies
-from marchproxy.modules.ailb.resources.reports import ALIVE_SECONDS, of_ends, reports
+from marchproxy.modules.ailb.resources.reports import ALIVE_SECONDS, of_ends, reports, written
 from marchproxy.modules.ailb.resources.routes import extend_action
 from marchproxy.modules.ailb.resources.sockets import Sockets
+from marchproxy.modules.ailb.resources.spans import tell_spans
+from marchproxy.modules.ailb.resources.typed import turned_on
 from marchproxy.modules.ailb.resources.usage import usage_filters, usage_on
 from marchproxy.modules.http.extension import Extension
 
 # of an answer that is read as a whole for its usage: a longer one is refused by Envoy
 _BUFFERED = 16 * 1024 * 1024
+# bytes of ends that are written down, and as many before them: of 15,000 requests each, about
+_WRITTEN = 8 * 1024 * 1024
 _FROM_CLIENTS = (asking.OURS, "x-envoy-")
 
 
@@ -44,6 +51,7 @@ class AiExtension(Extension):
         """Those that read answers stand behind those that ask: an answer meets them first."""
         yield from deciding_filters()
         yield from usage_filters()
+        yield refusals_filter()
 
     def extend_manager(self, manager: Any) -> None:
         """Take what only we may say from clients' headers, word errors, report; tell clients what reports call a request."""
@@ -51,9 +59,11 @@ class AiExtension(Extension):
             name="envoy.http.early_header_mutation.header_mutation", typed_config=pack(_nothing_of_ours())
         )
         manager.local_reply_config.CopyFrom(local_replies())
+        tell_spans(manager)
         for log in manager.access_log:
             of_ends(log)
         manager.access_log.append(reports())
+        manager.access_log.append(written(self._sockets.written))
         manager.access_log_options.access_log_flush_interval.CopyFrom(duration(ALIVE_SECONDS))
         manager.always_set_request_id_in_response = True
         manager.delayed_close_timeout.CopyFrom(duration(0))  # an answer that breaks off is not held back
@@ -71,7 +81,8 @@ class AiExtension(Extension):
         if route.ai is None or not message.HasField("route"):
             return
         extend_action(message.route, route, route.ai)
-        for name, config in (deciding_on(route, route.ai) | usage_on(events=marked)).items():
+        turned = deciding_on(route, route.ai) | usage_on(events=marked) | {REFUSALS: turned_on()}
+        for name, config in turned.items():
             message.typed_per_filter_config[name].CopyFrom(config)
 
     def extend_cluster(self, cluster: Any, pool: BackendPool) -> None:
@@ -83,6 +94,10 @@ class AiExtension(Extension):
         """The same pool behind the relays."""
         if pool.ai is not None:
             yield Resource.of(relay_twin(pool, self._relays))
+
+    def logs(self) -> Iterator[tuple[Path, RotationLimits]]:
+        """What a decider that takes over may have to read."""
+        yield self._sockets.written, RotationLimits(largest=_WRITTEN, keep=1)
 
     def resources(self) -> Iterator[Resource]:
         """Our own processes, and the way by which relays reach pools."""

@@ -27,6 +27,7 @@ from marchproxy.modules.ailb.resources.own_clusters import (
     http2,
     own_cluster,
 )
+from marchproxy.modules.ailb.resources.spans import PROVIDER
 
 _LOOK_SECONDS, _LEFT_OUT_SECONDS = 0.5, 1.0
 _Policy = cluster_pb2.LoadBalancingPolicy
@@ -45,6 +46,7 @@ def extend_pool(cluster: Any, pool: BackendPool, ai: AiPool) -> None:
         options = Options.FromString(packed.value)
     add_filters(options, pool_filters(pool, ai))
     packed.CopyFrom(pack(options))
+    _name_provider(cluster, ai)
     for field in ("lb_policy", "least_request_lb_config", "round_robin_lb_config"):
         cluster.ClearField(field)
     cluster.load_balancing_policy.CopyFrom(_as_told(pool))
@@ -54,7 +56,16 @@ def relay_twin(pool: BackendPool, relays: Sequence[Path]) -> Any:
     """The cluster in which a relay stands between."""
     cluster = own_cluster(asking.relay_cluster(pool.name), relays, http2(), relay_filters(pool))
     cluster.outlier_detection.CopyFrom(_left_out())
+    # logs, spans and words name it
+    cluster.metadata.filter_metadata["marchproxy"].update({"pool": str(pool.name)})
+    if pool.ai is not None:
+        _name_provider(cluster, pool.ai)
     return cluster
+
+
+def _name_provider(cluster: Any, ai: AiPool) -> None:
+    namespace, name = PROVIDER
+    cluster.metadata.filter_metadata[namespace].update({name: ai.provider.value})
 
 
 def _left_out() -> Any:

@@ -37,6 +37,11 @@ class Sockets:
         return self.folder / asking.ENDED_SOCKET
 
     @property
+    def written(self) -> Path:
+        """A file: the ends of requests as Envoy writes them down, for a decider that takes over from one that died."""
+        return self.folder / "ends.log"
+
+    @property
     def egress(self) -> Path:
         """HTTP/1.1: Envoy listens, and relays reach pools through it."""
         return self.folder / "egress.sock"

@@ -40,3 +40,8 @@ def on(name: str, config: Message | any_pb2.Any) -> Any:
 def turned_on() -> any_pb2.Any:
     """What a route says of a filter that is off and has nothing to say of this route."""
     return pack(route_pb2.FilterConfig(config=any_pb2.Any()))
+
+
+def turned_off() -> any_pb2.Any:
+    """What a route says of a filter that others have and it does not."""
+    return pack(route_pb2.FilterConfig(disabled=True))

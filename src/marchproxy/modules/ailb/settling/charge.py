@@ -10,7 +10,7 @@ _FIRST_FAULT = 400
 
 
 def charge(passed: Passed, report: Report) -> Usage | None:
-    """None: nobody can say, so it is what was reserved.
+    """None: nobody can say, so it is guessed, or what was reserved.
 
     What the provider said counts. Else a stream is its pieces, and a prompt that was estimated; what was cut before anything
     was answered is nothing.

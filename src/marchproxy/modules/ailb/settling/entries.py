@@ -13,11 +13,12 @@ from marchproxy.model.ai import Dialect
 from marchproxy.model.usage import Usage
 from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.dialects.operations import Operation
-from marchproxy.modules.ailb.dialects.usage import of_answer
+from marchproxy.modules.ailb.dialects.usage import MOST_TOKENS, of_answer
 from marchproxy.modules.ailb.settling.report import Ending, Report
 
 _VIA_UPSTREAM = "via_upstream"
 _FIRST_FAULT = 400
+_REFUSED = {str(status) for status in asking.REFUSED}
 _MICRO = 1e-6
 _LONGEST_NUMBER = 19
 _DIALECTS = {operation.value: operation.dialect for operation in Operation}
@@ -49,17 +50,19 @@ def told_by(entry: Any) -> Told | None:
     cluster = common.upstream_cluster
     relayed = cluster.startswith(asking.RELAY_PREFIX)
     pool = cluster.partition(".")[2] if relayed or cluster.startswith(asking.POOL_PREFIX) else ""
+    status = _status(entry.response)
     first = common.custom_tags.get(asking.FIRST_BYTE, "")
     report = Report(
         int(number),
-        _ending(entry, cluster),
+        _ending(entry, cluster, status),
         pool,
         _host(common.upstream_remote_address),
-        entry.response.response_code.value,
+        status,
         _usage(metadata[asking.USAGE].fields, decided) if asking.USAGE in metadata else None,
         first_token=int(first) * _MICRO if first.isdigit() else None,
         duration=common.duration.ToNanoseconds() * 1e-9 if common.HasField("duration") else None,
         attempts=max(1, common.upstream_request_attempt_count),
+        size=entry.response.response_body_bytes,
     )
     fields = {name: decided[name].string_value for name in _DECIDED if name in decided}
     fields[asking.REQUEST_ID] = entry.request.request_id
@@ -73,9 +76,14 @@ def left_by(entry: Any) -> str:
     return "" if is_answered or common.access_log_type == _PERIODIC else str(entry.request.request_id)
 
 
-def _ending(entry: Any, cluster: str) -> Ending:
+def _status(response: Any) -> int:
+    """The provider's: where it refused our credential the client was told another."""
+    refused = response.response_headers.get(asking.PROVIDER_STATUS, "")
+    return int(refused) if refused in _REFUSED else response.response_code.value
+
+
+def _ending(entry: Any, cluster: str, status: int) -> Ending:
     details, flags = entry.response.response_code_details, entry.common_properties.response_flags
-    status = entry.response.response_code.value
     if cluster == asking.OWN_CLUSTER:
         return Ending.OWN
     if flags.downstream_connection_termination or details.startswith("downstream") or not status:
@@ -84,7 +92,7 @@ def _ending(entry: Any, cluster: str) -> Ending:
         details == _VIA_UPSTREAM and flags.upstream_connection_termination
     ):
         return Ending.BROKEN
-    if details != _VIA_UPSTREAM:
+    if details != _VIA_UPSTREAM and asking.PROVIDER_STATUS not in entry.response.response_headers:
         # ours after the head had gone out, or in place of an answer
         return Ending.BROKEN if status < _FIRST_FAULT else Ending.UNREACHED
     return Ending.REFUSED if status >= _FIRST_FAULT else Ending.COMPLETE
@@ -101,7 +109,7 @@ def _usage(fields: Any, decided: Any) -> Usage | None:
 
 def _of_events(fields: Any) -> Usage | None:
     """OpenAI counts cached tokens within the others, Anthropic beside them; neither uses the other's names for that."""
-    told = {name: max(0, int(fields[name].number_value)) for name in asking.USAGE_MEMBERS if name in fields}
+    told = {name: _tokens(fields[name].number_value) for name in asking.USAGE_MEMBERS if name in fields}
     if not told:
         return None
     beside = told.get("cache_read_input_tokens", 0)
@@ -110,6 +118,11 @@ def _of_events(fields: Any) -> Usage | None:
     )
     written = told.get("completion_tokens") or told.get("output_tokens", 0)
     return Usage(read, written, min(read, told.get("cached_tokens") or beside))
+
+
+def _tokens(said: float) -> int:
+    """0 for what is no number of tokens, infinity and the like included."""
+    return int(said) if 0 < said < MOST_TOKENS else 0
 
 
 def _host(address: Any) -> str:

@@ -22,7 +22,8 @@ _USAGE = ("input", "output", "cached")
 
 class Ending(Enum):
     """How it ended. CLIENT_GONE: hung up; BROKEN: by who answered, after the first byte; REFUSED: an error status;
-    UNREACHED: no answer at all, or none in time. OWN: we answered. UNREPORTED: nobody has said."""
+    UNREACHED: no answer at all, or none in time. OWN: we answered. UNREPORTED: nobody has said. GOING: it has not, as a relay tells a
+    decider that was not there when it began."""
 
     COMPLETE = "complete"
     CLIENT_GONE = "client_gone"
@@ -31,6 +32,7 @@ class Ending(Enum):
     UNREACHED = "unreached"
     OWN = "own"
     UNREPORTED = "unreported"
+    GOING = "going"
 
 
 _OPEN = frozenset({Ending.REFUSED, Ending.UNREACHED, Ending.CLIENT_GONE})
@@ -46,7 +48,8 @@ class Report:
 
     `usage`: what the provider said, last; None: nothing. `events`: pieces of text (or of a tool's arguments) that the client was
     sent, so many tokens as far as one can know; None: nobody counted. Times in seconds: until the first of these, between two on average and at
-    most, in all; None: not known. `attempts`: which one it was, from 1. `fields`: what Envoy was told of the request (WHO and what
+    most, in all; None: not known. `attempts`: which one it was, from 1. `size`: bytes of the answer that the client was sent; None: only Envoy
+    counts them. `fields`: what Envoy was told of the request (WHO and what
     goes with it), for a decider that did not let it pass; empty: it did.
     """
 
@@ -62,6 +65,7 @@ class Report:
     longest_gap: float | None = None
     duration: float | None = None
     attempts: int = 1
+    size: int | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.decision.under_way import Now, Passed, UnderWay
 from marchproxy.modules.ailb.ledger.ledger import Ledger
 from marchproxy.modules.ailb.ledger.reservation import Settled
-from marchproxy.modules.ailb.settling.charge import charge
 from marchproxy.modules.ailb.settling.entries import Told
+from marchproxy.modules.ailb.settling.guessing import Guesses
 from marchproxy.modules.ailb.settling.report import Ending, Report
 from marchproxy.modules.ailb.tally import Tallies, Tally, TallyKey
 
@@ -38,6 +39,9 @@ class Followers(Protocol):
 
     def noted(self, passed: Passed, report: Report, now: Now) -> None:
         """A request has ended so: for who chooses."""
+
+    def refused(self, report: Report, now: Now) -> None:
+        """A provider has refused our credential: for the log."""
 
     def written(self, outcome: Outcome, now: Now) -> None:
         """It has cost so much: for the journal."""
@@ -65,11 +69,12 @@ class Settler:
         self._followers = followers
         self._first = first
         self._settled = set(settled)
+        self._guesses = Guesses()
         self._held: OrderedDict[int, tuple[float, Report]] = OrderedDict()
         self._unseen: OrderedDict[int, tuple[float, Report]] = OrderedDict()
 
     def relay_says(self, report: Report, now: Now) -> bool:
-        """An attempt through a relay has ended; whether that was of any use."""
+        """An attempt through a relay has ended, or goes on; whether that was of any use."""
         number = report.number
         passed = self._under_way.get(number)
         if passed is None:
@@ -77,6 +82,10 @@ class Settler:
         if passed is None:
             self._ledger.counts.late += 1
             return False
+        if report.ending is Ending.GOING:
+            self._ledger.touch(number, now.wall)
+            return True
+        self._heed_refusal(passed, report, now)
         if report.is_final or self._is_last(passed, report):
             self._settle(passed, report, now)
         else:
@@ -94,6 +103,7 @@ class Settler:
             self._goes_on(told.report, now)
             return
         if not told.relayed:
+            self._heed_refusal(passed, told.report, now)
             self._settle(passed, told.report, now)
             return
         if number not in self._held:
@@ -163,8 +173,10 @@ class Settler:
         was_noted = self._held.pop(number, None) is not None
         self._unseen.pop(number, None)
         target = passed.target(report.pool)
-        usage = charge(passed, report)
-        settled = self._ledger.settle(number, usage, now.wall, target.tariff if target and usage else None)
+        usage, is_counted = self._guesses.charge(passed, report)
+        self._guesses.learn(passed, report)
+        tariff = target.tariff if target and usage else None
+        settled = self._ledger.settle(number, usage, now.wall, tariff, is_counted=is_counted)
         if settled is None:
             return
         if not was_noted:
@@ -174,15 +186,34 @@ class Settler:
         self._count(passed, report, settled)
         self._followers.written(Outcome(passed, report, settled), now)
 
-    def _count(self, passed: Passed, report: Report, settled: Settled) -> None:
-        tally = self._tallies.of(
+    def _heed_refusal(self, passed: Passed, report: Report, now: Now) -> None:
+        """Where a provider has refused our credential, somebody should know, although another may answer."""
+        if report.status in asking.REFUSED:
+            self._tally(passed, report).credential[str(report.status)] += 1
+            self._followers.refused(report, now)
+
+    def _tally(self, passed: Passed, report: Report) -> Tally:
+        return self._tallies.of(
             TallyKey(passed.route, passed.operation.value, passed.model.name, report.pool, passed.who.key)
         )
+
+    def _count(self, passed: Passed, report: Report, settled: Settled) -> None:
+        tally = self._tally(passed, report)
         tally.endings[report.ending.value] += 1
-        tally.use(settled.usage, settled.cost)
+        used = settled.usage
+        tally.use(used, settled.cost)
+        if not settled.cost and used.input + used.output and not _is_priced(passed, report):
+            tally.unpriced_tokens += used.input + used.output
         if not settled.is_counted:
             tally.uncounted += 1
+        elif used.input:
+            tally.note_counted(used)
         _time(tally, passed, report)
+
+
+def _is_priced(passed: Passed, report: Report) -> bool:
+    target = passed.target(report.pool)
+    return target.is_priced if target else any(each.is_priced for each in passed.model.targets)
 
 
 def _time(tally: Tally, passed: Passed, report: Report) -> None:

@@ -9,12 +9,12 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from typing import Any, TypeAlias
 
 from marchproxy.contract.document import encode
-from marchproxy.engines.workers.seat import Seat, WorkerRefused, WorkerUnavailable
+from marchproxy.engines.workers.seat import Seat, WorkerUnavailable
+from marchproxy.engines.workers.staff import Staff
 from marchproxy.engines.workers.words import Count
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
-from marchproxy.kit.tasks import every
-from marchproxy.model.problem import RefusalCode, Refused
+from marchproxy.model.problem import Refused
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.ailb.relay import talk as relay_talk
 from marchproxy.modules.ailb.supervisor.keys_file import KeysFile
@@ -22,29 +22,26 @@ from marchproxy.modules.ailb.talk import Answer, Apply, Counts, Move, Question
 
 _log = get_logger(__name__)
 _LOOK_SECONDS = 1.0
-_TRIM_SECONDS = 30.0
-_END_SECONDS = 5.0
 
 DeciderSeat: TypeAlias = Seat[Question, Answer]
 #: The same questions, but for counts the same answers.
 RelaySeat: TypeAlias = Seat[relay_talk.Question, relay_talk.Answer]
 
 
-class Crew:
+class Crew(Staff[Any, Any]):
     """Use it inside `running`."""
+
+    end_seconds = 5.0
 
     def __init__(
         self, decider: DeciderSeat, relays: Sequence[RelaySeat], keys: KeysFile, *, clock: Clock
     ) -> None:
+        # a relay hears first of a pool, which the decider may name as soon as it has heard of it
+        super().__init__((*relays, decider), clock=clock)
         self.instances = 1
         self._decider = decider
-        # a relay hears first of a pool, which the decider may name as soon as it has heard of it
-        self._seats: Sequence[Seat[Any, Any]] = (*relays, decider)
         self._names = (*(f"relay:{number}" for number in range(len(relays))), "decider")
         self._keys = keys
-        self._clock = clock
-        self._group = asyncio.TaskGroup()
-        self._watches: dict[Seat[Any, Any], asyncio.Task[None]] = {}
         self._turn = asyncio.Lock()
         self._told: Apply | None = None
         self._moved = Move()
@@ -56,36 +53,21 @@ class Crew:
     async def running(self) -> AsyncIterator["Crew"]:
         """Adopt what runs, and begin to start the rest; end all at the end of the block, unless it fails with what another
         AILB began."""
-        failure: Exception | None = None
-        async with asyncio.TaskGroup() as self._group:
-            adopted = await self._adopt()
+        async with self.employed((_LOOK_SECONDS, self._look, "keys")):
             if self._decider.pid is None:  # an Envoy that was adopted may ask already
                 self._until_told.enter_context(self._decider.meanwhile())
             beginning = self._group.create_task(self._begin())
-            beats = [
-                self._group.create_task(every(seconds, work, clock=self._clock, name=name))
-                for seconds, work, name in (
-                    (_LOOK_SECONDS, self._look, "keys"),
-                    (_TRIM_SECONDS, self._trim, "worker logs"),
-                )
-            ]
             try:
                 yield self
-            except Exception as error:  # noqa: BLE001 - raised again below, outside the group, so that it is not wrapped
-                failure = error
             finally:
-                for task in (beginning, *beats, *self._watches.values()):
-                    task.cancel()
+                beginning.cancel()
                 await asyncio.wait([beginning])
                 self._until_told.close()
-                await self._end(keep=failure is not None and adopted)
-        if failure is not None:
-            raise failure
 
     async def apply(self, state: DesiredState) -> None:
         """Have all go by this document; returns when they do. Raises Refused; then they go by the one before."""
         async with self._turn:
-            await self._start()
+            await self.start()
             await self._tell(self._message(encode(state).decode()))
             self._until_told.close()
 
@@ -131,49 +113,20 @@ class Crew:
             instances=self.instances,
         )
 
-    async def _adopt(self) -> bool:
-        for seat in self._seats:
-            if await seat.adopt():
-                self._watch(seat)
-        return bool(self._watches)
-
     async def _begin(self) -> None:
         """Beside an Envoy, which takes a while as well. What does not start is tried again, and told, by `apply`."""
         async with self._turn:
             with suppress(Refused):
-                await self._start()
-
-    async def _start(self) -> None:
-        """Have all run that never did. Raises Refused."""
-        new = [seat for seat in self._seats if seat not in self._watches]
-        try:
-            async with asyncio.TaskGroup() as group:
-                for seat in new:
-                    group.create_task(seat.start())
-        except* WorkerUnavailable as errors:
-            raise Refused(RefusalCode.UNAVAILABLE, str(errors.exceptions[0])) from errors
-        for seat in new:
-            self._watch(seat)
+                await self.start()
 
     async def _tell(self, message: Apply) -> None:
         """Tell all, or none. Raises Refused."""
-        try:
-            for seat in self._seats:
-                await seat.apply(message)
-        except (WorkerRefused, WorkerUnavailable) as error:
-            if self._told is not None:
-                for seat in self._seats:
-                    await seat.take_back(self._told)
-            refused = isinstance(error, WorkerRefused)
-            raise Refused(
-                RefusalCode.INVALID_ARGUMENT if refused else RefusalCode.UNAVAILABLE, str(error)
-            ) from error
+        await self.tell(message, self._told)
         self._told = message
 
     async def _look(self) -> None:
         """Tell of keys that have changed, and among how many instances limits are divided now."""
-        for seat in self._seats:
-            seat.process.reap()
+        self.reap()
         changed = self._keys.look()
         async with self._turn:
             told = self._told
@@ -183,18 +136,3 @@ class Crew:
                 await self._tell(self._message(told.document))
             except Refused as refused:
                 _log.error("not all take what has changed", reason=refused.message)
-
-    def _watch(self, seat: Seat[Any, Any]) -> None:
-        self._watches[seat] = self._group.create_task(seat.watch())
-
-    async def _trim(self) -> None:
-        for seat in self._seats:
-            await seat.process.log.trim()
-
-    async def _end(self, *, keep: bool) -> None:
-        for seat in self._seats:
-            if keep:
-                seat.process.let_go()
-        async with asyncio.TaskGroup() as group:
-            for seat in self._seats:
-                group.create_task(seat.process.end(_END_SECONDS))

@@ -12,6 +12,7 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import SettingsError
 from marchproxy.model.ai import VirtualKey
+from marchproxy.model.module import PoolName
 from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.asking import Verdict
 from marchproxy.modules.ailb.choice import Chooser, Chosen
@@ -38,6 +39,10 @@ from marchproxy.wire.http1 import Request, answer
 _log = get_logger(__name__)
 _NOT_FOUND = answer(404)
 _DONE = answer(200)
+#: Seconds between two lines of the log about one pool.
+_QUIET_SECONDS = 60.0
+#: Between the numbers of two deciders: more than may be under way, of which the journal does not know.
+_APART = 1_000_000
 #: Of the bodies of requests that wait for an endpoint.
 _MOST_WAITING_BYTES = 256 * 1024 * 1024
 
@@ -69,7 +74,9 @@ class House:
         self.under_way = UnderWay()
         self.journal = journal
         self._now = now
-        self.first = first = now().wall
+        settled = frozenset(settled)
+        # behind all of the decider before it, though the clock was set back since
+        self.first = first = max(now().wall, max(settled, default=0) + _APART)
         """The number of its first reservation."""
         self.receipts = Receipts()
         journal.written = self.receipts.give
@@ -79,6 +86,7 @@ class House:
         admission = Admission(self.ledger, self.chooser, self.queueing, self.under_way, clock)
         self.moderators = Moderators()
         self.decider = Decider(admission, self.ledger, self.under_way, self.moderators.ask)
+        self._quiet: dict[str, float] = {}
         self._watches = Watches(group, self.queueing.has_room, clock)
         self._plan = AiPlan()
         self.settler = Settler(
@@ -95,6 +103,7 @@ class House:
         keys = KeyRing((*plan.keys, *_keys_of(told)))
         now = self._now()
         self._plan = plan
+        self._quiet = {name: until for name, until in self._quiet.items() if PoolName(name) in plan.pools}
         self.decider.follow(plan, keys, now)
         self.ledger.divide(told.instances, now.wall)
         self._place(told.places)
@@ -208,6 +217,17 @@ class House:
     def revived(self, told: Told, now: Now) -> Passed | None:
         """As Followers'."""
         return self.decider.revive(told.report.number, told.fields, now)
+
+    def refused(self, report: Report, now: Now) -> None:
+        """As Followers'."""
+        if now.steady >= self._quiet.get(report.pool, 0.0):
+            self._quiet[report.pool] = now.steady + _QUIET_SECONDS
+            _log.error(
+                "a provider refuses the credential of a pool: see its ai.credential",
+                pool=report.pool,
+                status=report.status,
+                endpoint=report.host,
+            )
 
     def written(self, outcome: Outcome, now: Now) -> None:  # noqa: ARG002 - the ledger has said when
         """As Followers'."""

@@ -25,11 +25,14 @@ from marchproxy.modules.ailb.ledger.file_store import FileStore
 from marchproxy.modules.ailb.ledger.journal import Journal
 from marchproxy.modules.ailb.ledger.totals import Totals
 from marchproxy.modules.ailb.listening import BACKLOG, listen_at
+from marchproxy.modules.ailb.resources.sockets import Sockets
 from marchproxy.modules.ailb.settling.hearing import Envoys, RelayLines
+from marchproxy.modules.ailb.settling.written import Search
 from marchproxy.modules.ailb.talk import LINE, Answer, Apply, Counts, Move, Plan, Question, WhichPlan
 from marchproxy.modules.ailb.totals import entries
 from marchproxy.modules.ailb.worker.answering import Answering, Handler
 from marchproxy.modules.ailb.worker.house import CannotServe, House, read_time
+from marchproxy.modules.ailb.worker.recovering import recover
 
 _log = logs.get_logger(__name__)
 _SWEEP_SECONDS = 1.0
@@ -39,6 +42,8 @@ _POLL_SECONDS = 0.02
 _PREDECESSOR_SECONDS = 10.0
 #: Reports come within seconds, so what was settled before is not asked for any more.
 _LATE_NANOSECONDS = 600_000_000_000
+#: Of a request that ended before, it would not be known whether it was settled.
+_RECOVERED_NANOSECONDS = _LATE_NANOSECONDS // 2
 #: The folder of what was used, in that of the instance.
 _USAGE = "usage"
 _GRPC_OPTIONS = (
@@ -50,10 +55,11 @@ _GRPC_OPTIONS = (
 class Doors:
     """The sockets in the folder of an instance. Each is bound aside and then put in its place, so that there is always one."""
 
-    def __init__(self, folder: Path, house: House, group: asyncio.TaskGroup) -> None:
+    def __init__(self, folder: Path, house: House, group: asyncio.TaskGroup, search: Search) -> None:
         self._folder = folder
         self._house = house
         self._group = group
+        self._search = search
         self._servers: list[asyncio.Server] = []
         self._connections: set[Answering] = set()
         self._reports: grpc.aio.Server | None = None
@@ -77,6 +83,7 @@ class Doors:
         aside.rename(path)
         await self._listen(asking.OWN_SOCKET, self._answering(house.own))
         await self._listen(asking.DECIDE_SOCKET, self._answering(house.decide))
+        self._group.create_task(recover(Sockets(self._folder).written, self._search, house, SystemClock()))
 
     async def close(self, seconds: float) -> None:
         """Listen no more; what is being decided has so many seconds."""
@@ -168,7 +175,8 @@ async def serve(path: Path, folder: Path, stop: asyncio.Event) -> None:
         async def sweep() -> None:
             house.sweep()
 
-        doors = Doors(folder, house, group)
+        since = (read_time().wall - _RECOVERED_NANOSECONDS) / 1e9
+        doors = Doors(folder, house, group, Search(house.first, settled, since))
         desk = Desk(LINE, Replies(house, doors).answer)
         server = await asyncio.start_unix_server(desk.talk, path)
         try:
@@ -199,7 +207,7 @@ async def _restore(store: FileStore, totals: Totals, clock: Clock) -> set[int]:
 
 def _known(store: FileStore, totals: Totals, now: int) -> set[int]:
     store.restore(totals, now)
-    return {entry.number for entry in store.entries(now - _LATE_NANOSECONDS, now + _LATE_NANOSECONDS)}
+    return store.numbers(now - _LATE_NANOSECONDS, now + _LATE_NANOSECONDS)
 
 
 @asynccontextmanager

@@ -1,5 +1,7 @@
 """GetConfig, UpdateConfig: the whole desired state as one document."""
 
+from collections.abc import Iterable
+
 from marchproxy.contract.convert import moment_to_pb
 from marchproxy.contract.document import checksum
 from marchproxy.contract.errors import validation_errors
@@ -58,15 +60,16 @@ class ConfigApi(Api):
                 validation_errors=validation_errors(problems),
                 **self._parts.error_fields(InvalidValue(problems)),
             )
+        doubts = await self._parts.core.warnings(request.config.config_data)
         if request.validate_only:
             return module_pb2.UpdateConfigResponse(
-                success=True, message="the document is sound", validation_passed=True
+                success=True, message=_sentence("the document is sound", doubts), validation_passed=True
             )
         aside = self._parts.core.isolated
-        message = "; ".join((f"the document runs without {len(aside)} of its parts", *map(str, aside)))
+        words = f"the document runs without {len(aside)} of its parts" if aside else "the document runs"
         return module_pb2.UpdateConfigResponse(
             success=True,
-            message=message if aside else "the document runs",
+            message=_sentence(words, (*aside, *doubts)),
             validation_passed=not aside,
             validation_errors=validation_errors(aside),
         )
@@ -79,3 +82,7 @@ class ConfigApi(Api):
                 RefusalCode.INVALID_ARGUMENT, "config.checksum: does not fit config_data; was it cut off?"
             )
         return await self._parts.core.load_document(config.config_data, validate_only=validate_only)
+
+
+def _sentence(words: str, more: Iterable[Problem]) -> str:
+    return "; ".join((words, *map(str, more)))

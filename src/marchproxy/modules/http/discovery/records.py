@@ -6,16 +6,17 @@ answer anyway.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dns.asyncresolver
 import dns.exception
-import dns.nameserver
-from dns.rdtypes.IN.SRV import SRV
 
 from marchproxy.kit.settings import HostPort
 from marchproxy.modules.http.discovery.found import Found, NothingFound
 from marchproxy.modules.http.resources.endpoints import Target
+
+if TYPE_CHECKING:
+    from dns.asyncresolver import Resolver
+    from dns.rdtypes.IN.SRV import SRV
 
 _SECONDS = 2.0
 _MOST_RECORDS = 256
@@ -25,8 +26,8 @@ class SrvResolver:
     """Looks services up at `servers`; none: those that the system asks."""
 
     def __init__(self, servers: Sequence[HostPort] = ()) -> None:
-        self._servers = [dns.nameserver.Do53Nameserver(server.host, server.port) for server in servers]
-        self._resolver: dns.asyncresolver.Resolver | None = None
+        self._servers = tuple(servers)
+        self._resolver: Resolver | None = None
 
     async def find(self, service: str) -> Found:
         """The endpoints of a service. Raises NothingFound, within a few seconds."""
@@ -69,19 +70,27 @@ class SrvResolver:
             raise NothingFound(f"{name}: {_reason(error)}") from error
         return list(answer.rrset or ())
 
-    def _configured(self) -> dns.asyncresolver.Resolver:
+    def _configured(self) -> "Resolver":
         if self._resolver is None:
-            try:
-                resolver = dns.asyncresolver.Resolver(configure=not self._servers)
-            except dns.exception.DNSException as error:
-                raise NothingFound(f"the system has no DNS server: {_reason(error)}") from error
-            if self._servers:
-                resolver.nameservers = self._servers
-            self._resolver = resolver
+            self._resolver = _make_resolver(self._servers)
         return self._resolver
 
 
-def _targets(record: SRV, addresses: Sequence[str]) -> list[Target]:
+def _make_resolver(servers: Sequence[HostPort]) -> "Resolver":
+    # a tenth of a second where dnspython finds HTTP and QUIC to speak: for who looks services up only
+    from dns.asyncresolver import Resolver  # noqa: PLC0415
+    from dns.nameserver import Do53Nameserver  # noqa: PLC0415
+
+    try:
+        resolver = Resolver(configure=not servers)
+    except dns.exception.DNSException as error:
+        raise NothingFound(f"the system has no DNS server: {_reason(error)}") from error
+    if servers:
+        resolver.nameservers = [Do53Nameserver(server.host, server.port) for server in servers]
+    return resolver
+
+
+def _targets(record: "SRV", addresses: Sequence[str]) -> list[Target]:
     host = str(record.target).rstrip(".")
     return [
         Target(

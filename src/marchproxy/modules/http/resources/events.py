@@ -19,6 +19,9 @@ from xds.type.matcher.v3 import matcher_pb2, string_pb2
 from marchproxy.engines.envoy.messages import pack
 from marchproxy.modules.http.resources.edits import replaced_header
 
+#: The filter's name.
+EVENTS = "marchproxy.events"
+
 # what the router takes for the route's timeout; Envoy drops it from clients
 _TIMEOUT = "x-envoy-upstream-rq-timeout-ms"
 _Predicate = matcher_pb2.Matcher.MatcherList.Predicate
@@ -34,7 +37,7 @@ def event_stream_filter() -> Any:
         extension_config=extension_pb2.TypedExtensionConfig(name="timeout", typed_config=pack(mutation)),
         xds_matcher=_skip_others(),
     )
-    return hcm_pb2.HttpFilter(name="marchproxy.events", typed_config=pack(config))
+    return hcm_pb2.HttpFilter(name=EVENTS, typed_config=pack(config))
 
 
 def header_input(name: str) -> Any:

@@ -88,6 +88,8 @@ def test_streams_end_with_an_error_of_their_own():
         (500, {"error": {"type": "overloaded_error", "message": "o"}}, Failure(Reason.OVERLOADED, "o")),
         (404, {"error": "model 'x' not found"}, Failure(Reason.NO_SUCH_MODEL, "model 'x' not found")),
         (400, {"object": "error", "message": "too long", "type": "BadRequestError", "code": 400}, Failure(Reason.BAD_REQUEST, "too long")),
+        (404, {"detail": "Not Found"}, Failure(Reason.NO_SUCH_MODEL, "Not Found")),
+        (422, {"detail": [{"msg": "m"}]}, Failure(Reason.BAD_REQUEST, '[{"msg":"m"}]')),
         (422, {"detail": []}, Failure(Reason.BAD_REQUEST, "the provider answered with status 422")),
         (503, None, Failure(Reason.OVERLOADED, "the provider answered with status 503")),
         (418, {"error": {}}, Failure(Reason.BAD_REQUEST, "the provider answered with status 418")),

@@ -45,6 +45,7 @@ DELTA = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage":
         ),
         (Dialect.OPENAI, {"usage": None}, None),
         (Dialect.OPENAI, {"usage": {"prompt_tokens": -1, "completion_tokens": "5"}}, Usage()),
+        (Dialect.OPENAI, {"usage": {"prompt_tokens": 10**18, "completion_tokens": 5}}, Usage(0, 5)),
         (
             Dialect.OPENAI,
             {"usage": {"prompt_tokens": 3, "prompt_tokens_details": {"cached_tokens": 9}}},

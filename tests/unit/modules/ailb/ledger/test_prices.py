@@ -29,6 +29,7 @@ PRICES = PriceList(
         ("dust", Usage(1_000_001), 2),
         ("other", Usage(2, 3), 5),
         ("other", Usage(), 0),
+        ("gpt-4o", Usage(1000, 0, 9_000), 1250),  # who says that more was cached than read is not believed
     ],
 )
 def test_cost(model, usage, cost):

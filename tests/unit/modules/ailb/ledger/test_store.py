@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from marchproxy.model.ai import AllowanceScope
@@ -179,6 +180,25 @@ def test_a_batch_that_does_not_fit_leaves_no_part(store, tmp_path, monkeypatch):
     assert (tmp_path / "journal" / "usage-00000001.jsonl").read_bytes() == ENTRY.encode() * 2
 
 
+def test_a_file_that_cannot_be_finished_leaves_nothing_open(tmp_path, monkeypatch):
+    store = FileStore(tmp_path, FileLimits(largest=1))
+    store.append([ENTRY])
+    before = psutil.Process().num_fds()
+
+    def broken(_descriptor):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", broken)
+        for _ in range(3):
+            with pytest.raises(OSError, match="Input/output"):
+                store.append([ENTRY])
+    assert psutil.Process().num_fds() == before
+    store.append([ENTRY])
+    store.close()
+    assert spent(tmp_path) == (3_000_000, 3_000_000)
+
+
 def test_two_do_not_write_to_one_folder(store, tmp_path):
     store.append([ENTRY])
     with pytest.raises(OSError, match="another process"):
@@ -189,6 +209,15 @@ def test_entries_between_two_times(store):
     times = [NOW - 2 * SECOND, NOW - SECOND, NOW]
     store.append([replace(ENTRY, at=at) for at in times])
     assert [entry.at for entry in store.entries(times[1], times[2])] == [times[1]]
+
+
+def test_the_numbers_between_two_times(store, tmp_path):
+    times = [NOW - 2 * SECOND, NOW - SECOND, NOW]
+    store.append([replace(ENTRY, at=at, number=number) for number, at in enumerate(times)])
+    with (tmp_path / "journal" / "usage-00000001.jsonl").open("ab") as file:
+        file.write(b"garbage\n" + ENTRY.encode()[:-1])
+    assert store.numbers(times[0], NOW + SECOND) == {0, 1, 2}
+    assert store.numbers(times[1], times[2]) == {1}
 
 
 @pytest.mark.parametrize("text", ["2031-05-20T12:00:00.123Z", "1970-01-01T00:00:00.000Z"])

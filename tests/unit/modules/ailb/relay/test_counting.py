@@ -1,5 +1,7 @@
 """What is counted of streams, and where they are cut."""
 
+from json import dumps
+
 import pytest
 
 from marchproxy.model.usage import Usage
@@ -68,6 +70,76 @@ def test_usage_is_told_at_the_beginning_and_at_the_end():
     )
     count.see(b'event: message_delta\ndata: {"usage":{"output_tokens":9}}\n\n')
     assert count.usage == Usage(5, 9)
+
+
+TEXTS = (
+    "a",
+    " and",
+    "",
+    'say "no"',
+    "back\\",
+    "usage",
+    '"usage"',
+    "\n\ndata: x",
+    "[DONE]",
+    "é",
+    '"',
+    "b",
+    "c",
+)
+SHAPES = [
+    (Operation.CHAT, b'data: {"choices":[{"index":0,"delta":{"content":%b},"finish_reason":null}]}\n\n'),
+    (Operation.CHAT, b'data: {"choices":[{"delta":{"content":%b,"reasoning":"why"}}]}\r\n\r\n'),
+    (Operation.CHAT, b'data: {"choices":[{"delta":{"tool_calls":[{"function":{"arguments":%b}}]}}]}\n\n'),
+    (Operation.CHAT, b': ping\n\ndata: {"choices":[{"delta":{"content": %b}}]}\n\n'),
+    (Operation.MESSAGES, b'event: x\ndata: {"delta":{"type":"text_delta","text":%b}}\n\n'),
+    (Operation.RESPONSES, b'event: x\ndata: {"type":"response.output_text.delta","delta":%b}\n\n'),
+    (Operation.COMPLETIONS, b'data: {"choices":[{"text":%b}],"usage":null}\n\n'),
+]
+
+
+@pytest.mark.parametrize(("operation", "shape"), SHAPES)
+def test_what_is_like_the_one_before_is_counted_as_if_it_were_not(operation, shape):
+    count, each = Count(operation), Count(operation)
+    alike = 0
+    for text in TEXTS + TEXTS[::-1]:
+        event = shape % dumps(text, ensure_ascii=False).encode()
+        before = each.pieces
+        each.see(event)
+        is_alike = count.is_alike(event)
+        alike += is_alike
+        if not is_alike:
+            count.see(event)
+        assert (count.pieces, count.lines) == (each.pieces, each.lines), text
+        assert not (is_alike and each.pieces == before)
+    assert count.usage == each.usage
+    assert (alike > 0) is (b"usage" not in shape)
+
+
+def test_an_event_that_brings_something_else_is_not_like_the_one_before():
+    count = Count(Operation.CHAT)
+    count.see(b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n')
+    assert count.is_alike(b'data: {"choices":[{"delta":{"content":"b"}}]}\n\n')
+    for event in (
+        b'data: {"choices":[{"delta":{"content":"b"}}]}\n\ndata: {"choices":[{"delta":{"content":"c"}}]}\n\n',
+        b'data: {"choices":[{"delta":{"content":"b"},"finish_reason":"stop"}]}\n\n',
+        b'data: {"choices":[{"delta":{"content":""}}]}\n\n',
+        b'data: {"choices":[{"delta":{"content":"b"}}]}\n',
+        b'data: {"choices":[{"delta":{"content":"b',
+        b"data: [DONE]\n\n",
+    ):
+        assert not count.is_alike(event)
+    assert count.is_alike(b'data: {"choices":[{"delta":{"content":"c"}}]}\n\n')
+
+
+def test_nobody_goes_on_learning_from_events_that_are_never_alike():
+    count = Count(Operation.CHAT)
+    for number in range(100):
+        event = b'data: {"n":%d,"choices":[{"delta":{"content":"a"}}]}\n\n' % number
+        assert not count.is_alike(event)
+        count.see(event)
+    assert count.pieces == 100
+    assert count.is_alike(b'data: {"n":7,"choices":[{"delta":{"content":"b"}}]}\n\n')
 
 
 STREAM = b"data: a\n\nevent: b\r\ndata: b\r\n\r\n\n\ndata: c\n\n"

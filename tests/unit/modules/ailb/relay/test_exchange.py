@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from operator import call
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,7 @@ class Envoy:
     fields: dict = field(default_factory=dict)
     body: bytes = b""
     ended: str = ""
+    trailers: bytes = b""
     has_room: bool = True
 
     def answer(self, stream, status, fields):
@@ -80,14 +82,17 @@ class Envoy:
     def is_full(self, stream):
         return not self.has_room
 
-    def end(self, stream):
+    def end(self, stream, trailers):
         self.ended = "end"
+        self.trailers = trailers
 
-    def break_off(self, stream, words):
+    def break_off(self, stream, words, trailers):
+        self.trailers = trailers
         self.body += words
         self.ended = "end" if words else "reset"
 
-    def tell(self, question, failure):
+    def tell(self, question, failure, fields=()):
+        self.fields = dict(fields)
         dialect = question.heard.operation.dialect
         self.status, self.body, self.ended = failure.status(dialect), failure.body(dialect), "end"
 
@@ -109,7 +114,7 @@ class World:
     def __init__(self, pool="plain", *, body=BODY, operation=Operation.CHAT, stream=True):
         self.clock = VirtualClock()
         self.reports, self.envoy, self.work, self.timers = Reports(), Envoy(), [], []
-        self.links = Links(Path("/nowhere"), self.clock)
+        self.links = Links(Path("/nowhere"), self.clock, call)
         self.office = Office(None, self.links, None, self.reports)
         self.office.now = self.clock.monotonic
         self.office.spawn = self.work.append
@@ -121,7 +126,7 @@ class World:
         self.exchange = Exchange(
             self.office, self.envoy, Question(1, Head(b"POST", b"/", {}), heard, self.office.ways.pools[pool])
         )
-        self.office.begun(self.exchange)
+        self.office.begun(self.exchange, heard)
         self.exchange.begin(body)
 
     def connected(self):
@@ -213,6 +218,16 @@ async def test_a_connection_that_closes_at_the_moment_of_the_question_is_no_fail
     assert world.ending == (Ending.UNREACHED, 0)
 
 
+def test_what_is_under_way_is_told_to_a_decider_that_was_not_there():
+    world = World()
+    (going,) = world.office.going(8)
+    assert (going.number, going.ending, going.pool, going.attempts) == (7, Ending.GOING, "plain", 1)
+    assert list(world.office.going(7)) == []
+    world.exchange.leave()
+    world.exchange.lost()
+    assert list(world.office.going(8)) == []
+
+
 async def test_a_client_that_hangs_up_ends_the_engines_work_and_what_it_says_still_is_counted(world):
     world.says(HEAD, chunk(ONE))
     world.exchange.leave()
@@ -282,6 +297,12 @@ async def test_errors_of_another_dialect_are_translated(answer, status, ending):
     world.says(answer)
     assert (world.envoy.status, world.ending[0]) == (status, ending)
     assert json.loads(world.envoy.body)["error"]["message"]
+
+
+async def test_when_another_dialects_provider_wants_to_be_asked_again_is_told():
+    world = World("claude")
+    world.says(b"HTTP/1.1 429 X\r\ncontent-length: 2\r\nretry-after: 7\r\nx-quota: 1\r\n\r\n{}")
+    assert (world.envoy.status, world.envoy.fields) == (429, {b"retry-after": b"7"})
 
 
 async def test_what_cannot_be_asked_is_told_at_once():

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from operator import call
 from pathlib import Path
 
 import h2.config
@@ -58,7 +59,7 @@ class Reports(list):
 
 class World:
     def __init__(self):
-        links, self.reports, self.fronts = Links(Path("/nowhere"), SystemClock()), Reports(), set()
+        links, self.reports, self.fronts = Links(Path("/nowhere"), SystemClock(), call), Reports(), set()
         self.office = Office(None, links, None, self.reports)
         self.office.ways = compile_ways(decode(DOCUMENT.encode()), {})
         self.engines = []

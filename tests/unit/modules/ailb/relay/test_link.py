@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from operator import call
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def connected(links, place=PLACE):
 
 def links():
     clock = VirtualClock()
-    return Links(Path("/nowhere"), clock), clock
+    return Links(Path("/nowhere"), clock, call), clock
 
 
 def test_the_last_that_was_used_is_the_first_to_be_used_again():
@@ -107,8 +108,63 @@ def test_who_asks_hears_the_answer_and_the_end():
     assert (taker.heard, late.heard) == ([b"a", None], [None])
 
 
+def test_what_comes_in_a_turn_is_read_before_it_is_looked_at():
+    turns = []
+    pool = Links(Path("/nowhere"), VirtualClock(), turns.append)
+    first, second, takers = connected(pool), connected(pool), (Taker(), Taker())
+    for link, taker in zip((first, second), takers, strict=True):
+        link.ask(taker, b"hello")
+    for link, data in ((first, b"a"), (second, b"b"), (first, b"c")):
+        link.data_received(data)
+    assert len(turns) == 1
+    assert not takers[0].heard
+    turns.pop()()
+    assert [taker.heard for taker in takers] == [[b"a", b"c"], [b"b"]]
+    second.data_received(b"d")
+    assert len(turns) == 1
+    turns.pop()()
+    assert takers[1].heard == [b"b", b"d"]
+    first.data_received(b"e")
+    first.data_received(b"f" * 20_000)
+    assert takers[0].heard[2:] == [b"e", b"f" * 20_000]
+    turns.pop()()
+    assert len(takers[0].heard) == 4
+
+
+def test_who_asks_on_a_connection_that_has_spoken_unasked_does_not_hear_that():
+    turns = []
+    pool = Links(Path("/nowhere"), VirtualClock(), turns.append)
+    link, taker = connected(pool), Taker()
+    transport = link._transport
+    link.release()
+    link.data_received(b"HTTP/1.1 408 X\r\n\r\n")
+    assert pool.take(PLACE) is link
+    link.ask(taker, b"hello")
+    turns.pop()()
+    assert transport.doing == ["write", "abort"]
+    link.connection_lost(None)
+    assert taker.heard == [None]
+
+
+def test_an_answer_that_cannot_be_passed_on_ends_alone(capfd):
+    turns = []
+    pool = Links(Path("/nowhere"), VirtualClock(), turns.append)
+    bad, good, taker = connected(pool), connected(pool), Taker()
+    transport, broken = bad._transport, Taker()
+    broken.receive = lambda data: broken.missing
+    bad.ask(broken, b"hello")
+    good.ask(taker, b"hello")
+    bad.data_received(b"a")
+    good.data_received(b"b")
+    turns.pop()()
+    assert transport.doing == ["write", "abort"]
+    assert taker.heard == [b"b"]
+    bad.connection_lost(None)
+    assert broken.heard == [None]
+
+
 async def test_connections_are_made_and_all_are_closed(tmp_path):
-    pool = Links(tmp_path / "egress.sock", VirtualClock())
+    pool = Links(tmp_path / "egress.sock", VirtualClock(), call)
     with pytest.raises(FileNotFoundError):
         await pool.dial("", 5)
     came, gone = asyncio.Queue(), asyncio.Queue()

@@ -1,6 +1,7 @@
 """What engines are asked."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from marchproxy.contract.document import decode
 from marchproxy.modules.ailb.dialects.failure import Failure
 from marchproxy.modules.ailb.dialects.operations import Operation
 from marchproxy.modules.ailb.relay.heard import Heard
-from marchproxy.modules.ailb.relay.outgoing import compose, encode
+from marchproxy.modules.ailb.relay.outgoing import Outgoing, compose, encode
 from marchproxy.modules.ailb.relay.plan import compile_ways
 from marchproxy.modules.ailb.relay.stripping import Strip
 
@@ -126,3 +127,20 @@ def test_the_egress_is_told_the_way():
     assert head[0] == "POST /api/messages HTTP/1.1"
     assert {"x-ai-cluster: pool.claude", "x-ai-path: /messages", "anthropic-version: 2023-06-01"} <= set(head)
     assert "x-ai-host: 10.0.0.2:1,10.0.0.3:1,10.0.0.1:1" in head
+
+
+def test_a_credential_is_shown_to_the_endpoint_and_left_to_the_egress():
+    way = replace(WAYS["claude"], shown=(b"x-api-key", b"sk-1"))
+    heard = Heard(7, "claude", "llm", Operation.MESSAGES, stream=True, path="/messages")
+    fields = {b"x-api-key": b"client", b"authorization": b"Bearer client"}
+    asked = encode(
+        Outgoing(b"{}", "/messages"), fields, heard, replace(way, name="engine.example"), "127.0.0.1:1"
+    )
+    assert b"\r\nhost: engine.example\r\n" in asked
+    by_place = {
+        place: encode(Outgoing(b"{}", "/messages"), fields, heard, way, place)
+        for place in ("127.0.0.1:1", "")
+    }
+    assert b"\r\nx-api-key: sk-1\r\n" in by_place["127.0.0.1:1"]
+    assert b"sk-1" not in by_place[""]
+    assert all(b"client" not in head for head in by_place.values())

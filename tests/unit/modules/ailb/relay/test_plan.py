@@ -30,8 +30,8 @@ pools:
 """
 
 
-def ways(places=None):
-    return compile_ways(decode(DOCUMENT.encode()), places or {})
+def ways(places=None, keys=None):
+    return compile_ways(decode(DOCUMENT.encode()), places or {}, keys or {})
 
 
 def test_what_needs_an_envoy_goes_by_the_egress():
@@ -45,15 +45,32 @@ def test_what_needs_an_envoy_goes_by_the_egress():
     }
 
 
+def test_a_key_that_is_known_is_shown_without_an_envoy_and_in_no_text():
+    keys = {"credential.authorization./key": "Bearer sk-1", "credential.x-api-key./key": "another"}
+    keyed = ways(keys=keys).pools["keyed"]
+    assert (keyed.places, keyed.shown) == (("127.0.0.1:1",), (b"authorization", b"Bearer sk-1"))
+    assert "sk-1" not in repr(keyed)
+    assert [way.shown for name, way in ways(keys=keys).pools.items() if name != "keyed"] == [None] * 4
+
+
 def test_endpoints_that_are_found_take_the_place_of_those_that_are_listed():
     found = ways({PoolName("named"): (Endpoint("10.0.0.1:1"),), PoolName("plain"): ()})
-    assert found.pools["named"].places == ("10.0.0.1:1",)
+    assert (found.pools["named"].places, found.pools["named"].name) == (("10.0.0.1:1",), "localhost")
+    assert {way.name for name, way in found.pools.items() if name != "named"} == {""}
     assert found.pools["plain"].places == ()
 
 
 def test_a_relay_gives_up_before_envoy_does():
     assert ways().patience("llm") == Patience(99.0, 4.5, 77)
     assert Ways().patience("gone") == Patience()
+
+
+def test_a_relay_looks_often_enough_to_be_in_time():
+    assert ways().rhythm == pytest.approx(4.5 / 20)
+    assert Ways().rhythm == 0.5
+    for idle, rhythm in (("300s", 0.5), ("0s", 0.5), ("1s", 0.9 / 20)):
+        state = decode(DOCUMENT.replace("idle_timeout: 5s", f"idle_timeout: {idle}").encode())
+        assert compile_ways(state, {}).rhythm == pytest.approx(rhythm)
 
 
 @pytest.mark.parametrize(

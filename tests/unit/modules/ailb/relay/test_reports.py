@@ -91,6 +91,22 @@ async def test_what_is_not_written_down_is_told_to_the_next_decider(tmp_path):
             assert await decider.numbers(1) == [4]
 
 
+async def test_a_decider_is_told_first_of_what_was_under_way_before_it(tmp_path):
+    reports, asked = Reports(tmp_path / "s", SystemClock()), []
+
+    def going(first):
+        asked.append(first)
+        return [Report(3, Ending.GOING, fields={"x-ai-who": "somebody"})]
+
+    reports.going = going
+    reports.put(report(1))
+    async with running(reports), Decider(tmp_path / "s", first=5) as decider:
+        told = [await decider.heard.get() for _ in range(2)]
+    assert [(one.number, one.ending) for one in told] == [(3, Ending.GOING), (1, Ending.COMPLETE)]
+    assert told[0].fields == {"x-ai-who": "somebody"}
+    assert asked == [5]
+
+
 @pytest.mark.parametrize("said", [b"", b"nonsense\n", b"0\nnonsense\n", b"0\n5\n\n", b"x" * 100_000])
 async def test_a_decider_that_says_nothing_of_use_is_left(tmp_path, said):
     reports = Reports(tmp_path / "s", SystemClock())

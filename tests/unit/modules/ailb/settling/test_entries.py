@@ -31,9 +31,20 @@ def test_all_that_is_told_is_in_the_report():
         custom_tags={"first_byte": "250000"},
         upstream_remote_address={"socket_address": {"address": "127.0.0.1", "port_value": 80}},
     )
+    told.response.response_body_bytes = 700
     found = told_by(told)
     assert (found.report, found.relayed) == (
-        Report(7, Ending.COMPLETE, "a", "127.0.0.1:80", 200, Usage(10, 5, 4), first_token=0.25, duration=1.5),
+        Report(
+            7,
+            Ending.COMPLETE,
+            "a",
+            "127.0.0.1:80",
+            200,
+            Usage(10, 5, 4),
+            first_token=0.25,
+            duration=1.5,
+            size=700,
+        ),
         False,
     )
 
@@ -65,6 +76,23 @@ def test_how_it_ended(told, ending):
 
 
 @pytest.mark.parametrize(
+    ("said", "status", "ending"),
+    [
+        ("401", 401, Ending.REFUSED),
+        ("403", 403, Ending.REFUSED),
+        ("²", 502, Ending.REFUSED),
+        (None, 502, Ending.UNREACHED),
+    ],
+)
+def test_a_credential_that_was_refused_is_not_the_clients(said, status, ending):
+    told = entry(status=502, details="")
+    if said is not None:
+        told.response.response_headers["x-marchproxy-provider-status"] = said
+    report = told_by(told).report
+    assert (report.status, report.ending) == (status, ending)
+
+
+@pytest.mark.parametrize(
     ("told", "usage"),
     [
         (None, None),
@@ -81,6 +109,7 @@ def test_how_it_ended(told, ending):
             Usage(15, 2, 4),
         ),
         ({"prompt_tokens": -3, "completion_tokens": 2, "cached_tokens": 9}, Usage(0, 2)),
+        ({"prompt_tokens": "Infinity", "completion_tokens": "NaN", "output_tokens": 1e300}, Usage()),
     ],
 )
 def test_usage_is_counted_as_its_provider_does(told, usage):

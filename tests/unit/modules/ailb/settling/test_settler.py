@@ -44,13 +44,16 @@ class Rig:
         self.ledger.configure([Allowance("a", "key:k", concurrent=1)], NOW.wall)
         self.under_way = UnderWay()
         self.tallies = Tallies()
-        self.notes, self.lines, self.known = [], [], {}
+        self.notes, self.lines, self.known, self.refusals = [], [], {}, []
         self.settler = Settler(
             self.under_way, self.ledger, self.tallies, self, first=FIRST, settled=[SETTLED]
         )
 
     def noted(self, passed, report, now):
         self.notes.append((passed.number, report.ending))
+
+    def refused(self, report, now):
+        self.refusals.append((report.pool, report.status))
 
     def written(self, outcome, now):
         self.lines.append((outcome.report.ending, outcome.settled.usage))
@@ -114,6 +117,11 @@ def test_what_is_charged(report, usage):
     assert charge(passed_by(1), report) == usage
 
 
+def test_tokens_that_cost_nothing_because_nobody_said_what_they_cost_are_counted(rig):
+    rig.settler.relay_says(Report(rig.let_pass(), Ending.COMPLETE, status=200, usage=Usage(9, 8)), NOW)
+    assert (rig.tally.unpriced_tokens, rig.tally.cost) == (17, 0)
+
+
 def test_pieces_of_what_is_no_stream_are_no_tokens():
     assert charge(passed_by(1, stream=False), Report(1, Ending.COMPLETE, events=1)) is None
 
@@ -151,6 +159,24 @@ def test_an_attempt_that_nobody_saw_settles_nothing(rig):
     rig.settler.relay_says(Report(number, Ending.COMPLETE, "b", status=200, events=2), NOW)
     assert rig.notes == [(number, Ending.COMPLETE)]
     assert rig.lines == [(Ending.COMPLETE, Usage(10, 2))]
+
+
+def test_that_a_credential_was_refused_is_known_although_somebody_else_answers(rig):
+    number = rig.let_pass()
+    rig.settler.relay_says(Report(number, Ending.REFUSED, "a", status=401), NOW)
+    rig.settler.relay_says(Report(number, Ending.COMPLETE, "b", status=200, events=2, attempts=2), NOW)
+    rig.envoy(Report(number, Ending.COMPLETE, "b", status=200, attempts=2), relayed=True)
+    assert rig.refusals == [("a", 401)]
+    assert {key.pool: dict(tally.credential) for key, tally in rig.tallies.kept.items()} == {
+        "a": {"401": 1},
+        "b": {},
+    }
+
+
+@pytest.mark.parametrize(("relayed", "refusals"), [(False, [("a", 403)]), (True, [])])
+def test_who_asked_the_provider_says_that_a_credential_was_refused(rig, relayed, refusals):
+    rig.envoy(Report(rig.let_pass(), Ending.REFUSED, "a", status=403), relayed=relayed)
+    assert rig.refusals == refusals
 
 
 def test_what_is_told_late_of_an_earlier_attempt_settles_nothing(rig):
@@ -210,6 +236,20 @@ def test_what_a_decider_before_has_let_pass_is_settled_by_who_knows_of_it(rig, r
     rig.settler.sweep(later(100))
     assert rig.lines == [(Ending.COMPLETE, Usage(10, 5))]
     assert rig.ledger.under_way == len(rig.under_way) == 0
+
+
+def test_what_goes_on_at_a_relay_has_its_seat_and_is_settled_when_it_ends(rig):
+    going = Report(BEFORE, Ending.GOING, "a", fields={"x-ai-who": "somebody"})
+    assert not rig.is_full
+    assert rig.settler.relay_says(going, NOW)
+    assert rig.settler.relay_says(going, later(50))
+    assert rig.is_full
+    rig.settler.sweep(later(100))
+    assert rig.lines == []
+    rig.settler.relay_says(Report(BEFORE, Ending.COMPLETE, "a", events=5), later(100))
+    assert rig.lines == [(Ending.COMPLETE, Usage(10, 5))]
+    assert not rig.is_full
+    assert not rig.settler.relay_says(going, later(101))
 
 
 def test_a_relay_may_say_everything_twice(rig):

@@ -45,6 +45,14 @@ async def test_validate_only_changes_nothing(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("validate_only", [False, True])
+async def test_what_is_hardly_meant_is_told_and_refuses_nothing(rig: Rig, validate_only: bool) -> None:
+    rig.engine.doubts = (Problem("routes[0].ai.models[0].name", "costs nothing"),)
+    answer = await rig.stub.UpdateConfig(update(SOUND, validate_only=validate_only))
+    assert (answer.success, answer.validation_passed, list(answer.validation_errors)) == (True, True, [])
+    assert answer.message.endswith("; routes[0].ai.models[0].name: costs nothing")
+
+
+@pytest.mark.parametrize("validate_only", [False, True])
 async def test_every_fault_is_told(rig: Rig, validate_only: bool) -> None:
     with rig.untouched():
         answer = await rig.stub.UpdateConfig(update(FAULTY, validate_only=validate_only))
