@@ -10,6 +10,7 @@ from marchproxy.model.streams import StreamKey
 from marchproxy.modules.rtmp.balancing.choice import order_of, pool_of
 from marchproxy.modules.rtmp.balancing.origins import Origin, Origins
 from marchproxy.modules.rtmp.plan import RoutePlan, Upstream
+from marchproxy.modules.rtmp.policy.ceiling import Ceiling
 from marchproxy.modules.rtmp.service import Surroundings
 from marchproxy.modules.rtmp.session.roles import Action
 from marchproxy.modules.rtmp.streams.meter import Meter
@@ -50,6 +51,7 @@ class Course:
         self.players: dict[Player, None] = {}
         self.rehomed = 0
         self.meter = Meter()
+        self._ceiling = Ceiling()
         self.began_at = self.since = self._now()
         """When somebody first came for it; `since`: when its publisher came, or left. In the clock's seconds."""
         self._waits = False
@@ -183,6 +185,7 @@ class Course:
             self.publisher.sweep(now)
             if self.publisher is not None:  # it may have stalled
                 self.meter.note(now, self.publisher.received_bytes, self.publisher.sight.frames)
+                self._limit(now)
         for player in tuple(self.players):
             player.sweep(now)
         if self._waits and now - self.since > self.route.options.grace:
@@ -203,6 +206,12 @@ class Course:
         for one in (self.publisher, *self.players):
             if one is not None:
                 one.ask_to_reconnect(description)
+
+    def _limit(self, now: float) -> None:
+        most, rate = self.route.options.limits.bitrate, self.meter.bitrate
+        if self._ceiling.exceeded(now, rate, most):
+            _log.warning("publisher sends too much", stream=self.key.text, kbps=round(rate), most=most)
+            self.end(f"{rate:.0f} kbit/s: no more than {most} are let through", reason="bitrate")
 
     def _leave_if_bad(self) -> None:
         if not self.home:
