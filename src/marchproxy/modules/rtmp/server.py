@@ -12,7 +12,6 @@ from marchproxy.model.module import Protocol, TrafficEndpoint
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
 from marchproxy.modules.reception.certificates import ClientCertificates
 from marchproxy.modules.reception.doors import Doors
-from marchproxy.modules.reception.port import Port
 from marchproxy.modules.rtmp.engine import RtmpEngine
 from marchproxy.modules.rtmp.settings import ADDRESSES, RtmpSettings
 from marchproxy.modules.rtmp.supervisor.company import Company
@@ -49,11 +48,7 @@ async def serve(
     )
     doors = Doors(settings.ports(), settings.proxy_sources, settings.drain_seconds, certificates)
     workers = Workforce(seats(settings, folder, clock=clock), doors, clock=clock)
-    crew = (
-        workers
-        if settings.playback is None
-        else Company(workers, _playback(settings, settings.playback, clock))
-    )
+    crew = Company(workers, _playback(settings, clock)) if settings.playback_ports() else workers
     async with crew.running():
         engine = RtmpEngine(crew, endpoints(settings), bandwidth=settings.bandwidth, clock=clock)
         await ModuleServer(settings, engine, origin, signals, clock=clock).run()
@@ -77,9 +72,16 @@ def endpoints(settings: RtmpSettings) -> tuple[TrafficEndpoint, ...]:
         )
         for port in settings.ports()
     ]
-    if settings.playback is not None:
-        address = str(settings.reachable(settings.playback))
-        found += [TrafficEndpoint(one.value, one, address) for one in (Protocol.HLS, Protocol.DASH)]
+    found += [
+        TrafficEndpoint(
+            f"{one.value}-proxied" if port.proxied else one.value,
+            one,
+            str(settings.reachable(port.address)),
+            port.proxied,
+        )
+        for port in settings.playback_ports()
+        for one in (Protocol.HLS, Protocol.DASH)
+    ]
     return tuple(found)
 
 
@@ -111,15 +113,15 @@ def _options(settings: RtmpSettings, index: int) -> list[str]:
     return [word for name, value in words.items() for word in (f"--{name}", str(value))]
 
 
-def _playback(settings: RtmpSettings, address: HostPort, clock: Clock) -> Workforce:
+def _playback(settings: RtmpSettings, clock: Clock) -> Workforce:
     """The process for HLS and DASH, in a folder of its own."""
     folder = settings.own_state_dir() / _PLAYBACK
     _make_directory(folder, "state_dir")
     options = ["--streams", str(settings.own_state_dir() / _FOLDER), *_options(settings, 0)]
     recipe = Recipe(_PLAYBACK_NAME, _PLAYBACK_MODULE, _code(), WorkerUnavailable, tuple(options))
     seat = Seat(WorkerProcess(folder, 0, recipe, LINE, clock=clock), clock=clock)
-    port = Port("playback", Protocol.HLS, address)
-    return Workforce([seat], Doors([port], settings.proxy_sources, settings.drain_seconds), clock=clock)
+    doors = Doors(settings.playback_ports(), settings.proxy_sources, settings.drain_seconds)
+    return Workforce([seat], doors, clock=clock)
 
 
 @cache

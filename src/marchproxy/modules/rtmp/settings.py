@@ -20,7 +20,7 @@ TRAFFIC = {
     "rtmps_proxy": (Protocol.RTMPS, True),
 }
 #: The settings that are addresses of TCP ports which the module opens.
-ADDRESSES = ("grpc", "health", "metrics", *TRAFFIC, "playback")
+ADDRESSES = ("grpc", "health", "metrics", *TRAFFIC, "playback", "playback_proxy")
 _MOST_WORKERS_BY_DEFAULT = 4
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of our own is made there
 
@@ -44,7 +44,9 @@ class RtmpSettings(ModuleSettings):
     rtmps_proxy: HostPort | None = None
     """The same behind a PROXY protocol v2 header; none: closed."""
     playback: HostPort | None = HostPort("127.0.0.1", 8088)
-    """HTTP: HLS and DASH; none: nothing is packaged."""
+    """HTTP: HLS and DASH; none: closed."""
+    playback_proxy: HostPort | None = None
+    """The same behind a PROXY protocol v2 header; none: closed."""
     proxy_sources: ProxySources = LOCAL_SOURCES
     """The networks of the NLBs: only they may connect to the ports behind a PROXY header, or a client could forge its
     address."""
@@ -80,6 +82,15 @@ class RtmpSettings(ModuleSettings):
         return tuple(
             Port(name, protocol, address, proxied)
             for name, protocol, address, proxied in found
+            if address is not None
+        )
+
+    def playback_ports(self) -> tuple[Port, ...]:
+        """The ports for HLS and DASH."""
+        found = (("playback", self.playback, False), ("playback_proxy", self.playback_proxy, True))
+        return tuple(
+            Port(name, Protocol.HLS, address, proxied)
+            for name, address, proxied in found
             if address is not None
         )
 
