@@ -39,7 +39,7 @@ async def listed(client, path, segments=1):
         found = await client.get(path)
         return found.status_code == 200 and len(check_media(found.text).segments) >= segments
 
-    await until(is_there)
+    await until(is_there, within=60)
     return check_media((await client.get(path)).text)
 
 
@@ -50,7 +50,7 @@ async def ended(client, path):
         found = await client.get(path)
         return found.status_code == 200 and check_media(found.text).ended
 
-    await until(has)
+    await until(has, within=60)
 
 
 async def test_a_stream_of_an_origin_is_packaged_too(tmp_path):
@@ -118,7 +118,7 @@ async def test_a_stream_is_packaged_while_somebody_watches_and_goes_on_after_its
         assert (nobody.status_code, nobody.text) == (404, "nobody publishes this stream now\n")
         assert (await client.get("/live/one/ab-v-0.m4s")).status_code == 404
         async with publishing(film, system.url("live/one"), tmp_path / "publisher.log"):
-            await until(lambda: client_finds(client))
+            await until(lambda: client_finds(client), within=60)
             assert not any((tmp_path / "media").glob("*/*.tmp"))
             before = await listed(client, "/live/one/v.m3u8", segments=2)
             check_master((await client.get("/live/one/index.m3u8")).text)
@@ -136,7 +136,7 @@ async def test_a_stream_is_packaged_while_somebody_watches_and_goes_on_after_its
                     text and check_media(text).segments[-1].discontinuity > before.segments[-1].discontinuity
                 )
 
-            await until(goes_on)
+            await until(goes_on, within=60)
             after = await listed(client, "/live/one/v.m3u8")
         known = {one.number: one for one in before.segments}
         assert all(known.get(one.number, one) == one for one in after.segments)
