@@ -1,4 +1,4 @@
-"""`marchproxy get`: modules, routes, listeners, limits, scaling decisions, stats, pools, backends of a running system."""
+"""`marchproxy get`: modules, routes, listeners, limits, scaling decisions, stats, pools, backends, streams of a running system."""
 
 import asyncio
 import time
@@ -15,9 +15,10 @@ from marchproxy.cli.look import sheets
 from marchproxy.cli.look.latencies import by_name
 from marchproxy.cli.look.pools import pools
 from marchproxy.cli.look.rollouts import rollouts
+from marchproxy.cli.look.streams import streams
 from marchproxy.cli.look.subject import Subject
 from marchproxy.cli.screen import Sheet, stdout
-from marchproxy.contract.pb import module_pb2, nlb_pb2
+from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 
 M = TypeVar("M", bound=Message)
 
@@ -180,6 +181,12 @@ async def _stats(client: Client, address: str) -> module_pb2.GetStatsResponse:
     return await client.module(address, lambda stub, left: stub.GetStats(request, timeout=left))
 
 
+async def _streams(client: Client, address: str) -> module_pb2.GetRoutesResponse:
+    one = types_pb2.Query(pagination=types_pb2.Pagination(page=1, page_size=1))  # routes are not shown
+    request = module_pb2.GetRoutesRequest(query=one)
+    return await client.module(address, lambda stub, left: stub.GetRoutes(request, timeout=left))
+
+
 async def _backends(client: Client, address: str) -> module_pb2.GetBackendsResponse:
     request = module_pb2.GetBackendsRequest()
     return await client.module(address, lambda stub, left: stub.GetBackends(request, timeout=left))
@@ -195,4 +202,5 @@ _LOOKS: Mapping[Subject, Callable[[Client], Awaitable[Answer]]] = {
     Subject.stats: lambda client: _from_modules(client, _stats, sheets.stats),
     Subject.pools: _pools,
     Subject.backends: lambda client: _from_modules(client, _backends, sheets.backends),
+    Subject.streams: lambda client: _from_modules(client, _streams, streams),
 }

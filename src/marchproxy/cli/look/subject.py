@@ -15,3 +15,4 @@ class Subject(StrEnum):
     stats = "stats"
     pools = "pools"
     backends = "backends"
+    streams = "streams"

@@ -10,6 +10,7 @@ from marchproxy.contract.convert.instance import (
 )
 from marchproxy.contract.convert.limit import limit_from_pb, limit_to_pb, limits_from_pb
 from marchproxy.contract.convert.listener import listener_from_pb, listener_to_pb
+from marchproxy.contract.convert.live_stream import stream_to_pb
 from marchproxy.contract.convert.metrics import points_from_pb, points_to_pb
 from marchproxy.contract.convert.pool import (
     health_check_from_pb,
@@ -65,6 +66,7 @@ __all__ = [
     "scaling_from_pb",
     "scaling_to_pb",
     "seconds_to_pb",
+    "stream_to_pb",
     "unix_from_pb",
     "unix_to_pb",
     "verdict_from_pb",

@@ -383,8 +383,12 @@ class GetRoutesResponse(_message.Message):
     ROUTES_FIELD_NUMBER: _builtins.int
     TOTAL_ROUTES_FIELD_NUMBER: _builtins.int
     PAGINATION_FIELD_NUMBER: _builtins.int
+    STREAMS_FIELD_NUMBER: _builtins.int
+    TOTAL_STREAMS_FIELD_NUMBER: _builtins.int
     total_routes: _builtins.int
     """Routes that pass the filters, on all pages."""
+    total_streams: _builtins.int
+    """How many there are."""
     @_builtins.property
     def routes(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Route]:
         """The routes."""
@@ -393,16 +397,22 @@ class GetRoutesResponse(_message.Message):
     def pagination(self) -> _types_pb2.Pagination:
         """Which page this is."""
 
+    @_builtins.property
+    def streams(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.LiveStream]:
+        """RTMP: the streams that are live, as of the last look, whatever the query; at most 1,000, the most watched ones."""
+
     def __init__(
         self,
         *,
         routes: _abc.Iterable[_types_pb2.Route] | None = ...,
         total_routes: _builtins.int = ...,
         pagination: _types_pb2.Pagination | None = ...,
+        streams: _abc.Iterable[_types_pb2.LiveStream] | None = ...,
+        total_streams: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["pagination", b"pagination"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pagination", b"pagination", "routes", b"routes", "total_routes", b"total_routes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pagination", b"pagination", "routes", b"routes", "streams", b"streams", "total_routes", b"total_routes", "total_streams", b"total_streams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1615,6 +1625,7 @@ class GetStatsResponse(_message.Message):
     STATS_FIELD_NUMBER: _builtins.int
     ROUTES_FIELD_NUMBER: _builtins.int
     POOLS_FIELD_NUMBER: _builtins.int
+    STREAMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def stats(self) -> _types_pb2.ModuleStats:
         """The whole instance."""
@@ -1627,16 +1638,21 @@ class GetStatsResponse(_message.Message):
     def pools(self) -> _containers.MessageMap[_builtins.str, _types_pb2.ModuleStats]:
         """Each backend pool, by name."""
 
+    @_builtins.property
+    def streams(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.LiveStream]:
+        """RTMP: each live stream, as in GetRoutesResponse."""
+
     def __init__(
         self,
         *,
         stats: _types_pb2.ModuleStats | None = ...,
         routes: _abc.Mapping[_builtins.str, _types_pb2.ModuleStats] | None = ...,
         pools: _abc.Mapping[_builtins.str, _types_pb2.ModuleStats] | None = ...,
+        streams: _abc.Iterable[_types_pb2.LiveStream] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["stats", b"stats"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pools", b"pools", "routes", b"routes", "stats", b"stats"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pools", b"pools", "routes", b"routes", "stats", b"stats", "streams", b"streams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2384,6 +2384,122 @@ class BackendPool(_message.Message):
 Global___BackendPool: _TypeAlias = BackendPool  # noqa: Y015
 
 @_typing.final
+class LiveStream(_message.Message):
+    """A stream that is being published or played now. What is not known is unset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    ROUTE_ID_FIELD_NUMBER: _builtins.int
+    POOL_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PUBLISHER_FIELD_NUMBER: _builtins.int
+    AGE_FIELD_NUMBER: _builtins.int
+    VIDEO_CODEC_FIELD_NUMBER: _builtins.int
+    AUDIO_CODEC_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    FRAMES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    BITRATE_KBPS_FIELD_NUMBER: _builtins.int
+    GOP_LENGTH_FIELD_NUMBER: _builtins.int
+    PLAYERS_FIELD_NUMBER: _builtins.int
+    VIEWERS_FIELD_NUMBER: _builtins.int
+    LATENCY_FIELD_NUMBER: _builtins.int
+    DROPPED_MESSAGES_FIELD_NUMBER: _builtins.int
+    REHOMED_FIELD_NUMBER: _builtins.int
+    PACKAGED_FIELD_NUMBER: _builtins.int
+    PUSHES_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """HOST/APP/STREAM; without the host on a route that names none."""
+    route_id: _builtins.str
+    """The route that takes it."""
+    pool: _builtins.str
+    """The pool of the origin that it is sent to; empty: this instance is its origin."""
+    origin: _builtins.str
+    """The endpoint of that pool."""
+    version: _builtins.str
+    """The version of that pool. A stream keeps it until it ends."""
+    state: _builtins.str
+    """live, waiting (for its publisher to return) or moving (to another origin)."""
+    publisher: _builtins.str
+    """The publisher's address."""
+    video_codec: _builtins.str
+    """Of the video, such as "avc1"."""
+    audio_codec: _builtins.str
+    """Of the audio, such as "mp4a"."""
+    width: _builtins.int
+    """In pixels."""
+    height: _builtins.int
+    """In pixels."""
+    frames_per_second: _builtins.float
+    """Video frames in a second."""
+    bitrate_kbps: _builtins.float
+    """All of it, in kbit/s."""
+    players: _builtins.int
+    """By RTMP."""
+    viewers: _builtins.int
+    """By HLS and DASH."""
+    dropped_messages: _builtins.int
+    """Messages that players which read too slowly did not get."""
+    rehomed: _builtins.int
+    """How often it went on with another origin."""
+    @_builtins.property
+    def age(self) -> _duration_pb2.Duration:
+        """Since it began."""
+
+    @_builtins.property
+    def gop_length(self) -> _duration_pb2.Duration:
+        """From keyframe to keyframe."""
+
+    @_builtins.property
+    def latency(self) -> _duration_pb2.Duration:
+        """From a publisher's byte until it was sent on."""
+
+    @_builtins.property
+    def packaged(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is packaged: "source", and the rungs of its ladder by their height."""
+
+    @_builtins.property
+    def pushes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """For each push "ok HOST", or what is wrong with it."""
+
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        route_id: _builtins.str = ...,
+        pool: _builtins.str = ...,
+        origin: _builtins.str = ...,
+        version: _builtins.str = ...,
+        state: _builtins.str = ...,
+        publisher: _builtins.str = ...,
+        age: _duration_pb2.Duration | None = ...,
+        video_codec: _builtins.str = ...,
+        audio_codec: _builtins.str = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        frames_per_second: _builtins.float = ...,
+        bitrate_kbps: _builtins.float = ...,
+        gop_length: _duration_pb2.Duration | None = ...,
+        players: _builtins.int = ...,
+        viewers: _builtins.int = ...,
+        latency: _duration_pb2.Duration | None = ...,
+        dropped_messages: _builtins.int = ...,
+        rehomed: _builtins.int = ...,
+        packaged: _abc.Iterable[_builtins.str] | None = ...,
+        pushes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "gop_length", b"gop_length", "latency", b"latency"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["age", b"age", "audio_codec", b"audio_codec", "bitrate_kbps", b"bitrate_kbps", "dropped_messages", b"dropped_messages", "frames_per_second", b"frames_per_second", "gop_length", b"gop_length", "height", b"height", "key", b"key", "latency", b"latency", "origin", b"origin", "packaged", b"packaged", "players", b"players", "pool", b"pool", "publisher", b"publisher", "pushes", b"pushes", "rehomed", b"rehomed", "route_id", b"route_id", "state", b"state", "version", b"version", "video_codec", b"video_codec", "viewers", b"viewers", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LiveStream: _TypeAlias = LiveStream  # noqa: Y015
+
+@_typing.final
 class RtmpPool(_message.Message):
     """How origins of streams are spoken to."""
 

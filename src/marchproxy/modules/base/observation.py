@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from marchproxy.model.live_stream import StreamReport
 from marchproxy.model.series import Point
 
 
@@ -76,6 +77,7 @@ class Observation:
     pools: Mapping[str, PoolSeen] = field(default_factory=dict)
     status_classes: Mapping[str, int] = field(default_factory=dict)
     points: tuple[Point, ...] = ()
+    streams: tuple[StreamReport, ...] = ()
     cpu_percent: float = 0.0
     memory_mb: float = 0.0
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from marchproxy.model.live_stream import StreamReport
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.rtmp.plan import Files
-from marchproxy.modules.rtmp.service import OriginReport, StreamReport
+from marchproxy.modules.rtmp.service import OriginReport
 from marchproxy.modules.rtmp.tally import Tally, TallyKey
 
 

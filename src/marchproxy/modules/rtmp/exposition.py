@@ -6,8 +6,8 @@ https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
 from collections.abc import Iterable, Iterator, Mapping
 
 from marchproxy.engines.envoy.metrics.exposition import label_text
+from marchproxy.model.live_stream import StreamReport, most_watched
 from marchproxy.modules.rtmp.crew import Counted, Seen
-from marchproxy.modules.rtmp.service import StreamReport
 from marchproxy.modules.rtmp.tally import Tally, TallyKey
 
 _PREFIX = "marchproxy_rtmp_"
@@ -74,10 +74,8 @@ def _kept(reasons: Mapping[str, int]) -> Iterable[tuple[str, int]]:
 
 
 def _of_streams(streams: Iterable[StreamReport]) -> Iterator[str]:
-    watched = sorted(streams, key=lambda one: (-one.players - one.viewers, one.key))
-    named = [
-        (label_text((("route", one.route), ("stream", one.key))), one) for one in watched[:_MOST_STREAMS]
-    ]
+    watched = most_watched(streams, _MOST_STREAMS)
+    named = [(label_text((("route", one.route), ("stream", one.key))), one) for one in watched]
     for field, (name, text) in _OF_STREAM.items():
         yield from _family(name, "gauge", text, ((labels, getattr(one, field)) for labels, one in named))
 

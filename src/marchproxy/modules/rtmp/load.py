@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from marchproxy.modules.rtmp.service import StreamReport
+from marchproxy.model.live_stream import StreamReport
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from marchproxy.model.live_stream import most_watched
 from marchproxy.model.series import Point
 from marchproxy.modules.base.observation import EndpointSeen, Observation, PoolSeen, Traffic
 from marchproxy.modules.rtmp.crew import Counted, Seen
@@ -28,6 +29,7 @@ def observe(counted: Counted, seen: Seen) -> Observation:
             for name in sorted(names)
         },
         points=(*_points(counted, seen), *_stream_points(seen)),
+        streams=seen.streams,
         cpu_percent=counted.cpu_percent,
         memory_mb=counted.memory_mb,
     )
@@ -73,7 +75,6 @@ def _points(counted: Counted, seen: Seen) -> Iterable[Point]:
 
 def _stream_points(seen: Seen) -> Iterable[Point]:
     """Of the streams that most people watch."""
-    watched = sorted(seen.streams, key=lambda one: (-one.players - one.viewers, one.key))
-    for stream in watched[:_MOST_STREAMS]:
+    for stream in most_watched(seen.streams, _MOST_STREAMS):
         for name in _OF_STREAM:
             yield Point(f"stream_{name}", getattr(stream, name), (("stream", stream.key),))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from marchproxy.kit.clock import Clock
+from marchproxy.model.live_stream import StreamReport
 from marchproxy.modules.reception.client import Arrival
 from marchproxy.modules.rtmp.plan import RtmpPlan
 from marchproxy.modules.rtmp.tally import Tallies
@@ -31,41 +32,6 @@ class Surroundings:
     instance: str = ""
     instances: int = 1
     """Among how many instances limits are divided, by the plan that is applied last or just now."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamReport:
-    """A stream as it is now. `state`: `live`, `waiting` (for its publisher to return) or `moving` (to another origin).
-
-    Rates in kbit/s, times in seconds; what is not known is 0 or empty. `video` and `audio` name the codecs. `latency`: from a
-    publisher's byte until it was sent on, the mean of late. `origin` and `version` are those of a pool's endpoint.
-    """
-
-    key: str
-    route: str
-    pool: str = ""
-    origin: str = ""
-    version: str = ""
-    state: str = "live"
-    publisher: str = ""
-    age: float = 0.0
-    video: str = ""
-    audio: str = ""
-    width: int = 0
-    height: int = 0
-    fps: float = 0.0
-    bitrate: float = 0.0
-    gop: float = 0.0
-    players: int = 0
-    viewers: int = 0
-    """Of HLS and DASH, within the last `linger` seconds."""
-    latency: float = 0.0
-    dropped: int = 0
-    rehomed: int = 0
-    packaged: tuple[str, ...] = ()
-    """The renditions that are packaged, such as `source`, `720`."""
-    pushes: tuple[str, ...] = ()
-    """`ok HOST` or what is wrong with a push to it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from pydantic import Field, TypeAdapter
 from marchproxy.engines.workers.line import Line
 from marchproxy.engines.workers.words import Count, Done, Refused
 from marchproxy.kit.settings.types import HostPort
+from marchproxy.model.live_stream import StreamReport
 from marchproxy.modules.reception.following import Follow
-from marchproxy.modules.rtmp.service import OriginReport, StreamReport
+from marchproxy.modules.rtmp.service import OriginReport
 from marchproxy.modules.rtmp.tally import TallyKey
 
 #: Raised when the messages change, so that nobody ever talks to a worker that understands something else.

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from marchproxy.contract.document import decode
+from marchproxy.model.live_stream import StreamReport
 from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.model.route import Route
 from marchproxy.model.rtmp import RtmpRoute
 from marchproxy.modules.rtmp.load import Load, load_of
 from marchproxy.modules.rtmp.rules import Plans, answer, faults
-from marchproxy.modules.rtmp.service import StreamReport
 
 STATE = decode(b"""
 authentication:

@@ -49,7 +49,10 @@ class ObservingApi(Api):
         if request.reset_counters:
             await parts.sampler.look()
         answer = module_pb2.GetStatsResponse(
-            stats=reports.stats(parts), routes=reports.route_stats(parts), pools=reports.pool_stats(parts)
+            stats=reports.stats(parts),
+            routes=reports.route_stats(parts),
+            pools=reports.pool_stats(parts),
+            streams=reports.streams(parts),
         )
         if request.reset_counters:
             parts.sampler.reset()

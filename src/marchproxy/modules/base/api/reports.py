@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from marchproxy.contract.convert import instance_to_pb, moment_to_pb, unix_to_pb
+from marchproxy.contract.convert import instance_to_pb, moment_to_pb, stream_to_pb, unix_to_pb
 from marchproxy.contract.pb import nlb_pb2, types_pb2
+from marchproxy.model.live_stream import most_watched
 from marchproxy.model.module import HealthStatus, InstanceId, ModuleInstance, ModuleType, Version
 from marchproxy.model.route import Route
 from marchproxy.modules.base.api.parts import Parts
@@ -11,6 +12,7 @@ from marchproxy.modules.base.engine import EngineHealth
 from marchproxy.modules.base.observation import Traffic, counted_since
 
 _MOST_CUSTOM = 50  # an NLB keeps 64
+_MOST_STREAMS = 1000
 
 
 def health(parts: Parts) -> EngineHealth:
@@ -72,6 +74,11 @@ def route_stats(parts: Parts) -> dict[str, types_pb2.ModuleStats]:
         route: traffic_stats(traffic.since(before.get(route, Traffic())), parts)
         for route, traffic in parts.sampler.last.routes.items()
     }
+
+
+def streams(parts: Parts) -> list[types_pb2.LiveStream]:
+    """The live streams as of the last look, the most watched ones."""
+    return [stream_to_pb(one) for one in most_watched(parts.sampler.last.streams, _MOST_STREAMS)]
 
 
 def pool_stats(parts: Parts) -> dict[str, types_pb2.ModuleStats]:

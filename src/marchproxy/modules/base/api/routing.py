@@ -24,6 +24,7 @@ from marchproxy.model.problem import InvalidValue, Problem, Refused
 from marchproxy.model.query import Fields, select_rows
 from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
+from marchproxy.modules.base.api import reports
 from marchproxy.modules.base.api.parts import Api
 from marchproxy.modules.base.core import Decide
 from marchproxy.modules.base.observation import EndpointSeen, PoolSeen
@@ -74,13 +75,19 @@ class RoutingApi(Api):
     async def GetRoutes(
         self, request: module_pb2.GetRoutesRequest, _: Context
     ) -> module_pb2.GetRoutesResponse:
-        """The routes that run now."""
+        """The routes that run now, and the streams that are live."""
         self._parts.expect(request.instance_id)
         routes, query = self._parts.core.desired.routes, query_from_pb(request.query)
         try:
-            return self._parts.routes.answer(routes, query, lambda: select_rows(routes, query, ROUTE_FIELDS))
+            found = self._parts.routes.answer(routes, query, lambda: select_rows(routes, query, ROUTE_FIELDS))
         except InvalidValue as error:
             raise invalid(str(error)) from error
+        streams = self._parts.sampler.last.streams
+        if not streams:
+            return found  # without a copy
+        live = module_pb2.GetRoutesResponse(streams=reports.streams(self._parts), total_streams=len(streams))
+        live.MergeFrom(found)
+        return live
 
     async def UpdateRoutes(
         self, request: module_pb2.UpdateRoutesRequest, _: Context

@@ -7,6 +7,7 @@ import xxhash
 from aiohttp import web
 
 from marchproxy.kit.logs import get_logger
+from marchproxy.model.live_stream import StreamReport
 from marchproxy.model.rtmp import Packaging
 from marchproxy.model.streams import StreamKey
 from marchproxy.modules.reception.client import Arrival
@@ -20,7 +21,7 @@ from marchproxy.modules.rtmp.playback.gate import Gate
 from marchproxy.modules.rtmp.playback.reply import Content, Reply, cross_origin, preflight, reply_to
 from marchproxy.modules.rtmp.playback.store import Store
 from marchproxy.modules.rtmp.playback.watching import Watch, ask
-from marchproxy.modules.rtmp.service import OriginReport, StreamReport, Surroundings
+from marchproxy.modules.rtmp.service import OriginReport, Surroundings
 from marchproxy.wire.hls import iso_time
 
 _log = get_logger(__name__)

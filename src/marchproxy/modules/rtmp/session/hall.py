@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from marchproxy.model.live_stream import StreamReport
 from marchproxy.model.streams import StreamKey
 from marchproxy.modules.rtmp.plan import RoutePlan, RtmpPlan
-from marchproxy.modules.rtmp.service import OriginReport, StreamReport
+from marchproxy.modules.rtmp.service import OriginReport
 from marchproxy.modules.rtmp.session.roles import Role, Wish
 from marchproxy.wire.rtmp.answers import Code
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from marchproxy.modules.rtmp.service import StreamReport
+from marchproxy.model.live_stream import StreamReport
 from marchproxy.modules.rtmp.streams.live import LiveStream, State
 from marchproxy.wire.codecs.readers import BY_CONFIG
 from marchproxy.wire.codecs.record import VideoRecord

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
+from marchproxy.model.live_stream import StreamReport
 from marchproxy.model.rtmp import Duplicate
 from marchproxy.model.streams import StreamKey
 from marchproxy.modules.rtmp.plan import RoutePlan, RtmpPlan
 from marchproxy.modules.rtmp.pushing.pushes import Pushes
-from marchproxy.modules.rtmp.service import OriginReport, StreamReport, Surroundings
+from marchproxy.modules.rtmp.service import OriginReport, Surroundings
 from marchproxy.modules.rtmp.session.hall import Denied
 from marchproxy.modules.rtmp.session.roles import Action, Role, Wish
 from marchproxy.modules.rtmp.streams.facts import report

@@ -8,6 +8,7 @@ from functools import partial
 
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import HostPort
+from marchproxy.model.live_stream import StreamReport
 from marchproxy.model.route import RouteId
 from marchproxy.model.streams import StreamKey
 from marchproxy.modules.reception.client import Arrival
@@ -17,7 +18,7 @@ from marchproxy.modules.rtmp.packaging.studio import Studio
 from marchproxy.modules.rtmp.plan import RoutePlan, RtmpPlan, Who
 from marchproxy.modules.rtmp.policy.guard import Guard
 from marchproxy.modules.rtmp.pulling.pulled import Pulled
-from marchproxy.modules.rtmp.service import OriginReport, StreamReport, Surroundings
+from marchproxy.modules.rtmp.service import OriginReport, Surroundings
 from marchproxy.modules.rtmp.session.connection import Connection
 from marchproxy.modules.rtmp.session.hall import Denied, Hall
 from marchproxy.modules.rtmp.session.policy import Pass, Policy

@@ -6,6 +6,7 @@ import pytest
 
 from marchproxy.contract.pb import module_pb2 as pb
 from marchproxy.contract.pb import types_pb2
+from marchproxy.model.live_stream import StreamReport
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.modules.base.observation import EndpointSeen, Observation, PoolSeen
 from tests.unit.modules.base.api.rig import Rig
@@ -54,6 +55,21 @@ async def test_sorted_pages(rig: Rig) -> None:
     query = types_pb2.Query(sort_by="route_id", pagination=types_pb2.Pagination(page=2, page_size=1))
     answer = await rig.stub.GetRoutes(pb.GetRoutesRequest(query=query))
     assert (ids(answer), answer.total_routes, answer.pagination.total_pages) == (["shop"], 2, 2)
+
+
+async def test_streams_are_told_beside_the_routes(rig: Rig) -> None:
+    live = tuple(StreamReport(f"/live/{number}", "live", players=number) for number in range(1003))
+    rig.engine.seen = Observation(streams=live)
+    await rig.parts.sampler.look()
+    for _ in range(2):
+        answer = await rig.stub.GetRoutes(pb.GetRoutesRequest())
+        assert (ids(answer), answer.total_routes, answer.total_streams) == (["shop", "api"], 2, 1003)
+        assert [stream.players for stream in answer.streams] == list(range(1002, 2, -1))  # the most watched
+    stats = await rig.stub.GetStats(pb.GetStatsRequest())
+    assert list(stats.streams) == list(answer.streams)
+    rig.engine.seen = Observation()
+    await rig.parts.sampler.look()
+    assert not (await rig.stub.GetRoutes(pb.GetRoutesRequest())).streams
 
 
 async def test_update_adds_and_replaces(rig: Rig) -> None:
