@@ -9,6 +9,7 @@ case "${1:-}" in
         packages+=(postgresql postgresql-client mariadb-server-core mariadb-client-core redis-server redis-tools)
         packages+=(ffmpeg openssl sysbench nginx libnginx-mod-rtmp)
         packages+=(chromium) # plays HLS and DASH
+        packages+=(rtmpdump gstreamer1.0-tools gstreamer1.0-plugins-good gstreamer1.0-plugins-bad) # publish and play RTMP
         command -v npm >/dev/null || packages+=(npm)
         ;;
     bench)

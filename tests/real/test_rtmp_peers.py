@@ -1,0 +1,131 @@
+"""Others' RTMP beside ours: GStreamer, rtmpdump, nginx and an ffmpeg that knows FourCCs get the frames that were published."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+import imageio_ffmpeg
+
+from tests.ports import free_port
+from tests.real.support.databases import run
+from tests.real.support.rtmp import HERE, frames, make_flv, publish, publishing, streaming
+from tests.real.support.rtmp_origins import rtmp_origins
+from tests.real.test_rtmp_playback import ended, watched
+
+#: Codecs that enhanced RTMP names by FourCC, but for MP3; how a film in each pair of them is encoded.
+_ENHANCED = {
+    "hevc": "-c:v libx265 -preset ultrafast -x265-params log-level=none:bframes=2 -c:a libopus",
+    "av1": "-c:v libaom-av1 -usage realtime -cpu-used 8 -c:a libmp3lame",
+    "vp9": "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a ac3",
+    "avc": "-c:v libx264 -preset ultrafast -bf 2 -c:a libopus",
+}
+_SOURCE = "-f lavfi -i testsrc=size=192x108:rate=25:duration=2 -f lavfi -i sine=sample_rate=48000:duration=2"
+
+
+async def test_gstreamer_publishes_and_others_play(tmp_path: Path) -> None:
+    film = await make_flv(tmp_path / "film.flv")
+    wanted = await frames(film)
+    recorded = {name: tmp_path / f"{name}.flv" for name in ("gstreamer", "rtmpdump")}
+    async with streaming(tmp_path, {"routes": [dict(HERE)]}) as system:
+        url = system.url("live/a")
+        async with asyncio.TaskGroup() as group:
+            played = group.create_task(frames(url))
+            group.create_task(run("rtmpdump", "-q", "-v", "-r", url, "-o", str(recorded["rtmpdump"])))
+            group.create_task(
+                _pipeline(f"rtmp2src location={url} ! filesink location={recorded['gstreamer']}")
+            )
+            await system.counts("players", 3)
+            muxed = f"flvmux name=muxer streamable=true ! rtmp2sink location={url}"
+            group.create_task(
+                _pipeline(
+                    f"filesrc location={film} ! flvdemux name=film {muxed} "
+                    "film.video ! queue ! h264parse ! muxer. film.audio ! queue ! aacparse ! muxer."
+                )
+            )
+    assert played.result() == wanted
+    assert await frames(recorded["rtmpdump"]) == wanted
+    found = await frames(recorded["gstreamer"])
+    assert found == wanted[: len(found)]
+    # rtmp2src forgets the message that it has not passed on when the end comes
+    assert len(found) >= len(wanted) - 1
+
+
+async def _pipeline(description: str) -> None:
+    await run("gst-launch-1.0", "-q", *description.split())
+
+
+async def test_nginx_pushes_and_pulls(tmp_path: Path) -> None:
+    """What is published to an nginx that pushes to us, we push to another one, which pulls from us too."""
+    port = free_port()
+    ours = f"rtmp://127.0.0.1:{port}"
+    film = await make_flv(tmp_path / "film.flv")
+    wanted = await frames(film)
+    for name in ("first", "last"):
+        (tmp_path / name).mkdir()
+    async with (
+        rtmp_origins(tmp_path / "first", options=f"push {ours}/pushed;") as (first,),
+        rtmp_origins(tmp_path / "last", options=f"pull {ours}/pulled name=pulled live=1;") as (last,),
+    ):
+        push = {"apps": ["pushed"], "push": [f"rtmp://{last.address}/live/{{stream}}"]}
+        routes = [
+            {**HERE, "id": "pushed", "rtmp": push},
+            {**HERE, "id": "pulled", "rtmp": {"apps": ["pulled"]}},
+        ]
+        document, here = {"routes": routes}, f"127.0.0.1:{port}"
+        async with streaming(tmp_path, document, traffic=here) as system, asyncio.TaskGroup() as group:
+            pulled = group.create_task(frames(f"rtmp://{last.address}/live/pulled"))
+            await system.counts("players", 1)
+            group.create_task(publish(film, f"{ours}/pulled/pulled"))
+            begun = f"rtmp://{first.address}/live/looped"
+            async with publishing(film, begun, tmp_path / "publisher.log"):
+                urls = [f"{ours}/pushed/looped", f"rtmp://{last.address}/live/looped"]
+                looped = [group.create_task(frames(url, "-t", "2")) for url in urls]
+                await asyncio.wait(looped)
+    assert pulled.result() == wanted
+    for task in looped:
+        _check_run(task.result(), wanted)
+
+
+def _check_run(found: Sequence[str], film: Sequence[str]) -> None:
+    """Whether these are frames of a film that is shown again and again, none missing between the first and the last."""
+    for track in "01":
+        digests = [line.rsplit(",", 1)[1] for line in film if line.startswith(track)]
+        part = [line.rsplit(",", 1)[1] for line in found if line.startswith(track)]
+        assert len(part) >= 20
+        first = digests.index(part[0])
+        assert part == [digests[(first + number) % len(digests)] for number in range(len(part))], track
+
+
+async def test_codecs_with_fourcc(tmp_path: Path) -> None:
+    """By RTMP and by HLS."""
+    films = {name: tmp_path / f"{name}.flv" for name in _ENHANCED}
+    for name, film in films.items():
+        await _newer(*_SOURCE.split(), "-pix_fmt", "yuv420p", "-g", "25", *_ENHANCED[name].split(), str(film))
+    wanted = {name: await _frames(film) for name, film in films.items()}
+    async with watched(tmp_path) as (system, client):
+        async with asyncio.TaskGroup() as group:
+            played = {name: group.create_task(_frames(system.url(f"live/{name}"))) for name in films}
+            await system.counts("players", len(films))
+            for name, film in films.items():
+                words = ["-re", "-i", str(film), "-c", "copy", "-f", "flv", system.url(f"live/{name}")]
+                group.create_task(_newer(*words))
+        for name in films:
+            assert played[name].result() == wanted[name], name
+            await ended(client, f"/live/{name}/v.m3u8")
+            found = await _frames(f"{client.base_url}/live/{name}/index.m3u8")
+            assert _digests(found) == _digests(wanted[name]), name
+
+
+async def _newer(*arguments: str) -> str:
+    """An ffmpeg that has enhanced RTMP, which Debian's has not."""
+    return await run(imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", "-y", *arguments)
+
+
+async def _frames(source: str | Path) -> list[str]:
+    said = await _newer("-i", str(source), "-c", "copy", "-f", "framemd5", "-")
+    return [line for line in said.splitlines() if not line.startswith("#")]
+
+
+def _digests(lines: Sequence[str]) -> list[tuple[str, str]]:
+    """Track and digest of each frame, by track: files are interleaved in their own way."""
+    return sorted(((line[0], line.rsplit(",", 1)[1]) for line in lines), key=lambda one: one[0])
