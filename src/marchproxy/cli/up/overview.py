@@ -93,7 +93,7 @@ def _entrances(document: FileDocument) -> Iterable[tuple[str, Protocol, HostPort
                 (module.type, port.protocol, port.address) for port in module.ports() if not port.proxied
             )
             if isinstance(module, RtmpSettings) and module.playback is not None:
-                yield module.type, Protocol.HLS, module.playback
+                yield from ((module.type, one, module.playback) for one in (Protocol.HLS, Protocol.DASH))
         elif module.traffic is not None:
             yield module.type, Protocol.HTTP, module.traffic
 
