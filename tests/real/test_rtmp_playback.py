@@ -22,7 +22,7 @@ PACKAGING = {"segment": 1, "on_demand": False}
 async def watched(directory: Path, *, workers: int = 2, **packaging):
     """A module, where it serves HLS and DASH, and a client of that."""
     port = free_port()
-    route = {**HERE, "rtmp": {"packaging": {**PACKAGING, **packaging}}}
+    route = {**HERE, "rtmp": {"grace": "1s", "packaging": {**PACKAGING, **packaging}}}
     where, media = f"127.0.0.1:{port}", str(directory / "media")
     settings = {"workers": workers, "playback": where, "media_dir": media}
     async with (

@@ -79,9 +79,9 @@ class StreamService(Protocol):
         """The origins, each asked for a handshake now; must answer within 3 seconds."""
         ...
 
-    async def watch(self, key: str) -> str:
-        """Somebody wants to see a stream (`vhost/app/name`) by HLS or DASH: package it for a while. Empty: its playlists are
-        there; otherwise why not. Answers within 10 seconds."""
+    async def watch(self, key: str, viewers: int = 0) -> str:
+        """Somebody wants to see a stream (`vhost/app/name`) by HLS or DASH, as one of so many: package it for a while. Empty:
+        its playlists are there; otherwise why not. Answers within 10 seconds."""
         ...
 
     def drain(self) -> None:

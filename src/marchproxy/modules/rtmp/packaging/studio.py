@@ -20,6 +20,8 @@ from marchproxy.wire.rtmp.message import Message
 _log = get_logger(__name__)
 #: How long somebody waits for a stream's first segment: a GOP or two.
 _FIRST_SECONDS = 9.5
+#: While somebody watches, it is said every few seconds.
+_RECENT_SECONDS = 15.0
 _STRAYS_SECONDS, _STRAY_SECONDS = 60.0, 900.0
 
 
@@ -51,14 +53,17 @@ class Studio:
         if packaging is not None and not packaging.on_demand:
             self._group.create_task(self._begin(key, source, packaging))
 
-    async def watch(self, key: StreamKey, source: Source | None, packaging: Packaging | None) -> str:
-        """Somebody wants to see a stream: package it for a while. Empty: its lists are there; otherwise why not."""
+    async def watch(
+        self, key: StreamKey, source: Source | None, packaging: Packaging | None, viewers: int = 0
+    ) -> str:
+        """Somebody wants to see a stream, as one of so many: package it for a while. Empty: its lists are there; otherwise
+        why not."""
         if source is None:
             return "nobody publishes this stream now"
         if packaging is None:
             return "the route of this stream has no packaging"
         one = await self._begin(key, source, packaging)
-        one.watched_at = self._clock.monotonic()
+        one.watched_at, one.viewers = self._clock.monotonic(), viewers
         if await comes(one.packager.listed, within=_FIRST_SECONDS):
             return ""
         return (
@@ -68,6 +73,12 @@ class Studio:
     def renditions(self, key: str) -> tuple[str, ...]:
         """What is packaged of a stream (`vhost/app/name`)."""
         return self._sets[key].packager.renditions if key in self._sets else ()
+
+    def viewers(self, key: str) -> int:
+        """How many watch a stream, as was said of late."""
+        one = self._sets.get(key)
+        recent = one is not None and self._clock.monotonic() - one.watched_at < _RECENT_SECONDS
+        return one.viewers if one is not None and recent else 0
 
     def sweep(self) -> None:
         """End those that nobody watches, and forget streams that have ended; call it about once a second."""
@@ -121,6 +132,7 @@ class _Set:
         self.packager = packager
         self.options = options
         self.watched_at = clock.monotonic()
+        self.viewers = 0
         self.ended_at: float | None = None
         self.leaving = False
         self.gone = asyncio.Event()

@@ -81,7 +81,7 @@ class Theatre:
         """None."""
         return ()
 
-    async def watch(self, key: str) -> str:  # noqa: ARG002 - none is here
+    async def watch(self, key: str, viewers: int = 0) -> str:  # noqa: ARG002 - none is here
         """No stream is here."""
         return "streams are in other workers"
 

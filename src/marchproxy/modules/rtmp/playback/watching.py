@@ -65,7 +65,7 @@ async def ask(folder: Path, workers: int, watch: Watch, key: StreamKey) -> str:
 class Counter:
     """Answers at a worker's socket."""
 
-    def __init__(self, watch: Callable[[str], Awaitable[str]]) -> None:
+    def __init__(self, watch: Callable[[str, int], Awaitable[str]]) -> None:
         self._watch = watch
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -73,7 +73,7 @@ class Counter:
         try:
             async with asyncio.timeout(WATCH_SECONDS):
                 question = await _LINE.read_question(reader)
-                _LINE.write_answer(writer, Watched(await self._watch(question.key)))
+                _LINE.write_answer(writer, Watched(await self._watch(question.key, question.viewers)))
                 await writer.drain()
         except Garbled as error:
             _log.warning("question not understood", reason=str(error))

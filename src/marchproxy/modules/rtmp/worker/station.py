@@ -136,7 +136,7 @@ class Station:
     def streams(self) -> Sequence[StreamReport]:
         """As a StreamService's."""
         found = (stream for hall in self._halls for stream in hall.streams())
-        return tuple(replace(one, packaged=self._studio.renditions(one.key)) for one in found)
+        return tuple(self._with_viewers(one) for one in found)
 
     def origins(self) -> Sequence[OriginReport]:
         """As a StreamService's."""
@@ -148,12 +148,12 @@ class Station:
             tasks = [group.create_task(hall.check()) for hall in self._halls]
         return tuple(origin for task in tasks for origin in task.result())
 
-    async def watch(self, key: str) -> str:
+    async def watch(self, key: str, viewers: int = 0) -> str:
         """As a StreamService's."""
         known = StreamKey.parse(key)
         stream = self._here.stream(known)
         if stream is not None:
-            return await self._studio.watch(known, stream, stream.options.packaging)
+            return await self._studio.watch(known, stream, stream.options.packaging, viewers)
         route = next((one for one in self._plan.routes if not one.is_origin and one.takes(Who(known))), None)
         if route is None:
             return await self._studio.watch(known, None, None)
@@ -167,7 +167,7 @@ class Station:
             clock=self._around.clock,
             patience=route.options.grace + EXPECT_SECONDS,
         )
-        return await self._studio.watch(known, pulled, route.options.packaging)
+        return await self._studio.watch(known, pulled, route.options.packaging, viewers)
 
     def drain(self) -> None:
         """As a StreamService's."""
@@ -253,6 +253,10 @@ class Station:
         loop = asyncio.get_running_loop()
         await loop.connect_accepted_socket(lambda: connection, far)
         await loop.connect_accepted_socket(lambda: player, near)
+
+    def _with_viewers(self, report: StreamReport) -> StreamReport:
+        studio, key = self._studio, report.key
+        return replace(report, packaged=studio.renditions(key), viewers=studio.viewers(key))
 
     def _began(self, stream: LiveStream) -> None:
         self._studio.began(stream.key, stream, stream.options.packaging)

@@ -167,6 +167,16 @@ def test_what_dead_workers_left_goes(tmp_path):
     assert [folder.name for folder in tmp_path.iterdir()] == ["new"]
 
 
+async def test_viewers_are_those_that_were_told_of_late(tmp_path):
+    clock = VirtualClock()
+    async with studio(tmp_path, clock) as one:
+        assert one.viewers(KEY.text) == 0
+        await one.watch(KEY, Live([CONFIG, *pictures(0, 2500)]), Packaging(), 7)
+        assert one.viewers(KEY.text) == 7
+        clock.advance(16)
+        assert one.viewers(KEY.text) == 0
+
+
 async def test_an_end_is_told_and_the_next_stream_is_another(tmp_path):
     async with studio(tmp_path) as one:
         live = Live([CONFIG, *pictures(0, 2500)])

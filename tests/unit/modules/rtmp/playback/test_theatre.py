@@ -45,7 +45,8 @@ async def theatre(tmp_path, *, clock=None, given=None, answer=None):
     (folder / "ab-v-1.m4s").write_bytes(bytes(range(256)) * 4)
     asked = []
 
-    async def watch(key):
+    async def watch(key, viewers):
+        assert viewers == 1
         asked.append(key)
         return await answer(folder) if answer else ""
 
