@@ -7,6 +7,8 @@ from pathlib import Path
 
 import httpx
 
+from marchproxy.wire.proxy_greeting import greeting
+from marchproxy.wire.proxy_protocol import Address
 from tests.manifests import check_manifest
 from tests.playlists import check_master, check_media
 from tests.ports import free_port
@@ -21,14 +23,16 @@ PACKAGING = {"segment": 1, "on_demand": False}
 @asynccontextmanager
 async def watched(directory: Path, *, workers: int = 2, **packaging):
     """A module, where it serves HLS and DASH, and a client of that."""
-    port = free_port()
+    port, proxied = free_port(), free_port()
     route = {**HERE, "rtmp": {"grace": "1s", "packaging": {**PACKAGING, **packaging}}}
     where, media = f"127.0.0.1:{port}", str(directory / "media")
     settings = {"workers": workers, "playback": where, "media_dir": media}
+    settings["playback_proxy"] = f"127.0.0.1:{proxied}"
     async with (
         streaming(directory, {"routes": [route]}, **settings) as system,
         httpx.AsyncClient(base_url=f"http://{where}", trust_env=False) as client,
     ):
+        client.proxied = proxied
         yield system, client
 
 
@@ -109,6 +113,20 @@ async def test_frames_are_those_that_were_published(tmp_path):
                 for name in ("index.m3u8", "manifest.mpd"):
                     found = await digests(f"{client.base_url}/{stream}/{name}", kind)
                     assert found == published, (stream, kind, name)
+        assert (await through_a_proxy(client.proxied)).startswith(b"HTTP/1.1 200 OK")
+
+
+async def through_a_proxy(port):
+    """What a client is answered whom an NLB introduces."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    client, server = Address("203.0.113.9", 4000), Address("203.0.113.1", 80)
+    writer.write(
+        greeting(2, client, server) + b"GET /live/a/v.m3u8 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+    )
+    async with asyncio.timeout(30):
+        answer = await reader.read()
+    writer.close()
+    return answer
 
 
 async def test_a_stream_is_packaged_while_somebody_watches_and_goes_on_after_its_worker(tmp_path):
