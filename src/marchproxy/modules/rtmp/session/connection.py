@@ -1,5 +1,6 @@
 """Connection: a client: its handshake, its dialogue, then whoever serves it."""
 
+import asyncio
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -54,6 +55,7 @@ class Connection(Link):
         self._answered = 0  # bytes, since more waits than is good
         self.was_handed = False
         """Whether it comes from another worker, which has decided that it belongs here."""
+        self._said_there = b""
 
     @property
     def has_shaken(self) -> bool:
@@ -61,6 +63,12 @@ class Connection(Link):
         return self._handshake is None
 
     # of asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, or go on at once: what the client says next may already be there."""
+        super().connection_made(transport)
+        if self.was_handed:
+            self._go_on()
 
     def data_received(self, data: bytes) -> None:
         """Whatever it is for now."""
@@ -118,12 +126,15 @@ class Connection(Link):
         self.dialogue.feed(data)
 
     def take_over(self, recorded: bytes) -> None:
-        """Go on with a client to whom another worker has said all that its bytes since the handshake call for."""
+        """Go on with a client to whom another worker has said all that its bytes since the handshake call for; to be called
+        before there is a transport."""
         self._handshake, self._receive, self.was_handed = None, self._wait, True
-        if self.transport is None:
-            return
+        self._said_there = recorded
+
+    def _go_on(self) -> None:
+        said, self._said_there = self._said_there, b""
         try:
-            self.dialogue.feed(recorded)
+            self.dialogue.feed(said)
         except ProtocolFault as fault:
             self._broken(fault)
             return

@@ -112,6 +112,7 @@ class Transit:
             secure=handed.secure,
         )
         connection = self._accept(arrival)
+        connection.take_over(recorded)
         try:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, client)
         except OSError as error:
@@ -119,7 +120,8 @@ class Transit:
             connection.ended("client")
             _log.info("client gone while it was taken over", reason=error.strerror or str(error))
             return
-        connection.take_over(recorded)
+        if connection.role is None and not connection.reason:
+            connection.pause()  # uvloop begins to read after `connection_made`, whatever was said there
 
 
 def _closed(client: socket.socket, task: asyncio.Task[None]) -> None:

@@ -68,11 +68,13 @@ class FakeRole:
 
 
 class Rig:
-    """A client that has shaken hands."""
+    """A client; `recorded`: what another worker has heard of it."""
 
-    def __init__(self, *, half_close=True):
+    def __init__(self, recorded=None, *, half_close=True):
         self.office, self.speaker = Office(), Speaker()
         self.connection = Connection(Arrival(HostPort("192.0.2.1", 5), 1935), self.office, now=0.0)
+        if recorded is not None:
+            self.connection.take_over(recorded)
         self.transport = FakeTransport(self.connection, half_close=half_close)
 
     def shake(self):
@@ -247,10 +249,9 @@ async def test_a_client_that_another_worker_has_heard_so_far():
     assert there.office.reasons == ["handed over"]
     there.transport.lose()
     assert there.office.reasons == ["handed over"]
-    here = Rig()
+    here = Rig(recorded)
     here.speaker = there.speaker
     there.hears()
-    here.connection.take_over(recorded)
     assert here.transport.written == b""
     assert [wish.key.name for wish in here.office.wishes] == ["a"]
     assert here.connection.was_handed
@@ -264,7 +265,6 @@ async def test_a_client_that_another_worker_has_heard_so_far():
 
 @pytest.mark.parametrize("recorded", [b"", b"\xff" * 100])
 async def test_what_no_worker_hands_over_is_closed(recorded):
-    rig = Rig()
-    rig.connection.take_over(recorded)
+    rig = Rig(recorded)
     assert rig.transport.did == ["eof"]
     assert rig.office.wishes == []

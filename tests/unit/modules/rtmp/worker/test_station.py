@@ -177,6 +177,21 @@ async def test_a_stream_is_found_from_everywhere(tmp_path, owner):
 
 
 @pytest.mark.parametrize("owner", [0, 1])
+async def test_who_waits_for_no_answer_loses_nothing(tmp_path, owner):
+    """What was read before the client went over, and what was not."""
+    async with workers(tmp_path) as found:
+        receiver = await Caller.at(found[owner].port)
+        receiver.says(connect(), create(2), play(NAMES[owner]))
+        await until(lambda: found[owner].tally.players)
+        sender = await Caller.at(found[0].port)
+        media = [key(), *(sound(time, bytes(10_000)) for time in range(1, 100))]
+        sender.says(connect(), create(), publish(NAMES[owner]), *media)
+        await receiver.hears(Code.PLAY_RESET, Code.PLAY_START, media=media)
+        sender.writer.close()
+        receiver.writer.close()
+
+
+@pytest.mark.parametrize("owner", [0, 1])
 async def test_clients_of_tls_are_piped(tmp_path, owner):
     certificate = make_certificate(tmp_path, "localhost")
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
