@@ -8,6 +8,7 @@ import pytest
 from marchproxy.engines.ffmpeg import binary
 from marchproxy.engines.ffmpeg.command import ladder_command, probe_command
 from marchproxy.engines.ffmpeg.encoders import WAYS
+from marchproxy.engines.ffmpeg.probe import Encoders, NoEncoder
 from marchproxy.engines.ffmpeg.transcoder import MOST_WAITING, Ended, Overrun, Transcoder
 from marchproxy.model.rtmp import Encoder, Rung
 
@@ -59,6 +60,31 @@ def test_without_any_it_is_said_what_to_do(no_cache, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     with pytest.raises(binary.NoFfmpeg, match="install it, or the Python package imageio-ffmpeg"):
         binary.find_ffmpeg()
+
+
+@pytest.fixture
+def fake(no_cache, monkeypatch, tmp_path):
+    """An ffmpeg that encodes with nothing but libx264, and notes each attempt."""
+    program = tmp_path / "ffmpeg"
+    note = f"echo x >>{tmp_path}/attempts"
+    program.write_text(
+        f'#!/bin/sh\n{note}\ncase "$*" in *libx264*) exit 0;; esac\necho first >&2\necho no such device >&2\nexit 1\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    return tmp_path / "attempts"
+
+
+async def test_the_first_encoder_that_works_is_taken_and_each_is_tried_once(fake):
+    encoders = Encoders()
+    assert (await encoders.choose(Encoder.AUTO)).name == "libx264"
+    assert (await encoders.choose(Encoder.AUTO)).name == "libx264"
+    assert fake.read_text().count("x") == len(WAYS)
+
+
+async def test_one_that_is_asked_for_and_does_not_work_is_said_why(fake):
+    with pytest.raises(NoEncoder, match=r"^nvenc: no such device$"):
+        await Encoders().choose(Encoder.NVENC)
 
 
 def shell(script):
