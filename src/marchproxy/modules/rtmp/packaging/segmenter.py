@@ -24,11 +24,6 @@ class Segmenter:
         self._running: Running | None = None
 
     @property
-    def era(self) -> int:
-        """The number of the era that runs, or comes next."""
-        return self._era
-
-    @property
     def video_era(self) -> int | None:
         """The number of the era that runs, if there is a picture in it."""
         return self._era if self._running is not None and self._running.leader == VIDEO else None

@@ -99,6 +99,8 @@ class Theatre:
         try:
             if request.method not in _METHODS:
                 raise Refusal(405, "only GET, HEAD and OPTIONS")
+            if request.path == "/healthz":
+                return _said(b'{"status": "live"}\n', "application/json")
             asked, plan, packaging = self._find(request, arrival)
             allowed = packaging.origins
             if request.method == "OPTIONS":
@@ -129,17 +131,18 @@ class Theatre:
         return asked, plan, packaging
 
     def _time(self, origin: str, allowed: tuple[str, ...]) -> web.StreamResponse:
-        headers = {"Cache-Control": "no-store", "Content-Type": "text/plain"}
         now = iso_time(self._around.clock.now().timestamp()).encode()
-        return _response(Reply(200, headers, slice(0, len(now))), now, cross_origin(origin, allowed))
+        return _said(now, "text/plain", cross_origin(origin, allowed))
 
     async def _read(self, asked: Asked, key: StreamKey, request: web.BaseRequest, arrival: Arrival) -> bytes:
         path = folder_of(self._around.media, key) / asked.file
         if asked.is_segment:
             return await self._content(path, lasting=True)
-        viewer = f"{arrival.client.host} {request.headers.get('User-Agent', '')[:200]}"
-        self._audience.note(key, viewer, self._around.clock.monotonic())
         text = await self._list(path, key)
+        viewer = f"{arrival.client.host} {request.headers.get('User-Agent', '')[:200]}"
+        self._audience.note(
+            key, viewer, self._around.clock.monotonic()
+        )  # not of what nobody has: names are endless
         return carry(text.decode(), request.query_string, playlist=asked.is_playlist).encode()
 
     async def _list(self, path: Path, key: StreamKey) -> bytes:
@@ -178,6 +181,11 @@ def _content(asked: Asked, data: bytes, *, private: bool) -> Content:
 def _response(reply: Reply, data: bytes = b"", headers: dict[str, str] | None = None) -> web.StreamResponse:
     body = b"" if reply.part is None else data[reply.part]
     return web.Response(status=reply.status, headers={**reply.headers, **(headers or {})}, body=body)
+
+
+def _said(body: bytes, media_type: str, headers: dict[str, str] | None = None) -> web.StreamResponse:
+    told = {**(headers or {}), "Cache-Control": "no-store", "Content-Type": media_type}
+    return web.Response(headers=told, body=body)
 
 
 def _refused(refusal: Refusal, headers: dict[str, str]) -> web.StreamResponse:

@@ -43,11 +43,11 @@ async def theatre(tmp_path, *, clock=None, given=None, answer=None):
     folder = folder_of(media, KEY)
     folder.mkdir(parents=True)
     (folder / "ab-v-1.m4s").write_bytes(bytes(range(256)) * 4)
-    asked = []
+    asked, told = [], []
 
     async def watch(key, viewers):
-        assert viewers == 1
         asked.append(key)
+        told.append(viewers)
         return await answer(folder) if answer else ""
 
     async with asyncio.TaskGroup() as group:
@@ -59,7 +59,7 @@ async def theatre(tmp_path, *, clock=None, given=None, answer=None):
         server = await asyncio.get_running_loop().create_server(lambda: one.accept(arrival), "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-            client.asked, client.folder, client.port = asked, folder, port
+            client.asked, client.told, client.folder, client.port = asked, told, folder, port
             yield client, one
         server.close()
         worker.close()
@@ -173,6 +173,24 @@ async def test_the_time_is_told(tmp_path):
     async with theatre(tmp_path, clock=VirtualClock()) as (client, _):
         found = await client.get("/live/one/time")
         assert (found.text, found.headers["Cache-Control"]) == ("2030-01-01T00:00:00.000Z", "no-store")
+
+
+async def test_the_process_says_that_it_lives(tmp_path):
+    async with theatre(tmp_path, given=RtmpPlan()) as (client, _):
+        assert (await client.get("/healthz")).json() == {"status": "live"}
+
+
+async def test_viewers_are_told_to_the_worker(tmp_path):
+    clock = VirtualClock()
+    async with theatre(tmp_path, clock=clock) as (client, _):
+        (client.folder / "v.m3u8").write_text(PLAYLIST)
+        for agent in ("a", "b", "b"):
+            await client.get("/live/one/v.m3u8", headers={"User-Agent": agent})
+        clock.advance(6)
+        await client.get("/live/one/v.m3u8", headers={"User-Agent": "a"})
+        async with asyncio.timeout(30):
+            while client.told != [0, 2]:
+                await asyncio.sleep(0.005)
 
 
 async def test_hosts_are_told_apart_where_the_route_names_them(tmp_path):
