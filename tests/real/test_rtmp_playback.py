@@ -95,24 +95,14 @@ async def digests(source, kind):
 
 
 async def test_frames_are_those_that_were_published(tmp_path):
-    """From 0 on, and over 0xFFFFFF ms; ffmpeg itself cannot go over 0x7FFFFFFF."""
-    films = {
-        f"live/{name}": await make_flv(
-            tmp_path / f"{name}.flv", seconds=3, more=["-bf", "2", "-output_ts_offset", offset]
-        )
-        for name, offset in (("a", "0"), ("b", "16775"))
-    }
+    film = await make_flv(tmp_path / "film.flv", seconds=3, more=["-bf", "2"])
     async with watched(tmp_path) as (system, client):
-        async with asyncio.TaskGroup() as group:
-            for stream, film in films.items():
-                group.create_task(publish(film, system.url(stream), "-copyts"))
-        for stream, film in films.items():
-            await ended(client, f"/{stream}/v.m3u8")
-            for kind in ("v", "a"):
-                published = await digests(film, kind)
-                for name in ("index.m3u8", "manifest.mpd"):
-                    found = await digests(f"{client.base_url}/{stream}/{name}", kind)
-                    assert found == published, (stream, kind, name)
+        await publish(film, system.url("live/one"))
+        await ended(client, "/live/one/v.m3u8")
+        for kind in ("v", "a"):
+            published = await digests(film, kind)
+            for name in ("index.m3u8", "manifest.mpd"):
+                assert await digests(f"{client.base_url}/live/one/{name}", kind) == published, (kind, name)
         assert (await through_a_proxy(client.proxied)).startswith(b"HTTP/1.1 200 OK")
 
 
@@ -121,7 +111,7 @@ async def through_a_proxy(port):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     client, server = Address("203.0.113.9", 4000), Address("203.0.113.1", 80)
     writer.write(
-        greeting(2, client, server) + b"GET /live/a/v.m3u8 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+        greeting(2, client, server) + b"GET /live/one/v.m3u8 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
     )
     async with asyncio.timeout(30):
         answer = await reader.read()
