@@ -57,27 +57,33 @@ async def ended(client, path):
     await until(has, within=60)
 
 
-async def test_a_stream_of_an_origin_is_packaged_too(tmp_path):
+async def test_streams_of_origins_are_packaged_too(tmp_path):
+    """One from its beginning, and one while somebody watches who shows a key."""
     film = await make_flv(tmp_path / "film.flv", seconds=10)
-    port, packaged = free_port(), {**PACKAGING, "on_demand": True}
+    (tmp_path / "keys").write_text("later/*:right\n")
+    on_demand = {"packaging": {**PACKAGING, "on_demand": True}, "apps": ["later"], "play": ["keys"]}
+    port = free_port()
     async with rtmp_origins(tmp_path, 1) as origins:
-        route = to_pools("origins", rtmp={"packaging": packaged, "play": ["keys"]})
-        keys = tmp_path / "keys"
-        keys.write_text("live/*:right\n")
         document = {
-            "pools": [pool("origins", origins)],
-            "routes": [route],
-            "authentication": [{"name": "keys", "kind": "stream_keys", "file": str(keys)}],
+            "pools": [pool("origins", origins, rtmp={"app": "live"})],
+            "routes": [
+                to_pools("origins", rtmp={"packaging": PACKAGING, "apps": ["live"]}),
+                {**to_pools("origins", rtmp=on_demand), "id": "later"},
+            ],
+            "authentication": [{"name": "keys", "kind": "stream_keys", "file": str(tmp_path / "keys")}],
         }
         settings = {"playback": f"127.0.0.1:{port}", "media_dir": str(tmp_path / "media")}
         async with (
             streaming(tmp_path, document, workers=1, **settings) as system,
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
-            publishing(film, system.url("live/one"), tmp_path / "publisher.log"),
+            publishing(film, system.url("live/one"), tmp_path / "one.log"),
+            publishing(film, system.url("later/two"), tmp_path / "two.log"),
         ):
-            assert (await client.get("/live/one/v.m3u8")).status_code == 403
-            found = await listed(client, "/live/one/v.m3u8?key=right", segments=2)
-            urls = [f"/live/one/{one}" for one in (found.segments[0].head, found.segments[0].uri)]
+            await until(lambda: [*(tmp_path / "media").rglob("*one/v.m3u8")], within=60)
+            assert not [*(tmp_path / "media").rglob("*two")]
+            assert (await client.get("/later/two/v.m3u8")).status_code == 403
+            found = await listed(client, "/later/two/v.m3u8?key=right", segments=2)
+            urls = [f"/later/two/{one}" for one in (found.segments[0].head, found.segments[0].uri)]
             data = b"".join([(await client.get(url)).content for url in urls])
         (tmp_path / "segment.mp4").write_bytes(data)
         published = {line.split(",")[-1] for line in await digests(film, "v")}

@@ -70,6 +70,11 @@ class Studio:
             one.packager.trouble or "there is no whole segment yet: the publisher has sent no second keyframe"
         )
 
+    def has(self, key: str) -> bool:
+        """Whether a stream is being packaged."""
+        one = self._sets.get(key)
+        return one is not None and one.ended_at is None
+
     def renditions(self, key: str) -> tuple[str, ...]:
         """What is packaged of a stream (`vhost/app/name`)."""
         return self._sets[key].packager.renditions if key in self._sets else ()

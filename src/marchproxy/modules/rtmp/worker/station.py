@@ -126,6 +126,7 @@ class Station:
         self._policy.sweep()
         for hall in self._halls:
             hall.sweep()
+        self._package_always()
         self._studio.sweep()
 
     def clients(self) -> int:
@@ -159,15 +160,7 @@ class Station:
             return await self._studio.watch(known, None, None)
         if len(self._own) >= MOST_OWN:
             return "too many streams of origins are packaged already"
-        dial = partial(self._dial, route)
-        pulled = Pulled(
-            known,
-            dial,
-            self._around.group,
-            clock=self._around.clock,
-            patience=route.options.grace + EXPECT_SECONDS,
-        )
-        return await self._studio.watch(known, pulled, route.options.packaging, viewers)
+        return await self._studio.watch(known, self._pulled(known, route), route.options.packaging, viewers)
 
     def drain(self) -> None:
         """As a StreamService's."""
@@ -245,6 +238,19 @@ class Station:
         else:
             self._tally(route).handed_over += 1
 
+    def _package_always(self) -> None:
+        """Begin with streams of origins that are to be packaged from their beginning."""
+        always = {str(route.route_id): route for route in self._plan.routes if _is_always_packaged(route)}
+        for report in self._elsewhere.streams() if always else ():
+            route, key = always.get(report.route), StreamKey.parse(report.key)
+            if route is not None and report.publisher and not self._studio.has(report.key):
+                self._studio.began(key, self._pulled(key, route), route.options.packaging)
+
+    def _pulled(self, key: StreamKey, route: RoutePlan) -> Pulled:
+        patience = route.options.grace + EXPECT_SECONDS
+        dial = partial(self._dial, route)
+        return Pulled(key, dial, self._around.group, clock=self._around.clock, patience=patience)
+
     async def _dial(self, route: RoutePlan, player: asyncio.Protocol) -> None:
         """Let a player of ours in, as one that a route wants and nobody has to check."""
         near, far = socket.socketpair()
@@ -278,3 +284,8 @@ class Station:
 
     def _tally(self, route: RoutePlan) -> Tally:
         return self._around.tallies.of(str(route.route_id))
+
+
+def _is_always_packaged(route: RoutePlan) -> bool:
+    packaging = route.options.packaging
+    return not route.is_origin and packaging is not None and not packaging.on_demand
