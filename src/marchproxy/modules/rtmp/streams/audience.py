@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 #: Of so many players on it is worth to wait for more before it is written: what a write costs hardly depends on its size.
 MANY: Final = 32
 #: How long what was published first waits then, and how many bytes may.
-GATHER_SECONDS: Final = 0.02
+GATHER_SECONDS: Final = 0.03
 _MOST_HELD: Final = 128 * 1024
 
 
