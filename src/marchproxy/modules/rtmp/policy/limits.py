@@ -66,21 +66,23 @@ class Limits:
 
     def apply(self, plan: RtmpPlan, instances: int) -> None:
         """Limit by this from now on; who is in stays, and counts. Raises OSError when there can be no table."""
-        self._instances = instances
+        again, self._instances = instances != self._instances, instances
         if self._table is None and any(_is_limited(route) for route in plan.routes):
-            self._table = self._make_table()
+            self._table, again = self._make_table(), True
         routes = {route.route_id: route for route in plan.routes}
         for place in self._places:
-            _stand_up(place.seats)
-            place.route = routes.get(place.route.route_id, place.route)
-            place.seats = self._seats(place.route, place.action, place.client)
-            for seat in place.seats:
-                seat.sit(checked=False)
+            known, place.route = place.route, routes.get(place.route.route_id, place.route)
+            if again or _limits_of(known) != _limits_of(place.route):
+                _stand_up(place.seats)
+                place.seats = self._seats(place.route, place.action, place.client)
+                for seat in place.seats:
+                    seat.sit(checked=False)
         for key, stream in self._streams.items():
-            stream.route = routes.get(stream.route.route_id, stream.route)
-            self._forget(stream)
-            if stream.publishers or self._is_there(key):
-                self._seat(stream, checked=False)
+            known, stream.route = stream.route, routes.get(stream.route.route_id, stream.route)
+            if again or _limits_of(known) != _limits_of(stream.route):
+                self._forget(stream)
+                if stream.publishers or self._is_there(key):
+                    self._seat(stream, checked=False)
 
     def come(self, route: RoutePlan, client: str) -> Exceeded | None:
         """Count somebody who wants to publish or play, whatever becomes of it; not None: it comes too often."""
@@ -200,6 +202,10 @@ class Limits:
 def _at_most(route: RoutePlan, most: int) -> Ration:
     """What a route's own limits grant: all of it on each instance."""
     return Ration(RateLimit(LimitId(f"{_OF_ROUTE}{route.route_id}"), str(route.route_id)), (), most)
+
+
+def _limits_of(route: RoutePlan) -> object:
+    return route.limits, route.options.limits
 
 
 def _is_limited(route: RoutePlan) -> bool:

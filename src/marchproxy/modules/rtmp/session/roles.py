@@ -1,7 +1,7 @@
 """Roles: what a client is once it has said what it wants, and what its connection offers to whoever serves it then."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
@@ -29,9 +29,9 @@ class Wish:
 
     action: Action
     key: StreamKey
-    name: str
-    query: str
-    connect: Connect
+    name: str = field(repr=False)  # tokens are in these
+    query: str = field(repr=False)
+    connect: Connect = field(repr=False)
     stream_id: int = 1
     transaction: float = 0
 

@@ -147,7 +147,7 @@ def test_a_new_plan_throws_nobody_out_and_counts_all() -> None:
     with workers(free) as (first, second):
         places = [first.enter(free, key, action) for key in (ONE, TWO) for action in (PUBLISH, PLAY)]
         ours = route(streams=2, players=2)
-        for one in (first, second):
+        for one in (first, second, first, second):  # a second time is no news
             one.limits.apply(RtmpPlan((ours,)), 1)
         assert [second.refuses(ours, THREE, action) for action in (PUBLISH, PLAY)] == [
             "route r: 2 streams at once",
