@@ -13,6 +13,7 @@ from bench.support.rtmp_client import Joining
 from bench.support.rtmp_film import Film, delays
 
 _PATIENCE = 60.0
+_ATTEMPTS = 4
 _READ = 256 * 1024
 
 
@@ -41,7 +42,16 @@ class Round:
 
 
 def ask(path: Path3, scene: Scene, seconds: float) -> Round:
-    """One round. Raises RuntimeError when the load failed, or not everything has come."""
+    """One round; again where not everything has come, as on a machine that had too much else to do. Raises RuntimeError."""
+    for _ in range(_ATTEMPTS):
+        found, came = _ask(path, scene, seconds)
+        if came >= 0.9:
+            return found
+    raise RuntimeError(f"{path.name}: {came:.0%} of what was published came")
+
+
+def _ask(path: Path3, scene: Scene, seconds: float) -> tuple[Round, float]:
+    """A round, and the share of everything that has come."""
     words = {
         "port": path.port,
         "publishers": scene.publishers,
@@ -59,9 +69,7 @@ def ask(path: Path3, scene: Scene, seconds: float) -> Round:
         seen = json.loads(load.stdout.readline())
         cpu = (run_seconds(path.pids) - before) / seen["seconds"]
     expected = scene.players * scene.rate * 1000 / 8 * seen["seconds"]
-    if seen["bytes"] < 0.8 * expected:
-        raise RuntimeError(f"{path.name}: {seen['bytes']} of {expected:.0f} bytes came")
-    return Round(cpu, seen["p50"], seen["p99"], seen["late"])
+    return Round(cpu, seen["p50"], seen["p99"], seen["late"]), seen["bytes"] / expected if expected else 1.0
 
 
 def check_relayed(path: Path3, origin: int) -> None:

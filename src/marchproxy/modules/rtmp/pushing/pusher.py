@@ -65,6 +65,11 @@ class Pusher:
         self._ended = asyncio.Event()
 
     @property
+    def is_over(self) -> bool:
+        """Whether its stream has ended."""
+        return self._ended.is_set()
+
+    @property
     def words(self) -> str:
         """`ok HOST`, or what is wrong."""
         place = self.target.place

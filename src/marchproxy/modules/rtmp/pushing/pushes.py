@@ -1,7 +1,7 @@
 """Pushes: all copies of a worker's streams that go to other servers, as their routes say."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Protocol
 
 from marchproxy.kit.clock import Clock
@@ -31,24 +31,24 @@ class Pushes:
     def __init__(self, group: asyncio.TaskGroup, *, clock: Clock) -> None:
         self._group = group
         self._clock = clock
-        self._running: dict[StreamKey, dict[str, Pusher]] = {}
+        self._running: dict[str, dict[str, Pusher]] = {}
 
     def sweep(self, streams: Iterable[Pushed]) -> None:
         """Push these, which are live or wait for their publishers, and no others; call it about once a second."""
-        live: set[StreamKey] = set()
+        live: set[str] = set()
         for stream in streams:
-            live.add(stream.key)
+            live.add(stream.key.text)
             self._follow(stream)
         for key in self._running.keys() - live:
             self._end(self._running.pop(key).values())
 
     def began(self, stream: Pushed) -> None:
         """A stream is live, which was not there before."""
-        self._end(self._running.pop(stream.key, {}).values())
+        self._end(self._running.pop(stream.key.text, {}).values())
         self._follow(stream)
 
-    def words(self, key: StreamKey) -> Sequence[str]:
-        """How its pushes are."""
+    def words(self, key: str) -> tuple[str, ...]:
+        """How the pushes of a stream (`vhost/app/name`) are."""
         return tuple(pusher.words for pusher in self._running.get(key, {}).values())
 
     def close(self) -> None:
@@ -59,15 +59,15 @@ class Pushes:
 
     def _follow(self, stream: Pushed) -> None:
         wanted = stream.options.push
-        running = self._running.get(stream.key, {})
+        running = {url: one for url, one in self._running.get(stream.key.text, {}).items() if not one.is_over}
         if wanted == tuple(running):
             return
         self._end(pusher for url, pusher in running.items() if url not in wanted)
         kept = {url: running.get(url) or self._begin(stream, url) for url in wanted}
         if kept:
-            self._running[stream.key] = kept
+            self._running[stream.key.text] = kept
         else:
-            del self._running[stream.key]
+            self._running.pop(stream.key.text, None)
 
     def _begin(self, stream: Pushed, url: str) -> Pusher:
         target = target_of(url, stream.key)

@@ -66,7 +66,7 @@ class Streams:
     def streams(self) -> Sequence[StreamReport]:
         """As a Hall's."""
         now = self._around.clock.monotonic()
-        return tuple(report(one, now, self._pushes.words(one.key)) for one in self._there())
+        return tuple(report(one, now, self._pushes.words(one.key.text)) for one in self._there())
 
     def origins(self) -> Sequence[OriginReport]:
         """As a Hall's: none."""

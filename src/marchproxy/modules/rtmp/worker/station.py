@@ -18,6 +18,8 @@ from marchproxy.modules.rtmp.packaging.studio import Studio
 from marchproxy.modules.rtmp.plan import RoutePlan, RtmpPlan, Who
 from marchproxy.modules.rtmp.policy.guard import Guard
 from marchproxy.modules.rtmp.pulling.pulled import Pulled
+from marchproxy.modules.rtmp.pushing.pushes import Pushes
+from marchproxy.modules.rtmp.pushing.relayed import relayed
 from marchproxy.modules.rtmp.service import OriginReport, Surroundings
 from marchproxy.modules.rtmp.session.connection import Connection
 from marchproxy.modules.rtmp.session.hall import Denied, Hall
@@ -59,6 +61,7 @@ class Station:
         self._studio = Studio(around.group, around.media, clock=around.clock)
         self._here.followers.append(self._began)
         self._elsewhere = Balancing(around)
+        self._pushes = Pushes(around.group, clock=around.clock)  # of what is there
         self._halls: tuple[Hall, ...] = (self._here, self._elsewhere)
         self._policy: Policy = Guard(around, self._has)
         self._waiting: dict[Connection, None] = {}
@@ -127,6 +130,7 @@ class Station:
         for hall in self._halls:
             hall.sweep()
         self._package_always()
+        self._pushes.sweep(relayed(self._elsewhere.streams(), self._plan.routes, self._pulled))
         self._studio.sweep()
 
     def clients(self) -> int:
@@ -173,6 +177,7 @@ class Station:
     def close(self) -> None:
         """As a StreamService's."""
         self._transit.close()
+        self._pushes.close()
         self._studio.close()  # before streams end: viewers are to find them again in the next worker
         for hall in self._halls:
             hall.close()
@@ -262,7 +267,8 @@ class Station:
 
     def _with_viewers(self, report: StreamReport) -> StreamReport:
         studio, key = self._studio, report.key
-        return replace(report, packaged=studio.renditions(key), viewers=studio.viewers(key))
+        pushes = report.pushes or self._pushes.words(key)
+        return replace(report, packaged=studio.renditions(key), viewers=studio.viewers(key), pushes=pushes)
 
     def _began(self, stream: LiveStream) -> None:
         self._studio.began(stream.key, stream, stream.options.packaging)
