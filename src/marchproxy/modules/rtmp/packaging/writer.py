@@ -23,12 +23,25 @@ class Errand:
     lists: Mapping[str, bytes] = field(default_factory=dict)
     gone: tuple[str, ...] = ()
     then: Callable[[], object] | None = None
-    """Called when it is done."""
+    """Called when the lists are there; of two that are joined, the later one's."""
 
     @property
     def size(self) -> int:
         """Bytes of the new files."""
         return sum(len(data) for _, data in self.files)
+
+    def joined(self, later: "Errand") -> "Errand | None":
+        """Both as one, without what the later one makes needless; None where that brings back what this one removes."""
+        if not set(self.gone).isdisjoint([*later.lists, *(name for name, _ in later.files)]):
+            return None
+        held = {name for name, _ in self.files}
+        unwanted = set(later.gone)
+        return Errand(
+            tuple(file for file in (*self.files, *later.files) if file[0] not in unwanted),
+            {name: data for name, data in {**self.lists, **later.lists}.items() if name not in unwanted},
+            (*self.gone, *(name for name in later.gone if name not in held)),
+            later.then or self.then,
+        )
 
 
 class Writer:
@@ -45,9 +58,13 @@ class Writer:
         self._ended = False
 
     def add(self, errand: Errand) -> None:
-        """Have it done behind the others."""
+        """Have it done behind the others; what waits already is joined, so that a slow disk is not asked for old lists."""
+        before = self._waiting
+        if self._errands and (both := self._errands[-1].joined(errand)) is not None:
+            self._waiting -= self._errands.pop().size
+            errand = both
         if self._waiting + errand.size > MOST_WAITING:
-            self._drop(f"{self._waiting} bytes wait for the disk")
+            self._drop(f"{before} bytes wait for the disk")
             return
         self._errands.append(errand)
         self._waiting += errand.size
