@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from marchproxy.model.rtmp import Duplicate, Packaging
+from marchproxy.model.rtmp import Duplicate, Packaging, StreamLimits
 from marchproxy.modules.rtmp.plan import RoutePlan, Who
 
 
@@ -51,8 +51,21 @@ def _details(plan: RoutePlan) -> Iterator[tuple[str, str]]:
         yield "push", f"copies to {len(options.push)} more"
     if options.packaging is not None:
         yield "packaging", _packaging(options.packaging)
+    if limits := ", ".join(_limits(options.limits)):
+        yield "limits", limits
     if plan.limits:
         yield "rate_limits", ", ".join(limit.limit_id for limit in plan.limits)
+
+
+def _limits(limits: StreamLimits) -> Iterator[str]:
+    for most, words in (
+        (limits.streams, "streams"),
+        (limits.players, "players"),
+        (limits.players_per_stream, "players of each stream"),
+        (limits.bitrate, "kbit/s of each stream"),
+    ):
+        if most:
+            yield f"{most} {words}"
 
 
 def _packaging(packaging: Packaging) -> str:

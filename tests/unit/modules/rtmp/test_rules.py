@@ -88,6 +88,7 @@ def test_what_is_told_of_the_route():
         "play": "everybody",
         "duplicate": "takes over from the publisher before",
         "push": "copies to 1 more",
+        "limits": "2 streams, 3 players, 6000 kbit/s of each stream",
         "rate_limits": "calm",
     }
     studio = answer(PLAN, SERVED, ask(name="studio"), {}, Load(sent=400.4, bandwidth=1000)).details

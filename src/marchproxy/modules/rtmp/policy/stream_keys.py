@@ -34,7 +34,7 @@ def read_stream_keys(content: bytes) -> StreamKeys:
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8") from None
     patterns: dict[bytes, tuple[str, ...]] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         said = line.strip()
         if not said or said.startswith("#"):
             continue

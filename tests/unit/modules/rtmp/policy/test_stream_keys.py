@@ -46,6 +46,7 @@ def test_a_key_opens_what_its_patterns_match(app: str, name: str, shown: str, op
         (b"live/cam1:", "line 1: a key has 1 to 1024 characters"),
         (b"live/cam1:" + b"x" * 1025, "line 1: a key has"),
         (b"live/a:\xff", "is not UTF-8"),
+        (b"live/a:ok\r\nlive/b\r\n", "line 2 is no"),
     ],
 )
 def test_faults_name_the_line_and_no_secret(content: bytes, words: str) -> None:
@@ -53,6 +54,12 @@ def test_faults_name_the_line_and_no_secret(content: bytes, words: str) -> None:
         read_stream_keys(content)
     assert str(caught.value).startswith(words)
     assert "topsecret" not in str(caught.value)
+
+
+def test_a_line_ends_where_a_line_ends() -> None:
+    keys = read_stream_keys("live/a:one\u2028two\r\nlive/b:three\r\n".encode())
+    assert keys.open(StreamKey("", "live", "a"), "one\u2028two")
+    assert keys.open(StreamKey("", "live", "b"), "three")
 
 
 def test_no_keys_open_nothing() -> None:
