@@ -34,7 +34,21 @@ async def test_copies_and_wraps_and_a_player_that_does_not_read(tmp_path: Path) 
     port = free_port()
     # one copy goes where it is played, another one where nobody listens
     pushes = [f"rtmp://127.0.0.1:{port}/copy/{{stream}}", f"rtmp://127.0.0.1:{free_port()}/copy/{{stream}}"]
-    document = {"routes": [_route("live", push=pushes), _route("copy"), _route("small", queue=65536)]}
+    at_origin = {**_route("relay", push=pushes[:1]), "backends": ["origin"]}
+    origin = {
+        "name": "origin",
+        "protocol": "rtmp",
+        "endpoints": [f"127.0.0.1:{port}"],
+        "rtmp": {"app": "origin"},
+    }
+    routes = [
+        _route("live", push=pushes),
+        _route("copy"),
+        _route("small", queue=65536),
+        _route("origin"),
+        at_origin,
+    ]
+    document = {"routes": routes, "pools": [origin]}
     film = await make_flv(tmp_path / "film.flv", seconds=_SECONDS)
     wanted = await frames(film, "-copyts")
     async with streaming(tmp_path, document, traffic=f"127.0.0.1:{port}") as system:
@@ -43,13 +57,28 @@ async def test_copies_and_wraps_and_a_player_that_does_not_read(tmp_path: Path) 
                 name: group.create_task(frames(f"rtmp://127.0.0.1:{port}/copy/{name}", "-copyts"))
                 for name in _OFFSETS
             }
-            await system.counts("players", len(_OFFSETS))
+            relayed = group.create_task(frames(f"rtmp://127.0.0.1:{port}/copy/relayed", "-copyts"))
+            await system.counts("players", len(_OFFSETS) + 1)
+            words = [
+                "-re",
+                "-i",
+                str(film),
+                "-c",
+                "copy",
+                "-f",
+                "flv",
+                f"rtmp://127.0.0.1:{port}/relay/relayed",
+            ]
+            group.create_task(ffmpeg(words))
             for name, offset in _OFFSETS.items():
                 url = f"rtmp://127.0.0.1:{port}/live/{name}"
                 words = ["-re", "-i", str(film), "-c", "copy", "-output_ts_offset", str(offset)]
                 group.create_task(ffmpeg([*words, "-f", "flv", url]))
         for name, offset in _OFFSETS.items():
             assert _later(played[name].result(), 0) == _later(wanted, offset), name
+        # who pulls a stream from its origin comes a little later, and goes a little earlier
+        first = wanted.index(relayed.result()[0])
+        assert relayed.result() == wanted[first:][: len(relayed.result())]
         await _play_without_reading(system, film, f"rtmp://127.0.0.1:{port}/small/a")
 
 

@@ -20,7 +20,11 @@ _AGENT: Final = "LNX 9,0,124,2 (MarchProxy)"
 
 
 class Over(Exception):
-    """There is no such stream, or it has ended; in the server's own words."""
+    """The server has no such stream, or no more of it; in its own words. `media`: what it said before that."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__(words)
+        self.media: list[Message] = []
 
 
 class PlayDialogue:
@@ -56,7 +60,11 @@ class PlayDialogue:
             elif message.type == Type.AGGREGATE:
                 media += split_aggregate(message)
             else:
-                self._heed(message)
+                try:
+                    self._heed(message)
+                except Over as over:
+                    over.media = media
+                    raise
         if self._window and self._received - self._acked >= self._window // 2:
             self._acked = self._received
             self._say(control.ack(self._received))

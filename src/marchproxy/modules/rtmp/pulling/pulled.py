@@ -99,11 +99,18 @@ class _PullLink(Link):
             return
         try:
             said, media = self._dialogue.feed(data)
-        except (Over, ProtocolFault) as error:
+        except Over as error:
+            self._take(error.media)
+            self._end(str(error))
+            return
+        except ProtocolFault as error:
             self._end(str(error))
             return
         if said:
             self.write(said)
+        self._take(media)
+
+    def _take(self, media: Sequence[Message]) -> None:
         if media:
             self.played = self.heard = True
             self._took(media)

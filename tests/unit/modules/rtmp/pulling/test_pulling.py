@@ -81,6 +81,13 @@ def test_what_ends_it(command):
         Server().say(command.message(1))
 
 
+def test_what_comes_with_the_end_is_not_lost():
+    last = pictures(0, 40)
+    with pytest.raises(Over) as over:
+        Server().say(*last, answers.status(Code.PLAY_STOP, "gone").message(1))
+    assert [one.payload for one in over.value.media] == [one.payload for one in last]
+
+
 class Tap:
     def __init__(self):
         self.seen = []
