@@ -127,6 +127,13 @@ class Course:
             self._recount(tally, self.tally)
         self._leave_if_bad()
 
+    def begin_anew(self) -> None:
+        """It was over, and somebody comes for it: it goes where a new stream goes now, which may be where it was."""
+        upstream = pool_of(self.route, self.key)
+        if upstream.name != self.upstream.name:
+            self.lose_home()
+            self.upstream = upstream
+
     def lose_home(self) -> None:
         """It is nowhere, for now."""
         if self.home:

@@ -49,6 +49,8 @@ class Balancing:
             return _BUSY
         if course is None:
             course = self._courses[key] = Course(key, route, self._origins, self._around)
+        elif course.is_over:  # and not swept away yet
+            course.begin_anew()
         return Publisher(course) if wish.action is Action.PUBLISH else Player(course)
 
     def has(self, key: StreamKey) -> bool:

@@ -110,7 +110,7 @@ class OriginLink(Link):
             self._window = max(1, control.read_number(message) // 2)
         elif message.type == Type.USER_CONTROL:
             told = control.read_user_control(message)
-            if told.event == Event.PING:
+            if told.event == Event.PING and not self.is_full:
                 self.say(control.user_control(Event.PONG, told.value))
 
     def _shake(self, handshake: ClientHandshake, data: bytes) -> None:

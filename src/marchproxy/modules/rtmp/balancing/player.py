@@ -234,13 +234,13 @@ class Player:
                 return
         elif message.type == Type.USER_CONTROL:
             told = control.read_user_control(message)
-            if told.event == Event.PING:
+            if told.event == Event.PING and self._full_since is None:
                 self._say(control.user_control(Event.PONG, told.value))
             return
         else:
             return
         link = self._link or self._next
-        if link is not None and link.is_live:
+        if link is not None and link.is_live and not link.is_full:
             link.say(message._replace(stream_id=link.asking.stream_id if message.stream_id else 0, csid=0))
 
     def _say(self, message: Message) -> None:

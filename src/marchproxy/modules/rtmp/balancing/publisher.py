@@ -35,6 +35,7 @@ _KEYLESS_SECONDS: Final = 30.0
 SOUND_SECONDS: Final = 5.0
 _MOST_EARLY: Final = 1024 * 1024
 _WINDOW: Final = 2_500_000
+_MOST_ANSWERS: Final = 64 * 1024
 
 
 class Publisher:
@@ -134,15 +135,16 @@ class Publisher:
 
     def held_up(self) -> None:
         """Read no more than the origin does."""
-        self._full_since = self._now()
+        self._full_since = self._full_since or self._now()
         if self._client is not None:
             self._client.pause()
 
     def caught_up(self) -> None:
         """Read again."""
-        self._full_since = None
-        if self._client is not None:
-            self._client.resume()
+        if self._full_since is not None and not self._conveyor.is_full:
+            self._full_since = None
+            if self._client is not None:
+                self._client.resume()
 
     # as the course's
 
@@ -170,6 +172,7 @@ class Publisher:
         """What comes with time."""
         if self._early is not None or self._has_left:
             return
+        self.caught_up()  # or the one that did not read is not asked any more
         full_since = self._full_since
         if full_since is not None and now - full_since > _FULL_SECONDS and self._conveyor.link is not None:
             self._conveyor.link.abort("the origin reads nothing")
@@ -270,6 +273,8 @@ class Publisher:
     def _pong(self, message: Message) -> None:
         told = control.read_user_control(message)
         if told.event == Event.PING and self._has_begun and self._client is not None:
+            if self._client.queued() > _MOST_ANSWERS:
+                raise ProtocolFault("it reads nothing, and asks on")
             self._client.send(control.user_control(Event.PONG, told.value))
 
     def _stalled(self) -> None:

@@ -16,6 +16,8 @@ from marchproxy.wire.rtmp.commands import Command
 from marchproxy.wire.rtmp.message import COMMAND_TYPES, Message
 from marchproxy.wire.rtmp.skimmer import Passed, Skimmer
 
+#: Bytes in which the frame is looked for with which another origin begins: less than a head and what is read behind it.
+_STEP: Final = 16
 _OVER: Final = frozenset(code.value for code in (Code.UNPUBLISHED, Code.CONNECT_CLOSED))
 
 
@@ -93,6 +95,12 @@ class Conveyor:
         """Whether frames are left out, or another origin waits, until a keyframe comes."""
         return self._next is not None or (self.link is not None and self._skimmer.waiting)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether an origin reads more slowly than it is written to."""
+        links = (self.link, None if self._next is None else self._next[0])
+        return any(link is not None and link.is_full for link in links)
+
     def begin(self, link: Uplink) -> None:
         """All that is fed from now on goes there, which is all that there is."""
         self._skimmer.restart(video=False, stream_id=link.asking.stream_id)
@@ -100,9 +108,9 @@ class Conveyor:
 
     def feed(self, data: bytes) -> list[Passed]:
         """What was read; what begins to pass in it. Raises ProtocolFault."""
+        if self._next is not None and self.link is not None:
+            return self._feed_both(self.link, *self._next, data)
         events = self._skimmer.feed(data)
-        if self._next is not None and self._turned(*self._next, data):
-            return events
         if self.link is not None:
             self.link.write(self._skimmer.forward)
         return events
@@ -145,18 +153,28 @@ class Conveyor:
             link.end(*(link.asking.farewell() if said else ()))
         self._drop_next()
 
-    def _turned(self, link: Uplink, skimmer: Skimmer, data: bytes) -> bool:
-        """Whether it goes on at the next origin with these bytes, of which the one before gets nothing then."""
-        skimmer.feed(data)
+    def _feed_both(self, before: Uplink, link: Uplink, skimmer: Skimmer, data: bytes) -> list[Passed]:
+        """Where the next one begins, the one before ends: neither misses a frame, and no frame goes to both."""
+        scout = copy.deepcopy(skimmer)
+        events = skimmer.feed(data)
         link.write(skimmer.forward)
         if skimmer.waiting:
-            return False
-        before = self.link
+            self._skimmer.feed(data)
+            before.write(self._skimmer.forward)
+            return events
+        out: list[bytes] = []
+        for at in range(0, len(data), _STEP):
+            step = data[at : at + _STEP]
+            scout.feed(step)
+            if not scout.waiting:
+                break
+            self._skimmer.feed(step)
+            out.append(self._skimmer.forward)
+        before.write(b"".join(out))
+        before.end()
         self._skimmer, self._next = skimmer, None
         self._take(link)
-        if before is not None:
-            before.end()
-        return True
+        return events
 
     def _take(self, link: Uplink) -> None:
         self.link, link.encode = link, self._skimmer.inject
