@@ -82,7 +82,7 @@ def test_what_ends_it(command):
 
 
 def test_what_comes_with_the_end_is_not_lost():
-    last = pictures(0, 40)
+    last = list(pictures(0, 40))
     with pytest.raises(Over) as over:
         Server().say(*last, answers.status(Code.PLAY_STOP, "gone").message(1))
     assert [one.payload for one in over.value.media] == [one.payload for one in last]
