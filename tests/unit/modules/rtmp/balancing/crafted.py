@@ -1,6 +1,7 @@
 """Origins that do as they are told, and a hall that balances over them."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -9,9 +10,9 @@ from typing import cast
 from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.tasks import Isolating
 from marchproxy.model.module import PoolName, Protocol, Version
-from marchproxy.model.pool import BackendPool, Endpoint, HealthCheck
+from marchproxy.model.pool import BackendPool, Endpoint, HealthCheck, UpstreamTls
 from marchproxy.model.route import BackendRef, Route, RouteId
-from marchproxy.model.rtmp import RtmpPool, RtmpRoute
+from marchproxy.model.rtmp import RtmpRoute
 from marchproxy.modules.rtmp.balancing.hall import Balancing
 from marchproxy.modules.rtmp.plan import RoutePlan, RtmpPlan, Upstream
 from marchproxy.modules.rtmp.service import Surroundings
@@ -105,17 +106,21 @@ class ScriptedOrigin:
         self.address = ""
         self._server: asyncio.Server | None = None
 
-    async def open(self) -> None:
+    async def open(self, tls: ssl.SSLContext | None = None) -> None:
         port = int(self.address.rpartition(":")[2]) if self.address else 0
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Session(self), "127.0.0.1", port)
+        self._server = await loop.create_server(lambda: Session(self), "127.0.0.1", port, ssl=tls)
         self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
-    async def die(self) -> None:
-        """Break all connections, and take none any more."""
+    async def close(self) -> None:
+        """Take no more connections."""
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
+
+    async def die(self) -> None:
+        """Break all connections, and take none any more."""
+        await self.close()
         for session in self.sessions:
             if session.transport is not None:
                 session.transport.abort()
@@ -136,20 +141,39 @@ class Rig:
     def __init__(self, hall: Balancing, origins: Sequence[ScriptedOrigin], tallies: Tallies) -> None:
         self.hall, self.origins, self.tallies = hall, origins, tallies
         self.options = RtmpRoute(grace=0.3)
-        self.pool_options = RtmpPool()
+        self.tls: UpstreamTls | None = None
         self.plan = self.use(*origins)
 
-    def use(self, *origins: ScriptedOrigin, name: str = "p", **options: object) -> RoutePlan:
-        """Go by a plan with these."""
+    def use(
+        self,
+        *origins: ScriptedOrigin,
+        name: str = "p",
+        before: tuple[ScriptedOrigin, str] | None = None,
+        **options: object,
+    ) -> RoutePlan:
+        """Go by a plan with these; `before` is another pool, of one origin, that gets no new streams."""
         self.options = replace(self.options, **options)  # type: ignore[arg-type]
-        endpoints = tuple(Endpoint(origin.address) for origin in origins)
-        check = HealthCheck(interval=3600)
-        pool = BackendPool(PoolName(name), Version("v1"), endpoints, Protocol.RTMP, check)
-        upstream = Upstream(pool, self.pool_options)
-        route = Route(RouteId("r"), backends=(BackendRef(pool.name, 100),), rtmp=self.options)
-        self.plan = RoutePlan(route, self.options, ((upstream, 100),))
-        self.hall.apply(RtmpPlan((self.plan,), {pool.name: upstream}))
+        shares = [(self._upstream(name, origins), 100)]
+        if before is not None:
+            shares.insert(0, (self._upstream(before[1], before[:1]), 0))
+        refs = tuple(BackendRef(upstream.name, share) for upstream, share in shares)
+        route = Route(RouteId("r"), backends=refs, rtmp=self.options)
+        self.plan = RoutePlan(route, self.options, tuple(shares))
+        self.hall.apply(RtmpPlan((self.plan,), {upstream.name: upstream for upstream, _ in shares}))
         return self.plan
+
+    def _upstream(self, name: str, origins: Sequence[ScriptedOrigin]) -> Upstream:
+        endpoints = tuple(Endpoint(origin.address) for origin in origins)
+        pool = BackendPool(
+            PoolName(name),
+            Version("v1"),
+            endpoints,
+            Protocol.RTMP,
+            HealthCheck(interval=3600),
+            connect_timeout=5.0,
+            tls=self.tls,
+        )
+        return Upstream(pool)
 
     def comes(self, action: Action, *more: Message) -> "Comer":
         """A client, if it is let in."""

@@ -1,7 +1,10 @@
 """Streams at origins: where clients go, and where they go on when an origin is lost."""
 
+import ssl
+
 import pytest
 
+from marchproxy.model.pool import UpstreamTls
 from marchproxy.model.rtmp import Duplicate
 from marchproxy.modules.rtmp.balancing.choice import order_of
 from marchproxy.modules.rtmp.plan import RtmpPlan
@@ -11,6 +14,7 @@ from marchproxy.wire.rtmp import answers, requests
 from marchproxy.wire.rtmp.answers import Code, Level
 from marchproxy.wire.rtmp.commands import read_command
 from marchproxy.wire.rtmp.message import COMMAND_TYPES, Type
+from tests.authority import Authority
 from tests.unit.modules.rtmp.balancing.crafted import balancing, eventually
 from tests.unit.modules.rtmp.streams.crafted import (
     AAC_CONFIG,
@@ -268,3 +272,38 @@ async def test_checks():
         assert second.latency is None
         await rig.hall.check()
         assert "hung up" in rig.hall.origins()[1].fault
+
+
+async def test_a_stream_keeps_its_colour_until_it_ends():
+    async with balancing("serve", "serve") as rig:
+        blue, green = rig.origins
+        rig.use(blue, name="blue")
+        publisher, _ = await published(rig)
+        rig.use(green, name="green", before=(blue, "blue"))  # all new streams are green
+        await eventually(lambda: rig.hall.sweep() or rig.hall.streams()[0].pool == "blue")
+        player = rig.comes(PLAY)
+        playing = await blue.one(PLAY)
+        player.client.role.gone("client")
+        publisher.says(*requests.farewell("a", 1, (6, 7)))
+        publisher.client.role.gone("client")
+        await eventually(lambda: playing.has_ended and (rig.hall.sweep() or not rig.hall.streams()))
+        again = rig.comes(PUBLISH)
+        await again.is_told(Code.PUBLISH_START)
+        await green.one(PUBLISH)
+        assert rig.hall.streams()[0].pool == "green"
+
+
+async def test_origins_within_tls(tmp_path):
+    issued = Authority(tmp_path).issue("origin", ["localhost"])
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(issued.certificate, issued.key)
+    async with balancing("serve") as rig:
+        (origin,) = rig.origins
+        await origin.close()
+        await origin.open(context)
+        rig.tls = UpstreamTls(insecure=True)
+        rig.use(origin)
+        publisher, at_origin = await published(rig)
+        await eventually(lambda: times(at_origin.media) == [0, 10, 500])
+        rig.hall.close()
+        assert publisher.client.closed == "close"
