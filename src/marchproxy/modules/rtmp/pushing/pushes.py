@@ -20,6 +20,11 @@ class Pushed(Source, Protocol):
         ...
 
     @property
+    def named(self) -> StreamKey:
+        """Its key as its publisher says it."""
+        ...
+
+    @property
     def options(self) -> RtmpRoute:
         """Its route's; others from one moment to the next."""
         ...
@@ -70,7 +75,7 @@ class Pushes:
             self._running.pop(stream.key.text, None)
 
     def _begin(self, stream: Pushed, url: str) -> Pusher:
-        target = target_of(url, stream.key)
+        target = target_of(url, stream.named)
         pusher = Pusher(stream, target, queue=stream.options.queue, clock=self._clock)
         self._group.create_task(pusher.run())
         return pusher

@@ -17,7 +17,7 @@ class Relayed:
     """A Pushed of many taps."""
 
     def __init__(self, key: StreamKey, route: RoutePlan, pull: Pull) -> None:
-        self.key = key
+        self.key = self.named = key
         self._route = route
         self._pull = pull
         self._pulled: dict[Tap, Source] = {}

@@ -14,6 +14,8 @@ MANY: Final = 32
 #: How long what was published first waits then, and how many bytes may.
 GATHER_SECONDS: Final = 0.03
 _MOST_HELD: Final = 128 * 1024
+#: How much of a mean is of what was seen last.
+_SHARE: Final = 0.05
 
 
 class Audience:
@@ -22,7 +24,7 @@ class Audience:
     What waits to be written was offered to the latter already. So it is written before anybody changes sides.
     """
 
-    __slots__ = ("_held", "_held_size", "_is_timed", "_late", "_prompt", "_writes")
+    __slots__ = ("_held", "_held_at", "_held_size", "_is_timed", "_late", "_prompt", "_writes", "waited")
 
     def __init__(self) -> None:
         self._prompt: dict[Player, Callable[[bytes], None]] = {}
@@ -30,7 +32,10 @@ class Audience:
         self._writes: tuple[Callable[[bytes], None], ...] = ()
         self._held: list[bytes] = []
         self._held_size = 0
+        self._held_at = 0.0
         self._is_timed = False
+        self.waited = 0.0
+        """For how long what was published first has waited, the mean of late, in seconds."""
 
     def __len__(self) -> int:
         """How many players there are."""
@@ -47,11 +52,15 @@ class Audience:
         if prompt:
             self._held.append(batch.data)
             self._held_size += len(batch.data)
-            if prompt < MANY or self._held_size > _MOST_HELD:
+            if prompt < MANY:
+                self.waited = 0.0
+                self.flush()
+            elif self._held_size > _MOST_HELD:
                 self.flush()
             elif not self._is_timed:
-                self._is_timed = True
-                asyncio.get_running_loop().call_later(GATHER_SECONDS, self._due)
+                loop = asyncio.get_running_loop()
+                self._is_timed, self._held_at = True, loop.time()
+                loop.call_later(GATHER_SECONDS, self._due)
         return len(batch.data) * prompt + sum(player.offer(batch, now) for player in late)
 
     def flush(self) -> None:
@@ -68,6 +77,7 @@ class Audience:
 
     def _due(self) -> None:
         self._is_timed = False
+        self.waited += (asyncio.get_running_loop().time() - self._held_at - self.waited) * _SHARE
         self.flush()
 
     def prompt(self, player: "Player", write: Callable[[bytes], None]) -> None:

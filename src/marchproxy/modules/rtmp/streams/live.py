@@ -60,6 +60,8 @@ class LiveStream:
         self, key: StreamKey, route: RoutePlan, tally: Tally, *, registry: Registry, clock: Clock
     ) -> None:
         self.key = key
+        self.named = key
+        """The key as its publisher says it, with the host where streams are told apart without."""
         self.route = route
         self.tally = tally
         self.state = State.EXPECTED
@@ -71,8 +73,7 @@ class LiveStream:
         self.since = clock.monotonic()
         """When its state began, in the clock's seconds."""
         self.live_since = self.since
-        self.latency = 0.0
-        """From when media were read until they were given to the players' connections, the mean of late, in seconds."""
+        self._work = 0.0  # seconds that a batch took
         self.drops = 0
         """Messages that slow players did not get."""
         self._clock = clock
@@ -86,6 +87,11 @@ class LiveStream:
     def options(self) -> RtmpRoute:
         """Those of its route."""
         return self.route.options
+
+    @property
+    def latency(self) -> float:
+        """From when media were read until they were given to the players' connections, the mean of late, in seconds."""
+        return self._work + self.audience.waited
 
     @property
     def is_live(self) -> bool:
@@ -103,6 +109,7 @@ class LiveStream:
         """Somebody publishes it, instead of whoever did."""
         now = self._clock.monotonic()
         before, self.publisher = self.publisher, publisher
+        self.named = publisher.key or self.key
         if before is not None:
             self.tally.publishers -= 1
             before.close("taken_over", Code.PUBLISH_BAD_NAME, "somebody else publishes the stream now")
@@ -142,7 +149,7 @@ class LiveStream:
         if self._taps:
             for tap in tuple(self._taps):
                 tap.messages(batch.messages)
-        self.latency += (perf_counter() - begun - self.latency) * _SHARE
+        self._work += (perf_counter() - begun - self._work) * _SHARE
 
     def left(self, *, said: bool) -> None:
         """The publisher has gone; who says so does not come back."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from marchproxy.model.streams import StreamKey
 from marchproxy.modules.rtmp.session.roles import Client
 from marchproxy.wire.rtmp import answers, requests
 from marchproxy.wire.rtmp.answers import Code, Level
@@ -21,6 +22,11 @@ class Publisher:
     def __init__(self, stream: "LiveStream") -> None:
         self._stream: LiveStream | None = stream
         self._client: Client | None = None
+
+    @property
+    def key(self) -> StreamKey | None:
+        """The stream's key, as it says it; None: it has not begun."""
+        return None if self._client is None else self._client.wish.key
 
     @property
     def address(self) -> str:
