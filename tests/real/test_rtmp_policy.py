@@ -11,12 +11,19 @@ import httpx
 import pytest
 from aiohttp import web
 
+from marchproxy.model.streams import StreamKey
+from marchproxy.modules.rtmp.ownership import owner_of
 from marchproxy.modules.rtmp.policy.signing import sign
 from tests.ports import free_port
 from tests.real.support.rtmp import HERE, Streaming, ffmpeg, frames, make_flv, publish, publishing, streaming
 from tests.real.support.waiting import until
 
 KEY, SECRET = "s3cret", "0123456789abcdef"
+#: Streams of two workers, which count together.
+A, B = (
+    next(f"s{n}" for n in range(100) if owner_of(StreamKey("", "keys", f"s{n}"), 2) == worker)
+    for worker in range(2)
+)
 UNCHECKED = "it cannot be checked now who may; try again"
 
 
@@ -44,7 +51,7 @@ async def service() -> AsyncIterator[tuple[Service, Callable[[], Awaitable[None]
     async def end() -> None:
         one.silent = False
         server.close()
-        await answering.shutdown(1)
+        await answering.shutdown(0.1)
 
     try:
         yield one, end, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
@@ -120,19 +127,22 @@ async def test_who_may(tmp_path: Path) -> None:
 
 async def _by_keys(system: Streaming, film: Path) -> None:
     await all_refused(
-        system, film, ("keys/a", "no key was shown"), ("keys/a?key=wrong", "the key is none of this stream")
+        system,
+        film,
+        (f"keys/{A}", "no key was shown"),
+        (f"keys/{A}?key=wrong", "the key is none of this stream"),
     )
     log = system.directory / "publisher.log"
     async with asyncio.TaskGroup() as group:
-        async with publishing(film, system.url(f"keys/a?key={KEY}"), log):
+        async with publishing(film, system.url(f"keys/{A}?key={KEY}"), log):
             await system.counts("publishers", 1)
-            played = group.create_task(frames(system.url("keys/a")))
+            played = group.create_task(frames(system.url(f"keys/{A}")))
             await system.counts("players", 1)
-            await refused(system, None, "keys/a", "1 players of a stream at once")
-            await refused(system, film, f"keys/b?key={KEY}", "route keys: 1 streams at once")
+            await refused(system, None, f"keys/{A}", "1 players of a stream at once")
+            await refused(system, film, f"keys/{B}?key={KEY}", "route keys: 1 streams at once")
         await system.counts("publishers", 0)
     assert played.result()
-    await publish(film, system.url(f"keys/b?key={KEY}"))
+    await publish(film, system.url(f"keys/{B}?key={KEY}"))
 
 
 async def _by_tokens(system: Streaming, film: Path, viewer: httpx.AsyncClient) -> None:

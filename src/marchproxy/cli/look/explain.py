@@ -23,7 +23,7 @@ from marchproxy.model.route import Route, RouteId
 #: What a DBLB says of the sessions of a route, and an RTMP module of its streams.
 _OF_SESSIONS = (
     *("reads", "writes", "firewall"),
-    *("origin", "publish", "play", "duplicate", "push", "packaging", "free_bandwidth"),
+    *("origin", "publish", "play", "duplicate", "push", "packaging", "limits", "free_bandwidth"),
 )
 
 

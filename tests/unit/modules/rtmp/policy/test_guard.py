@@ -3,13 +3,24 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
+from marchproxy.kit.clock import VirtualClock
+from marchproxy.kit.settings import HostPort
 from marchproxy.model.http import Authentication, AuthenticationKind
 from marchproxy.model.rtmp import StreamLimits
+from marchproxy.modules.reception.client import Arrival
 from marchproxy.modules.rtmp.plan import RtmpPlan, Way
 from marchproxy.modules.rtmp.policy import guard
+from marchproxy.modules.rtmp.service import Surroundings
+from marchproxy.modules.rtmp.session.hall import Denied
+from marchproxy.modules.rtmp.session.roles import Action, Wish
+from marchproxy.modules.rtmp.tally import Tallies
 from marchproxy.wire.rtmp.answers import Code
+from marchproxy.wire.rtmp.connect import Connect
 from tests.real.support.waiting import until
-from tests.unit.modules.rtmp.policy.crafted import SharedTable, keys
+from tests.unit.modules.rtmp.policy.crafted import KEY, SharedTable, callback, keys
+from tests.unit.modules.rtmp.policy.test_callbacks import reply, service
 from tests.unit.modules.rtmp.session.crafted import connect, create, play, publish
 from tests.unit.modules.rtmp.streams.crafted import plan
 from tests.unit.modules.rtmp.worker.test_station import NAMES, Caller, player, publisher, workers
@@ -79,3 +90,18 @@ async def test_a_route_that_goes_while_it_is_decided_takes_nobody(tmp_path):
         await caller.ended()
         assert one.tally.refused == {"no_route": 1}
         service.close()
+
+
+@pytest.mark.parametrize(("secure", "protocol"), [(False, "rtmp"), (True, "rtmps")])
+async def test_what_a_service_is_told_of_a_client(secure, protocol):
+    async with service(reply("403 No")) as (one, _), asyncio.TaskGroup() as group:
+        around = Surroundings(group, VirtualClock(), Tallies(), instance="rtmp-9")
+        door = guard.Guard(around, lambda _: False)
+        route = replace(plan(), play=(callback(one.url, timeout=20),))
+        wish = Wish(Action.PLAY, KEY, "cam1?a=b", "a=b", Connect("live"))
+        arrival = Arrival(HostPort("192.0.2.1", 5), 1935, secure=secure)
+        denied = await door.admit(wish, route, replace(KEY, vhost=""), arrival)
+        assert denied == Denied("denied", Code.PLAY_FAILED, "service does not allow it")
+        told = {"action": "play", "vhost": "live.example", "client": "192.0.2.1", "instance": "rtmp-9"}
+        assert one.asked[0].items() >= {**told, "protocol": protocol, "query": "a=b"}.items()
+        door.close()
