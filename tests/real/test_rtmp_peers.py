@@ -9,7 +9,7 @@ import imageio_ffmpeg
 from tests.ports import free_port
 from tests.real.support.databases import run
 from tests.real.support.rtmp import HERE, frames, make_flv, publish, publishing, streaming
-from tests.real.support.rtmp_origins import rtmp_origins
+from tests.real.support.rtmp_origins import pool, rtmp_origins, to_pools
 from tests.real.test_rtmp_playback import ended, watched
 
 #: Codecs that enhanced RTMP names by FourCC, but for MP3; how a film in each pair of them is encoded.
@@ -23,31 +23,44 @@ _SOURCE = "-f lavfi -i testsrc=size=192x108:rate=25:duration=2 -f lavfi -i sine=
 
 
 async def test_gstreamer_publishes_and_others_play(tmp_path: Path) -> None:
+    """A stream that stays here, and one that an nginx has."""
     film = await make_flv(tmp_path / "film.flv")
     wanted = await frames(film)
-    recorded = {name: tmp_path / f"{name}.flv" for name in ("gstreamer", "rtmpdump")}
-    async with streaming(tmp_path, {"routes": [dict(HERE)]}) as system:
-        url = system.url("live/a")
-        async with asyncio.TaskGroup() as group:
-            played = group.create_task(frames(url))
-            group.create_task(run("rtmpdump", "-q", "-v", "-r", url, "-o", str(recorded["rtmpdump"])))
-            group.create_task(
-                _pipeline(f"rtmp2src location={url} ! filesink location={recorded['gstreamer']}")
-            )
-            await system.counts("players", 3)
-            muxed = f"flvmux name=muxer streamable=true ! rtmp2sink location={url}"
-            group.create_task(
-                _pipeline(
-                    f"filesrc location={film} ! flvdemux name=film {muxed} "
-                    "film.video ! queue ! h264parse ! muxer. film.audio ! queue ! aacparse ! muxer."
-                )
-            )
-    assert played.result() == wanted
-    assert await frames(recorded["rtmpdump"]) == wanted
-    found = await frames(recorded["gstreamer"])
-    assert found == wanted[: len(found)]
-    # rtmp2src forgets the message that it has not passed on when the end comes
-    assert len(found) >= len(wanted) - 1
+    async with rtmp_origins(tmp_path) as origins:
+        here, there = {**HERE, "rtmp": {"apps": ["here"]}}, to_pools("origins", rtmp={"apps": ["there"]})
+        pools = [pool("origins", origins, rtmp={"app": "live"})]
+        async with streaming(tmp_path, {"pools": pools, "routes": [here, there]}) as system:
+            urls = {app: system.url(f"{app}/a") for app in ("here", "there")}
+            async with asyncio.TaskGroup() as group:
+                played = {app: group.create_task(_played(url, tmp_path / app)) for app, url in urls.items()}
+                await system.counts("players", 3 * len(urls))
+                for url in urls.values():
+                    group.create_task(_publish(film, url))
+    for app, task in played.items():
+        by_ffmpeg, by_rtmpdump, by_gstreamer = task.result()
+        assert by_ffmpeg == wanted, app
+        assert by_rtmpdump == wanted, app
+        assert by_gstreamer == wanted[: len(by_gstreamer)], app
+        # rtmp2src forgets the message that it has not passed on when the end comes
+        assert len(by_gstreamer) >= len(wanted) - 1, app
+
+
+async def _played(url: str, folder: Path) -> list[list[str]]:
+    """What ffmpeg, rtmpdump and GStreamer get."""
+    dumped, received = folder / "dumped.flv", folder / "received.flv"
+    folder.mkdir()
+    async with asyncio.TaskGroup() as group:
+        played = group.create_task(frames(url))
+        group.create_task(run("rtmpdump", "-q", "-v", "-r", url, "-o", str(dumped)))
+        group.create_task(_pipeline(f"rtmp2src location={url} ! filesink location={received}"))
+    return [played.result(), await frames(dumped), await frames(received)]
+
+
+async def _publish(film: Path, url: str) -> None:
+    await _pipeline(
+        f"filesrc location={film} ! flvdemux name=film flvmux name=muxer streamable=true ! rtmp2sink location={url} "
+        "film.video ! queue ! h264parse ! muxer. film.audio ! queue ! aacparse ! muxer."
+    )
 
 
 async def _pipeline(description: str) -> None:
@@ -97,7 +110,7 @@ def _check_run(found: Sequence[str], film: Sequence[str]) -> None:
 
 
 async def test_codecs_with_fourcc(tmp_path: Path) -> None:
-    """By RTMP and by HLS."""
+    """By RTMP, HLS and DASH."""
     films = {name: tmp_path / f"{name}.flv" for name in _ENHANCED}
     for name, film in films.items():
         await _newer(*_SOURCE.split(), "-pix_fmt", "yuv420p", "-g", "25", *_ENHANCED[name].split(), str(film))
@@ -112,8 +125,9 @@ async def test_codecs_with_fourcc(tmp_path: Path) -> None:
         for name in films:
             assert played[name].result() == wanted[name], name
             await ended(client, f"/live/{name}/v.m3u8")
-            found = await _frames(f"{client.base_url}/live/{name}/index.m3u8")
-            assert _digests(found) == _digests(wanted[name]), name
+            for listing in ("index.m3u8", "manifest.mpd"):
+                found = await _frames(f"{client.base_url}/live/{name}/{listing}")
+                assert _digests(found) == _digests(wanted[name]), (name, listing)
 
 
 async def _newer(*arguments: str) -> str:
