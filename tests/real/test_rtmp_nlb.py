@@ -33,6 +33,8 @@ async def test_whichever_instance_a_client_comes_to(tmp_path: Path) -> None:
             live = await _live(system, "rtmp-1", "cam")
             assert live.publisher in _own_addresses(publisher)  # through the NLB, by PROXY protocol v2
             assert (live.version, live.origin in {one.address for one in origins}) == ("v1", True)
+            for instance in _VERSIONS:  # all of them say so, whoever has it
+                assert await _explained(system, instance, "cam") == live.origin
             await _answers_for_itself(system, [one.address for one in origins])
             await _reports_to_its_nlb(system)
         await system.give_all("v2")
@@ -70,6 +72,16 @@ async def _live(system: Fleet, instance: str, name: str) -> types_pb2.LiveStream
 
     await until(is_known)
     return found[0]
+
+
+async def _explained(system: Fleet, instance: str, name: str) -> str:
+    """The origin that a stream goes to."""
+    route = types_pb2.Route(protocol=types_pb2.PROTOCOL_RTMP)
+    context = {"app": "live", "stream": name, "explain": "true"}
+    request = module_pb2.CanHandleRequest(route=route, context=context)
+    (choice,) = (await system.module(instance).CanHandle(request, timeout=10)).choices
+    (certain,) = (one.address for one in choice.endpoints if one.probability == 1)
+    return certain
 
 
 def _own_addresses(client: Started) -> set[str]:

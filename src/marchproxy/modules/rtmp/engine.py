@@ -108,13 +108,15 @@ class RtmpEngine:
         self,
         state: DesiredState,
         route_id: RouteId,
-        request: Route,  # noqa: ARG002 - the route says all
-        context: Mapping[str, str],  # noqa: ARG002 - what is asked decides the route, and nothing after that
+        request: Route,
+        context: Mapping[str, str],
     ) -> Sequence[PoolChoice]:
-        """The pools of the route with their origins as they are seen now."""
+        """The pools of the route for that stream, with their origins as they are seen now."""
         own = self._plans.of(state).routes
         plan = next((plan for plan in own if plan.route_id == route_id), None)
-        return () if plan is None else pool_choices(plan, (await self._crew.look()).origins)
+        if plan is None:
+            return ()
+        return pool_choices(plan, rules.who_of(request, context).key, await self._crew.look())
 
     def health(self) -> EngineHealth:
         """The workers and files, and the origins as they were at the last look."""

@@ -84,7 +84,7 @@ def answer(
 
 
 def _answer_stream(plan: RtmpPlan, route: Route, context: Mapping[str, str], load: Load) -> Verdict:
-    who = _who(route, context)
+    who = who_of(route, context)
     if who.key == _NOBODY and not who.address:
         words = f"serves {route.protocol.value}"
         return Verdict(can_handle=True, reason=words, details={"routes": str(len(plan.routes))})
@@ -144,7 +144,8 @@ def _yes(found: RoutePlan, reason: str, load: Load) -> Verdict:
     return Verdict(can_handle=True, priority=found.route.priority, reason=reason, details=details)
 
 
-def _who(route: Route, context: Mapping[str, str]) -> Who:
+def who_of(route: Route, context: Mapping[str, str]) -> Who:
+    """The client and the stream that a route and a context ask about; see `answer`."""
     options = route.rtmp or RtmpRoute()
     key = StreamKey(
         (context.get("vhost") or _first(options.vhosts)).lower(),
