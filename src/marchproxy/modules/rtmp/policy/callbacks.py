@@ -27,6 +27,7 @@ class Callbacks:
     def __init__(self, instance: str = "") -> None:
         self._instance = instance
         self._client: httpx.AsyncClient | None = None
+        self._making = asyncio.Lock()
         self._turns = asyncio.Semaphore(_MOST_AT_ONCE)
         self._waiting = 0
         self._quiet_until: dict[str, float] = {}
@@ -37,8 +38,8 @@ class Callbacks:
             self._warn(way.name, f"{MOST_WAITING} clients wait for an answer already")
             return _UNCHECKED
         self._waiting += 1
-        client = self._connected()  # takes a while the first time, which is not the service's
         try:
+            client = await self._connected()  # takes a while the first time, which is not the service's
             async with asyncio.timeout(way.authentication.timeout), self._turns:
                 status = await self._post(client, way.authentication.url, claim)
         except TimeoutError:
@@ -81,16 +82,14 @@ class Callbacks:
                     break
             return response.status_code
 
-    def _connected(self) -> httpx.AsyncClient:
-        if self._client is None:
-            limits = httpx.Limits(max_connections=_MOST_AT_ONCE, max_keepalive_connections=_KEPT)
-            self._client = httpx.AsyncClient(
-                timeout=None,  # noqa: S113 - each way has a time
-                trust_env=False,
-                limits=limits,
-                verify=ssl.create_default_context(),
-            )
-        return self._client
+    async def _connected(self) -> httpx.AsyncClient:
+        async with self._making:
+            if self._client is None:
+                # reading all authorities takes 50 ms, in which no stream must wait
+                tls = await asyncio.to_thread(ssl.create_default_context)
+                limits = httpx.Limits(max_connections=_MOST_AT_ONCE, max_keepalive_connections=_KEPT)
+                self._client = httpx.AsyncClient(timeout=None, trust_env=False, limits=limits, verify=tls)  # noqa: S113 - each way has a time
+            return self._client
 
     def _warn(self, way: str, reason: str) -> None:
         """Not for each of thousands of clients. URLs may have secrets of their own, so the way is named."""
