@@ -1,9 +1,13 @@
 """GOP cache: all since the last keyframe, for who comes now. Pure."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from marchproxy.modules.rtmp.streams.batch import NO_ENTRY, Batch, write_chunks
 from marchproxy.wire.rtmp.message import Message
+
+#: Bytes that a message takes beside its payload: a million empty ones are no small thing.
+_OVERHEAD: Final = 128
 
 
 class GopCache:
@@ -14,7 +18,7 @@ class GopCache:
     def __init__(self, most: int) -> None:
         self.most = most
         self.size = 0
-        """Bytes of payloads that are kept."""
+        """Bytes that are kept."""
         self.time = 0
         """The timestamp of the first message."""
         self._pieces: list[bytes | Sequence[Message]] = []
@@ -31,7 +35,7 @@ class GopCache:
             piece = batch.data if batch.is_written else batch.messages
         else:
             return
-        self.size += batch.size
+        self.size += batch.size + _OVERHEAD * len(batch.messages)
         if self.size > self.most:
             self.clear()
         else:

