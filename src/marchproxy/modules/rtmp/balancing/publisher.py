@@ -48,6 +48,7 @@ class Publisher:
         self._course = course
         self._client: Client | None = None
         self._conveyor = Conveyor()
+        self._coming: Uplink | None = None  # players go there first
         self._early: bytearray | None = bytearray()  # what came before there was an origin
         self._task: asyncio.Task[None] | None = None
         self._has_begun = self._has_left = False
@@ -118,6 +119,8 @@ class Publisher:
         self._course.origins.failed(self._course.upstream, link.address, link.fault)
         if not self._conveyor.forget(link):
             return
+        if self._coming is not None and self._coming.is_live:
+            return  # it is on its way to another one already
         self._course.lose_home()
         now = self._now()
         _log.warning(
@@ -220,7 +223,14 @@ class Publisher:
             else:
                 course.settle(stays.address)  # as long as that is there
             return
-        await seated(course.settle(link.address), within=_SEAT_SECONDS)
+        self._coming = link
+        try:
+            await seated(course.settle(link.address), within=_SEAT_SECONDS)
+        except asyncio.CancelledError:
+            link.end()
+            raise
+        finally:
+            self._coming = None
         if not link.is_live:
             self._start(self._go_on())
             return
