@@ -4,16 +4,20 @@ from collections.abc import Iterator
 
 from marchproxy.cli.file.schema import FileDocument
 from marchproxy.kit.settings import Located, Problem
-from marchproxy.model.module import ModuleType
+from marchproxy.model.module import ModuleType, Protocol
+from marchproxy.model.pool import BalancePolicy
 from marchproxy.model.rtmp import OriginPick, RtmpPool
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.rtmp.plan import is_own
+
+_WATCHING = frozenset({Protocol.HLS, Protocol.DASH})
 
 
 def stream_warnings(document: FileDocument, state: DesiredState, located: Located) -> Iterator[Problem]:
     """Each at the line of its route or pool: with several instances, all must find a stream without asking one another."""
     if (instances := _most_instances(document, state)) < 2:
         return
+    yield from _scattered_viewers(state, instances, located)
     pools = {pool.name: (index, pool.rtmp or RtmpPool()) for index, pool in enumerate(state.pools)}
     scattering: dict[int, RtmpPool] = {}
     for number, route in enumerate(state.routes):
@@ -36,6 +40,16 @@ def stream_warnings(document: FileDocument, state: DesiredState, located: Locate
             "to an origin without the stream; `stream_hash` is the same for all"
         )
         yield located.problem(("pools", index, "rtmp", "pick"), message)
+
+
+def _scattered_viewers(state: DesiredState, instances: int, located: Located) -> Iterator[Problem]:
+    for index, listener in enumerate(state.listeners):
+        if listener.protocol in _WATCHING and listener.balance is not BalancePolicy.SOURCE_HASH:
+            message = (
+                f"each of {instances} instances makes segments of its own, and a viewer who comes to another one does not find what "
+                "the playlist of the first named: `source_hash` keeps viewers where they are"
+            )
+            yield located.problem(("listeners", index, "balance"), message)
 
 
 def _most_instances(document: FileDocument, state: DesiredState) -> int:

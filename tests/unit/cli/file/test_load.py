@@ -295,6 +295,20 @@ _KEPT = (6, "routes[0].id", "would keep the streams that come to it, and players
             ),
             [_KEPT, (10, "pools[0].rtmp.pick", "least_streams is decided by each of 2 instances for itself")],
         ),
+        (
+            STREAMS.replace(
+                "routes:",
+                "listeners:\n  - {name: watch, address: '127.0.0.1:8099', protocol: dash, module: rtmp}\nroutes:",
+            ),
+            [(6, "listeners[0].balance", "`source_hash` keeps viewers where they are"), (8, *_KEPT[1:])],
+        ),
+        (
+            STREAMS.replace(
+                "routes:",
+                "listeners:\n  - {name: watch, address: '127.0.0.1:8099', protocol: hls, module: rtmp, balance: source_hash}\nroutes:",
+            ),
+            [(8, *_KEPT[1:])],
+        ),
         ("".join(line for line in STREAMS.splitlines(keepends=True) if "rtmp-2" not in line), []),
         (
             "".join(line for line in STREAMS.splitlines(keepends=True) if "rtmp-2" not in line)
