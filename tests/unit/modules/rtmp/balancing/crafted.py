@@ -73,6 +73,12 @@ class Session(asyncio.Protocol):
         if self.origin.does == "refuse":
             self.says(answers.status(Code.PUBLISH_DENIED, "not here", level=Level.ERROR).message(1))
             return
+        if self.origin.does == "busy":
+            self.origin.does = "serve"
+            self.says(answers.status(Code.PUBLISH_BAD_NAME, "busy", level=Level.ERROR).message(1))
+            return
+        if self.origin.does == "no players" and action is Action.PLAY:
+            return
         self.says(answers.status(_STARTED[action], "go").message(1))
         self.heard += self.dialogue.grant()
 
@@ -98,7 +104,7 @@ class Session(asyncio.Protocol):
 
 
 class ScriptedOrigin:
-    """`does`: serve, refuse, hang up, garbage."""
+    """`does`: serve, refuse, hang up, garbage, busy (the first time), no players (it lets these wait)."""
 
     def __init__(self, does: str = "serve") -> None:
         self.does = does

@@ -307,3 +307,33 @@ async def test_origins_within_tls(tmp_path):
         await eventually(lambda: times(at_origin.media) == [0, 10, 500])
         rig.hall.close()
         assert publisher.client.closed == "close"
+
+
+async def test_a_publisher_that_blinks_finds_its_origin_busy_for_a_moment():
+    async with balancing("serve", "serve") as rig:
+        publisher, _ = await published(rig)
+        home = rig.home()
+        publisher.client.role.gone("reset")
+        home.does = "busy"
+        again = rig.comes(PUBLISH)
+        await again.is_told(Code.PUBLISH_START)
+        assert rig.home() is home
+        assert home.does == "serve"
+
+
+async def test_an_origin_is_lost_while_its_stream_is_on_the_way_to_another_one():
+    async with balancing("serve", "serve") as rig:
+        publisher, _ = await published(rig)
+        player = rig.comes(PLAY)
+        before, after = rig.home(), rig.other()
+        await before.one(PLAY)
+        await player.is_told(Code.PLAY_START)
+        after.does = "no players"  # the publisher waits for these
+        rig.use(after)
+        at_next = await after.one(PUBLISH)
+        await before.die()
+        publisher.says(inter(600))
+        await eventually(lambda: rig.hall.streams()[0].rehomed == 1)
+        publisher.says(inter(640), key(1000))
+        await eventually(lambda: times(at_next.media) == [1000])
+        assert len(after.of(PUBLISH)) == 1
