@@ -73,8 +73,8 @@ class Station:
 
     def apply(self, plan: RtmpPlan) -> None:
         """As a StreamService's. Raises OSError."""
+        self._policy.apply(plan)  # first, for where it fails all is to be as before
         self._plan = plan
-        self._policy.apply(plan)
         for hall in self._halls:
             hall.apply(plan)
         if self._around.workers > 1:

@@ -92,6 +92,23 @@ async def test_a_route_that_goes_while_it_is_decided_takes_nobody(tmp_path):
         service.close()
 
 
+async def test_limits_that_cannot_be_kept_are_not_served_without(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(guard, "LimitTable", full)
+    async with workers(tmp_path) as (one, _):
+        limited = plan(apps=("live", "other"), limits=StreamLimits(streams=1))
+        with pytest.raises(OSError, match="No space left"):
+            one.station.apply(RtmpPlan((limited,)))
+        refused = await Caller.at(one.port)
+        refused.says(connect("other"), create(), publish())
+        await refused.hears(Code.PUBLISH_BAD_NAME)  # the plan before has no such app
+        await refused.ended()
+        sender = await publisher(one.port, NAMES[0])
+        sender.writer.close()
+
+
 @pytest.mark.parametrize(("secure", "protocol"), [(False, "rtmp"), (True, "rtmps")])
 async def test_what_a_service_is_told_of_a_client(secure, protocol):
     async with service(reply("403 No")) as (one, _), asyncio.TaskGroup() as group:
