@@ -191,7 +191,7 @@ class Course:
         if self.publisher is not None:
             self.publisher.sweep(now)
             if self.publisher is not None:  # it may have stalled
-                self.meter.note(now, self.publisher.received_bytes, self.publisher.sight.frames)
+                self.meter.note(now, self.publisher.inflow.received, self.publisher.inflow.sight.frames)
                 self._limit(now)
         for player in tuple(self.players):
             player.sweep(now)

@@ -117,7 +117,7 @@ def _report(course: Course, now: float) -> StreamReport:
 
 
 def _with_media(found: StreamReport, course: Course, publisher: Publisher) -> StreamReport:
-    sight = publisher.sight
+    sight = publisher.inflow.sight
     video, audio = track_of(sight, VIDEO), track_of(sight, AUDIO)
     return replace(
         found,

@@ -259,10 +259,7 @@ class Player:
     def _fail(self, error: NoOrigin) -> None:
         self._course.tally.unserved += 1
         _log.warning("no origin has a stream", stream=self._course.key.text, reason=str(error))
-        refusal = error.last.refusal if error.last is not None else None
-        known = refusal is not None and refusal.code in Code._value2member_map_
-        code = Code(refusal.code) if refusal is not None and known else Code.PLAY_NOT_FOUND
-        self._close("origin", code, Level.ERROR, str(error))
+        self._close("origin", error.code(Code.PLAY_NOT_FOUND), Level.ERROR, str(error))
 
     def _close(self, reason: str, code: Code, level: Level, description: str) -> None:
         client, link = self._client, self._link

@@ -7,24 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 from marchproxy.kit.logs import get_logger
 from marchproxy.modules.rtmp.balancing.asking import Asking
 from marchproxy.modules.rtmp.balancing.dialling import dial
+from marchproxy.modules.rtmp.balancing.inflow import Inflow
 from marchproxy.modules.rtmp.balancing.searching import NoOrigin, Search, seated
-from marchproxy.modules.rtmp.balancing.sight import Sight
 from marchproxy.modules.rtmp.balancing.uplink import Conveyor, Uplink
 from marchproxy.modules.rtmp.session.roles import Action, Client
 from marchproxy.wire.fault import ProtocolFault
-from marchproxy.wire.rtmp import answers, control, requests
+from marchproxy.wire.rtmp import answers
 from marchproxy.wire.rtmp.answers import Code, Level
-from marchproxy.wire.rtmp.commands import read_command
-from marchproxy.wire.rtmp.control import Event
-from marchproxy.wire.rtmp.handshake import BLOCK
-from marchproxy.wire.rtmp.message import COMMAND_TYPES, Message, Type
-from marchproxy.wire.rtmp.skimmer import Began, Passed
+from marchproxy.wire.rtmp.message import Message
 
 if TYPE_CHECKING:
     from marchproxy.modules.rtmp.balancing.course import Course
 
 _log = get_logger(__name__)
-_LEAVING: Final = frozenset({requests.FC_UNPUBLISH, requests.CLOSE_STREAM, requests.DELETE_STREAM})
 #: For which players that follow are waited for before frames go on at another origin.
 _SEAT_SECONDS: Final = 1.0
 #: For which an origin may read nothing.
@@ -34,25 +29,20 @@ _KEYLESS_SECONDS: Final = 30.0
 #: An origin that served so long was none in vain; else the search goes on where it was.
 SOUND_SECONDS: Final = 5.0
 _MOST_EARLY: Final = 1024 * 1024
-_WINDOW: Final = 2_500_000
-_MOST_ANSWERS: Final = 64 * 1024
 
 
 class Publisher:
     """A Role, and the Source of its links. Its course knows it from `begin` until it has left, or another has taken over."""
 
     def __init__(self, course: "Course") -> None:
-        self.sight = Sight()
-        self.received_bytes = 1 + 2 * BLOCK
-        """Those of the handshake too."""
+        self.inflow = Inflow()
         self._course = course
         self._client: Client | None = None
         self._conveyor = Conveyor()
         self._coming: Uplink | None = None  # players go there first
         self._early: bytearray | None = bytearray()  # what came before there was an origin
         self._task: asyncio.Task[None] | None = None
-        self._has_begun = self._has_left = False
-        self._acked, self._window = self.received_bytes, _WINDOW
+        self._has_left = False
         self._media_at = self._linked_at = self._lost_at = self._waiting_since = 0.0
         self._full_since: float | None = None
 
@@ -88,17 +78,18 @@ class Publisher:
             if len(self._early) > _MOST_EARLY:
                 raise ProtocolFault("too much comes before there is an origin")
             return
+        client = self._client
+        if client is None:
+            return
         events = self._conveyor.feed(data)
         tally, size = self._course.tally, len(data)
         tally.bytes_in += size
         if self._conveyor.link is not None:
             tally.bytes_out += size
-        self.received_bytes += size
-        if events:
-            self._note(events)
-        if self.received_bytes - self._acked >= self._window and self._client is not None:
-            self._acked = self.received_bytes
-            self._client.send(control.ack(self.received_bytes))
+        if self.inflow.passed(client, events, size):
+            self._media_at = self._now()
+        if self.inflow.leaves and not self._has_left:
+            self._bid_farewell(client)
 
     def full(self) -> None:
         """It is sent next to nothing."""
@@ -208,7 +199,7 @@ class Publisher:
             self._leave(said=False)
             self._close("protocol:publish", Code.FAILED, str(fault))
             return
-        self._has_begun = True
+        self.inflow.has_begun = True
         client.resume()
 
     async def _go_on(self) -> None:
@@ -235,8 +226,8 @@ class Publisher:
             self._start(self._go_on())
             return
         self._linked_at = self._waiting_since = self._now()
-        has_video = bool(self.sight.video)
-        self._conveyor.go_on(link, self.sight.restart(), video=has_video)
+        has_video = bool(self.inflow.sight.video)
+        self._conveyor.go_on(link, self.inflow.sight.restart(), video=has_video)
         self._media_at = self._now()
         course.rehomed += 1
         course.tally.rehomed += 1
@@ -255,37 +246,10 @@ class Publisher:
         search = Search(course, Action.PUBLISH, until)
         return await search.run(reach)
 
-    def _note(self, events: Sequence[Passed]) -> None:
-        sight, frames = self.sight, False
-        for event in events:
-            if isinstance(event, Began):
-                frames |= sight.began(event)
-            elif event.type in COMMAND_TYPES:
-                self._heed(event)
-            elif event.type == Type.WINDOW_ACK:
-                self._window = max(1, control.read_number(event) // 2)
-            elif event.type == Type.USER_CONTROL:
-                self._pong(event)
-            else:
-                sight.note(event)
-        if frames:
-            self._media_at = self._now()
-
-    def _heed(self, message: Message) -> None:
-        client = self._client
-        if client is None or not self._has_begun or self._has_left:
-            return
-        if read_command(message).name in _LEAVING:
-            done = answers.status(Code.UNPUBLISHED, f"{client.wish.key.name} is not published any more")
-            client.send(done.message(client.wish.stream_id))
-            self._leave(said=True)
-
-    def _pong(self, message: Message) -> None:
-        told = control.read_user_control(message)
-        if told.event == Event.PING and self._has_begun and self._client is not None:
-            if self._client.queued() > _MOST_ANSWERS:
-                raise ProtocolFault("it reads nothing, and asks on")
-            self._client.send(control.user_control(Event.PONG, told.value))
+    def _bid_farewell(self, client: Client) -> None:
+        done = answers.status(Code.UNPUBLISHED, f"{client.wish.key.name} is not published any more")
+        client.send(done.message(client.wish.stream_id))
+        self._leave(said=True)
 
     def _stalled(self) -> None:
         course = self._course
@@ -297,11 +261,8 @@ class Publisher:
     def _fail(self, error: NoOrigin) -> None:
         self._course.tally.unserved += 1
         _log.error("no origin takes a stream", stream=self._course.key.text, reason=str(error))
-        refusal = error.last.refusal if error.last is not None else None
         self._leave(said=False)
-        known = refusal is not None and refusal.code in Code._value2member_map_
-        code = Code(refusal.code) if refusal is not None and known else Code.FAILED
-        self._close("origin", code, str(error))
+        self._close("origin", error.code(Code.FAILED), str(error))
 
     def _close(self, reason: str, code: Code, description: str) -> None:
         """Have the client go."""

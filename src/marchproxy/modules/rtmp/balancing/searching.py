@@ -30,6 +30,11 @@ class NoOrigin(Exception):
         super().__init__("no origin takes the stream" + (f": {last}" if last is not None else ""))
         self.last = last
 
+    def code(self, default: Code) -> Code:
+        """What the client is told: what the last origin said, if it said anything that clients know."""
+        refusal = self.last.refusal if self.last is not None else None
+        return next((code for code in Code if refusal is not None and code == refusal.code), default)
+
 
 @dataclass(frozen=True, slots=True)
 class Search:
