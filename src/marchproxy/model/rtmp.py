@@ -11,6 +11,9 @@ from marchproxy.model.module import Protocol
 #: The protocols by which clients publish, play and watch.
 STREAMING_PROTOCOLS = frozenset({Protocol.RTMP, Protocol.RTMPS, Protocol.HLS, Protocol.DASH})
 
+#: Those of them that are HTTP; one port is for both.
+WATCHING_PROTOCOLS = frozenset({Protocol.HLS, Protocol.DASH})
+
 #: Those by which origins are spoken to.
 ORIGIN_PROTOCOLS = frozenset({Protocol.RTMP, Protocol.RTMPS})
 

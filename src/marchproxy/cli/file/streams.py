@@ -4,13 +4,11 @@ from collections.abc import Iterator
 
 from marchproxy.cli.file.schema import FileDocument
 from marchproxy.kit.settings import Located, Problem
-from marchproxy.model.module import ModuleType, Protocol
+from marchproxy.model.module import ModuleType
 from marchproxy.model.pool import BalancePolicy
-from marchproxy.model.rtmp import OriginPick, RtmpPool
+from marchproxy.model.rtmp import WATCHING_PROTOCOLS, OriginPick, RtmpPool
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.rtmp.plan import is_own
-
-_WATCHING = frozenset({Protocol.HLS, Protocol.DASH})
 
 
 def stream_warnings(document: FileDocument, state: DesiredState, located: Located) -> Iterator[Problem]:
@@ -44,7 +42,7 @@ def stream_warnings(document: FileDocument, state: DesiredState, located: Locate
 
 def _scattered_viewers(state: DesiredState, instances: int, located: Located) -> Iterator[Problem]:
     for index, listener in enumerate(state.listeners):
-        if listener.protocol in _WATCHING and listener.balance is not BalancePolicy.SOURCE_HASH:
+        if listener.protocol in WATCHING_PROTOCOLS and listener.balance is not BalancePolicy.SOURCE_HASH:
             message = (
                 f"each of {instances} instances makes segments of its own, and a viewer who comes to another one does not find what "
                 "the playlist of the first named: `source_hash` keeps viewers where they are"

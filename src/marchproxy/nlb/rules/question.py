@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from marchproxy.model.matching import Request
 from marchproxy.model.module import HTTP_FAMILY, ModuleType, Protocol
+from marchproxy.model.rtmp import WATCHING_PROTOCOLS
 from marchproxy.model.sharing import SPEECHES, Speech
 
 
@@ -43,4 +44,5 @@ class Question:
 
 def same_family(first: Protocol, second: Protocol) -> bool:
     """Whether a module that serves one protocol answers for the other."""
-    return first is second or {first, second} <= HTTP_FAMILY
+    both = {first, second}
+    return first is second or both <= HTTP_FAMILY or both <= WATCHING_PROTOCOLS

@@ -39,6 +39,7 @@ LISTENERS = [
     on(53, "tcp", "dns-tcp"),
     on(8443, "http", "ended", tls=TLS),
     on(9000, "tcp", "raw"),
+    on(8088, "hls", "watch"),
 ]
 ROUTES = [
     Route(RouteId("v1"), RouteMatch((), PathMatch(value="/v1")), module_type=ModuleType.AILB),
@@ -67,6 +68,9 @@ def ask(**question):
         ({"port": 53, "protocol": "tcp"}, "dns-tcp"),
         ({"port": 53}, "dns dns-tcp"),
         ({"protocol": "http3"}, ""),
+        ({"port": 8088, "protocol": "hls"}, "watch"),
+        ({"port": 8088, "protocol": "dash"}, "watch"),  # which the same port serves
+        ({"port": 8088, "protocol": "http"}, ""),
         # by request
         ({"port": 80}, "alb"),
         ({"port": 80, "module_type": ModuleType.AILB}, "ailb"),
