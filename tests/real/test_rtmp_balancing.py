@@ -14,6 +14,8 @@ from tests.real.support.waiting import until
 
 _STREAMS = ("shows/a", "shows/b", "shows/c", "shows/d")
 _PUBLISHERS = 20
+#: Seconds by which the clock of every second publisher is ahead, so that it soon crosses 0xFFFFFF milliseconds.
+_AHEAD = 16_774
 #: Of the fields of a frame; behind it there may be others, where a decoder is told something anew.
 _TIME, _DIGEST = 1, 5
 
@@ -76,7 +78,8 @@ async def _publishing(film: Path, system: Streaming, log: Path) -> AsyncIterator
     """One ffmpeg that publishes so many streams, each by a connection of its own, and ends as soon as one of them does."""
     words = ["ffmpeg", "-v", "error", "-nostdin", "-re", "-stream_loop", "-1", "-i", str(film)]
     for number in range(_PUBLISHERS):
-        words += ["-c", "copy", "-f", "flv", system.url(f"live/s{number}")]
+        words += ["-c", "copy", "-output_ts_offset", str(number % 2 * _AHEAD)]
+        words += ["-f", "flv", system.url(f"live/s{number}")]
     process = await start(words, log)
     try:
         yield process
