@@ -34,7 +34,7 @@ class StreamReport:
     dropped: int = 0
     rehomed: int = 0
     packaged: tuple[str, ...] = ()
-    """The renditions that are packaged, such as `source`, `720`."""
+    """What is packaged, by the names of its playlists: `v` and `a` are the source, `v720` is a rung."""
     pushes: tuple[str, ...] = ()
     """`ok HOST` or what is wrong with a push to it."""
 

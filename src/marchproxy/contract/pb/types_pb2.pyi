@@ -2459,7 +2459,7 @@ class LiveStream(_message.Message):
 
     @_builtins.property
     def packaged(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What is packaged: "source", and the rungs of its ladder by their height."""
+        """What is packaged, by the names of its playlists: "v" and "a" are the source, "v480" is a rung."""
 
     @_builtins.property
     def pushes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -10,7 +10,7 @@ _CAM = types_pb2.LiveStream(
     key="/live/cam", route_id="live", state="live", age=Duration(seconds=3700), video_codec="avc1.64001f",
     audio_codec="mp4a.40.2", width=1280, height=720, frames_per_second=29.97, bitrate_kbps=2500.4,
     gop_length=Duration(seconds=2), latency=Duration(nanos=1_500_000), players=3, viewers=14, dropped_messages=15,
-    packaged=["source", "480"], pushes=["ok cdn.example"],
+    packaged=["a", "v", "v480"], pushes=["ok cdn.example"],
 )  # fmt: skip
 _SENT = types_pb2.LiveStream(
     key="tv.example/live/[b]",
@@ -35,7 +35,7 @@ def test_what_is_known_of_a_stream() -> None:
     cam = next(line for line in lines if "live/cam" in line)
     for words in (
         " live/cam ", "1:01:40", "avc1.64001f, mp4a.40.2", "1280x720 30/s", " 2500 ", " 2.0 ", " 3 ", " 14 ", " 1.5 ", " 15 ",
-        " here ", "packaged: source, 480",
+        " here ", "packaged: a, v, v480",
     ):  # fmt: skip
         assert words in cam
     sent = next(line for line in lines if "tv.example/live/[b]" in line)

@@ -24,7 +24,7 @@ _FULL = StreamReport(
     latency=0.0005,
     dropped=7,
     rehomed=1,
-    packaged=("source", "480"),
+    packaged=("a", "v", "v480"),
     pushes=("ok rtmp.example",),
 )
 
