@@ -14,6 +14,7 @@ from marchproxy.wire.rtmp.message import COMMAND_TYPES, Message, Type
 from marchproxy.wire.rtmp.skimmer import Began, Passed
 
 _LEAVING: Final = frozenset({requests.FC_UNPUBLISH, requests.CLOSE_STREAM, requests.DELETE_STREAM})
+_WISHES: Final = frozenset({requests.PUBLISH, requests.PLAY})
 #: Half of the window that publishers are told.
 _WINDOW: Final = 2_500_000
 _MOST_ANSWERS: Final = 64 * 1024
@@ -48,13 +49,19 @@ class Inflow:
 
     def _heed(self, client: Client, message: Message) -> None:
         if message.type in COMMAND_TYPES:
-            self.leaves |= self.has_begun and read_command(message).name in _LEAVING
+            if self.has_begun:
+                self._command(read_command(message).name)
         elif message.type == Type.WINDOW_ACK:
             self._window = max(1, control.read_number(message) // 2)
         elif message.type == Type.USER_CONTROL:
             self._pong(client, message)
         else:
             self.sight.note(message)
+
+    def _command(self, name: str) -> None:
+        if name in _WISHES:
+            raise ProtocolFault("one stream for each connection: connect again for another one")
+        self.leaves |= name in _LEAVING
 
     def _pong(self, client: Client, message: Message) -> None:
         told = control.read_user_control(message)

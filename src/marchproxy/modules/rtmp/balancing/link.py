@@ -17,6 +17,11 @@ from marchproxy.wire.rtmp.message import COMMAND_TYPES, Message, Type
 
 #: What an end is counted under that we wanted.
 DONE: Final = "done"
+#: Before an origin is asked again that took a client and let it go at once; and how soon that is.
+PAUSE_SECONDS: Final = 0.25
+SOON_SECONDS: Final = 1.0
+#: An origin that served so long was none in vain; else the search goes on where it was.
+SOUND_SECONDS: Final = 5.0
 #: What ends are called that nobody here wanted.
 _WORDS: Final = {"client": "the origin hung up", "reset": "the origin broke the connection"}
 _UNTOLD: Final = 1 << 62
@@ -41,6 +46,11 @@ class OriginLink(Link):
         self._handshake: ClientHandshake | None = ClientHandshake(secrets.token_bytes(NOISE))
         self._received = 1 + 2 * BLOCK
         self._acked, self._window = 0, _UNTOLD
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether it has ended by the origin's doing, who may be well."""
+        return self.fault in _WORDS.values()
 
     @property
     def is_live(self) -> bool:

@@ -1,14 +1,15 @@
 """Player: a client that plays a stream from the origin where it is, and goes on at another one when it has gone there."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from marchproxy.kit.logs import get_logger
 from marchproxy.modules.rtmp.balancing.asking import Asking
-from marchproxy.modules.rtmp.balancing.dialling import dial
+from marchproxy.modules.rtmp.balancing.dialling import DialFailed, dial
 from marchproxy.modules.rtmp.balancing.downlink import Downlink, Progress
-from marchproxy.modules.rtmp.balancing.publisher import SOUND_SECONDS
+from marchproxy.modules.rtmp.balancing.errand import Errand
+from marchproxy.modules.rtmp.balancing.link import PAUSE_SECONDS, SOON_SECONDS, SOUND_SECONDS
 from marchproxy.modules.rtmp.balancing.searching import NoOrigin, Search
 from marchproxy.modules.rtmp.session.roles import Action, Client
 from marchproxy.modules.rtmp.streams.player import SLOW_SECONDS
@@ -44,8 +45,9 @@ class Player:
         self._has_begun = self._has_left = self._was_told = False
         self._link: Downlink | None = None
         self._next: Downlink | None = None  # its frames are waited for
-        self._task: asyncio.Task[None] | None = None
-        self._lost_at = self._linked_at = 0.0
+        self._errand = Errand(course.around.group)
+        self._lost_at = 0.0
+        self._linked_at = -SOON_SECONDS  # when an origin last took him
         self._full_since: float | None = None
         self._chunk_size = 0  # of what was written as it came
 
@@ -62,7 +64,7 @@ class Player:
         client.want_raw()
         self._lost_at = self._now()
         self._course.join(self)
-        self._start(self._seek())
+        self._errand.start(self._seek())
         self.received(client.recorded)
 
     def messages(self, messages: Sequence[Message]) -> None:
@@ -140,7 +142,8 @@ class Player:
     def lost(self, link: Downlink) -> None:
         """Go on elsewhere."""
         course = self._course
-        course.origins.failed(course.upstream, link.address, link.fault)
+        if not link.hung_up:
+            course.origins.failed(course.upstream, link.address, link.fault)
         if link is self._next:
             self._next = None
         elif link is self._link:
@@ -153,7 +156,10 @@ class Player:
         now = self._now()
         if now - self._linked_at > SOUND_SECONDS:
             self._lost_at = now
-        self._start(self._seek())
+        elif now > course.patience_of_players(self._lost_at):
+            self._fail(NoOrigin(DialFailed(link.fault)))
+            return
+        self._errand.start(self._seek())
 
     # as the course's
 
@@ -164,12 +170,12 @@ class Player:
         if any(one is not None and one.is_live and one.address == home for one in links):
             return None
         self._lost_at = self._now()
-        return self._start(self._seek())
+        return self._errand.start(self._seek())
 
     def move(self) -> None:
         """Go to where the course says now, and stay where it is until there."""
         self._lost_at = self._now()
-        self._start(self._seek())
+        self._errand.start(self._seek())
 
     def end(self, description: str) -> None:
         """It is over."""
@@ -191,6 +197,8 @@ class Player:
         """Where the stream is, or goes."""
         course, client = self._course, self._client
         assert client is not None
+        if self._link is None and self._now() - self._linked_at < SOON_SECONDS:
+            await course.around.clock.sleep(PAUSE_SECONDS)
 
         async def reach(address: str) -> Downlink:
             link = Downlink(address, Asking(client.wish, course.upstream.options), self)
@@ -211,7 +219,7 @@ class Player:
             if self._link is None:
                 self._fail(error)
             return
-        self._linked_at = self._linked_at or self._now()
+        self._linked_at = self._now()
         course.found(link.address)
         self._tell_begin(client)
 
@@ -277,19 +285,12 @@ class Player:
         if self._has_left:
             return
         self._has_left = True
-        if self._task is not None and self._task is not asyncio.current_task():
-            self._task.cancel()
+        self._errand.stop()
         for link in (self._link, self._next):
             if link is not None:
                 link.end(*(link.asking.farewell() if said else ()))
         self._link = self._next = None
         self._course.quit(self)
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        if self._task is not None and self._task is not asyncio.current_task():
-            self._task.cancel()
-        self._task = self._course.around.group.create_task(work)
-        return self._task
 
     def _now(self) -> float:
         return self._course.around.clock.monotonic()

@@ -1,13 +1,15 @@
 """Publisher: a client whose stream goes to an origin, and to another one when that is lost."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from marchproxy.kit.logs import get_logger
 from marchproxy.modules.rtmp.balancing.asking import Asking
-from marchproxy.modules.rtmp.balancing.dialling import dial
+from marchproxy.modules.rtmp.balancing.dialling import DialFailed, dial
+from marchproxy.modules.rtmp.balancing.errand import Errand
 from marchproxy.modules.rtmp.balancing.inflow import Inflow
+from marchproxy.modules.rtmp.balancing.link import PAUSE_SECONDS, SOON_SECONDS, SOUND_SECONDS
 from marchproxy.modules.rtmp.balancing.searching import NoOrigin, Search, seated
 from marchproxy.modules.rtmp.balancing.uplink import Conveyor, Uplink
 from marchproxy.modules.rtmp.session.roles import Action, Client
@@ -26,8 +28,6 @@ _SEAT_SECONDS: Final = 1.0
 _FULL_SECONDS: Final = 10.0
 #: Without a keyframe frames go on after this, whatever they are: some encoders refresh pictures otherwise.
 _KEYLESS_SECONDS: Final = 30.0
-#: An origin that served so long was none in vain; else the search goes on where it was.
-SOUND_SECONDS: Final = 5.0
 _MOST_EARLY: Final = 1024 * 1024
 
 
@@ -41,7 +41,7 @@ class Publisher:
         self._conveyor = Conveyor()
         self._coming: Uplink | None = None  # players go there first
         self._early: bytearray | None = bytearray()  # what came before there was an origin
-        self._task: asyncio.Task[None] | None = None
+        self._errand = Errand(course.around.group)
         self._has_left = False
         self._media_at = self._linked_at = self._lost_at = self._waiting_since = 0.0
         self._full_since: float | None = None
@@ -66,7 +66,7 @@ class Publisher:
         self._media_at = self._lost_at = self._now()
         self.received(client.recorded)
         self._course.publish(self)
-        self._start(self._come(client))
+        self._errand.start(self._come(client))
 
     def messages(self, messages: Sequence[Message]) -> None:
         """Never: bytes are asked for."""
@@ -107,20 +107,25 @@ class Publisher:
         """Go on elsewhere."""
         if self._has_left or self._early is not None:
             return
-        self._course.origins.failed(self._course.upstream, link.address, link.fault)
+        course, now = self._course, self._now()
+        was_sound = now - self._linked_at > SOUND_SECONDS
+        if not (link.hung_up and was_sound):
+            course.origins.failed(course.upstream, link.address, link.fault)
         if not self._conveyor.forget(link):
             return
         if self._coming is not None and self._coming.is_live:
             return  # it is on its way to another one already
-        self._course.lose_home()
-        now = self._now()
+        course.lose_home()
         _log.warning(
-            "origin of a publisher lost", origin=link.address, stream=self._course.key.text, reason=link.fault
+            "origin of a publisher lost", origin=link.address, stream=course.key.text, reason=link.fault
         )
-        if now - self._linked_at > SOUND_SECONDS:
+        if was_sound:
             self._lost_at = now
+        elif now > course.patience(self._lost_at):
+            self._fail(NoOrigin(DialFailed(link.fault)))
+            return
         self.caught_up()
-        self._start(self._go_on())
+        self._errand.start(self._go_on())
 
     def sent_away(self) -> None:
         """The origin wants to be left."""
@@ -146,7 +151,7 @@ class Publisher:
         """Go to where the course says now, and stay where it is until there."""
         if self._early is None and not self._has_left:
             self._lost_at = self._now()
-            self._start(self._go_on())
+            self._errand.start(self._go_on())
 
     def taken_over(self) -> None:
         """Somebody else publishes the stream; the course goes on without it."""
@@ -205,6 +210,8 @@ class Publisher:
     async def _go_on(self) -> None:
         """Another origin."""
         course = self._course
+        if self._conveyor.link is None and self._now() - self._linked_at < SOON_SECONDS:
+            await course.around.clock.sleep(PAUSE_SECONDS)
         try:
             link = await self._search(course.patience(self._lost_at))
         except NoOrigin as error:
@@ -223,7 +230,7 @@ class Publisher:
         finally:
             self._coming = None
         if not link.is_live:
-            self._start(self._go_on())
+            self._errand.start(self._go_on())
             return
         self._linked_at = self._waiting_since = self._now()
         has_video = bool(self.inflow.sight.video)
@@ -276,15 +283,9 @@ class Publisher:
         if self._has_left:
             return
         self._has_left = True
-        if self._task is not None and self._task is not asyncio.current_task():
-            self._task.cancel()
+        self._errand.stop()
         self._conveyor.end(said=said)
         self._course.left(self, said=said)
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        if self._task is not None and self._task is not asyncio.current_task():
-            self._task.cancel()
-        self._task = self._course.around.group.create_task(work)
 
     def _now(self) -> float:
         return self._course.around.clock.monotonic()

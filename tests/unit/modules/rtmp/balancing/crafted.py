@@ -81,6 +81,9 @@ class Session(asyncio.Protocol):
             return
         self.says(answers.status(_STARTED[action], "go").message(1))
         self.heard += self.dialogue.grant()
+        if self.origin.does == "kick":
+            assert self.transport is not None
+            self.transport.close()
 
     @property
     def action(self) -> Action | None:
@@ -104,7 +107,7 @@ class Session(asyncio.Protocol):
 
 
 class ScriptedOrigin:
-    """`does`: serve, refuse, hang up, garbage, busy (the first time), no players (it lets these wait)."""
+    """`does`: serve, refuse, hang up, garbage, busy (the first time), no players (it lets these wait), kick."""
 
     def __init__(self, does: str = "serve") -> None:
         self.does = does

@@ -6,10 +6,12 @@ import pytest
 
 from marchproxy.model.pool import UpstreamTls
 from marchproxy.model.rtmp import Duplicate
+from marchproxy.modules.rtmp.balancing import course
 from marchproxy.modules.rtmp.balancing.choice import order_of
 from marchproxy.modules.rtmp.plan import RtmpPlan
 from marchproxy.modules.rtmp.session.hall import Denied
 from marchproxy.modules.rtmp.session.roles import Action
+from marchproxy.wire.fault import ProtocolFault
 from marchproxy.wire.rtmp import answers, requests
 from marchproxy.wire.rtmp.answers import Code, Level
 from marchproxy.wire.rtmp.commands import read_command
@@ -337,3 +339,21 @@ async def test_an_origin_is_lost_while_its_stream_is_on_the_way_to_another_one()
         publisher.says(inter(640), key(1000))
         await eventually(lambda: times(at_next.media) == [1000])
         assert len(after.of(PUBLISH)) == 1
+
+
+@pytest.mark.parametrize("action", [PUBLISH, PLAY])
+async def test_an_origin_that_takes_clients_and_lets_them_go_is_not_asked_for_ever(action, monkeypatch):
+    monkeypatch.setattr(course, "_BEHIND", 0.2)
+    async with balancing("kick") as rig:
+        rig.use(*rig.origins, grace=0.0)
+        comer = rig.comes(action)
+        await eventually(lambda: comer.client.closed)
+        assert comer.client.closed == "origin"
+        assert len(rig.origins[0].sessions) < 40
+
+
+async def test_one_stream_for_each_connection():
+    async with balancing("serve") as rig:
+        publisher, _ = await published(rig)
+        with pytest.raises(ProtocolFault, match="one stream"):
+            publisher.says(requests.Publish("b").command().message(1))
