@@ -43,7 +43,9 @@ class Timeline:
             step = timestamp - last
             if not 0 <= step <= _FORWARD:
                 step = elapsed(last, timestamp)
-            out = self._out + step if -_BACK <= step <= _FORWARD + self._passed else self._after()
+            out = self._out + step
+            if out < self.latest - _BACK or step > _FORWARD + self._passed:
+                out = self._after()
         self._last, self._out, self._stamped_at = timestamp, out, self._now
         self.latest = max(out, self.latest)
         return out & TIME_MASK

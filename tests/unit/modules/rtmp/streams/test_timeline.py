@@ -35,6 +35,7 @@ def test_a_sound_clock_is_left_alone(given: list[int], expected: list[int]) -> N
     ("given", "expected"),
     [
         ([50_000, 50_040, 0, 40], [50_000, 50_040, 50_041, 50_081]),  # set back
+        ([50_000, 46_000, 42_000, 42_040], [50_000, 46_000, 50_001, 50_041]),  # bit by bit
         ([0, 40, 9_000_000, 9_000_040], [0, 40, 41, 81]),  # set forward
     ],
 )
