@@ -70,7 +70,8 @@ async def test_publishers_stay_when_their_origins_go(tmp_path: Path) -> None:
     for kind in ("0", "1"):
         times = [int(row[_TIME]) for row in rows if row[0] == kind]
         assert all(earlier < later for earlier, later in pairwise(times))
-    assert {row[_DIGEST] for row in rows} <= digests
+    # at most one, of which the origin had sent a part when it was killed
+    assert sum(row[_DIGEST] not in digests for row in rows) <= 1
 
 
 @asynccontextmanager
