@@ -33,7 +33,7 @@ _H264 = """MediaSource.isTypeSupported('video/mp4; codecs="avc1.42c01e,mp4a.40.2
 
 
 async def test_players_play(tmp_path):
-    film = await make_flv(tmp_path / "film.flv", seconds=20, more=["-bf", "2", "-pix_fmt", "yuv420p"])
+    film = await make_flv(tmp_path / "film.flv", seconds=5, more=["-bf", "2", "-pix_fmt", "yuv420p"])
     async with (
         watched(tmp_path) as (system, client),
         publishing(film, system.url("live/one"), tmp_path / "publisher.log"),

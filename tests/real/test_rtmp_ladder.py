@@ -12,7 +12,7 @@ from tests.real.support.waiting import until
 from tests.real.test_rtmp_playback import listed, watched
 
 RUNGS = [{"height": 240, "video_rate": 200}, {"height": 144, "video_rate": 100}]
-LADDER = {"rungs": RUNGS, "encoder": "x264", "window": 100}
+LADDER = {"segment": 0.5, "rungs": RUNGS, "encoder": "x264", "window": 100}
 
 
 def encoders(system):
@@ -37,6 +37,8 @@ async def keyframes(url):
             "0:v",
             "-f",
             "framemd5",
+            "-fps_mode",
+            "passthrough",
             "-enc_time_base",
             "1:1000",
             "-",
@@ -46,7 +48,7 @@ async def keyframes(url):
 
 
 async def test_rungs_begin_where_the_source_does_and_come_back_when_ffmpeg_dies(tmp_path):
-    film = await make_flv(tmp_path / "film.flv", seconds=20, more=["-bf", "2", "-s", "480x270"])
+    film = await make_flv(tmp_path / "film.flv", seconds=5, gop=12, more=["-bf", "2", "-s", "480x270"])
     async with watched(tmp_path, workers=1, **LADDER) as (system, client):
         async with publishing(film, system.url("live/one"), tmp_path / "publisher.log"):
             await listed(client, "/live/one/v144.m3u8", segments=2)

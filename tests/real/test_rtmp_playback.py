@@ -59,7 +59,7 @@ async def ended(client, path):
 
 async def test_streams_of_origins_are_packaged_too(tmp_path):
     """One from its beginning, and one while somebody watches who shows a key."""
-    film = await make_flv(tmp_path / "film.flv", seconds=10)
+    film = await make_flv(tmp_path / "film.flv", seconds=4)
     (tmp_path / "keys").write_text("later/*:right\n")
     on_demand = {"packaging": {**PACKAGING, "on_demand": True}, "apps": ["later"], "play": ["keys"]}
     port = free_port()

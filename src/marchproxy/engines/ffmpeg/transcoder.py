@@ -79,7 +79,7 @@ class Transcoder:
                 await listening
                 words = said.decode("utf-8", "replace").strip().replace("\n", "; ")
                 raise Ended(words or f"exit status {process.returncode}")
-        except* (Ended, Overrun) as errors:
+        except* (Ended, Overrun, OSError) as errors:
             raise errors.exceptions[0] from None
 
     async def _write(self, process: asyncio.subprocess.Process) -> None:
@@ -91,6 +91,8 @@ class Transcoder:
                 raise Overrun(f"{MOST_WAITING} bytes wait for it")
             data = b"".join(self._waiting)
             self._waiting.clear()
+            if process.stdin.is_closing():
+                return  # it has ended, and says why; uvloop takes no more for such a pipe
             try:
                 process.stdin.write(data)
                 await process.stdin.drain()

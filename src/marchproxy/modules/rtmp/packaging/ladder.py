@@ -60,6 +60,8 @@ class Ladder:
             )
         except (NoFfmpeg, NoEncoder, Ended, Overrun, OSError) as error:
             _log.error("ladder ended", stream=name, reason=str(self._fault or error) or repr(error))
+        except Exception:  # noqa: BLE001 - the source goes on without its ladder, whatever that meets; it is logged in full
+            _log.exception("ladder failed", stream=name)
 
     def _received(self, index: int, data: bytes) -> None:
         if self._fault is not None:

@@ -124,6 +124,7 @@ class Studio:
         try:
             await one.run()
         finally:
+            one.leave(forget=False)  # when it has failed: nobody is to feed it any more
             del self._sets[key]
             one.gone.set()
 
