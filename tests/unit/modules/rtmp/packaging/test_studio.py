@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from marchproxy.kit.clock import VirtualClock
+from marchproxy.kit.tasks import Isolating
 from marchproxy.model.rtmp import Packaging
 from marchproxy.model.streams import StreamKey
 from marchproxy.modules.rtmp.packaging import studio as module
@@ -175,6 +176,20 @@ async def test_viewers_are_those_that_were_told_of_late(tmp_path):
         assert one.viewers(KEY.text) == 7
         clock.advance(16)
         assert one.viewers(KEY.text) == 0
+
+
+async def test_a_packager_that_fails_is_fed_no_more(tmp_path, monkeypatch):
+    async def fails(packager):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(module, "_FIRST_SECONDS", 0.01)
+    monkeypatch.setattr(module.Packager, "run", fails)
+    live = Live([CONFIG])
+    async with Isolating() as group:
+        one = Studio(group, tmp_path, clock=VirtualClock())
+        await one.watch(KEY, live, Packaging())
+        await until(lambda: not one.has(KEY.text))
+        assert live.taps == []
 
 
 async def test_an_end_is_told_and_the_next_stream_is_another(tmp_path):
