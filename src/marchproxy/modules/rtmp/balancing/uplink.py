@@ -157,10 +157,10 @@ class Conveyor:
         """Where the next one begins, the one before ends: neither misses a frame, and no frame goes to both."""
         scout = copy.deepcopy(skimmer)
         events = skimmer.feed(data)
-        link.write(skimmer.forward)
         if skimmer.waiting:
             self._skimmer.feed(data)
             before.write(self._skimmer.forward)
+            link.write(skimmer.forward)
             return events
         out: list[bytes] = []
         for at in range(0, len(data), _STEP):
@@ -172,6 +172,7 @@ class Conveyor:
             out.append(self._skimmer.forward)
         before.write(b"".join(out))
         before.end()
+        link.write(skimmer.forward)
         self._skimmer, self._next = skimmer, None
         self._take(link)
         return events
