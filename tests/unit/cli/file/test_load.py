@@ -300,10 +300,17 @@ _KEPT = (6, "routes[0].id", "would keep the streams that come to it, and players
                 "routes:",
                 "listeners:\n  - {name: watch, address: '127.0.0.1:8099', protocol: dash, module: rtmp}\nroutes:",
             ),
+            [(8, *_KEPT[1:])],  # only one of them is watched
+        ),
+        (
+            STREAMS.replace("playback: null", 'playback: "127.0.0.1:5"').replace(
+                "routes:",
+                "listeners:\n  - {name: watch, address: '127.0.0.1:8099', protocol: dash, module: rtmp}\nroutes:",
+            ),
             [(6, "listeners[0].balance", "`source_hash` keeps viewers where they are"), (8, *_KEPT[1:])],
         ),
         (
-            STREAMS.replace(
+            STREAMS.replace("playback: null", 'playback: "127.0.0.1:5"').replace(
                 "routes:",
                 "listeners:\n  - {name: watch, address: '127.0.0.1:8099', protocol: hls, module: rtmp, balance: source_hash}\nroutes:",
             ),
