@@ -60,9 +60,10 @@ def counted(metrics, method, code):
     )
 
 
-async def until_counted(metrics, method, code):
+async def until_counted(metrics, method, *codes):
+    """Under one of the codes."""
     async with asyncio.timeout(5):
-        while not counted(metrics, method, code):
+        while not any(counted(metrics, method, code) for code in codes):
             await asyncio.sleep(0.01)
 
 
@@ -138,7 +139,8 @@ async def test_the_deadline_of_the_client_wins(stub, echo, metrics):
     assert (await stub.Once(REQUEST, timeout=5)).status == 1
     echo.behave = lambda _: asyncio.Event().wait()
     assert (await refusal(stub.Once(REQUEST, timeout=0.05))).code() is StatusCode.DEADLINE_EXCEEDED
-    await until_counted(metrics, "test.Echo/Once", "DEADLINE_EXCEEDED")
+    # on a busy machine the client gives up before the server has seen how late it is
+    await until_counted(metrics, "test.Echo/Once", "DEADLINE_EXCEEDED", "CANCELLED")
 
 
 async def test_a_client_that_goes_away_cancels_its_stream(stub, echo, metrics):
