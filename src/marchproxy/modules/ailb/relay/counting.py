@@ -67,9 +67,8 @@ class Count:
         """Look at whole events: how many pieces they bring."""
         lines = data.count(_DATA_LINE) + data.startswith(_DATA)
         self.lines += lines
-        self.has_usage = (
-            data.find(_USAGE) >= 0
-        )  # `in` first takes what it looks for for a number, and makes an exception of it
+        # `in` first takes what it looks for for a number, and makes an exception of it
+        self.has_usage = data.find(_USAGE) >= 0
         if self.has_usage:
             self._last = data
             self._first = self._first or data

@@ -18,10 +18,6 @@ from envoy.extensions.filters.http.credential_injector.v3 import credential_inje
 from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2
 from envoy.extensions.filters.http.lua.v3 import lua_pb2
 from envoy.extensions.http.injected_credentials.generic.v3 import generic_pb2
-from envoy.extensions.matching.common_inputs.network.v3 import network_inputs_pb2 as metadata_input_pb2
-from envoy.extensions.matching.input_matchers.metadata.v3 import metadata_pb2
-from envoy.type.matcher.v3 import value_pb2
-from xds.core.v3 import extension_pb2 as xds_extension_pb2
 from xds.type.matcher.v3 import matcher_pb2
 
 from marchproxy.engines.envoy.messages import pack
@@ -31,13 +27,13 @@ from marchproxy.model.pool import BackendPool
 from marchproxy.modules.ailb import asking
 from marchproxy.modules.ailb.credential import header_of, secret_name
 from marchproxy.modules.ailb.resources.deciding import TOLD
+from marchproxy.modules.ailb.resources.told import Predicate, is_told
 from marchproxy.modules.ailb.resources.typed import on
 from marchproxy.modules.http.resources.clusters import resolved_by_envoy
 from marchproxy.modules.http.resources.events import skip
 
 _ANTHROPIC_VERSION = "2023-06-01"
 _EDITS = "marchproxy.ai.edits"
-_Predicate = matcher_pb2.Matcher.MatcherList.Predicate
 _CREDENTIALS = ("authorization", "x-api-key")
 # `accept-encoding`: nobody here reads what is compressed. What says where a client is concerns no provider.
 _NOT_FOR_PROVIDERS = (
@@ -128,17 +124,9 @@ def _script(pool: BackendPool, ai: AiPool) -> Any:
 
 def _where_told(edits: Any) -> Any:
     """The script, left out where the decider told no path."""
-    path = metadata_input_pb2.DynamicMetadataInput(filter=TOLD)
-    path.path.add(key=asking.PATH)
-    present = metadata_pb2.Metadata(value=value_pb2.ValueMatcher(present_match=True))
-    told = _Predicate(
-        single_predicate=_Predicate.SinglePredicate(
-            input=xds_extension_pb2.TypedExtensionConfig(name="path", typed_config=pack(path)),
-            custom_match=xds_extension_pb2.TypedExtensionConfig(name="told", typed_config=pack(present)),
-        )
-    )
+    told = is_told(asking.PATH, what="path", match="told")
     others = matcher_pb2.Matcher.MatcherList.FieldMatcher(
-        predicate=_Predicate(not_matcher=told), on_match=skip()
+        predicate=Predicate(not_matcher=told), on_match=skip()
     )
     return extension_matcher_pb2.ExtensionWithMatcher(
         extension_config=extension_pb2.TypedExtensionConfig(name="edits", typed_config=pack(edits)),

@@ -9,9 +9,7 @@ from typing import Any
 from envoy.config.core.v3 import base_pb2, substitution_format_string_pb2
 from envoy.extensions.filters.http.custom_response.v3 import custom_response_pb2
 from envoy.extensions.http.custom_response.local_response_policy.v3 import local_response_policy_pb2
-from envoy.extensions.matching.common_inputs.network.v3 import network_inputs_pb2
-from envoy.extensions.matching.input_matchers.metadata.v3 import metadata_pb2
-from envoy.type.matcher.v3 import status_code_input_pb2, value_pb2
+from envoy.type.matcher.v3 import status_code_input_pb2
 from google.protobuf import wrappers_pb2
 from google.protobuf.message import Message
 from xds.core.v3 import extension_pb2
@@ -19,7 +17,7 @@ from xds.type.matcher.v3 import matcher_pb2
 
 from marchproxy.engines.envoy.messages import pack
 from marchproxy.modules.ailb import asking
-from marchproxy.modules.ailb.resources.deciding import TOLD
+from marchproxy.modules.ailb.resources.told import is_told
 from marchproxy.modules.ailb.resources.typed import off
 
 #: The filter's name.
@@ -57,14 +55,7 @@ def _told(status: str) -> Any:
 
 def _where_passed(action: Any) -> Any:
     """Do this where a request was let pass, and not refused by ourselves."""
-    reservation = network_inputs_pb2.DynamicMetadataInput(filter=TOLD)
-    reservation.path.add(key=asking.ID)
-    present = metadata_pb2.Metadata(value=value_pb2.ValueMatcher(present_match=True))
-    passed = _MatcherList.Predicate(
-        single_predicate=_MatcherList.Predicate.SinglePredicate(
-            input=_named("reservation", reservation), custom_match=_named("present", present)
-        )
-    )
+    passed = is_told(asking.ID, what="reservation", match="present")
     return _Matcher(
         matcher_list=_MatcherList(matchers=[_MatcherList.FieldMatcher(predicate=passed, on_match=action)])
     )
