@@ -1,0 +1,1 @@
+"""Desired state and all else that the manager keeps: one interface; SQLite, PostgreSQL."""
