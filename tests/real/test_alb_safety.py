@@ -11,9 +11,9 @@ import httpx
 import pytest
 import yaml
 
-from marchproxy.cli.client import connected
-from marchproxy.cli.up.reload import Reload, Taker
 from marchproxy.contract.document import decode
+from marchproxy.contract.fleet.client import connected
+from marchproxy.contract.fleet.takers import Reload, Taker
 from marchproxy.contract.pb import module_pb2 as pb
 from marchproxy.contract.pb import types_pb2
 from marchproxy.engines.envoy.binary import find_envoy

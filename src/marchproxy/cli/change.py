@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import typer
 
-from marchproxy.cli.client import CallFailed, connected
 from marchproxy.contract.convert.times import seconds_to_pb
+from marchproxy.contract.fleet.client import CallFailed, connected
 from marchproxy.contract.pb import module_pb2, types_pb2
 from marchproxy.model.judging import RolloutLimits
 

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 import typer
 
-from marchproxy.cli.client import CallFailed
 from marchproxy.cli.entry import INTERRUPTED
 from marchproxy.cli.failing import failing_clearly
+from marchproxy.contract.fleet.client import CallFailed
 
 R = TypeVar("R")
 

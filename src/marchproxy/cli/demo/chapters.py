@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from marchproxy.cli.client import CallFailed
 from marchproxy.cli.demo.claims import (
     Allowance,
     Claim,
@@ -21,6 +20,7 @@ from marchproxy.cli.demo.load import Bounds, LoadResult, run_load
 from marchproxy.cli.demo.world import World
 from marchproxy.cli.look.explain import Explanation, find_out
 from marchproxy.cli.look.question import read_question
+from marchproxy.contract.fleet.client import CallFailed
 from marchproxy.contract.pb import module_pb2, types_pb2
 from marchproxy.kit.settings import HostPort
 

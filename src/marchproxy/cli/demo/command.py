@@ -10,12 +10,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from marchproxy.cli.client import CallFailed
 from marchproxy.cli.demo import chapters, story
 from marchproxy.cli.demo.chapters import Chapter
 from marchproxy.cli.demo.world import DemoFailed, World, running_world
 from marchproxy.cli.failing import FAILED, failing_clearly
 from marchproxy.cli.screen import stdout
+from marchproxy.contract.fleet.client import CallFailed
 from marchproxy.kit import tasks
 
 _INTERRUPTED = 130

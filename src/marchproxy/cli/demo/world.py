@@ -12,11 +12,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from marchproxy.cli.client import Client, connected
 from marchproxy.cli.demo.config import ALB, BackendSpec, DemoConfig, make_config
 from marchproxy.cli.demo.load import Bounds, run_load
 from marchproxy.cli.up.parts import Folders
 from marchproxy.cli.up.strays import end_strays
+from marchproxy.contract.fleet.client import Client, connected
 
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 20.0

@@ -38,6 +38,9 @@ def warnings(document: FileDocument, located: Located) -> Iterator[Problem]:
     """What is allowed, but hardly meant."""
     if document.listeners and document.nlb is None and document.xds is None:
         yield located.problem(("listeners",), "nothing opens these ports: the file has no section `nlb`")
+    if document.manager is not None and not document.manager.nlbs and document.nlb is None:
+        message = "manages nobody: the file has no section `nlb`, and `nlbs` names none"
+        yield located.problem(("manager", "nlbs"), message)
     types: set[str] = {module.type for module in document.modules}
     for index, listener in enumerate(document.listeners):
         kind = listener.module.value
@@ -50,7 +53,9 @@ def warnings(document: FileDocument, located: Located) -> Iterator[Problem]:
 
 def _duplicate_ids(document: FileDocument, located: Located) -> Iterator[Problem]:
     first: dict[str, KeyPath] = {}
-    owners = [] if document.nlb is None else [(("nlb", "id"), document.nlb.id)]
+    owners: list[tuple[KeyPath, str]] = []
+    owners += [] if document.nlb is None else [(("nlb", "id"), document.nlb.id)]
+    owners += [] if document.manager is None else [(("manager", "id"), document.manager.id)]
     for path, name in [*owners, *((("modules", n, "id"), m.id) for n, m in enumerate(document.modules))]:
         if name in first:
             yield located.problem(path, f'"{name}" is already the id of {_place(first[name], located)}')
@@ -96,6 +101,9 @@ def _ports(document: FileDocument) -> Iterator[_Port]:
         if xds.status is not None:
             yield _Port(("xds", "status"), xds.status)
         yield _Port(("xds", "metrics"), xds.metrics)
+    if (manager := document.manager) is not None:
+        yield _Port(("manager", "http"), manager.http)
+        yield _Port(("manager", "metrics"), manager.metrics)
     for index, module in enumerate(document.modules):
         for name, address in addresses_of(module).items():
             yield _Port(("modules", index, name), address)

@@ -9,6 +9,7 @@ from marchproxy.cli.xds.settings import XdsSettings
 from marchproxy.contract.document import StateDocument
 from marchproxy.kit.settings import HostPort
 from marchproxy.kit.telemetry import TracingSection
+from marchproxy.manager.settings import ManagerSettings
 from marchproxy.modules.ailb.settings import AilbSettings
 from marchproxy.modules.alb.settings import AlbSettings
 from marchproxy.modules.dblb import settings as dblb
@@ -47,13 +48,14 @@ class FileDocument(StateDocument):
 
     nlb: NlbSettings | None = None
     xds: XdsSettings | None = None
+    manager: ManagerSettings | None = None
     modules: tuple[_Entry, ...] = ()
     tracing: TracingSection | None = None
 
 
 def with_defaults(document: FileDocument) -> FileDocument:
-    """Let modules that name no NLB register with the file's own, and whoever names no collector use the file's."""
-    nlb, tracing = document.nlb, document.tracing
+    """Let modules and a manager that name no NLB use the file's own, and whoever names no collector the file's."""
+    nlb, manager, tracing = document.nlb, document.manager, document.tracing
     if nlb is not None:
         nlb = nlb.model_copy(update={"tracing": nlb.tracing or tracing})
     own = () if nlb is None else (dialled(nlb.grpc),)
@@ -61,7 +63,10 @@ def with_defaults(document: FileDocument) -> FileDocument:
         module.model_copy(update={"nlbs": module.nlbs or own, "tracing": module.tracing or tracing})
         for module in document.modules
     )
-    return document.model_copy(update={"nlb": nlb, "modules": modules})
+    if manager is not None:
+        found = {"nlbs": manager.nlbs or own, "tracing": manager.tracing or tracing}
+        manager = manager.model_copy(update=found)
+    return document.model_copy(update={"nlb": nlb, "modules": modules, "manager": manager})
 
 
 def dialled(listening: HostPort) -> HostPort:

@@ -8,7 +8,6 @@ from rich.console import Group
 from rich.text import Text
 from rich.tree import Tree
 
-from marchproxy.cli.client import CallFailed, Client, connected
 from marchproxy.cli.look.actions import action_lines, refusal
 from marchproxy.cli.look.choices import certain, endpoint_lines, pool_line
 from marchproxy.cli.look.get import as_data
@@ -16,6 +15,7 @@ from marchproxy.cli.look.question import Question
 from marchproxy.cli.look.sheets import health, rates, share
 from marchproxy.cli.screen import stdout
 from marchproxy.contract.convert import route_from_pb
+from marchproxy.contract.fleet.client import CallFailed, Client, connected
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 from marchproxy.model.problem import InvalidValue
 from marchproxy.model.route import Route, RouteId

@@ -10,7 +10,6 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from rich.console import Console
 
-from marchproxy.cli.client import CallFailed, Client, connected
 from marchproxy.cli.look import sheets
 from marchproxy.cli.look.latencies import by_name
 from marchproxy.cli.look.pools import pools
@@ -18,6 +17,7 @@ from marchproxy.cli.look.rollouts import rollouts
 from marchproxy.cli.look.streams import streams
 from marchproxy.cli.look.subject import Subject
 from marchproxy.cli.screen import Sheet, stdout
+from marchproxy.contract.fleet.client import CallFailed, Client, connected
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 
 M = TypeVar("M", bound=Message)

@@ -10,7 +10,6 @@ from pathlib import Path
 import typer
 from rich.text import Text
 
-from marchproxy.cli.client import CallFailed, Client, connected
 from marchproxy.cli.failing import fail, failing_clearly
 from marchproxy.cli.file import Loaded, load_file
 from marchproxy.cli.leash import ParentGone, end_with
@@ -19,10 +18,11 @@ from marchproxy.cli.screen import stdout
 from marchproxy.cli.up.keeper import Keeper, PartFailed
 from marchproxy.cli.up.overview import invitations, overview, wait_for_targets
 from marchproxy.cli.up.parts import Folders, Part, environment, open_ports, parts_of
-from marchproxy.cli.up.reload import Refusal, Reload, Taker, registered
 from marchproxy.cli.up.report import Report, Tone
 from marchproxy.cli.up.strays import end_strays
 from marchproxy.cli.up.supervisor import Supervisor
+from marchproxy.contract.fleet.client import CallFailed, Client, connected
+from marchproxy.contract.fleet.takers import Refusal, Reload, Taker, registered
 from marchproxy.kit import tasks
 from marchproxy.kit.files import default_state_dir, write_atomically
 from marchproxy.kit.listening import BindError, choose_port

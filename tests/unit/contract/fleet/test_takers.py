@@ -2,9 +2,9 @@
 
 import pytest
 
-from marchproxy.cli.client import CallFailed
-from marchproxy.cli.up.reload import Refusal, Reload, Taker
 from marchproxy.contract.document import checksum, encode
+from marchproxy.contract.fleet.client import CallFailed
+from marchproxy.contract.fleet.takers import Refusal, Reload, Taker
 from marchproxy.contract.pb import module_pb2, nlb_pb2
 from marchproxy.model.listener import Listener
 from marchproxy.model.state import DesiredState

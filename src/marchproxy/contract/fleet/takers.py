@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from marchproxy.cli.client import CallFailed, Client
 from marchproxy.contract.document import checksum, encode
+from marchproxy.contract.fleet.client import CallFailed, Client
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 from marchproxy.model.state import DesiredState
 
