@@ -192,6 +192,18 @@ def rtmp(config: Config, module_id: ModuleId = None, replica: Replica = None, le
 
 
 @app.command(rich_help_panel=RUN)
+def manager(config: Config, leash: Leash = None) -> None:
+    """Run the manager of a file: the desired state as numbered revisions, its REST API and its web UI.
+
+    The file's desired state is the first revision; later ones are made over the API or in the UI. The first start says
+    in which file the password of the first user is. SIGTERM stops it.
+    """
+    from marchproxy.cli.manager.command import run_manager
+
+    run_manager(config, leash)
+
+
+@app.command(rich_help_panel=RUN)
 def xds(config: Config, leash: Leash = None) -> None:
     """Serve the routes and pools of a file to any Envoy, and to gRPC clients that dial `xds:///name`.
 

@@ -1,0 +1,1 @@
+"""`marchproxy manager`: the manager as a process, and what it needs of the modules' code."""
