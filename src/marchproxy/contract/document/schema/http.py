@@ -27,7 +27,11 @@ _STICKY = Sticky(StickyKind.SOURCE)
 _AUTHENTICATION = Authentication("", AuthenticationKind.BASIC)
 
 Texts = Annotated[
-    tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)
+    tuple[str, ...],
+    BeforeValidator(
+        lambda value: (value,) if isinstance(value, str) else value,
+        json_schema_input_type=tuple[str, ...] | str,
+    ),
 ]
 
 

@@ -2,15 +2,26 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from marchproxy.kit.settings import Seconds
 from marchproxy.kit.settings.types import parse_seconds
 
 
+class ShortForm(BeforeValidator):
+    """Before a section is read, text becomes one; its JSON schema says so."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        return {"anyOf": [handler(schema), {"type": "string"}]}
+
+
 def short_for(key: str) -> BeforeValidator:
     """A plain text stands for a section in which only `key` is given."""
-    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+    return ShortForm(lambda value: {key: value} if isinstance(value, str) else value)
 
 
 def _without_sign_of_zero(seconds: float) -> float:
@@ -20,5 +31,8 @@ def _without_sign_of_zero(seconds: float) -> float:
 Number = Annotated[float, AfterValidator(_without_sign_of_zero)]
 Duration = Annotated[Seconds, AfterValidator(_without_sign_of_zero)]
 #: A duration where only whole seconds can be told.
-WholeSeconds = Annotated[int, BeforeValidator(parse_seconds), Field(ge=0)]
+_WholeNumber = Annotated[int, Field(ge=0)]
+WholeSeconds = Annotated[
+    _WholeNumber, BeforeValidator(parse_seconds, json_schema_input_type=_WholeNumber | str)
+]
 Labels = dict[str, str]

@@ -1,7 +1,7 @@
 """`rtmp` of pools and of routes: live video."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
@@ -44,6 +44,12 @@ def _ladder(value: Any) -> Any:
     return [asdict(rung) for rung in DEFAULT_LADDER] if value == "default" else value
 
 
+_Rungs = Annotated[
+    tuple[RungDocument, ...],
+    BeforeValidator(_ladder, json_schema_input_type=tuple[RungDocument, ...] | Literal["default"]),
+]
+
+
 class PackagingDocument(Section):
     """`packaging` of a route's `rtmp`: HLS and DASH of its streams."""
 
@@ -52,7 +58,7 @@ class PackagingDocument(Section):
     segment: Duration = _PACKAGING.segment
     window: int = _PACKAGING.window
     passthrough: bool = _PACKAGING.passthrough
-    rungs: Annotated[tuple[RungDocument, ...], BeforeValidator(_ladder)] = ()
+    rungs: _Rungs = ()
     encoder: Encoder = _PACKAGING.encoder
     on_demand: bool = _PACKAGING.on_demand
     linger: Duration = _PACKAGING.linger
