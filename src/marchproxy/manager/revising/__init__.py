@@ -1,0 +1,27 @@
+"""Revisions: the desired state as it is kept, changed and put in force everywhere or nowhere."""
+
+from marchproxy.manager.revising.outcome import (
+    Applying,
+    Busy,
+    Conflicts,
+    Current,
+    Outcome,
+    PartOutcome,
+    PartPhase,
+    PartsRefused,
+    Phase,
+)
+from marchproxy.manager.revising.revisions import Revisions
+
+__all__ = [
+    "Applying",
+    "Busy",
+    "Conflicts",
+    "Current",
+    "Outcome",
+    "PartOutcome",
+    "PartPhase",
+    "PartsRefused",
+    "Phase",
+    "Revisions",
+]
