@@ -36,6 +36,18 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o600, durable: boo
         _sync_directory(path.parent)
 
 
+def write_new(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Make `path` with `data`, durably, for the first of several that try: FileExistsError for the others.
+
+    Nobody sees it half written. Raises OSError as `write_atomically` does.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        written = Path(folder, path.name)
+        write_atomically(written, data, mode=mode)
+        path.hardlink_to(written)
+    _sync_directory(path.parent)
+
+
 def file_signature(path: str | Path) -> tuple[int, int, int] | None:
     """What changes when a file is written or replaced; None where there is none that can be looked at."""
     try:
