@@ -1155,6 +1155,7 @@ class SetTrafficWeightRequest(_message.Message):
     WEIGHT_FIELD_NUMBER: _builtins.int
     ROUTE_ID_FIELD_NUMBER: _builtins.int
     WEIGHTS_FIELD_NUMBER: _builtins.int
+    DRAINING_FIELD_NUMBER: _builtins.int
     instance_id: _builtins.str
     """Which instance; empty: the one that answers."""
     version: _builtins.str
@@ -1163,6 +1164,10 @@ class SetTrafficWeightRequest(_message.Message):
     """Its share, percent (0..100)."""
     route_id: _builtins.str
     """The route; empty: every route that has a backend of this version."""
+    draining: _builtins.bool
+    """Set: the instance itself is meant, and all else is left empty. true: it drains, which is to say that it reports STOPPING
+    and asks its clients to go, also after a restart, until it is told false. It finishes what it has.
+    """
     @_builtins.property
     def weights(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.BackendRef]:
         """Every share of the route, adding up to 100; version and weight are then left empty."""
@@ -1175,12 +1180,15 @@ class SetTrafficWeightRequest(_message.Message):
         weight: _builtins.int = ...,
         route_id: _builtins.str = ...,
         weights: _abc.Iterable[_types_pb2.BackendRef] | None = ...,
+        draining: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_draining", b"_draining", "draining", b"draining"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance_id", b"instance_id", "route_id", b"route_id", "version", b"version", "weight", b"weight", "weights", b"weights"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_draining", b"_draining", "draining", b"draining", "instance_id", b"instance_id", "route_id", b"route_id", "version", b"version", "weight", b"weight", "weights", b"weights"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__draining: _TypeAlias = _typing.Literal["draining"]  # noqa: Y015
+    _WhichOneofArgType__draining: _TypeAlias = _typing.Literal["_draining", b"_draining"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__draining) -> _WhichOneofReturnType__draining | None: ...
 
 Global___SetTrafficWeightRequest: _TypeAlias = SetTrafficWeightRequest  # noqa: Y015
 

@@ -169,6 +169,10 @@ class AilbEngine:
         """Restart Envoy hot."""
         return await self._gateway.renew(finish_seconds)
 
+    async def part(self, *, on: bool) -> None:
+        """As the gateway does."""
+        await self._gateway.part(on=on)
+
     async def drain(self, deadline: float) -> int:
         """The gateway's: what has been let pass ends, and is reported."""
         return await self._gateway.drain(deadline)

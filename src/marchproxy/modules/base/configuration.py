@@ -39,6 +39,8 @@ class Configuration:
         kept = self._keeper.load()
         try:
             await self._start(kept)
+            if kept is not None and kept.draining:  # whatever it runs
+                self._core.note(Running.on_leave)
         except Refused as refused:
             if kept is None or refused.code is RefusalCode.UNAVAILABLE:
                 raise

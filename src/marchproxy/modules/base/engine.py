@@ -127,6 +127,15 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class Parting(Protocol):
+    """An engine that can ask its clients to go while it runs on, and take that back."""
+
+    async def part(self, *, on: bool) -> None:
+        """Say goodbye with each answer from now on, or no more. Raises Refused (UNAVAILABLE)."""
+        ...
+
+
+@runtime_checkable
 class Advising(Protocol):
     """An engine that has more to say of a document than what is wrong with it."""
 

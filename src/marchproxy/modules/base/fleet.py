@@ -55,7 +55,12 @@ class NlbFleet:
     def routes_changed(self) -> None:
         """Tell every NLB of new routes soon."""
         for registrar in self._registrars:
-            registrar.routes_changed()
+            registrar.hurry()
+
+    def health_changed(self) -> None:
+        """Tell every NLB soon that the instance takes traffic, or none."""
+        for registrar in self._registrars:
+            registrar.hurry()
 
     @property
     def size(self) -> int:

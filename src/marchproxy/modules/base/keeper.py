@@ -84,6 +84,7 @@ def _dump(running: Running, encoder: Encoder) -> bytes:
         "updated_at": running.updated_at.isoformat() if running.updated_at else None,
         "shifts": dump_shifts(running.shifts),
         "ramps": dump_ramps(running.ramps),
+        "draining": running.draining,
     }
     return json.dumps(content).encode()
 
@@ -103,4 +104,5 @@ def _parse(data: bytes) -> Running:
         updated_at=datetime.fromisoformat(content["updated_at"]) if content["updated_at"] else None,
         shifts=parse_shifts(content["shifts"]),
         ramps=parse_ramps(content["ramps"]),
+        draining=content.get("draining") is True,  # one that was kept before there was such a thing has none
     )

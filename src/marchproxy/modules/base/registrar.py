@@ -93,8 +93,8 @@ class Registrar:
         """Whether the NLB has acknowledged the instance, at the last contact."""
         return bool(self._registration_id)
 
-    def routes_changed(self) -> None:
-        """Tell the NLB of new routes soon, rather than never."""
+    def hurry(self) -> None:
+        """Tell the NLB of new routes, and how the instance is, now and not with the next beat."""
         self._routes_changed.set()
 
     async def run(self) -> None:

@@ -12,7 +12,7 @@ class Running:
     """What a module runs. `checksum` is of the document it came from; `modified` when RPCs changed it since.
 
     `origin` is the checksum of the module's own configuration at that time: while that stays as it was, a process that
-    comes back goes on with what was told to the one before.
+    comes back goes on with what was told to the one before. `draining`: the instance was told to take nothing new.
     """
 
     desired: DesiredState = DesiredState()
@@ -22,6 +22,7 @@ class Running:
     shifts: dict[str, Shift] = field(default_factory=dict)
     ramps: dict[str, Ramp] = field(default_factory=dict)
     origin: str = ""
+    draining: bool = False
 
     def changed(self, desired: DesiredState, at: datetime) -> "Running":
         """After an RPC changed the state."""
@@ -29,11 +30,17 @@ class Running:
 
     def loaded(self, desired: DesiredState, checksum: str, at: datetime) -> "Running":
         """After a whole document was applied: what RPCs did before is gone, and so are the rollouts."""
-        return Running(desired=desired, checksum=checksum, updated_at=at, origin=self.origin)
+        return Running(
+            desired=desired, checksum=checksum, updated_at=at, origin=self.origin, draining=self.draining
+        )
 
     def from_own(self) -> "Running":
         """After the document that was loaded turned out to be the module's own configuration."""
         return replace(self, origin=self.checksum)
+
+    def on_leave(self) -> "Running":
+        """After the instance was told to take nothing new."""
+        return replace(self, draining=True)
 
     def shift_of(self, target: str) -> Shift | None:
         """The traffic shift on a route, or the one on all routes."""

@@ -1,7 +1,7 @@
 """Server: brings a module up, keeps it going, takes it down. The engine itself is started and stopped by its module."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from marchproxy.kit.clock import Clock, SystemClock
 from marchproxy.kit.grpc import GrpcServer
@@ -18,6 +18,7 @@ from marchproxy.modules.base.engine import Engine
 from marchproxy.modules.base.fleet import NlbFleet, pool_of_nlbs
 from marchproxy.modules.base.keeper import Keeper
 from marchproxy.modules.base.launcher import Command, ProcessLauncher
+from marchproxy.modules.base.leave import go_on_leave
 from marchproxy.modules.base.registrar import Registrar
 from marchproxy.modules.base.running import Running
 from marchproxy.modules.base.sampler import Sampler
@@ -80,6 +81,7 @@ class ModuleServer:
         parts = self._parts
         try:
             await self._configuration.start()
+            await go_on_leave(parts)
             self._told = parts.core.desired.routes  # the registration brings these
             parts.core.on_change(self._keeper.keep)
             self._keeper.keep(parts.core.running)  # for when neither we nor our configuration are left
@@ -184,7 +186,7 @@ class ModuleServer:
             """The replica begins with what we run now, not with what the document said once."""
             directory = settings.own_state_dir().with_name(f"{settings.id}.{number}")
             keeper = Keeper(directory / _STATE_FILE)
-            keeper.keep(core.running)
+            keeper.keep(replace(core.running, draining=False))
             keeper.flush()
 
         return ProcessLauncher(

@@ -217,6 +217,14 @@ class HttpEngine:
         status = self._envoy.status()
         return f"Envoy was restarted without a cut (pid {status.pid}, epoch {status.epoch})"
 
+    async def part(self, *, on: bool) -> None:
+        """Have Envoy close each connection after its next response, or keep them again. Raises Refused (UNAVAILABLE)."""
+        admin = self._envoy.admin
+        try:
+            await (admin.fail_healthcheck() if on else admin.ok_healthcheck())
+        except AdminError as error:
+            raise Refused(RefusalCode.UNAVAILABLE, str(error)) from error
+
     async def drain(self, deadline: float) -> int:
         """Fail health checks, ask clients to go, wait for the last connection. Raises nothing: a dead Envoy has none.
 

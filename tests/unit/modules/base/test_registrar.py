@@ -169,14 +169,14 @@ async def test_changed_routes_are_sent_without_waiting_for_the_beat(
     async with running(make(nlb.address, pool, beat=30, reporter=reporter)) as registrar:
         await nlb.until("RegisterModule")
         reporter.routes = SECOND
-        registrar.routes_changed()
+        registrar.hurry()
         assert told(await nlb.until("UpdateRouting")) == (False, ["first"])
         await nlb.until("Heartbeat")
         reporter.routes = THIRD
-        registrar.routes_changed()
+        registrar.hurry()
         assert told(await nlb.until("UpdateRouting", 2)) == (False, ["second"])
         await nlb.until("Heartbeat", 2)
-        registrar.routes_changed()  # and yet they are the same
+        registrar.hurry()  # and yet they are the same
         await nlb.until("Heartbeat", 3)
     assert nlb.names().count("UpdateRouting") == 2
 
@@ -187,7 +187,7 @@ async def test_routes_that_could_not_be_sent_are_sent_again(nlb: NlbDouble, pool
         await nlb.until("Heartbeat")
         nlb.routes_fail = 1
         reporter.routes = FIRST
-        registrar.routes_changed()
+        registrar.hurry()
         # whether they arrived is not known: so all of them
         assert told(await nlb.until("UpdateRouting", 2)) == (True, [])
         assert registrar.registered
@@ -201,11 +201,11 @@ async def test_routes_that_were_refused_are_all_sent_with_the_next_change(
         await nlb.until("Heartbeat")
         nlb.routes_refused = 1
         reporter.routes = FIRST
-        registrar.routes_changed()
+        registrar.hurry()
         await nlb.until("UpdateRouting")
         await nlb.until("Heartbeat", nlb.names().count("Heartbeat") + 1)
         reporter.routes = SECOND
-        registrar.routes_changed()
+        registrar.hurry()
         assert told(await nlb.until("UpdateRouting", 2)) == (True, [])
 
 

@@ -30,7 +30,7 @@ class ObservingApi(Api):
         """Health: what is known, or (deep) what the engine and its backends say now."""
         parts = self._parts
         parts.expect(request.instance_id)
-        deep = request.deep_check and not parts.control.stopping
+        deep = request.deep_check and not (parts.control.stopping or parts.core.running.draining)
         health = reports.judged(parts, await parts.core.engine.check()) if deep else reports.health(parts)
         return module_pb2.HealthCheckResponse(
             status=HEALTH.to_pb(health.status),

@@ -19,7 +19,12 @@ def health(parts: Parts) -> EngineHealth:
     """How the module is, from what is known without asking anybody."""
     if parts.control.stopping:
         return EngineHealth(HealthStatus.STOPPING, "stopping", {})
-    return judged(parts, parts.core.engine.health())
+    found = judged(parts, parts.core.engine.health())
+    if parts.core.running.draining and found.status.takes_traffic:
+        return EngineHealth(
+            HealthStatus.STOPPING, "drained: takes nothing new until it is told to", found.checks
+        )
+    return found
 
 
 def judged(parts: Parts, found: EngineHealth) -> EngineHealth:

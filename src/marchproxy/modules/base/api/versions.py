@@ -9,6 +9,7 @@ from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import BackendRef
 from marchproxy.model.weights import Split
 from marchproxy.modules.base.api.parts import Api
+from marchproxy.modules.base.leave import take_leave, take_part
 
 
 class VersionsApi(Api):
@@ -17,8 +18,11 @@ class VersionsApi(Api):
     async def SetTrafficWeight(
         self, request: module_pb2.SetTrafficWeightRequest, _: Context
     ) -> module_pb2.SetTrafficWeightResponse:
-        """Give a version its share, on one route or on all; answers when traffic is split that way."""
+        """Give a version its share, on one route or on all; answers when traffic is split that way. Or drain the instance."""
         self._parts.expect(request.instance_id)
+        if request.HasField("draining"):
+            drain = take_leave if request.draining else take_part
+            return await self._parts.answer(module_pb2.SetTrafficWeightResponse, drain(self._parts))
         answer = await self._parts.answer(module_pb2.SetTrafficWeightResponse, self._set(request))
         if answer.success:
             target = request.route_id
