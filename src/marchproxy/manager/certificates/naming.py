@@ -1,11 +1,11 @@
 """Which certificates a document names, and where. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from marchproxy.engines.certificates.facts import Facts
+from marchproxy.model.changes import Document, path_of
 
 #: Sections whose items may have `tls` with a certificate of their own.
 _SECTIONS = ("listeners", "pools")
@@ -38,11 +38,11 @@ class NamedPair:
     key: str
 
 
-def named_pairs(document: Mapping[str, Any]) -> Iterator[NamedPair]:
+def named_pairs(document: Document) -> Iterator[NamedPair]:
     """Every certificate that a plain document names together with its key."""
     for section in _SECTIONS:
         for item in document.get(section, ()):
             tls = item.get("tls") or {}
             if tls.get("certificate"):
-                path = f"{section}[{item['name']}].tls"
+                path = path_of(section, item["name"], "tls")
                 yield NamedPair(path, tls["certificate"], tls.get("key", ""))
