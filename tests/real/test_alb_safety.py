@@ -13,7 +13,7 @@ import yaml
 
 from marchproxy.contract.document import decode
 from marchproxy.contract.fleet.client import connected
-from marchproxy.contract.fleet.takers import Reload, Taker
+from marchproxy.contract.fleet.takers import Offer, Reload, Taker
 from marchproxy.contract.pb import module_pb2 as pb
 from marchproxy.contract.pb import types_pb2
 from marchproxy.engines.envoy.binary import find_envoy
@@ -225,9 +225,9 @@ async def test_of_two_albs_the_second_never_sees_what_the_first_could_serve_in_p
         takers = [Taker(f"alb-{n}", f"127.0.0.1:{alb.grpc}", is_nlb=False) for n, alb in enumerate(albs, 1)]
         reload = Reload(client, takers)
         old, new = (decode(yaml.safe_dump(one).encode()) for one in (before, document(backend, bad("odd"))))
-        assert await reload.check(new) == []  # nobody knows it beforehand
+        assert await reload.check(Offer.of(new)) == []  # nobody knows it beforehand
         async with load(albs[0].port) as first, load(albs[1].port) as second:
-            (refusal,) = await reload.apply(new, old)
+            (refusal,) = await reload.apply(Offer.of(new), Offer.of(old))
         assert refusal.who == "alb-1"
         assert refusal.reasons[0].startswith("routes[3].path: ")
         for alb, tally in zip(albs, (first, second), strict=True):

@@ -22,7 +22,7 @@ from marchproxy.cli.up.report import Report, Tone
 from marchproxy.cli.up.strays import end_strays
 from marchproxy.cli.up.supervisor import Supervisor
 from marchproxy.contract.fleet.client import CallFailed, Client, connected
-from marchproxy.contract.fleet.takers import Refusal, Reload, Taker, registered
+from marchproxy.contract.fleet.takers import Offer, Refusal, Reload, Taker, registered
 from marchproxy.kit import tasks
 from marchproxy.kit.files import default_state_dir, write_atomically
 from marchproxy.kit.listening import BindError, choose_port
@@ -78,7 +78,7 @@ class System:
         try:
             async with connected(self._nlb()) as client:
                 reload = Reload(client, await self._takers(client))
-                refusals = await reload.check(loaded.state)
+                refusals = await reload.check(Offer.of(loaded.state))
                 if not refusals:
                     refusals = await self._apply(reload, loaded, text)
         except CallFailed as error:
@@ -95,7 +95,9 @@ class System:
         before = file.read_bytes()
         write_atomically(file, text)
         return await reload.apply(
-            loaded.state, self._loaded.state, retreat=lambda: write_atomically(file, before)
+            Offer.of(loaded.state),
+            Offer.of(self._loaded.state),
+            retreat=lambda: write_atomically(file, before),
         )
 
     def _accept(self, loaded: Loaded) -> None:

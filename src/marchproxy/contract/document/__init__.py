@@ -4,13 +4,26 @@
 is for files that people edit: its errors carry lines.
 """
 
-from marchproxy.contract.document.codec import LARGEST_DOCUMENT, Encoder, checksum, decode, encode
+from marchproxy.contract.document.codec import (
+    LARGEST_DOCUMENT,
+    Canon,
+    Canonical,
+    Encoder,
+    checksum,
+    decode,
+    encode,
+    read_plain,
+)
 from marchproxy.contract.document.convert import from_model, to_model
+from marchproxy.contract.document.decoder import Decoder
 from marchproxy.contract.document.files import load_document
 from marchproxy.contract.document.schema import StateDocument
 
 __all__ = [
     "LARGEST_DOCUMENT",
+    "Canon",
+    "Canonical",
+    "Decoder",
     "Encoder",
     "StateDocument",
     "checksum",
@@ -18,5 +31,6 @@ __all__ = [
     "encode",
     "from_model",
     "load_document",
+    "read_plain",
     "to_model",
 ]

@@ -1,15 +1,17 @@
 """The document as bytes between parts: canonical when written, strict when read."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 from marchproxy.contract.document.convert import ITEM_DOCUMENTS, to_model
 from marchproxy.contract.document.partial import problems_beside
 from marchproxy.contract.document.schema import StateDocument
-from marchproxy.kit.settings import Located, Section, SettingsError, parse, parse_yaml
+from marchproxy.kit.settings import Located, SettingsError, parse, parse_yaml
 from marchproxy.kit.settings import Problem as LocatedProblem
+from marchproxy.model.changes import Document, Item
 from marchproxy.model.checks import check_state
 from marchproxy.model.problem import InvalidValue, Problem
 from marchproxy.model.state import DesiredState
@@ -36,22 +38,62 @@ class Encoder:
     def encode(self, state: DesiredState) -> bytes:
         """As the function `encode`."""
         before, kept = self._texts, {}
-        sections = []
-        for name in sorted(ITEM_DOCUMENTS):
-            texts = []
+        sections: dict[str, list[str]] = {}
+        for name in ITEM_DOCUMENTS:
+            texts = sections[name] = []
             for item in getattr(state, name):
-                known = before.get(id(item)) or (item, _text(ITEM_DOCUMENTS[name](item)))
+                known = before.get(id(item)) or (item, _text(_plain(name, item)))
                 kept[id(item)] = known
                 texts.append(known[1])
-            if texts:
-                sections.append(f'"{name}":[{",".join(texts)}]')
         self._texts = kept
-        return f"{{{','.join(sections)}}}".encode()
+        return _joined(sections)
 
 
-def _text(document: Section) -> str:
-    plain = document.model_dump(mode="json", exclude_defaults=True)
+@dataclass(frozen=True, slots=True)
+class Canonical:
+    """A state as the canonical document: plain, and its bytes."""
+
+    document: Document
+    data: bytes
+
+
+class Canon:
+    """As an Encoder, for who needs the plain document beside its bytes. An item that stays is the same plain object."""
+
+    def __init__(self) -> None:
+        self._items: dict[int, tuple[object, Item, str]] = {}
+
+    def of(self, state: DesiredState) -> Canonical:
+        """The canonical document of a state."""
+        before, kept = self._items, {}
+        document: dict[str, list[Item]] = {}
+        sections: dict[str, list[str]] = {}
+        for name in ITEM_DOCUMENTS:
+            for item in getattr(state, name):
+                known = before.get(id(item)) or _told(name, item)
+                kept[id(item)] = known
+                document.setdefault(name, []).append(known[1])
+                sections.setdefault(name, []).append(known[2])
+        self._items = kept
+        return Canonical(document, _joined(sections))
+
+
+def _told(section: str, item: object) -> tuple[object, Item, str]:
+    plain = _plain(section, item)
+    return item, plain, _text(plain)
+
+
+def _plain(section: str, item: object) -> dict[str, Any]:
+    return ITEM_DOCUMENTS[section](item).model_dump(mode="json", exclude_defaults=True)
+
+
+def _text(plain: Mapping[str, Any]) -> str:
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _joined(sections: Mapping[str, Sequence[str]]) -> bytes:
+    written = (f'"{name}":[{",".join(sections[name])}]' for name in sorted(sections) if sections[name])
+    return f"{{{','.join(written)}}}".encode()
 
 
 def checksum(data: bytes) -> str:
@@ -61,16 +103,25 @@ def checksum(data: bytes) -> str:
 
 def decode(data: bytes) -> DesiredState:
     """The sound state in a JSON or YAML document. Raises InvalidValue with every problem, each with its path."""
+    return decode_plain(read_plain(data))
+
+
+def read_plain(data: bytes) -> Any:
+    """What JSON or YAML says, whatever that is. Raises InvalidValue when it says nothing, or too much."""
     if len(data) > LARGEST_DOCUMENT:
         raise InvalidValue([Problem("", f"{len(data)} bytes are more than the {LARGEST_DOCUMENT} allowed")])
     try:
-        located = _parse(data)
+        return _parse(data).value
     except SettingsError as error:
         raise InvalidValue(_without_places(error.problems)) from error
+
+
+def decode_plain(value: object) -> DesiredState:
+    """The sound state in a document that is parsed already. Raises InvalidValue as `decode` does."""
     try:
-        state = to_model(parse(StateDocument, located.value, located.lines))
+        state = to_model(parse(StateDocument, value, {}))
     except SettingsError as error:
-        others = problems_beside(error.problems, located.value)
+        others = problems_beside(error.problems, value)
         raise InvalidValue([*_without_places(error.problems), *others]) from error
     problems = check_state(state)
     if problems:

@@ -37,10 +37,14 @@ class Client:
         self._pool = pool
 
     async def nlb(
-        self, invoke: "Callable[[NLBServiceAsyncStub, float], Awaitable[R]]", *, timeout: float = _SECONDS
+        self,
+        invoke: "Callable[[NLBServiceAsyncStub, float], Awaitable[R]]",
+        *,
+        timeout: float = _SECONDS,
+        address: str = "",
     ) -> R:
-        """Call the NLB; `timeout` in seconds."""
-        return await self._call(self.nlb_address, _nlb_stub, invoke, timeout, _THE_NLB)
+        """Call the NLB, or the one at another `address`; `timeout` in seconds."""
+        return await self._call(address or self.nlb_address, _nlb_stub, invoke, timeout, _THE_NLB)
 
     async def nlb_versions(
         self, invoke: "Callable[[ModuleServiceAsyncStub, float], Awaitable[R]]", *, timeout: float = _SECONDS

@@ -1634,6 +1634,7 @@ class GetStatsResponse(_message.Message):
     ROUTES_FIELD_NUMBER: _builtins.int
     POOLS_FIELD_NUMBER: _builtins.int
     STREAMS_FIELD_NUMBER: _builtins.int
+    COLLECTED_AT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def stats(self) -> _types_pb2.ModuleStats:
         """The whole instance."""
@@ -1650,6 +1651,10 @@ class GetStatsResponse(_message.Message):
     def streams(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.LiveStream]:
         """RTMP: each live stream, as in GetRoutesResponse."""
 
+    @_builtins.property
+    def collected_at(self) -> _timestamp_pb2.Timestamp:
+        """When the counts were taken: two answers with the same time are the same look."""
+
     def __init__(
         self,
         *,
@@ -1657,10 +1662,11 @@ class GetStatsResponse(_message.Message):
         routes: _abc.Mapping[_builtins.str, _types_pb2.ModuleStats] | None = ...,
         pools: _abc.Mapping[_builtins.str, _types_pb2.ModuleStats] | None = ...,
         streams: _abc.Iterable[_types_pb2.LiveStream] | None = ...,
+        collected_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["stats", b"stats"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["collected_at", b"collected_at", "stats", b"stats"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["pools", b"pools", "routes", b"routes", "stats", b"stats", "streams", b"streams"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collected_at", b"collected_at", "pools", b"pools", "routes", b"routes", "stats", b"stats", "streams", b"streams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1793,13 +1799,23 @@ class UpdateConfigRequest(_message.Message):
     INSTANCE_ID_FIELD_NUMBER: _builtins.int
     CONFIG_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    KEEP_SHIFTS_FIELD_NUMBER: _builtins.int
+    RESTATED_FIELD_NUMBER: _builtins.int
     instance_id: _builtins.str
     """Which instance; empty: the one that answers."""
     validate_only: _builtins.bool
     """Only check; change nothing."""
+    keep_shifts: _builtins.bool
+    """Traffic shifts and gradual promotions that RPCs began go on where the document still allows them, and their weights
+    outlive it, but for those of `restated`. Unset: the document replaces them.
+    """
     @_builtins.property
     def config(self) -> _types_pb2.ConfigUpdate:
         """The new document."""
+
+    @_builtins.property
+    def restated(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With keep_shifts: ids of routes, or names of listeners, of which this document says something new about weights."""
 
     def __init__(
         self,
@@ -1807,10 +1823,12 @@ class UpdateConfigRequest(_message.Message):
         instance_id: _builtins.str = ...,
         config: _types_pb2.ConfigUpdate | None = ...,
         validate_only: _builtins.bool = ...,
+        keep_shifts: _builtins.bool = ...,
+        restated: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "instance_id", b"instance_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "instance_id", b"instance_id", "keep_shifts", b"keep_shifts", "restated", b"restated", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1749,13 +1749,23 @@ class UpdateNLBConfigRequest(_message.Message):
     CONFIG_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     RESTART_REQUIRED_FIELD_NUMBER: _builtins.int
+    KEEP_SHIFTS_FIELD_NUMBER: _builtins.int
+    RESTATED_FIELD_NUMBER: _builtins.int
     validate_only: _builtins.bool
     """Only check; change nothing."""
     restart_required: _builtins.bool
     """Accept changes that take effect only at the next start."""
+    keep_shifts: _builtins.bool
+    """Traffic shifts and gradual promotions that RPCs began go on where the document still allows them, and their weights
+    outlive it, but for those of `restated`. Unset: the document replaces them.
+    """
     @_builtins.property
     def config(self) -> _types_pb2.ConfigUpdate:
         """The new document."""
+
+    @_builtins.property
+    def restated(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With keep_shifts: ids of routes, or names of listeners, of which this document says something new about weights."""
 
     def __init__(
         self,
@@ -1763,10 +1773,12 @@ class UpdateNLBConfigRequest(_message.Message):
         config: _types_pb2.ConfigUpdate | None = ...,
         validate_only: _builtins.bool = ...,
         restart_required: _builtins.bool = ...,
+        keep_shifts: _builtins.bool = ...,
+        restated: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "restart_required", b"restart_required", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "keep_shifts", b"keep_shifts", "restart_required", b"restart_required", "restated", b"restated", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

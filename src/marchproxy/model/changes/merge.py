@@ -72,7 +72,7 @@ def _order(base: list[str], ours: list[str], theirs: list[str]) -> list[str]:
 
 def _item(path: str, sides: list[Item | None], conflicts: list[Conflict]) -> Item | None:
     base, ours, theirs = sides
-    if ours == base or ours == theirs:
+    if ours in (base, theirs):
         return theirs
     if theirs == base:
         return ours
@@ -88,7 +88,7 @@ def _fields(path: str, base: Item, ours: Item, theirs: Item, conflicts: list[Con
     merged: dict[str, Any] = {}
     for name in dict.fromkeys((*theirs, *ours, *base)):
         was, one, other = (side.get(name, _NOTHING) for side in (base, ours, theirs))
-        if one == was or one == other:
+        if one in (was, other):
             merged[name] = other
         elif other == was:
             merged[name] = one

@@ -31,7 +31,7 @@ def redact_item(section: str, item: Item) -> Item:
         case "routes":
             return _route(item)
         case "authentication" | "guardrails":
-            return _changed(item, {name: _hide_url for name in ("url", "jwks_url")})
+            return _changed(item, dict.fromkeys(("url", "jwks_url"), _hide_url))
         case _:
             return item
 
@@ -43,13 +43,15 @@ def unredact(document: Document, known: Document) -> Document:
     """
     restored: dict[str, Sequence[Item]] = {}
     for section, items in document.items():
-        if section not in SECTIONS or not _holds(items):
+        if section not in SECTIONS or not isinstance(items, list | tuple) or not _holds(items):
             restored[section] = items
             continue
         originals = items_by_key(known, section)
         key = SECTIONS[section]
         restored[section] = [
-            _put_back_item(section, item, originals.get(str(item.get(key)))) if _holds(item) else item
+            _put_back_item(section, item, originals.get(str(item.get(key))))
+            if isinstance(item, Mapping) and _holds(item)
+            else item
             for item in items
         ]
     return restored

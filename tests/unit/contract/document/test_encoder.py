@@ -60,7 +60,7 @@ def test_what_is_remembered_makes_no_difference(states):
 def test_an_item_that_stays_is_written_once(monkeypatch: pytest.MonkeyPatch):
     written: list[object] = []
     text = codec._text
-    monkeypatch.setattr(codec, "_text", lambda document: written.append(document.id) or text(document))
+    monkeypatch.setattr(codec, "_text", lambda document: written.append(document["id"]) or text(document))
     routes = tuple(Route(RouteId(f"r{number}")) for number in range(5))
     encoder = Encoder()
     encoder.encode(DesiredState(routes=routes))

@@ -2,15 +2,14 @@
 
 import pytest
 
-from marchproxy.contract.document import checksum, encode
 from marchproxy.contract.fleet.client import CallFailed
-from marchproxy.contract.fleet.takers import Refusal, Reload, Taker
+from marchproxy.contract.fleet.takers import Offer, Refusal, Reload, Taker
 from marchproxy.contract.pb import module_pb2, nlb_pb2
 from marchproxy.model.listener import Listener
 from marchproxy.model.state import DesiredState
 
-OLD = DesiredState()
-NEW = DesiredState(listeners=(Listener("web", "127.0.0.1", 8000),))
+OLD = Offer.of(DesiredState())
+NEW = Offer.of(DesiredState(listeners=(Listener("web", "127.0.0.1", 8000),)))
 TAKERS = [
     Taker("alb-1", "a:1", is_nlb=False),
     Taker("alb-2", "a:2", is_nlb=False),
@@ -34,14 +33,14 @@ class System:
         self.running: dict[str, str] = {}
         self.order: list[str] = []
 
-    async def nlb(self, invoke, *, timeout):
+    async def nlb(self, invoke, *, timeout, address):
         return self._answer("n:1", await invoke(_Stub(), timeout), nlb_pb2.UpdateNLBConfigResponse)
 
     async def module(self, address, invoke, *, timeout):
         return self._answer(address, await invoke(_Stub(), timeout), module_pb2.UpdateConfigResponse)
 
     def _answer(self, address, request, response):
-        is_new = request.config.checksum == checksum(encode(NEW))
+        is_new = request.config.checksum == NEW.checksum
         refuses = (
             address == self.against and is_new and not (self.only_when_applied and request.validate_only)
         )
@@ -90,7 +89,7 @@ async def test_a_failure_on_the_way_puts_the_old_document_back():
     reload = Reload(system, TAKERS)
     assert await reload.check(NEW) == []
     assert [refusal.who for refusal in await reload.apply(NEW, OLD)] == ["nlb-1"]
-    assert set(system.running.values()) == {checksum(encode(OLD))}
+    assert set(system.running.values()) == {OLD.checksum}
     assert set(system.running) == {"a:1", "a:2", "n:1"}
 
 
@@ -99,4 +98,4 @@ async def test_one_that_serves_it_in_part_keeps_it_from_the_others():
     reload = Reload(system, TAKERS)
     assert await reload.apply(NEW, OLD) == [Refusal("alb-1", ("routes[0].path: quarantined",))]
     assert system.order == ["a:1", "a:1"]  # the new one and the old one; nobody else was asked
-    assert system.running == {"a:1": checksum(encode(OLD))}
+    assert system.running == {"a:1": OLD.checksum}
