@@ -42,7 +42,7 @@ def kept(path: Path, running: Running) -> Keeper:
     return keeper
 
 
-@pytest.mark.parametrize("running", [Running(), Running(STATE, "abc"), FULL])
+@pytest.mark.parametrize("running", [Running(), Running(STATE, "abc"), FULL, FULL.on_leave()])
 def test_round_trip(tmp_path: Path, running: Running) -> None:
     path = tmp_path / "deep" / "state.json"
     kept(path, running)

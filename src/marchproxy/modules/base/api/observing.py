@@ -53,6 +53,7 @@ class ObservingApi(Api):
             routes=reports.route_stats(parts),
             pools=reports.pool_stats(parts),
             streams=reports.streams(parts),
+            collected_at=unix_to_pb(parts.sampler.last.at),
         )
         if request.reset_counters:
             parts.sampler.reset()
