@@ -1,0 +1,77 @@
+"""Shelves: the items of the revision in force as they are shown, each serialised once for as long as it stays the same."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from marchproxy.manager.api.etags import etag_of
+from marchproxy.manager.revising import Current
+from marchproxy.model.changes import SECTIONS, Item, redact_item
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An item without its secrets, its JSON and the tag of that."""
+
+    key: str
+    item: Item
+    body: bytes
+    etag: str
+
+
+class Shelf:
+    """The items of one section, in the document's order."""
+
+    def __init__(self, section: str, items: Sequence[Item], before: "Shelf | None") -> None:
+        self.section = section
+        self._items = items
+        self._places = {str(item[SECTIONS[section]]): place for place, item in enumerate(items)}
+        known = before.by_identity() if before is not None else {}
+        self._shown = [known.get(id(item)) for item in items]
+        self._all: tuple[Shown, ...] | None = None
+
+    def find(self, key: str) -> Shown | None:
+        """The item of that key."""
+        place = self._places.get(key)
+        return None if place is None else self._at(place)
+
+    def raw(self, key: str) -> Item | None:
+        """The item with its secrets, for those who put in force."""
+        place = self._places.get(key)
+        return None if place is None else self._items[place]
+
+    def all(self) -> tuple[Shown, ...]:
+        """Every item."""
+        if self._all is None:
+            self._all = tuple(self._at(place) for place in range(len(self._items)))
+        return self._all
+
+    def by_identity(self) -> Mapping[int, Shown]:
+        """What was serialised, by the identity of its item, which stays the item's own as long as this shelf has it."""
+        return {id(item): shown for item, shown in zip(self._items, self._shown, strict=True) if shown}
+
+    def _at(self, place: int) -> Shown:
+        shown = self._shown[place]
+        if shown is None:
+            item = redact_item(self.section, self._items[place])
+            body = orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
+            shown = Shown(str(item[SECTIONS[self.section]]), item, body, etag_of(body))
+            self._shown[place] = shown
+        return shown
+
+
+class Shelves:
+    """The shelves of the revision that was asked for last. An item that a new revision has not changed is kept as it is."""
+
+    def __init__(self) -> None:
+        self._shelves: dict[str, tuple[Sequence[Item], Shelf]] = {}
+
+    def shelf(self, current: Current, section: str) -> Shelf:
+        """The items of a section of this revision."""
+        items = current.document.get(section, ())
+        of, shelf = self._shelves.get(section, (None, None))
+        if shelf is None or of is not items:
+            shelf = Shelf(section, items, shelf)
+            self._shelves[section] = (items, shelf)
+        return shelf
