@@ -42,10 +42,8 @@ class RevisionRows(Rows, RevisionStore):
         document = await asyncio.to_thread(self._pack, draft.document)
         try:
             async with self._database.writing("revisions") as connection:
-                await _must_follow(connection, draft.parent)
-                last = await connection.scalar(select(func.max(revisions.c.number)))
                 head = RevisionHead(
-                    number=RevisionNumber((last or 0) + 1),
+                    number=await _next_number(connection, draft.parent),
                     parent=draft.parent,
                     created_at=self._clock.now(),
                     author=draft.author,
@@ -103,11 +101,15 @@ async def _head(connection: AsyncConnection) -> RevisionHead | None:
     return None if row is None else _to_head(row)
 
 
-async def _must_follow(connection: AsyncConnection, parent: RevisionNumber | None) -> None:
-    head = await _head(connection)
+async def _next_number(connection: AsyncConnection, parent: RevisionNumber | None) -> RevisionNumber:
+    # in this order: whatever another manager begins from now on has the number that we shall try to take,
+    # and what was begun before and is not pending can no longer become the head
+    last = await connection.scalar(select(func.max(revisions.c.number))) or 0
     pending = await connection.scalar(select(revisions.c.number).where(revisions.c.state == _PENDING))
+    head = await _head(connection)
     if pending is not None or (head.number if head else None) != parent:
         raise Moved(head, pending=pending is not None)
+    return RevisionNumber(last + 1)
 
 
 async def _row(connection: AsyncConnection, number: RevisionNumber) -> Row[*tuple[Any, ...]] | None:
