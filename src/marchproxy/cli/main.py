@@ -86,7 +86,7 @@ def up(
     ] = None,
     leash: Leash = None,
 ) -> None:
-    """Run everything in a file on this machine: the NLB and every module, supervised.
+    """Run everything in a file on this machine: the NLB, every module and the manager, supervised.
 
     A process that dies is started again. SIGHUP reads the file again and puts it in force everywhere, or nowhere and
     says why. Ctrl-C drains and stops; a second Ctrl-C kills.
@@ -112,8 +112,8 @@ def down(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """End what runs of a file on this machine: its `up`, an `nlb`, `alb`, `dblb`, `ailb` or `rtmp` of it that was
-    started alone.
+    """End what runs of a file on this machine: its `up`, an `nlb`, `alb`, `dblb`, `ailb`, `rtmp` or `manager` of it
+    that was started alone.
 
     Also what one that was killed left behind: Envoys, workers, modules, the rules in the kernel. Exit code 0 when
     nothing is left.

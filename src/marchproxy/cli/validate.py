@@ -96,6 +96,7 @@ def _contents(loaded: Loaded) -> list[tuple[str, str]]:
     document, state = loaded.document, loaded.state
     rows = [("nlb", f"{document.nlb.id} at {document.nlb.grpc}")] if document.nlb else []
     rows += [("xds", f"at {document.xds.grpc}")] if document.xds else []
+    rows += [("manager", f"{document.manager.id} at {document.manager.http}")] if document.manager else []
     rows += [("module", f"{module.id} ({module.type} {module.version})") for module in document.modules]
     rows += [
         ("listener", f"{_listener_in_words(item)}{_TOLD_APART[port.sharing]}")

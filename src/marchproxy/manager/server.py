@@ -18,16 +18,18 @@ from marchproxy.kit.listening import check_free
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.metrics import new_registry
 from marchproxy.kit.tasks import beside, every
-from marchproxy.manager import ui
 from marchproxy.manager.access import Access
 from marchproxy.manager.api import create_app
 from marchproxy.manager.certificates import Certificates
 from marchproxy.manager.desk import Desk
 from marchproxy.manager.operating import Operations
-from marchproxy.manager.revising import Fleet, Revisions
+from marchproxy.manager.revising import Revisions
+from marchproxy.manager.revising.fleet import Fleet
 from marchproxy.manager.settings import ManagerSettings
+from marchproxy.manager.ui import attach
 from marchproxy.manager.watching import Observer
 from marchproxy.manager.web import Guard, Rules, serving
+from marchproxy.manager.web.file import router as file_router
 from marchproxy.model.state import DesiredState
 from marchproxy.store import Sealer, Store, StoreSettings, open_store
 
@@ -148,7 +150,8 @@ def _loops(desk: Desk) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
 def _application(desk: Desk, registry: CollectorRegistry) -> Guard:
     settings = desk.settings
     app = create_app(desk)
-    ui.install(app, desk)
+    app.include_router(file_router)
+    attach(app, desk)
     rules = Rules(
         max_body=settings.max_body_bytes,
         seconds=settings.request_seconds,

@@ -115,6 +115,8 @@ def _documents(file: Path, folders: Folders, environ: Mapping[str, str]) -> Iter
 def _homes(document: FileDocument) -> Iterator[Path]:
     if document.nlb is not None:
         yield document.nlb.directory().absolute()
+    if document.manager is not None:
+        yield document.manager.directory().absolute()
     for module in document.modules:
         home = module.own_state_dir().absolute()
         yield home
@@ -122,10 +124,11 @@ def _homes(document: FileDocument) -> Iterator[Path]:
 
 
 def _patience(documents: list[FileDocument]) -> float:
-    """Modules drain at the same time, the NLB after them."""
+    """Modules drain at the same time, the NLB after them, the manager before."""
     drains = [
         max((module.drain_seconds for module in document.modules), default=0.0)
         + (document.nlb.drain_seconds if document.nlb else 0.0)
+        + (document.manager.drain_seconds if document.manager else 0.0)
         for document in documents
     ]
     return max(drains, default=_UNKNOWN_DRAIN) + _GRACE

@@ -7,9 +7,13 @@ from pathlib import Path
 
 
 class Kind(Enum):
-    """What a process is, in the order in which they are ended: modules before the NLB, so that they can leave it."""
+    """What a process is, in the order in which they are ended: modules before the NLB, so that they can leave it.
+
+    The manager before all, as it would take their leaving for a failure.
+    """
 
     UP = "up"
+    MANAGER = "manager"
     MODULE = "module"
     NLB = "nlb"
     RELAY = "relay worker"
@@ -30,6 +34,10 @@ WORKERS = {
     "marchproxy.modules.ailb.relay": Kind.AI_RELAY,
     "marchproxy.modules.ailb.worker": Kind.DECIDER,
 }
+
+
+#: The services of which a file has one, by their command.
+_ALONE = {"nlb": Kind.NLB, "manager": Kind.MANAGER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,8 @@ def judge(seen: Seen, ground: Ground, recorded: str | None = None) -> Remain | N
     if worker is not None and (home := ground.home_of(_after(seen.command, "--socket"))) is not None:
         return Remain(seen.pid, worker, home.name)
     if _after(seen.command, "--config") == str(ground.running_file) and "--leash" in seen.command:
-        return _service(seen, _after(seen.command, "--id") or "nlb")
+        other = "manager" if "manager" in seen.command else "nlb"
+        return _service(seen, _after(seen.command, "--id") or other)
     return None
 
 
@@ -81,7 +90,8 @@ def _service(seen: Seen, name: str) -> Remain:
     # by its leash it has had its SIGTERM; another one would end it without a drain
     leash = _after(seen.command, "--leash")
     told = bool(leash) and leash != str(seen.parent)
-    return Remain(seen.pid, Kind.NLB if "nlb" in seen.command else Kind.MODULE, name, told)
+    kind = next((kind for word, kind in _ALONE.items() if word in seen.command), Kind.MODULE)
+    return Remain(seen.pid, kind, name, told)
 
 
 def _after(command: Sequence[str], option: str) -> str:

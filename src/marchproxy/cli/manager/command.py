@@ -2,16 +2,21 @@
 
 import asyncio
 import os
+import sys
 from pathlib import Path
+
+import typer
 
 from marchproxy.cli.failing import fail, failing_clearly
 from marchproxy.cli.file import load_file
 from marchproxy.cli.leash import ParentGone, end_with
+from marchproxy.cli.manager.welcome import welcome
 from marchproxy.cli.record import SERVICE, recorded
 from marchproxy.kit import logs, tasks
 from marchproxy.kit.listening import BindError
+from marchproxy.kit.settings import HostPort
 from marchproxy.kit.telemetry import Service, tracing
-from marchproxy.manager.server import serve
+from marchproxy.manager.server import Manager, serve
 from marchproxy.model.problem import InvalidValue, Refused
 
 #: What may keep a manager from starting, each with a message that says what to do.
@@ -19,7 +24,7 @@ EXPECTED = (BindError, Refused, InvalidValue, ParentGone, OSError)
 
 
 def run_manager(file: Path, leash: int | None = None) -> None:
-    """Run the file's manager until SIGTERM or SIGINT. Raises typer.Exit when it cannot.
+    """Run the file's manager until SIGTERM or SIGINT; SIGHUP reads the file again. Raises typer.Exit when it cannot.
 
     With `leash` it also ends when the process of that id does, which must have started it.
     """
@@ -33,9 +38,21 @@ def run_manager(file: Path, leash: int | None = None) -> None:
         logs.configure(level=settings.log_level)
         logs.bind(service="manager", instance=settings.id)
 
+        managers: list[Manager] = []
+
+        def started(manager: Manager) -> None:
+            managers.append(manager)
+            if sys.stdout.isatty():
+                bound = HostPort(settings.http.host, manager.http)
+                typer.echo(welcome(settings.model_copy(update={"http": bound})))
+
         async def main(stop: asyncio.Event) -> None:
-            await serve(settings, loaded.state, stop, file=file)
+            await serve(settings, loaded.state, stop, file=file, started=started)
+
+        async def reload() -> None:
+            for manager in managers:
+                await manager.desk.revisions.take_file(load_file(file, os.environ).state, str(file))
 
         me = Service("manager", settings.id)
         with recorded(settings.directory() / SERVICE, file), tracing(settings.tracing, me):
-            tasks.run(lambda: tasks.run_service(main))
+            tasks.run(lambda: tasks.run_service(main, on_reload=reload))

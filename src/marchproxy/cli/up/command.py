@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -13,8 +13,10 @@ from rich.text import Text
 from marchproxy.cli.failing import fail, failing_clearly
 from marchproxy.cli.file import Loaded, load_file
 from marchproxy.cli.leash import ParentGone, end_with
+from marchproxy.cli.manager.welcome import welcome
 from marchproxy.cli.record import recorded
 from marchproxy.cli.screen import stdout
+from marchproxy.cli.up.by_manager import hand_over
 from marchproxy.cli.up.keeper import Keeper, PartFailed
 from marchproxy.cli.up.overview import invitations, overview, wait_for_targets
 from marchproxy.cli.up.parts import Folders, Part, environment, open_ports, parts_of
@@ -28,8 +30,10 @@ from marchproxy.kit.files import default_state_dir, write_atomically
 from marchproxy.kit.listening import BindError, choose_port
 from marchproxy.kit.settings import SettingsError
 from marchproxy.kit.telemetry import Service, TracingSection, spanned, tracing
+from marchproxy.manager.settings import ManagerSettings
 
 _KILLED = 130
+_AT_START = ("nlb", "modules", "manager", "tracing")
 _NOBODY = "127.0.0.1:1"
 
 
@@ -46,7 +50,7 @@ class System:
         self._loaded = load_file(file, self._environ)
         self.parts: tuple[Part, ...] = parts_of(self._loaded.document, folders)
         if not self.parts:
-            fail(f"{file}: nothing to run: it has neither a section `nlb` nor `modules`")
+            fail(f"{file}: nothing to run: it has none of the sections `nlb`, `modules` and `manager`")
         width = max(len(part.name) for part in self.parts)
         self.report = Report(stdout(), max(width, len("marchproxy")))
 
@@ -75,37 +79,57 @@ class System:
         except (SettingsError, OSError) as error:
             self._say("refused", f"everything stays as it was\n{error}", Tone.BAD)
             return
-        try:
-            async with connected(self._nlb()) as client:
-                reload = Reload(client, await self._takers(client))
-                refusals = await reload.check(Offer.of(loaded.state))
-                if not refusals:
-                    refusals = await self._apply(reload, loaded, text)
-        except CallFailed as error:
-            refusals = [Refusal("nlb", (str(error),))]
+        if self._loaded.document.manager is not None:
+            refusals = await self._hand_over(self._loaded.document.manager, loaded, text)
+        else:
+            refusals = await self._put_in_force(loaded, text)
         if refusals:
             lines = [f"{refusal.who}: {reason}" for refusal in refusals for reason in refusal.reasons]
             self._say("refused", "\n".join(["everything stays as it was", *lines]), Tone.BAD)
             return
         self._accept(loaded)
 
+    async def _hand_over(self, manager: ManagerSettings, loaded: Loaded, text: bytes) -> list[Refusal]:
+        """Let the manager put it in force, as one more revision."""
+        retreat = self._replace_copy(text)
+        refusals = await hand_over(self._own(manager), loaded.state, self._file)
+        if refusals:
+            retreat()
+        return refusals
+
+    def _own(self, manager: ManagerSettings) -> ManagerSettings:
+        return manager.model_copy(update={"state_dir": manager.state_dir or self._folders.state})
+
+    async def _put_in_force(self, loaded: Loaded, text: bytes) -> list[Refusal]:
+        try:
+            async with connected(self._nlb()) as client:
+                reload = Reload(client, await self._takers(client))
+                refusals = await reload.check(Offer.of(loaded.state))
+                return refusals or await self._apply(reload, loaded, text)
+        except CallFailed as error:
+            return [Refusal("nlb", (str(error),))]
+
     async def _apply(self, reload: Reload, loaded: Loaded, text: bytes) -> list[Refusal]:
-        """Put it in force. The parts' copy comes first: one that is told to read it again must not go back."""
-        file = self._folders.running_file
-        before = file.read_bytes()
-        write_atomically(file, text)
+        retreat = self._replace_copy(text)
         return await reload.apply(
             Offer.of(loaded.state),
             Offer.of(self._loaded.state),
-            retreat=lambda: write_atomically(file, before),
+            retreat=retreat,
         )
+
+    def _replace_copy(self, text: bytes) -> Callable[[], None]:
+        """Give the parts another copy, before it is in force: one that starts again must not go back. How to undo it."""
+        file = self._folders.running_file
+        before = file.read_bytes()
+        write_atomically(file, text)
+        return lambda: write_atomically(file, before)
 
     def _accept(self, loaded: Loaded) -> None:
         before, now = self._loaded.document, loaded.document
         self._loaded = loaded
         self._say("reloaded", f"{self._file} is in force everywhere", Tone.GOOD)
-        if (before.nlb, before.modules, before.tracing) != (now.nlb, now.modules, now.tracing):
-            words = "changes in `nlb`, `modules` and `tracing` take effect at the next start"
+        if any(getattr(before, name) != getattr(now, name) for name in _AT_START):
+            words = "changes in `nlb`, `modules`, `manager` and `tracing` take effect at the next start"
             self._say("warning", words, Tone.WARNING)
 
     async def _greet(self) -> None:
@@ -119,6 +143,8 @@ class System:
                 self._say("warning", str(error), Tone.WARNING)
                 return
             self.report.show(overview(status).rendered())
+        if document.manager is not None:
+            self.report.show(Text(welcome(self._own(document.manager)), style="bold"))
         for number, command in enumerate(invitations(document)):
             self.report.show(
                 Text("ready:  " if number == 0 else "        ", style="bold green") + Text(command)
@@ -126,7 +152,11 @@ class System:
         self.report.show(Text("        Ctrl-C stops it, SIGHUP reads the file again", style="dim"))
 
     async def _takers(self, client: Client) -> list[Taker]:
-        own = {part.name: Taker(part.name, str(part.grpc), part.kind == "nlb") for part in self.parts}
+        own = {
+            part.name: Taker(part.name, str(part.grpc), part.kind == "nlb")
+            for part in self.parts
+            if part.grpc is not None
+        }
         nlbs = [taker for taker in own.values() if taker.is_nlb]
         modules = {name: taker for name, taker in own.items() if not taker.is_nlb}
         if nlbs:

@@ -16,13 +16,13 @@ _GRACE = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One process. `health` serves /readyz; `stop_seconds` is how long its clean stop may take."""
+    """One process. `health` serves /readyz; `stop_seconds` is how long its clean stop may take; a manager has no `grpc`."""
 
     name: str
     kind: str
     command: tuple[str, ...]
     health: HostPort
-    grpc: HostPort
+    grpc: HostPort | None
     log: Path
     stop_seconds: float
 
@@ -50,7 +50,7 @@ class Folders:
 
 
 def parts_of(document: FileDocument, folders: Folders) -> tuple[Part, ...]:
-    """The processes, the NLB first. Ports in `document` are real ones, not 0."""
+    """The processes, the NLB first and the manager last. Ports in `document` are real ones, not 0."""
     base = (sys.executable, "-m", "marchproxy")
     config = ("--config", str(folders.running_file))
     parts = []
@@ -78,6 +78,18 @@ def parts_of(document: FileDocument, folders: Folders) -> tuple[Part, ...]:
         )
         for module in document.modules
     ]
+    if (manager := document.manager) is not None:
+        parts.append(
+            Part(
+                name=manager.id,
+                kind="manager",
+                command=(*base, "manager", *config),
+                health=dialled(manager.metrics),
+                grpc=None,
+                log=folders.logs / f"{manager.id}.log",
+                stop_seconds=manager.drain_seconds + _GRACE,
+            )
+        )
     return tuple(parts)
 
 
@@ -91,6 +103,8 @@ def open_ports(document: FileDocument) -> Iterator[tuple[str, HostPort]]:
     """Addresses with port 0 that others must know, as the variables that set them."""
     if (nlb := document.nlb) is not None:
         yield from _unset("MARCHPROXY_NLB__", {"GRPC": nlb.grpc, "METRICS": nlb.metrics})
+    if (manager := document.manager) is not None:
+        yield from _unset("MARCHPROXY_MANAGER__", {"HTTP": manager.http, "METRICS": manager.metrics})
     for index, module in enumerate(document.modules):
         addresses = {"GRPC": module.grpc, "HEALTH": module.health, "METRICS": module.metrics}
         yield from _unset(f"MARCHPROXY_MODULES__{index}__", addresses)
@@ -103,6 +117,8 @@ def _unset(prefix: str, addresses: Mapping[str, HostPort]) -> Iterator[tuple[str
 def _state_folders(document: FileDocument, folders: Folders) -> Iterator[tuple[str, str]]:
     if document.nlb is not None and document.nlb.state_dir is None:
         yield "MARCHPROXY_NLB__STATE_DIR", str(folders.state)
+    if document.manager is not None and document.manager.state_dir is None:
+        yield "MARCHPROXY_MANAGER__STATE_DIR", str(folders.state)
     for index, module in enumerate(document.modules):
         if module.state_dir is None:
             yield f"MARCHPROXY_MODULES__{index}__STATE_DIR", str(folders.state)

@@ -1,4 +1,4 @@
-"""Supervisor: all parts of a file, up together and down in order."""
+"""Supervisor: all parts of a file, up together, the manager after them, and down in order."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +16,9 @@ class Supervisor:
         self._failure: PartFailed | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until `stop`; then modules stop before the NLB, so that they can leave it. Cancelled: all are killed.
+        """Run until `stop`; then modules stop before the NLB, so that they can leave it, and the manager before both.
+
+        Cancelled: all are killed.
 
         Raises PartFailed when a part does not come up, after the others have been stopped.
         """
@@ -37,21 +39,27 @@ class Supervisor:
 
     async def _keep(self, keeper: Keeper, stop: asyncio.Event) -> None:
         try:
+            if keeper.part.kind == "manager":
+                await self._are_ready(but=keeper)
             await keeper.run()
         except PartFailed as failure:
             self._failure = self._failure or failure
             stop.set()
 
     async def _greet(self) -> None:
-        for keeper in self._keepers:
-            await keeper.ready.wait()
+        await self._are_ready()
         await self._when_ready()
 
+    async def _are_ready(self, *, but: Keeper | None = None) -> None:
+        for keeper in self._keepers:
+            if keeper is not but:
+                await keeper.ready.wait()
+
     async def _stop(self) -> None:
-        for wave in (
-            [keeper for keeper in self._keepers if keeper.part.kind != "nlb"],
-            [keeper for keeper in self._keepers if keeper.part.kind == "nlb"],
-        ):
+        waves: dict[str, list[Keeper]] = {"manager": [], "module": [], "nlb": []}
+        for keeper in self._keepers:
+            waves.get(keeper.part.kind, waves["module"]).append(keeper)
+        for wave in waves.values():
             async with asyncio.TaskGroup() as group:
                 for keeper in wave:
                     group.create_task(keeper.stop())

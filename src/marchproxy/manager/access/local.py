@@ -7,9 +7,9 @@ from pathlib import Path
 
 from marchproxy.kit.files import write_atomically
 from marchproxy.manager.access.tokens import is_same, new_token
+from marchproxy.manager.places import LOCAL_KEY
 from marchproxy.model.identity import Principal, Role
 
-LOCAL_KEY = "local.key"
 LOCAL_PREFIX = "mpl_"
 
 

@@ -7,12 +7,10 @@ from pathlib import Path
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.files import write_atomically
 from marchproxy.manager.access.passwords import Passwords, check_password, one_time_password
+from marchproxy.manager.places import FIRST_USER, INITIAL_PASSWORD
 from marchproxy.model.identity import Role, User
 from marchproxy.model.problem import InvalidValue, Problem, RefusalCode, Refused
 from marchproxy.store import Store
-
-INITIAL_PASSWORD = "initial-password"  # noqa: S105 - a file's name
-FIRST_USER = "admin"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
 _RESERVED = frozenset({"local", "system", "file", "rollout"})

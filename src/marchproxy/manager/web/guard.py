@@ -158,7 +158,13 @@ class _Exchange:
             await self._send({"type": "websocket.close", "code": 1008})
             return
         if self._scope["path"].startswith(API):
-            value = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+            name = status.phrase.lower().replace(" ", "-")
+            value = {
+                "type": f"urn:marchproxy:problem:{name}",
+                "title": status.phrase,
+                "status": status.value,
+                "detail": detail,
+            }
             body, kind = json.dumps(value).encode(), b"application/problem+json"
         else:
             body, kind = f"{status.phrase}: {detail}\n".encode(), b"text/plain; charset=utf-8"

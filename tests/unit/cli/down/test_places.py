@@ -28,6 +28,7 @@ def test_the_folders_of_up_are_the_files_and_others_only_by_their_record(tmp_pat
     file = write(
         tmp_path / "a.yaml",
         f"nlb: {{id: n, state_dir: {beside}, drain_seconds: 5}}\n"
+        f"manager: {{id: g, state_dir: {beside}, drain_seconds: 2}}\n"
         f"modules: [{{id: m, type: alb, state_dir: {beside}, drain_seconds: 3}}]\n",
     )
     folders = Folders(tmp_path / "state")
@@ -35,10 +36,11 @@ def test_the_folders_of_up_are_the_files_and_others_only_by_their_record(tmp_pat
         (folders.state / name).mkdir(parents=True)
     leave_record(beside / "n", tmp_path / "another.yaml")
     leave_record(beside / "m", file)
+    leave_record(beside / "g", file)
     leave_record(beside / "m.2", folders.running_file)
     places = find_places(file, folders, os.environ)
-    assert places.homes == (beside / "m", beside / "m.2", folders.state / "x")
-    assert places.patience == 43.0
+    assert places.homes == (beside / "g", beside / "m", beside / "m.2", folders.state / "x")
+    assert places.patience == 45.0
 
 
 def test_a_file_that_cannot_be_read_is_told_only_when_it_never_was_up(tmp_path):

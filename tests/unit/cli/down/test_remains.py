@@ -23,6 +23,10 @@ WORKER = ("/venv/bin/python", "-m", "marchproxy.nlb.dataplane.relay.worker")
             (Kind.MODULE, "alb-1", True),
         ),  # its parent was 6, which is gone: its leash has told it
         ((*PYTHON, "nlb", "--config", "/s/running.yaml", "--leash", "7"), (Kind.NLB, "nlb", False)),
+        (
+            (*PYTHON, "manager", "--config", "/s/running.yaml", "--leash", "7"),
+            (Kind.MANAGER, "manager", False),
+        ),
         (("envoy", "--admin-address-path", "/s/nlb-1/envoy/envoy.admin"), (Kind.ENVOY, "nlb-1", False)),
         (("envoy", "--admin-address-path", "/s/alb-1.2/envoy.admin"), (Kind.ENVOY, "alb-1.2", False)),
         ((*WORKER, "--socket", "/s/nlb-1/relay/0.sock"), (Kind.RELAY, "nlb-1", False)),
@@ -58,7 +62,11 @@ def test_judge_by_command_line(command, remain):
 
 @pytest.mark.parametrize(
     ("command", "kind"),
-    [((*PYTHON, "nlb", "-c", "x.yaml"), Kind.NLB), (("marchproxy", "alb", "-c", "x.yaml"), Kind.MODULE)],
+    [
+        ((*PYTHON, "nlb", "-c", "x.yaml"), Kind.NLB),
+        (("marchproxy", "alb", "-c", "x.yaml"), Kind.MODULE),
+        ((*PYTHON, "manager", "-c", "x.yaml"), Kind.MANAGER),
+    ],
 )
 def test_a_service_that_a_record_names(command, kind):
     seen = Seen(pid=40, parent=7, command=command)
@@ -66,6 +74,6 @@ def test_a_service_that_a_record_names(command, kind):
     assert judge(seen, GROUND, recorded="one") == Remain(40, kind, "one")
 
 
-def test_modules_end_before_the_nlb_and_who_envoy_reports_to_after_it():
+def test_the_manager_ends_first_modules_before_the_nlb_and_who_envoy_reports_to_after_it():
     workers = ["RELAY", "DATABASES", "STREAMS", "PLAYBACK", "AI_RELAY"]
-    assert [kind.name for kind in Kind] == ["UP", "MODULE", "NLB", *workers, "ENVOY", "DECIDER"]
+    assert [kind.name for kind in Kind] == ["UP", "MANAGER", "MODULE", "NLB", *workers, "ENVOY", "DECIDER"]
