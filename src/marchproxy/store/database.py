@@ -36,8 +36,8 @@ class Database(ABC):
             yield connection
 
     @abstractmethod
-    def writing(self, topic: str = "") -> AbstractAsyncContextManager[AsyncConnection]:
-        """A transaction that is durable when the block has ended; those who wait for the topic are told."""
+    def writing(self, *topics: str) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A transaction that is durable when the block has ended; those who wait for the topics are told."""
 
     @abstractmethod
     def exclusive(self, within: float) -> AbstractAsyncContextManager[asyncio.Event]:

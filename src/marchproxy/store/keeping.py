@@ -7,7 +7,7 @@ from marchproxy.store.sealing import Sealer
 from marchproxy.store.tables import certificates, meta, revisions
 
 _log = get_logger(__name__)
-_CHECK = "sealed"
+_CHECK = "store.sealed"
 _WORD = b"marchproxy"
 
 

@@ -20,6 +20,7 @@ from marchproxy.store.listening import CHANNEL, listen
 from marchproxy.store.settings import StoreSettings
 
 _MIGRATION_SECONDS = 120.0
+_NOTIFY = text("select pg_notify(:channel, :topic)")
 
 
 class Postgres(Database):
@@ -34,20 +35,19 @@ class Postgres(Database):
             async_creator=self._dialler.dial,
             pool_size=settings.connections,
             max_overflow=0,
+            hide_parameters=True,
             pool_timeout=settings.seconds / 2,
             pool_pre_ping=True,  # those that a restart has cut are found before they are used
         )
         super().__init__(engine, self._dialler.name, settings.seconds)
 
     @asynccontextmanager
-    async def writing(self, topic: str = "") -> AsyncIterator[AsyncConnection]:
+    async def writing(self, *topics: str) -> AsyncIterator[AsyncConnection]:
         """Everybody who listens is told with the commit."""
         async with self._asked(), self.engine.begin() as connection:
             yield connection
-            if topic:
-                await connection.execute(
-                    text("select pg_notify(:channel, :topic)"), {"channel": CHANNEL, "topic": topic}
-                )
+            for topic in topics:
+                await connection.execute(_NOTIFY, {"channel": CHANNEL, "topic": topic})
 
     @asynccontextmanager
     async def exclusive(self, within: float) -> AsyncIterator[asyncio.Event]:

@@ -34,6 +34,7 @@ class Sqlite(Database):
             connect_args={"isolation_level": None, "timeout": settings.seconds / 2},
             pool_size=settings.connections,
             max_overflow=0,
+            hide_parameters=True,
             pool_timeout=settings.seconds / 2,
         )
         super().__init__(engine, f"SQLite file {path}", settings.seconds)
@@ -46,12 +47,11 @@ class Sqlite(Database):
         event.listen(engine.sync_engine, "begin", _begin)
 
     @asynccontextmanager
-    async def writing(self, topic: str = "") -> AsyncIterator[AsyncConnection]:
+    async def writing(self, *topics: str) -> AsyncIterator[AsyncConnection]:
         """One after the other: SQLite has one writer, and those who wait in the file are not woken in turn."""
         async with self._asked(), self._turn, self._writer.begin() as connection:
             yield connection
-        if topic:
-            self.topics.tell((topic,))
+        self.topics.tell(topics)
 
     def exclusive(self, within: float) -> AbstractAsyncContextManager[asyncio.Event]:
         """The file is this process's: a lock of its own is enough."""

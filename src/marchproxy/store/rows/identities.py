@@ -40,10 +40,9 @@ class IdentityRows(Rows, IdentityStore):
             found(result, f"user {user.name}")
 
     async def remove_user(self, name: str) -> None:  # noqa: D102
-        async with self._database.writing("users") as connection:
+        async with self._database.writing("users", "keys") as connection:
             await connection.execute(delete(keys).where(keys.c.owner == name))
             found(await connection.execute(delete(users).where(users.c.name == name)), f"user {name}")
-        self._database.topics.tell(("keys",))
 
     async def add_session(self, session: Session) -> None:  # noqa: D102
         values = asdict(session)

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Table, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Row, Table, delete, func, insert, select
 
 from marchproxy.model.record import AuditEntry, Event
 from marchproxy.store.rows.base import Rows, named
@@ -52,9 +52,8 @@ class RecordRows(Rows, RecordStore):
     async def _write(self, table: Table, values: dict[str, Any]) -> int:
         del values["id"]
         async with self._database.writing(table.name) as connection:
-            return int(
-                (await connection.execute(insert(table).values(values).returning(table.c.id))).scalar_one()
-            )
+            result = await connection.execute(insert(table).values(values).returning(table.c.id))
+            return int(result.scalar_one())
 
     async def _newest(
         self, table: Table, before: int | None, limit: int, which: list[ColumnElement[bool]]
@@ -70,9 +69,10 @@ class RecordRows(Rows, RecordStore):
         async with self._database.reading() as connection:
             newest = await connection.scalar(select(func.max(table.c.id)))
         too_many = table.c.id <= (newest or 0) - self._settings.keep_rows
-        batch = (
-            select(table.c.id).where(or_(table.c.at < oldest, too_many)).order_by(table.c.id).limit(_BATCH)
-        )
+        return await self._remove(table, table.c.at < oldest) + await self._remove(table, too_many)
+
+    async def _remove(self, table: Table, which: ColumnElement[bool]) -> int:
+        batch = select(table.c.id).where(which).limit(_BATCH)
         removed = 0
         while True:
             async with self._database.writing() as connection:
