@@ -1,21 +1,49 @@
 """Observer: looks at NLBs and modules on a beat and keeps what it saw. Everybody else reads, and never asks them."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
+from marchproxy.contract.fleet.client import Client
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.grpc import ChannelTls
+from marchproxy.kit.tasks import every
+from marchproxy.manager.watching.assembling import Seen, assemble
+from marchproxy.manager.watching.crowd import BEAT_SECONDS, Crowd
+from marchproxy.manager.watching.figures import SILENT, figures
 from marchproxy.manager.watching.health import Health
+from marchproxy.manager.watching.journal import Journal
+from marchproxy.manager.watching.news import news
+from marchproxy.manager.watching.pace import Pace
+from marchproxy.manager.watching.pools import Pools
+from marchproxy.manager.watching.probing import probe
 from marchproxy.manager.watching.series import History, Slice
 from marchproxy.manager.watching.subscription import Subscription
 from marchproxy.manager.watching.view import LiveView
+from marchproxy.model.record import Event
+from marchproxy.model.revision import RevisionHead
 
 if TYPE_CHECKING:
-    from marchproxy.manager.revising import Revisions
     from marchproxy.store import Store
+
+#: What a rollout is on ("route", "listener"), its target and its version.
+Started = tuple[str, str, str]
+
+
+class _Current(Protocol):
+    @property
+    def head(self) -> RevisionHead: ...
+
+
+class InForce(Protocol):
+    """Who knows what everybody should run: the Revisions."""
+
+    @property
+    def current(self) -> _Current:
+        """What is in force."""
 
 
 class Observer:
@@ -25,23 +53,37 @@ class Observer:
         self,
         nlbs: Sequence[str],
         store: "Store",
-        revisions: "Revisions",
+        revisions: "InForce",
         *,
         clock: Clock,
+        name: str = "manager",
         tls: ChannelTls | None = None,
     ) -> None:
-        """`nlbs`: their addresses, "host:port"."""
-        self._nlbs = tuple(nlbs)
-        self._store, self._revisions = store, revisions
-        self._clock, self._tls = clock, tls
+        """`nlbs`: their addresses, "host:port". Raises SettingsError for TLS files that do not serve."""
+        self._name, self._store, self._clock = name, store, clock
+        self._revisions = revisions
+        self._crowd = Crowd(nlbs, clock=clock, tls=tls)
+        self._journal = Journal(store, clock)
+        self._pools, self._pace, self._due = Pools(), Pace(BEAT_SECONDS, 0.01), 0.0
         self._view = LiveView()
         self._history = History()
         self._looked = asyncio.Condition()
-        self._readers: set[Subscription] = set()
+        self.leads: Callable[[], bool] = lambda: True
+        """Tells whether this manager, among several on one database, is the one that writes down what it sees."""
+        self.starters: Mapping[Started, str] = {}
+        """Who started which rollout through a manager."""
 
     async def run(self) -> None:
         """Look, until cancelled."""
-        raise NotImplementedError
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._crowd.run(), name="crowd")
+            group.create_task(self._journal.run(), name="journal")
+            await every(BEAT_SECONDS, self._beat, clock=self._clock, name="view")
+
+    @property
+    def clients(self) -> Sequence[Client]:
+        """One for each NLB, for who has to ask or tell something; they are closed when `run` ends."""
+        return self._crowd.clients
 
     @property
     def view(self) -> LiveView:
@@ -58,23 +100,48 @@ class Observer:
             return self._view.version
 
     def names(self) -> tuple[str, ...]:
-        """The figures whose past is kept: "total/requests", "listeners/web/connections", "routes/shop/p99_ms"."""
+        """The figures whose past is kept; see `figures`."""
         return self._history.names()
 
     def series(self, names: Sequence[str], start: float, end: float, step: float) -> Slice:
         """The past of figures from `start` to `end` (Unix seconds), a mean for each `step` seconds."""
         return self._history.between(names, start, end, step)
 
-    @contextmanager
-    def subscribe(self, most: int = 256) -> Iterator[Subscription]:
-        """Events as they happen, for the length of the block; a reader who is `most` behind is dropped."""
-        reader = Subscription(most)
-        self._readers.add(reader)
-        try:
-            yield reader
-        finally:
-            self._readers.discard(reader)
+    def note(self, events: Iterable[Event]) -> None:
+        """Have events written down by and by; whoever reads along gets them then."""
+        self._journal.note(events)
+
+    def subscribe(self, most: int = 256) -> AbstractContextManager[Subscription]:
+        """Events as they are written, by any manager; a reader who is `most` behind is dropped."""
+        return self._journal.subscribe(most)
 
     async def health(self) -> Health:
         """How the manager's database, the NLBs and their modules are, asked now; takes 5 s at most."""
-        raise NotImplementedError
+        return await probe(self._name, self._store, self._crowd.clients, self._clock)
+
+    async def _beat(self) -> None:
+        before, now = self._view, self._clock.now()
+        view = self._assemble(before)
+        self._history.record(now.timestamp(), figures(view), silent=SILENT)
+        if self.leads():
+            self._journal.note(news(before, view, now))
+        async with self._looked:
+            self._view = view
+            self._looked.notify_all()
+
+    def _assemble(self, before: LiveView) -> LiveView:
+        anew = self._clock.monotonic() >= self._due
+        seen = Seen(
+            self._crowd.nlbs(),
+            self._crowd.parts(),
+            self._clock.now(),
+            current=self._revisions.current.head.checksum,
+            starters=self.starters,
+            anew=anew,
+        )
+        began = time.perf_counter()
+        view = assemble(before, seen, self._pools)
+        if anew:
+            self._pace.took(time.perf_counter() - began)
+            self._due = self._clock.monotonic() + self._pace.pause()
+        return view

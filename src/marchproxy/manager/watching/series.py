@@ -86,9 +86,16 @@ class History:
         self.left_out = 0
         """How many values found no place."""
 
-    def record(self, at: float, figures: Iterable[tuple[str, float]]) -> None:
-        """Take in the figures of one look, the important ones first; `at` in Unix seconds."""
+    def record(
+        self, at: float, figures: Iterable[tuple[str, float]], *, silent: tuple[str, ...] = ()
+    ) -> None:
+        """Take in the figures of one look, the important ones first; `at` in Unix seconds.
+
+        Known names that begin with one of `silent` and are not among the figures are 0.
+        """
+        told = set()
         for name, value in figures:
+            told.add(name)
             rings = self._rings.get(name)
             if rings is None:
                 if not value:
@@ -101,6 +108,10 @@ class History:
                 self._busy_at[name] = at
             for ring in rings:
                 ring.put(at, value)
+        for name, rings in self._rings.items():
+            if silent and name not in told and name.startswith(silent):
+                for ring in rings:
+                    ring.put(at, 0.0)
 
     def names(self) -> tuple[str, ...]:
         """What there is, sorted."""

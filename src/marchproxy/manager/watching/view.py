@@ -65,6 +65,8 @@ class PartView:
     checksum: str = ""
     is_current: bool = False
     """It runs the revision that is in force."""
+    behind_since: datetime | None = None
+    """Since when it has run another one; None: it does not."""
     connections: int = 0
     max_connections: int = 0
     """0: no limit of its own."""
@@ -233,6 +235,8 @@ class LiveView:
     """When an NLB last answered; None: none has yet."""
     age: float = 0.0
     """Seconds since then, when the view was asked for."""
+    looked_at: datetime | None = None
+    """When this view was put together."""
     current: str = ""
     """The checksum that everybody should run; empty: not known."""
     total: Rates = Rates()

@@ -1,0 +1,109 @@
+"""The watch of one instance: asks it for its counts, its pools and its rollouts, each in a pace of its own."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
+
+from marchproxy.contract.fleet.client import CallFailed, Client
+from marchproxy.contract.pb import module_pb2
+from marchproxy.kit.clock import Clock
+from marchproxy.manager.watching.counters import served
+from marchproxy.manager.watching.findings import PartFinding, read_pools, read_promotions
+from marchproxy.manager.watching.nlb_watch import CALL_SECONDS
+from marchproxy.manager.watching.pace import Pace
+
+if TYPE_CHECKING:
+    from marchproxy.contract.pb.module_pb2_grpc import ModuleServiceAsyncStub
+
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True)
+class Paces:
+    """What all instances together may cost, learned from each of them."""
+
+    stats: Pace
+    pools: Pace
+    rollouts: Pace
+
+
+def paces() -> Paces:
+    """4 % of a core in all; small fleets are asked every 2 seconds, and every 5 for their pools."""
+    return Paces(Pace(2.0, 0.02), Pace(5.0, 0.01), Pace(2.0, 0.01))
+
+
+class PartWatch:
+    """What one instance tells. `finding` is always there; a call that fails leaves it as it was, and says why."""
+
+    def __init__(self, client: Client, address: str, clock: Clock) -> None:
+        self.address = address
+        self.finding = PartFinding()
+        self._client, self._clock = client, clock
+        self._raw = b""
+
+    async def run(self, paces: Paces, many: Callable[[], int]) -> None:
+        """Ask, until cancelled; `many` is how many instances are watched now."""
+        jobs = ((self._stats, paces.stats), (self._pools, paces.pools), (self._rollouts, paces.rollouts))
+        async with asyncio.TaskGroup() as group:
+            for job, pace in jobs:
+                group.create_task(self._repeat(job, pace, many))
+
+    async def _repeat(
+        self, job: Callable[[Pace], Awaitable[None]], pace: Pace, many: Callable[[], int]
+    ) -> None:
+        while True:
+            started = self._clock.monotonic()
+            try:
+                await job(pace)
+            except CallFailed as error:
+                self.finding = replace(self.finding, failure=str(error))
+            await self._clock.sleep(started + pace.pause(many()) - self._clock.monotonic())
+
+    async def _stats(self, pace: Pace) -> None:
+        request = module_pb2.GetStatsRequest()
+        answer = await self._ask(lambda stub, left: stub.GetStats(request, timeout=left))
+        began = time.perf_counter()
+        self._read_stats(answer)
+        pace.took(2 * (time.perf_counter() - began))  # decoding, which gRPC did, costs as much
+
+    def _read_stats(self, answer: module_pb2.GetStatsResponse) -> None:
+        before, stats = self.finding, answer.stats
+        at = answer.collected_at.ToNanoseconds() / 1e9 if answer.HasField("collected_at") else 0.0
+        heard = replace(before, at=self._clock.now(), failure="")
+        if before.counted is not None and at and at == before.counted.at:
+            self.finding = heard  # it has not looked again
+            return
+        counted, found = served(before.counted, answer, at or self._clock.monotonic())
+        self.finding = replace(
+            heard,
+            counted=counted,
+            served=found,
+            connections=stats.active_connections,
+            cpu=stats.cpu_usage_percent,
+            memory=stats.memory_usage_mb,
+            facts=dict(stats.custom_stats),
+        )
+
+    async def _pools(self, pace: Pace) -> None:
+        request = module_pb2.GetBackendsRequest()
+        answer = await self._ask(lambda stub, left: stub.GetBackends(request, timeout=left))
+        began = time.perf_counter()
+        raw = answer.SerializeToString(deterministic=True)
+        if raw != self._raw:
+            self._raw = raw
+            self.finding = replace(self.finding, pools=read_pools(answer.pools))
+        pace.took(2 * (time.perf_counter() - began))
+
+    async def _rollouts(self, pace: Pace) -> None:
+        request = module_pb2.GetActiveVersionRequest()
+        answer = await self._ask(lambda stub, left: stub.GetActiveVersion(request, timeout=left))
+        began = time.perf_counter()
+        found = read_promotions(answer)
+        if found != self.finding.promotions:
+            self.finding = replace(self.finding, promotions=found)
+        pace.took(2 * (time.perf_counter() - began))
+
+    async def _ask(self, invoke: "Callable[[ModuleServiceAsyncStub, float], Awaitable[A]]") -> A:
+        return await self._client.module(self.address, invoke, timeout=CALL_SECONDS)
