@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from marchproxy.kit.files import default_state_dir
 from marchproxy.kit.grpc.tls import ChannelTls
-from marchproxy.kit.settings import HostPort, Section
+from marchproxy.kit.settings import HostPort, Seconds, Section
 from marchproxy.kit.telemetry import TracingSection
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
@@ -71,9 +71,9 @@ class ManagerSettings(Section):
     """After so many hours people sign in again."""
     max_body_bytes: Annotated[int, Field(ge=64 * 1024, le=256 * 1024 * 1024)] = 32 * 1024 * 1024
     """The largest request."""
-    request_seconds: Annotated[float, Field(gt=0, le=3600)] = 60.0
+    request_seconds: Annotated[Seconds, Field(gt=0, le=3600)] = 60.0
     """How long a request may take, but for streams of events."""
-    drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 5.0
+    drain_seconds: Annotated[Seconds, Field(le=3600)] = 5.0
     """How long requests may go on when it stops."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged, on stderr."""

@@ -11,6 +11,7 @@ from marchproxy.contract.document import StateDocument
 from marchproxy.engines.envoy.access_log_section import AlwaysLogged
 from marchproxy.kit.settings import load
 from marchproxy.kit.telemetry import TracingSection
+from marchproxy.manager.settings import ManagerSettings
 from marchproxy.modules.http.access_log_section import HttpAccessLog
 from marchproxy.modules.http.log_fields import FIELDS, USUAL
 
@@ -34,7 +35,10 @@ def test_every_example_is_sound(text: str) -> None:
     assert load(FileDocument, text, environ={}) != FileDocument()
 
 
-@pytest.mark.parametrize(("heading", "model"), [("access_log", HttpAccessLog), ("tracing", TracingSection)])
+@pytest.mark.parametrize(
+    ("heading", "model"),
+    [("access_log", HttpAccessLog), ("tracing", TracingSection), ("manager", ManagerSettings)],
+)
 def test_every_key_is_named(heading: str, model: type) -> None:
     first_table = section(heading).partition("|---|")[2].partition("\n\n")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", first_table, flags=re.MULTILINE)) == set(model.model_fields)
