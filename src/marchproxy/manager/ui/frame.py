@@ -1,0 +1,134 @@
+"""Frame: an open page. What it shows is drawn again when there is something new, and what is pressed on it is done here."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from markupsafe import Markup
+from nicegui import ui
+from starlette.requests import Request
+
+from marchproxy.manager.access import AccessError, PasswordChangeNeeded, Scope, Unauthenticated
+from marchproxy.manager.desk import Desk
+from marchproxy.manager.ui.components.controls import go
+from marchproxy.manager.ui.components.fragment import Acting, Fragment
+from marchproxy.manager.ui.components.states import banner
+from marchproxy.manager.ui.failing import FAILURES, told
+from marchproxy.manager.ui.visit import Visit
+from marchproxy.manager.watching import LiveView
+from marchproxy.model.identity import Principal, Role
+from marchproxy.model.revision import Author
+from marchproxy.store import StoreUnavailable
+
+#: Seconds between two looks of a page.
+BEAT = 2.0
+_BEATS_PER_CHECK = 5
+_LONGEST = 90.0
+_Result = TypeVar("_Result")
+Render = Callable[[LiveView], Markup]
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something that a visitor does: as it is on record, and what it takes."""
+
+    action: str
+    target: str
+    role: Role
+    scope: Scope
+    done: str = ""
+    """What is said when it was done."""
+
+
+class Frame:
+    """One page of one visitor, for as long as it is open."""
+
+    def __init__(self, visit: Visit, request: Request) -> None:
+        self.visit = visit
+        self.path = dict(request.path_params)
+        self.query = dict(request.query_params)
+        self._parts: list[tuple[Fragment, Render]] = []
+        self._each_beat: list[Callable[[LiveView], None]] = []
+        self._beats = 0
+        self._seen = (-1, "")
+        self.notice: Fragment | None = None
+        """Where it is said what became of what was pressed."""
+
+    @property
+    def desk(self) -> Desk:
+        """What everything is asked of."""
+        return self.visit.desk
+
+    def live(self, render: Render, *, on_act: Acting | None = None) -> Fragment:
+        """A part that is drawn from each new view; `on_act` hears of its buttons."""
+        part = Fragment(render(self.desk.live.view), on_act=on_act)
+        self._parts.append((part, render))
+        return part
+
+    def on_beat(self, look: Callable[[LiveView], None]) -> None:
+        """Call something with each new view: for charts."""
+        self._each_beat.append(look)
+
+    def redraw(self) -> None:
+        """Draw what is live at once."""
+        view = self.desk.live.view
+        for part, render in self._parts:
+            part.show(render(view))
+        for look in self._each_beat:
+            look(view)
+
+    async def beat(self) -> None:
+        """Look whether there is something new, and now and then whether the visitor may still be here."""
+        self._beats += 1
+        if self._beats % _BEATS_PER_CHECK == 0 and not await self._still_here():
+            return
+        view = self.desk.live.view
+        applying = self.desk.revisions.progress
+        seen = (view.version, repr(applying))
+        if seen != self._seen or view.is_stale:
+            self._seen = seen
+            self.redraw()
+
+    async def perform(
+        self, act: Act, work: Callable[[Author], Awaitable[_Result]], *, notice: Fragment | None = None
+    ) -> _Result | None:
+        """Do something if the visitor still may; it is on record. None: it was not done, and has been said why."""
+        shown = notice or self.notice
+        assert shown is not None
+        shown.show(banner("busy", "activity", "Under way …"))
+        try:
+            principal = await self.visit.again()
+            address = self.visit.address
+            async with self.desk.access.audited(principal, act.action, act.target, address=address):
+                self.desk.access.require(principal, act.role, act.scope)
+                async with asyncio.timeout(_LONGEST):
+                    result = await work(_author(principal))
+        except (Unauthenticated, PasswordChangeNeeded):
+            go("/sign-in")
+            return None
+        except FAILURES as error:
+            shown.show(told(error))
+            return None
+        shown.show(banner("ok", "done", act.done) if act.done else Markup())
+        self.redraw()
+        return result
+
+    async def _still_here(self) -> bool:
+        try:
+            await self.visit.again()
+        except AccessError:
+            go("/sign-in")
+            return False
+        except StoreUnavailable:
+            return True  # what is shown comes from memory, and whoever acts is asked again
+        return True
+
+
+def _author(principal: Principal) -> Author:
+    return Author(principal.name, "user")
+
+
+def beating(frame: Frame) -> None:
+    """Begin the beat of a page."""
+    ui.timer(BEAT, frame.beat)
