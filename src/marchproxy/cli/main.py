@@ -277,8 +277,8 @@ def explain(
     from dataclasses import replace
 
     from marchproxy.cli.look.explain import explain as find
-    from marchproxy.cli.look.question import NotAQuestion, read_question
     from marchproxy.cli.running import run_client
+    from marchproxy.contract.fleet.explaining import NotAQuestion, read_question
 
     try:
         question = read_question(url, method, header or (), sni=sni, client=client, query=query)

@@ -18,9 +18,8 @@ from marchproxy.cli.demo.claims import (
 from marchproxy.cli.demo.config import ROUTE
 from marchproxy.cli.demo.load import Bounds, LoadResult, run_load
 from marchproxy.cli.demo.world import World
-from marchproxy.cli.look.explain import Explanation, find_out
-from marchproxy.cli.look.question import read_question
 from marchproxy.contract.fleet.client import CallFailed
+from marchproxy.contract.fleet.explaining import Explanation, find_out, read_question
 from marchproxy.contract.pb import module_pb2, types_pb2
 from marchproxy.kit.settings import HostPort
 

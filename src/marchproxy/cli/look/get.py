@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from rich.console import Console
 
@@ -18,6 +17,7 @@ from marchproxy.cli.look.streams import streams
 from marchproxy.cli.look.subject import Subject
 from marchproxy.cli.screen import Sheet, stdout
 from marchproxy.contract.fleet.client import CallFailed, Client, connected
+from marchproxy.contract.fleet.messages import as_data
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 
 M = TypeVar("M", bound=Message)
@@ -48,14 +48,6 @@ async def show(nlb: str, subject: Subject, *, as_json: bool, every: float | None
             if console.is_terminal and not as_json:
                 console.clear()
             _print(console, answer, as_json=as_json)
-
-
-def as_data(message: Message) -> dict[str, Any]:
-    """A message as plain data, with the contract's own field names and every field present."""
-    data: dict[str, Any] = MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
-    )
-    return data
 
 
 def _print(console: Console, answer: Answer, *, as_json: bool) -> None:

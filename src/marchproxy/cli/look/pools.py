@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from rich.text import Text
 
 from marchproxy.cli.look.latencies import HEADS, cells, measured, slowest
-from marchproxy.cli.look.sheets import health
 from marchproxy.cli.screen import Sheet, columns
+from marchproxy.contract.fleet.words import health
 from marchproxy.contract.pb import module_pb2, types_pb2
 
 

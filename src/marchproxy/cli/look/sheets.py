@@ -7,6 +7,7 @@ from rich.text import Text
 
 from marchproxy.cli.look.latencies import HEADS, Measured, cells, slowest
 from marchproxy.cli.screen import Sheet, columns, health_text
+from marchproxy.contract.fleet.words import health, rates, share
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 
 _SHARED_BY = {"hello": "TLS hello", "request": "request", "bytes": "first bytes"}
@@ -101,22 +102,6 @@ def limits(
     return Sheet("Rate limits", heads, rows, "there are no rate limits")
 
 
-def rates(limit: types_pb2.RateLimit, instances: int = 1) -> str:
-    """A limit's rates in words, and among how many instances they are divided, where they are."""
-    given = {
-        "a second": limit.requests_per_second,
-        "a minute": limit.requests_per_minute,
-        "an hour": limit.requests_per_hour,
-    }
-    counted = " connections" if limit.counts == types_pb2.LIMIT_UNIT_CONNECTIONS else ""
-    found = [f"{rate}{counted} {unit}" for unit, rate in given.items() if rate]
-    if limit.max_concurrent:
-        found.append(f"{limit.max_concurrent} connections at once")
-    text = ", ".join(found)
-    is_shared = limit.shared if limit.HasField("shared") else True
-    return f"{text} among {instances} instances" if is_shared and instances > 1 else text
-
-
 def scaling(answer: nlb_pb2.GetNLBStatusResponse) -> Sheet:
     """What the autoscaler decided, the newest last."""
     rows = [
@@ -177,11 +162,6 @@ def _pool_rows(instance: str, pool: types_pb2.BackendPool) -> Iterator[tuple[str
         yield (instance, pool.name, pool.version, "", "", "", "", Text(trouble, style="red"))
 
 
-def health(status: types_pb2.HealthStatus.ValueType) -> str:
-    """A health status as a word."""
-    return _name(types_pb2.HealthStatus.Name(status), "HEALTH_STATUS_").replace("unspecified", "unknown")
-
-
 def _answers(route: types_pb2.Route) -> Iterable[str]:
     """Who answers for a route: its pools, or the route itself."""
     if route.HasField("redirect"):
@@ -190,11 +170,6 @@ def _answers(route: types_pb2.Route) -> Iterable[str]:
         yield f"answer {route.response.status}"
     yield from (f"{ref.pool} {share(ref, route)} %" for ref in route.backends)
     yield from (f"model {model.name}" for model in route.ai.models)
-
-
-def share(ref: types_pb2.BackendRef, route: types_pb2.Route) -> int:
-    """Percent of the route's traffic; a backend that is alone may leave it out."""
-    return 100 if len(route.backends) == 1 and not ref.weight else ref.weight
 
 
 def _health_and_why(module: types_pb2.ModuleInstance) -> Text:

@@ -7,10 +7,10 @@ from rich.text import Text
 
 from marchproxy.cli.file import FileDocument
 from marchproxy.cli.file.schema import dialled
-from marchproxy.cli.look.sheets import health
 from marchproxy.cli.screen import Sheet, columns, health_text
 from marchproxy.cli.up.streaming import stream_commands
 from marchproxy.contract.fleet.client import Client
+from marchproxy.contract.fleet.words import health
 from marchproxy.contract.pb import nlb_pb2, types_pb2
 from marchproxy.kit.settings import HostPort
 from marchproxy.model.module import HTTP_FAMILY, Protocol

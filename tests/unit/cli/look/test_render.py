@@ -5,9 +5,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 
 from marchproxy.cli.look import sheets
-from marchproxy.cli.look.explain import Explanation, InModule, as_json_data, explanation_text
-from marchproxy.cli.look.question import Question
+from marchproxy.cli.look.explain import explanation_text
 from marchproxy.cli.look.rollouts import rollouts
+from marchproxy.contract.fleet.explaining import Explanation, InModule, Question, as_json_data
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 
 ROUTE = types_pb2.Route(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from marchproxy.cli.look.question import PORTS, Question
+from marchproxy.contract.fleet.explaining.question import PORTS, Question
 from marchproxy.model.ai import AiRoute, Model, Prefer
 from marchproxy.model.http import HeaderEdits, Redirect, Rewrite, Sticky, StickyKind
 from marchproxy.model.network import is_among

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from marchproxy.cli.look.question import NotAQuestion, Question, read_question
+from marchproxy.contract.fleet.explaining.question import NotAQuestion, Question, read_question
 from marchproxy.contract.pb import types_pb2
 
 

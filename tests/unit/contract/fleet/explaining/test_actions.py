@@ -1,8 +1,8 @@
 import pytest
 
-from marchproxy.cli.look.actions import action_lines, refusal
-from marchproxy.cli.look.question import Question
 from marchproxy.contract.document import decode
+from marchproxy.contract.fleet.explaining.actions import action_lines, refusal
+from marchproxy.contract.fleet.explaining.question import Question
 from marchproxy.model.route import Route
 
 QUESTION = Question("http", "shop.example", 80, "/api/x", query="q=1")
