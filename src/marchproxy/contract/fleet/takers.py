@@ -24,10 +24,11 @@ _TAKES_PART = {
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Who does not take a document, and why: one line per problem, with its path."""
+    """Who does not take a document, and why: one line per problem, with its path. `silent`: it did not answer."""
 
     who: str
     reasons: tuple[str, ...]
+    silent: bool = False
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -123,7 +124,7 @@ class Reload:
         try:
             answer = await self._call(taker, offer, validate_only=validate_only)
         except CallFailed as error:
-            return Refusal(taker.name, (str(error),))
+            return Refusal(taker.name, (str(error),), silent=True)
         if answer.success and (is_return or not answer.validation_errors):
             self._taken(taker)
             return None

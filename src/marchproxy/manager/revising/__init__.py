@@ -1,5 +1,6 @@
 """Revisions: the desired state as it is kept, changed and put in force everywhere or nowhere."""
 
+from marchproxy.manager.revising.fleet import Fleet
 from marchproxy.manager.revising.outcome import (
     Applying,
     Busy,
@@ -18,6 +19,7 @@ __all__ = [
     "Busy",
     "Conflicts",
     "Current",
+    "Fleet",
     "Outcome",
     "PartOutcome",
     "PartPhase",

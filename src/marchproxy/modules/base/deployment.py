@@ -12,14 +12,14 @@ from marchproxy.model.rollout import Phase, Prolong, Rollout, SetWeight, Window,
 from marchproxy.model.route import BackendRef
 from marchproxy.model.splits import splits_of
 from marchproxy.model.state import DesiredState
-from marchproxy.model.weights import Split
-from marchproxy.modules.base.core import Decide, ModuleCore
-from marchproxy.modules.base.observation import Observation, Traffic
-from marchproxy.modules.base.rules.versions import (
+from marchproxy.model.versions import (
     current_split,
     set_backend_weights,
     set_version_weight,
 )
+from marchproxy.model.weights import Split
+from marchproxy.modules.base.core import Decide, ModuleCore
+from marchproxy.modules.base.observation import Observation, Traffic
 from marchproxy.modules.base.sampler import Sampler
 
 _log = get_logger(__name__)

@@ -81,7 +81,7 @@ async def test_a_refusal_names_who_and_why(address, name):
 
 async def test_silence_is_a_refusal():
     (refusal,) = await Reload(System("a:1", silent=True), TAKERS).check(NEW)
-    assert refusal == Refusal("alb-1", ("nobody answers at a:1",))
+    assert refusal == Refusal("alb-1", ("nobody answers at a:1",), silent=True)
 
 
 async def test_a_failure_on_the_way_puts_the_old_document_back():

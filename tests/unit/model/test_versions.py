@@ -8,12 +8,12 @@ from marchproxy.model.pool import BackendPool
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.route import BackendRef, Route, RouteId
 from marchproxy.model.state import DesiredState
-from marchproxy.model.weights import Split
-from marchproxy.modules.base.rules.versions import (
+from marchproxy.model.versions import (
     current_split,
     set_backend_weights,
     set_version_weight,
 )
+from marchproxy.model.weights import Split
 
 
 def make_state(**routes: dict[str, int]) -> DesiredState:
