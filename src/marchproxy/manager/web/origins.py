@@ -4,8 +4,6 @@ A page of somebody else's can have a browser send requests with our cookie, wher
 the same host is the same site), and can open WebSockets, which no CSRF token goes with.
 """
 
-from urllib.parse import urlsplit
-
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -16,8 +14,10 @@ def is_foreign(method: str, origin: str | None, host: str, public_url: str | Non
     """
     if origin is None or method in _SAFE:
         return False
-    asked_from = urlsplit(origin).netloc.lower()
-    ours = {host.lower()}
-    if public_url:
-        ours.add(urlsplit(public_url).netloc.lower())
-    return asked_from not in ours
+    ours = {host.lower(), _place(public_url or "")} - {""}
+    return _place(origin) not in ours
+
+
+def _place(origin: str) -> str:
+    """The host with its port, where that is not the usual one; nothing for `null`."""
+    return origin.partition("://")[2].rstrip("/").lower()

@@ -1,0 +1,258 @@
+"""Who gets in, against a real store; time is the test's."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from marchproxy.manager.access import Throttled, Unauthenticated, WeakPassword
+from marchproxy.manager.access.throttle import PAIR
+from marchproxy.model.identity import Principal, Role
+from marchproxy.model.problem import InvalidValue, Refused
+from marchproxy.store import StoreUnavailable
+
+HERE = "192.0.2.1"
+GOOD = "correct horse battery"
+
+
+def initial(access) -> str:
+    return access.users.initial_password_file.read_text().strip()
+
+
+async def signed_in(access, name="admin", password=GOOD):
+    """Somebody who has chosen a password."""
+    if name == "admin":
+        first = await access.sign_in("admin", initial(access), HERE)
+        return await access.change_password(first.principal, initial(access), password)
+    _, given = await access.users.add(name, Role.OPERATOR)
+    first = await access.sign_in(name, given, HERE)
+    return await access.change_password(first.principal, given, password)
+
+
+async def outcomes(store) -> list[tuple[str, str, str]]:
+    return [(entry.action, entry.who, entry.outcome) for entry in reversed(await store.audit())]
+
+
+async def test_the_first_admin_must_choose_a_password_and_the_file_goes(access):
+    file = access.users.initial_password_file
+    assert file.stat().st_mode & 0o777 == 0o600
+    first = await access.sign_in("admin", initial(access), HERE)
+    assert (first.principal.role, first.principal.must_change) == (Role.ADMIN, True)
+    second = await access.change_password(first.principal, initial(access), GOOD)
+    assert not second.principal.must_change
+    assert not file.exists()
+    with pytest.raises(Unauthenticated):
+        await access.who(cookie=first.token)  # other sessions have ended
+    assert (await access.who(cookie=second.token)).name == "admin"
+
+
+async def test_there_is_one_first_admin(access):
+    before = initial(access)
+    assert not await access.users.ensure_first()
+    assert initial(access) == before
+
+
+@pytest.mark.parametrize(("name", "password"), [("admin", "wrong password"), ("nobody", GOOD), ("", "")])
+async def test_an_error_does_not_say_what_was_wrong(access, store, name, password):
+    with pytest.raises(Unauthenticated, match=r"^the name or the password is not right$"):
+        await access.sign_in(name, password, HERE)
+    (entry,) = await store.audit()
+    assert (entry.who, entry.outcome) == ("admin" if name == "admin" else "-", "denied")
+
+
+async def test_a_user_who_is_disabled_is_out_at_once(access):
+    session = await signed_in(access, "ann")
+    await access.users.change("ann", disabled=True)
+    with pytest.raises(Unauthenticated):
+        await access.who(cookie=session.token)
+    with pytest.raises(Unauthenticated, match="not right"):
+        await access.sign_in("ann", GOOD, HERE)
+
+
+async def test_who_guesses_waits_and_waiting_is_no_entry(access, store, clock):
+    for _ in range(PAIR.free):
+        with pytest.raises(Unauthenticated):
+            await access.sign_in("admin", "wrong password", HERE)
+    for _ in range(3):
+        with pytest.raises(Throttled) as caught:
+            await access.sign_in("admin", initial(access), HERE)
+    assert caught.value.seconds == 1.0
+    assert len(await store.audit()) == PAIR.free
+    clock.advance(1.0)
+    assert await access.sign_in("admin", initial(access), HERE)
+
+
+async def test_a_session_ends_when_its_time_is_over(access, clock):
+    session = await signed_in(access)
+    clock.advance(12 * 3600 - 1)
+    assert (await access.who(cookie=session.token)).name == "admin"
+    clock.advance(1)
+    with pytest.raises(Unauthenticated):
+        await access.who(cookie=session.token)
+
+
+async def test_signing_out_ends_one_session(access):
+    one = await signed_in(access)
+    other = await access.sign_in("admin", GOOD, HERE)
+    await access.sign_out(one.principal)
+    with pytest.raises(Unauthenticated):
+        await access.who(cookie=one.token)
+    assert (await access.who(cookie=other.token)).name == "admin"
+
+
+async def test_a_change_of_role_counts_in_open_sessions(access):
+    session = await signed_in(access, "ann")
+    await access.users.change("ann", role=Role.VIEWER)
+    assert (await access.who(cookie=session.token)).role is Role.VIEWER
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ("wrong password", "another password", Unauthenticated),
+        (GOOD, "short", WeakPassword),
+        (GOOD, GOOD, WeakPassword),
+    ],
+)
+async def test_a_password_that_is_not_changed(access, store, old, new, error):
+    session = await signed_in(access)
+    with pytest.raises(error):
+        await access.change_password(session.principal, old, new)
+    assert (await access.who(cookie=session.token)).name == "admin"
+    assert (await outcomes(store))[-1][0] == "session.password"
+    assert (await outcomes(store))[-1][2] in {"denied", "refused"}
+
+
+async def test_nothing_that_lets_anybody_in_is_kept(access, store, tmp_path):
+    session = await signed_in(access)
+    key, secret = await access.keys.make(session.principal, "ci", Role.VIEWER)
+    kept = b"".join(path.read_bytes() for path in tmp_path.glob("manager.db*"))
+    assert key.hash.encode() in kept
+    for told in (GOOD, session.token, session.principal.session.csrf, secret, access.local._key):
+        assert told.encode() not in kept
+    assert session.token not in repr(session)
+
+
+async def test_the_last_admin_stays(access):
+    for attempt in (
+        access.users.remove("admin"),
+        access.users.change("admin", role=Role.VIEWER),
+        access.users.change("admin", disabled=True),
+    ):
+        with pytest.raises(Refused, match="last admin"):
+            await attempt
+    await access.users.add("bob", Role.ADMIN)
+    await access.users.remove("admin")
+    assert [user.name for user in await access.users.all()] == ["bob"]
+    assert not access.users.initial_password_file.exists()
+
+
+async def test_a_reset_password_ends_sessions_and_must_be_changed(access):
+    session = await signed_in(access, "ann")
+    given = await access.users.reset_password("ann")
+    with pytest.raises(Unauthenticated):
+        await access.who(cookie=session.token)
+    assert (await access.sign_in("ann", given, HERE)).principal.must_change
+
+
+@pytest.mark.parametrize("name", ["", "local", "System", "a b", "-a", "a" * 64, "ä"])
+async def test_names_that_no_user_has(access, name):
+    with pytest.raises(InvalidValue, match=r"^name: "):
+        await access.users.add(name, Role.VIEWER)
+
+
+async def test_a_key_may_no_more_than_its_owner_may_now(access):
+    session = await signed_in(access, "ann")
+    _, secret = await access.keys.make(session.principal, "ci", Role.OPERATOR, scopes=("state:read",))
+    assert await access.who(bearer=secret) == Principal("ci", "key", Role.OPERATOR, ("state:read",))
+    await access.users.change("ann", role=Role.VIEWER)
+    assert (await access.who(bearer=secret)).role is Role.VIEWER
+    await access.users.change("ann", disabled=True)
+    with pytest.raises(Unauthenticated):
+        await access.who(bearer=secret)
+
+
+async def test_a_key_expires(access, clock):
+    session = await signed_in(access)
+    later = clock.now() + timedelta(hours=1)
+    _, secret = await access.keys.make(session.principal, "ci", Role.VIEWER, expires_at=later)
+    assert (await access.who(bearer=secret)).name == "ci"
+    clock.advance(3600)
+    with pytest.raises(Unauthenticated):
+        await access.who(bearer=secret)
+
+
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [
+        ({"name": ""}, "name"),
+        ({"name": "a\nb"}, "name"),
+        ({"role": Role.ADMIN}, "role"),
+        ({"scopes": ("users:write",)}, "scopes"),
+        ({"owner": "nobody"}, "owner"),
+    ],
+)
+async def test_keys_that_cannot_be_made(access, options, path):
+    session = await signed_in(access, "ann")
+    name, role = options.pop("name", "ci"), options.pop("role", Role.OPERATOR)
+    who = replace(session.principal, role=Role.ADMIN) if "owner" in options else session.principal
+    with pytest.raises(InvalidValue) as caught:
+        await access.keys.make(who, name, role, **options)
+    assert [problem.path for problem in caught.value.problems] == [path]
+
+
+async def test_a_key_cannot_make_one_that_may_more(access):
+    session = await signed_in(access, "ann")
+    confined = replace(session.principal, scopes=("keys:write", "state:read"))
+    with pytest.raises(InvalidValue, match="scopes"):
+        await access.keys.make(confined, "wider", Role.OPERATOR)
+    await access.keys.make(confined, "as wide", Role.OPERATOR, scopes=("state:read",))
+
+
+async def test_people_see_and_end_their_own_keys(access):
+    ann, admin = await signed_in(access, "ann"), await signed_in(access)
+    key, _ = await access.keys.make(ann.principal, "hers", Role.VIEWER)
+    other, _ = await access.keys.make(admin.principal, "his", Role.VIEWER)
+    assert [one.id for one in await access.keys.seen_by(ann.principal)] == [key.id]
+    assert {one.id for one in await access.keys.seen_by(admin.principal)} == {key.id, other.id}
+    with pytest.raises(Refused, match=other.id):
+        await access.keys.remove(ann.principal, other.id)
+    await access.keys.remove(admin.principal, key.id)
+    assert await access.keys.seen_by(ann.principal) == ()
+
+
+async def test_the_local_key_opens_everything_until_the_next_start(access, tmp_path):
+    shown = (tmp_path / "local.key").read_text().strip()
+    assert (tmp_path / "local.key").stat().st_mode & 0o777 == 0o600
+    assert await access.who(bearer=shown) == Principal("local", "local", Role.ADMIN)
+    for other in (shown[:-1], "mpl_", "", "mp_unknown"):
+        with pytest.raises(Unauthenticated):
+            await access.who(bearer=other)
+
+
+async def test_an_attempt_is_on_record_however_it_ends(access, store):
+    who = Principal("ann", "key", Role.OPERATOR)
+    async with access.audited(who, "routes.update", "routes/shop", address=HERE) as noted:
+        noted.detail = "revision 7"
+    with pytest.raises(Refused):
+        async with access.audited(who, "routes.delete", "routes/shop"):
+            await access.users.get("nobody")
+    with pytest.raises(Unauthenticated):
+        async with access.audited(who, "users.create", "users/x"):
+            await access.who()
+    entries = await store.audit()
+    assert [(one.action, one.outcome, one.detail) for one in reversed(entries)] == [
+        ("routes.update", "done", "revision 7"),
+        ("routes.delete", "refused", 'no user "nobody"'),
+        ("users.create", "denied", "sign in, or show an API key as `Authorization: Bearer mp_…`"),
+    ]
+    assert (entries[-1].who, entries[-1].how, entries[-1].address) == ("ann", "key", HERE)
+
+
+async def test_what_was_done_stays_done_where_it_cannot_be_written_down(access, store, monkeypatch):
+    async def away(_entry):
+        raise StoreUnavailable("the database is away")
+
+    monkeypatch.setattr(store, "write_audit", away)
+    async with access.audited(Principal("ann", "key", Role.OPERATOR), "routes.update", "routes/shop"):
+        pass
