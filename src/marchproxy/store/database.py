@@ -22,6 +22,8 @@ class Database(ABC):
 
     #: What its driver raises when it fails.
     failures: tuple[type[Exception], ...] = (DBAPIError, OSError)
+    #: What to do when it takes too long.
+    if_slow = "see whether it runs, and try again"
 
     def __init__(self, engine: AsyncEngine, name: str, seconds: float) -> None:
         self.engine = engine
@@ -71,7 +73,7 @@ class Database(ABC):
             raise StoreUnavailable(f"{self.name}: all connections are busy; try again") from error
         except TimeoutError as error:
             raise StoreUnavailable(
-                f"{self.name} did not answer within {seconds or self._seconds:g} s; see whether it runs, and try again"
+                f"{self.name} did not answer within {seconds or self._seconds:g} s; {self.if_slow}"
             ) from error
         except self.failures as error:
             meaning = self.unavailable(error)

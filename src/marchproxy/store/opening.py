@@ -20,6 +20,8 @@ from marchproxy.store.sqlite import open_sqlite
 from marchproxy.store.store import Store
 
 _log = get_logger(__name__)
+#: Pruning begins when a manager has started, which has enough to do.
+_FIRST_SECONDS = 60.0
 _PRUNE_SECONDS = 3600.0
 
 
@@ -40,8 +42,7 @@ async def open_store(
     async with _open(settings) as database:
         await database.prepare(make_ready)
         store = SqlStore(database, sealer, settings, clock)
-        pruning = every(_PRUNE_SECONDS, lambda: _prune(store), clock=clock, name="pruning", jitter=0.1)
-        async with beside(database.run(), name="news"), beside(pruning, name="pruning"):
+        async with beside(database.run(), name="news"), beside(_prune(store, clock), name="pruning"):
             yield store
 
 
@@ -51,7 +52,12 @@ def _open(settings: StoreSettings) -> AbstractAsyncContextManager[Database]:
     return open_postgres(settings)
 
 
-async def _prune(store: SqlStore) -> None:
+async def _prune(store: SqlStore, clock: Clock) -> None:
+    await clock.sleep(_FIRST_SECONDS)
+    await every(_PRUNE_SECONDS, lambda: _prune_once(store), clock=clock, name="pruning", jitter=0.1)
+
+
+async def _prune_once(store: SqlStore) -> None:
     try:
         removed = await store.prune_records()
     except StoreUnavailable as error:

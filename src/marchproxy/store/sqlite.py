@@ -27,6 +27,8 @@ _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_d
 class Sqlite(Database):
     """A file and its connections."""
 
+    if_slow = "its disk is slow, or another program writes to it; try again"
+
     def __init__(self, path: Path, settings: StoreSettings) -> None:
         engine = create_async_engine(
             URL.create("sqlite+aiosqlite", database=str(path)),
