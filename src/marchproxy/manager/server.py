@@ -23,10 +23,9 @@ from marchproxy.manager.api import create_app
 from marchproxy.manager.certificates import Certificates
 from marchproxy.manager.desk import Desk
 from marchproxy.manager.operating import Operations
-from marchproxy.manager.revising import Revisions
-from marchproxy.manager.revising.fleet import Fleet
+from marchproxy.manager.revising import Fleet, Revisions
 from marchproxy.manager.settings import ManagerSettings
-from marchproxy.manager.ui import attach
+from marchproxy.manager.ui import install
 from marchproxy.manager.watching import Observer
 from marchproxy.manager.web import Guard, Rules, serving
 from marchproxy.manager.web.file import router as file_router
@@ -151,7 +150,7 @@ def _application(desk: Desk, registry: CollectorRegistry) -> Guard:
     settings = desk.settings
     app = create_app(desk)
     app.include_router(file_router)
-    attach(app, desk)
+    install(app, desk)
     rules = Rules(
         max_body=settings.max_body_bytes,
         seconds=settings.request_seconds,

@@ -1,6 +1,7 @@
 """`marchproxy manager`: the manager in this process, until a signal ends it."""
 
 import asyncio
+import logging
 import os
 import sys
 from pathlib import Path
@@ -18,9 +19,10 @@ from marchproxy.kit.settings import HostPort
 from marchproxy.kit.telemetry import Service, tracing
 from marchproxy.manager.server import Manager, serve
 from marchproxy.model.problem import InvalidValue, Refused
+from marchproxy.store import StoreUnavailable
 
 #: What may keep a manager from starting, each with a message that says what to do.
-EXPECTED = (BindError, Refused, InvalidValue, ParentGone, OSError)
+EXPECTED = (BindError, StoreUnavailable, Refused, InvalidValue, ParentGone, OSError)
 
 
 def run_manager(file: Path, leash: int | None = None) -> None:
@@ -37,6 +39,9 @@ def run_manager(file: Path, leash: int | None = None) -> None:
             fail(f"{file}: has no section `manager`; `manager: {{}}` is enough for one with default settings")
         logs.configure(level=settings.log_level)
         logs.bind(service="manager", instance=settings.id)
+        logging.getLogger("alembic").setLevel(
+            logging.WARNING
+        )  # it tells of each look at a database that is up to date
 
         managers: list[Manager] = []
 
