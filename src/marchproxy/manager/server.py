@@ -148,8 +148,7 @@ def _loops(desk: Desk) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
 
 def _application(desk: Desk, registry: CollectorRegistry) -> Guard:
     settings = desk.settings
-    app = create_app(desk)
-    app.include_router(file_router)
+    app = create_app(desk, file_router)
     install(app, desk)
     rules = Rules(
         max_body=settings.max_body_bytes,

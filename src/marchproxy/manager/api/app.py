@@ -1,7 +1,22 @@
 """The application: every router, how failures are told, and its OpenAPI document."""
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
+from marchproxy.manager.api import (
+    certificates,
+    explain,
+    health,
+    keys,
+    live,
+    metrics,
+    records,
+    revisions,
+    rollouts,
+    session,
+    state,
+    stream,
+    users,
+)
 from marchproxy.manager.api.kinds import KINDS
 from marchproxy.manager.api.openapi import describe
 from marchproxy.manager.api.problems import tell_problems
@@ -10,9 +25,14 @@ from marchproxy.manager.api.shelves import Shelves
 from marchproxy.manager.api.unknown import unknown_router
 from marchproxy.manager.desk import Desk
 
+_ROOMS = (
+    *(state, revisions, rollouts, live, metrics, explain, certificates),
+    *(users, keys, session, records, stream, health),
+)
 
-def create_app(desk: Desk) -> FastAPI:
-    """The API over this desk; the UI is put beside it by whoever serves both."""
+
+def create_app(desk: Desk, *others: APIRouter) -> FastAPI:
+    """The API over this desk, with `others` that belong under `/api`; the UI is put beside it by whoever serves both."""
     app = FastAPI(
         title="MarchProxy",
         openapi_url=None,
@@ -23,9 +43,13 @@ def create_app(desk: Desk) -> FastAPI:
     )
     app.state.desk = desk
     app.state.shelves = Shelves()
+    app.state.streams = set()
+    app.state.probe = health.Probe(desk)
     for kind in KINDS:
         app.include_router(section_router(kind))
-    app.include_router(unknown_router)
-    tell_problems(app)
+    for router in (*(room.router for room in _ROOMS), *others):
+        app.include_router(router)
     describe(app)
+    app.include_router(unknown_router)  # it answers for whatever nobody else does
+    tell_problems(app)
     return app

@@ -10,7 +10,7 @@ from fastapi import Depends, Header, Path, Query, Request
 
 from marchproxy.kit.settings import parse_yaml
 from marchproxy.manager.access.http import caller, desk_of
-from marchproxy.manager.api.listing import Listing, listing
+from marchproxy.manager.api.listing import Listing, Past, listing, past
 from marchproxy.manager.api.problems import HttpProblem
 from marchproxy.manager.desk import Desk
 from marchproxy.model.identity import Principal, Role
@@ -19,6 +19,7 @@ from marchproxy.model.revision import Author
 
 AtDesk: TypeAlias = Annotated[Desk, Depends(desk_of)]
 Wanted: TypeAlias = Annotated[Listing, Depends(listing)]
+Older: TypeAlias = Annotated[Past, Depends(past)]
 
 ReadsState: TypeAlias = Annotated[Principal, Depends(caller(Role.VIEWER, "state:read"))]
 WritesState: TypeAlias = Annotated[Principal, Depends(caller(Role.OPERATOR, "state:write"))]

@@ -1,5 +1,6 @@
 """Describing: how bodies and lists look in the OpenAPI document."""
 
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
@@ -14,6 +15,21 @@ class Listed(BaseModel, Generic[T]):
     total: int
     next: str
     revision: int
+
+
+class Paged(BaseModel, Generic[T]):
+    """A page of a list of what is not the desired state, otherwise like the lists of that."""
+
+    items: list[T]
+    total: int
+    next: str
+
+
+class Removed(BaseModel):
+    """What was removed, and when."""
+
+    removed: str
+    at: datetime
 
 
 class Recorded(BaseModel, Generic[T]):

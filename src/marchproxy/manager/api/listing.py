@@ -2,9 +2,9 @@
 
 import base64
 import binascii
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query as Parameter
 
@@ -35,7 +35,7 @@ class Listing:
 class Slice(Generic[T]):
     """The rows of a page, how many there are in all, and the cursor of the next page, empty after the last."""
 
-    rows: tuple[T, ...]
+    items: tuple[T, ...]
     total: int
     next: str = ""
 
@@ -59,6 +59,27 @@ def listing(
     query = Query(filters, sort.removeprefix("-"), sort.startswith("-"))
     offset, after = _read(cursor) if cursor else (0, "")
     return Listing(query, limit, after, offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What is asked for of things that are only added: those whose number is below `before`, the newest first."""
+
+    limit: int
+    before: int | None = None
+
+    def page(self, found: Sequence[T], number: Callable[[T], int]) -> dict[str, Any]:
+        """The answer, of one row more than is asked for, where there is one."""
+        rows = found[: self.limit]
+        return {"items": rows, "next": str(number(rows[-1])) if len(found) > self.limit else ""}
+
+
+def past(
+    limit: Annotated[int, Parameter(ge=1, le=1000, description="rows of a page")] = 100,
+    cursor: Annotated[str, Parameter(pattern="^[0-9]{0,15}$", description="`next` of the page before")] = "",
+) -> Past:
+    """What the parameters say."""
+    return Past(limit, int(cursor) if cursor else None)
 
 
 def select(rows: Iterable[T], wanted: Listing, fields: Fields[T], key: Callable[[T], str]) -> Slice[T]:

@@ -56,7 +56,6 @@ def describe(app: FastAPI) -> None:
 
     app.openapi = openapi  # type: ignore[method-assign]
     app.add_api_route(PATH, document, methods=["GET"], include_in_schema=False)
-    app.router.routes.insert(0, app.router.routes.pop())  # before what answers for all that is unknown
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
@@ -97,7 +96,8 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     operation["operationId"] = f"{tag}_{operation['operationId'].partition('_api_v1')[0]}".replace("-", "_")
     if path in _OPEN:
         return
-    operation["security"] = [{"key": []}, {"session": []}]
+    signs_in = (method, path) == ("post", "/api/v1/session")
+    operation["security"] = [] if signs_in else [{"key": []}, {"session": []}]
     responses = operation["responses"]
     for status, response in responses.items():
         if status.startswith("2"):

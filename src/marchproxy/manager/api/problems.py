@@ -74,6 +74,21 @@ class HttpProblem(Exception):
         self.status, self.detail, self.headers, self.more = status, detail, headers, more
 
 
+def not_found(detail: str) -> HttpProblem:
+    """404."""
+    return HttpProblem(HTTPStatus.NOT_FOUND, detail)
+
+
+def precondition_failed(detail: str) -> HttpProblem:
+    """412."""
+    return HttpProblem(HTTPStatus.PRECONDITION_FAILED, detail)
+
+
+def unavailable(detail: str) -> HttpProblem:
+    """503."""
+    return HttpProblem(HTTPStatus.SERVICE_UNAVAILABLE, detail)
+
+
 def problem(
     status: HTTPStatus, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
 ) -> Response:

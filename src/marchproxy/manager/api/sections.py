@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Path, Request
 from starlette.responses import Response
 
 from marchproxy.manager.api.answering import REVISION, conditional, is_known
-from marchproxy.manager.api.asking import Intended, ReadsState, Wanted, WritesState, author
+from marchproxy.manager.api.asking import Intended, ReadsState, Wanted, WritesState, author, read_item
 from marchproxy.manager.api.describing import Listed, described_body
 from marchproxy.manager.api.etags import revision_tag
 from marchproxy.manager.api.kinds import Kind
@@ -109,7 +109,7 @@ class _Items:
         if_none_match: _IfNoneMatch = "",
     ) -> Response:
         at = room_of(request, self._kind)
-        _, item = await at.brought(request, key)
+        item = await read_item(request)
         base = at.base(key, if_match=if_match, if_none_match=if_none_match)
 
         async def make() -> Outcome:
@@ -158,6 +158,6 @@ def _key(shown: Shown) -> str:
 
 
 def _written(page: Slice[Shown], revision: int) -> bytes:
-    items = b",".join(row.body for row in page.rows)
+    items = b",".join(row.body for row in page.items)
     cursor = page.next.encode()  # base64: nothing in it needs escaping
     return b'{"items":[%b],"total":%d,"next":"%b","revision":%d}' % (items, page.total, cursor, revision)

@@ -75,3 +75,21 @@ class Shelves:
             shelf = Shelf(section, items, shelf)
             self._shelves[section] = (items, shelf)
         return shelf
+
+    def document(self, current: Current) -> dict[str, list[Item]]:
+        """The whole document without its secrets; of each item the field first that tells it from the others."""
+        return {
+            section: [{key: shown.item[key], **shown.item} for shown in self.shelf(current, section).all()]
+            for section, key in SECTIONS.items()
+            if current.document.get(section)
+        }
+
+    def whole(self, current: Current) -> bytes:
+        """The whole document without its secrets, as JSON."""
+        sections = [
+            b'"%b":[%b]'
+            % (section.encode(), b",".join(one.body for one in self.shelf(current, section).all()))
+            for section in SECTIONS
+            if current.document.get(section)
+        ]
+        return b"{%b}" % b",".join(sections)

@@ -2,6 +2,7 @@
 
 from marchproxy.contract.fleet.explaining.explanation import Explanation, InModule, as_json_data, find_out
 from marchproxy.contract.fleet.explaining.question import NotAQuestion, Question, read_question
+from marchproxy.contract.fleet.explaining.secrets import without_secrets
 from marchproxy.contract.fleet.explaining.telling import Step, conclusion, steps
 
 __all__ = [
@@ -15,4 +16,5 @@ __all__ = [
     "find_out",
     "read_question",
     "steps",
+    "without_secrets",
 ]
