@@ -1,6 +1,6 @@
 """What operations are about, and what came of them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from marchproxy.model.judging import RolloutLimits
 from marchproxy.model.revision import RevisionHead
@@ -9,7 +9,7 @@ _LIMITS = RolloutLimits()
 
 
 class NotDone(Exception):
-    """An operation that was refused, or that nobody could carry out: the message says by whom and why, and what to do.
+    """An operation that is not possible as things are: the message says by whom it was refused and why, and what to do.
 
     `found`: what it is about exists, and it could be done at another time; False: there is no such thing.
     """
@@ -46,6 +46,11 @@ class Pace:
     def at_once(self) -> bool:
         """Whether there are no steps."""
         return not self.step and not self.steps
+
+    @property
+    def rollout(self) -> RolloutLimits:
+        """The limits with the steps."""
+        return replace(self.limits, step_percent=self.step or self.limits.step_percent, steps=self.steps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,11 @@ class Revisions:
         """The newest apply; None: there was none in this process."""
         return self._applier.progress.newest
 
+    @property
+    def leads(self) -> bool:
+        """Whether this manager, of all that share the store, is the one that acts by itself."""
+        return self._tending.leads
+
     async def start(self, state: DesiredState, source: str) -> None:
         """Take up what the store has, or, where it has nothing, the file's `state`.
 

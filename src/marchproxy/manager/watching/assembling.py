@@ -19,6 +19,7 @@ from marchproxy.manager.watching.view import (
     ScalingView,
 )
 from marchproxy.model.module import HealthStatus, ModuleType
+from marchproxy.model.revision import RevisionHead
 
 _MOST_DECISIONS = 500
 _TROUBLE = "nlb.trouble."
@@ -26,16 +27,21 @@ _TROUBLE = "nlb.trouble."
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """All findings at one moment. `current` is the checksum that everybody should run, `starters` who began which
-    rollout by what it is on, its target and its version."""
+    """All findings at one moment. `head` is the revision that everybody should run, `starters` who began which rollout by
+    what it is on, its target and its version."""
 
     nlbs: Sequence[NlbFinding]
     parts: Mapping[str, PartFinding]
     now: datetime
-    current: str = ""
+    head: RevisionHead | None = None
     starters: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
     anew: bool = True
     """Pools are put together again, which may take a while."""
+
+    @property
+    def current(self) -> str:
+        """The checksum of what everybody should run; empty: not known."""
+        return "" if self.head is None else self.head.checksum
 
 
 def assemble(before: LiveView, seen: Seen, pools: Pools) -> LiveView:
@@ -52,6 +58,7 @@ def assemble(before: LiveView, seen: Seen, pools: Pools) -> LiveView:
         version=before.version + 1,
         at=max((nlb.at for nlb in seen.nlbs if nlb.at is not None), default=None),
         looked_at=seen.now,
+        head=seen.head,
         current=seen.current,
         total=together([finding.served.total for finding in told.values()]),
         connections=sum(listener.connections for listener in listeners),

@@ -16,12 +16,22 @@ _BAD = {HealthStatus.UNHEALTHY: "error", HealthStatus.STOPPED: "error", HealthSt
 def news(before: LiveView, after: LiveView, at: datetime) -> Iterator[Event]:
     """What is worth telling of the step from `before` to `after`. The first view in which an NLB is heard tells nothing of
     what it finds there."""
+    yield from _of_revisions(before, after, at)
     if before.at is None:
         return
     yield from _of_nlbs(before, after, at)
     yield from _of_parts(before, after, at)
     yield from _of_rollouts(before, after, at)
     yield from _of_scaling(before, after, at)
+
+
+def _of_revisions(before: LiveView, after: LiveView, at: datetime) -> Iterator[Event]:
+    old, new = before.head, after.head
+    if old is None or new is None or old.number == new.number:
+        return
+    changed = f"+{new.summary.added} ~{new.summary.changed} -{new.summary.removed}"
+    reason = f": {new.reason}" if new.reason else ""
+    yield Event(at, "revision.applied", str(new.number), f"by {new.author.name}, {changed}{reason}")
 
 
 def _of_nlbs(before: LiveView, after: LiveView, at: datetime) -> Iterator[Event]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
@@ -45,6 +45,10 @@ class InForce(Protocol):
     def current(self) -> _Current:
         """What is in force."""
 
+    @property
+    def leads(self) -> bool:
+        """Whether this manager, of all that share the store, writes down what it sees."""
+
 
 class Observer:
     """The eyes of the manager. Without NLBs it sees nothing, which is no fault."""
@@ -68,8 +72,6 @@ class Observer:
         self._view = LiveView()
         self._history = History()
         self._looked = asyncio.Condition()
-        self.leads: Callable[[], bool] = lambda: True
-        """Tells whether this manager, among several on one database, is the one that writes down what it sees."""
         self.starters: Mapping[Started, str] = {}
         """Who started which rollout through a manager."""
 
@@ -123,7 +125,7 @@ class Observer:
         before, now = self._view, self._clock.now()
         view = self._assemble(before)
         self._history.record(now.timestamp(), figures(view), silent=SILENT)
-        if self.leads():
+        if self._revisions.leads:
             self._journal.note(news(before, view, now))
         async with self._looked:
             self._view = view
@@ -135,7 +137,7 @@ class Observer:
             self._crowd.nlbs(),
             self._crowd.parts(),
             self._clock.now(),
-            current=self._revisions.current.head.checksum,
+            head=self._revisions.current.head,
             starters=self.starters,
             anew=anew,
         )

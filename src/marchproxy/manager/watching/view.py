@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from marchproxy.model.module import HealthStatus, ModuleType
+from marchproxy.model.revision import RevisionHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,8 +238,10 @@ class LiveView:
     """Seconds since then, when the view was asked for."""
     looked_at: datetime | None = None
     """When this view was put together."""
+    head: RevisionHead | None = None
+    """The revision in force; None: not known."""
     current: str = ""
-    """The checksum that everybody should run; empty: not known."""
+    """Its checksum, which everybody should run; empty: not known."""
     total: Rates = Rates()
     """All modules together."""
     connections: int = 0
