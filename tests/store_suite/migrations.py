@@ -44,7 +44,7 @@ FILLED: Mapping[str, Callable[[sa.Connection, Sealer], None]] = {"0001": _fill_0
 
 
 class MigrationSuite:
-    def test_every_earlier_version_is_known(self):
+    async def test_every_earlier_version_is_known(self):
         assert tuple(FILLED) == versions()[:-1]
 
     @pytest.mark.parametrize("earlier", FILLED)

@@ -14,7 +14,7 @@ from marchproxy.store.settings import StoreSettings
 #: What goes wrong between us and the server.
 FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _DIAL_SECONDS = 5.0
-_LOOK_SECONDS = 5.0
+_LOOK_SECONDS = 3.0
 #: The server lets go of what a manager held that is cut off: after 25 s, or a minute in the middle of a transaction.
 _SERVER_SETTINGS = MappingProxyType(
     {
