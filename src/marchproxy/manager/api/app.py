@@ -22,7 +22,7 @@ from marchproxy.manager.api.openapi import describe
 from marchproxy.manager.api.problems import tell_problems
 from marchproxy.manager.api.sections import section_router
 from marchproxy.manager.api.shelves import Shelves
-from marchproxy.manager.api.unknown import unknown_router
+from marchproxy.manager.api.unknown import answer_unknown
 from marchproxy.manager.desk import Desk
 
 _ROOMS = (
@@ -50,6 +50,6 @@ def create_app(desk: Desk, *others: APIRouter) -> FastAPI:
     for router in (*(room.router for room in _ROOMS), *others):
         app.include_router(router)
     describe(app)
-    app.include_router(unknown_router)  # it answers for whatever nobody else does
+    answer_unknown(app)
     tell_problems(app)
     return app

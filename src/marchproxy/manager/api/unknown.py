@@ -1,32 +1,29 @@
-"""What is not there: paths of the API that nobody answers, and methods that a path has not. After all other routes."""
+"""What is not there: paths of the API that nobody answers, and methods that a path has not."""
 
 from http import HTTPStatus
 
-from fastapi import APIRouter, Request
+from fastapi import FastAPI, Request
 from starlette.responses import Response
-from starlette.routing import Match, Route
+from starlette.routing import Match
 
 from marchproxy.manager.api.problems import problem
 
-unknown_router = APIRouter(include_in_schema=False)
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 
-@unknown_router.api_route("/api/{rest:path}", methods=_METHODS, name="unknown")
-async def unknown(request: Request, rest: str) -> Response:
-    """404, or 405 with the methods that there are."""
-    allowed = sorted(_methods(request))
-    if not allowed:
-        return problem(HTTPStatus.NOT_FOUND, f"there is no /api/{rest}; see /api/v1/openapi.json")
-    text = f"{request.method} is none of its methods: {', '.join(allowed)}"
-    return problem(HTTPStatus.METHOD_NOT_ALLOWED, text, headers={"Allow": ", ".join(allowed)})
+def answer_unknown(app: FastAPI) -> None:
+    """Answer for whatever the app's routes do not, so that what stands beside the API need not."""
+    known = tuple(app.routes)
 
+    async def unknown(request: Request, rest: str) -> Response:
+        allowed = [
+            method
+            for method in _METHODS
+            if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in known)
+        ]
+        if not allowed:
+            return problem(HTTPStatus.NOT_FOUND, f"there is no /api/{rest}; see /api/v1/openapi.json")
+        text = f"{request.method} is none of its methods: {', '.join(allowed)}"
+        return problem(HTTPStatus.METHOD_NOT_ALLOWED, text, headers={"Allow": ", ".join(allowed)})
 
-def _methods(request: Request) -> set[str]:
-    return {
-        method
-        for route in request.app.routes
-        if isinstance(route, Route) and route.name != "unknown"
-        if route.matches(request.scope)[0] is Match.PARTIAL
-        for method in route.methods or ()
-    }
+    app.add_api_route("/api/{rest:path}", unknown, methods=list(_METHODS), include_in_schema=False)
