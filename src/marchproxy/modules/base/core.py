@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from marchproxy.contract.document import Encoder, checksum, decode
+from marchproxy.contract.document import Decoder, Encoder, checksum
 from marchproxy.kit.clock import Clock
 from marchproxy.model.checks import check_change, check_state
+from marchproxy.model.lasting import Lasting, lasting_routes
 from marchproxy.model.problem import InvalidValue, Problem, RefusalCode, Refused
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.base.engine import Advising, Engine, Isolate
@@ -38,6 +39,7 @@ class ModuleCore:
         self._running = Running()
         self._changing = asyncio.Lock()
         self._listeners: list[Callable[[Running], None]] = []
+        self._decoder = Decoder()
         self._encoder = Encoder()
         self._encoded: tuple[DesiredState, bytes] | None = None
         self._isolated: tuple[Problem, ...] = ()
@@ -88,32 +90,43 @@ class ModuleCore:
         _refuse(await self.engine.rehearse(new))
 
     async def load(
-        self, state: DesiredState, document_checksum: str, isolate: Isolate = Isolate.REJECTED
+        self,
+        state: DesiredState,
+        document_checksum: str,
+        isolate: Isolate = Isolate.REJECTED,
+        *,
+        restated: frozenset[str] | None = None,
     ) -> None:
         """Run a checked document in place of everything, without what is set aside.
 
+        With `restated`, shifts and promotions go on, but for those of its routes where the document would change them.
         Raises Refused, and then nothing has changed.
         """
         async with self._changing:
-            self._refuse_faulty(state, lambda _: ())
-            self._isolated = tuple(await self.engine.apply(state, isolate))
-            self._become(self._running.loaded(state, document_checksum, self.clock.now()))
+            lasting = self._lasting(state, restated)
+            self._refuse_faulty(lasting.state, lambda _: ())
+            self._isolated = tuple(await self.engine.apply(lasting.state, isolate))
+            running = self._running.loaded(state, document_checksum, self.clock.now())
+            self._become(running.lasting(self._running, lasting))
 
-    async def load_document(self, data: bytes, *, validate_only: bool = False) -> tuple[Problem, ...]:
+    async def load_document(
+        self, data: bytes, *, validate_only: bool = False, restated: frozenset[str] | None = None
+    ) -> tuple[Problem, ...]:
         """Run the document in `data`, or only look for its faults; returns them (none: it runs, or would).
 
-        Raises Refused when the engine rejects what seemed sound.
+        `restated` as in `load`. Raises Refused when the engine rejects what seemed sound.
         """
         try:
-            state = await asyncio.to_thread(decode, data)  # takes a while, and others are answered meanwhile
+            state = await self._decode(data)
         except InvalidValue as error:
             return error.problems
         problems = tuple(self.engine.faults(state))
         if problems:
             return problems
         if validate_only:
-            return tuple(await self.engine.rehearse(state, Isolate.REJECTED))
-        await self.load(state, checksum(data))
+            wanted = self._lasting(state, restated).state
+            return tuple(await self.engine.rehearse(wanted, Isolate.REJECTED))
+        await self.load(state, checksum(data), restated=restated)
         return ()
 
     async def warnings(self, data: bytes) -> tuple[Problem, ...]:
@@ -121,7 +134,7 @@ class ModuleCore:
         engine = self.engine
         if not isinstance(engine, Advising):
             return ()
-        return tuple(engine.warnings(await asyncio.to_thread(decode, data)))
+        return tuple(engine.warnings(await self._decode(data)))
 
     async def refresh(self) -> None:
         """Have the engine look again at what its state only names, such as files of keys. Raises Refused."""
@@ -145,6 +158,15 @@ class ModuleCore:
         if self._encoded is None or self._encoded[0] is not self.desired:
             self._encoded = (self.desired, self._encoder.encode(self.desired))
         return self._encoded[1]
+
+    async def _decode(self, data: bytes) -> DesiredState:
+        """Takes a while, and others are answered meanwhile. Raises InvalidValue."""
+        return await asyncio.to_thread(self._decoder.decode, data)
+
+    def _lasting(self, state: DesiredState, restated: frozenset[str] | None) -> Lasting:
+        """What to run in place of a document's state."""
+        targets = self._running.shifts.keys() | self._running.ramps.keys()
+        return lasting_routes(state, self.desired, targets, restated)
 
     def _changed_faults(self, state: DesiredState) -> Iterable[Problem]:
         return check_change(self.desired, state)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from marchproxy.model.lasting import Lasting
 from marchproxy.model.ramp import Ramp, Shift
 from marchproxy.model.state import DesiredState
 
@@ -32,6 +33,16 @@ class Running:
         """After a whole document was applied: what RPCs did before is gone, and so are the rollouts."""
         return Running(
             desired=desired, checksum=checksum, updated_at=at, origin=self.origin, draining=self.draining
+        )
+
+    def lasting(self, before: "Running", lasting: Lasting) -> "Running":
+        """After `loaded`, with what outlives the document of what RPCs did before."""
+        return replace(
+            self,
+            desired=lasting.state,
+            modified=lasting.state != self.desired,
+            shifts={key: shift for key, shift in before.shifts.items() if key in lasting.targets},
+            ramps={key: ramp for key, ramp in before.ramps.items() if key in lasting.targets},
         )
 
     def from_own(self) -> "Running":

@@ -1,7 +1,9 @@
 """UpdateNLBConfig and GetNLBConfig: the desired state as a document."""
 
+import asyncio
+
 from marchproxy.contract.convert.times import moment_to_pb
-from marchproxy.contract.document import checksum, decode, encode
+from marchproxy.contract.document import Decoder, checksum, encode
 from marchproxy.contract.errors import refusal_of, validation_errors
 from marchproxy.contract.pb import nlb_pb2, types_pb2
 from marchproxy.kit.grpc.calls import Context
@@ -19,6 +21,7 @@ class ConfigApi:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._decoder = Decoder()
 
     async def UpdateNLBConfig(
         self, request: nlb_pb2.UpdateNLBConfigRequest, _: Context
@@ -27,7 +30,7 @@ class ConfigApi:
         if not request.HasField("config"):
             raise invalid("config: is missing")
         try:
-            desired = _read(request.config)
+            desired = await asyncio.to_thread(_read, request.config, self._decoder)
             self._desk.core.check(desired)
         except (InvalidValue, Refused) as failure:
             return self._refused(failure, passed=False)
@@ -36,7 +39,8 @@ class ConfigApi:
                 success=True, validation_passed=True, message="would be accepted"
             )
         try:
-            await self._desk.core.configure(desired)
+            restated = frozenset(request.restated) if request.keep_shifts else None
+            await self._desk.core.configure(desired, restated=restated)
         except (InvalidValue, Refused) as failure:
             return self._refused(failure, passed=isinstance(failure, Refused))
         return nlb_pb2.UpdateNLBConfigResponse(
@@ -75,7 +79,7 @@ class ConfigApi:
         )
 
 
-def _read(config: types_pb2.ConfigUpdate) -> DesiredState:
+def _read(config: types_pb2.ConfigUpdate, decoder: Decoder) -> DesiredState:
     """The sound state in the document. Raises InvalidValue with every fault, Refused for what is beside it."""
     if config.config_type not in {"", STATE}:
         message = f'config_type: unknown type "{config.config_type}"; known: {STATE}'
@@ -84,4 +88,4 @@ def _read(config: types_pb2.ConfigUpdate) -> DesiredState:
         actual = checksum(config.config_data)
         message = f"checksum: the document's is {actual}, not {config.checksum}; it was changed on its way"
         raise Refused(RefusalCode.INVALID_ARGUMENT, message)
-    return decode(config.config_data)
+    return decoder.decode(config.config_data)

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
+from marchproxy.model.lasting import Lasting, lasting_listeners
 from marchproxy.model.module import InstanceId, ModuleInstance
 from marchproxy.model.plan import Planner
 from marchproxy.model.problem import InvalidValue, Problem, RefusalCode, Refused
@@ -87,10 +88,10 @@ class Core:
             clock=around.clock,
         )
         if resumed:
-            self._set(saved.desired, saved.table, saved.progress)
-            self.checksum = saved.checksum or self.checksum
+            origin = saved.checksum or self._checksums.of(saved.desired)
+            self._set(saved.desired, saved.table, saved.progress, origin)
         else:
-            self._take(desired)
+            self._take(desired, Lasting(desired))
 
     def now(self) -> Moment:
         """The time, on both clocks."""
@@ -224,12 +225,14 @@ class Core:
         if problems:
             raise InvalidValue(problems)
 
-    async def configure(self, desired: DesiredState) -> None:
-        """Replace listeners and routes; return when the data plane carries it. Raises InvalidValue, Refused."""
+    async def configure(self, desired: DesiredState, *, restated: frozenset[str] | None = None) -> None:
+        """Replace listeners and routes, `restated` as for `lasting_listeners`; return when they are carried. Raises InvalidValue, Refused."""
         self.check(desired)
         async with self.applier.exclusive() as apply:
-            await carry(apply, self._forwarding_of(replace(self.world, desired=desired)))
-            self._take(desired)
+            targets = self.world.progress.targets
+            lasting = lasting_listeners(desired, self.world.desired, targets, restated)
+            await carry(apply, self._forwarding_of(replace(self.world, desired=lasting.state)))
+            self._take(desired, lasting)
         await self._around.saver.save()  # who was told "done" finds it done after a crash, too
         _log.info("configuration in force", checksum=self.checksum, listeners=len(desired.listeners))
 
@@ -265,12 +268,13 @@ class Core:
         self._base = self._checksums.of(desired)
         self._around.saver.touch()
 
-    def _take(self, desired: DesiredState) -> None:
+    def _take(self, desired: DesiredState, lasting: Lasting) -> None:
         table, _ = apply_update(self.world.table, _routes_of(desired), self.now().wall)
-        self._set(desired, table, Progress())
+        progress = self.world.progress.lasting(lasting.targets, modified=lasting.state != desired)
+        self._set(lasting.state, table, progress, self._checksums.of(desired))
 
-    def _set(self, desired: DesiredState, table: RoutingTable, progress: Progress) -> None:
-        self.checksum = self._checksums.of(desired)
+    def _set(self, desired: DesiredState, table: RoutingTable, progress: Progress, origin: str) -> None:
+        self.checksum = origin
         self.configured_at = self.now().wall
         self._commit(replace(self.world, desired=desired, table=table, progress=progress))
 

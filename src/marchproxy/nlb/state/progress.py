@@ -1,6 +1,6 @@
 """Progress: what version RPCs made of the configuration since it came into force."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from marchproxy.model.ramp import Ramp, Shift
@@ -17,6 +17,11 @@ class Progress:
     shifts: Mapping[str, Shift] = field(default_factory=dict)
     ramps: Mapping[str, Ramp] = field(default_factory=dict)
 
+    @property
+    def targets(self) -> frozenset[str]:
+        """All that there is a shift or a promotion of."""
+        return frozenset(self.shifts.keys() | self.ramps.keys())
+
     def shift_of(self, target: str) -> Shift | None:
         """The traffic shift on a listener, or the one on all of them."""
         return self.shifts.get(target) or self.shifts.get("")
@@ -32,6 +37,14 @@ class Progress:
     def with_ramp(self, ramp: Ramp) -> "Progress":
         """With a gradual promotion as it now stands; one per target."""
         return replace(self, ramps={**self.ramps, ramp.rollout.target: ramp})
+
+    def lasting(self, targets: Collection[str], *, modified: bool) -> "Progress":
+        """With what is left of it under another document: the shifts and promotions of these targets."""
+        return Progress(
+            modified,
+            {key: shift for key, shift in self.shifts.items() if key in targets},
+            {key: ramp for key, ramp in self.ramps.items() if key in targets},
+        )
 
     def without_ramps(self, target: str) -> "Progress":
         """With every gradual promotion ended that would move the same listener."""

@@ -6,6 +6,7 @@ import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from marchproxy.contract.document import checksum, encode
 from marchproxy.contract.pb import module_pb2 as pb
 from marchproxy.contract.pb import nlb_pb2, types_pb2
 from marchproxy.model.listener import DataPlaneKind
@@ -297,3 +298,22 @@ async def test_of_the_other_rpcs_it_says_that_it_has_none(bench):
             pass
 
     assert (await code_of(stream()))[0] is grpc.StatusCode.UNIMPLEMENTED
+
+
+@pytest.mark.parametrize(
+    ("keep", "restated", "share"), [(False, (), 0), (True, (), 5), (True, ("other",), 5), (True, ("web",), 0)]
+)
+async def test_a_promotion_outlives_a_document_about_something_else(bench, tmp_path, keep, restated, share):
+    assert (await bench.promote()).success
+    data = encode(replace(DESIRED, listeners=(replace(ALL_V1, idle_timeout=7.0),)))
+    request = nlb_pb2.UpdateNLBConfigRequest(
+        config=types_pb2.ConfigUpdate(config_data=data), keep_shifts=keep, restated=restated
+    )
+    assert (await bench.nlb.stub.UpdateNLBConfig(request)).success
+    (listener,) = bench.nlb.core.world.desired.listeners
+    assert listener.idle_timeout == 7.0
+    assert (await bench.weights()).get("v2", 0) == share
+    assert await bench.modified() is bool(share)
+    assert bench.nlb.core.checksum == checksum(data)
+    assert bool(bench.nlb.core.world.progress.ramps) is bool(share)
+    assert load(tmp_path, bench.nlb.core.now()).checksum == checksum(data)

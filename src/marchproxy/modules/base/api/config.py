@@ -47,7 +47,7 @@ class ConfigApi(Api):
         """Run a document in place of everything, or (`validate_only`) list everything that is wrong with it."""
         self._parts.expect(request.instance_id)
         try:
-            problems = await self._update(request.config, validate_only=request.validate_only)
+            problems = await self._update(request)
         except Refused as refused:
             return module_pb2.UpdateConfigResponse(
                 success=False,
@@ -74,14 +74,19 @@ class ConfigApi(Api):
             validation_errors=validation_errors(aside),
         )
 
-    async def _update(self, config: types_pb2.ConfigUpdate, *, validate_only: bool) -> tuple[Problem, ...]:
+    async def _update(self, request: module_pb2.UpdateConfigRequest) -> tuple[Problem, ...]:
+        config = request.config
         if config.config_type not in {"", STATE}:
             return (Problem("config.config_type", f'unknown type "{config.config_type}"; known: {STATE}'),)
         if config.checksum and config.checksum != checksum(config.config_data):
             raise Refused(
                 RefusalCode.INVALID_ARGUMENT, "config.checksum: does not fit config_data; was it cut off?"
             )
-        return await self._parts.core.load_document(config.config_data, validate_only=validate_only)
+        return await self._parts.core.load_document(
+            config.config_data,
+            validate_only=request.validate_only,
+            restated=frozenset(request.restated) if request.keep_shifts else None,
+        )
 
 
 def _sentence(words: str, more: Iterable[Problem]) -> str:

@@ -6,8 +6,9 @@ from marchproxy.contract.document import checksum, decode
 from marchproxy.contract.pb import module_pb2 as pb
 from marchproxy.contract.pb import types_pb2
 from marchproxy.model.problem import Problem, RefusalCode, Refused
+from marchproxy.model.route import RouteId
 from tests.unit.modules.base.api.rig import Rig
-from tests.unit.modules.doubles import CHECKSUM, STATE
+from tests.unit.modules.doubles import CHECKSUM, DOCUMENT, STATE
 
 SOUND = b"routes: [{id: only, backends: [p]}]\npools: [{name: p, endpoints: ['127.0.0.1:81']}]"
 FAULTY = b"routes: [{id: a b, path: {regex: '('}, backends: [nowhere]}]"
@@ -114,3 +115,29 @@ async def test_a_document_that_runs_in_part_is_a_success_that_says_so(rig: Rig) 
     assert answer.message == "the document runs without 1 of its parts; routes[0].path: Envoy refused it"
     assert list(answer.validation_errors) == ["routes[0].path: Envoy refused it"]
     assert rig.core.desired == decode(SOUND)
+
+
+@pytest.mark.parametrize(
+    ("restated", "share", "going_on"),
+    [
+        (None, 0, False),  # as ever: a document replaces everything
+        ([], 30, True),
+        (["api"], 30, True),
+        (["shop"], 0, False),
+    ],
+)
+async def test_a_promotion_outlives_a_document_about_something_else(
+    rig: Rig, restated: list[str] | None, share: int, going_on: bool
+) -> None:
+    promote = pb.PromoteVersionRequest(version="v2", promotion_rate=30, route_id="shop")
+    assert (await rig.stub.PromoteVersion(promote)).success
+    data = DOCUMENT.replace(b"methods: [GET]", b"methods: [PUT]")
+    request = update(data)
+    request.keep_shifts = restated is not None
+    request.restated.extend(restated or ())
+    assert (await rig.stub.UpdateConfig(request)).success
+    running = rig.core.running
+    assert running.desired.routes_by_id()[RouteId("shop")].backends[1].weight == share
+    assert running.desired.routes_by_id()[RouteId("api")].match.methods == ("PUT",)
+    assert ("shop" in running.ramps, "shop" in running.shifts) == (going_on, going_on)
+    assert (running.checksum, running.modified) == (checksum(data), going_on)
