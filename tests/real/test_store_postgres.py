@@ -8,6 +8,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from marchproxy.kit.tasks import beside
 from marchproxy.model.revision import RevisionHead, RevisionNumber
 from marchproxy.store import TOPICS, Moved, Store, StoreUnavailable, StoreUnusable
 from tests.real.support.postgres_cluster import Node, postgres_cluster
@@ -195,6 +196,31 @@ async def test_a_database_that_crashes_and_comes_back(place: Place, node: Node):
                 await led.wait()
         await _told_everything(told)
         assert (await committed(store)).number == 2
+
+
+async def test_a_database_that_is_killed_has_what_was_committed(place: Place, node: Node):
+    async with place.open(seconds=5.0) as store:
+        kept: list[RevisionHead] = []
+
+        async def work() -> None:
+            while True:
+                kept.append(await committed(store))
+
+        with pytest.raises(StoreUnavailable):
+            async with beside(_crash_after(node, kept, 10), name="crash"):
+                await work()
+        await node.start()
+        head, pending = await store.head(), await store.pending()
+        assert head is not None
+        assert head.number - kept[-1].number in {0, 1}
+        if pending is not None:
+            assert (await store.commit(pending.head.number)).parent == head.number
+        assert (await committed(store)).number > head.number
+
+
+async def _crash_after(node: Node, kept: list[RevisionHead], count: int) -> None:
+    await until(lambda: len(kept) >= count, _WITHIN)
+    await node.crash()
 
 
 async def test_a_database_that_stands_still(place: Place, node: Node):

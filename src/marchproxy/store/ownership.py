@@ -4,9 +4,8 @@ import asyncio
 import fcntl
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from marchproxy.store.errors import StoreUnavailable
 
@@ -17,29 +16,34 @@ _AGAIN_SECONDS = 0.1
 async def owned(path: Path, *, what: str, within: float) -> AsyncIterator[None]:
     """Hold the lock file for the length of the block; it ends with the process, however that does.
 
-    Raises StoreUnavailable when another process has held it for so many seconds.
+    Raises StoreUnavailable when another process has held it for so many seconds, OSError when there can be none.
     """
-    with path.open("a+") as file:
-        path.chmod(0o600)
-        try:
-            async with asyncio.timeout(within):
-                while not _taken(file):  # noqa: ASYNC110 - another process has it
-                    await asyncio.sleep(_AGAIN_SECONDS)
-        except TimeoutError:
-            file.seek(0)
-            holder = file.read(20).strip() or "unknown"
-            raise StoreUnavailable(
-                f"{what} is in use by process {holder}: end that one; several managers need PostgreSQL"
-            ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
-
-
-def _taken(file: IO[str]) -> bool:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        await _take(descriptor, what, within)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def _take(descriptor: int, what: str, within: float) -> None:
+    try:
+        async with asyncio.timeout(within):
+            while not _taken(descriptor):  # noqa: ASYNC110 - another process has it
+                await asyncio.sleep(_AGAIN_SECONDS)
+    except TimeoutError:
+        holder = os.pread(descriptor, 20, 0).decode().strip() or "unknown"
+        raise StoreUnavailable(
+            f"{what} is in use by process {holder}: end that one; several managers need PostgreSQL"
+        ) from None
+    with suppress(OSError):  # on a full disk nobody is told who holds it, but it is held
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -7,7 +7,7 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,18 +100,15 @@ class Sqlite(Database):
 @asynccontextmanager
 async def open_sqlite(path: Path, settings: StoreSettings) -> AsyncIterator[Sqlite]:
     """The file, mode 0600, made where there is none, for this process alone. Raises StoreUnavailable, StoreUnusable."""
-    with _usable(path):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    async with owned(
-        path.with_name(f"{path.name}.lock"), what=f"SQLite file {path}", within=settings.seconds
-    ):
+    lock = path.with_name(f"{path.name}.lock")
+    async with AsyncExitStack() as held:
         with _usable(path):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            await held.enter_async_context(owned(lock, what=f"SQLite file {path}", within=settings.seconds))
             _make_private(path)
         database = Sqlite(path, settings)
-        try:
-            yield database
-        finally:
-            await database.engine.dispose()
+        held.push_async_callback(database.engine.dispose)
+        yield database
 
 
 @contextmanager
