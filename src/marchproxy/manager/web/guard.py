@@ -5,6 +5,7 @@ And what goes with every answer. Pure ASGI (https://asgi.readthedocs.io), so tha
 
 import asyncio
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -21,6 +22,7 @@ _log = get_logger(__name__)
 _FOREIGN = (
     "the request comes from a page of another origin; set `manager.public_url` to what browsers call this one"
 )
+_PARTING_SECONDS = 3.0
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -174,4 +176,13 @@ class _Exchange:
             (b"connection", b"close"),
         ]
         await self.send({"type": "http.response.start", "status": status.value, "headers": headers})
-        await self.send({"type": "http.response.body", "body": body, "more_body": False})
+        await self.send({"type": "http.response.body", "body": body, "more_body": True})
+        await self._let_it_end()
+        await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _let_it_end(self) -> None:
+        # closing on unread bytes resets the connection, and the client would never read why (RFC 9112 §9.6)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PARTING_SECONDS):
+                while (await self._receive()).get("more_body", False):
+                    pass

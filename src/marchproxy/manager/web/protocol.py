@@ -14,7 +14,7 @@ _TOO_LARGE = (
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes connections that send a head too slowly, or too much of one. A head may be one read over its limit."""
+    """Closes connections that send a head too slowly, or too much of one; that which follows a request may be twice as long."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -29,13 +29,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came."""
-        if self._in_head:
-            self._wait()
-            self._head += len(data)
-            if self._head > HEAD_BYTES:
-                self._refuse()
-                return
-        super().data_received(data)
+        if not self._in_head:
+            super().data_received(data)
+            return
+        self._wait()
+        piece = data[: HEAD_BYTES - self._head]
+        self._head += len(piece)
+        super().data_received(piece)
+        if self._head >= HEAD_BYTES:  # it would be 0 if the head had ended
+            self._refuse()
+        elif len(piece) < len(data) and self.transport.get_protocol() is self:
+            self.data_received(data[len(piece) :])
 
     def on_message_begin(self) -> None:
         """Begin a head."""

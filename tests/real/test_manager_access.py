@@ -1,0 +1,161 @@
+"""Who gets into a manager that runs: the first login, roles, restarts, TLS; and what is written anywhere."""
+
+import signal
+import socket
+import ssl
+
+import httpx
+import pytest
+import websockets
+
+from tests.ports import free_port
+from tests.real.support.certificates import make_certificate
+from tests.real.support.https import certificate_at
+from tests.real.support.manager import GOOD, contents, manager_alone, visitor
+from tests.real.support.up import example, run
+from tests.real.support.waiting import until
+
+LISTENER = """
+  - name: taken
+    address: 127.0.0.1:{port}
+    protocol: http
+    module: alb
+"""
+ROUTE = """
+  - id: other
+    path: /other
+    backends: [{pool: shop-v1}]
+"""
+
+
+async def test_from_the_first_login_to_a_restart(tmp_path):
+    """One life under `up`: its file's state is revision 1, a changed file is one more, kill -9 ends no session."""
+    port = free_port()
+    secrets: list[str] = []
+    async with example(tmp_path) as up:
+        section = f'manager: {{http: "127.0.0.1:{port}", metrics: "127.0.0.1:{free_port()}"}}\n'
+        up.file.write_text(section + up.file.read_text())
+        await up.launch()
+        await up.says("ready:", within=60)
+        home = up.state / "manager-1"
+        first = (home / "initial-password").read_text().strip()
+        assert f"password in {home / 'initial-password'}" in up.process.log.read_text()
+        async with visitor(f"http://127.0.0.1:{port}") as admin:
+            answer = await admin.sign_in("admin", first)
+            assert (answer.status_code, answer.json()["must_change"]) == (201, True)
+            assert (await admin.http.get("/api/v1/routes")).status_code == 403
+            assert (await admin.change_password(first, GOOD)).json()["must_change"] is False
+            assert not (home / "initial-password").exists()
+            assert (await admin.http.get("/api/v1/routes")).json()["total"] == 1
+            token = admin.http.cookies["mp_session"]
+            secrets += [first, GOOD, token, admin.http.headers["x-csrf-token"]]
+
+            made = await admin.http.post("/api/v1/api-keys", json={"name": "ci", "role": "viewer"})
+            assert made.status_code == 201, made.text
+            secrets.append(made.json()["secret"])
+
+            await reload(up)
+            assert (await admin.http.get("/api/v1/routes")).json()["total"] == 2
+            await refused_reload(up)
+            assert (await admin.http.get("/api/v1/routes")).json()["total"] == 2
+
+            local = (home / "local.key").read_text().strip()
+            up.part("manager").send_signal(signal.SIGKILL)
+            await up.says("manager-1   ready", times=2, within=60)
+            assert (await admin.http.get("/api/v1/session")).json()["name"] == "admin"
+            headers = {"authorization": f"Bearer {secrets[-1]}"}
+            async with httpx.AsyncClient(headers=headers, trust_env=False) as program:
+                assert (await program.get(f"http://127.0.0.1:{port}/api/v1/session")).json()["kind"] == "key"
+                program.headers["authorization"] = f"Bearer {local}"  # of the life before
+                assert (await program.get(f"http://127.0.0.1:{port}/api/v1/session")).status_code == 401
+        kept = await contents(up.state) + up.process.log.read_bytes()
+        assert [secret for secret in secrets if secret.encode() in kept] == []
+        code, out, err = await run("down", str(up.file), "--state-dir", str(up.state))
+        assert code == 0, out + err
+        text = up.process.log.read_text()
+        stopping = [line.split()[1] for line in text.splitlines() if " stopping" in line]
+        assert stopping == ["manager-1", "alb-1", "nlb-1"], text
+
+
+async def reload(up) -> None:
+    assert up.process is not None
+    up.edit("\nroutes:\n", f"\nroutes:{ROUTE}")
+    up.process.send(signal.SIGHUP)
+    await up.says("reloaded", within=40)
+
+
+async def refused_reload(up) -> None:
+    """What the file alone does not show: the NLB cannot have the port. The copy of the parts stays as it was."""
+    assert up.process is not None
+    before = (up.state / "running.yaml").read_bytes()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listener = LISTENER.format(port=taken.getsockname()[1])
+        up.edit("\nlisteners:\n", f"\nlisteners:{listener}")
+        up.process.send(signal.SIGHUP)
+        await up.says("refused", within=40)
+    up.edit(listener, "\n")
+    assert (up.state / "running.yaml").read_bytes() == before
+
+
+async def test_roles_and_guesses(tmp_path):
+    async with manager_alone(tmp_path) as alone, visitor(alone.url) as admin, visitor(alone.url) as viewer:
+        await admin.sign_in("admin", alone.initial_password)
+        await admin.change_password(alone.initial_password, GOOD)
+        made = await admin.http.post("/api/v1/users", json={"name": "vera", "role": "viewer"})
+        assert made.status_code == 201, made.text
+        given = made.json()["password"]
+        await viewer.sign_in("vera", given)
+        await viewer.change_password(given, GOOD)
+        for method, path in (("GET", "/api/v1/users"), ("PUT", "/api/v1/pools/x"), ("GET", "/api/v1/audit")):
+            answer = await viewer.http.request(method, path, json={} if method == "PUT" else None)
+            assert answer.status_code == 403, (path, answer.text)
+            assert answer.headers["content-type"] == "application/problem+json"
+        denied = (await admin.http.get("/api/v1/audit")).json()["items"]
+        assert any(one["who"] == "vera" and one["outcome"] == "denied" for one in denied)
+
+        del viewer.http.headers["x-csrf-token"]
+        assert (await viewer.http.delete("/api/v1/session")).status_code == 403
+        foreign = {"origin": "http://evil.example"}
+        assert (await admin.http.delete("/api/v1/session", headers=foreign)).status_code == 403
+
+        guesses = [await viewer.sign_in("admin", f"guess number {number}") for number in range(8)]
+        codes = [answer.status_code for answer in guesses]
+        assert set(codes) == {401, 429}
+        assert codes[:5] == [401] * 5
+        last = next(answer for answer in guesses if answer.status_code == 429)
+        assert int(last.headers["retry-after"]) >= 1
+        assert (await admin.http.get("/api/v1/session")).json()[
+            "name"
+        ] == "admin"  # who is in is not disturbed
+
+
+async def test_tls_and_a_renewed_certificate(tmp_path):
+    certificate = make_certificate(tmp_path, "localhost")
+    tls = {"cert": str(certificate), "key": str(certificate.with_suffix(".key"))}
+    async with manager_alone(tmp_path, tls=tls) as alone:
+        url = alone.url.replace("127.0.0.1", "localhost")
+        async with visitor(url, verify=ssl.create_default_context(cafile=certificate)) as admin:
+            await admin.sign_in("admin", alone.initial_password)
+            answer = await admin.change_password(alone.initial_password, GOOD)
+            assert "strict-transport-security" in answer.headers
+            assert {"__Host-mp_session", "__Host-mp_csrf"} == set(admin.http.cookies)
+            assert all(cookie.secure for cookie in admin.http.cookies.jar)
+        before = await certificate_at(alone.port)
+        make_certificate(tmp_path, "localhost")
+
+        async def renewed() -> bool:
+            return (await certificate_at(alone.port)).serial_number != before.serial_number
+
+        await until(renewed)
+
+
+async def test_what_the_server_does_not_put_up_with(tmp_path):
+    """A page of somebody else's that opens a WebSocket, a head without end, a body without end."""
+    async with manager_alone(tmp_path, max_body_bytes=100_000) as alone, visitor(alone.url) as anybody:
+        address = f"ws://127.0.0.1:{alone.port}/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+        with pytest.raises(websockets.InvalidStatus, match="403"):
+            await websockets.connect(address, origin="http://evil.example", proxy=None)
+        answer = await anybody.http.get("/readyz", headers={"x-long": "x" * 100_000})
+        assert answer.status_code == 431
+        answer = await anybody.http.post("/api/v1/session", content=b" " * 3_000_000)
+        assert answer.status_code == 413
