@@ -16,85 +16,85 @@ from marchproxy.store.tables import keys, sessions, users
 class IdentityRows(Rows, IdentityStore):
     """See `IdentityStore`."""
 
-    async def users(self) -> tuple[User, ...]:  # noqa: D102 - as the interface says
+    async def users(self) -> tuple[User, ...]:
         async with self._database.reading() as connection:
             return tuple(
                 _to_user(row) for row in await connection.execute(select(users).order_by(users.c.name))
             )
 
-    async def user(self, name: str) -> User | None:  # noqa: D102
+    async def user(self, name: str) -> User | None:
         async with self._database.reading() as connection:
             row = (await connection.execute(select(users).where(users.c.name == name))).one_or_none()
         return None if row is None else _to_user(row)
 
-    async def add_user(self, user: User) -> None:  # noqa: D102
+    async def add_user(self, user: User) -> None:
         with refusing(RefusalCode.ALREADY_EXISTS, f"user {user.name} exists already"):
             async with self._database.writing("users") as connection:
                 await connection.execute(insert(users).values(**_of_user(user)))
 
-    async def change_user(self, user: User) -> None:  # noqa: D102
+    async def change_user(self, user: User) -> None:
         values = _of_user(user)
         del values["name"], values["created_at"]
         async with self._database.writing("users") as connection:
             result = await connection.execute(update(users).where(users.c.name == user.name).values(values))
             found(result, f"user {user.name}")
 
-    async def remove_user(self, name: str) -> None:  # noqa: D102
+    async def remove_user(self, name: str) -> None:
         async with self._database.writing("users", "keys") as connection:
             await connection.execute(delete(keys).where(keys.c.owner == name))
             found(await connection.execute(delete(users).where(users.c.name == name)), f"user {name}")
 
-    async def add_session(self, session: Session) -> None:  # noqa: D102
+    async def add_session(self, session: Session) -> None:
         values = asdict(session)
         values["user_name"] = values.pop("user")
         with refusing(RefusalCode.NOT_FOUND, f"user {session.user} does not exist"):
             async with self._database.writing() as connection:
                 await connection.execute(insert(sessions).values(**values))
 
-    async def session(self, token_hash: str) -> Session | None:  # noqa: D102
+    async def session(self, token_hash: str) -> Session | None:
         query = select(sessions).where(sessions.c.token_hash == token_hash)
         async with self._database.reading() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else _to_session(row)
 
-    async def touch_session(self, token_hash: str, seen_at: datetime) -> None:  # noqa: D102
+    async def touch_session(self, token_hash: str, seen_at: datetime) -> None:
         change = update(sessions).where(sessions.c.token_hash == token_hash).values(seen_at=seen_at)
         async with self._database.writing() as connection:
             await connection.execute(change)
 
-    async def remove_session(self, token_hash: str) -> None:  # noqa: D102
+    async def remove_session(self, token_hash: str) -> None:
         async with self._database.writing() as connection:
             await connection.execute(delete(sessions).where(sessions.c.token_hash == token_hash))
 
-    async def remove_sessions_of(self, user: str, *, but: str = "") -> None:  # noqa: D102
+    async def remove_sessions_of(self, user: str, *, but: str = "") -> None:
         which = (sessions.c.user_name == user, sessions.c.token_hash != but)
         async with self._database.writing() as connection:
             await connection.execute(delete(sessions).where(*which))
 
-    async def prune_sessions(self, now: datetime) -> int:  # noqa: D102
+    async def prune_sessions(self, now: datetime) -> int:
         async with self._database.writing() as connection:
             return (await connection.execute(delete(sessions).where(sessions.c.expires_at <= now))).rowcount
 
-    async def add_key(self, key: ApiKey) -> None:  # noqa: D102
+    async def add_key(self, key: ApiKey) -> None:
         with refusing(RefusalCode.ALREADY_EXISTS, f"key {key.id} exists already"):
             async with self._database.writing("keys") as connection:
                 await connection.execute(insert(keys).values(**{**asdict(key), "role": key.role.value}))
 
-    async def keys(self) -> tuple[ApiKey, ...]:  # noqa: D102
+    async def keys(self) -> tuple[ApiKey, ...]:
         query = select(keys).order_by(keys.c.created_at, keys.c.id)
         async with self._database.reading() as connection:
             return tuple(_to_key(row) for row in await connection.execute(query))
 
-    async def key_by_hash(self, key_hash: str) -> ApiKey | None:  # noqa: D102
+    async def key_by_hash(self, key_hash: str) -> ApiKey | None:
         async with self._database.reading() as connection:
             row = (await connection.execute(select(keys).where(keys.c.hash == key_hash))).one_or_none()
         return None if row is None else _to_key(row)
 
-    async def touch_key(self, key_id: str, last_used: datetime) -> None:  # noqa: D102
+    async def touch_key(self, key_id: str, last_used: datetime) -> None:
         async with self._database.writing() as connection:
             await connection.execute(update(keys).where(keys.c.id == key_id).values(last_used=last_used))
 
-    async def remove_key(self, key_id: str) -> None:  # noqa: D102
+    async def remove_key(self, key_id: str) -> None:
         async with self._database.writing("keys") as connection:
             found(await connection.execute(delete(keys).where(keys.c.id == key_id)), f"key {key_id}")
 

@@ -19,10 +19,10 @@ _BATCH = 2000
 class RecordRows(Rows, RecordStore):
     """See `RecordStore`."""
 
-    async def write_audit(self, entry: AuditEntry) -> AuditEntry:  # noqa: D102 - as the interface says
+    async def write_audit(self, entry: AuditEntry) -> AuditEntry:
         return replace(entry, id=await self._write(audit, asdict(entry)))
 
-    async def audit(  # noqa: D102
+    async def audit(
         self, *, before: int | None = None, limit: int = 50, who: str | None = None, action: str | None = None
     ) -> tuple[AuditEntry, ...]:
         which = [] if who is None else [audit.c.who == who]
@@ -30,10 +30,10 @@ class RecordRows(Rows, RecordStore):
             which.append(named(audit.c.action, action))
         return tuple(AuditEntry(**values) for values in await self._newest(audit, before, limit, which))
 
-    async def write_event(self, event: Event) -> Event:  # noqa: D102
+    async def write_event(self, event: Event) -> Event:
         return replace(event, id=await self._write(events, asdict(event)))
 
-    async def events(  # noqa: D102
+    async def events(
         self,
         *,
         before: int | None = None,
@@ -46,7 +46,7 @@ class RecordRows(Rows, RecordStore):
             which.append(named(events.c.kind, kind))
         return tuple(Event(**values) for values in await self._newest(events, before, limit, which))
 
-    async def prune_records(self) -> int:  # noqa: D102
+    async def prune_records(self) -> int:
         return await self._prune(audit) + await self._prune(events)
 
     async def _write(self, table: Table, values: dict[str, Any]) -> int:

@@ -22,23 +22,21 @@ _HEAD = tuple(column for column in revisions.c if column.name not in {"document"
 class RevisionRows(Rows, RevisionStore):
     """See `RevisionStore`."""
 
-    async def head(self) -> RevisionHead | None:  # noqa: D102 - as the interface says
+    async def head(self) -> RevisionHead | None:
         async with self._database.reading() as connection:
             return await _head(connection)
 
-    async def revision(self, number: RevisionNumber) -> Revision | None:  # noqa: D102
+    async def revision(self, number: RevisionNumber) -> Revision | None:
         return await self._whole(revisions.c.number == number, revisions.c.state == _COMMITTED)
 
-    async def revisions(  # noqa: D102
-        self, *, before: int | None = None, limit: int = 50
-    ) -> tuple[RevisionHead, ...]:
+    async def revisions(self, *, before: int | None = None, limit: int = 50) -> tuple[RevisionHead, ...]:
         query = select(*_HEAD).where(revisions.c.state == _COMMITTED).order_by(revisions.c.number.desc())
         if before is not None:
             query = query.where(revisions.c.number < before)
         async with self._database.reading() as connection:
             return tuple(_to_head(row) for row in await connection.execute(query.limit(limit)))
 
-    async def begin(self, draft: Draft) -> RevisionHead:  # noqa: D102
+    async def begin(self, draft: Draft) -> RevisionHead:
         document = await asyncio.to_thread(self._pack, draft.document)
         try:
             async with self._database.writing("revisions") as connection:
@@ -56,10 +54,10 @@ class RevisionRows(Rows, RevisionStore):
             raise Moved(await self.head(), pending=True) from None
         return head
 
-    async def pending(self) -> Revision | None:  # noqa: D102
+    async def pending(self) -> Revision | None:
         return await self._whole(revisions.c.state == _PENDING)
 
-    async def commit(self, number: RevisionNumber) -> RevisionHead:  # noqa: D102
+    async def commit(self, number: RevisionNumber) -> RevisionHead:
         async with self._database.writing("revisions") as connection:
             row = await _row(connection, number)
             if row is None or row.state == _ABANDONED:
@@ -70,7 +68,7 @@ class RevisionRows(Rows, RevisionStore):
                 await connection.execute(delete(revisions).where(*old))
             return _to_head(row)
 
-    async def abandon(self, number: RevisionNumber) -> None:  # noqa: D102
+    async def abandon(self, number: RevisionNumber) -> None:
         async with self._database.writing("revisions") as connection:
             row = await _row(connection, number)
             if row is not None and row.state == _COMMITTED:

@@ -14,11 +14,11 @@ from marchproxy.store.store import Store
 class SqlStore(RevisionRows, IdentityRows, RecordRows, ThingRows, Store):
     """See `Store`."""
 
-    def exclusive(self, *, within: float = 30.0) -> AbstractAsyncContextManager[asyncio.Event]:  # noqa: D102
+    def exclusive(self, *, within: float = 30.0) -> AbstractAsyncContextManager[asyncio.Event]:
         return self._database.exclusive(within)
 
-    def leadership(self) -> AbstractAsyncContextManager[asyncio.Event]:  # noqa: D102
+    def leadership(self) -> AbstractAsyncContextManager[asyncio.Event]:
         return self._database.leadership()
 
-    def changes(self) -> AsyncIterator[str]:  # noqa: D102 - as the interface says
+    def changes(self) -> AsyncIterator[str]:
         return self._database.topics.subscribe()
