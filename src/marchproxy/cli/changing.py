@@ -9,7 +9,8 @@ import typer
 from marchproxy.cli.options import DEFAULT_NLB, Nlb
 
 if TYPE_CHECKING:
-    from marchproxy.cli.change import Change, Where
+    from marchproxy.cli.change import Where
+    from marchproxy.contract.fleet.changing import Change
 
 settings = typer.Typer(help="Change a running system, until its file is loaded again.", no_args_is_help=True)
 
@@ -36,10 +37,10 @@ def set_weight(
     nlb: Nlb = DEFAULT_NLB,
 ) -> None:
     """Give a version of the backends, or of the modules behind a listener, its share of the traffic."""
-    from marchproxy.cli.change import set_weight as weight
+    from marchproxy.contract.fleet.changing import set_weight as weight
 
     where = _where(route, listener)
-    _change(nlb, weight(version, percent, where), where)
+    _change(nlb, weight(version, percent, where.target), where)
 
 
 @settings.command("limit")
@@ -52,7 +53,7 @@ def set_limit(
     nlb: Nlb = DEFAULT_NLB,
 ) -> None:
     """Limit how many requests a route takes; the others get 429."""
-    from marchproxy.cli.change import set_limit as limit
+    from marchproxy.contract.fleet.changing import set_limit as limit
 
     _change(nlb, limit(route, rate, burst))
 
@@ -66,10 +67,10 @@ def rollback(
     nlb: Nlb = DEFAULT_NLB,
 ) -> None:
     """Give all traffic back to an earlier version, and end a promotion."""
-    from marchproxy.cli.change import roll_back
+    from marchproxy.contract.fleet.changing import roll_back
 
     where = _where(route, listener)
-    _change(nlb, roll_back(version, where), where)
+    _change(nlb, roll_back(version, where.target), where)
 
 
 def promote(
@@ -91,15 +92,17 @@ def promote(
 
     `marchproxy get rollouts` shows where it stands, and each decision with its numbers.
     """
-    from marchproxy.cli.change import Pace
-    from marchproxy.cli.change import promote as promotion
+    from marchproxy.contract.fleet.changing import Pace
+    from marchproxy.contract.fleet.changing import promote as promotion
+    from marchproxy.model.judging import RolloutLimits
 
     try:
         shares = tuple(int(share) for share in steps.split(",")) if steps else ()
     except ValueError as error:
         raise typer.BadParameter(f"{steps}: shares are whole percent, as in 5,25,50,100") from error
     where = _where(route, listener)
-    _change(nlb, promotion(version, where, Pace(step, shares, interval, min_requests)), where)
+    pace = Pace(step, shares, RolloutLimits(interval=interval, min_requests=min_requests))
+    _change(nlb, promotion(version, where.target, pace), where)
 
 
 def _where(route: str, listener: str) -> "Where":

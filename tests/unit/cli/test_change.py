@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from marchproxy.cli.change import Pace, Where, promote, roll_back, set_weight
+from marchproxy.cli.change import Where
 from marchproxy.contract.convert import rollout_limits_from_pb
+from marchproxy.contract.fleet.changing import Pace, promote, roll_back, set_weight
 from marchproxy.model.judging import RolloutLimits
 
 
@@ -27,7 +28,8 @@ def asked(change):
     [(Where(), ""), (Where(route="shop"), "shop"), (Where(listener="web"), "web"), (Where(listener="*"), "")],
 )
 def test_where_a_change_goes(where, target):
-    for change in (set_weight("v2", 5, where), roll_back("", where), promote("v2", where, Pace())):
+    to = where.target
+    for change in (set_weight("v2", 5, to), roll_back("", to), promote("v2", to, Pace())):
         assert asked(change).route_id == target
 
 
@@ -37,10 +39,14 @@ def test_where_a_change_goes(where, target):
         (Pace(), True, RolloutLimits()),
         (Pace(step=25), False, RolloutLimits(step_percent=25)),
         (Pace(steps=(5, 50)), False, RolloutLimits(steps=(5, 50))),
-        (Pace(5, (), 2.5, 100), False, RolloutLimits(step_percent=5, interval=2.5, min_requests=100)),
+        (
+            Pace(5, (), RolloutLimits(interval=2.5, min_requests=100)),
+            False,
+            RolloutLimits(step_percent=5, interval=2.5, min_requests=100),
+        ),
     ],
 )
 def test_a_promotion_keeps_the_limits_that_are_not_given(pace, immediate, limits):
-    request = asked(promote("v2", Where(), pace))
+    request = asked(promote("v2", "", pace))
     assert request.immediate is immediate
     assert rollout_limits_from_pb(request) == limits

@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING
 
+from marchproxy.contract.fleet.changing import Pace, set_draining
 from marchproxy.contract.fleet.client import CallFailed
 from marchproxy.contract.fleet.explaining import Explanation, Question, find_out
 from marchproxy.kit.clock import Clock
 from marchproxy.manager.operating import fleet
-from marchproxy.manager.operating.asking import ask_all, set_draining
+from marchproxy.manager.operating.asking import ask_all
 from marchproxy.manager.operating.rollouts import Rollouts
-from marchproxy.manager.operating.targets import Done, NotDone, Pace, Target
+from marchproxy.manager.operating.targets import Done, NotDone, Target
 from marchproxy.manager.operating.weights import SECTIONS, reweighed
 from marchproxy.manager.watching import Observer, PartView
 from marchproxy.model.problem import RefusalCode, Refused

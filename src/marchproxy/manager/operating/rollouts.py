@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from marchproxy.contract.fleet.changing import Pace, promote, set_weight
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.tasks import every
-from marchproxy.manager.operating.asking import Party, ask_all, ask_or_undo, promote, set_weight
+from marchproxy.manager.operating.asking import Party, ask_all, ask_or_undo
 from marchproxy.manager.operating.following import Fate, Followed, follow, id_of, target_of
-from marchproxy.manager.operating.targets import Done, NotDone, Pace, Target
+from marchproxy.manager.operating.targets import Done, NotDone, Target
 from marchproxy.manager.operating.weights import SECTIONS, listener_of, reweighed, route_of, share_of
 from marchproxy.manager.revising import Busy
 from marchproxy.manager.watching import Observer, PartView, RolloutView
@@ -61,7 +62,7 @@ class Rollouts:
         await self._store.put_started_rollout(started)
         try:
             answers = await ask_or_undo(
-                parties, promote(target, version, pace), set_weight(target, version, before)
+                parties, promote(version, target.name, pace), set_weight(version, before, target.name)
             )
         except NotDone:
             await self._store.remove_started_rollout(started.id)
@@ -79,7 +80,7 @@ class Rollouts:
             await self.forget(target)
             return Done("no rollout was under way")
         share = share_of(self._revisions.current.state, target, going.version)
-        done, refusing = await ask_all(self._parties(target), set_weight(target, going.version, share))
+        done, refusing = await ask_all(self._parties(target), set_weight(going.version, share, target.name))
         bad = [one for one in refusing if not one.missing]
         if bad:
             words = "; ".join(f"{one.name}: {one.words}" for one in bad)
@@ -133,7 +134,7 @@ class Rollouts:
     async def _rolled_back(self, started: StartedRollout, target: Target, found: Followed) -> None:
         """Those who are not back yet are told; a share that the version was desired to have is given up, too."""
         laggards = [one for one in self._parties(target) if one.name in found.laggards]
-        _, refusing = await ask_all(laggards, set_weight(target, started.version, 0))
+        _, refusing = await ask_all(laggards, set_weight(started.version, 0, target.name))
         if refusing:
             raise Refused(RefusalCode.UNAVAILABLE, f"{refusing[0].name}: {refusing[0].words}")
         state = self._revisions.current.state

@@ -1,11 +1,8 @@
 """What operations are about, and what came of them."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
-from marchproxy.model.judging import RolloutLimits
 from marchproxy.model.revision import RevisionHead
-
-_LIMITS = RolloutLimits()
 
 
 class NotDone(Exception):
@@ -29,28 +26,6 @@ class Target:
 
     def __str__(self) -> str:
         return f'{self.on} "{self.name}"'
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How a version is promoted: `step` points at a time, or by `steps` (percent, ascending); neither: at once.
-
-    `limits` holds what each step must satisfy, times in seconds.
-    """
-
-    step: int = 0
-    steps: tuple[int, ...] = ()
-    limits: RolloutLimits = field(default=_LIMITS)
-
-    @property
-    def at_once(self) -> bool:
-        """Whether there are no steps."""
-        return not self.step and not self.steps
-
-    @property
-    def rollout(self) -> RolloutLimits:
-        """The limits with the steps."""
-        return replace(self.limits, step_percent=self.step or self.limits.step_percent, steps=self.steps)
 
 
 @dataclass(frozen=True, slots=True)
