@@ -21,7 +21,7 @@ _SEE_OTHER = 303
 
 
 @router.get("/sign-in")
-async def sign_in_page(request: Request, to: str = "/") -> Response:
+async def sign_in_page(to: str = "/") -> Response:
     """The form."""
     return _sign_in(to)
 
@@ -39,10 +39,8 @@ async def sign_in(
         return _sign_in(to, "The form came from another site; fill in this one.", status=403)
     try:
         signed_in = await desk.access.sign_in(name, password, where(request))
-    except Throttled as error:
-        return _sign_in(to, f"{str(error).capitalize()}.", status=429)
     except AccessError as error:
-        return _sign_in(to, f"{str(error).capitalize()}.", status=401)
+        return _sign_in(to, _sentence(str(error)), status=429 if isinstance(error, Throttled) else 401)
     except StoreUnavailable as error:
         return unavailable(error)
     response = RedirectResponse("/password" if signed_in.principal.must_change else _local(to), _SEE_OTHER)
@@ -74,24 +72,21 @@ async def change_password(
     """Change it; other sessions of the same user end."""
     desk = desk_of(request)
     try:
-        visit = await visit_of(request, desk)
-        must, mine = (
-            visit.principal.must_change,
-            visit.principal.session.csrf if visit.principal.session else "",
-        )
-        if not is_same(csrf, mine):
-            return _password(
-                mine, must=must, trouble="The form was not this session's; try again.", status=403
-            )
-        if new != again:
-            return _password(mine, must=must, trouble="The new passwords are not the same.", status=422)
-        signed_in = await desk.access.change_password(visit.principal, old, new)
-    except WeakPassword as error:
-        return _password(mine, must=must, trouble=f"{str(error).capitalize()}.", status=422)
-    except Throttled as error:
-        return _password(mine, must=must, trouble=f"{str(error).capitalize()}.", status=429)
+        principal = (await visit_of(request, desk)).principal
     except Unauthenticated:
-        return _password(csrf, must=True, trouble="The present password is not right.", status=401)
+        return RedirectResponse("/sign-in", _SEE_OTHER)
+    except StoreUnavailable as error:
+        return unavailable(error)
+    mine, must = principal.session.csrf if principal.session else "", principal.must_change
+    try:
+        if not is_same(csrf, mine):
+            raise WeakPassword("the form was not this session's; try again")
+        if new != again:
+            raise WeakPassword("the new passwords are not the same")
+        signed_in = await desk.access.change_password(principal, old, new)
+    except (AccessError, WeakPassword) as error:
+        words = "the present password is not right" if isinstance(error, Unauthenticated) else str(error)
+        return _password(mine, must=must, trouble=_sentence(words), status=422)
     except StoreUnavailable as error:
         return unavailable(error)
     response = RedirectResponse("/", _SEE_OTHER)
@@ -209,6 +204,10 @@ def _page(title: str, *content: Child, status: int = 200, headers: dict[str, str
     )
     text = Markup("<!doctype html>") + tag("html", tag("head", head), tag("body", body), lang="en")
     return HTMLResponse(str(text), status, {"Cache-Control": "no-store", **(headers or {})})
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _local(to: str) -> str:

@@ -48,6 +48,8 @@ class Frame:
         self.visit = visit
         self.path = dict(request.path_params)
         self.query = dict(request.query_params)
+        self.scheme = request.cookies.get("marchproxy-scheme", "light")
+        """The colours that the browser shows: "light" or "dark"."""
         self._parts: list[tuple[Fragment, Render]] = []
         self._each_beat: list[Callable[[LiveView], None]] = []
         self._beats = 0
@@ -69,6 +71,11 @@ class Frame:
     def on_beat(self, look: Callable[[LiveView], None]) -> None:
         """Call something with each new view: for charts."""
         self._each_beat.append(look)
+
+    def number(self, name: str) -> int:
+        """A number of the query; 0 where there is none."""
+        text = self.query.get(name, "")
+        return int(text) if text.isdigit() and len(text) < 12 else 0
 
     def redraw(self) -> None:
         """Draw what is live at once."""

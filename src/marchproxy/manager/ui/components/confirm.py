@@ -16,11 +16,11 @@ async def confirmed(title: str, body: Markup, *, verb: str, danger: bool = False
         with Element("div").classes("inside"):
             Fragment(body)
         with Element("footer"):
-            Button("Cancel", lambda: dialog.submit(False))
-            Button(verb, lambda: dialog.submit(True), kind="danger" if danger else "primary")
+            Button("Cancel", lambda: dialog.submit("no"))
+            Button(verb, lambda: dialog.submit("yes"), kind="danger" if danger else "primary")
     answer = await dialog
     dialog.delete()
-    return bool(answer)
+    return bool(answer == "yes")
 
 
 def sheet(*, wide: bool = False) -> Element:

@@ -35,7 +35,7 @@ async def build(frame: Frame) -> None:
     """The page."""
     page_head("Modules", lead="Every instance that an NLB knows, as it was seen last.")
     words = {"q": frame.query.get("q", "")}
-    first = _number(frame.query.get("first", "0"))
+    first = frame.number("first")
 
     def seek(text: str) -> None:
         words["q"] = text
@@ -92,7 +92,7 @@ def part_state(part: PartView) -> Markup:
     return badge(part.health.value if part.health else "unknown", title="; ".join(part.troubles) or None)
 
 
-def runs(is_current: bool, checksum: str) -> Markup:
+def runs(checksum: str, *, is_current: bool) -> Markup:
     """Whether it runs what is in force."""
     if not checksum:
         return tag("span", "not told", class_="quiet")
@@ -142,7 +142,7 @@ def _row(frame: Frame, part: PartView) -> Row:
     )
     full = f"of {count(part.max_connections)}" if part.max_connections else None
     return Row(part.id, (
-        name, part_state(part), runs(part.is_current, part.checksum), rate(part.stats.requests), percent(part.stats.error_share),
+        name, part_state(part), runs(part.checksum, is_current=part.is_current), rate(part.stats.requests), percent(part.stats.error_share),
         milliseconds(part.stats.p99_ms), tag("span", count(part.connections), tag("span", full, class_="sub") if full else None),
         f"{part.cpu:.0f} %", f"{part.memory:.0f} MiB", ago(part.last_seen, frame.desk.clock.now()), button,
     ))  # fmt: skip
@@ -170,10 +170,6 @@ def _nlb_row(frame: Frame, nlb: NlbView) -> Row:
         else badge(nlb.health.value if nlb.health else "unknown", title=nlb.message or None)
     )
     return Row(nlb.address, (
-        name, state, runs(nlb.is_current, nlb.checksum), rate(nlb.accepted), count(nlb.connections),
+        name, state, runs(nlb.checksum, is_current=nlb.is_current), rate(nlb.accepted), count(nlb.connections),
         ago(nlb.last_seen, frame.desk.clock.now()),
     ))  # fmt: skip
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdigit() and len(text) < 9 else 0

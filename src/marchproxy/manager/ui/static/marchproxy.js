@@ -39,6 +39,10 @@
   document.addEventListener("click", (event) => {
     const button = event.target.closest("[data-do]");
     if (!button) return;
+    if (button.dataset.do === "copy") {
+      navigator.clipboard?.writeText(button.dataset.text).then(() => (button.textContent = "Copied"));
+      return;
+    }
     if (button.dataset.do === "menu") menu(root.dataset.menu !== "open");
     if (button.dataset.do === "scheme") {
       const next = schemes[(schemes.indexOf(root.dataset.scheme || "auto") + 1) % schemes.length];
@@ -53,12 +57,18 @@
     }
   });
 
+  const dark = matchMedia("(prefers-color-scheme: dark)");
   function tellScheme() {
     const word = root.dataset.scheme || "auto";
+    const shown = word === "auto" ? (dark.matches ? "dark" : "light") : word;
+    document.cookie = `marchproxy-scheme=${shown}; path=/; max-age=31536000; samesite=lax`;
     const button = document.querySelector('[data-do="scheme"]');
     button?.setAttribute("aria-label", `Colours: ${word}`);
     button?.setAttribute("title", `Colours: ${word}`);
   }
+
+  dark.addEventListener("change", tellScheme);
+  tellScheme();
 
   function inWords(seconds) {
     const whole = Math.max(0, Math.floor(seconds));

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from marchproxy.manager.ui.components.badge import Tone
 from marchproxy.manager.ui.components.icons import SHAPES
-from marchproxy.manager.ui.components.markup import tag
+from marchproxy.manager.ui.components.markup import joined, tag
 from marchproxy.manager.ui.components.words import rate
 from marchproxy.manager.ui.topology.picture import Link, Node, Picture
 
@@ -21,7 +21,7 @@ _MOST_LABELS = 12
 def drawing(picture: Picture) -> Markup:
     """The whole, as high as its longest column."""
     columns = [[node for node in picture.nodes if node.column == number] for number in range(3)]
-    height = TOP + max(max(map(_height, columns)), _BOX_HEIGHT) + 2
+    height = TOP + max(*map(_height, columns), _BOX_HEIGHT) + 2
     places = {node.id: place for nodes in columns for node, place in _places(nodes, height)}
     titles = [
         tag("text", title, x=x, y=14, class_="column") for title, x in zip(_TITLES, _COLUMNS, strict=True)
@@ -56,7 +56,7 @@ def _box(node: Node, place: tuple[int, int]) -> Markup:
     tone = node.tone.value
     name, *said = node.lines
     sign = Markup('<g class="sign {}" transform="translate({} {})" fill="currentColor">{}</g>').format(
-        tone, x + 12, y + 12, Markup(SHAPES[tone])
+        tone, x + 12, y + 12, SHAPES[tone]
     )
     return tag(
         "a",
@@ -85,8 +85,7 @@ def _link(
     words = " · ".join(word for word in (link.label, rate(link.flow) if flows else "") if word)
     if not labelled or not words:
         return line
-    at = {"x": end[0] - 8, "y": end[1] - 6, "text_anchor": "end", "class_": "rate"}
-    return Markup("{}{}").format(line, tag("text", words, **at))
+    return joined(line, tag("text", words, x=end[0] - 8, y=end[1] - 6, text_anchor="end", class_="rate"))
 
 
 def _stroke(flow: float | None) -> float:

@@ -1,0 +1,27 @@
+"""The editor of YAML texts."""
+
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from nicegui import ui
+from nicegui.element import Element
+
+Typed = Callable[[str], Awaitable[None]]
+
+
+def yaml_editor(
+    text: str, *, label: str, scheme: str, enabled: bool, typed: Typed | None = None
+) -> ui.codemirror:
+    """An editor in the colours of the page; `typed` hears of each change."""
+    theme: Literal["vscodeDark", "vscodeLight"] = "vscodeDark" if scheme == "dark" else "vscodeLight"
+    with Element("div").classes("editor"):
+        code = ui.codemirror(text, language="YAML", theme=theme, indent="  ", line_wrapping=True)
+    code.props["aria-label"] = label
+    code.set_enabled(enabled)
+    if typed is not None:
+
+        async def changed() -> None:
+            await typed(str(code.value))
+
+        code.on_value_change(changed)
+    return code
