@@ -86,3 +86,19 @@ class SharingSuite:
             assert order == ["first"]
             resign.set()
         assert order == ["first", "second"]
+
+    async def test_who_is_cancelled_harms_nobody(self, store: Store):
+        await committed(store)
+        for turns in range(0, 60, 3):
+            async with asyncio.TaskGroup() as group:
+                writer = group.create_task(store.set_meta("turns", str(turns)))
+                reader = group.create_task(store.revisions())
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                writer.cancel()
+                reader.cancel()
+        async with asyncio.TaskGroup() as group:
+            for number in range(20):
+                group.create_task(store.set_meta("after", str(number)))
+                group.create_task(store.head())
+        assert await store.meta("after") is not None
