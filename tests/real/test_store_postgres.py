@@ -209,6 +209,7 @@ async def test_a_database_that_is_killed_has_what_was_committed(place: Place, no
         with pytest.raises(StoreUnavailable):
             async with beside(_crash_after(node, kept, 10), name="crash"):
                 await work()
+        await node.process.ended(_WITHIN)
         await node.start()
         head, pending = await store.head(), await store.pending()
         assert head is not None
