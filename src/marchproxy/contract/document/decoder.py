@@ -1,6 +1,7 @@
 """One document after the other, as plain values, to model values: an item that stays as it was is not read again."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from operator import is_
 from typing import Any
 
@@ -13,7 +14,16 @@ from marchproxy.model.checks import check_change
 from marchproxy.model.problem import InvalidValue
 from marchproxy.model.state import DesiredState
 
-_Known = Mapping[str, Mapping[str, tuple[Item, Any]]]
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of one section: its items as they stood there, and the values that they are, by key."""
+
+    items: Mapping[str, Item]
+    values: Mapping[str, Any]
+
+
+_NOTHING = _Known({}, {})
 
 
 class Decoder:
@@ -23,7 +33,7 @@ class Decoder:
     """
 
     def __init__(self) -> None:
-        self._known: tuple[_Known, DesiredState] = ({}, DesiredState())
+        self._known: tuple[Mapping[str, _Known], DesiredState] = ({}, DesiredState())
 
     def decode(self, data: bytes) -> DesiredState:
         """As the function `decode`: the sound state in JSON or YAML. Raises InvalidValue with every problem."""
@@ -46,13 +56,7 @@ class Decoder:
 
     def know(self, document: Document, state: DesiredState) -> None:
         """Take it from the caller that this sound state is what the document describes."""
-        known = {
-            section: {
-                item[key]: (item, value)
-                for item, value in zip(document.get(section, ()), getattr(state, section), strict=True)
-            }
-            for section, key in SECTIONS.items()
-        }
+        known = {section: _known(section, document, state) for section in SECTIONS}
         self._known = (known, state)
 
 
@@ -60,12 +64,20 @@ class _OutOfForm(Exception):
     pass
 
 
-def _assemble(document: Document, known: _Known, before: DesiredState) -> DesiredState:
+def _known(section: str, document: Document, state: DesiredState) -> _Known:
+    items, key = document.get(section, ()), SECTIONS[section]
+    names = [item[key] for item in items]
+    # no tuples: ten thousand new objects make the garbage collector walk through all that there are
+    values = dict(zip(names, getattr(state, section), strict=True))
+    return _Known(dict(zip(names, items, strict=True)), values)
+
+
+def _assemble(document: Document, known: Mapping[str, _Known], before: DesiredState) -> DesiredState:
     if not isinstance(document, Mapping) or not document.keys() <= SECTIONS.keys():
         raise _OutOfForm
     sections = {}
     for section, items in document.items():
-        found, was = _items(section, items, known.get(section, {})), getattr(before, section)
+        found, was = _items(section, items, known.get(section, _NOTHING)), getattr(before, section)
         same = len(found) == len(was) and all(map(is_, found, was))
         sections[section] = (
             was if same else found
@@ -73,15 +85,16 @@ def _assemble(document: Document, known: _Known, before: DesiredState) -> Desire
     return DesiredState(**sections)
 
 
-def _items(section: str, items: Sequence[Item], known: Mapping[str, tuple[Item, Any]]) -> tuple[Any, ...]:
+def _items(section: str, items: Sequence[Item], known: _Known) -> tuple[Any, ...]:
     if not isinstance(items, list | tuple):
         raise _OutOfForm
     found: list[Any] = []
     new: list[int] = []
     for number, item in enumerate(items):
-        was = known.get(_key(section, item))
-        same = was is not None and (was[0] is item or was[0] == item)
-        found.append(was[1] if was is not None and same else None)
+        key = _key(section, item)
+        was = known.items.get(key)
+        same = was is item or (was is not None and was == item)
+        found.append(known.values[key] if same else None)
         if not same:
             new.append(number)
     if new:
@@ -91,7 +104,7 @@ def _items(section: str, items: Sequence[Item], known: Mapping[str, tuple[Item, 
 
 
 def _key(section: str, item: object) -> str:
-    key = item.get(SECTIONS[section]) if isinstance(item, Mapping) else None
+    key = item.get(SECTIONS[section]) if isinstance(item, dict) else None
     if not isinstance(key, str):
         raise _OutOfForm
     return key

@@ -94,7 +94,9 @@ class Drafting:
 
     def _sound(self, wanted: Wanted, current: Document) -> tuple[DesiredState, Canonical]:
         document = unredact(wanted.document, wanted.base or current)
-        secrets = [Problem(path, "is hidden (***): write the value itself") for path in hidden(document)]
+        secrets = [
+            Problem(path, "is hidden (***): write the value itself") for path in hidden(document, current)
+        ]
         try:
             if secrets:
                 raise InvalidValue(secrets)

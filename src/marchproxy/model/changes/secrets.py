@@ -41,25 +41,24 @@ def unredact(document: Document, known: Document) -> Document:
 
     What `known` cannot tell stays hidden: `hidden` finds it, and it must not be put in force.
     """
-    restored: dict[str, Sequence[Item]] = {}
-    for section, items in document.items():
-        if section not in SECTIONS or not isinstance(items, list | tuple) or not _holds(items):
-            restored[section] = items
-            continue
-        originals = items_by_key(known, section)
-        key = SECTIONS[section]
-        restored[section] = [
-            _put_back_item(section, item, originals.get(str(item.get(key))))
-            if isinstance(item, Mapping) and _holds(item)
-            else item
-            for item in items
-        ]
-    return restored
+    return {
+        section: _put_back_section(section, items, known)
+        if section in SECTIONS and isinstance(items, list | tuple)
+        else items
+        for section, items in document.items()
+    }
 
 
-def hidden(document: Document) -> tuple[str, ...]:
-    """The paths of secrets that are still hidden: `routes[2].rtmp.push[0]`."""
-    return tuple(path for section, items in document.items() for path in _paths(section, items))
+def hidden(document: Document, sound: Document | None = None) -> tuple[str, ...]:
+    """The paths of secrets that are still hidden: `routes[2].rtmp.push[0]`. Nobody looks at objects that are in `sound`."""
+    known = {id(item) for items in (sound or {}).values() for item in items}
+    return tuple(
+        path
+        for section, items in document.items()
+        for number, item in enumerate(items if isinstance(items, list | tuple) else ())
+        if id(item) not in known
+        for path in _paths(f"{section}[{number}]", item)
+    )
 
 
 def _route(item: Item) -> Item:
@@ -117,8 +116,16 @@ def _hide_stream_url(value: str) -> str:
     return f"{shown[: segment.start('key')]}{HIDDEN}{shown[segment.end('key') :]}"
 
 
+def _put_back_section(section: str, items: Sequence[Item], known: Document) -> Sequence[Item]:
+    key, originals = SECTIONS[section], items_by_key(known, section)
+    return [
+        _put_back_item(section, item, originals.get(str(item.get(key)))) if isinstance(item, dict) else item
+        for item in items
+    ]
+
+
 def _put_back_item(section: str, item: Item, known: Item | None) -> Item:
-    if known is None:
+    if known is None or item is known or not _holds(item):
         return item
     restored = _put_back(item, known, redact_item(section, known))
     return restored if isinstance(restored, Mapping) else item
@@ -157,7 +164,7 @@ def _paths(path: str, value: Any) -> Iterator[str]:
     if isinstance(value, str):
         if HIDDEN in value:
             yield path
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         for name, one in value.items():
             yield from _paths(f"{path}.{name}", one)
     elif isinstance(value, list | tuple):
