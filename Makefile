@@ -18,8 +18,8 @@ $(VENV)/.dev: pyproject.toml constraints.txt scripts/setup-venv.sh
 	@scripts/setup-venv.sh $(VENV) '.[dev]'
 	@touch $(VENV)/.runtime $@
 
-demo: $(VENV)/.runtime ## watch HTTP go through NLB and ALB, with a canary, a dead backend and a rate limit
-	@$(VENV)/bin/marchproxy demo $(ARGS)
+demo: $(VENV)/.runtime ## watch HTTP go through NLB and ALB, a canary, a dead backend; KEEP=1: it goes on, with a UI to look at it
+	@$(VENV)/bin/marchproxy demo $(if $(KEEP),--keep) $(ARGS)
 
 check: $(VENV)/.dev ## the fast gate: format, lint, types, floors, contract, unit tests, a little fuzz
 	$(VENV)/bin/ruff format --check .

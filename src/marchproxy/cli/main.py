@@ -63,7 +63,9 @@ def _root(
 
 @app.command(rich_help_panel=RUN)
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave it running at the end, until Ctrl-C.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave it running at the end, with a UI, until Ctrl-C.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Watch it work: real requests through NLB and ALB, a canary, a dead backend, a rate limit. Half a minute.

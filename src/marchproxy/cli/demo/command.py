@@ -12,13 +12,17 @@ from rich.text import Text
 
 from marchproxy.cli.demo import chapters, story
 from marchproxy.cli.demo.chapters import Chapter
+from marchproxy.cli.demo.load import Bounds, run_load
 from marchproxy.cli.demo.world import DemoFailed, World, running_world
 from marchproxy.cli.failing import FAILED, failing_clearly
 from marchproxy.cli.screen import stdout
 from marchproxy.contract.fleet.client import CallFailed
 from marchproxy.kit import tasks
+from marchproxy.manager.places import FIRST_USER
 
 _INTERRUPTED = 130
+_TRICKLE = 10
+_PAUSE_SECONDS = 0.5
 
 Step = Callable[[World], Awaitable[Chapter]]
 STEPS: tuple[Step, ...] = (
@@ -47,18 +51,18 @@ class Demo:
     async def run(self, stop: asyncio.Event) -> None:
         """Tell the story, or stop in the middle of it; nothing is left running. Raises DemoFailed, CallFailed."""
         async with asyncio.TaskGroup() as group:
-            telling = group.create_task(_outcome(self._tell(stop)))
+            telling = group.create_task(_outcome(self._tell()))
             stopper = group.create_task(self._cancel_when(stop, telling))
             await asyncio.wait([telling])
             stopper.cancel()
         if not telling.cancelled() and (error := telling.result()) is not None:
             raise error
 
-    async def _tell(self, stop: asyncio.Event) -> None:
+    async def _tell(self) -> None:
         started = time.monotonic()
         steps = STEPS if self._keep else (*STEPS, chapters.drained)
         story.tell_opening(self._console, len(steps))
-        async with running_world() as world:
+        async with running_world(managed=self._keep) as world:
             for number, step in enumerate(steps, start=1):
                 chapter = await step(world)
                 self._told.append(chapter)
@@ -68,12 +72,20 @@ class Demo:
             if self._as_json:
                 typer.echo(json.dumps(story.as_data(self._told, seconds)))
             if self._keep:
-                self._say_kept(world)
-                await stop.wait()
+                await self._say_kept(world)
+                await _trickle(world)
 
-    def _say_kept(self, world: World) -> None:
+    async def _say_kept(self, world: World) -> None:
         option = f"--nlb {world.config.nlb}"
-        self._console.print(Text("\nIt goes on running until Ctrl-C. Try:", style="bold"))
+        self._console.print(
+            Text("\nIt goes on running until Ctrl-C, with a little traffic. Look at it:", style="bold")
+        )
+        url, password = f"http://{world.config.ui}/", await world.first_password()
+        self._console.print(
+            Text(f"    {url}", style="bold cyan")
+            + Text(f"    user {FIRST_USER}, password {password} (to be changed at the first login)")
+        )
+        self._console.print(Text("Or try:", style="bold"))
         for command in (
             f"curl -i http://{world.config.web}/",
             f"marchproxy get stats {option} --watch",
@@ -87,6 +99,13 @@ class Demo:
         # with --keep a stop after the end of the story is its proper end
         self.interrupted = not (self._keep and self._told and len(self._told) == len(STEPS))
         telling.cancel()
+
+
+async def _trickle(world: World) -> None:
+    """Some traffic, so that there is something to see, until cancelled."""
+    while True:
+        await run_load(world.config.web, Bounds(requests=_TRICKLE), connections=1)
+        await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def _outcome(work: Awaitable[None]) -> Exception | None:

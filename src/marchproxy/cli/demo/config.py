@@ -10,6 +10,7 @@ from marchproxy.kit.settings import HostPort
 HOST = "127.0.0.1"
 ROUTE = "shop"
 ALB = "alb-1"
+MANAGER = "manager-1"
 # below those that the kernel gives to outgoing connections, of which the demo makes many
 _PORTS = range(18_000, 32_000)
 
@@ -32,13 +33,15 @@ class DemoConfig:
     secure: HostPort
     nlb: HostPort
     backends: tuple[BackendSpec, ...]
+    ui: HostPort | None = None
 
 
-def make_config() -> DemoConfig:
-    """A configuration on ports that are free now."""
+def make_config(*, managed: bool = False) -> DemoConfig:
+    """A configuration on ports that are free now. `managed`: with a manager, and so a UI."""
     web, secure, nlb, nlb_metrics, nlb_admin, alb, health, metrics, admin, plain, proxied, hidden, *rest = (
-        _free_ports(16)
+        _free_ports(18)
     )
+    ui, ui_metrics = rest.pop(), rest.pop()
     backends = tuple(
         BackendSpec(f"{version}-{letter}", version, rest.pop())
         for version in ("v1", "v2")
@@ -62,7 +65,16 @@ def make_config() -> DemoConfig:
         v1=_addresses(backends, "v1"),
         v2=_addresses(backends, "v2"),
     )
-    return DemoConfig(text, HostPort(HOST, web), HostPort(HOST, secure), HostPort(HOST, nlb), backends)
+    if managed:
+        text += _MANAGER.format(host=HOST, manager_id=MANAGER, ui=ui, metrics=ui_metrics)
+    return DemoConfig(
+        text,
+        HostPort(HOST, web),
+        HostPort(HOST, secure),
+        HostPort(HOST, nlb),
+        backends,
+        HostPort(HOST, ui) if managed else None,
+    )
 
 
 def _addresses(backends: tuple[BackendSpec, ...], version: str) -> str:
@@ -128,4 +140,11 @@ pools:
     version: v2
     endpoints: [{v2}]
     health_check: *check
+"""
+
+_MANAGER = """
+manager:
+  id: {manager_id}
+  http: "{host}:{ui}"
+  metrics: "{host}:{metrics}"
 """

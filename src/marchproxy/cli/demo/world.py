@@ -12,14 +12,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from marchproxy.cli.demo.config import ALB, BackendSpec, DemoConfig, make_config
+from marchproxy.cli.demo.config import ALB, MANAGER, BackendSpec, DemoConfig, make_config
 from marchproxy.cli.demo.load import Bounds, run_load
 from marchproxy.cli.up.parts import Folders
 from marchproxy.cli.up.strays import end_strays
 from marchproxy.contract.fleet.client import Client, connected
+from marchproxy.manager.places import INITIAL_PASSWORD
 
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 20.0
+_LOOK_SECONDS = 0.05
 _LAST_LINES = 20
 
 
@@ -64,9 +66,19 @@ class World:
             if probe.statuses.get(200):
                 return time.monotonic() - started
             seen = ", ".join([*probe.complaints, *probe.broken]) or seen
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(_LOOK_SECONDS)
         what = f"{self.config.web} did not serve within {_READY_SECONDS:.0f} s: {seen}"
         raise DemoFailed(f"{what}\n{self._words()}")
+
+    async def first_password(self) -> str:
+        """The one that the manager made for its first user. Raises DemoFailed."""
+        file = self._state / MANAGER / INITIAL_PASSWORD
+        until = time.monotonic() + _READY_SECONDS
+        while time.monotonic() < until:
+            if file.exists():
+                return file.read_text().strip()
+            await asyncio.sleep(_LOOK_SECONDS)
+        raise DemoFailed(f"the manager did not start in {_READY_SECONDS:.0f} s:\n{self._words()}")
 
     def kill_backend(self, name: str) -> int:
         """SIGKILL a backend; its process id."""
@@ -116,9 +128,9 @@ class World:
 
 
 @asynccontextmanager
-async def running_world() -> AsyncIterator[World]:
-    """A world for the length of the block, not started yet; nothing of it is left afterwards."""
-    config = make_config()
+async def running_world(*, managed: bool = False) -> AsyncIterator[World]:
+    """A world for the length of the block, not started yet; nothing of it is left afterwards. `managed`: with a manager."""
+    config = make_config(managed=managed)
     folder = Path(tempfile.mkdtemp(prefix="marchproxy-demo-"))
     try:
         async with connected(str(config.nlb)) as client:
