@@ -1,6 +1,7 @@
 """The document as bytes between parts: canonical when written, strict when read."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,6 +19,8 @@ from marchproxy.model.state import DesiredState
 
 #: Bytes of the largest document that is read: some 20,000 routes.
 LARGEST_DOCUMENT = 8 * 1024 * 1024
+
+_SURROGATE = re.compile(rb"\\[uU](0000)?[dD][89a-fA-F]")
 
 
 def encode(state: DesiredState) -> bytes:
@@ -111,9 +114,12 @@ def read_plain(data: bytes) -> Any:
     if len(data) > LARGEST_DOCUMENT:
         raise InvalidValue([Problem("", f"{len(data)} bytes are more than the {LARGEST_DOCUMENT} allowed")])
     try:
-        return _parse(data).value
+        value = _parse(data).value
     except SettingsError as error:
         raise InvalidValue(_without_places(error.problems)) from error
+    if _SURROGATE.search(data) and not _can_be_written(value):
+        raise InvalidValue([Problem("", "an escape such as \\ud800 stands for half a character")])
+    return value
 
 
 def decode_plain(value: object) -> DesiredState:
@@ -140,6 +146,14 @@ def _parse(data: bytes) -> Located:
         except (ValueError, RecursionError):
             pass  # YAML's flow style begins like JSON, and its parser reports faults with their line
     return parse_yaml(text)
+
+
+def _can_be_written(value: object) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

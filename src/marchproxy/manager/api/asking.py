@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any, TypeAlias
 
-import orjson
 from fastapi import Depends, Header, Path, Query, Request
 
-from marchproxy.kit.settings import parse_yaml
+from marchproxy.contract.document import read_plain
 from marchproxy.manager.access.http import caller, desk_of
 from marchproxy.manager.api.listing import Listing, Past, listing, past
 from marchproxy.manager.api.problems import HttpProblem
@@ -85,22 +84,11 @@ async def read_text(request: Request) -> bytes:
 
 
 async def read_item(request: Request) -> dict[str, Any]:
-    """The body as one mapping. Raises InvalidValue, SettingsError."""
-    text = await read_text(request)
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        value = _yaml(text)  # whose faults have lines
+    """The body as one mapping. Raises InvalidValue."""
+    value = read_plain(await read_text(request))
     if not isinstance(value, Mapping):
         raise InvalidValue([Problem("", "must be a mapping of fields to values")])
     return dict(value)
-
-
-def _yaml(text: bytes) -> object:
-    try:
-        return parse_yaml(text.decode()).value
-    except UnicodeDecodeError as error:
-        raise InvalidValue([Problem("", f"is not UTF-8 text: {error.reason}")]) from error
 
 
 def _media_types(header: str) -> list[str]:

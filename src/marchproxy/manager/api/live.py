@@ -4,7 +4,7 @@ from collections import defaultdict
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictInt
 from starlette.responses import Response
 
 from marchproxy.kit.settings import Section
@@ -58,7 +58,7 @@ class ModuleView(BaseModel):
 class ScaleTo(Section):
     """How many instances there shall be, within the bounds of `scaling`."""
 
-    count: Annotated[int, Field(ge=0, le=1000)]
+    count: Annotated[StrictInt, Field(ge=0, le=1000)]
 
 
 @router.get("/live", tags=["live"], response_model=LiveView, summary="Everything that was last seen")

@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, TypeAlias
 
 from fastapi import APIRouter, Request
-from pydantic import Field
+from pydantic import Field, StrictInt
 from starlette.responses import Response
 
 from marchproxy.kit.settings import Seconds, Section
@@ -20,7 +20,7 @@ from marchproxy.model.query import Fields
 router = APIRouter(prefix="/api/v1/rollouts", tags=["rollouts"])
 _LIMITS = RolloutLimits()
 _Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=253)]
-_Percent: TypeAlias = Annotated[int, Field(ge=0, le=100)]
+_Percent: TypeAlias = Annotated[StrictInt, Field(ge=0, le=100)]
 _Share: TypeAlias = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 _FIELDS: Fields[RolloutView] = {
     "on": lambda one: one.on,
@@ -48,7 +48,7 @@ class LimitsDocument(Section):
     """What a canary must keep to; a limit of 0 is not checked."""
 
     interval: Seconds = _LIMITS.interval
-    min_requests: Annotated[int, Field(ge=0, le=10**9)] = _LIMITS.min_requests
+    min_requests: Annotated[StrictInt, Field(ge=0, le=10**9)] = _LIMITS.min_requests
     max_error_percent: _Share = _LIMITS.max_error_percent
     max_error_increase_percent: _Share = _LIMITS.max_error_increase_percent
     max_p99_latency_ms: Annotated[float, Field(ge=0, le=1e9)] = _LIMITS.max_p99_latency_ms
@@ -59,7 +59,7 @@ class StartRollout(WhereVersions):
     """`step` points at a time, or by `steps` (percent, ascending)."""
 
     version: _Name
-    step: Annotated[int, Field(ge=0, le=100)] = 0
+    step: Annotated[StrictInt, Field(ge=0, le=100)] = 0
     steps: Annotated[tuple[_Percent, ...], Field(max_length=100)] = ()
     limits: LimitsDocument = LimitsDocument()
 

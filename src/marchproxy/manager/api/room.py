@@ -43,7 +43,7 @@ class Room:
         return self.shelf.raw(key) if if_match else None
 
     async def brought(self, request: Request) -> tuple[str, Item]:
-        """The item of the body, and its key. Raises InvalidValue, SettingsError."""
+        """The item of the body, and its key. Raises InvalidValue."""
         item = await read_item(request)
         key = item.get(self.kind.key)
         if not isinstance(key, str) or not key:

@@ -3,12 +3,12 @@
 import asyncio
 from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from marchproxy.contract.document import StateDocument, decode, encode
+from marchproxy.contract.document import Canon, StateDocument
+from marchproxy.contract.document.codec import decode_plain
 from marchproxy.manager.api.answering import REVISION, YAML, answer, conditional
 from marchproxy.manager.api.asking import (
     AtDesk,
@@ -126,5 +126,5 @@ async def _document(request: Request, desk: Desk) -> Document:
 
 def _changes(current: Document, document: Document) -> list[Change]:
     """Raises InvalidValue: only a sound document has the canonical form that can be compared."""
-    canonical = orjson.loads(encode(decode(orjson.dumps(document))))
+    canonical = Canon().of(decode_plain(document)).document
     return [shown_change(change) for change in diff(current, canonical)]

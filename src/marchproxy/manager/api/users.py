@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Path, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, StrictBool
 from starlette.responses import Response
 
 from marchproxy.kit.settings import Section
@@ -45,7 +45,7 @@ class ChangedUser(Section):
     """What is not given stays."""
 
     role: Role | None = None
-    disabled: bool | None = None
+    disabled: StrictBool | None = None
 
 
 class NewPassword(Section):
