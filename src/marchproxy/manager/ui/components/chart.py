@@ -48,7 +48,7 @@ def _options(lines: Sequence[Line], unit: str) -> dict[str, Any]:
     words = {"color": "var(--ink-3)", "fontSize": 11}
     return {
         "animation": False,
-        "grid": {"left": 8, "right": 12, "top": 30 if len(lines) > 1 else 12, "bottom": 4, "containLabel": True},
+        "grid": {"left": 8, "right": 22, "top": 30 if len(lines) > 1 else 12, "bottom": 4, "containLabel": True},
         "legend": {"show": len(lines) > 1, "left": 0, "top": 0, "itemWidth": 16, "itemHeight": 8, "icon": "roundRect",
                    "textStyle": {"color": "var(--ink-2)", "fontSize": 12}},
         "tooltip": {"trigger": "axis", "backgroundColor": "var(--surface)", "borderColor": "var(--line)",

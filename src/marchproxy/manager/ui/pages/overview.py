@@ -32,10 +32,10 @@ _TONES = {"info": Tone.NONE, "warning": Tone.WARN, "error": Tone.BAD}
 
 async def build(frame: Frame) -> None:
     """The page."""
-    page_head("Overview")
+    spans = page_head("Overview")
     with Element("div").classes("stack"):
         frame.live(lambda view: _figures(frame, view))
-        _charts(frame)
+        _charts(frame, spans)
         with Element("section").classes("panel"):
             with Element("header"):
                 heading("What flows where")
@@ -83,7 +83,7 @@ def _kinds(view: LiveView) -> str:
     return ", ".join(kinds)
 
 
-def _charts(frame: Frame) -> None:
+def _charts(frame: Frame, spans: Element) -> None:
     shown = {"span": "5 min"}
     charts = []
     with Element("div").classes("grid-3"):
@@ -91,8 +91,6 @@ def _charts(frame: Frame) -> None:
             with Element("section").classes("panel"):
                 with Element("header"):
                     heading(title)
-                    if title == _CHARTS[0][0]:
-                        spans = Element("div").classes("end")
                 with Element("div").classes("inside"):
                     charts.append(Chart(lines, label=f"{title}, over time", unit=unit))
 
@@ -107,7 +105,7 @@ def _charts(frame: Frame) -> None:
         shown["span"] = name
         for button, other in buttons:
             button.props["aria-pressed"] = str(other == name).lower()
-            button.classes(remove="primary", add="primary" if other == name else "")
+            button.update()
         draw(frame.desk.live.view)
 
     with spans:

@@ -123,7 +123,7 @@ def _hints(section: str) -> None:
     hints = HINTS.get(section, ())
     with Element("section").classes("panel"):
         with Element("header"):
-            heading("Keys")
+            heading("What can be written")
         words = [(tag("dt", tag("code", name)), tag("dd", text, class_="small")) for name, text in hints]
         ui.html(
             tag(

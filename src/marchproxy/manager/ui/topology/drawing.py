@@ -12,7 +12,7 @@ from marchproxy.manager.ui.components.words import rate
 from marchproxy.manager.ui.topology.picture import Link, Node, Picture
 
 WIDTH, TOP = 1100, 30
-_BOX_WIDTH, _BOX_HEIGHT, _GAP = 250, 64, 16
+_BOX_WIDTH, _BOX_HEIGHT, _GAP = 260, 48, 12
 _COLUMNS = (1, (WIDTH - _BOX_WIDTH) // 2, WIDTH - _BOX_WIDTH - 1)
 _TITLES = ("Listeners", "Modules", "Pools")
 _MOST_LABELS = 12
@@ -62,9 +62,9 @@ def _box(node: Node, place: tuple[int, int]) -> Markup:
         "a",
         tag("rect", x=x, y=y, width=_BOX_WIDTH, height=_BOX_HEIGHT, rx=8, class_=f"box {tone}"),
         sign,
-        tag("text", _short(name, 28), x=x + 30, y=y + 21, font_weight=600),
+        tag("text", _short(name, 28), x=x + 30, y=y + 20, font_weight=600),
         [
-            tag("text", _short(line, 40), x=x + 30, y=y + 38 + 15 * index, class_="line2")
+            tag("text", _short(line, 44), x=x + 30, y=y + 37 + 15 * index, class_="line2")
             for index, line in enumerate(said)
         ],
         href=node.href,
@@ -90,7 +90,7 @@ def _link(
 
 def _stroke(flow: float | None) -> float:
     """A line is one unit wider for each time ten."""
-    return 1.4 + min(math.log10(1 + flow) * 1.3, 6) if flow else 1.4
+    return 1.4 + min(math.log10(1 + flow), 4) if flow else 1.4
 
 
 def _state(tone: Tone) -> str:

@@ -11,7 +11,7 @@ from marchproxy.manager.watching import ListenerView, LiveView, PartView, PoolVi
 from marchproxy.model.module import HealthStatus
 
 #: Nodes of one column.
-MOST = 10
+MOST = 8
 _Kind = tuple[str, str]
 _Thing = TypeVar("_Thing")
 
@@ -52,16 +52,23 @@ def picture(view: LiveView) -> Picture:
         groups[part.kind.value, part.version].append(part)
     listeners = _busiest(view.listeners, [one.accepted + one.connections / 1000 for one in view.listeners])
     pools = _busiest(view.pools.values(), [pool.stats.requests for pool in view.pools.values()])
+    links = [link for one in listeners for link in _from_listener(one, groups)]
+    kinds = sorted(groups, key=lambda kind: (_place(_id(kind), links), kind))
     nodes = [
         *(_listener(one) for one in listeners),
         *_rest("listener", len(view.listeners) - len(listeners), 0, "/listeners"),
-        *(_group(kind, parts) for kind, parts in sorted(groups.items())),
+        *(_group(kind, groups[kind]) for kind in kinds),
         *(_pool(pool) for pool in pools),
         *_rest("pool", len(view.pools) - len(pools), 2, "/pools"),
     ]
-    links = [link for one in listeners for link in _from_listener(one, groups)]
     links += [link for kind, parts in groups.items() for link in _from_group(kind, parts, pools)]
     return Picture(tuple(nodes), tuple(links))
+
+
+def _place(node: str, links: Sequence[Link]) -> float:
+    """Where the first listener that leads there stands, so that few lines cross."""
+    sources = list(dict.fromkeys(link.source for link in links))
+    return min((sources.index(link.source) for link in links if link.target == node), default=len(sources))
 
 
 def _busiest(things: Iterable[_Thing], loads: Sequence[float]) -> list[_Thing]:
@@ -81,8 +88,8 @@ def _rest(what: str, many: int, column: int, href: str) -> list[Node]:
 
 def _listener(one: ListenerView) -> Node:
     tone = Tone.WARN if one.failed > 0 else Tone.OK
-    said = f"{one.protocol} · {rate(one.accepted)} new, {one.connections:,} open"
-    return Node(f"listener:{one.name}", 0, (one.name, one.address, said), tone, f"/listeners/{one.name}")
+    said = f"{one.protocol} {one.address} · {rate(one.accepted)} new"
+    return Node(f"listener:{one.name}", 0, (one.name, said), tone, f"/listeners/{one.name}")
 
 
 def _group(kind: _Kind, parts: Sequence[PartView]) -> Node:
@@ -90,17 +97,21 @@ def _group(kind: _Kind, parts: Sequence[PartView]) -> Node:
     tone = Tone.OK if well == len(parts) else Tone.WARN if well else Tone.BAD
     name, version = kind
     served = sum(part.stats.requests for part in parts)
-    said = f"{rate(served)} · p99 {milliseconds(max(part.stats.p99_ms for part in parts))}"
-    lines = (f"{name.upper()} {version}", f"{well} of {plural(len(parts), 'instance')} healthy", said)
+    latency = milliseconds(max(part.stats.p99_ms for part in parts))
+    lines = (f"{name.upper()} {version}", f"{well} of {len(parts)} healthy · {rate(served)} · p99 {latency}")
     return Node(_id(kind), 1, lines, tone, f"/modules?q={name}")
 
 
 def _pool(pool: PoolView) -> Node:
     well, many = pool.sound, len(pool.endpoints)
     tone = Tone.NONE if not many else Tone.OK if well == many else Tone.WARN if well else Tone.BAD
-    health = f"{well} of {plural(many, 'endpoint')} healthy" if many else "no endpoints"
+    health = f"{well} of {many} healthy" if many else "no endpoints"
     return Node(
-        f"pool:{pool.name}", 2, (pool.name, health, rate(pool.stats.requests)), tone, f"/pools/{pool.name}"
+        f"pool:{pool.name}",
+        2,
+        (pool.name, f"{health} · {rate(pool.stats.requests)}"),
+        tone,
+        f"/pools/{pool.name}",
     )
 
 
