@@ -53,7 +53,11 @@ class Book:
                 )
                 await self.took_file(of_file)
         await self.catch_up()
-        return await self._store.meta(_TAKEN_FROM_FILE) != of_file
+        return await self.taken_from_file() != of_file
+
+    async def taken_from_file(self) -> str | None:
+        """The checksum of the document that the file was when it was last taken. Raises StoreUnavailable."""
+        return await self._store.meta(_TAKEN_FROM_FILE)
 
     async def took_file(self, of_file: str) -> None:
         """Remember which document the file was when it was last taken."""

@@ -83,9 +83,9 @@ class Revisions:
             await self._fleet.close()
 
     async def take_file(self, state: DesiredState, source: str) -> Outcome | None:
-        """The file's desired state was read again: a new revision, unless it is what is in force (None).
+        """The file's desired state was read again: a new revision, unless it is what was last taken from it (None).
 
-        It replaces whatever is. Raises as every change.
+        It replaces whatever is in force. Raises as every change.
         """
         canonical = await asyncio.to_thread(self._drafting.of, state)
         outcome = await self._turns.take(lambda: self._take_file(canonical, source))
@@ -217,8 +217,11 @@ class Revisions:
         return Outcome(head, prepared.changes, parts, prepared.merged)
 
     async def _take_file(self, canonical: Canonical, source: str) -> Outcome:
+        of_file = checksum(canonical.data)
+        if await self._book.taken_from_file() == of_file:
+            return Outcome(self.current.head, (), applied=False)
         outcome = await self._put_in_force(edits.whole(canonical.document, None), _FILE, f"from {source}")
-        await self._book.took_file(checksum(canonical.data))
+        await self._book.took_file(of_file)
         return outcome
 
     async def _take_newer_file(self, state: DesiredState, source: str) -> None:

@@ -62,6 +62,8 @@ class Tending:
             await self._round()
         except (StoreUnavailable, Busy) as error:
             self._say(str(error))
+        except Exception:  # noqa: BLE001 - the loop must outlive whatever one round meets; it is logged in full
+            _log.exception("revisions could not be tended")
         else:
             self._say("")
         watching = bool(self._tools.applier.progress.awaited)

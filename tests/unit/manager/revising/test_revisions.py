@@ -90,6 +90,19 @@ async def test_a_file_that_is_read_again(store):
         outcome = await revisions.take_file(other, "f.yaml")
         assert outcome is not None
         assert (outcome.revision.number, revisions.current.state) == (2, other)
+        await revisions.put("pools", "v4", {}, by=ANN, reason="")
+        assert await revisions.take_file(other, "f.yaml") is None  # what was done since stays
+        assert len(revisions.current.state.pools) == 2
+
+
+async def test_a_file_that_cannot_be_does_no_harm(store):
+    async with running(store):
+        pass
+    faulty = DesiredState(routes=FILE.routes)  # whose pools are gone
+    async with running(store, faulty) as revisions:
+        await revisions.put("pools", "v4", {}, by=ANN, reason="waits for the file's turn")
+        assert [head.author.name for head in await store.revisions()] == ["ann", "file"]
+        assert revisions.current.state.routes == FILE.routes
 
 
 async def test_edits_of_different_fields_are_put_together(store):
