@@ -21,6 +21,7 @@ LISTENER = """
     protocol: http
     module: alb
 """
+ENDPOINT = "192.0.2.77:7777"
 ROUTE = """
   - id: other
     path: /other
@@ -98,9 +99,19 @@ async def refused_reload(up) -> None:
 
 
 async def test_roles_and_guesses(tmp_path):
-    async with manager_alone(tmp_path) as alone, visitor(alone.url) as admin, visitor(alone.url) as viewer:
+    """Behind a proxy that is trusted; and what is desired is in no file in clear text."""
+    proxied = manager_alone(tmp_path, trusted_proxies=["127.0.0.0/8"])
+    async with proxied as alone, visitor(alone.url) as admin, visitor(alone.url) as viewer:
+        admin.http.headers["x-forwarded-for"] = "198.51.100.7"
         await admin.sign_in("admin", alone.initial_password)
         await admin.change_password(alone.initial_password, GOOD)
+        logins = (await admin.http.get("/api/v1/audit")).json()["items"]
+        assert {one["address"] for one in logins} == {"198.51.100.7"}
+        pool = {"name": "hidden", "endpoints": [ENDPOINT]}
+        put = await admin.http.put("/api/v1/pools/hidden", json=pool)
+        assert put.status_code in {200, 201}, put.text
+        assert ENDPOINT in (await admin.http.get("/api/v1/pools/hidden")).text
+        assert ENDPOINT.encode() not in await contents(tmp_path)
         made = await admin.http.post("/api/v1/users", json={"name": "vera", "role": "viewer"})
         assert made.status_code == 201, made.text
         given = made.json()["password"]

@@ -59,7 +59,7 @@ class _Server(uvicorn.Server):
 
 
 def _config(app: Guard, settings: ManagerSettings, credentials: Credentials | None) -> uvicorn.Config:
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of everything that is no HTTP
     return uvicorn.Config(
         app,
         loop="none",
