@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from marchproxy.contract.convert import HEALTH, MODULE_TYPES
+from marchproxy.contract.convert import MODULE_TYPES
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
 from marchproxy.manager.watching.counters import Counted, Served, growth
-from marchproxy.manager.watching.view import DecisionView, EndpointView, PoolView, Rates, Standing
+from marchproxy.manager.watching.pools_seen import HEALTH_OF, PoolsSeen
+from marchproxy.manager.watching.view import DecisionView, Rates, Standing
 from marchproxy.model.module import HealthStatus, ModuleType
 
 #: What is asked of an NLB's metrics.
@@ -69,7 +70,7 @@ class NlbFinding:
 
 @dataclass(frozen=True, slots=True)
 class PartFinding:
-    """What an instance told last; `failure` as of an NLB. `pools` are as it sees them."""
+    """What an instance told last; `failure` as of an NLB."""
 
     counted: Counted | None = None
     served: Served = Served()
@@ -77,7 +78,7 @@ class PartFinding:
     cpu: float = 0.0
     memory: float = 0.0
     facts: Mapping[str, str] = field(default_factory=dict)
-    pools: Mapping[str, PoolView] = field(default_factory=dict)
+    pools: PoolsSeen = PoolsSeen()
     promotions: tuple[Promotion, ...] = ()
     at: datetime | None = None
     failure: str = ""
@@ -115,25 +116,9 @@ def read_promotions(answer: module_pb2.GetActiveVersionResponse) -> tuple[Promot
     )
 
 
-def read_pools(pools: Iterable[types_pb2.BackendPool]) -> Mapping[str, PoolView]:
-    """Backend pools as an instance sees them, without what they serve."""
-    return {
-        pool.name: PoolView(
-            pool.name,
-            pool.version or "v1",
-            endpoints=(
-                *(_endpoint(one, found=False) for one in pool.endpoints),
-                *(_endpoint(one, found=True) for one in pool.found),
-            ),
-            trouble=pool.trouble,
-        )
-        for pool in pools
-    }
-
-
 def health_of(value: types_pb2.HealthStatus.ValueType) -> HealthStatus | None:
     """None where it is not told, or one that only a newer part knows."""
-    return _HEALTH.get(value)
+    return HEALTH_OF.get(value)
 
 
 def kind_of(value: types_pb2.ModuleType.ValueType) -> ModuleType | None:
@@ -166,9 +151,4 @@ def _sample(pb: types_pb2.RolloutSample) -> Rates:
     return Rates(float(pb.requests), float(pb.failures), p99_ms=pb.p99_latency_ms)
 
 
-def _endpoint(pb: types_pb2.BackendEndpoint, *, found: bool) -> EndpointView:
-    return EndpointView(pb.address, _HEALTH.get(pb.health_status), pb.active_requests, pb.weight or 1, found)
-
-
-_HEALTH: Mapping[int, HealthStatus] = {HEALTH.to_pb(member): member for member in HealthStatus}
 _KINDS: Mapping[int, ModuleType] = {MODULE_TYPES.to_pb(member): member for member in ModuleType}

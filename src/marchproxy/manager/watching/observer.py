@@ -141,9 +141,9 @@ class Observer:
             starters=self.starters,
             anew=anew,
         )
-        began = time.perf_counter()
+        began = time.thread_time()
         view = assemble(before, seen, self._pools)
         if anew:
-            self._pace.took(time.perf_counter() - began)
+            self._pace.took(time.thread_time() - began)
             self._due = self._clock.monotonic() + self._pace.pause()
         return view

@@ -1,14 +1,16 @@
 """Pools: the backend pools of all instances put together. Pure, but for what it remembers of the last time."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from marchproxy.manager.watching.counters import together
 from marchproxy.manager.watching.findings import PartFinding
+from marchproxy.manager.watching.pools_seen import PoolsSeen
 from marchproxy.manager.watching.view import EndpointView, PoolView, Rates
 from marchproxy.model.module import HealthStatus
 
-_BADNESS = {
+_BADNESS: Mapping[HealthStatus | None, int] = {
+    None: 0,
     HealthStatus.HEALTHY: 1,
     HealthStatus.DEGRADED: 2,
     HealthStatus.STARTING: 3,
@@ -22,18 +24,14 @@ class Pools:
     """A hundred instances with a thousand pools each are put together when one of them tells something new, not at each look."""
 
     def __init__(self) -> None:
-        self._rests_on: tuple[tuple[str, int], ...] = ()
-        self._kept: tuple[
-            Mapping[str, PoolView], ...
-        ] = ()  # so that what `_rests_on` names by identity stays
+        self._rests_on: Mapping[str, PoolsSeen] = {}
         self._merged: Mapping[str, PoolView] = {}
 
     def of(self, parts: Mapping[str, PartFinding], *, anew: bool = True) -> Mapping[str, PoolView]:
         """The pools by name, with what they serve now; `anew`: and with what instances have told of them since."""
-        rests_on = tuple((name, id(part.pools)) for name, part in parts.items())
-        if anew and rests_on != self._rests_on:
-            self._kept = tuple(part.pools for part in parts.values())
-            self._rests_on, self._merged = rests_on, merged(parts)
+        if anew and not self._is_known(parts):
+            self._rests_on = {name: part.pools for name, part in parts.items()}
+            self._merged = merged(self._rests_on)
         serving: dict[str, list[Rates]] = {}
         for part in parts.values():
             for name, rates in part.served.pools.items():
@@ -47,43 +45,62 @@ class Pools:
         }
         return {**self._merged, **busy}
 
-
-def merged(parts: Mapping[str, PartFinding]) -> Mapping[str, PoolView]:
-    """Every pool once, by name, without what it serves."""
-    having: dict[str, list[tuple[str, PoolView]]] = {}
-    for name, part in parts.items():
-        for pool in part.pools.values():
-            having.setdefault(pool.name, []).append((name, pool))
-    return {name: _merged(having[name]) for name in sorted(having)}
+    def _is_known(self, parts: Mapping[str, PartFinding]) -> bool:
+        """What instances tell is frozen, so identity is enough."""
+        return parts.keys() == self._rests_on.keys() and all(
+            part.pools is self._rests_on[name] for name, part in parts.items()
+        )
 
 
-def _merged(found: list[tuple[str, PoolView]]) -> PoolView:
-    first = found[0][1]
-    names = tuple(name for name, _ in found)
-    if len(found) == 1:
-        return replace(first, instances=names)
-    return replace(
-        first,
-        endpoints=tuple(_endpoints(pool for _, pool in found)),
-        trouble=next((pool.trouble for _, pool in found if pool.trouble), ""),
-        instances=names,
-    )
+def merged(seen: Mapping[str, PoolsSeen]) -> Mapping[str, PoolView]:
+    """Every pool once, by name, without what it serves. Instances that are told the same document have the same pools, and
+    little to say of most of them."""
+    groups: dict[frozenset[str], dict[str, PoolsSeen]] = {}
+    for name, one in seen.items():
+        groups.setdefault(frozenset(one.pools), {})[name] = one
+    found: dict[str, PoolView] = {}
+    for group in groups.values():
+        for pool in _of_group(group):
+            known = found.get(pool.name)
+            found[pool.name] = (
+                pool if known is None else _merged([known, pool], known.instances + pool.instances)
+            )
+    return dict(sorted(found.items()))
 
 
-def _endpoints(pools: Iterable[PoolView]) -> Iterable[EndpointView]:
+def _of_group(group: Mapping[str, PoolsSeen]) -> Iterator[PoolView]:
+    """The pools of instances that have the same ones."""
+    names, first = tuple(group), next(iter(group.values()))
+    notable: dict[str, list[PoolView]] = {}
+    for one in group.values():
+        if one is not first:
+            for name in one.notable:
+                notable.setdefault(name, []).append(one.pools[name])
+    for name, pool in first.pools.items():
+        yield _merged([pool, *notable.get(name, ())], names)
+
+
+def _merged(pools: list[PoolView], instances: tuple[str, ...]) -> PoolView:
+    first = pools[0]
+    if len(pools) == 1:
+        return PoolView(first.name, first.version, Rates(), first.endpoints, first.trouble, instances)
+    trouble = next((pool.trouble for pool in pools if pool.trouble), "")
+    return PoolView(first.name, first.version, Rates(), tuple(_endpoints(pools)), trouble, instances)
+
+
+def _endpoints(pools: Iterable[PoolView]) -> Iterator[EndpointView]:
     """Each address once, with the worst health that anybody sees and the requests of all."""
-    by_address: dict[str, EndpointView] = {}
+    first: dict[str, EndpointView] = {}
+    active: dict[str, int] = {}
+    worst: dict[str, HealthStatus | None] = {}
     for pool in pools:
         for one in pool.endpoints:
-            known = by_address.get(one.address)
-            if known is None:
-                by_address[one.address] = one
-            elif one.active_requests or one.health is not known.health:
-                worst = max(known.health, one.health, key=_badness)
-                active = known.active_requests + one.active_requests
-                by_address[one.address] = replace(known, health=worst, active_requests=active)
-    return by_address.values()
-
-
-def _badness(health: HealthStatus | None) -> int:
-    return 0 if health is None else _BADNESS[health]
+            address = one.address
+            if address not in first:
+                first[address], active[address], worst[address] = one, one.active_requests, one.health
+                continue
+            active[address] += one.active_requests
+            if one.health is not worst[address] and _BADNESS[one.health] > _BADNESS[worst[address]]:
+                worst[address] = one.health
+    for address, one in first.items():
+        yield EndpointView(address, worst[address], active[address], one.weight, one.found)
