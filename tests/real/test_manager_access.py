@@ -1,5 +1,6 @@
 """Who gets into a manager that runs: the first login, roles, restarts, TLS; and what is written anywhere."""
 
+import json
 import signal
 import socket
 import ssl
@@ -140,6 +141,22 @@ async def test_roles_and_guesses(tmp_path):
         ] == "admin"  # who is in is not disturbed
 
 
+async def reload_alone(alone, admin) -> None:
+    """SIGHUP: a file with a fault changes nothing, a sound one is the next revision."""
+    assert alone.process is not None
+    sound = json.loads(alone.file.read_text()) | {"pools": [{"name": "new", "endpoints": [ENDPOINT]}]}
+    alone.file.write_text("pools: {")
+    alone.process.send(signal.SIGHUP)
+    await until(lambda: "the changed file is not put in force" in alone.process.log.read_text())
+    alone.file.write_text(json.dumps(sound))
+    alone.process.send(signal.SIGHUP)
+
+    async def taken() -> bool:
+        return (await admin.http.get("/api/v1/pools/new")).status_code == 200
+
+    await until(taken)
+
+
 async def test_tls_and_a_renewed_certificate(tmp_path):
     certificate = make_certificate(tmp_path, "localhost")
     tls = {"cert": str(certificate), "key": str(certificate.with_suffix(".key"))}
@@ -151,6 +168,7 @@ async def test_tls_and_a_renewed_certificate(tmp_path):
             assert "strict-transport-security" in answer.headers
             assert {"__Host-mp_session", "__Host-mp_csrf"} == set(admin.http.cookies)
             assert all(cookie.secure for cookie in admin.http.cookies.jar)
+            await reload_alone(alone, admin)
         before = await certificate_at(alone.port)
         make_certificate(tmp_path, "localhost")
 
@@ -161,8 +179,9 @@ async def test_tls_and_a_renewed_certificate(tmp_path):
 
 
 async def test_what_the_server_does_not_put_up_with(tmp_path):
-    """A page of somebody else's that opens a WebSocket, a head without end, a body without end."""
-    async with manager_alone(tmp_path, max_body_bytes=100_000) as alone, visitor(alone.url) as anybody:
+    """A page of somebody else's that opens a WebSocket, a head without end, a body without end; waiting for a stream's end."""
+    limits = {"max_body_bytes": 100_000, "drain_seconds": 3600}
+    async with manager_alone(tmp_path, **limits) as alone, visitor(alone.url) as anybody:
         address = f"ws://127.0.0.1:{alone.port}/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
         with pytest.raises(websockets.InvalidStatus, match="403"):
             await websockets.connect(address, origin="http://evil.example", proxy=None)
@@ -170,3 +189,8 @@ async def test_what_the_server_does_not_put_up_with(tmp_path):
         assert answer.status_code == 431
         answer = await anybody.http.post("/api/v1/session", content=b" " * 3_000_000)
         assert answer.status_code == 413
+        key = {"authorization": f"Bearer {(alone.home / 'local.key').read_text().strip()}"}
+        async with anybody.http.stream("GET", "/api/v1/events/stream", headers=key) as stream:
+            assert stream.status_code == 200
+            alone.process.send(signal.SIGTERM)
+            assert await alone.process.ended(20) == 0

@@ -15,14 +15,20 @@ from marchproxy.cli.manager.welcome import welcome
 from marchproxy.cli.record import SERVICE, recorded
 from marchproxy.kit import logs, tasks
 from marchproxy.kit.listening import BindError
-from marchproxy.kit.settings import HostPort
+from marchproxy.kit.settings import HostPort, SettingsError
 from marchproxy.kit.telemetry import Service, tracing
+from marchproxy.manager.revising import Busy, Conflicts
 from marchproxy.manager.server import Manager, serve
+from marchproxy.manager.settings import ManagerSettings
 from marchproxy.model.problem import InvalidValue, Refused
+from marchproxy.model.state import DesiredState
 from marchproxy.store import StoreUnavailable
 
 #: What may keep a manager from starting, each with a message that says what to do.
 EXPECTED = (BindError, StoreUnavailable, Refused, InvalidValue, ParentGone, OSError)
+_NOT_TAKEN = (SettingsError, InvalidValue, Refused, Conflicts, Busy, StoreUnavailable)
+
+_log = logs.get_logger(__name__)
 
 
 def run_manager(file: Path, leash: int | None = None) -> None:
@@ -41,23 +47,37 @@ def run_manager(file: Path, leash: int | None = None) -> None:
         logs.bind(service="manager", instance=settings.id)
         logging.getLogger("alembic").setLevel(
             logging.WARNING
-        )  # it tells of each look at a database that is up to date
-
-        managers: list[Manager] = []
-
-        def started(manager: Manager) -> None:
-            managers.append(manager)
-            if sys.stdout.isatty():
-                bound = HostPort(settings.http.host, manager.http)
-                typer.echo(welcome(settings.model_copy(update={"http": bound})))
-
-        async def main(stop: asyncio.Event) -> None:
-            await serve(settings, loaded.state, stop, file=file, started=started)
-
-        async def reload() -> None:
-            for manager in managers:
-                await manager.desk.revisions.take_file(load_file(file, os.environ).state, str(file))
-
+        )  # it tells of each look at an up-to-date database
+        process = _Process(file, settings, loaded.state)
         me = Service("manager", settings.id)
         with recorded(settings.directory() / SERVICE, file), tracing(settings.tracing, me):
-            tasks.run(lambda: tasks.run_service(main, on_reload=reload))
+            tasks.run(lambda: tasks.run_service(process.serve, on_reload=process.reload))
+
+
+class _Process:
+    def __init__(self, file: Path, settings: ManagerSettings, state: DesiredState) -> None:
+        self._file = file
+        self._settings = settings
+        self._state = state
+        self._manager: Manager | None = None
+
+    async def serve(self, stop: asyncio.Event) -> None:
+        await serve(self._settings, self._state, stop, file=self._file, started=self._greet)
+
+    def _greet(self, manager: Manager) -> None:
+        self._manager = manager
+        if sys.stdout.isatty():
+            bound = HostPort(self._settings.http.host, manager.http)
+            typer.echo(welcome(self._settings.model_copy(update={"http": bound})))
+
+    async def reload(self) -> None:
+        if self._manager is None:
+            return  # it is reading the file just now
+        try:
+            state = (await asyncio.to_thread(load_file, self._file, os.environ)).state
+            outcome = await self._manager.desk.revisions.take_file(state, str(self._file))
+        except _NOT_TAKEN as error:
+            _log.error("the changed file is not put in force", file=str(self._file), reason=str(error))
+            return
+        if outcome is None:
+            _log.info("the file says nothing new", file=str(self._file))
