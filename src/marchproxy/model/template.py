@@ -28,7 +28,7 @@ def template_names(template: str) -> tuple[str, ...]:
 def template_rank(template: str) -> tuple[int, int]:
     """Sort key, the most specific first: more plain text, then one segment before all that is left."""
     shape = template_shape(template)
-    return -sum(len(segment) + 1 for segment in shape if isinstance(segment, str)), int(shape[-1] is ...)
+    return -sum(len(segment) + 1 for segment in shape if isinstance(segment, str)), int(shape[-1:] == (...,))
 
 
 @lru_cache(maxsize=1024)

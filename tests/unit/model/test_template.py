@@ -52,6 +52,12 @@ def test_the_more_specific_goes_first(first, second):
     assert template_rank(first) < template_rank(second)
 
 
+@pytest.mark.parametrize("template", ["", "x", "**"])
+def test_what_is_no_template_has_a_rank_too(template):
+    """Routes are compared before all that is wrong with them is told."""
+    assert template_rank(template) == (0, 0)
+
+
 def test_what_a_variable_is_called_says_nothing():
     assert (
         template_rank("/users/{id}/x")
