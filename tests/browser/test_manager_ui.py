@@ -1,0 +1,239 @@
+"""The UI as people use it, in a real Chromium, over a real system: each test is something that somebody came to do."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page, expect
+
+from tests.browser.support.house import House, fill_in, house, type_yaml
+from tests.real.support.load import load
+from tests.real.support.manager import GOOD
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+ROUTE = "id: news\npath: /news\nbackends:\n  - {pool: shop-v1, weight: 100}\n"
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
+    async with house(tmp_path_factory.mktemp("ui")) as found:
+        await _first_sign_in(found)
+        await found.add_user("vera", "viewer")
+        yield found
+
+
+async def _first_sign_in(home: House) -> None:
+    """The first admin comes in with the password of the file, and must choose another one."""
+    async with home.stranger() as page:
+        await page.goto(f"{home.url}/routes?q=shop")
+        await fill_in(page, "admin", "a wrong password")
+        await expect(page.get_by_role("alert")).to_contain_text("not right")
+        await fill_in(page, "admin", home.manager.initial_password)
+        await expect(page.get_by_role("heading", name="Choose a password")).to_be_visible()
+        await page.goto(f"{home.url}/routes")
+        await expect(page).to_have_url(f"{home.url}/password")
+        await page.get_by_label("Present password").fill(home.manager.initial_password)
+        await page.get_by_label("New password", exact=True).fill(GOOD)
+        await page.get_by_label("New password again").fill("something else")
+        await page.get_by_role("button", name="Change password").click()
+        await expect(page.get_by_role("alert")).to_contain_text("not the same")
+        await page.get_by_label("Present password").fill(home.manager.initial_password)
+        await page.get_by_label("New password", exact=True).fill(GOOD)
+        await page.get_by_label("New password again").fill(GOOD)
+        await page.get_by_role("button", name="Change password").click()
+        await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+async def test_a_route_is_made_and_its_traffic_is_seen(home: House) -> None:
+    """What is wrong is said as it is typed, with its line; what is right is in force, and changes the charts."""
+    async with home.person() as page:
+        await page.goto(f"{home.url}/routes")
+        await page.get_by_role("button", name="New route").click()
+        await expect(page.get_by_role("heading", name="New route")).to_be_visible()
+        await type_yaml(page, ROUTE.replace("shop-v1", "nowhere"))
+        fault = page.get_by_role("alert")
+        await expect(fault).to_contain_text("nowhere")
+        await expect(fault).to_contain_text("line 4")
+        await page.get_by_role("button", name="Save").click()
+        await expect(fault).to_contain_text("fault to mend")
+        await type_yaml(page, ROUTE)
+        await expect(fault).to_have_count(0)
+        await page.get_by_label("Why").fill("news for everybody")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.get_by_role("heading", name="news", exact=True)).to_be_visible()
+
+        async with load(home.system.port, path="/news", connections=3, pause=0.01) as tally:
+            await tally.more(20)
+            await page.goto(f"{home.url}/routes?q=news")
+            served = page.locator("#row-news td[data-label=Requests]")
+            await expect(served).to_have_text(re.compile(r"[1-9][\d.]*k?/s"))
+            await page.goto(f"{home.url}/")
+            await expect(page.locator(".figure").first).to_contain_text(re.compile(r"[1-9]"))
+            await expect(page.locator(".chart svg path[stroke-width='1.8']").first).to_have_attribute("d", re.compile("L"))
+            await expect(page.locator(".topology")).to_contain_text(re.compile(r"[1-9][\d.]*k?/s"))
+
+
+async def test_a_request_is_explained(home: House) -> None:
+    async with home.person() as page:
+        await page.goto(f"{home.url}/routes/shop")
+        await page.get_by_label("URL").fill(f"http://web.test:{home.system.port}/shop/1")
+        await page.get_by_role("button", name="Where does it go?").click()
+        await expect(page.locator(".steps")).to_contain_text('route "shop"')
+        await page.get_by_label("URL").fill("nonsense")
+        await page.get_by_role("button", name="Where does it go?").click()
+        await expect(page.get_by_role("alert")).to_contain_text("This is no request")
+
+
+async def test_what_a_part_refuses_is_explained(home: House) -> None:
+    """The document is sound, and the NLB cannot do it: it says so, and all stays as it was."""
+    listener = f"name: taken\naddress: 127.0.0.1:{home.manager.port}\nprotocol: http\nmodule: alb\n"
+    async with home.person() as page:
+        await page.goto(f"{home.url}/listeners/new")
+        await expect(page.locator(".cm-content")).to_be_visible()
+        await type_yaml(page, listener)
+        await page.get_by_role("button", name="Save").click()
+        panel = page.get_by_role("alert")
+        await expect(panel).to_contain_text(re.compile("Refused by"))
+        await expect(panel).to_contain_text(str(home.manager.port))
+        await page.goto(f"{home.url}/listeners")
+        await expect(page.locator("#row-web")).to_be_visible()
+        await expect(page.locator("#row-taken")).to_have_count(0)
+
+
+async def test_a_canary_is_promoted(home: House) -> None:
+    async with home.person() as page, load(home.system.port, path="/shop", connections=4, pause=0.01) as tally:
+        await tally.more(20)
+        await page.goto(f"{home.url}/rollouts")
+        await page.get_by_role("link", name="shop", exact=True).click()
+        await expect(page.get_by_role("heading", name="Side by side")).to_be_visible()
+        await page.get_by_label("Steps, in percent").fill("50, 100")
+        await page.get_by_label("Seconds for each").fill("1")
+        await page.get_by_label("Requests at least").fill("5")
+        await page.get_by_role("button", name="Promote").click()
+        question = page.get_by_role("dialog")
+        await expect(question).to_contain_text("v2 gets 50 %, 100 %")
+        await question.get_by_role("button", name="Promote").click()
+        await expect(page.locator(".main")).to_contain_text("promoted", timeout=40_000)
+        await page.goto(f"{home.url}/revisions")
+        await expect(page.locator("tbody")).to_contain_text("rollout", timeout=30_000)
+        await expect(page.locator("tbody tr").first).to_contain_text("in force")
+        tally.clear()
+        await tally.more(40)
+        assert tally.share("green") == 100, tally.answers
+
+
+async def test_a_revision_is_restored(home: House) -> None:
+    async with home.person() as page:
+        await page.goto(f"{home.url}/revisions/1")
+        await page.get_by_role("button", name="What would change?").click()
+        await expect(page.get_by_text("Nothing has been changed yet")).to_be_visible()
+        await page.get_by_role("button", name="Restore").click()
+        await expect(page.get_by_text(re.compile(r"Revision \d+ is in force"))).to_be_visible()
+        await page.goto(f"{home.url}/activity?show=audit")
+        await expect(page.locator("tbody")).to_contain_text("revisions.restore")
+
+
+async def test_an_instance_is_drained_and_gets_traffic_again(home: House) -> None:
+    async with home.person() as page:
+        await page.goto(f"{home.url}/modules")
+        row = page.locator("#row-alb-1")
+        await row.get_by_role("button", name="Drain alb-1").click()
+        question = page.get_by_role("dialog")
+        await expect(question).to_contain_text("the only one of its kind")
+        await page.keyboard.press("Escape")
+        await expect(question).to_have_count(0)
+        await row.get_by_role("button", name="Drain alb-1").click()
+        await question.get_by_role("button", name="Drain").click()
+        await expect(row).to_contain_text("draining")
+        await row.get_by_role("button", name="Undrain alb-1").click()
+        await expect(row).to_contain_text("healthy")
+
+
+async def test_a_viewer_changes_nothing(home: House) -> None:
+    """Buttons say why they cannot be pressed; who makes them pressable is refused by the server, and on record."""
+    async with home.person("vera") as page:
+        await page.goto(f"{home.url}/routes/shop")
+        save = page.get_by_role("button", name="Save")
+        await expect(save).to_have_attribute("aria-disabled", "true")
+        await expect(save).to_have_attribute("title", "This takes the role operator; you are viewer.")
+        await expect(page.locator(".cm-content")).to_have_attribute("contenteditable", "false")
+        await page.goto(f"{home.url}/users")
+        await expect(page.get_by_text("Users are the admins' business")).to_be_visible()
+        await page.goto(f"{home.url}/modules")
+        drain = page.get_by_role("button", name="Drain alb-1")
+        await expect(drain).to_have_attribute("aria-disabled", "true")
+        await drain.evaluate("(button) => { button.removeAttribute('aria-disabled'); button.click(); }")
+        await page.get_by_role("dialog").get_by_role("button", name="Drain").click()
+        await expect(page.get_by_role("alert")).to_contain_text("this takes the role operator")
+    async with home.person() as page:
+        await page.goto(f"{home.url}/activity?show=audit&who=vera")
+        await expect(page.locator("tbody")).to_contain_text("denied")
+
+
+async def test_keys_take_one_everywhere(home: House) -> None:
+    async with home.person() as page:
+        await page.keyboard.press("/")
+        await expect(page.get_by_role("searchbox")).to_be_focused()
+        await page.keyboard.type("shop-v")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name="Search: shop-v")).to_be_visible()
+        await expect(page.get_by_role("link", name="shop-v2")).to_be_visible()
+        await page.keyboard.press("g")
+        await page.keyboard.press("p")
+        await expect(page.get_by_role("heading", name="Pools", exact=True)).to_be_visible()
+        await page.keyboard.press("/")
+        await page.keyboard.type("v2")
+        await expect(page.locator("tbody tr")).to_have_count(1)
+        await page.keyboard.press("Escape")
+        assert await page.evaluate("document.activeElement === document.body")
+        await page.keyboard.press("Tab")
+        ring = "getComputedStyle(document.activeElement).outlineStyle"
+        assert await page.evaluate(ring) == "solid"
+
+
+async def test_a_key_is_shown_once(home: House) -> None:
+    async with home.person() as page:
+        await page.goto(f"{home.url}/keys")
+        await page.get_by_label("Name").fill("deploy")
+        await page.get_by_role("button", name="Make it").click()
+        secret = page.locator(".secret")
+        await expect(secret).to_have_text(re.compile(r"^mp_\S{30,}"))
+        text = await secret.inner_text()
+        await page.reload()
+        await expect(page.locator("tbody")).to_contain_text("deploy")
+        assert text not in await page.content()
+
+
+async def test_whoever_is_signed_out_sees_and_does_nothing_more(home: House) -> None:
+    """The session ends in one window; another one of the same browser is at the door when it wants something."""
+    async with home.person() as page:
+        other = await page.context.new_page()
+        await other.goto(f"{home.url}/modules")
+        await expect(other.locator("#row-alb-1")).to_be_visible()
+        await page.get_by_role("button", name="Sign out").click()
+        await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+        await other.get_by_role("button", name="Drain alb-1").click()
+        await other.get_by_role("dialog").get_by_role("button", name="Drain").click()
+        await expect(other.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+async def test_figures_that_are_old_are_said_to_be(home: House) -> None:
+    """The NLB hangs: what was seen last stays, under a banner that says how old it is."""
+    process = home.system.nlb.process
+    assert process is not None
+    async with home.person() as page:
+        import signal
+
+        process.send(signal.SIGSTOP)
+        try:
+            await expect(page.get_by_text("Not up to date.")).to_be_visible(timeout=40_000)
+            await expect(page.locator(".topology")).to_contain_text("shop-v1")
+        finally:
+            process.send(signal.SIGCONT)
+        await expect(page.get_by_text("Not up to date.")).to_have_count(0)
+
+
+_ = (asyncio, Path, Page)
