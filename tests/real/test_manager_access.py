@@ -5,7 +5,6 @@ import signal
 import socket
 import ssl
 
-import httpx
 import pytest
 import websockets
 
@@ -32,24 +31,29 @@ ROUTE = """
 
 async def test_from_the_first_login_to_a_restart(tmp_path):
     """One life under `up`: its file's state is revision 1, a changed file is one more, kill -9 ends no session."""
-    port = free_port()
+    url = f"https://127.0.0.1:{free_port()}"
     secrets: list[str] = []
     async with example(tmp_path) as up:
-        section = f'manager: {{http: "127.0.0.1:{port}", metrics: "127.0.0.1:{free_port()}"}}\n'
-        up.file.write_text(section + up.file.read_text())
+        certificate = make_certificate(tmp_path, "manager.example")
+        section = {
+            "http": url.removeprefix("https://"),
+            "metrics": f"127.0.0.1:{free_port()}",
+            "tls": {"cert": str(certificate), "key": str(certificate.with_suffix(".key"))},
+        }
+        up.file.write_text(f"manager: {json.dumps(section)}\n{up.file.read_text()}")
         await up.launch()
         await up.says("ready:", within=60)
         home = up.state / "manager-1"
         first = (home / "initial-password").read_text().strip()
         assert f"password in {home / 'initial-password'}" in up.process.log.read_text()
-        async with visitor(f"http://127.0.0.1:{port}") as admin:
+        async with visitor(url, verify=False) as admin:
             answer = await admin.sign_in("admin", first)
             assert (answer.status_code, answer.json()["must_change"]) == (201, True)
             assert (await admin.http.get("/api/v1/routes")).status_code == 403
             assert (await admin.change_password(first, GOOD)).json()["must_change"] is False
             assert not (home / "initial-password").exists()
             assert (await admin.http.get("/api/v1/routes")).json()["total"] == 1
-            token = admin.http.cookies["mp_session"]
+            token = admin.http.cookies["__Host-mp_session"]
             secrets += [first, GOOD, token, admin.http.headers["x-csrf-token"]]
 
             made = await admin.http.post("/api/v1/api-keys", json={"name": "ci", "role": "viewer"})
@@ -66,10 +70,10 @@ async def test_from_the_first_login_to_a_restart(tmp_path):
             await up.says("manager-1   ready", times=2, within=60)
             assert (await admin.http.get("/api/v1/session")).json()["name"] == "admin"
             headers = {"authorization": f"Bearer {secrets[-1]}"}
-            async with httpx.AsyncClient(headers=headers, trust_env=False) as program:
-                assert (await program.get(f"http://127.0.0.1:{port}/api/v1/session")).json()["kind"] == "key"
-                program.headers["authorization"] = f"Bearer {local}"  # of the life before
-                assert (await program.get(f"http://127.0.0.1:{port}/api/v1/session")).status_code == 401
+            async with visitor(url, verify=False, headers=headers) as program:
+                assert (await program.http.get("/api/v1/session")).json()["kind"] == "key"
+                program.http.headers["authorization"] = f"Bearer {local}"  # of the life before
+                assert (await program.http.get("/api/v1/session")).status_code == 401
         kept = await contents(up.state) + up.process.log.read_bytes()
         assert [secret for secret in secrets if secret.encode() in kept] == []
         code, out, err = await run("down", str(up.file), "--state-dir", str(up.state))

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import logging
+import resource
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -20,7 +21,8 @@ from marchproxy.manager.web.tls import LOOK_SECONDS, Credentials
 
 _SETTING = "manager.http"
 _BACKLOG = 512
-_MOST = 2048  # connections and requests under way; beyond, 503
+_MOST = 2048  # connections, and requests under way; beyond, 503
+_OTHER_DESCRIPTORS = 256  # files, the database, channels to modules
 _KEEP_ALIVE_SECONDS = 75
 
 
@@ -72,11 +74,17 @@ def _config(app: Guard, settings: ManagerSettings, credentials: Credentials | No
         forwarded_allow_ips=list(settings.trusted_proxies),
         server_header=False,
         backlog=_BACKLOG,
-        limit_concurrency=_MOST,
+        ws_max_size=settings.max_body_bytes,
+        limit_concurrency=_most(),
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=max(round(settings.drain_seconds), 1),
         ssl_context_factory=None if credentials is None else lambda *_: credentials.context,
     )
+
+
+def _most() -> int:
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(max(descriptors - _OTHER_DESCRIPTORS, 64), _MOST)
 
 
 @asynccontextmanager
