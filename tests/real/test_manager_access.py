@@ -103,46 +103,69 @@ async def refused_reload(up) -> None:
     assert (up.state / "running.yaml").read_bytes() == before
 
 
-async def test_roles_and_guesses(tmp_path):
-    """Behind a proxy that is trusted; and what is desired is in no file in clear text."""
-    proxied = manager_alone(tmp_path, trusted_proxies=["127.0.0.0/8"])
-    async with proxied as alone, visitor(alone.url) as admin, visitor(alone.url) as viewer:
-        admin.http.headers["x-forwarded-for"] = "198.51.100.7"
-        await admin.sign_in("admin", alone.initial_password)
-        await admin.change_password(alone.initial_password, GOOD)
-        logins = (await admin.http.get("/api/v1/audit")).json()["items"]
-        assert {one["address"] for one in logins} == {"198.51.100.7"}
-        pool = {"name": "hidden", "endpoints": [ENDPOINT]}
-        put = await admin.http.put("/api/v1/pools/hidden", json=pool)
-        assert put.status_code in {200, 201}, put.text
-        assert ENDPOINT in (await admin.http.get("/api/v1/pools/hidden")).text
-        assert ENDPOINT.encode() not in await contents(tmp_path)
-        made = await admin.http.post("/api/v1/users", json={"name": "vera", "role": "viewer"})
-        assert made.status_code == 201, made.text
-        given = made.json()["password"]
-        await viewer.sign_in("vera", given)
-        await viewer.change_password(given, GOOD)
-        for method, path in (("GET", "/api/v1/users"), ("PUT", "/api/v1/pools/x"), ("GET", "/api/v1/audit")):
-            answer = await viewer.http.request(method, path, json={} if method == "PUT" else None)
-            assert answer.status_code == 403, (path, answer.text)
-            assert answer.headers["content-type"] == "application/problem+json"
-        denied = (await admin.http.get("/api/v1/audit")).json()["items"]
-        assert any(one["who"] == "vera" and one["outcome"] == "denied" for one in denied)
+async def test_by_itself_behind_a_proxy_with_tls(tmp_path):
+    """Roles, guesses, what is written down and what is not, a changed file, a renewed certificate."""
+    certificate = make_certificate(tmp_path, "localhost")
+    tls = {"cert": str(certificate), "key": str(certificate.with_suffix(".key"))}
+    trust = ssl.create_default_context(cafile=certificate)
+    async with manager_alone(tmp_path, tls=tls, trusted_proxies=["127.0.0.0/8"]) as alone:
+        url = alone.url.replace("127.0.0.1", "localhost")
+        async with visitor(url, verify=trust) as admin, visitor(url, verify=trust) as viewer:
+            admin.http.headers["x-forwarded-for"] = "198.51.100.7"
+            await admin.sign_in("admin", alone.initial_password)
+            answer = await admin.change_password(alone.initial_password, GOOD)
+            assert "strict-transport-security" in answer.headers
+            assert {"__Host-mp_session", "__Host-mp_csrf"} == set(admin.http.cookies)
+            assert all(cookie.secure for cookie in admin.http.cookies.jar)
+            await what_is_written(admin, tmp_path)
+            await roles(admin, viewer)
+            await guesses(viewer)
+            assert (await admin.http.get("/api/v1/session")).json()["name"] == "admin"  # who is in stays
+            await reload_alone(alone, admin)
+        before = await certificate_at(alone.port)
+        make_certificate(tmp_path, "localhost")
 
-        del viewer.http.headers["x-csrf-token"]
-        assert (await viewer.http.delete("/api/v1/session")).status_code == 403
-        foreign = {"origin": "http://evil.example"}
-        assert (await admin.http.delete("/api/v1/session", headers=foreign)).status_code == 403
+        async def renewed() -> bool:
+            return (await certificate_at(alone.port)).serial_number != before.serial_number
 
-        guesses = [await viewer.sign_in("admin", f"guess number {number}") for number in range(8)]
-        codes = [answer.status_code for answer in guesses]
-        assert set(codes) == {401, 429}
-        assert codes[:5] == [401] * 5
-        last = next(answer for answer in guesses if answer.status_code == 429)
-        assert int(last.headers["retry-after"]) >= 1
-        assert (await admin.http.get("/api/v1/session")).json()[
-            "name"
-        ] == "admin"  # who is in is not disturbed
+        await until(renewed)
+
+
+async def what_is_written(admin, folder) -> None:
+    logins = (await admin.http.get("/api/v1/audit")).json()["items"]
+    assert {one["address"] for one in logins} == {"198.51.100.7"}
+    pool = {"name": "hidden", "endpoints": [ENDPOINT]}
+    put = await admin.http.put("/api/v1/pools/hidden", json=pool)
+    assert put.status_code in {200, 201}, put.text
+    assert ENDPOINT in (await admin.http.get("/api/v1/pools/hidden")).text
+    assert ENDPOINT.encode() not in await contents(folder)
+
+
+async def roles(admin, viewer) -> None:
+    made = await admin.http.post("/api/v1/users", json={"name": "vera", "role": "viewer"})
+    assert made.status_code == 201, made.text
+    given = made.json()["password"]
+    await viewer.sign_in("vera", given)
+    await viewer.change_password(given, GOOD)
+    for method, path in (("GET", "/api/v1/users"), ("PUT", "/api/v1/pools/x"), ("GET", "/api/v1/audit")):
+        answer = await viewer.http.request(method, path, json={} if method == "PUT" else None)
+        assert answer.status_code == 403, (path, answer.text)
+        assert answer.headers["content-type"] == "application/problem+json"
+    denied = (await admin.http.get("/api/v1/audit")).json()["items"]
+    assert any(one["who"] == "vera" and one["outcome"] == "denied" for one in denied)
+    del viewer.http.headers["x-csrf-token"]
+    assert (await viewer.http.delete("/api/v1/session")).status_code == 403
+    foreign = {"origin": "http://evil.example"}
+    assert (await admin.http.delete("/api/v1/session", headers=foreign)).status_code == 403
+
+
+async def guesses(viewer) -> None:
+    answers = [await viewer.sign_in("admin", f"guess number {number}") for number in range(8)]
+    codes = [answer.status_code for answer in answers]
+    assert set(codes) == {401, 429}
+    assert codes[:5] == [401] * 5
+    last = next(answer for answer in answers if answer.status_code == 429)
+    assert int(last.headers["retry-after"]) >= 1
 
 
 async def reload_alone(alone, admin) -> None:
@@ -159,27 +182,6 @@ async def reload_alone(alone, admin) -> None:
         return (await admin.http.get("/api/v1/pools/new")).status_code == 200
 
     await until(taken)
-
-
-async def test_tls_and_a_renewed_certificate(tmp_path):
-    certificate = make_certificate(tmp_path, "localhost")
-    tls = {"cert": str(certificate), "key": str(certificate.with_suffix(".key"))}
-    async with manager_alone(tmp_path, tls=tls) as alone:
-        url = alone.url.replace("127.0.0.1", "localhost")
-        async with visitor(url, verify=ssl.create_default_context(cafile=certificate)) as admin:
-            await admin.sign_in("admin", alone.initial_password)
-            answer = await admin.change_password(alone.initial_password, GOOD)
-            assert "strict-transport-security" in answer.headers
-            assert {"__Host-mp_session", "__Host-mp_csrf"} == set(admin.http.cookies)
-            assert all(cookie.secure for cookie in admin.http.cookies.jar)
-            await reload_alone(alone, admin)
-        before = await certificate_at(alone.port)
-        make_certificate(tmp_path, "localhost")
-
-        async def renewed() -> bool:
-            return (await certificate_at(alone.port)).serial_number != before.serial_number
-
-        await until(renewed)
 
 
 async def test_what_the_server_does_not_put_up_with(tmp_path):
