@@ -85,7 +85,8 @@ def check_update(table: RoutingTable, update: TableUpdate) -> tuple[Problem, ...
     # those that stay come first, so that a clash is blamed on the newcomer
     together = (*staying, *update.routes)
     # pools belong to the modules: the NLB cannot know them
-    faults = list(_renumbered(check_routes(together, None), len(staying)))
+    known = [route for entry in table.entries.values() if (route := entry.announced_by(update.source))]
+    faults = list(_renumbered(check_routes(together, None, sound=known), len(staying)))
     left = _without(table, update).entries
     if len(left) + sum(route_id not in left for route_id in given) > MAX_ROUTES:
         faults.append(Problem("routes", f"the table would hold more than {MAX_ROUTES} routes"))

@@ -11,7 +11,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from marchproxy.contract.convert.route import route_from_pb, route_to_pb
-from marchproxy.contract.document import encode
+from marchproxy.contract.document import Encoder
 from marchproxy.contract.pb import types_pb2
 from marchproxy.model.route import Route, RouteId
 from marchproxy.model.state import DesiredState
@@ -23,29 +23,28 @@ class RoutesText:
     """Makes the file's content. What did not change since the last time is not encoded again."""
 
     def __init__(self) -> None:
-        self._configured: tuple[Route, ...] = ()
-        self._configured_text = ""
-        self._entries: dict[RouteId, tuple[Entry, str]] = {}
+        self._encoder = Encoder()
+        self._entries: dict[RouteId, tuple[Entry, Route | None, str]] = {}
 
     def dump(self, saved: Saved) -> bytes:
         """The content."""
         routes = saved.desired.routes
-        if routes is not self._configured or not self._configured_text:
-            self._configured_text = encode(DesiredState(routes=routes)).decode()
-            self._configured, self._entries = routes, {}
+        desired = self._encoder.encode(DesiredState(routes=routes)).decode()
         configured = {route.route_id: route for route in routes}
         self._entries = {
             route_id: self._of(route_id, entry, configured.get(route_id))
             for route_id, entry in saved.table.entries.items()
         }
-        table = ",\n".join(text for _, text in self._entries.values())
-        return f'{{"format": {FORMAT}, "desired": {self._configured_text}, "table": [\n{table}\n]}}'.encode()
+        table = ",\n".join(text for _, _, text in self._entries.values())
+        return f'{{"format": {FORMAT}, "desired": {desired}, "table": [\n{table}\n]}}'.encode()
 
-    def _of(self, route_id: RouteId, entry: Entry, configured: Route | None) -> tuple[Entry, str]:
+    def _of(
+        self, route_id: RouteId, entry: Entry, configured: Route | None
+    ) -> tuple[Entry, Route | None, str]:
         known = self._entries.get(route_id)
-        if known is not None and known[0] is entry:
+        if known is not None and known[0] is entry and known[1] is configured:
             return known
-        return entry, json.dumps(_dump_entry(route_id, entry, configured))
+        return entry, configured, json.dumps(_dump_entry(route_id, entry, configured))
 
 
 def parse_table(items: Iterable[Mapping[str, Any]], configured: Iterable[Route]) -> RoutingTable:
