@@ -17,6 +17,7 @@ from marchproxy.kit.http import HttpEndpoint
 from marchproxy.kit.listening import check_free
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.metrics import new_registry
+from marchproxy.kit.settings import Problem, SettingsError
 from marchproxy.kit.tasks import beside, every
 from marchproxy.manager.access import Access
 from marchproxy.manager.api import create_app
@@ -100,8 +101,18 @@ async def running(
 
 def _store_settings(settings: ManagerSettings) -> StoreSettings:
     url = settings.database or f"sqlite:///{settings.directory().absolute() / 'manager.db'}"
-    secret = settings.database_password
-    return StoreSettings(url, password=secret.read_text().strip() if secret is not None else "")
+    return StoreSettings(url, password=_database_password(settings.database_password))
+
+
+def _database_password(file: Path | None) -> str:
+    if file is None:
+        return ""
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            [Problem("manager.database_password", f"{file} cannot be read: {error}")]
+        ) from error
 
 
 async def _furnish(settings: ManagerSettings, store: Store, clock: Clock) -> Desk:
