@@ -11,6 +11,7 @@ from marchproxy.model.record import StartedRollout
 #: What was seen before a rollout began is forgotten by then.
 GRACE = timedelta(seconds=6)
 _LOST = timedelta(seconds=45)
+_SKEW = timedelta(seconds=30)  # of the clocks of hosts
 
 
 class Fate(Enum):
@@ -37,7 +38,7 @@ def follow(started: StartedRollout, view: LiveView, now: datetime) -> Followed:
     target = target_of(started)
     if age < GRACE or view.is_stale or any(nlb.failure for nlb in view.nlbs):
         return Followed(Fate.GOES_ON)
-    seen = next((one for one in view.rollouts if _is_it(one, target, started.version)), None)
+    seen = next((one for one in view.rollouts if _is_it(one, target, started)), None)
     if seen is None:
         return Followed(Fate.ENDED if age > _LOST else Fate.GOES_ON)
     match seen.phase:
@@ -61,5 +62,8 @@ def target_of(started: StartedRollout) -> Target:
     return Target(on, started.route)
 
 
-def _is_it(one: RolloutView, target: Target, version: str) -> bool:
-    return (one.on, one.target, one.version) == (target.on, target.name, version)
+def _is_it(one: RolloutView, target: Target, started: StartedRollout) -> bool:
+    """An earlier one of the same version is another one."""
+    if (one.on, one.target, one.version) != (target.on, target.name, started.version):
+        return False
+    return one.updated_at is None or one.updated_at > started.started_at - _SKEW

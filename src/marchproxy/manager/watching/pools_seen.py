@@ -24,17 +24,34 @@ class PoolsSeen:
     raw: Mapping[str, bytes] = field(default_factory=dict)
 
 
-def read_pools(before: PoolsSeen, pools: Iterable[types_pb2.BackendPool]) -> PoolsSeen:
+class Library:
+    """Pools by their messages: a hundred instances tell the same of a thousand pools, and one value of each is enough."""
+
+    def __init__(self, most: int = 50_000) -> None:
+        self._most = most
+        self._known: dict[bytes, tuple[bytes, PoolView]] = {}
+
+    def look_up(self, pool: types_pb2.BackendPool) -> tuple[bytes, PoolView]:
+        """The message, and what it says."""
+        raw = pool.SerializeToString(deterministic=True)
+        known = self._known.get(raw)
+        if known is None:
+            if len(self._known) >= self._most:
+                self._known.clear()
+            known = self._known[raw] = (raw, _pool(pool))
+        return known
+
+
+def read_pools(before: PoolsSeen, pools: Iterable[types_pb2.BackendPool], library: Library) -> PoolsSeen:
     """What an instance tells; `before` itself where that is the same."""
-    raw = {pool.name: pool for pool in pools}
-    told = {name: pool.SerializeToString(deterministic=True) for name, pool in raw.items()}
-    if told == before.raw:
+    raw: dict[str, bytes] = {}
+    views: dict[str, PoolView] = {}
+    for pool in pools:
+        message, view = library.look_up(pool)
+        raw[view.name], views[view.name] = message, view
+    if raw == before.raw:
         return before
-    views = {
-        name: before.pools[name] if before.raw.get(name) == told[name] else _pool(pool)
-        for name, pool in raw.items()
-    }
-    return PoolsSeen(views, frozenset(name for name, view in views.items() if _is_notable(view)), told)
+    return PoolsSeen(views, frozenset(name for name, view in views.items() if _is_notable(view)), raw)
 
 
 def _pool(pool: types_pb2.BackendPool) -> PoolView:

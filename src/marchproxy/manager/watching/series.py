@@ -51,7 +51,8 @@ class Ring:
         if slot < self._newest:
             return
         if slot > self._newest:
-            self._clear(slot)
+            if slot > self._newest + 1:
+                self._clear(slot)
             self._newest, self._count = slot, 0
         place = slot % len(self._values)
         self._count += 1
