@@ -70,7 +70,10 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who makes a request. `scopes` bound what a key may touch (none: all that its role may); `session` is a person's."""
+    """Who makes a request. `scopes` bound what a key may touch (none: all that its role may); `session` is a person's.
+
+    `key_id`: the id of the API key that was shown; empty: none was.
+    """
 
     name: str
     kind: PrincipalKind
@@ -78,3 +81,4 @@ class Principal:
     scopes: tuple[str, ...] = ()
     session: Session | None = None
     must_change: bool = False
+    key_id: str = ""

@@ -18,6 +18,7 @@ from marchproxy.contract.document.convert import from_model, to_model
 from marchproxy.contract.document.decoder import Decoder
 from marchproxy.contract.document.files import load_document
 from marchproxy.contract.document.schema import StateDocument
+from marchproxy.contract.document.writing import as_yaml
 
 __all__ = [
     "LARGEST_DOCUMENT",
@@ -26,6 +27,7 @@ __all__ = [
     "Decoder",
     "Encoder",
     "StateDocument",
+    "as_yaml",
     "checksum",
     "decode",
     "encode",

@@ -74,7 +74,7 @@ class Keys:
             raise Unauthenticated(_NOT_GOOD)
         if key.last_used is None or (now - key.last_used).total_seconds() > _TOUCH_SECONDS:
             await self._store.touch_key(key.id, now)
-        return Principal(key.name, "key", min(key.role, owner.role), key.scopes)
+        return Principal(key.name, "key", min(key.role, owner.role), key.scopes, key_id=key.id)
 
     def _check(
         self,
@@ -102,4 +102,6 @@ class Keys:
 
 
 def _concerns(key: ApiKey, principal: Principal) -> bool:
+    if principal.kind == "key" and key.id == principal.key_id:
+        return True  # whoever shows a key may end it
     return principal.role is Role.ADMIN or (principal.kind == "user" and key.owner == principal.name)

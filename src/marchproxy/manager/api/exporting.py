@@ -4,11 +4,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import yaml
-
+from marchproxy.contract.document import as_yaml
 from marchproxy.model.revision import RevisionHead
-
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 async def to_yaml(document: Mapping[str, Sequence[Mapping[str, Any]]], head: RevisionHead) -> bytes:
@@ -17,5 +14,4 @@ async def to_yaml(document: Mapping[str, Sequence[Mapping[str, Any]]], head: Rev
 
 
 def _written(document: Mapping[str, Any], head: RevisionHead) -> bytes:
-    text = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
-    return f"# revision: {head.number}\n{text if document else ''}".encode()
+    return f"# revision: {head.number}\n{as_yaml(document) if document else ''}".encode()

@@ -4,6 +4,7 @@ A document is plain here, as JSON gives it: sections by name, each a list of ite
 """
 
 from marchproxy.model.changes.diff import Change, ChangeKind, diff, summary
+from marchproxy.model.changes.lines import Line, LineKind, compare_lines
 from marchproxy.model.changes.merge import Conflict, Merged, merge
 from marchproxy.model.changes.plain import SECTIONS, Document, Item, items_by_key, path_of
 from marchproxy.model.changes.secrets import HIDDEN, hidden, redact, redact_item, unredact
@@ -16,7 +17,10 @@ __all__ = [
     "Conflict",
     "Document",
     "Item",
+    "Line",
+    "LineKind",
     "Merged",
+    "compare_lines",
     "diff",
     "hidden",
     "items_by_key",

@@ -163,8 +163,10 @@ async def test_names_that_no_user_has(access, name):
 
 async def test_a_key_may_no_more_than_its_owner_may_now(access):
     session = await signed_in(access, "ann")
-    _, secret = await access.keys.make(session.principal, "ci", Role.OPERATOR, scopes=("state:read",))
-    assert await access.who(bearer=secret) == Principal("ci", "key", Role.OPERATOR, ("state:read",))
+    key, secret = await access.keys.make(session.principal, "ci", Role.OPERATOR, scopes=("state:read",))
+    assert await access.who(bearer=secret) == Principal(
+        "ci", "key", Role.OPERATOR, ("state:read",), key_id=key.id
+    )
     await access.users.change("ann", role=Role.VIEWER)
     assert (await access.who(bearer=secret)).role is Role.VIEWER
     await access.users.change("ann", disabled=True)
@@ -219,6 +221,19 @@ async def test_people_see_and_end_their_own_keys(access):
         await access.keys.remove(ann.principal, other.id)
     await access.keys.remove(admin.principal, key.id)
     assert await access.keys.seen_by(ann.principal) == ()
+
+
+async def test_a_key_ends_itself_and_no_other(access):
+    ann = await signed_in(access, "ann")
+    key, secret = await access.keys.make(ann.principal, "laptop", Role.OPERATOR)
+    other, _ = await access.keys.make(ann.principal, "ci", Role.OPERATOR)
+    shown = await access.who(bearer=secret)
+    assert [one.id for one in await access.keys.seen_by(shown)] == [key.id]
+    with pytest.raises(Refused, match=other.id):
+        await access.keys.remove(shown, other.id)
+    await access.keys.remove(shown, key.id)
+    with pytest.raises(Unauthenticated):
+        await access.who(bearer=secret)
 
 
 async def test_the_local_key_opens_everything_until_the_next_start(access, tmp_path):

@@ -1,6 +1,6 @@
 """Chart: figures over time, drawn by ECharts in the colours of the style sheet."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,16 +32,18 @@ class Chart:
             self._chart = ui.echart(_options(self.lines, unit), renderer="svg").classes("chart")
 
     def show(self, past: Slice) -> None:
-        """Draw these values in place of those before."""
+        """Draw these values in place of those before. A figure that is not there, where others are, has always been 0."""
         for series, line in zip(self._chart.options["series"], self.lines, strict=True):
-            series["data"] = [
-                [
-                    round(one.at * 1000),
-                    None if one.value is None else float(f"{one.value * self._factor:.4g}"),
-                ]
-                for one in past.samples(line.figure)
-            ]
+            series["data"] = list(self._points(past, line.figure))
         self._chart.update()
+
+    def _points(self, past: Slice, figure: str) -> Iterator[list[float | None]]:
+        known = figure in past.values
+        steps = max(map(len, past.values.values()), default=0)
+        for index in range(steps):
+            value = past.values[figure][index] if known else 0.0
+            shown = None if value is None else float(f"{value * self._factor:.4g}")
+            yield [round((past.start + index * past.step) * 1000), shown]
 
 
 def _options(lines: Sequence[Line], unit: str) -> dict[str, Any]:

@@ -5,11 +5,11 @@ import asyncio
 from markupsafe import Markup
 from nicegui.element import Element
 
+from marchproxy.contract.document import as_yaml
 from marchproxy.manager.revising import Current, Outcome
 from marchproxy.manager.ui.components.code import yaml_editor
 from marchproxy.manager.ui.components.confirm import confirmed
 from marchproxy.manager.ui.components.controls import Button, Field, go
-from marchproxy.manager.ui.components.difference import as_yaml
 from marchproxy.manager.ui.components.fragment import Fragment
 from marchproxy.manager.ui.components.markup import tag
 from marchproxy.manager.ui.editing.faults import Draft, Fault, faults_of, hidden_note, read_draft, with_item
