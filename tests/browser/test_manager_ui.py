@@ -1,15 +1,16 @@
 """The UI as people use it, in a real Chromium, over a real system: each test is something that somebody came to do."""
 
-import asyncio
 import re
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
-from tests.browser.support.house import House, fill_in, house, type_yaml
+from tests.browser.support.house import House, fill_in, house, pictures, type_yaml
+from tests.browser.support.seeing import faint_texts, nameless, overhang
 from tests.real.support.load import load
 from tests.real.support.manager import GOOD
 
@@ -72,7 +73,9 @@ async def test_a_route_is_made_and_its_traffic_is_seen(home: House) -> None:
             await expect(served).to_have_text(re.compile(r"[1-9][\d.]*k?/s"))
             await page.goto(f"{home.url}/")
             await expect(page.locator(".figure").first).to_contain_text(re.compile(r"[1-9]"))
-            await expect(page.locator(".chart svg path[stroke-width='1.8']").first).to_have_attribute("d", re.compile("L"))
+            await expect(page.locator(".chart svg path[stroke-width='1.8']").first).to_have_attribute(
+                "d", re.compile("L")
+            )
             await expect(page.locator(".topology")).to_contain_text(re.compile(r"[1-9][\d.]*k?/s"))
 
 
@@ -104,7 +107,10 @@ async def test_what_a_part_refuses_is_explained(home: House) -> None:
 
 
 async def test_a_canary_is_promoted(home: House) -> None:
-    async with home.person() as page, load(home.system.port, path="/shop", connections=4, pause=0.01) as tally:
+    async with (
+        home.person() as page,
+        load(home.system.port, path="/shop", connections=4, pause=0.01) as tally,
+    ):
         await tally.more(20)
         await page.goto(f"{home.url}/rollouts")
         await page.get_by_role("link", name="shop", exact=True).click()
@@ -183,7 +189,8 @@ async def test_keys_take_one_everywhere(home: House) -> None:
         await expect(page.get_by_role("link", name="shop-v2")).to_be_visible()
         await page.keyboard.press("g")
         await page.keyboard.press("p")
-        await expect(page.get_by_role("heading", name="Pools", exact=True)).to_be_visible()
+        await expect(page).to_have_url(f"{home.url}/pools")
+        await expect(page.locator("#row-shop-v2")).to_be_visible()
         await page.keyboard.press("/")
         await page.keyboard.type("v2")
         await expect(page.locator("tbody tr")).to_have_count(1)
@@ -225,8 +232,6 @@ async def test_figures_that_are_old_are_said_to_be(home: House) -> None:
     process = home.system.nlb.process
     assert process is not None
     async with home.person() as page:
-        import signal
-
         process.send(signal.SIGSTOP)
         try:
             await expect(page.get_by_text("Not up to date.")).to_be_visible(timeout=40_000)
@@ -236,4 +241,47 @@ async def test_figures_that_are_old_are_said_to_be(home: House) -> None:
         await expect(page.get_by_text("Not up to date.")).to_have_count(0)
 
 
-_ = (asyncio, Path, Page)
+#: Every page, and a word that it has when it is there.
+PAGES = (
+    "/", "/listeners", "/listeners/web", "/routes", "/routes/shop", "/routes/new", "/routes/gone", "/pools", "/pools/shop-v1",
+    "/rollouts", "/rollouts/route/shop", "/limits", "/limits/shop-limit", "/modules", "/modules/alb-1", "/modules/gone",
+    "/scaling", "/revisions", "/revisions/2", "/revisions/999", "/revisions/document", "/activity", "/activity?show=audit",
+    "/users", "/keys", "/settings", "/search", "/search?q=shop",
+)  # fmt: skip
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
+
+
+async def test_every_page_can_be_read_in_every_light_and_width(home: House, tmp_path: Path) -> None:
+    """Contrast, names of controls, and nothing wider than a phone; pictures of each are kept for people to look at."""
+    folder, whole = pictures(tmp_path)
+    wrong: dict[str, list[str]] = {}
+    async with home.person(viewport=DESK) as page:
+        for address in PAGES:
+            await page.goto(f"{home.url}{address}")
+            await expect(page.locator(".page-head h1")).to_be_visible()
+            wrong[address] = await nameless(page)
+            name = re.sub(r"\W+", "-", address).strip("-") or "overview"
+            for scheme in ("light", "dark"):
+                await page.emulate_media(color_scheme=scheme)
+                wrong[address] += [f"{scheme}: {text}" for text in await faint_texts(page)]
+                for width, size in (("desktop", DESK), ("phone", PHONE)):
+                    await page.set_viewport_size(size)
+                    if (over := await overhang(page)) > 0:
+                        wrong[address].append(f"{width}: {over} px too wide")
+                    await page.screenshot(path=folder / f"{name}-{scheme}-{width}.png", full_page=whole)
+                await page.set_viewport_size(DESK)
+    assert {address: found for address, found in wrong.items() if found} == {}
+
+
+async def test_on_a_phone_the_pages_are_in_a_drawer(home: House) -> None:
+    async with home.person(viewport=PHONE) as page:
+        link = page.get_by_role("link", name="Routes")
+        await expect(link).to_be_hidden()
+        await page.get_by_role("button", name="Pages", exact=True).click()
+        await expect(link).to_be_visible()
+        await page.keyboard.press("Escape")
+        await expect(link).to_be_hidden()
+        await expect(page.get_by_role("button", name="Pages", exact=True)).to_be_focused()
+        await page.get_by_role("button", name="Pages", exact=True).click()
+        await link.click()
+        await expect(page.get_by_role("heading", name="Routes")).to_be_visible()

@@ -48,7 +48,7 @@ class House:
     @asynccontextmanager
     async def stranger(self, **options: Any) -> AsyncIterator[Page]:
         """A page of somebody who is not known. Errors of scripts and of the policy on their sources are the test's."""
-        context: BrowserContext = await self.browser.new_context(**options)
+        context: BrowserContext = await self.browser.new_context(reduced_motion="reduce", **options)
         context.set_default_timeout(_WAIT)
         page = await context.new_page()
         wrong: list[str] = []
@@ -92,11 +92,12 @@ async def type_yaml(page: Page, text: str) -> None:
     await page.keyboard.insert_text(text)
 
 
-def pictures(folder: Path) -> Path:
-    """Where screenshots go."""
-    kept = Path(os.environ.get("MARCHPROXY_SCREENSHOTS") or folder / "screenshots")
+def pictures(folder: Path) -> tuple[Path, bool]:
+    """Where screenshots go, and whether somebody will look at them, so that they are of whole pages."""
+    asked = os.environ.get("SCREENSHOTS", "")
+    kept = Path(asked or folder / "screenshots")
     kept.mkdir(parents=True, exist_ok=True)
-    return kept
+    return kept, bool(asked)
 
 
 @asynccontextmanager
@@ -108,9 +109,13 @@ async def house(folder: Path) -> AsyncIterator[House]:
             await backend.start()
             stack.push_async_callback(backend.stop)
         alb = {**_QUICK, "metrics_interval": 0.5, "stats_window": 1}
-        system = await stack.enter_async_context(running(folder, _state(backends), {"alb-1": "v1"}, _QUICK, alb))
+        system = await stack.enter_async_context(
+            running(folder, _state(backends), {"alb-1": "v1"}, _QUICK, alb)
+        )
         manager = Alone(folder, nlbs=[f"127.0.0.1:{system.nlb.grpc}"])
-        manager.file.write_text(yaml.safe_dump({**yaml.safe_load(manager.file.read_text()), **system.state()}))
+        manager.file.write_text(
+            yaml.safe_dump({**yaml.safe_load(manager.file.read_text()), **system.state()})
+        )
         stack.push_async_callback(_end, manager)
         await manager.launch()
         driver = await stack.enter_async_context(async_playwright())

@@ -25,6 +25,7 @@ _OVER = frozenset({Phase.DONE, Phase.REFUSED})
 def shell(frame: Frame, title: str, here: str) -> Iterator[None]:
     """A page with this heading; the block makes what is below it."""
     ui.page_title(f"{title} · MarchProxy")
+    _one_main()
     with Element("div").classes("shell"):
         with Element("header").classes("top"):
             ui.html(_left(), sanitize=False).classes("row").style(
@@ -54,6 +55,13 @@ def page_head(title: str, *, lead: Child = None, crumb: Child = None) -> Element
             ui.html(tag("p", lead, class_="lead"), sanitize=False).style("flex-basis:100%")
     assert head is not None
     return actions
+
+
+def _one_main() -> None:
+    """NiceGUI puts everything into a `main` of its own; ours is only what is not the frame."""
+    around = ui.context.client.content.parent_slot
+    assert around is not None
+    around.parent.props("role=none")
 
 
 def _left() -> Markup:

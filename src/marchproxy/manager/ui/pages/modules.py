@@ -80,7 +80,7 @@ async def drain_or_not(frame: Frame, name: str, key: str) -> None:
         act = Act(
             "instances.drain", f"instances/{key}", Role.OPERATOR, "live:operate", f"{key} gets nothing new."
         )
-        await frame.perform(act, lambda by: operations.drain(key, by=by))
+        await frame.perform(act, lambda by: operations.drain(key, by=by, last=others <= 0))
 
 
 def part_state(part: PartView) -> Markup:
