@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from marchproxy.store import Store
 
 _log = get_logger(__name__)
-_MOST_WAITING = 1000
 _RETRY_SECONDS = 2.0
 _PAGE = 100
 _MOST_PAGES = 10
@@ -25,8 +24,9 @@ _MOST_PAGES = 10
 class Journal:
     """Nobody waits for the store: when it is away for long, the oldest events that wait for it are lost, and logged."""
 
-    def __init__(self, store: "Store", clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(self, store: "Store", clock: Clock, *, most: int = 1000) -> None:
+        """`most` events wait for the store."""
+        self._store, self._clock, self._most = store, clock, most
         self._waiting: deque[Event] = deque()
         self._some = asyncio.Event()
         self._readers: set[Subscription] = set()
@@ -34,7 +34,7 @@ class Journal:
     def note(self, events: Iterable[Event]) -> None:
         """Have these written down."""
         for event in events:
-            if len(self._waiting) >= _MOST_WAITING:
+            if len(self._waiting) >= self._most:
                 lost = self._waiting.popleft()
                 _log.warning("an event is lost", kind=lost.kind, subject=lost.subject, message=lost.message)
             self._waiting.append(event)
