@@ -1,13 +1,14 @@
-"""The snapshots of one document: for each entry of `xds.nodes` one for Envoys and one for gRPC clients. No I/O."""
+"""The snapshots of one document: for each entry of `xds.nodes` one for each kind of node. No I/O."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import assert_never
 
-from marchproxy.cli.xds.cohorts import Cohort, Cohorts
+from marchproxy.cli.xds.cohorts import Cohort, Cohorts, Kind
 from marchproxy.cli.xds.material import NO_MATERIAL, Material, downstream_tls
 from marchproxy.cli.xds.offered import routes_by_host, routes_of, servable, unserved
 from marchproxy.cli.xds.settings import NodeSettings
-from marchproxy.engines.envoy.xds import Draft, Identity, Resource, Snapshot, check
+from marchproxy.engines.envoy.xds import Draft, Identity, Resource, ResourceType, Snapshot, check
 from marchproxy.model.module import ModuleType, PoolName
 from marchproxy.model.problem import InvalidValue
 from marchproxy.model.state import DesiredState
@@ -22,6 +23,7 @@ from marchproxy.modules.http.resources import (
 )
 from marchproxy.modules.http.resources import Target as Dialled
 from marchproxy.modules.http.resources.endpoints import Target
+from marchproxy.modules.http.resources.fleet import FLEET
 from marchproxy.modules.http.rules import faults
 
 
@@ -36,19 +38,25 @@ class Catalogue:
         material: Material = NO_MATERIAL,
         *,
         keys: bool = False,
+        revision: str = "",
     ) -> None:
-        """`material`: what the files hold that the document names. `keys`: nodes may be given private ones."""
+        """`material`: what the files hold that the document names. `keys`: nodes may be given private ones.
+
+        `revision`: the document's checksum, which ALBs are told.
+        """
         pools = pool_faults(state.pools, own_routes(state.routes, ModuleType.ALB))
-        if problems := (*faults(state, ModuleType.ALB), *pools, *unserved(state, keys=keys)):
+        if problems := (*faults(state, ModuleType.ALB), *pools, *unserved(state, _named(nodes), keys=keys)):
             raise InvalidValue(problems)
         self._material = material
         self._keys = keys
+        self.revision = revision
         self.state = state
         self.files = material.files
         self.nodes = tuple(nodes)
         self.cohorts = Cohorts(nodes)
         self._inputs = {
-            cohort: _seen_by(state, node, material, keys=keys) for cohort, node in self.cohorts.all().items()
+            cohort: replace(_seen_by(state, node, material, keys=keys), revision=revision)
+            for cohort, node in self.cohorts.all().items()
         }
         self._snapshots = {cohort: compiled(cohort, seen) for cohort, seen in self._inputs.items()}
 
@@ -60,10 +68,14 @@ class Catalogue:
         """That part, compiled. Raises KeyError."""
         return self._snapshots[cohort]
 
-    def with_endpoints(self, found: Mapping[PoolName, tuple[Target, ...]]) -> "Catalogue":
-        """The same with endpoints that were found for pools. Raises InconsistentSnapshot."""
-        material = replace(self._material, endpoints=found)
-        return Catalogue(self.state, self.nodes, material, keys=self._keys)
+    def is_among(self, found: Mapping[PoolName, tuple[Target, ...]], albs: int) -> bool:
+        """Whether it was made with these endpoints, that were found for pools, and for so many ALBs."""
+        return (self._material.endpoints, self._material.albs) == (found, max(1, albs))
+
+    def among(self, found: Mapping[PoolName, tuple[Target, ...]], albs: int) -> "Catalogue":
+        """The same with others of these. Raises InconsistentSnapshot."""
+        material = replace(self._material, endpoints=found, albs=max(1, albs))
+        return Catalogue(self.state, self.nodes, material, keys=self._keys, revision=self.revision)
 
     def assign(self, identity: Identity) -> Snapshot | None:
         """What is meant for a node; None when no entry fits it."""
@@ -73,7 +85,22 @@ class Catalogue:
 
 def compiled(cohort: Cohort, seen: Inputs) -> Snapshot:
     """What a cohort is given for its inputs. Raises InconsistentSnapshot."""
-    return check(_for_grpc(seen.state) if cohort.is_grpc else _for_envoy(seen))
+    match cohort.kind:
+        case Kind.ENVOY:
+            return check(_for_envoy(seen))
+        case Kind.GRPC:
+            return check(_for_grpc(seen.state))
+        case Kind.ALB:
+            return check(_for_alb(seen))
+    assert_never(cohort.kind)
+
+
+def _named(nodes: Sequence[NodeSettings]) -> frozenset[str] | None:
+    """The routes that some entry gives away; None: all."""
+    given = [node.routes for node in nodes]
+    if not given or None in given:
+        return None
+    return frozenset(name for routes in given for name in routes or ())
 
 
 def _seen_by(state: DesiredState, node: NodeSettings, material: Material, *, keys: bool) -> Inputs:
@@ -105,6 +132,18 @@ def _for_envoy(seen: Inputs) -> Draft:
         draft = builder.build(own, {}, seen.findings)
         found.update({(resource.type, resource.name): resource for resource in draft.resources})
     return Draft(tuple(found.values()))
+
+
+def _for_alb(seen: Inputs) -> Draft:
+    """What lies behind the listeners of an ALB, which opens these itself; its routes carry the document's checksum."""
+    draft = Builder((), fleet=FLEET).build(seen.state, {}, seen.findings)
+    told = [
+        resource.bound_to((seen.revision,))
+        if resource.type is ResourceType.ROUTE and seen.revision
+        else resource
+        for resource in draft.resources
+    ]
+    return Draft(tuple(told))
 
 
 def _for_grpc(state: DesiredState) -> Draft:

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from marchproxy.cli.xds.catalogue import Catalogue
-from marchproxy.cli.xds.cohorts import Cohort, Cohorts
+from marchproxy.cli.xds.cohorts import Cohort, Cohorts, Kind
 from marchproxy.cli.xds.counts import Counts
 from marchproxy.cli.xds.keeping import Keeper, Kept
-from marchproxy.cli.xds.settings import XdsSettings
+from marchproxy.cli.xds.settings import PlaneSettings
 from marchproxy.cli.xds.trial import Means, Trial, judged
 from marchproxy.engines.envoy.validation import Validator
 from marchproxy.engines.envoy.xds import AdsServer, Identity, InconsistentSnapshot, Snapshot
@@ -39,7 +39,7 @@ class Delivery:
 
     def __init__(
         self,
-        settings: XdsSettings,
+        settings: PlaneSettings,
         *,
         validator: Validator | None,
         keeper: Keeper,
@@ -56,6 +56,7 @@ class Delivery:
         self._newest: Catalogue | None = None
         self._delivered: Catalogue | None = None
         self._follower = Follower(SrvResolver(settings.resolvers), clock=clock)
+        self._divided = 0
         self._wake = asyncio.Event()
 
     def assign(self, identity: Identity) -> Snapshot | None:
@@ -103,6 +104,14 @@ class Delivery:
             group.create_task(self._offer_again(), name="endpoints")
             await self._deliver_all()
 
+    def look(self) -> None:
+        """Have limits divided anew when ALBs have come or gone. Call it often; it does little."""
+        if self._albs() != self._divided and self._newest is None and self._delivered is not None:
+            self.offer(self._delivered)
+
+    def _albs(self) -> int:
+        return sum(_is_alb(self._cohorts.of(one)) for one in self.ads.connected())
+
     async def _offer_again(self) -> None:
         while True:
             await self._follower.changed.wait()
@@ -149,9 +158,10 @@ class Delivery:
         pools = catalogue.state.pools
         await self._follower.look(pools)
         self._follower.keep(pools)
-        found = self._follower.endpoints(pools)
+        found, self._divided = self._follower.endpoints(pools), self._albs()
         # thousands of routes take a while, in which streams must go on
-        return await asyncio.to_thread(catalogue.with_endpoints, found) if found else catalogue
+        wanted = catalogue.is_among(found, self._divided)
+        return catalogue if wanted else await asyncio.to_thread(catalogue.among, found, self._divided)
 
     async def _bring(self, cohort: Cohort, catalogue: Catalogue) -> None:
         was = self._in_force[cohort]
@@ -170,3 +180,7 @@ class Delivery:
         trial = Trial(self._means, cohort, members, was.snapshot)
         given, held = await Isolation(trial).serve(was.inputs, inputs, NOTHING_HELD)
         return InForce(trial.accepted, given, held)
+
+
+def _is_alb(cohort: Cohort | None) -> bool:
+    return cohort is not None and cohort.kind is Kind.ALB

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from marchproxy.cli.file import load_settings
 from marchproxy.cli.xds.cohorts import Cohort, Cohorts
-from marchproxy.cli.xds.settings import XdsSettings
+from marchproxy.cli.xds.settings import PlaneSettings, XdsSettings
 from marchproxy.engines.envoy.xds import Snapshot, load, store
 from marchproxy.kit.files import default_state_dir, write_atomically
 from marchproxy.kit.logs import get_logger
@@ -35,7 +35,7 @@ class Keeper:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def keep(self, settings: XdsSettings, snapshots: Mapping[Cohort, Snapshot]) -> None:
+    def keep(self, settings: PlaneSettings, snapshots: Mapping[Cohort, Snapshot]) -> None:
         """Write it all. A disk that refuses is logged: nodes do not depend on it."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -23,18 +23,21 @@ from marchproxy.modules.http.resources.upstream_tls import PoolMaterial
 class Material:
     """By listener its secrets, by pool's TLS what its files hold; `files` are all that were read.
 
-    `endpoints` are those that were found, by pool.
+    `endpoints` are those that were found, by pool; `albs` is among how many ALBs shared limits are divided.
     """
 
     listeners: Mapping[str, tuple[Resource, ...]] = field(default_factory=dict, repr=False)
     pools: Mapping[UpstreamTls, PoolMaterial] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     endpoints: Mapping[PoolName, tuple[Target, ...]] = field(default_factory=dict)
+    albs: int = 1
 
     def findings(self, listeners: Iterable[Listener]) -> PoolFindings:
         """What the snapshot of some nodes is made of: of secrets those of their own listeners, and no others."""
         secrets = [secret for one in listeners for secret in self.listeners.get(one.name, ())]
-        return PoolFindings(material=self.pools, endpoints=self.endpoints, secrets=tuple(secrets))
+        return PoolFindings(
+            material=self.pools, endpoints=self.endpoints, secrets=tuple(secrets), instances=self.albs
+        )
 
 
 NO_MATERIAL = Material()

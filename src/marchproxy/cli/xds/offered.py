@@ -4,7 +4,7 @@ A listener is offered whole or not at all: to serve one without its `deny` or it
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from marchproxy.model.listener import DEFAULT_IDLE_TIMEOUT, Listener
 from marchproxy.model.module import HTTP_FAMILY, ModuleType
@@ -73,10 +73,16 @@ def _patterns(host: str) -> Iterator[str]:
     yield "*"
 
 
-def unserved(state: DesiredState, *, keys: bool = False) -> Iterator[Problem]:
-    """What an ALB does with files of its own, which would be lost, and keys that nobody may be given."""
+def unserved(
+    state: DesiredState, named: Collection[str] | None = None, *, keys: bool = False
+) -> Iterator[Problem]:
+    """What an ALB does with files of its own, which would be lost, and keys that nobody may be given.
+
+    `named`: the routes that are given away; None: all.
+    """
     for index, route in enumerate(state.routes):
-        if route.authentication and is_own(route, ModuleType.ALB):
+        given = named is None or route.route_id in named
+        if given and route.authentication and is_own(route, ModuleType.ALB):
             yield Problem(f"routes[{index}].authentication", "is not served over xDS")
     for index, pool in enumerate(state.pools):
         if pool.tls is not None and pool.tls.key and not keys:

@@ -23,8 +23,8 @@ class NodeSettings(Section):
     """The routes they are given; none given: all."""
 
 
-class XdsSettings(Section):
-    """How `marchproxy xds` runs."""
+class PlaneSettings(Section):
+    """How nodes are served."""
 
     grpc: HostPort = HostPort("127.0.0.1", 18000)
     """Where nodes fetch their resources (ADS)."""
@@ -32,8 +32,6 @@ class XdsSettings(Section):
     """Where tools ask what became of them (CSDS); null: closed. It shows what any node is given, so nodes need not reach it."""
     tls: TlsSettings | None = None
     """TLS of both gRPC servers, with `client_ca` mutual; none: plain."""
-    metrics: HostPort = HostPort("127.0.0.1", 9095)
-    """HTTP /metrics, /healthz and /readyz."""
     max_streams: Annotated[int, Field(ge=1, le=100_000)] = 1024
     """Streams open at once; a client beyond is told to try again."""
     nodes: tuple[NodeSettings, ...] = ()
@@ -43,11 +41,23 @@ class XdsSettings(Section):
     push_interval: Seconds = 1.0
     """The least time between two changes for one node; of those that come in between, the newest counts."""
     validate_changes: bool = True
-    """Whether an Envoy of our own judges the file before nodes are given anything of it."""
+    """Whether an Envoy of our own judges a document before nodes are given anything of it."""
     envoy_binary: Path | None = None
     """Which Envoy judges; none: the one that was installed with MarchProxy, else the one on PATH."""
-    state_dir: Path | None = None
-    """Where is kept what nodes were given last, for a start with a file that cannot be used; none: the system's place."""
     resolvers: tuple[HostPort, ...] = ()
     """The DNS servers that are asked for SRV records of pools; none: those of the system."""
+
+    @property
+    def knows_nodes(self) -> bool:
+        """Whether every node has shown by a certificate who it is, so that it may be given keys."""
+        return self.tls is not None and self.tls.client_ca is not None
+
+
+class XdsSettings(PlaneSettings):
+    """How `marchproxy xds` runs."""
+
+    metrics: HostPort = HostPort("127.0.0.1", 9095)
+    """HTTP /metrics, /healthz and /readyz."""
+    state_dir: Path | None = None
+    """Where is kept what nodes were given last, for a start with a file that cannot be used; none: the system's place."""
     log_level: LogLevel = "info"

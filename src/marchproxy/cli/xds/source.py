@@ -10,6 +10,7 @@ from marchproxy.cli.xds.catalogue import Catalogue
 from marchproxy.cli.xds.material import read_material, signatures
 from marchproxy.cli.xds.offered import obstacle
 from marchproxy.cli.xds.settings import XdsSettings
+from marchproxy.contract.document import checksum, encode
 from marchproxy.engines.envoy.xds import InconsistentSnapshot
 from marchproxy.kit.logs import get_logger
 from marchproxy.kit.settings import SettingsError
@@ -30,20 +31,20 @@ def settings_of(loaded: Loaded) -> XdsSettings:
 
 def catalogue_of(loaded: Loaded) -> Catalogue:
     """Compile a file, with the files of certificates that it names. Raises InvalidValue and InconsistentSnapshot."""
-    material = read_material(loaded.state)
-    return Catalogue(loaded.state, settings_of(loaded).nodes, material, keys=_may_give_keys(loaded))
-
-
-def _may_give_keys(loaded: Loaded) -> bool:
-    """Whether every node has shown by a certificate who it is."""
-    tls = settings_of(loaded).tls
-    return tls is not None and tls.client_ca is not None
+    state, settings = loaded.state, settings_of(loaded)
+    return Catalogue(
+        state,
+        settings.nodes,
+        read_material(state),
+        keys=settings.knows_nodes,
+        revision=checksum(encode(state)),
+    )
 
 
 def left_out(loaded: Loaded) -> list[str]:
     """The listeners that are not offered, each with the reason."""
     listeners = loaded.state.listeners
-    keys = _may_give_keys(loaded)
+    keys = settings_of(loaded).knows_nodes
     reasons = ((listener.name, obstacle(listener, listeners, keys=keys)) for listener in listeners)
     return [f"listener {name} is left out: {reason}" for name, reason in reasons if reason is not None]
 

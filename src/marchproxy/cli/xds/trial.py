@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from marchproxy.cli.xds.catalogue import compiled
-from marchproxy.cli.xds.cohorts import Cohort
+from marchproxy.cli.xds.cohorts import Cohort, Kind
 from marchproxy.cli.xds.counts import Counts
 from marchproxy.engines.envoy.validation import Fault, Unjudged, Validator
 from marchproxy.engines.envoy.xds import (
@@ -26,7 +26,7 @@ _log = get_logger(__name__)
 
 async def judged(validator: Validator | None, cohort: Cohort, snapshot: Snapshot) -> tuple[Fault, ...]:
     """What Envoy would refuse of the snapshot of a cohort. Nobody can tell beforehand for a gRPC library."""
-    if validator is None or cohort.is_grpc:
+    if validator is None or cohort.kind is Kind.GRPC:
         return ()
     try:
         return await validator.check(snapshot)
@@ -76,8 +76,9 @@ class Trial:
             if not node.connected:
                 continue
             try:
+                whole = self._cohort.kind is Kind.ENVOY
                 outcome = await try_on(
-                    node, snapshot, self.accepted, whole=not self._cohort.is_grpc, timeout=self._means.timeout
+                    node, snapshot, self.accepted, whole=whole, timeout=self._means.timeout
                 )
             except SnapshotRejected as error:
                 self._note(member, "refused", error.message)

@@ -17,11 +17,12 @@ from marchproxy.modules.http.resources.upstream_tls import PoolMaterial
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Everything that a snapshot is made of."""
+    """Everything that a snapshot is made of. `revision` is the checksum of the document, where nodes are told it."""
 
     state: DesiredState = DesiredState()
     credentials: Mapping[str, Credentials] = field(default_factory=dict)
     findings: PoolFindings = NOTHING_FOUND
+    revision: str = ""
 
 
 def changes(before: Inputs, after: Inputs) -> list[Item]:

@@ -11,6 +11,9 @@ from marchproxy.engines.envoy.xds.snapshot import Snapshot
 #: boot.
 STARTED_AT = "marchproxy.started"
 
+#: The key under which the Envoy of a module of ours says which kind of module that is.
+MODULE = "marchproxy.module"
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:

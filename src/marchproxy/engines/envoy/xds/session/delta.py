@@ -27,7 +27,10 @@ class DeltaSession(Session):
         channel.unsubscribe(request.resource_names_unsubscribe)
 
     def _compose(self, channel: Channel, delivery: Delivery, nonce: str) -> tuple[Any | None, InFlight]:
+        # Envoy tells it in its statistics (`version_text`); a version of its own is told of a resource that comes alone
+        version = delivery.changed[0].version if len(delivery.changed) == 1 else ""
         response = discovery_pb2.DeltaDiscoveryResponse(
+            system_version_info=version,
             type_url=channel.kind.type_url,
             nonce=nonce,
             removed_resources=delivery.removed,
