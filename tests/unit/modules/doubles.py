@@ -46,6 +46,7 @@ class EngineDouble:
     looks: int = 0
     instances: int = 1
     renewed: list[float | None] = field(default_factory=list)
+    parting: list[bool] = field(default_factory=list)
     state: HealthStatus = HealthStatus.HEALTHY
 
     @property
@@ -105,6 +106,11 @@ class EngineDouble:
             raise Refused(RefusalCode.UNAVAILABLE, "the old one serves on")
         self.renewed.append(finish_seconds)
         return "a new process serves"
+
+    async def part(self, *, on: bool) -> None:
+        if self.silent:
+            raise Refused(RefusalCode.UNAVAILABLE, "does not answer")
+        self.parting.append(on)
 
     async def drain(self, deadline: float) -> int:
         return 0

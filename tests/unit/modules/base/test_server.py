@@ -117,6 +117,47 @@ async def test_what_it_was_told_outlives_it(tmp_path: Path) -> None:
     assert await third.runs() == ["blue", "teal"]
 
 
+async def drain(stub: Any, *, on: bool) -> pb.SetTrafficWeightResponse:
+    return await stub.SetTrafficWeight(pb.SetTrafficWeightRequest(draining=on))
+
+
+async def health(stub: Any) -> types_pb2.HealthStatus.ValueType:
+    return (await stub.GetStatus(pb.GetStatusRequest())).status
+
+
+async def test_one_that_is_drained_stays_so_until_it_is_told_otherwise(tmp_path: Path) -> None:
+    async with serving(NlbDouble()) as nlb:
+        nlbs = [HostPort.parse(nlb.address)]
+        first = Process(tmp_path, nlbs=nlbs, heartbeat_interval=60)
+        async with first.running() as stub:
+            await nlb.until("RegisterModule")
+            assert (await drain(stub, on=True)).success
+            beat = await nlb.until("Heartbeat")  # at once, and not after a minute
+            assert beat.status == types_pb2.HEALTH_STATUS_STOPPING
+            assert await health(stub) == types_pb2.HEALTH_STATUS_STOPPING
+            assert first.engine.parting == [True]
+        second = Process(tmp_path, nlbs=nlbs, heartbeat_interval=60)
+        second.document = DOCUMENT.replace(b"green", b"teal")  # whatever it runs
+        async with second.running() as stub:
+            assert await health(stub) == types_pb2.HEALTH_STATUS_STOPPING
+            assert (await drain(stub, on=False)).success
+            assert await health(stub) == types_pb2.HEALTH_STATUS_HEALTHY
+            assert second.engine.parting == [True, False]
+        third = Process(tmp_path)
+        async with third.running() as stub:
+            assert await health(stub) == types_pb2.HEALTH_STATUS_HEALTHY
+            assert third.engine.parting == []
+
+
+async def test_clients_that_cannot_be_asked_to_go_are_told_of(tmp_path: Path) -> None:
+    process = Process(tmp_path)
+    async with process.running() as stub:
+        process.engine.silent = True
+        answer = await drain(stub, on=True)
+        assert (answer.success, answer.message) == (False, "does not answer")
+        assert await health(stub) == types_pb2.HEALTH_STATUS_STOPPING  # nothing new comes, all the same
+
+
 async def test_an_engine_that_does_not_answer_keeps_it_from_starting(tmp_path: Path) -> None:
     process = Process(tmp_path)
     process.left(Running(TOLD, CHECKSUM, modified=True, origin=CHECKSUM))
