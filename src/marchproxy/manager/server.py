@@ -36,8 +36,8 @@ from marchproxy.store import Sealer, Store, StoreSettings, open_store
 _log = get_logger(__name__)
 _PRUNE_SECONDS = 600.0
 
-Extra: TypeAlias = Callable[[Desk], AbstractAsyncContextManager[None]]
-"""Something that runs beside the manager for as long as it does, and is entered once the desk is complete."""
+Extra: TypeAlias = Callable[[Desk, CollectorRegistry], AbstractAsyncContextManager[None]]
+"""Something that runs beside the manager for as long as it does, entered once the desk is complete, with its metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ async def running(
         for name, loop in _loops(desk).items():
             await stack.enter_async_context(beside(loop(), name=name))
         for extra in extras:
-            await stack.enter_async_context(extra(desk))
+            await stack.enter_async_context(extra(desk, registry))
         http = await stack.enter_async_context(serving(_application(desk, registry), settings))
         await _welcome(desk)
         readiness.announced = True
@@ -153,6 +153,7 @@ def _loops(desk: Desk) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
         "revisions": desk.revisions.run,
         "watching": desk.live.run,
         "operations": desk.operations.run,
+        "certificates": desk.certificates.run,
         "sessions": forget_sessions,
     }
 

@@ -16,7 +16,7 @@ from marchproxy.manager.certificates.naming import KnownCertificate, NamedPair, 
 from marchproxy.model.changes import Document
 from marchproxy.model.problem import InvalidValue, Problem, RefusalCode, Refused
 from marchproxy.model.record import StoredCertificate
-from marchproxy.store import Store
+from marchproxy.store import Store, StoreUnavailable
 
 _log = get_logger(__name__)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -45,7 +45,7 @@ class Certificates:
         return self._directory / name / _CHAIN, self._directory / name / _KEY
 
     async def restore(self) -> None:
-        """Write every stored certificate whose files are not as stored: at the start, and when another manager stored one.
+        """Write every stored certificate whose files are not as stored.
 
         Raises StoreUnavailable; a folder that cannot be written is logged.
         """
@@ -55,6 +55,16 @@ class Certificates:
                     await asyncio.to_thread(_write, self._directory / stored.name, stored)
             except OSError as error:
                 _log.error("a certificate cannot be written", name=stored.name, reason=str(error))
+
+    async def run(self) -> None:
+        """Write what other managers of the same database store, until cancelled."""
+        async for topic in self._store.changes():
+            if topic != "certificates":
+                continue
+            try:
+                await self.restore()
+            except StoreUnavailable as error:
+                _log.warning("certificates are looked at later", reason=str(error))
 
     async def known(self) -> tuple[KnownCertificate, ...]:
         """The stored ones by name, then the others that the document names, by path."""
