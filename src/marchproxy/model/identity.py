@@ -72,7 +72,7 @@ class ApiKey:
 class Principal:
     """Who makes a request. `scopes` bound what a key may touch (none: all that its role may); `session` is a person's.
 
-    `key_id`: the id of the API key that was shown; empty: none was.
+    `key_id`: the id of the API key that was shown; empty: none was. `name` is a key's after its owner's: `ann/ci`.
     """
 
     name: str

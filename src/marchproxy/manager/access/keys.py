@@ -74,7 +74,9 @@ class Keys:
             raise Unauthenticated(_NOT_GOOD)
         if key.last_used is None or (now - key.last_used).total_seconds() > _TOUCH_SECONDS:
             await self._store.touch_key(key.id, now)
-        return Principal(key.name, "key", min(key.role, owner.role), key.scopes, key_id=key.id)
+        # the owner's name is no choice of whoever made the key, who could else call it like somebody else
+        name = f"{key.owner}/{key.name}"
+        return Principal(name, "key", min(key.role, owner.role), key.scopes, key_id=key.id)
 
     def _check(
         self,

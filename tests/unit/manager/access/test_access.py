@@ -165,7 +165,7 @@ async def test_a_key_may_no_more_than_its_owner_may_now(access):
     session = await signed_in(access, "ann")
     key, secret = await access.keys.make(session.principal, "ci", Role.OPERATOR, scopes=("state:read",))
     assert await access.who(bearer=secret) == Principal(
-        "ci", "key", Role.OPERATOR, ("state:read",), key_id=key.id
+        "ann/ci", "key", Role.OPERATOR, ("state:read",), key_id=key.id
     )
     await access.users.change("ann", role=Role.VIEWER)
     assert (await access.who(bearer=secret)).role is Role.VIEWER
@@ -178,7 +178,7 @@ async def test_a_key_expires(access, clock):
     session = await signed_in(access)
     later = clock.now() + timedelta(hours=1)
     _, secret = await access.keys.make(session.principal, "ci", Role.VIEWER, expires_at=later)
-    assert (await access.who(bearer=secret)).name == "ci"
+    assert (await access.who(bearer=secret)).name == "admin/ci"
     clock.advance(3600)
     with pytest.raises(Unauthenticated):
         await access.who(bearer=secret)
