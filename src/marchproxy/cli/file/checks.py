@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from marchproxy.cli.file.schema import FileDocument, addresses_of
+from marchproxy.cli.xds.settings import PlaneSettings
 from marchproxy.kit.settings import HostPort, KeyPath, Located, Problem, dotted
 from marchproxy.model.module import Protocol
 from marchproxy.modules.http.settings import HttpSettings
@@ -97,13 +98,13 @@ def _ports(document: FileDocument) -> Iterator[_Port]:
         yield _Port(("nlb", "metrics"), nlb.metrics)
         yield _Port(("nlb", "envoy", "admin"), nlb.envoy.admin)
     if (xds := document.xds) is not None:
-        yield _Port(("xds", "grpc"), xds.grpc)
-        if xds.status is not None:
-            yield _Port(("xds", "status"), xds.status)
+        yield from _xds_ports(("xds",), xds)
         yield _Port(("xds", "metrics"), xds.metrics)
     if (manager := document.manager) is not None:
         yield _Port(("manager", "http"), manager.http)
         yield _Port(("manager", "metrics"), manager.metrics)
+        if manager.xds is not None:
+            yield from _xds_ports(("manager", "xds"), manager.xds)
     for index, module in enumerate(document.modules):
         for name, address in addresses_of(module).items():
             yield _Port(("modules", index, name), address)
@@ -114,6 +115,12 @@ def _ports(document: FileDocument) -> Iterator[_Port]:
             yield _Port(("modules", index, "tls_traffic"), module.tls_traffic, udp=True)
     for index, listener in enumerate(document.listeners):
         yield _Port(("listeners", index, "address"), listener.address, listener.protocol in _OVER_UDP)
+
+
+def _xds_ports(path: KeyPath, xds: PlaneSettings) -> Iterator[_Port]:
+    yield _Port((*path, "grpc"), xds.grpc)
+    if xds.status is not None:
+        yield _Port((*path, "status"), xds.status)
 
 
 def _place(path: KeyPath, located: Located) -> str:

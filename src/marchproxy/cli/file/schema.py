@@ -5,7 +5,7 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Discriminator, Tag
 
-from marchproxy.cli.xds.settings import XdsSettings
+from marchproxy.cli.xds.settings import PlaneSettings, XdsSettings
 from marchproxy.contract.document import StateDocument
 from marchproxy.kit.settings import HostPort
 from marchproxy.kit.telemetry import TracingSection
@@ -43,12 +43,19 @@ _Entry = Annotated[
 _LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
+class ManagerSection(ManagerSettings):
+    """A manager, and the control plane that it may be."""
+
+    xds: PlaneSettings | None = None
+    """Where any Envoy, any gRPC client and ALBs with `xds_server` take what is in force; none: nowhere."""
+
+
 class FileDocument(StateDocument):
     """What `marchproxy up` reads."""
 
     nlb: NlbSettings | None = None
     xds: XdsSettings | None = None
-    manager: ManagerSettings | None = None
+    manager: ManagerSection | None = None
     modules: tuple[_Entry, ...] = ()
     tracing: TracingSection | None = None
 

@@ -4,28 +4,31 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import typer
 
 from marchproxy.cli.failing import fail, failing_clearly
 from marchproxy.cli.file import load_file
+from marchproxy.cli.file.schema import ManagerSection
 from marchproxy.cli.leash import ParentGone, end_with
 from marchproxy.cli.manager.welcome import welcome
 from marchproxy.cli.record import SERVICE, recorded
+from marchproxy.engines.envoy.binary import EnvoyMissing
 from marchproxy.kit import logs, tasks
 from marchproxy.kit.listening import BindError
 from marchproxy.kit.settings import HostPort, SettingsError
 from marchproxy.kit.telemetry import Service, tracing
 from marchproxy.manager.revising import Busy, Conflicts
-from marchproxy.manager.server import Manager, serve
+from marchproxy.manager.server import Extra, Manager, serve
 from marchproxy.manager.settings import ManagerSettings
 from marchproxy.model.problem import InvalidValue, Refused
 from marchproxy.model.state import DesiredState
 from marchproxy.store import StoreUnavailable
 
 #: What may keep a manager from starting, each with a message that says what to do.
-EXPECTED = (BindError, StoreUnavailable, Refused, InvalidValue, ParentGone, OSError)
+EXPECTED = (BindError, EnvoyMissing, StoreUnavailable, Refused, InvalidValue, ParentGone, OSError)
 _NOT_TAKEN = (SettingsError, InvalidValue, Refused, Conflicts, Busy, StoreUnavailable)
 
 _log = logs.get_logger(__name__)
@@ -81,3 +84,11 @@ class _Process:
             return
         if outcome is None:
             _log.info("the file says nothing new", file=str(self._file))
+
+
+def _extras(settings: ManagerSection) -> Sequence[Extra]:
+    if settings.xds is None:
+        return ()
+    from marchproxy.cli.manager.control_plane import control_plane  # noqa: PLC0415 - many have none
+
+    return (control_plane(settings.xds),)

@@ -1,5 +1,6 @@
 """Revisions: the desired state as it is kept, changed and put in force everywhere or nowhere."""
 
+from marchproxy.manager.revising.examining import Examiner
 from marchproxy.manager.revising.fleet import Fleet
 from marchproxy.manager.revising.outcome import (
     Applying,
@@ -19,6 +20,7 @@ __all__ = [
     "Busy",
     "Conflicts",
     "Current",
+    "Examiner",
     "Fleet",
     "Outcome",
     "PartOutcome",

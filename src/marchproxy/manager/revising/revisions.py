@@ -10,6 +10,7 @@ from marchproxy.manager.revising.applier import Applier
 from marchproxy.manager.revising.book import Book
 from marchproxy.manager.revising.drafting import Drafting
 from marchproxy.manager.revising.edits import Edit, Place
+from marchproxy.manager.revising.examining import Examiner, examined, expect_no_problems
 from marchproxy.manager.revising.fleet import Fleet
 from marchproxy.manager.revising.outcome import Applying, Busy, Current, Outcome
 from marchproxy.manager.revising.tending import Tending, Tools
@@ -42,6 +43,8 @@ class Revisions:
         self._fleet = fleet
         self._tending = Tending(Tools(store, fleet, self._book, self._applier, clock))
         self._turns = Turns()
+        self.examiners: list[Examiner] = []
+        """Who else is asked about proposals, before the parts are."""
 
     @property
     def current(self) -> Current:
@@ -191,7 +194,7 @@ class Revisions:
             checksum=prepared.checksum,
             summary=summary(prepared.changes),
         )
-        parts = await self._applier.rehearse(prepared)
+        parts = await examined(self.examiners, prepared) + await self._applier.rehearse(prepared)
         return Outcome(head, prepared.changes, parts, prepared.merged, applied=False)
 
     async def _put_in_force(self, edit: Edit, by: Author, reason: str) -> Outcome:
@@ -211,6 +214,7 @@ class Revisions:
         prepared = await asyncio.to_thread(self._drafting.prepare, current, edit)
         if prepared.checksum == current.head.checksum:
             return Outcome(current.head, (), merged=prepared.merged, applied=False)
+        expect_no_problems(await examined(self.examiners, prepared))
         head, parts = await self._applier.apply(current, prepared, by, reason)
         self._book.adopt(head, prepared)
         self._tending.hurry()
