@@ -30,11 +30,12 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Refusing:
-    """A party that did not do it. `missing`: because it does not know what it is about."""
+    """A party that did not do it. `missing`: because it does not know what it is about; `silent`: or it did, and said nothing."""
 
     name: str
     words: str
     missing: bool = False
+    silent: bool = False
 
 
 async def ask_all(parties: Sequence[Party], change: Change) -> tuple[Mapping[str, str], tuple[Refusing, ...]]:
@@ -47,7 +48,7 @@ async def ask_all(parties: Sequence[Party], change: Change) -> tuple[Mapping[str
 
 
 async def ask_or_undo(parties: Sequence[Party], change: Change, undo: Change) -> Mapping[str, str]:
-    """Ask everybody; when somebody refuses, have those undo it who did it. Raises NotDone.
+    """Ask everybody; when somebody refuses, have those undo it who did it, or may have. Raises NotDone.
 
     Who does not know what it is about, and is not alone in that, does not count.
     """
@@ -55,7 +56,8 @@ async def ask_or_undo(parties: Sequence[Party], change: Change, undo: Change) ->
     bad = [one for one in refusing if not (one.missing and done)]
     if not bad:
         return done
-    await ask_all([party for party in parties if party.name in done], undo)
+    touched = {*done, *(one.name for one in bad if one.silent)}
+    await ask_all([party for party in parties if party.name in touched], undo)
     words = "; ".join(f"{one.name}: {one.words}" for one in bad)
     missing = all(one.missing for one in bad)
     raise NotDone(words, found=not missing)
@@ -65,7 +67,7 @@ async def _one(party: Party, change: Change) -> tuple[str, str] | Refusing:
     try:
         answer = await party.call(change)
     except CallFailed as error:
-        return Refusing(party.name, str(error))
+        return Refusing(party.name, str(error), silent=True)
     if answer.success:
         return party.name, answer.message
     missing = answer.error.code == types_pb2.STATUS_CODE_NOT_FOUND
