@@ -22,7 +22,6 @@ from marchproxy.kit.settings import HostPort, SettingsError
 from marchproxy.kit.telemetry import Service, tracing
 from marchproxy.manager.revising import Busy, Conflicts
 from marchproxy.manager.server import Extra, Manager, serve
-from marchproxy.manager.settings import ManagerSettings
 from marchproxy.model.problem import InvalidValue, Refused
 from marchproxy.model.state import DesiredState
 from marchproxy.store import StoreUnavailable
@@ -58,14 +57,15 @@ def run_manager(file: Path, leash: int | None = None) -> None:
 
 
 class _Process:
-    def __init__(self, file: Path, settings: ManagerSettings, state: DesiredState) -> None:
+    def __init__(self, file: Path, settings: ManagerSection, state: DesiredState) -> None:
         self._file = file
         self._settings = settings
         self._state = state
         self._manager: Manager | None = None
 
     async def serve(self, stop: asyncio.Event) -> None:
-        await serve(self._settings, self._state, stop, file=self._file, started=self._greet)
+        extras = _extras(self._settings)
+        await serve(self._settings, self._state, stop, file=self._file, started=self._greet, extras=extras)
 
     def _greet(self, manager: Manager) -> None:
         self._manager = manager
