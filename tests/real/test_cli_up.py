@@ -84,7 +84,7 @@ async def look_around(up: Up) -> None:
     code, _, err = await run("set", "limit", "nowhere", "5", "--nlb", up.nlb)
     assert code == 1
     assert 'no route "nowhere"' in err
-    code, out, _ = await run("rollback", "--nlb", up.nlb)
+    code, out, _ = await run("set", "rollback", "--nlb", up.nlb)
     assert code == 0
     assert "rolled back" in out
 

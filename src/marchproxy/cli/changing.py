@@ -58,6 +58,7 @@ def set_limit(
     _change(nlb, limit(route, rate, burst))
 
 
+@settings.command("rollback")
 def rollback(
     version: Annotated[
         str, typer.Argument(help="Which version; default: the one before the last shift.")
@@ -73,6 +74,7 @@ def rollback(
     _change(nlb, roll_back(version, where.target), where)
 
 
+@settings.command("promote")
 def promote(
     version: Annotated[str, typer.Argument(help="A version, such as v2.")],
     step: Annotated[

@@ -12,11 +12,11 @@ from marchproxy.kit.settings import SettingsError
 FAILED = 1
 
 
-def fail(message: str) -> NoReturn:
-    """Print the message and end the command with exit code 1."""
+def fail(message: str, code: int = FAILED) -> NoReturn:
+    """Print the message and end the command with an exit code, 1 for most failures."""
     for line in message.splitlines():
         typer.secho(line, fg=typer.colors.RED, err=True)
-    raise typer.Exit(FAILED)
+    raise typer.Exit(code)
 
 
 def warn(message: str) -> None:

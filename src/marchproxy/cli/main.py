@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from marchproxy import __version__
-from marchproxy.cli import changing
+from marchproxy.cli import changing, managing
 from marchproxy.cli.ai.commands import ai
 from marchproxy.cli.look.subject import Subject
-from marchproxy.cli.options import DEFAULT_NLB, Nlb
+from marchproxy.cli.options import DEFAULT_NLB, Json, Nlb
 
 _HELP = """One load balancer for TCP, HTTP, databases, LLM inference and live video.
 
@@ -32,11 +32,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-RUN, LOOK, CHANGE = "Run", "Look", "Change"
+RUN, LOOK, CHANGE, MANAGE = "Run", "Look", "Change", "With a manager"
 
 File = Annotated[Path, typer.Argument(help="The YAML file; docs/configuration.md describes every key.")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="The YAML file.", envvar="MARCHPROXY_FILE")]
-Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON document on stdout.")]
 Leash = Annotated[int | None, typer.Option("--leash", hidden=True, help="End with this parent process.")]
 ModuleId = Annotated[
     str | None, typer.Option("--id", help="Which entry of `modules`; not needed when there is one.")
@@ -293,5 +292,5 @@ def explain(
 
 app.add_typer(ai, name="ai", rich_help_panel=LOOK)
 app.add_typer(changing.settings, name="set", rich_help_panel=CHANGE)
-app.command(rich_help_panel=CHANGE)(changing.rollback)
-app.command(rich_help_panel=CHANGE)(changing.promote)
+for _command in managing.COMMANDS:
+    app.command(rich_help_panel=MANAGE)(_command)

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import typer
 from rich.console import Console
@@ -34,15 +35,20 @@ def run_validate(file: Path, *, as_json: bool) -> None:
     try:
         loaded = load_file(file, os.environ)
     except SettingsError as error:
-        if as_json:
-            _print_json(error.problems, ())
-        else:
-            _print_errors(file, error.problems)
-        raise typer.Exit(FAILED) from None
+        refuse(file, error, as_json=as_json)
     if as_json:
         _print_json((), loaded.warnings)
     else:
         _print_summary(file, loaded)
+
+
+def refuse(file: Path, error: SettingsError, *, as_json: bool) -> NoReturn:
+    """Print what is wrong with a file, and end the command. Raises typer.Exit with code 1."""
+    if as_json:
+        _print_json(error.problems, ())
+    else:
+        _print_errors(file, error.problems)
+    raise typer.Exit(FAILED)
 
 
 def _print_json(errors: tuple[Problem, ...], warnings: tuple[Problem, ...]) -> None:

@@ -19,7 +19,7 @@ def test_version():
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["demo"], ["up"], ["down"], ["nlb"], ["alb"], ["validate"], ["get"], ["explain"], ["set", "weight"], ["promote"]],
+    [[], ["demo"], ["up"], ["down"], ["nlb"], ["alb"], ["validate"], ["get"], ["explain"], ["set", "weight"], ["set", "promote"]],
 )  # fmt: skip
 def test_help_is_there_and_hides_the_leash(command):
     result = run(app, [*command, "--help"])
@@ -38,8 +38,8 @@ def test_help_is_there_and_hides_the_leash(command):
         ["alb", "--config", "x", "--replica", "1"],
         ["set", "weight", "v2", "101"],
         ["set", "weight", "v2", "--", "-1"],
-        ["promote", "v2", "--steps", "5,many"],
-        ["promote", "v2", "--route", "shop", "--listener", "web"],
+        ["set", "promote", "v2", "--steps", "5,many"],
+        ["set", "promote", "v2", "--route", "shop", "--listener", "web"],
     ],
 )
 def test_misuse_is_exit_code_2(command):
@@ -123,7 +123,12 @@ def test_validate_tells_every_error_with_its_line(tmp_path):
 
 @pytest.mark.parametrize(
     "command",
-    [["get", "modules"], ["explain", "http://127.0.0.1:1/"], ["rollback"], ["set", "limit", "shop", "5"]],
+    [
+        ["get", "modules"],
+        ["explain", "http://127.0.0.1:1/"],
+        ["set", "rollback"],
+        ["set", "limit", "shop", "5"],
+    ],
 )
 def test_an_nlb_that_is_not_there_is_one_clear_line(command):
     result = run(app, [*command, "--nlb", "127.0.0.1:1"])

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from marchproxy.cli.options import Json
+
 ai = typer.Typer(help="Language models: virtual keys, and what was used.", no_args_is_help=True)
 key = typer.Typer(help="Virtual keys, which clients show in place of a provider's.", no_args_is_help=True)
 ai.add_typer(key, name="key")
-
-Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON document on stdout.")]
 
 
 @key.command("new")

@@ -18,7 +18,11 @@ from marchproxy.modules.rtmp import rules as rtmp
 from marchproxy.modules.rtmp.settings import RtmpSettings
 
 #: Variables with our prefix that are options of commands, not settings of a file.
-OPTIONS: Mapping[str, tuple[str, ...]] = {"MARCHPROXY_NLB": (), "MARCHPROXY_FILE": ()}
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "MARCHPROXY_NLB": (),
+    "MARCHPROXY_FILE": (),
+    "MARCHPROXY_CONTEXT": (),
+}
 
 
 @dataclass(frozen=True, slots=True)
