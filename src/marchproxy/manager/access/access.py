@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from marchproxy.kit.clock import Clock
+from marchproxy.kit.logs import get_logger
 from marchproxy.manager.access import roles
 from marchproxy.manager.access.auditing import NOBODY, Auditor
 from marchproxy.manager.access.errors import Unauthenticated
@@ -12,8 +13,9 @@ from marchproxy.manager.access.passwords import Passwords
 from marchproxy.manager.access.people import People
 from marchproxy.manager.access.sessions import Sessions, SignedIn
 from marchproxy.model.identity import Principal, Role
-from marchproxy.store import Store
+from marchproxy.store import Store, StoreUnavailable
 
+_log = get_logger(__name__)
 _NOBODY = "sign in, or show an API key as `Authorization: Bearer mp_…`"
 
 
@@ -81,5 +83,9 @@ class Access:
         roles.require(principal, role, scope)
 
     async def prune(self) -> None:
-        """Forget the sessions that have expired; to be called now and then."""
-        await self._sessions.prune()
+        """Forget the sessions that have expired, and a first password that is no good; to be called now and then."""
+        try:
+            await self._sessions.prune()
+            await self.users.forget_initial()
+        except StoreUnavailable as error:
+            _log.warning("expired sessions are forgotten later", reason=str(error))

@@ -42,6 +42,13 @@ class People:
             return False
         return True
 
+    async def forget_initial(self) -> None:
+        """Remove the file with the first password where that is no good any more: changed at another manager, say."""
+        if self.initial_password_file.exists():
+            first = await self._store.user(FIRST_USER)
+            if first is None or not first.must_change:
+                self._forget_initial(FIRST_USER)
+
     async def all(self) -> tuple[User, ...]:
         """Every user, by name."""
         return await self._store.users()

@@ -4,16 +4,14 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from marchproxy.kit.clock import Clock
-from marchproxy.kit.logs import get_logger
 from marchproxy.manager.access.errors import Throttled, Unauthenticated, WeakPassword
 from marchproxy.manager.access.passwords import Passwords
 from marchproxy.manager.access.people import People
 from marchproxy.manager.access.throttle import Throttle
 from marchproxy.manager.access.tokens import csrf_of, hashed, new_token
 from marchproxy.model.identity import Principal, Session, User
-from marchproxy.store import Store, StoreUnavailable
+from marchproxy.store import Store
 
-_log = get_logger(__name__)
 _WRONG = "the name or the password is not right"
 _NOT_SIGNED_IN = "sign in first"
 _TOUCH_SECONDS = 60.0
@@ -80,10 +78,7 @@ class Sessions:
 
     async def prune(self) -> None:
         """Forget the sessions that have expired."""
-        try:
-            await self._store.prune_sessions(self._clock.now())
-        except StoreUnavailable as error:
-            _log.warning("expired sessions are forgotten later", reason=str(error))
+        await self._store.prune_sessions(self._clock.now())
 
     async def _checked(self, name: str, password: str, address: str) -> User:
         if (seconds := self._throttle.attempt(name, address, self._clock.monotonic())) > 0:

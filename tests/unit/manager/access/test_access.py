@@ -1,11 +1,12 @@
 """Who gets in, against a real store; time is the test's."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from marchproxy.manager.access import Throttled, Unauthenticated, WeakPassword
+from marchproxy.manager.access import Access, Throttled, Unauthenticated, WeakPassword
 from marchproxy.manager.access.throttle import PAIR
 from marchproxy.model.identity import Principal, Role
 from marchproxy.model.problem import InvalidValue, Refused
@@ -50,6 +51,32 @@ async def test_there_is_one_first_admin(access):
     before = initial(access)
     assert not await access.users.ensure_first()
     assert initial(access) == before
+
+
+async def test_of_two_managers_that_start_at_once_one_makes_the_first_admin(store, clock, tmp_path):
+    folders = tmp_path / "a", tmp_path / "b"
+    for folder in folders:
+        folder.mkdir()
+    managers = [Access(store, clock, folder) for folder in folders]
+    async with asyncio.TaskGroup() as group:
+        made = [group.create_task(manager.users.ensure_first()) for manager in managers]
+    assert sorted(task.result() for task in made) == [False, True]
+    (told,) = [manager for manager in managers if manager.users.initial_password_file.exists()]
+    (other,) = [manager for manager in managers if manager is not told]
+    first = await other.sign_in("admin", initial(told), HERE)
+    await told.prune()
+    assert initial(told)
+    await other.change_password(first.principal, initial(told), GOOD)
+    await told.prune()
+    assert not told.users.initial_password_file.exists()
+
+
+async def test_what_has_expired_is_forgotten(access, store, clock):
+    session = await signed_in(access)
+    clock.advance(12 * 3600 + 1)
+    assert await store.session(session.principal.session.token_hash) is not None
+    await access.prune()
+    assert await store.session(session.principal.session.token_hash) is None
 
 
 @pytest.mark.parametrize(("name", "password"), [("admin", "wrong password"), ("nobody", GOOD), ("", "")])
