@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
-from tests.browser.support.house import House, fill_in, house, pictures, type_yaml
+from tests.browser.support.house import House, album, fill_in, house, type_yaml
 from tests.browser.support.seeing import faint_texts, nameless, overhang
 from tests.real.support.load import load
 from tests.real.support.manager import GOOD
@@ -251,26 +251,33 @@ PAGES = (
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
 
 
-async def test_every_page_can_be_read_in_every_light_and_width(home: House, tmp_path: Path) -> None:
-    """Contrast, names of controls, and nothing wider than a phone; pictures of each are kept for people to look at."""
-    folder, whole = pictures(tmp_path)
+async def test_every_page_can_be_read_in_every_light_and_width(home: House) -> None:
+    """Contrast, names of controls, and nothing wider than a phone; `make screenshots` keeps a picture of each."""
+    folder = album()
     wrong: dict[str, list[str]] = {}
     async with home.person(viewport=DESK) as page:
         for address in PAGES:
             await page.goto(f"{home.url}{address}")
             await expect(page.locator(".page-head h1")).to_be_visible()
             wrong[address] = await nameless(page)
-            name = re.sub(r"\W+", "-", address).strip("-") or "overview"
             for scheme in ("light", "dark"):
                 await page.emulate_media(color_scheme=scheme)
                 wrong[address] += [f"{scheme}: {text}" for text in await faint_texts(page)]
-                for width, size in (("desktop", DESK), ("phone", PHONE)):
-                    await page.set_viewport_size(size)
-                    if (over := await overhang(page)) > 0:
-                        wrong[address].append(f"{width}: {over} px too wide")
-                    await page.screenshot(path=folder / f"{name}-{scheme}-{width}.png", full_page=whole)
-                await page.set_viewport_size(DESK)
+            for width, size in (("desktop", DESK), ("phone", PHONE)):
+                await page.set_viewport_size(size)
+                if (over := await overhang(page)) > 0:
+                    wrong[address].append(f"{width}: {over} px too wide")
+                if folder is not None:
+                    await _take_pictures(page, folder, f"{address}-{width}")
+            await page.set_viewport_size(DESK)
     assert {address: found for address, found in wrong.items() if found} == {}
+
+
+async def _take_pictures(page: Page, folder: Path, name: str) -> None:
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme)
+        words = re.sub(r"\W+", "-", f"{name}-{scheme}").strip("-")
+        await page.screenshot(path=folder / f"{words}.png", full_page=True)
 
 
 async def test_on_a_phone_the_pages_are_in_a_drawer(home: House) -> None:

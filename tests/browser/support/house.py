@@ -92,12 +92,13 @@ async def type_yaml(page: Page, text: str) -> None:
     await page.keyboard.insert_text(text)
 
 
-def pictures(folder: Path) -> tuple[Path, bool]:
-    """Where screenshots go, and whether somebody will look at them, so that they are of whole pages."""
-    asked = os.environ.get("SCREENSHOTS", "")
-    kept = Path(asked or folder / "screenshots")
-    kept.mkdir(parents=True, exist_ok=True)
-    return kept, bool(asked)
+def album() -> Path | None:
+    """Where screenshots are kept, outside the repository; None: nobody asked for them by SCREENSHOTS=folder."""
+    asked = os.environ.get("SCREENSHOTS")
+    if not asked:
+        return None
+    Path(asked).mkdir(parents=True, exist_ok=True)
+    return Path(asked)
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ from marchproxy.store import StoreUnavailable
 _log = get_logger(__name__)
 #: Pages that may be open at once; each costs some 300 KiB and a look every two seconds.
 MOST_OPEN = 200
+_UNCONNECTED_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def _register(page: Page, desk: Desk) -> None:
             return doors.unavailable(error)
         if visit.principal.must_change:
             return RedirectResponse("/password", 303)
-        if len(Client.instances) > MOST_OPEN:
+        if _is_crowded():
             return doors.crowded()
         frame = Frame(visit, request)
         with shell(frame, page.title, page.here):
@@ -78,6 +79,13 @@ def _register(page: Page, desk: Desk) -> None:
         return None
 
     ui.page(page.address, title=page.title, response_timeout=10.0)(shown)
+
+
+def _is_crowded() -> bool:
+    """Whether there are too many pages, without those that no browser has connected to for a while."""
+    if len(Client.instances) >= MOST_OPEN:
+        Client.prune_instances(client_age_threshold=_UNCONNECTED_SECONDS)
+    return len(Client.instances) >= MOST_OPEN
 
 
 def _failed(error: Exception) -> None:

@@ -43,7 +43,9 @@ async def sign_in(
         return _sign_in(to, _sentence(str(error)), status=429 if isinstance(error, Throttled) else 401)
     except StoreUnavailable as error:
         return unavailable(error)
-    response = RedirectResponse("/password" if signed_in.principal.must_change else _local(to), _SEE_OTHER)
+    response = RedirectResponse(
+        "/password" if signed_in.principal.must_change else local_address(to), _SEE_OTHER
+    )
     give_cookies(response, signed_in, desk)
     return response
 
@@ -135,7 +137,7 @@ def crowded() -> Response:
 def _sign_in(to: str, trouble: str = "", *, status: int = 200) -> Response:
     form = tag(
         "form",
-        tag("input", type="hidden", name="to", value=_local(to)),
+        tag("input", type="hidden", name="to", value=local_address(to)),
         _field("Name", "name", "text", "username", autofocus=True),
         _field("Password", "password", "password", "current-password"),
         tag("button", "Sign in", type="submit", class_="button primary"),
@@ -210,10 +212,11 @@ def _sentence(words: str) -> str:
     return f"{words[:1].upper()}{words[1:]}."
 
 
-def _local(to: str) -> str:
-    """The page of ours that is meant; nothing leads to another site."""
+def local_address(to: str) -> str:
+    """The page of ours that is meant; nothing leads to another site, or is read as one by a browser."""
     parts = urlsplit(to)
-    if parts.scheme or parts.netloc or not to.startswith("/") or to.startswith(("//", "/\\")) or "\\" in to:
+    foreign = parts.scheme or parts.netloc or not to.startswith("/") or to.startswith("//")
+    if foreign or "\\" in to or not to.isprintable():
         return "/"
     return to
 
