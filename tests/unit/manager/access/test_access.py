@@ -1,8 +1,6 @@
 """Who gets in, against a real store; time is the test's."""
 
 import asyncio
-from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
@@ -16,30 +14,16 @@ HERE = "192.0.2.1"
 GOOD = "correct horse battery"
 
 
-def initial(access) -> str:
-    return access.users.initial_password_file.read_text().strip()
-
-
-async def signed_in(access, name="admin", password=GOOD):
-    """Somebody who has chosen a password."""
-    if name == "admin":
-        first = await access.sign_in("admin", initial(access), HERE)
-        return await access.change_password(first.principal, initial(access), password)
-    _, given = await access.users.add(name, Role.OPERATOR)
-    first = await access.sign_in(name, given, HERE)
-    return await access.change_password(first.principal, given, password)
-
-
 async def outcomes(store) -> list[tuple[str, str, str]]:
     return [(entry.action, entry.who, entry.outcome) for entry in reversed(await store.audit())]
 
 
-async def test_the_first_admin_must_choose_a_password_and_the_file_goes(access):
+async def test_the_first_admin_must_choose_a_password_and_the_file_goes(access, initial_password):
     file = access.users.initial_password_file
     assert file.stat().st_mode & 0o777 == 0o600
-    first = await access.sign_in("admin", initial(access), HERE)
+    first = await access.sign_in("admin", initial_password(access), HERE)
     assert (first.principal.role, first.principal.must_change) == (Role.ADMIN, True)
-    second = await access.change_password(first.principal, initial(access), GOOD)
+    second = await access.change_password(first.principal, initial_password(access), GOOD)
     assert not second.principal.must_change
     assert not file.exists()
     with pytest.raises(Unauthenticated):
@@ -47,13 +31,15 @@ async def test_the_first_admin_must_choose_a_password_and_the_file_goes(access):
     assert (await access.who(cookie=second.token)).name == "admin"
 
 
-async def test_there_is_one_first_admin(access):
-    before = initial(access)
+async def test_there_is_one_first_admin(access, initial_password):
+    before = initial_password(access)
     assert not await access.users.ensure_first()
-    assert initial(access) == before
+    assert initial_password(access) == before
 
 
-async def test_of_two_managers_that_start_at_once_one_makes_the_first_admin(store, clock, tmp_path):
+async def test_of_two_managers_that_start_at_once_one_makes_the_first_admin(
+    store, clock, tmp_path, initial_password
+):
     folders = tmp_path / "a", tmp_path / "b"
     for folder in folders:
         folder.mkdir()
@@ -63,15 +49,15 @@ async def test_of_two_managers_that_start_at_once_one_makes_the_first_admin(stor
     assert sorted(task.result() for task in made) == [False, True]
     (told,) = [manager for manager in managers if manager.users.initial_password_file.exists()]
     (other,) = [manager for manager in managers if manager is not told]
-    first = await other.sign_in("admin", initial(told), HERE)
+    first = await other.sign_in("admin", initial_password(told), HERE)
     await told.prune()
-    assert initial(told)
-    await other.change_password(first.principal, initial(told), GOOD)
+    assert initial_password(told)
+    await other.change_password(first.principal, initial_password(told), GOOD)
     await told.prune()
     assert not told.users.initial_password_file.exists()
 
 
-async def test_what_has_expired_is_forgotten(access, store, clock):
+async def test_what_has_expired_is_forgotten(access, store, clock, signed_in):
     session = await signed_in(access)
     clock.advance(12 * 3600 + 1)
     assert await store.session(session.principal.session.token_hash) is not None
@@ -87,7 +73,7 @@ async def test_an_error_does_not_say_what_was_wrong(access, store, name, passwor
     assert (entry.who, entry.outcome) == ("admin" if name == "admin" else "-", "denied")
 
 
-async def test_a_user_who_is_disabled_is_out_at_once(access):
+async def test_a_user_who_is_disabled_is_out_at_once(access, signed_in):
     session = await signed_in(access, "ann")
     await access.users.change("ann", disabled=True)
     with pytest.raises(Unauthenticated):
@@ -96,20 +82,20 @@ async def test_a_user_who_is_disabled_is_out_at_once(access):
         await access.sign_in("ann", GOOD, HERE)
 
 
-async def test_who_guesses_waits_and_waiting_is_no_entry(access, store, clock):
+async def test_who_guesses_waits_and_waiting_is_no_entry(access, store, clock, initial_password):
     for _ in range(PAIR.free):
         with pytest.raises(Unauthenticated):
             await access.sign_in("admin", "wrong password", HERE)
     for _ in range(3):
         with pytest.raises(Throttled) as caught:
-            await access.sign_in("admin", initial(access), HERE)
+            await access.sign_in("admin", initial_password(access), HERE)
     assert caught.value.seconds == 1.0
     assert len(await store.audit()) == PAIR.free
     clock.advance(1.0)
-    assert await access.sign_in("admin", initial(access), HERE)
+    assert await access.sign_in("admin", initial_password(access), HERE)
 
 
-async def test_a_session_ends_when_its_time_is_over(access, clock):
+async def test_a_session_ends_when_its_time_is_over(access, clock, signed_in):
     session = await signed_in(access)
     clock.advance(12 * 3600 - 1)
     assert (await access.who(cookie=session.token)).name == "admin"
@@ -118,7 +104,7 @@ async def test_a_session_ends_when_its_time_is_over(access, clock):
         await access.who(cookie=session.token)
 
 
-async def test_signing_out_ends_one_session(access):
+async def test_signing_out_ends_one_session(access, signed_in):
     one = await signed_in(access)
     other = await access.sign_in("admin", GOOD, HERE)
     await access.sign_out(one.principal)
@@ -127,7 +113,7 @@ async def test_signing_out_ends_one_session(access):
     assert (await access.who(cookie=other.token)).name == "admin"
 
 
-async def test_a_change_of_role_counts_in_open_sessions(access):
+async def test_a_change_of_role_counts_in_open_sessions(access, signed_in):
     session = await signed_in(access, "ann")
     await access.users.change("ann", role=Role.VIEWER)
     assert (await access.who(cookie=session.token)).role is Role.VIEWER
@@ -141,7 +127,7 @@ async def test_a_change_of_role_counts_in_open_sessions(access):
         (GOOD, GOOD, WeakPassword),
     ],
 )
-async def test_a_password_that_is_not_changed(access, store, old, new, error):
+async def test_a_password_that_is_not_changed(access, store, old, new, error, signed_in):
     session = await signed_in(access)
     with pytest.raises(error):
         await access.change_password(session.principal, old, new)
@@ -150,7 +136,7 @@ async def test_a_password_that_is_not_changed(access, store, old, new, error):
     assert (await outcomes(store))[-1][2] in {"denied", "refused"}
 
 
-async def test_nothing_that_lets_anybody_in_is_kept(access, store, tmp_path):
+async def test_nothing_that_lets_anybody_in_is_kept(access, store, tmp_path, signed_in):
     session = await signed_in(access)
     key, secret = await access.keys.make(session.principal, "ci", Role.VIEWER)
     kept = b"".join(path.read_bytes() for path in tmp_path.glob("manager.db*"))
@@ -174,7 +160,7 @@ async def test_the_last_admin_stays(access):
     assert not access.users.initial_password_file.exists()
 
 
-async def test_a_reset_password_ends_sessions_and_must_be_changed(access):
+async def test_a_reset_password_ends_sessions_and_must_be_changed(access, signed_in):
     session = await signed_in(access, "ann")
     given = await access.users.reset_password("ann")
     with pytest.raises(Unauthenticated):
@@ -186,81 +172,6 @@ async def test_a_reset_password_ends_sessions_and_must_be_changed(access):
 async def test_names_that_no_user_has(access, name):
     with pytest.raises(InvalidValue, match=r"^name: "):
         await access.users.add(name, Role.VIEWER)
-
-
-async def test_a_key_may_no_more_than_its_owner_may_now(access):
-    session = await signed_in(access, "ann")
-    key, secret = await access.keys.make(session.principal, "ci", Role.OPERATOR, scopes=("state:read",))
-    assert await access.who(bearer=secret) == Principal(
-        "ann/ci", "key", Role.OPERATOR, ("state:read",), key_id=key.id
-    )
-    await access.users.change("ann", role=Role.VIEWER)
-    assert (await access.who(bearer=secret)).role is Role.VIEWER
-    await access.users.change("ann", disabled=True)
-    with pytest.raises(Unauthenticated):
-        await access.who(bearer=secret)
-
-
-async def test_a_key_expires(access, clock):
-    session = await signed_in(access)
-    later = clock.now() + timedelta(hours=1)
-    _, secret = await access.keys.make(session.principal, "ci", Role.VIEWER, expires_at=later)
-    assert (await access.who(bearer=secret)).name == "admin/ci"
-    clock.advance(3600)
-    with pytest.raises(Unauthenticated):
-        await access.who(bearer=secret)
-
-
-@pytest.mark.parametrize(
-    ("options", "path"),
-    [
-        ({"name": ""}, "name"),
-        ({"name": "a\nb"}, "name"),
-        ({"role": Role.ADMIN}, "role"),
-        ({"scopes": ("users:write",)}, "scopes"),
-        ({"owner": "nobody"}, "owner"),
-    ],
-)
-async def test_keys_that_cannot_be_made(access, options, path):
-    session = await signed_in(access, "ann")
-    name, role = options.pop("name", "ci"), options.pop("role", Role.OPERATOR)
-    who = replace(session.principal, role=Role.ADMIN) if "owner" in options else session.principal
-    with pytest.raises(InvalidValue) as caught:
-        await access.keys.make(who, name, role, **options)
-    assert [problem.path for problem in caught.value.problems] == [path]
-
-
-async def test_a_key_cannot_make_one_that_may_more(access):
-    session = await signed_in(access, "ann")
-    confined = replace(session.principal, scopes=("keys:write", "state:read"))
-    with pytest.raises(InvalidValue, match="scopes"):
-        await access.keys.make(confined, "wider", Role.OPERATOR)
-    await access.keys.make(confined, "as wide", Role.OPERATOR, scopes=("state:read",))
-
-
-async def test_people_see_and_end_their_own_keys(access):
-    ann, admin = await signed_in(access, "ann"), await signed_in(access)
-    key, _ = await access.keys.make(ann.principal, "hers", Role.VIEWER)
-    other, _ = await access.keys.make(admin.principal, "his", Role.VIEWER)
-    assert [one.id for one in await access.keys.seen_by(ann.principal)] == [key.id]
-    assert {one.id for one in await access.keys.seen_by(admin.principal)} == {key.id, other.id}
-    with pytest.raises(Refused, match=other.id):
-        await access.keys.remove(ann.principal, other.id)
-    await access.keys.remove(admin.principal, key.id)
-    assert await access.keys.seen_by(ann.principal) == ()
-
-
-async def test_a_key_ends_itself_and_no_other(access):
-    ann = await signed_in(access, "ann")
-    key, secret = await access.keys.make(ann.principal, "laptop", Role.OPERATOR)
-    other, _ = await access.keys.make(ann.principal, "ci", Role.OPERATOR)
-    shown = await access.who(bearer=secret)
-    assert [one.id for one in await access.keys.seen_by(shown)] == [key.id]
-    with pytest.raises(Refused, match=other.id):
-        await access.keys.remove(shown, other.id)
-    await access.keys.remove(shown, key.id)
-    with pytest.raises(Unauthenticated):
-        await access.who(bearer=secret)
 
 
 async def test_the_local_key_opens_everything_until_the_next_start(access, tmp_path):
