@@ -258,7 +258,9 @@ async def test_two_managers_of_one_database(system: System, shared: Store) -> No
     async with of_system(shared, system) as one, of_system(shared, system) as other:
         web = next(item for item in one.current.document["routes"] if item["id"] == "web")
         ours = one.put("routes", "web", {**web, "timeout": 7}, by=ANN, reason="", base_item=web)
-        theirs = other.put("routes", "web", {**web, "priority": 7}, by=ANN, reason="", base_item=web)
+        theirs = other.put(
+            "routes", "web", {**web, "metadata": {"by": "other"}}, by=ANN, reason="", base_item=web
+        )
         async with asyncio.TaskGroup() as group:
             answers = [group.create_task(ours), group.create_task(theirs)]
         outcomes = sorted((task.result() for task in answers), key=lambda found: found.revision.number)
@@ -266,7 +268,7 @@ async def test_two_managers_of_one_database(system: System, shared: Store) -> No
         newest = outcomes[-1].revision
         await until(lambda: {one.current.head, other.current.head} == {newest}, within=40)
         (route,) = [item for item in one.current.document["routes"] if item["id"] == "web"]
-        assert (route["timeout"], route["priority"]) == (7.0, 7)
+        assert (route["timeout"], route["metadata"]) == (7.0, {"by": "other"})
         await agreed(system, newest)
 
 
