@@ -1,7 +1,5 @@
 """Sessions, users and API keys over HTTP, and what is written down of all that."""
 
-import pytest
-
 GOOD = "correct horse battery"
 
 
@@ -90,19 +88,19 @@ async def test_what_is_done_is_on_record_whatever_came_of_it(api):
     assert [one["target"] for one in older["items"]] == ["prices/x"]
 
 
-@pytest.mark.parametrize("role", ["viewer", "operator"])
-async def test_roles(api, stranger, role):
-    made = (await api.post("/api-keys", json={"name": "r", "role": role, "owner": "admin"})).json()
-    stranger.headers["authorization"] = f"Bearer {made['secret']}"
-    allowed = {
-        ("GET", "/routes"): True,
-        ("GET", "/live"): True,
-        ("GET", "/audit"): role == "operator",
-        ("PUT", "/prices/x"): role == "operator",
-        ("PUT", "/certificates/x"): False,
-        ("GET", "/users"): False,
-    }
-    for (method, path), may in allowed.items():
-        body = {"json": {}} if method == "PUT" else {}
-        answer = await stranger.request(method, f"/api/v1{path}", **body)
-        assert (answer.status_code != 403) is may, (path, answer.text)
+async def test_roles(api, stranger):
+    for role in ("viewer", "operator"):
+        made = (await api.post("/api-keys", json={"name": "r", "role": role, "owner": "admin"})).json()
+        stranger.headers["authorization"] = f"Bearer {made['secret']}"
+        allowed = {
+            ("GET", "/routes"): True,
+            ("GET", "/live"): True,
+            ("GET", "/audit"): role == "operator",
+            ("PUT", "/prices/x"): role == "operator",
+            ("PUT", "/certificates/x"): False,
+            ("GET", "/users"): False,
+        }
+        for (method, path), may in allowed.items():
+            body = {"json": {}} if method == "PUT" else {}
+            answer = await stranger.request(method, f"/api/v1{path}", **body)
+            assert (answer.status_code != 403) is may, (role, path, answer.text)

@@ -1,14 +1,10 @@
 """What is running, where nobody is managed: empty, and never a failure."""
 
-import pytest
 
-
-@pytest.mark.parametrize(
-    "path", ["/modules", "/instances", "/rollouts", "/scaling-decisions", "/events", "/certificates"]
-)
-async def test_lists_are_empty(api, path):
-    answer = await api.get(path)
-    assert (answer.status_code, answer.json()["items"], answer.json()["next"]) == (200, [], "")
+async def test_lists_are_empty(api):
+    for path in ("/modules", "/instances", "/rollouts", "/scaling-decisions", "/events", "/certificates"):
+        answer = await api.get(path)
+        assert (answer.status_code, answer.json()["items"], answer.json()["next"]) == (200, [], ""), path
 
 
 async def test_the_view_has_a_tag(api):
@@ -49,18 +45,15 @@ async def test_ranges_of_figures_are_bounded(api, problem):
         problem(await api.get("/metrics", params=query), 422)
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
+async def test_questions(api, problem):
+    for body, status in (
         ({"url": "http://shop.example/"}, 503),  # nobody to ask
         ({"url": "shop.example"}, 422),
         ({"url": "http://x:70000/"}, 422),
         ({"url": "http://x/", "headers": ["nothing"]}, 422),
         ({"url": "http://x/", "method": "GE T"}, 422),
-    ],
-)
-async def test_questions(api, problem, body, status):
-    problem(await api.post("/explain", json=body), status)
+    ):
+        problem(await api.post("/explain", json=body), status)
 
 
 async def test_health_is_told_in_few_words_to_strangers(api, stranger):

@@ -1,7 +1,5 @@
 """Items of the desired state as resources: lists, conditions, and what a change answers."""
 
-import pytest
-
 JSON = {"content-type": "application/json"}
 
 
@@ -95,28 +93,25 @@ async def test_keys_with_slashes(api):
     assert (await api.get(made.headers["location"].removeprefix("/api/v1"))).json()["input"] == 2
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status", "place"),
-    [
-        ("PUT", "/routes/shop", b'{"backends": ["nope"]}', 422, "backends[0].pool"),
-        ("PUT", "/routes/shop", b'{"backnds": []}', 422, "backnds"),
-        ("PUT", "/routes/shop", b'{"id": "other"}', 422, "id"),
-        ("POST", "/routes", b'{"path": "/"}', 422, "id"),
-        ("POST", "/routes", b'{"id": 5}', 422, "id"),
-        ("POST", "/routes", b"[]", 422, ""),
-        ("POST", "/routes", b"{", 422, ""),
-        ("POST", "/routes", b"\xff", 422, ""),
-        ("POST", "/routes", rb'{"id": "\ud800"}', 422, ""),
-        ("GET", "/routes?limit=0", b"", 422, "limit"),
-        ("GET", "/routes?cursor=x", b"", 422, "cursor"),
-        ("GET", "/routes?filter=id", b"", 422, "filter[0]"),
-        ("GET", "/routes?filter=id:is:x", b"", 422, "query.filters[0].operator"),
-        ("GET", "/routes?sort=nothing", b"", 422, "query.sort_by"),
-    ],
-)
-async def test_what_cannot_be_done_is_told_with_its_place(api, problem, method, path, body, status, place):
-    answer = await api.request(method, path, content=body, headers=JSON if body else {})
-    assert problem(answer, status)["problems"][0]["path"] == place
+async def test_what_cannot_be_done_is_told_with_its_place(api, problem):
+    for method, path, body, place in (
+        ("PUT", "/routes/shop", b'{"backends": ["nope"]}', "backends[0].pool"),
+        ("PUT", "/routes/shop", b'{"backnds": []}', "backnds"),
+        ("PUT", "/routes/shop", b'{"id": "other"}', "id"),
+        ("POST", "/routes", b'{"path": "/"}', "id"),
+        ("POST", "/routes", b'{"id": 5}', "id"),
+        ("POST", "/routes", b"[]", ""),
+        ("POST", "/routes", b"{", ""),
+        ("POST", "/routes", b"\xff", ""),
+        ("POST", "/routes", rb'{"id": "\ud800"}', ""),
+        ("GET", "/routes?limit=0", b"", "limit"),
+        ("GET", "/routes?cursor=x", b"", "cursor"),
+        ("GET", "/routes?filter=id", b"", "filter[0]"),
+        ("GET", "/routes?filter=id:is:x", b"", "query.filters[0].operator"),
+        ("GET", "/routes?sort=nothing", b"", "query.sort_by"),
+    ):
+        answer = await api.request(method, path, content=body, headers=JSON if body else {})
+        assert problem(answer, 422)["problems"][0]["path"] == place, (path, body)
 
 
 async def test_other_media_types_are_refused(api, problem):
