@@ -6,7 +6,7 @@ ARGS ?=
 # Every test starts processes: compiled code is kept, or each of them would compile all of it again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test check real judges soak fuzz format proto clean
+.PHONY: help demo test check real screenshots judges soak fuzz format proto clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+.*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## /  make \1\t/'
 
@@ -35,11 +35,14 @@ real: $(VENV)/.dev ## the real tests: true servers and clients (installs them, a
 	scripts/install-servers.sh test
 	scripts/install-players.sh
 ifeq ($(ARGS),)
-	$(PY) -m pytest tests/real -m "not busy" -n 2 --dist loadfile --max-worker-restart 0
+	$(PY) -m pytest tests/real tests/browser -m "not busy" -n 2 --dist loadfile --max-worker-restart 0
 	$(PY) -m pytest tests/real -m busy
 else
-	$(PY) -m pytest tests/real $(ARGS)
+	$(PY) -m pytest tests/real tests/browser $(ARGS)
 endif
+
+screenshots: $(VENV)/.dev ## every page of the UI, dark and light, on a desk and on a phone, into TO=folder
+	SCREENSHOTS=$(or $(TO),/tmp/marchproxy-screenshots) $(PY) -m pytest tests/browser -k every_page
 
 # Not in CI: what they are takes more room, and time, than all else.
 judges: $(VENV)/.dev ## programs and whole test suites of others through our proxies (installs servers, as root, and 2.6 GB apart)
