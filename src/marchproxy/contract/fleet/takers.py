@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from marchproxy.contract.document import checksum, encode
@@ -13,7 +13,7 @@ from marchproxy.model.state import DesiredState
 
 _STATE = "state"
 _SECONDS = 30.0
-_AT_ONCE = 8  # each is sent the whole document
+_AT_ONCE = 8
 _PATH = re.compile(r"(?P<path>[\w.-]+(\[\d+\])?[\w.\[\]-]*): (?P<message>.+)", re.DOTALL)
 _TAKES_PART = {
     types_pb2.HEALTH_STATUS_HEALTHY,
@@ -86,37 +86,42 @@ class Reload:
 
     async def check(self, offer: Offer) -> list[Refusal]:
         """Ask everybody whether they would take it, some at a time; changes nothing."""
-        free = asyncio.Semaphore(_AT_ONCE)
-
-        async def ask(taker: Taker) -> Refusal | None:
-            async with free:
-                return await self._offer(taker, offer, validate_only=True)
-
-        async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(ask(taker)) for taker in self._takers]
-        return [refusal for task in asked if (refusal := task.result()) is not None]
+        return await self._all(self._takers, lambda taker: self._offer(taker, offer, validate_only=True))
 
     async def apply(
         self, offer: Offer, before: Offer, *, retreat: Callable[[], None] = lambda: None
     ) -> list[Refusal]:
         """Put it in force everywhere; when somebody fails, call `retreat` and put `before` back where it was.
 
-        One after the other, and whoever could serve it in part only fails too: the others are never given it.
+        In waves, the first of each kind by itself; and whoever could serve it in part only fails too. Later waves are
+        never given it.
         """
         done = list[Taker]()
-        for taker in self._takers:
-            refusal = await self._offer(taker, offer)
-            if refusal is None:
-                done.append(taker)
-                continue
-            retreat()
-            return [refusal, *await self.put_back(before, (*done, taker))]
+        for wave in waves(self._takers):
+            refusals = await self._all(wave, lambda taker: self._offer(taker, offer))
+            done += wave
+            if refusals:
+                retreat()
+                return [*refusals, *await self.put_back(before, done)]
         return []
 
     async def put_back(self, before: Offer, takers: Iterable[Taker]) -> list[Refusal]:
         """Have these run what they ran before, in whole or in part; returns whoever does not."""
-        back = [await self._offer(taker, before, is_return=True) for taker in takers]
-        return [failed for failed in back if failed is not None]
+        return await self._all(takers, lambda taker: self._offer(taker, before, is_return=True))
+
+    async def _all(
+        self, takers: Iterable[Taker], ask: Callable[[Taker], Awaitable[Refusal | None]]
+    ) -> list[Refusal]:
+        """Ask some at a time: each is sent the whole document."""
+        free = asyncio.Semaphore(_AT_ONCE)
+
+        async def in_turn(taker: Taker) -> Refusal | None:
+            async with free:
+                return await ask(taker)
+
+        async with asyncio.TaskGroup() as group:
+            asked = [group.create_task(in_turn(taker)) for taker in takers]
+        return [refusal for task in asked if (refusal := task.result()) is not None]
 
     async def _offer(
         self, taker: Taker, offer: Offer, *, validate_only: bool = False, is_return: bool = False
@@ -150,6 +155,16 @@ class Reload:
         return await self._client.module(
             taker.address, lambda stub, left: stub.UpdateConfig(request, timeout=left), timeout=_SECONDS
         )
+
+
+def waves(takers: Sequence[Taker]) -> list[list[Taker]]:
+    """The first module of each kind by itself, which shows whether such a module takes it; the other modules; NLB after NLB."""
+    modules = [taker for taker in takers if not taker.is_nlb]
+    kinds = {taker.kind: taker for taker in reversed(modules)}
+    first = [taker for taker in modules if kinds[taker.kind] is taker]
+    others = [taker for taker in modules if kinds[taker.kind] is not taker]
+    nlbs = [[taker] for taker in takers if taker.is_nlb]
+    return [*([taker] for taker in first), *([others] if others else []), *nlbs]
 
 
 async def registered(client: Client) -> list[Taker]:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from marchproxy.contract.fleet.takers import Offer, Refusal, Taker
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
+from marchproxy.kit.telemetry import spanned
 from marchproxy.manager.revising.drafting import Prepared
 from marchproxy.manager.revising.fleet import NLB, Fleet, Sight
 from marchproxy.manager.revising.outcome import Busy, Current, PartOutcome, PartPhase, PartsRefused, Phase
@@ -45,6 +46,7 @@ class Applier:
         ]
         return (*_outcomes(sight.takers, prepared.checksum, refusals), *absent)
 
+    @spanned("apply")
     async def apply(
         self, current: Current, prepared: Prepared, by: Author, reason: str
     ) -> tuple[RevisionHead, tuple[PartOutcome, ...]]:

@@ -3,7 +3,7 @@
 import pytest
 
 from marchproxy.contract.fleet.client import CallFailed
-from marchproxy.contract.fleet.takers import Offer, Refusal, Reload, Taker
+from marchproxy.contract.fleet.takers import Offer, Refusal, Reload, Taker, waves
 from marchproxy.contract.pb import module_pb2, nlb_pb2
 from marchproxy.model.listener import Listener
 from marchproxy.model.state import DesiredState
@@ -99,3 +99,40 @@ async def test_one_that_serves_it_in_part_keeps_it_from_the_others():
     assert await reload.apply(NEW, OLD) == [Refusal("alb-1", ("routes[0].path: quarantined",))]
     assert system.order == ["a:1", "a:1"]  # the new one and the old one; nobody else was asked
     assert system.running == {"a:1": OLD.checksum}
+
+
+def test_one_of_each_kind_goes_first_and_nlbs_last():
+    takers = [
+        Taker("nlb-1", "", is_nlb=True, kind="nlb"),
+        *(Taker(f"alb-{number}", "", is_nlb=False, kind="alb") for number in (1, 2, 3)),
+        Taker("dblb-1", "", is_nlb=False, kind="dblb"),
+        Taker("nlb-2", "", is_nlb=True, kind="nlb"),
+    ]
+    found = [[taker.name for taker in wave] for wave in waves(takers)]
+    assert found == [["alb-1"], ["dblb-1"], ["alb-2", "alb-3"], ["nlb-1"], ["nlb-2"]]
+    assert waves([]) == []
+
+
+async def test_one_of_many_that_fails_takes_all_back():
+    takers = [
+        *(Taker(f"alb-{number}", f"a:{number}", is_nlb=False) for number in range(6)),
+        Taker("nlb-1", "n:1", is_nlb=True),
+    ]
+    system = System("a:3", only_when_applied=True)
+    refusals = await Reload(system, takers).apply(NEW, OLD)
+    assert [refusal.who for refusal in refusals] == ["alb-3"]
+    assert system.running == {f"a:{number}": OLD.checksum for number in range(6)}
+
+
+@pytest.mark.parametrize(
+    ("reason", "path", "message"),
+    [
+        ("routes[2].backends[0].pool: no pool", "routes[2].backends[0].pool", "no pool"),
+        ("routes: more than 9", "routes", "more than 9"),
+        ("no path at all", "", "no path at all"),
+        ("127.0.0.1:80: nobody answers", "", "127.0.0.1:80: nobody answers"),
+    ],
+)
+def test_paths_are_told_apart(reason, path, message):
+    (problem,) = Refusal("x", (reason,)).problems
+    assert (problem.path, problem.message) == (path, message)
