@@ -46,7 +46,7 @@ async def rooms(folder: Path, document: bytes, nlbs: Sequence[str]) -> AsyncIter
     sealer = Sealer.of_file(folder / "secret.key")
     async with open_store(StoreSettings(f"sqlite:///{folder / 'manager.db'}"), sealer) as store:
         revisions = Revisions(store, Fleet(nlbs, clock=clock), clock=clock)
-        live = Observer(nlbs, store, revisions, clock=clock)
+        live = Observer(nlbs, store, revisions, clock=clock, beat=0.4)
         operations = Operations(live, revisions, store, clock=clock)
         await revisions.start(decode(document), "system.yaml")
         async with (

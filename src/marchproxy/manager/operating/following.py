@@ -8,8 +8,6 @@ from marchproxy.manager.operating.targets import Target
 from marchproxy.manager.watching import LiveView, RolloutView
 from marchproxy.model.record import StartedRollout
 
-#: What was seen before a rollout began is forgotten by then.
-GRACE = timedelta(seconds=6)
 _LOST = timedelta(seconds=45)
 _SKEW = timedelta(seconds=30)  # of the clocks of hosts
 
@@ -32,11 +30,14 @@ class Followed:
     laggards: tuple[str, ...] = ()
 
 
-def follow(started: StartedRollout, view: LiveView, now: datetime) -> Followed:
-    """What has become of a rollout, as far as a view tells. One that is seen nowhere has ended, but not at once."""
+def follow(started: StartedRollout, view: LiveView, now: datetime, *, grace: timedelta) -> Followed:
+    """What has become of a rollout, as far as a view tells. One that is seen nowhere has ended, but not at once.
+
+    `grace`: after so long nothing is seen any more that was so before it began.
+    """
     age = now - started.started_at
     target = target_of(started)
-    if age < GRACE or view.is_stale or any(nlb.failure for nlb in view.nlbs):
+    if age < grace or view.is_stale or any(nlb.failure for nlb in view.nlbs):
         return Followed(Fate.GOES_ON)
     seen = next((one for one in view.rollouts if _is_it(one, target, started)), None)
     if seen is None:

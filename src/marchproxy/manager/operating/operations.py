@@ -37,9 +37,9 @@ class Operations:
 
     async def set_weight(self, target: Target, version: str, percent: int, *, by: Author) -> Done:
         """Give a version its share for good: a revision. Refused while a rollout is under way there."""
-        if (under_way := self._rollouts.under_way(target)) is not None:
+        if going := self._rollouts.version_under_way(target):
             raise NotDone(
-                f"version {under_way.version} is being rolled out on {target}; roll it back, or promote it, first"
+                f"version {going} is being rolled out on {target}; roll it back, or promote it, first"
             )
         return await self._reweigh(target, version, percent, by, f"{version} has {percent} % of {target}")
 

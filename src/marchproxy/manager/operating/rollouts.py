@@ -1,6 +1,7 @@
 """Rollouts that are started through a manager: remembered in the store, followed, and made a revision when they end."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from marchproxy.contract.fleet.changing import Pace, promote, set_weight
@@ -39,6 +40,17 @@ class Rollouts:
         """Follow them, until cancelled."""
         await every(_BEAT_SECONDS, self._follow, clock=self._clock, name="rollouts")
 
+    def version_under_way(self, target: Target) -> str:
+        """Which version is being rolled out there, as far as is known here; empty: none.
+
+        One that was started here counts until its end is written down.
+        """
+        for on, name, version in self._live.starters:
+            if (on, name) == (target.on, target.name):
+                return version
+        going = self.under_way(target)
+        return "" if going is None else going.version
+
     def under_way(self, target: Target) -> RolloutView | None:
         """The one that is going on at a target, whoever started it."""
         return next(
@@ -60,12 +72,13 @@ class Rollouts:
         parties = self._parties(target)
         started = StartedRollout(id_of(target), target.name, version, by.name, self._clock.now())
         await self._store.put_started_rollout(started)
+        self._live.starters = {**self._live.starters, (target.on, target.name, version): by.name}
         try:
             answers = await ask_or_undo(
                 parties, promote(version, target.name, pace), set_weight(version, before, target.name)
             )
         except NotDone:
-            await self._store.remove_started_rollout(started.id)
+            await self.forget(target)
             raise
         words = next(iter(answers.values()))
         self._note("rollout.started", target, f"{version} by {by.name}: {words}")
@@ -93,6 +106,9 @@ class Rollouts:
     async def forget(self, target: Target) -> None:
         """No longer follow what was started on a target."""
         await self._store.remove_started_rollout(id_of(target))
+        self._live.starters = {
+            key: by for key, by in self._live.starters.items() if key[:2] != (target.on, target.name)
+        }
 
     async def _follow(self) -> None:
         try:
@@ -109,7 +125,9 @@ class Rollouts:
 
     async def _look_after(self, started: StartedRollout) -> None:
         target = target_of(started)
-        found = follow(started, self._live.view, self._clock.now())
+        found = follow(
+            started, self._live.view, self._clock.now(), grace=3 * timedelta(seconds=self._live.beat)
+        )
         match found.fate:
             case Fate.GOES_ON:
                 return
@@ -119,7 +137,7 @@ class Rollouts:
                 await self._rolled_back(started, target, found)
             case Fate.ENDED:
                 self._note("rollout.ended", target, f"{started.version}: nobody carries it out any more")
-        await self._store.remove_started_rollout(started.id)
+        await self.forget(target)
 
     async def _promoted(self, started: StartedRollout, target: Target, found: Followed) -> None:
         outcome = await self._revisions.note_rollout(

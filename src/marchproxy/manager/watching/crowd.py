@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from marchproxy.contract.fleet.client import Client
+from marchproxy.kit.breaker import BreakerLimits
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.grpc import ChannelTls
 from marchproxy.kit.grpc.channels import ChannelOptions, ChannelPool
@@ -12,22 +13,26 @@ from marchproxy.manager.watching.findings import NlbFinding, PartFinding
 from marchproxy.manager.watching.nlb_watch import NlbWatch
 from marchproxy.manager.watching.part_watch import PartWatch, paces
 
-BEAT_SECONDS = 2.0
 _MOST_CHANNELS = 1100  # an NLB has 1,000 instances at most
 
 
 class Crowd:
     """The NLBs of the settings and the instances that they know of."""
 
-    def __init__(self, nlbs: Sequence[str], *, clock: Clock, tls: ChannelTls | None) -> None:
+    def __init__(self, nlbs: Sequence[str], *, clock: Clock, tls: ChannelTls | None, beat: float) -> None:
         """Raises SettingsError for TLS files that do not serve."""
-        self._clock = clock
-        self._pool = ChannelPool(clock=clock, tls=tls, options=ChannelOptions(max_channels=_MOST_CHANNELS))
+        self._clock, self._beat = clock, beat
+        self._pool = ChannelPool(
+            clock=clock,
+            tls=tls,
+            options=ChannelOptions(max_channels=_MOST_CHANNELS),
+            breaker_limits=BreakerLimits(open_seconds=beat),  # who is back is seen soon
+        )
         self.clients = tuple(Client(address, self._pool) for address in nlbs)
         """One for each NLB."""
         self._nlbs = tuple(NlbWatch(client, clock) for client in self.clients)
         self._parts: dict[str, tuple[PartWatch, asyncio.Task[None]]] = {}
-        self._paces = paces()
+        self._paces = paces(beat)
 
     async def run(self) -> None:
         """Watch, until cancelled."""
@@ -35,10 +40,8 @@ class Crowd:
             async with Isolating() as group:
                 for nlb in self._nlbs:
                     name = f"look at {nlb.finding.address}"
-                    group.create_task(every(BEAT_SECONDS, nlb.look, clock=self._clock, name=name))
-                await every(
-                    BEAT_SECONDS / 4, lambda: self._follow(group), clock=self._clock, name="instances"
-                )
+                    group.create_task(every(self._beat, nlb.look, clock=self._clock, name=name))
+                await every(self._beat / 4, lambda: self._follow(group), clock=self._clock, name="instances")
         finally:
             await self._pool.close()
 

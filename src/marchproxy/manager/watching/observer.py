@@ -12,7 +12,7 @@ from marchproxy.kit.clock import Clock
 from marchproxy.kit.grpc import ChannelTls
 from marchproxy.kit.tasks import every
 from marchproxy.manager.watching.assembling import Seen, assemble
-from marchproxy.manager.watching.crowd import BEAT_SECONDS, Crowd
+from marchproxy.manager.watching.crowd import Crowd
 from marchproxy.manager.watching.figures import SILENT, figures
 from marchproxy.manager.watching.health import Health
 from marchproxy.manager.watching.journal import Journal
@@ -28,6 +28,9 @@ from marchproxy.model.revision import RevisionHead
 
 if TYPE_CHECKING:
     from marchproxy.store import Store
+
+BEAT_SECONDS = 2.0
+"""Between two looks at a small fleet."""
 
 #: What a rollout is on ("route", "listener"), its target and its version.
 Started = tuple[str, str, str]
@@ -60,15 +63,16 @@ class Observer:
         revisions: "InForce",
         *,
         clock: Clock,
-        name: str = "manager",
         tls: ChannelTls | None = None,
+        beat: float = BEAT_SECONDS,
     ) -> None:
-        """`nlbs`: their addresses, "host:port". Raises SettingsError for TLS files that do not serve."""
-        self._name, self._store, self._clock = name, store, clock
+        """`nlbs`: their addresses, "host:port"; `beat` in seconds. Raises SettingsError for TLS files that do not serve."""
+        self.beat = beat
+        self._store, self._clock = store, clock
         self._revisions = revisions
-        self._crowd = Crowd(nlbs, clock=clock, tls=tls)
+        self._crowd = Crowd(nlbs, clock=clock, tls=tls, beat=beat)
         self._journal = Journal(store, clock)
-        self._pools, self._pace, self._due = Pools(), Pace(BEAT_SECONDS, 0.01), 0.0
+        self._pools, self._pace, self._due = Pools(), Pace(beat, 0.01), 0.0
         self._view = LiveView()
         self._history = History()
         self._looked = asyncio.Condition()
@@ -80,7 +84,7 @@ class Observer:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._crowd.run(), name="crowd")
             group.create_task(self._journal.run(), name="journal")
-            await every(BEAT_SECONDS, self._beat, clock=self._clock, name="view")
+            await every(self.beat, self._look, clock=self._clock, name="view")
 
     @property
     def clients(self) -> Sequence[Client]:
@@ -119,9 +123,9 @@ class Observer:
 
     async def health(self) -> Health:
         """How the manager's database, the NLBs and their modules are, asked now; takes 5 s at most."""
-        return await probe(self._name, self._store, self._crowd.clients, self._clock)
+        return await probe(self._store, self._crowd.clients, self._clock)
 
-    async def _beat(self) -> None:
+    async def _look(self) -> None:
         before, now = self._view, self._clock.now()
         view = self._assemble(before)
         self._history.record(now.timestamp(), figures(view), silent=SILENT)

@@ -32,9 +32,9 @@ class Paces:
     library: Library = field(default_factory=Library)
 
 
-def paces() -> Paces:
-    """4 % of a core in all; small fleets are asked every 2 seconds, and every 5 for their pools."""
-    return Paces(Pace(2.0, 0.02), Pace(5.0, 0.01), Pace(2.0, 0.008))
+def paces(beat: float) -> Paces:
+    """4 % of a core in all; a small fleet is asked with each beat (seconds), and for its pools with every other."""
+    return Paces(Pace(beat, 0.02), Pace(2 * beat, 0.01), Pace(beat, 0.008))
 
 
 class PartWatch:

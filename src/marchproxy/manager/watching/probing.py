@@ -20,8 +20,8 @@ _NLB_SECONDS = 5.0  # an NLB gives its modules 3
 _MODULE = "module "
 
 
-async def probe(name: str, store: "Store", clients: Sequence[Client], clock: Clock) -> Health:
-    """The manager of that name, on its database and its NLBs.
+async def probe(store: "Store", clients: Sequence[Client], clock: Clock) -> Health:
+    """The manager, on its database and its NLBs.
 
     Without the database it is unhealthy; without an NLB, or with one that is not well, degraded: it still shows and
     keeps what is desired.
@@ -31,7 +31,7 @@ async def probe(name: str, store: "Store", clients: Sequence[Client], clock: Clo
         asked = [group.create_task(_nlb(client, clock)) for client in clients]
     parts = (database.result(), *(task.result() for task in asked))
     status, message = judge(parts)
-    return Health(name, "manager", status, message, clock.now(), parts)
+    return Health("manager", "manager", status, message, clock.now(), parts)
 
 
 def judge(parts: Iterable[Health]) -> tuple[HealthStatus, str]:

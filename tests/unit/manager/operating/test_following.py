@@ -1,5 +1,7 @@
 """What becomes of rollouts that were started through a manager."""
 
+from datetime import timedelta
+
 import pytest
 
 from marchproxy.manager.operating.following import Fate, follow, id_of, target_of
@@ -8,6 +10,7 @@ from marchproxy.manager.watching import LiveView, NlbView, RolloutView, Standing
 from marchproxy.model.record import StartedRollout
 from tests.unit.manager.watching.seen import NLB, NOW, later, view
 
+GRACE = timedelta(seconds=6)
 WEB = Target("route", "web")
 STARTED = StartedRollout(id_of(WEB), "web", "v2", "ada", NOW)
 
@@ -22,7 +25,7 @@ def rollout(*phases: str, version: str = "v2", seconds: float = 1) -> RolloutVie
 
 
 def fate(*rollouts: RolloutView, age: float = 10, **fields: object) -> Fate:
-    return follow(STARTED, view(rollouts=rollouts, **fields), later(age)).fate
+    return follow(STARTED, view(rollouts=rollouts, **fields), later(age), grace=GRACE).fate
 
 
 @pytest.mark.parametrize(
@@ -46,11 +49,13 @@ def test_fate(rollouts: list[RolloutView], age: float, expected: Fate) -> None:
 def test_nothing_is_decided_on_what_is_not_seen() -> None:
     lost = (NlbView(NLB, failure="no answer"),)
     assert fate(rollout("promoted"), nlbs=lost) is Fate.GOES_ON
-    assert follow(STARTED, LiveView(), later(100)).fate is Fate.GOES_ON
+    assert follow(STARTED, LiveView(), later(100), grace=GRACE).fate is Fate.GOES_ON
 
 
 def test_those_who_did_not_go_back_are_named() -> None:
-    found = follow(STARTED, view(rollouts=(rollout("rolled_back", "ramping", "promoted"),)), later(10))
+    found = follow(
+        STARTED, view(rollouts=(rollout("rolled_back", "ramping", "promoted"),)), later(10), grace=GRACE
+    )
     assert found.laggards == ("alb-1", "alb-2")
 
 
