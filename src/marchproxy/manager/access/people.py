@@ -44,9 +44,11 @@ class People:
 
     async def forget_initial(self) -> None:
         """Remove the file with the first password where that is no good any more: changed at another manager, say."""
-        if self.initial_password_file.exists():
-            first = await self._store.user(FIRST_USER)
-            if first is None or not first.must_change:
+        if self.initial_password_file.exists() and (users := await self._store.users()):
+            first = next((user for user in users if user.name == FIRST_USER), None)
+            if (
+                first is None or not first.must_change
+            ):  # where nobody is yet, the first one is just being made
                 self._forget_initial(FIRST_USER)
 
     async def all(self) -> tuple[User, ...]:
