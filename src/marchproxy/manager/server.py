@@ -86,6 +86,7 @@ async def running(
         store = await stack.enter_async_context(open_store(_store_settings(settings), sealer))
         desk = await _furnish(settings, store, clock)
         await desk.revisions.start(state, str(file))
+        await _welcome(desk)
         readiness = _Readiness(desk)
         metrics = await stack.enter_async_context(_operations(settings, registry, readiness))
         for name, loop in _loops(desk).items():
@@ -93,7 +94,6 @@ async def running(
         for extra in extras:
             await stack.enter_async_context(extra(desk, registry))
         http = await stack.enter_async_context(serving(_application(desk, registry), settings))
-        await _welcome(desk)
         readiness.announced = True
         yield Manager(desk, http, metrics)
         readiness.announced = False

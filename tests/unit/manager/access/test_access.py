@@ -57,6 +57,13 @@ async def test_of_two_managers_that_start_at_once_one_makes_the_first_admin(
     assert not told.users.initial_password_file.exists()
 
 
+async def test_a_first_password_whose_user_is_being_made_stays(store, clock, tmp_path):
+    access = Access(store, clock, tmp_path)
+    access.users.initial_password_file.write_text("made a moment ago")
+    await access.prune()
+    assert access.users.initial_password_file.exists()
+
+
 async def test_what_has_expired_is_forgotten(access, store, clock, signed_in):
     session = await signed_in(access)
     clock.advance(12 * 3600 + 1)
