@@ -11,12 +11,19 @@ from typing import Never
 INTERRUPTED = 130
 """The exit code of a command that was interrupted, as shells have it."""
 
+COMPLETE = "_MARCHPROXY_COMPLETE"
+"""The variable in which a shell says that it asks how a line goes on."""
+
 
 def main() -> None:
     """Run the command line; the console script `marchproxy`."""
     signal.signal(signal.SIGINT, _leave)
     from marchproxy.cli.main import app  # noqa: PLC0415 - the point of this module
 
+    if COMPLETE in os.environ:  # what typer does by itself only with options of its own for it
+        from typer._completion_classes import completion_init  # noqa: PLC0415 - hardly ever needed
+
+        completion_init()
     app(prog_name="marchproxy")
 
 

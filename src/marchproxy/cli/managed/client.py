@@ -8,6 +8,8 @@ import httpx
 
 _BASE = "/api/v1"
 _CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
+_OURS = "urn:marchproxy:problem:"
+_ANSWERS = ("application/json", "application/yaml")
 
 
 class Unreachable(Exception):
@@ -46,9 +48,24 @@ class Api:
             raise Unreachable(f"{self.url} did not answer ({_reason(error)}){doubt}") from error
         except httpx.HTTPError as error:
             raise Unreachable(f"nobody answers at {self.url}: {_reason(error)}") from error
-        if answer.is_success or answer.status_code == HTTPStatus.NOT_MODIFIED:
+        if answer.status_code == HTTPStatus.NOT_MODIFIED:
             return answer
-        raise NotAccepted(answer.status_code, _problem(answer))
+        if answer.is_success and answer.headers.get("content-type", "").startswith(_ANSWERS):
+            return answer
+        if answer.is_error and (problem := _problem(answer)) is not None:
+            raise NotAccepted(answer.status_code, problem)
+        raise Unreachable(self._stranger(answer))
+
+    async def recognise(self) -> None:
+        """Make sure that this is a manager, before it is told a password. Raises Unreachable."""
+        try:
+            answer = await self.get("/session")
+        except NotAccepted:
+            return
+        raise Unreachable(self._stranger(answer))
+
+    def _stranger(self, answer: httpx.Response) -> str:
+        return f"{self.url} answers (HTTP {answer.status_code}), but is no manager: its address is `manager.http` of its file"
 
 
 def _reason(error: httpx.HTTPError) -> str:
@@ -58,11 +75,12 @@ def _reason(error: httpx.HTTPError) -> str:
     return words
 
 
-def _problem(answer: httpx.Response) -> Mapping[str, Any]:
+def _problem(answer: httpx.Response) -> Mapping[str, Any] | None:
+    """What a manager says of a failure; None where it is none of a manager's."""
     try:
         found = answer.json()
     except ValueError:
-        found = None
-    if isinstance(found, dict):
+        return None
+    if isinstance(found, dict) and str(found.get("type", "")).startswith(_OURS):
         return found
-    return {"status": answer.status_code, "detail": f"HTTP {answer.status_code}, not from a manager's API"}
+    return None
