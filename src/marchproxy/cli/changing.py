@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from marchproxy.cli.options import DEFAULT_NLB, Nlb
+from marchproxy.cli.options import DEFAULT_NLB, Nlb, read_shares
 
 if TYPE_CHECKING:
     from marchproxy.cli.change import Where
@@ -98,12 +98,8 @@ def promote(
     from marchproxy.contract.fleet.changing import promote as promotion
     from marchproxy.model.judging import RolloutLimits
 
-    try:
-        shares = tuple(int(share) for share in steps.split(",")) if steps else ()
-    except ValueError as error:
-        raise typer.BadParameter(f"{steps}: shares are whole percent, as in 5,25,50,100") from error
     where = _where(route, listener)
-    pace = Pace(step, shares, RolloutLimits(interval=interval, min_requests=min_requests))
+    pace = Pace(step, read_shares(steps), RolloutLimits(interval=interval, min_requests=min_requests))
     _change(nlb, promotion(version, where.target, pace), where)
 
 

@@ -48,3 +48,11 @@ KeyFile = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Have it checked everywhere, and change nothing.")]
 Reason = Annotated[str, typer.Option("--reason", "-m", help="Why, for the list of revisions.")]
+
+
+def read_shares(text: str) -> tuple[int, ...]:
+    """Shares as people write them: 5,25,50,100. Raises typer.BadParameter."""
+    try:
+        return tuple(int(share) for share in text.split(",")) if text else ()
+    except ValueError as error:
+        raise typer.BadParameter(f"{text}: shares are whole percent, as in 5,25,50,100") from error
