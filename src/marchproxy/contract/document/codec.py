@@ -68,15 +68,17 @@ class Canon:
 
     def of(self, state: DesiredState) -> Canonical:
         """The canonical document of a state."""
-        before, kept = self._items, {}
+        before = self._items
+        kept: dict[int, tuple[object, Item, str]] = {}
         document: dict[str, list[Item]] = {}
         sections: dict[str, list[str]] = {}
         for name in ITEM_DOCUMENTS:
-            for item in getattr(state, name):
-                known = before.get(id(item)) or _told(name, item)
-                kept[id(item)] = known
-                document.setdefault(name, []).append(known[1])
-                sections.setdefault(name, []).append(known[2])
+            if not (values := getattr(state, name)):
+                continue
+            told = [before.get(id(item)) or _told(name, item) for item in values]
+            kept.update(zip(map(id, values), told, strict=True))
+            document[name] = [plain for _, plain, _ in told]
+            sections[name] = [text for _, _, text in told]
         self._items = kept
         return Canonical(document, _joined(sections))
 

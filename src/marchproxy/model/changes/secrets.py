@@ -117,15 +117,20 @@ def _hide_stream_url(value: str) -> str:
 
 
 def _put_back_section(section: str, items: Sequence[Item], known: Document) -> Sequence[Item]:
+    same = {id(item) for item in known.get(section, ())}
+    if all(id(item) in same for item in items):
+        return items
     key, originals = SECTIONS[section], items_by_key(known, section)
     return [
-        _put_back_item(section, item, originals.get(str(item.get(key)))) if isinstance(item, dict) else item
+        _put_back_item(section, item, originals.get(str(item.get(key))))
+        if id(item) not in same and isinstance(item, dict)
+        else item
         for item in items
     ]
 
 
 def _put_back_item(section: str, item: Item, known: Item | None) -> Item:
-    if known is None or item is known or not _holds(item):
+    if known is None or not _holds(item):
         return item
     restored = _put_back(item, known, redact_item(section, known))
     return restored if isinstance(restored, Mapping) else item
