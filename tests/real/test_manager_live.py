@@ -27,6 +27,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 OPERATOR = Author("ada", "user")
 WEB = Target("route", "web")
 QUICK = {"heartbeat_interval": 0.4}
+#: One that hangs is seen to be silent for some seconds before it is forgotten.
+PATIENT = {**QUICK, "missed_unhealthy": 6, "missed_removed": 12}
 
 
 @dataclass
@@ -58,9 +60,9 @@ async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wat
                 {"name": "green", "version": "v2", "endpoints": [green.address]},
             ],
         }
-        versions = {"alb-1": "v1", "alb-2": "v1"}
+        versions = {"alb-1": "v1", "alb-2": "v2"}
         system = await stack.enter_async_context(
-            running(folder, state, versions, QUICK, {**QUICK, "metrics_interval": 0.5, "stats_window": 1})
+            running(folder, state, versions, PATIENT, {**QUICK, "metrics_interval": 0.5, "stats_window": 1})
         )
         document = yaml.safe_dump(system.state()).encode()
         nlbs = [f"127.0.0.1:{system.nlb.grpc}"]
@@ -175,6 +177,26 @@ async def test_a_rollout_is_taken_back_by_hand(watched: Watched) -> None:
         await tally.more(50)
     assert {body for _, body in tally.answers} == {"blue"}
     assert rooms.revisions.current.head == before
+
+
+async def test_so_is_one_of_the_modules_behind_a_listener(watched: Watched) -> None:
+    rooms = watched.rooms
+    listener = Target("listener", "web")
+    before = rooms.revisions.current.head
+    done = await rooms.operations.set_weight(listener, "v1", 100, by=OPERATOR)
+    assert done.revision is not None
+    await watched.system.targets({"alb-1"})
+    pace = Pace(steps=(50, 100), limits=RolloutLimits(interval=0.5, min_requests=5))
+    async with load(watched.system.port, connections=6, pause=0.01, keep_alive=False) as tally:
+        await rooms.operations.promote(listener, "v2", pace, by=OPERATOR)
+        await until(lambda: rooms.revisions.current.head.number == before.number + 2, within=40)
+    assert tally.bad() == []
+    await watched.system.targets({"alb-2"})
+    (weights,) = [one.version_weights for one in rooms.revisions.current.state.listeners]
+    assert {one.version: one.weight for one in weights} == {"v2": 100}
+    await rooms.operations.set_weight(listener, "v1", 50, by=OPERATOR)
+    await watched.system.targets({"alb-1", "alb-2"})
+    await until(lambda: rooms.view.listeners[0].weights == {"v1": 50, "v2": 50})
 
 
 async def test_a_drained_instance_stays_so_until_it_is_undrained(watched: Watched) -> None:

@@ -48,19 +48,10 @@ class Rollouts:
         for on, name, version in self._live.starters:
             if (on, name) == (target.on, target.name):
                 return version
-        going = self.under_way(target)
-        return "" if going is None else going.version
-
-    def under_way(self, target: Target) -> RolloutView | None:
-        """The one that is going on at a target, whoever started it."""
-        return next(
-            (
-                one
-                for one in self._live.view.rollouts
-                if one.on == target.on and one.target in {"", target.name} and one.phase == "ramping"
-            ),
-            None,
-        )
+        for one in self._live.view.rollouts:
+            if one.on == target.on and one.target in {"", target.name} and one.phase == "ramping":
+                return one.version
+        return ""
 
     def party(self, part: PartView) -> Party:
         """How an instance is asked."""
@@ -86,20 +77,19 @@ class Rollouts:
 
     async def end(self, target: Target, *, by: Author, needed: bool) -> Done:
         """Give the shares back that are desired. Raises NotDone where none is under way and one is `needed`."""
-        going = self.under_way(target)
-        if going is None:
+        version = self.version_under_way(target)
+        if not version:
             if needed:
                 raise NotDone(f"no rollout is under way on {target}; name a version to go back to")
-            await self.forget(target)
             return Done("no rollout was under way")
-        share = share_of(self._revisions.current.state, target, going.version)
-        done, refusing = await ask_all(self._parties(target), set_weight(going.version, share, target.name))
+        share = share_of(self._revisions.current.state, target, version)
+        done, refusing = await ask_all(self._parties(target), set_weight(version, share, target.name))
         bad = [one for one in refusing if not one.missing]
         if bad:
             words = "; ".join(f"{one.name}: {one.words}" for one in bad)
             raise Refused(RefusalCode.UNAVAILABLE, f"not everybody went back: {words}")
         await self.forget(target)
-        words = f"{going.version} has {share} % of {target} again"
+        words = f"{version} has {share} % of {target} again"
         self._note("rollout.ended", target, f"rolled back by {by.name}: {words}", "warning")
         return Done(words, by=tuple(done.items()))
 
