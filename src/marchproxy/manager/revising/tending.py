@@ -13,7 +13,7 @@ from marchproxy.manager.revising.reconciler import Reconciler, runs
 from marchproxy.store import Store, StoreUnavailable
 
 _log = get_logger(__name__)
-_BEAT_SECONDS = 5.0
+_BEAT_SECONDS = 2.0
 _WATCH_SECONDS = 0.5
 _WATCH_AT_MOST = 30.0
 
