@@ -87,7 +87,7 @@ async def reload(up) -> None:
     assert up.process is not None
     up.edit("\nroutes:\n", f"\nroutes:{ROUTE}")
     up.process.send(signal.SIGHUP)
-    await up.says("reloaded", within=40)
+    await up.says("is in force everywhere, revision 2", within=40)
 
 
 async def refused_reload(up) -> None:

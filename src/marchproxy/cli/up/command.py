@@ -16,7 +16,7 @@ from marchproxy.cli.leash import ParentGone, end_with
 from marchproxy.cli.manager.welcome import welcome
 from marchproxy.cli.record import recorded
 from marchproxy.cli.screen import stdout
-from marchproxy.cli.up.by_manager import hand_over
+from marchproxy.cli.up.by_manager import Handed, hand_over
 from marchproxy.cli.up.keeper import Keeper, PartFailed
 from marchproxy.cli.up.overview import invitations, overview, wait_for_targets
 from marchproxy.cli.up.parts import Folders, Part, environment, open_ports, parts_of
@@ -80,22 +80,25 @@ class System:
             self._say("refused", f"everything stays as it was\n{error}", Tone.BAD)
             return
         if self._loaded.document.manager is not None:
-            refusals = await self._hand_over(self._loaded.document.manager, loaded, text)
+            handed = await self._hand_over(self._loaded.document.manager, loaded, text)
         else:
-            refusals = await self._put_in_force(loaded, text)
-        if refusals:
-            lines = [f"{refusal.who}: {reason}" for refusal in refusals for reason in refusal.reasons]
+            handed = Handed(tuple(await self._put_in_force(loaded, text)))
+        lines = [f"{refusal.who}: {reason}" for refusal in handed.refusals for reason in refusal.reasons]
+        if not handed.known:
+            words = "the manager has not said whether it is in force; SIGHUP asks again"
+            self._say("unclear", "\n".join([words, *(lines or [handed.said])]), Tone.BAD)
+        elif lines:
             self._say("refused", "\n".join(["everything stays as it was", *lines]), Tone.BAD)
-            return
-        self._accept(loaded)
+        else:
+            self._accept(loaded, handed.said)
 
-    async def _hand_over(self, manager: ManagerSettings, loaded: Loaded, text: bytes) -> list[Refusal]:
-        """Let the manager put it in force, as one more revision."""
+    async def _hand_over(self, manager: ManagerSettings, loaded: Loaded, text: bytes) -> Handed:
+        """Let the manager put it in force, as one more revision. Where it does not say, the parts keep the new copy."""
         retreat = self._replace_copy(text)
-        refusals = await hand_over(self._own(manager), loaded.state, self._file)
-        if refusals:
+        handed = await hand_over(self._own(manager), loaded.state, self._file)
+        if handed.known and handed.refusals:
             retreat()
-        return refusals
+        return handed
 
     def _own(self, manager: ManagerSettings) -> ManagerSettings:
         return manager.model_copy(update={"state_dir": manager.state_dir or self._folders.state})
@@ -124,10 +127,10 @@ class System:
         write_atomically(file, text)
         return lambda: write_atomically(file, before)
 
-    def _accept(self, loaded: Loaded) -> None:
+    def _accept(self, loaded: Loaded, said: str) -> None:
         before, now = self._loaded.document, loaded.document
         self._loaded = loaded
-        self._say("reloaded", f"{self._file} is in force everywhere", Tone.GOOD)
+        self._say("reloaded", f"{self._file} is in force everywhere{said and f', {said}'}", Tone.GOOD)
         if any(getattr(before, name) != getattr(now, name) for name in _AT_START):
             words = "changes in `nlb`, `modules`, `manager` and `tracing` take effect at the next start"
             self._say("warning", words, Tone.WARNING)

@@ -4,9 +4,8 @@ import httpx
 import pytest
 
 from marchproxy.cli.up import by_manager
-from marchproxy.cli.up.by_manager import hand_over
+from marchproxy.cli.up.by_manager import Handed, hand_over
 from marchproxy.contract.document import encode
-from marchproxy.contract.fleet.takers import Refusal
 from marchproxy.manager.places import LOCAL_KEY
 from marchproxy.manager.settings import ManagerSettings
 from marchproxy.model.state import DesiredState
@@ -28,15 +27,20 @@ def answering(monkeypatch, answer: httpx.Response | Exception) -> list[httpx.Req
     return asked
 
 
+async def handed(tmp_path) -> Handed:
+    return await hand_over(ManagerSettings(state_dir=tmp_path), DesiredState(), tmp_path / "up.yaml")
+
+
 async def reasons(tmp_path) -> list[str]:
-    refusals = await hand_over(ManagerSettings(state_dir=tmp_path), DesiredState(), tmp_path / "up.yaml")
-    assert all(isinstance(one, Refusal) and one.who == "manager" for one in refusals)
-    return [reason for refusal in refusals for reason in refusal.reasons]
+    answer = await handed(tmp_path)
+    assert answer.known
+    assert all(refusal.who == "manager" for refusal in answer.refusals)
+    return [reason for refusal in answer.refusals for reason in refusal.reasons]
 
 
 async def test_it_is_asked_with_the_document_and_where_it_is_from(monkeypatch, tmp_path):
     asked = answering(monkeypatch, httpx.Response(200, json={"revision": 2, "applied": True}))
-    assert await reasons(tmp_path) == []
+    assert await handed(tmp_path) == Handed(said="revision 2")
     assert asked[0].url.path == "/api/v1/file"
     assert asked[0].url.params["source"] == str(tmp_path / "up.yaml")
     assert asked[0].content == encode(DesiredState())
@@ -62,14 +66,32 @@ async def test_it_is_asked_with_the_document_and_where_it_is_from(monkeypatch, t
         (httpx.Response(502, text="garbage"), ["HTTP 502: garbage"]),
         (httpx.Response(500, json=["garbage"]), ['HTTP 500: ["garbage"]']),
         (
-            httpx.ReadTimeout("no answer"),
-            ["the manager at 127.0.0.1:8000 cannot be asked: no answer"],
+            httpx.ConnectError("refused"),
+            ["the manager at 127.0.0.1:8000 cannot be asked: refused"],
         ),
     ],
 )
 async def test_why_it_is_not_taken(monkeypatch, tmp_path, answer, told):
     answering(monkeypatch, answer)
     assert await reasons(tmp_path) == told
+
+
+async def test_what_says_nothing_new_is_told_so(monkeypatch, tmp_path):
+    answering(monkeypatch, httpx.Response(200, json={"revision": 2, "applied": False}))
+    assert "nothing new" in (await handed(tmp_path)).said
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        httpx.ReadTimeout(""),
+        httpx.RemoteProtocolError("closed"),
+        httpx.Response(504, json={"detail": "no answer within 60 s"}),
+    ],
+)
+async def test_no_answer_is_no_refusal(monkeypatch, tmp_path, answer):
+    answering(monkeypatch, answer)
+    assert not (await handed(tmp_path)).known
 
 
 async def test_a_manager_that_never_ran_is_no_traceback(tmp_path):
