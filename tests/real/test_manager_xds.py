@@ -1,11 +1,16 @@
 """The manager as the control plane of others: an Envoy, a gRPC client, and an ALB whose Envoy takes its resources there."""
 
+import json
+import signal
 from contextlib import asynccontextmanager
 
 import httpx
 
+from marchproxy.contract.pb import module_pb2, types_pb2
 from tests.ports import free_port
 from tests.real.support.manager import Alone, manager_alone, visitor
+from tests.real.support.system import System
+from tests.real.support.waiting import until
 from tests.real.test_xds_service import until_all
 from tests.real.xds_rig import ask, backend, running_envoy
 from tests.real.xds_service_rig import grpc_client, namer
@@ -50,10 +55,6 @@ async def test_an_envoy_and_a_grpc_client_follow_revisions(tmp_path):
                     await put(admin, f"pools/{name}", name=name, protocol=kind, endpoints=endpoints)
                 await until_all("two", lambda: client.call(5))
                 await until_all("new", lambda: ask(listening, 5))
-                # a document that nodes could not be given is nowhere, and its author is told why
-                token = {"name": "token", "type": "basic", "users_file": "/nowhere"}
-                answer = await admin.put("/api/v1/routes/web", json={"id": "web", "path_regex": "("})
-                assert answer.status_code in {409, 422}, (token, answer.text)
                 assert alone.process is not None
                 await alone.process.end()
                 assert set(await ask(listening, 20)) == {"new"}
@@ -62,3 +63,87 @@ async def test_an_envoy_and_a_grpc_client_follow_revisions(tmp_path):
                 async with admin_of(alone) as again:
                     await put(again, "pools/web", name="web", endpoints=[f"127.0.0.1:{old}"])
                 await until_all("old", lambda: ask(listening, 5))
+
+
+async def test_an_alb_takes_what_it_serves_from_the_manager(tmp_path):
+    async with backend("old") as old, backend("new") as new:
+        port = free_port()
+        state = {
+            "routes": [{"id": "web", "backends": ["web"]}],
+            "pools": [{"name": "web", "endpoints": [f"127.0.0.1:{old}"]}],
+        }
+        system = System(tmp_path, state, {"alb-1": "v1"}, {}, {"xds_server": f"127.0.0.1:{port}"})
+        alone = Alone(tmp_path, xds=served_at(port), nlbs=[f"127.0.0.1:{system.nlb.grpc}"])
+        alone.file.write_text(json.dumps({**json.loads(alone.file.read_text()), **system.state()}))
+        try:
+            await alone.launch()
+            await system.start()
+            await until_all("old", lambda: ask(system.port, 5))
+            async with admin_of(alone) as admin:
+                await put(admin, "pools/web", name="web", endpoints=[f"127.0.0.1:{new}"])
+                await until_all("new", lambda: ask(system.port, 5))
+                await until(lambda: is_current(admin, "alb-1"))
+            await refuses_changes(system)
+            assert alone.process is not None
+            alone.process.send(signal.SIGKILL)
+            await alone.process.ended(20)
+            await says(system, "is away")
+            assert set(await ask(system.port, 20)) == {"new"}
+            await alone.launch()
+            await says(system, "serving")
+            async with admin_of(alone) as admin:
+                await put(admin, "pools/web", name="web", endpoints=[f"127.0.0.1:{old}"])
+                await until_all("old", lambda: ask(system.port, 5))
+        finally:
+            if alone.process is not None:
+                await alone.process.end()
+            await system.close()
+
+
+async def is_current(admin: httpx.AsyncClient, name: str) -> bool:
+    """Whether the part reports what is in force."""
+    answer = await admin.get(f"/api/v1/instances/{name}")
+    return answer.is_success and answer.json()["is_current"]
+
+
+async def says(system: System, words: str) -> None:
+    """Wait until the ALB says so of its health."""
+    stub = system.alb_stub()
+
+    async def told() -> bool:
+        return words in (await stub.GetStatus(module_pb2.GetStatusRequest(), timeout=20)).message
+
+    await until(told)
+
+
+async def refuses_changes(system: System) -> None:
+    """Whatever would change what it serves is refused, with who is to be asked; looking is not."""
+    stub, instead = system.alb_stub(), "central xDS server 127.0.0.1:"
+    route = types_pb2.Route(
+        route_id="web", path_pattern="/", backends=[types_pb2.BackendRef(pool="web", weight=100)]
+    )
+    limit = types_pb2.RateLimit(limit_id="web", target="web", requests_per_second=1)
+    for answer in (
+        await stub.UpdateRoutes(
+            module_pb2.UpdateRoutesRequest(routes=[route], validate_only=True), timeout=20
+        ),
+        await stub.DeleteRoute(module_pb2.DeleteRouteRequest(route_id="web"), timeout=20),
+        await stub.UpdateBackends(
+            module_pb2.UpdateBackendsRequest(pools=[types_pb2.BackendPool(name="web")]), timeout=20
+        ),
+        await stub.SetRateLimit(module_pb2.SetRateLimitRequest(limit=limit), timeout=20),
+        await stub.ApplyRateLimit(
+            module_pb2.ApplyRateLimitRequest(route_id="web", requests_per_second=1, enabled=True), timeout=20
+        ),
+        await stub.RemoveRateLimit(module_pb2.RemoveRateLimitRequest(limit_id="web"), timeout=20),
+        await stub.SetTrafficWeight(module_pb2.SetTrafficWeightRequest(version="v1", weight=100), timeout=20),
+        await stub.PromoteVersion(module_pb2.PromoteVersionRequest(version="v1", immediate=True), timeout=20),
+        await stub.Rollback(module_pb2.RollbackRequest(target_version="v1"), timeout=20),
+    ):
+        assert not answer.success
+        assert instead in answer.message, answer
+        assert answer.error.code == types_pb2.STATUS_CODE_PERMISSION_DENIED
+    routes = await stub.GetRoutes(module_pb2.GetRoutesRequest(), timeout=20)
+    assert [one.route_id for one in routes.routes] == ["web"]
+    pools = (await stub.GetBackends(module_pb2.GetBackendsRequest(), timeout=20)).pools
+    assert [one.endpoints[0].health_status for one in pools] == [types_pb2.HEALTH_STATUS_HEALTHY]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TypeVar, get_args
 
+from pydantic import ValidationError
+
 from marchproxy.cli.file.schema import FileDocument, addresses_of
 from marchproxy.kit.settings import HostPort, Problem, SettingsError
 from marchproxy.modules.ailb.settings import AilbSettings
@@ -15,21 +17,23 @@ M = TypeVar("M", AlbSettings, DblbSettings, AilbSettings, RtmpSettings)
 
 
 def pick_module(document: FileDocument, kind: type[M], wanted: str | None, environ: Mapping[str, str]) -> M:
-    """The entry of a kind with the id `wanted`, else $MODULE_ID, else the only one; $NLB_ENDPOINTS replaces its `nlbs`.
+    """The entry of a kind with the id `wanted`, else $MODULE_ID, else the only one.
+
+    $NLB_ENDPOINTS replaces its `nlbs`, and $XDS_SERVER the `xds_server` of an ALB.
 
     A $MODULE_ID that no entry has becomes the id of the only entry, so that containers may share a file. Raises
     SettingsError.
     """
-    if kind is AlbSettings and environ.get("XDS_SERVER"):
-        message = "a central xDS server is not supported yet; unset it, and the ALB programs its own Envoy"
-        raise SettingsError([Problem("", message, None, "$XDS_SERVER")])
     modules = [module for module in document.modules if isinstance(module, kind)]
     if not modules:
         name = kind.model_fields["type"].annotation
         raise SettingsError([Problem("modules", f"the file has no module of type {_type_name(name)}")])
     module = _pick(modules, wanted, environ.get("MODULE_ID"))
-    nlbs = _nlb_endpoints(environ.get("NLB_ENDPOINTS", ""))
-    return module.model_copy(update={"nlbs": nlbs}) if nlbs else module
+    if nlbs := _addresses("NLB_ENDPOINTS", environ):
+        module = module.model_copy(update={"nlbs": nlbs})
+    if kind is AlbSettings and (servers := _addresses("XDS_SERVER", environ)):
+        module = _served_by(module, servers)
+    return module
 
 
 def replica_of(settings: M, number: int) -> M:
@@ -70,8 +74,16 @@ def _renamed(module: M, name: str) -> M:
         raise SettingsError([Problem("", message, None, "$MODULE_ID")]) from error
 
 
-def _nlb_endpoints(text: str) -> tuple[HostPort, ...]:
+def _served_by(module: M, servers: tuple[HostPort, ...]) -> M:
     try:
-        return tuple(HostPort.parse(part) for part in text.split(",") if part.strip())
+        return type(module).model_validate({**dict(module), "xds_server": servers})
+    except ValidationError as error:
+        words = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors())
+        raise SettingsError([Problem("", words, None, "$XDS_SERVER")]) from error
+
+
+def _addresses(name: str, environ: Mapping[str, str]) -> tuple[HostPort, ...]:
+    try:
+        return tuple(HostPort.parse(part) for part in environ.get(name, "").split(",") if part.strip())
     except ValueError as error:
-        raise SettingsError([Problem("", str(error), None, "$NLB_ENDPOINTS")]) from error
+        raise SettingsError([Problem("", str(error), None, f"${name}")]) from error

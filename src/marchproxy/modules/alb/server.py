@@ -1,6 +1,7 @@
 """The ALB process: ModuleService around a gateway."""
 
 from marchproxy.kit.clock import Clock, SystemClock
+from marchproxy.modules.alb.central.gateway import central_gateway
 from marchproxy.modules.alb.settings import AlbSettings
 from marchproxy.modules.base.server import ModuleServer, Origin, Signals
 from marchproxy.modules.http.gateway import http_gateway
@@ -16,5 +17,6 @@ async def serve(
     """
     clock = clock or SystemClock()
     settings = choose_ports(settings)  # others are told where we listen
-    async with http_gateway(settings, clock=clock) as engine:
+    gateway = central_gateway if settings.xds_server else http_gateway
+    async with gateway(settings, clock=clock) as engine:
         await ModuleServer(settings, engine, origin, signals, clock=clock).run()

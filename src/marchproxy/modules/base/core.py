@@ -11,7 +11,7 @@ from marchproxy.model.checks import check_change, check_state
 from marchproxy.model.lasting import Lasting, lasting_routes
 from marchproxy.model.problem import InvalidValue, Problem, RefusalCode, Refused
 from marchproxy.model.state import DesiredState
-from marchproxy.modules.base.engine import Advising, Engine, Isolate
+from marchproxy.modules.base.engine import Advising, Engine, Governed, Isolate
 from marchproxy.modules.base.running import Running
 
 Decide = Callable[[DesiredState], DesiredState]
@@ -35,6 +35,7 @@ class ModuleCore:
     def __init__(self, identity: Identity, engine: Engine, *, clock: Clock) -> None:
         self.identity = identity
         self.engine = engine
+        self._governed = engine if isinstance(engine, Governed) else None
         self.clock = clock
         self._running = Running()
         self._changing = asyncio.Lock()
@@ -57,6 +58,17 @@ class ModuleCore:
         return self._running
 
     @property
+    def governor(self) -> str:
+        """Who says what the engine runs, so that nobody here may; empty: this module itself."""
+        return "" if self._governed is None else self._governed.governor
+
+    @property
+    def checksum(self) -> str:
+        """Of the document that the engine runs."""
+        governed = self._governed
+        return governed.checksum if governed is not None and governed.governor else self._running.checksum
+
+    @property
     def desired(self) -> DesiredState:
         """The desired state that the engine runs."""
         return self._running.desired
@@ -75,6 +87,7 @@ class ModuleCore:
         `check` may be narrower than the check of what changed where `decide` cannot break the rest. Raises Refused,
         and then nothing has changed.
         """
+        self._expect_own_say()
         async with self._changing:
             new = decide(self.desired)
             if new != self.desired:
@@ -85,6 +98,7 @@ class ModuleCore:
 
     async def rehearse(self, decide: Decide) -> None:
         """Find out whether `change` would refuse what `decide` makes of the present state. Raises Refused."""
+        self._expect_own_say()
         new = decide(self.desired)
         self._refuse_faulty(new, self._changed_faults)
         _refuse(await self.engine.rehearse(new))
@@ -173,6 +187,11 @@ class ModuleCore:
 
     def _refuse_faulty(self, state: DesiredState, check: Check) -> None:
         _refuse(self.faults(state, check))
+
+    def _expect_own_say(self) -> None:
+        if self.governor:
+            message = f"{self.governor} says what this instance runs; change it there, and it comes by itself"
+            raise Refused(RefusalCode.PERMISSION_DENIED, message)
 
     def _become(self, running: Running) -> None:
         self._running = running

@@ -142,3 +142,18 @@ class Advising(Protocol):
     def warnings(self, state: DesiredState) -> Iterable[Problem]:
         """What a sound state says that is hardly meant."""
         ...
+
+
+@runtime_checkable
+class Governed(Protocol):
+    """An engine that is given what it runs by somebody else. Over gRPC it is only told what that is."""
+
+    @property
+    def governor(self) -> str:
+        """Who that is, in words; empty: nobody."""
+        ...
+
+    @property
+    def checksum(self) -> str:
+        """Of the document that it runs; empty: none yet."""
+        ...

@@ -29,7 +29,7 @@ from marchproxy.modules.http.fetches import KeyFetches
 from marchproxy.modules.http.handshakes import Handshakes, TlsTrouble, handshakes, troubles
 from marchproxy.modules.http.metrics import TABLE
 from marchproxy.modules.http.pool_rules import pool_faults
-from marchproxy.modules.http.programmer import Programmer
+from marchproxy.modules.http.programming import Programs
 from marchproxy.modules.http.resources.build import own_routes
 from marchproxy.modules.http.resources.clusters import cluster_name
 
@@ -56,7 +56,7 @@ class HttpEngine:
         self,
         instance: HttpInstance,
         envoy: EnvoyProcess,
-        programmer: Programmer,
+        programmer: Programs,
         *,
         certificates: Certificates,
         clock: Clock,

@@ -53,14 +53,14 @@ async def http_gateway(
     """
     run_dir = settings.own_state_dir()
     socket, store = run_dir / "ads.sock", run_dir / "snapshot.bin"
-    _make_directory(run_dir, socket)
+    make_directory(run_dir, socket)
     certificates = open_certificates(settings.https, run_dir, clock=clock)
     log = None if settings.access_log is None else AccessLogFile(settings.access_log, run_dir)
-    observing = _observing(settings, log)
+    observing = observing_of(settings, log)
     ads = AdsServer()
     async with serve_unix(ads, socket):
         envoy = EnvoyProcess(
-            _envoy_settings(settings, run_dir), bootstrap=_bootstrap(settings, socket), clock=clock
+            envoy_settings(settings, run_dir), bootstrap=bootstrap_of(settings, socket), clock=clock
         )
         await envoy.start()
         async with envoy:
@@ -83,7 +83,7 @@ async def http_gateway(
             publication = Publication(publisher, builder, _validator(settings, run_dir, socket))
             programmer = Programmer(publication, around, clock=clock)
             engine = HttpEngine(
-                HttpInstance(extension.module, endpoints(settings), _goodbye_seconds(settings)),
+                HttpInstance(extension.module, endpoints(settings), goodbye_seconds(settings)),
                 envoy,
                 programmer,
                 certificates=certificates,
@@ -91,7 +91,7 @@ async def http_gateway(
             )
             async with (
                 beside(programmer.follow(), name="endpoints"),
-                beside(_keep(log, extension, envoy, clock), name="access-log"),
+                beside(keep_logs(log, extension, envoy, clock), name="access-log"),
             ):
                 yield engine
 
@@ -99,15 +99,20 @@ async def http_gateway(
 def _validator(settings: HttpSettings, run_dir: Path, socket: Path) -> Validator | None:
     if not settings.envoy.validate_changes:
         return None
-    return Validator(find_envoy(settings.envoy.binary), _bootstrap(settings, socket), run_dir / "validation")
+    return Validator(
+        find_envoy(settings.envoy.binary), bootstrap_of(settings, socket), run_dir / "validation"
+    )
 
 
-def _observing(settings: HttpSettings, log: AccessLogFile | None) -> Observing:
+def observing_of(settings: HttpSettings, log: AccessLogFile | None) -> Observing:
+    """What Envoy tells of requests. Raises SettingsError."""
     tracing = request_tracing(settings.tracing, Service(settings.type, settings.id, settings.version))
     return Observing(None if log is None else log.resource(), tracing)
 
 
-async def _keep(log: AccessLogFile | None, extension: Extension, envoy: EnvoyProcess, clock: Clock) -> None:
+async def keep_logs(
+    log: AccessLogFile | None, extension: Extension, envoy: EnvoyProcess, clock: Clock
+) -> None:
     """Look after all files that Envoy appends to, until cancelled."""
     async with asyncio.TaskGroup() as group:
         if log is not None:
@@ -117,7 +122,8 @@ async def _keep(log: AccessLogFile | None, extension: Extension, envoy: EnvoyPro
             group.create_task(every(_LOOK_SECONDS, rotated.look, clock=clock, name=path.name))
 
 
-def _make_directory(directory: Path, socket: Path) -> None:
+def make_directory(directory: Path, socket: Path) -> None:
+    """Make the folder of an instance. Raises SettingsError, also where `socket` would have too long a path."""
     if len(bytes(socket)) > _LONGEST_SOCKET:
         reason = f"{socket} is longer than the {_LONGEST_SOCKET} bytes that a Unix socket may have; choose a shorter path"
         raise SettingsError([Problem("state_dir", reason)])
@@ -128,12 +134,13 @@ def _make_directory(directory: Path, socket: Path) -> None:
         raise SettingsError([Problem("state_dir", reason)]) from error
 
 
-def _goodbye_seconds(settings: HttpSettings) -> int:
+def goodbye_seconds(settings: HttpSettings) -> int:
     """For how long a draining Envoy asks clients to go."""
     return max(1, min(5, int(settings.drain_seconds)))
 
 
-def _envoy_settings(settings: HttpSettings, run_dir: Path) -> EnvoySettings:
+def envoy_settings(settings: HttpSettings, run_dir: Path) -> EnvoySettings:
+    """How its Envoy is run."""
     return EnvoySettings(
         node_id=settings.id,
         cluster=settings.type,
@@ -142,13 +149,14 @@ def _envoy_settings(settings: HttpSettings, run_dir: Path) -> EnvoySettings:
         binary=settings.envoy.binary,
         concurrency=settings.envoy.workers(),
         log_level=settings.envoy.log_level,
-        drain_seconds=_goodbye_seconds(settings),
+        drain_seconds=goodbye_seconds(settings),
         handover_seconds=settings.envoy.handover_seconds,
         extra_args=("--file-flush-interval-msec", str(_FLUSH_MILLISECONDS)),
     )
 
 
-def _bootstrap(settings: HttpSettings, socket: Path) -> bytes:
+def bootstrap_of(settings: HttpSettings, socket: Path) -> bytes:
+    """What its Envoy starts from."""
     return render(
         BootstrapSpec(
             node_id=settings.id,

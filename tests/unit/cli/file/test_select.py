@@ -7,6 +7,8 @@ from marchproxy.modules.dblb.settings import DblbSettings
 
 DATABASES = DblbSettings(id="d", type="dblb", postgres="127.0.0.1:6432", redis_proxy="127.0.0.1:6378")
 ONE = FileDocument(modules=(AlbSettings(id="a"),))
+HTTPS = {"tls_traffic": "127.0.0.1:443", "https": {"self_signed": ["a.example"]}}
+SECURE = FileDocument(modules=(AlbSettings.model_validate({"id": "a", **HTTPS}),))
 TWO = FileDocument(modules=(AlbSettings(id="a"), AlbSettings(id="b")))
 
 
@@ -33,7 +35,8 @@ def test_picks(document, wanted, environ, picked):
         (TWO, None, {"MODULE_ID": "c"}, 'no module "c"'),
         (ONE, "c", {}, 'no module "c"; known: a'),
         (ONE, None, {"MODULE_ID": "not an id"}, "MODULE_ID"),
-        (ONE, None, {"XDS_SERVER": "manager:18000"}, "XDS_SERVER"),
+        (ONE, None, {"XDS_SERVER": "nowhere"}, "XDS_SERVER"),
+        (SECURE, None, {"XDS_SERVER": "manager:18000"}, "leave out tls_traffic"),
         (ONE, None, {"NLB_ENDPOINTS": "nowhere"}, "NLB_ENDPOINTS"),
     ],
 )
@@ -46,6 +49,12 @@ def test_refuses(document, wanted, environ, words):
 def test_nlb_endpoints_replace_the_files():
     module = pick_module(ONE, AlbSettings, None, {"NLB_ENDPOINTS": "nlb-1:50050, [::1]:7"})
     assert module.nlbs == (HostPort("nlb-1", 50050), HostPort("::1", 7))
+
+
+def test_xds_server_is_that_of_an_alb():
+    module = pick_module(ONE, AlbSettings, None, {"XDS_SERVER": "manager-1:18000,manager-2:18000"})
+    assert module.xds_server == (HostPort("manager-1", 18000), HostPort("manager-2", 18000))
+    assert replica_of(module, 1).xds_server == module.xds_server
 
 
 def test_a_replica_differs_in_id_and_ports_only():

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 from marchproxy.cli.file import FileDocument
+from marchproxy.cli.file.schema import ManagerSection
 from marchproxy.cli.up.parts import Folders, environment, open_ports, parts_of
 from marchproxy.kit.settings import HostPort
-from marchproxy.manager.settings import ManagerSettings
 from marchproxy.modules.alb.settings import AlbSettings
 from marchproxy.modules.dblb.settings import DblbSettings
 from marchproxy.nlb.settings import NlbSettings
@@ -35,12 +35,12 @@ def test_each_module_runs_by_the_command_of_its_type():
 
 
 def test_the_manager_comes_last_and_is_asked_over_http():
-    manager = ManagerSettings(metrics=HostPort("0.0.0.0", 9096), drain_seconds=4)
+    manager = ManagerSection(metrics=HostPort("0.0.0.0", 9096), drain_seconds=4)
     *_, part = parts_of(DOCUMENT.model_copy(update={"manager": manager}), FOLDERS)
     assert (part.name, part.kind, part.grpc) == ("manager-1", "manager", None)
     assert part.command[3:] == ("manager", "--config", "/state/running.yaml")
     assert (part.health, part.stop_seconds > 4) == (HostPort("127.0.0.1", 9096), True)
-    alone = FileDocument(manager=ManagerSettings(http=HostPort("127.0.0.1", 0)))
+    alone = FileDocument(manager=ManagerSection(http=HostPort("127.0.0.1", 0)))
     assert dict(open_ports(alone)) == {"MARCHPROXY_MANAGER__HTTP": HostPort("127.0.0.1", 0)}
     assert environment(alone, FOLDERS, {}) == {"MARCHPROXY_MANAGER__STATE_DIR": "/state"}
 

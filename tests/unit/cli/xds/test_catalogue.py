@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
 from marchproxy.cli.xds.catalogue import Catalogue
 from marchproxy.cli.xds.settings import NodeSettings
 from marchproxy.engines.envoy.xds import Identity, ResourceType
+from marchproxy.engines.envoy.xds.identity import MODULE
+from marchproxy.model.limit import RateLimit
 from marchproxy.model.listener import Listener
 from marchproxy.model.module import ModuleType, Protocol
 from marchproxy.model.pool import BackendPool, Endpoint
@@ -93,3 +97,42 @@ def test_pools_of_routes_that_are_not_given_are_not_given_either():
 def test_what_the_compiler_cannot_do_is_refused():
     with pytest.raises(InvalidValue, match=r"routes\[0\]"):
         Catalogue(DesiredState(routes=(Route("r"),)))
+
+
+ALB = Identity("alb-1", "alb", {MODULE: "alb"})
+
+
+def test_an_alb_gets_all_its_routes_in_one_and_no_listener():
+    snapshot = Catalogue(STATE).assign(ALB)
+    assert held(snapshot) == {
+        ResourceType.LISTENER: set(),
+        ResourceType.ROUTE: {"routes"},
+        ResourceType.CLUSTER: {"pool.web", "pool.inner", "pool.rpc"},
+    }
+
+
+def test_an_alb_is_told_which_document_it_has_though_its_routes_are_the_same():
+    one, other = (Catalogue(STATE, revision=revision).assign(ALB) for revision in ("abc", "def"))
+    routes = [snapshot.of(ResourceType.ROUTE)["routes"] for snapshot in (one, other)]
+    assert [resource.version.partition(".")[2] for resource in routes] == ["abc", "def"]
+    assert routes[0].is_same_as(routes[1])
+    assert routes[0] != routes[1]
+    clusters = [dict(snapshot.of(ResourceType.CLUSTER)) for snapshot in (one, other)]
+    assert clusters[0] == clusters[1]
+
+
+def test_what_small_limits_allow_is_kept_for_as_many_albs_as_there_are():
+    limited = replace(STATE, rate_limits=(RateLimit("few", "all", per_second=1, burst=1, shared=True),))
+    alone = Catalogue(limited)
+    three = alone.among({}, 3)
+    assert (alone.is_among({}, 1), alone.is_among({}, 3), three.is_among({}, 3)) == (True, False, True)
+    before, after = (dict(found.assign(ALB).of(ResourceType.EXTENSION)) for found in (alone, three))
+    assert len([name for name in before if before[name] != after[name]]) == 1
+
+
+def test_a_route_that_nobody_is_given_may_ask_for_what_is_not_served():
+    asking = replace(STATE.routes[0], route_id="staff", authentication=("staff",))
+    state = replace(STATE, routes=(*STATE.routes, asking))
+    with pytest.raises(InvalidValue, match=r"routes\[4\].authentication"):
+        Catalogue(state)
+    assert Catalogue(state, (NodeSettings(routes=("all",)),)).assign(Identity("edge")) is not None

@@ -10,10 +10,10 @@ import pytest
 from marchproxy.contract.document import checksum, decode, encode
 from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.tasks import beside
-from marchproxy.manager.revising import Busy, Conflicts, Fleet, Revisions
+from marchproxy.manager.revising import Busy, Conflicts, Fleet, PartsRefused, Revisions
 from marchproxy.model.changes import redact
 from marchproxy.model.module import Version
-from marchproxy.model.problem import InvalidValue, RefusalCode, Refused
+from marchproxy.model.problem import InvalidValue, Problem, RefusalCode, Refused
 from marchproxy.model.revision import Author, Draft, Summary
 from marchproxy.model.state import DesiredState
 from marchproxy.store import Sealer, Store, StoreSettings, open_store
@@ -262,3 +262,34 @@ async def test_what_was_begun_before_a_crash_is_in_force_after_it(store):
             await asyncio.sleep(0.01)
         assert revisions.current.state == document
         assert await store.pending() is None
+
+
+class Examiner:
+    """Finds the same wrong with whatever is proposed."""
+
+    name = "xds"
+
+    def __init__(self) -> None:
+        self.problems: tuple[Problem, ...] = (Problem("routes[0]", "not here"),)
+        self.asked: list[str] = []
+
+    async def examine(self, state: DesiredState, checksum_of: str, /) -> tuple[Problem, ...]:
+        assert checksum(encode(state)) == checksum_of
+        self.asked.append(checksum_of)
+        return self.problems
+
+
+async def test_who_serves_it_beside_the_parts_has_a_say(store: Store) -> None:
+    async with running(store) as revisions:
+        examiner, before = Examiner(), revisions.current
+        revisions.examiners.append(examiner)
+        item = {"id": "more", "path": "/more", "response": {"status": 200}}
+        rehearsed = await revisions.put("routes", "more", item, by=ANN, reason="", dry_run=True)
+        assert [(part.name, part.problems) for part in rehearsed.parts] == [("xds", examiner.problems)]
+        with pytest.raises(PartsRefused) as refused:
+            await revisions.put("routes", "more", item, by=ANN, reason="")
+        assert [problem.path for problem in refused.value.problems] == ["routes[0]"]
+        assert revisions.current is before
+        examiner.problems = ()
+        outcome = await revisions.put("routes", "more", item, by=ANN, reason="")
+        assert outcome.revision.checksum == examiner.asked[-1] == revisions.current.head.checksum

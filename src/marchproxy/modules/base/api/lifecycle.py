@@ -26,11 +26,11 @@ class LifecycleApi(Api):
         parts = self._parts
         parts.expect(request.instance_id)
         health = reports.health(parts)
-        running, seen = parts.core.running, parts.sampler.last
-        answer = parts.status.recall(health, running, seen)
+        running, seen, checksum = parts.core.running, parts.sampler.last, parts.core.checksum
+        answer = parts.status.recall(health, running, seen, checksum)
         if answer is None:
             answer = self._status(health, running)
-            parts.status.answer, parts.status.rests_on = answer, (health, running, seen)
+            parts.status.answer, parts.status.rests_on = answer, (health, running, seen, checksum)
         return answer
 
     def _status(self, health: EngineHealth, running: Running) -> module_pb2.GetStatusResponse:

@@ -46,7 +46,7 @@ def instance(parts: Parts, now: EngineHealth | None = None) -> ModuleInstance:
         current_connections=parts.sampler.last.active_connections,
         max_connections=core.identity.max_connections,
         traffic_endpoints=core.engine.endpoints(),
-        config_checksum=core.running.checksum,
+        config_checksum=core.checksum,
     )
 
 

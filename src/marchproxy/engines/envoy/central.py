@@ -1,0 +1,121 @@
+"""Central: the bootstrap of an Envoy that takes its resources from a control plane elsewhere.
+
+What is its machine's alone comes from files, which Envoy watches: its listeners, and how many share its limits.
+https://www.envoyproxy.io/docs/envoy/v1.40.0/configuration/overview/xds_api
+"""
+
+import ipaddress
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from envoy.service.discovery.v3 import discovery_pb2
+
+from marchproxy.engines.envoy.bootstrap import XDS_CLUSTER
+from marchproxy.engines.envoy.xds.resource import Resource
+from marchproxy.kit.files import write_atomically
+from marchproxy.kit.grpc.tls import ChannelTls
+from marchproxy.kit.settings.types import HostPort
+
+_TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+# one that went away without a word is found out after these
+_ALIVE = {"interval": "20s", "timeout": "10s"}
+
+
+@dataclass(frozen=True, slots=True)
+class Central:
+    """Where an Envoy is served: `servers` in the order of preference, and what it says of itself there (`metadata`).
+
+    `listeners` and `fleet` are files as `write_resources` makes them; `clusters` are its own, as Envoy's JSON.
+    """
+
+    servers: tuple[HostPort, ...]
+    tls: ChannelTls | None
+    metadata: Mapping[str, str]
+    listeners: Path
+    fleet: Path
+    clusters: tuple[Mapping[str, Any], ...] = ()
+
+
+def centralised(bootstrap: bytes, central: Central) -> bytes:
+    """A bootstrap out of `bootstrap.render` for one that is served elsewhere. The same arguments, the same bytes."""
+    document = json.loads(bootstrap)
+    document["node"]["metadata"] = dict(central.metadata)
+    document["dynamic_resources"]["lds_config"] = _from_file(central.listeners)
+    static = document["static_resources"]["clusters"]
+    for cluster in static:
+        if cluster["name"] == XDS_CLUSTER:
+            cluster.update(_reaching(central))
+            _options_of(cluster)["http2_protocol_options"] = {"connection_keepalive": _ALIVE}
+        elif "eds_cluster_config" in cluster:
+            cluster["eds_cluster_config"]["eds_config"] = _from_file(central.fleet)
+    static.extend(central.clusters)
+    return json.dumps(document, indent=1).encode() + b"\n"
+
+
+def write_resources(file: Path, resources: Sequence[Resource]) -> None:
+    """Replace a file that an Envoy watches; its name must end in `.pb`. Raises OSError."""
+    message = discovery_pb2.DiscoveryResponse(resources=[resource.body for resource in resources])
+    write_atomically(file, message.SerializeToString(), durable=False)
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    return {"path_config_source": {"path": str(path)}, "resource_api_version": "V3"}
+
+
+def _options_of(cluster: dict[str, Any]) -> dict[str, Any]:
+    (options,) = cluster["typed_extension_protocol_options"].values()
+    found: dict[str, Any] = options["explicit_http_config"]
+    return found
+
+
+def _reaching(central: Central) -> dict[str, Any]:
+    by_name = not all(map(_is_address, central.servers))
+    # of several the first that answers, and the next only while it does not
+    localities = [
+        {"priority": number, "lb_endpoints": [{"endpoint": {"address": _address(server)}}]}
+        for number, server in enumerate(central.servers)
+    ]
+    name = central.servers[0].host
+    return {
+        "type": "STRICT_DNS" if by_name else "STATIC",
+        "load_assignment": {"cluster_name": XDS_CLUSTER, "endpoints": localities},
+        **({} if central.tls is None else {"transport_socket": _tls(central.tls, name)}),
+        # one that refuses connections is passed over
+        "outlier_detection": {
+            "consecutive_local_origin_failure": 2,
+            "split_external_local_origin_errors": True,
+        },
+    }
+
+
+def _tls(tls: ChannelTls, host: str) -> dict[str, Any]:
+    by_address = _is_address(HostPort(host, 0))
+    expected = {"san_type": "IP_ADDRESS" if by_address else "DNS", "matcher": {"exact": host}}
+    common: dict[str, Any] = {
+        "alpn_protocols": ["h2"],
+        "validation_context": {
+            "trusted_ca": {"filename": str(tls.ca)},
+            "match_typed_subject_alt_names": [expected],
+        },
+    }
+    if tls.cert is not None and tls.key is not None:
+        pair = {"certificate_chain": {"filename": str(tls.cert)}, "private_key": {"filename": str(tls.key)}}
+        common["tls_certificates"] = [pair]
+    sni = {} if by_address else {"sni": host}
+    context = {"@type": _TLS, "common_tls_context": common, **sni}
+    return {"name": "envoy.transport_sockets.tls", "typed_config": context}
+
+
+def _address(server: HostPort) -> dict[str, Any]:
+    return {"socket_address": {"address": server.host, "port_value": server.port}}
+
+
+def _is_address(server: HostPort) -> bool:
+    try:
+        ipaddress.ip_address(server.host)
+    except ValueError:
+        return False
+    return True
