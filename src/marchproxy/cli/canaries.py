@@ -160,6 +160,26 @@ def drain(
         raise typer.BadParameter("--wait waits for connections to end: leave it out with --undrain")
 
 
+def top(
+    once: Annotated[bool, typer.Option("--once", help="One frame with everything, and no more.")] = False,
+    context: Context = "",
+    manager: Manager = "",
+    key_file: KeyFile = None,
+    as_json: Json = False,
+) -> None:
+    """Watch the running system: rates, errors, latencies and health of listeners, instances, pools and routes; canaries.
+
+    q ends it, the arrows go from page to page and through a page.
+
+      marchproxy top
+      marchproxy top --once | less -R
+    """
+    from marchproxy.cli.managed.asked import Asked
+    from marchproxy.cli.managed.top.screen import show_top
+
+    show_top(Asked(context, manager, key_file, as_json), once=once)
+
+
 def _where(name: str, listener: bool) -> "Where":
     from marchproxy.cli.managed.canary import Where
 

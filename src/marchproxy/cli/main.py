@@ -295,7 +295,7 @@ app.add_typer(changing.settings, name="set", rich_help_panel=CHANGE)
 for _command in managing.COMMANDS:
     app.command(rich_help_panel=MANAGE)(_command)
 app.add_typer(canaries.canary, name="canary", rich_help_panel=MANAGE)
-for _command in (canaries.drain, signing.login, signing.logout):
+for _command in (canaries.drain, canaries.top, signing.login, signing.logout):
     app.command(rich_help_panel=MANAGE)(_command)
 app.add_typer(signing.context, name="context", rich_help_panel=MANAGE)
 app.command(rich_help_panel=MANAGE)(signing.completion)
