@@ -13,6 +13,7 @@ import pytest_asyncio
 import yaml
 
 from marchproxy.contract.fleet.explaining import conclusion, read_question
+from marchproxy.contract.pb import module_pb2
 from marchproxy.manager.operating import NotDone, Pace, Target
 from marchproxy.model.judging import RolloutLimits
 from marchproxy.model.module import HealthStatus
@@ -223,7 +224,12 @@ async def test_a_drained_instance_stays_so_until_it_is_undrained(watched: Watche
     )
     await watched.sees("alb-2", HealthStatus.STOPPING)
     assert "not well" not in (await rooms.live.health()).message
+    head = rooms.revisions.current.head
+    await rooms.operations.set_weight(WEB, "v2", 5, by=OPERATOR)  # in which it takes no part
     await rooms.operations.undrain("alb-2", by=OPERATOR)
+    status = await system.alb_stub("alb-2").GetStatus(module_pb2.GetStatusRequest(), timeout=10)
+    assert status.instance.config_checksum == rooms.revisions.current.head.checksum != head.checksum
+    await rooms.operations.set_weight(WEB, "v2", 0, by=OPERATOR)
     await system.targets({"alb-1", "alb-2"})
     await watched.sees("alb-2", HealthStatus.HEALTHY)
     await rooms.told("instance.draining", "alb-2")

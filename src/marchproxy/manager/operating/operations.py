@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from marchproxy.contract.fleet.changing import Pace, set_draining
 from marchproxy.contract.fleet.client import CallFailed
 from marchproxy.contract.fleet.explaining import Explanation, Question, find_out
+from marchproxy.contract.fleet.takers import Offer, Reload, Taker
 from marchproxy.kit.clock import Clock
 from marchproxy.manager.operating import fleet
 from marchproxy.manager.operating.asking import ask_all
@@ -75,8 +76,10 @@ class Operations:
         return Done(f"{words}; {connections}", by=((instance, words),))
 
     async def undrain(self, instance: str, *, by: Author) -> Done:
-        """Send a drained instance traffic again."""
-        words = await self._tell(self._part(instance), draining=False)
+        """Send a drained instance traffic again, once it runs what is in force."""
+        part = self._part(instance)
+        await self._bring(part)
+        words = await self._tell(part, draining=False)
         self._note("instance.undrain", instance, f"undrained by {by.name}")
         return Done(words, by=((instance, words),))
 
@@ -132,6 +135,17 @@ class Operations:
         if refusing:
             raise Refused(RefusalCode.UNAVAILABLE, f"{part.id}: {refusing[0].words}")
         return done[part.id]
+
+    async def _bring(self, part: PartView) -> None:
+        """Who drains takes no part in an apply, so it may run what was in force when it began."""
+        current = self._revisions.current
+        if part.checksum == current.head.checksum:
+            return
+        taker = Taker(part.id, part.address, is_nlb=False, kind=part.kind.value, checksum=part.checksum)
+        offer = Offer(current.data, current.head.checksum)
+        for refusal in await Reload(self._live.clients[0], [taker]).put_back(offer, [taker]):
+            reasons = "; ".join(refusal.reasons)
+            raise NotDone(f"{part.id} does not take revision {current.head.number}: {reasons}")
 
     async def _emptied(self, instance: str, timeout: float) -> int:
         """Wait for its connections to end; how many are open then, as far as is known."""

@@ -54,10 +54,10 @@ class Crowd:
         return {name: watch.finding for name, (watch, _) in self._parts.items()}
 
     async def _follow(self, group: asyncio.TaskGroup) -> None:
-        """Watch who has come, or moved, and nobody who has gone."""
+        """Watch who has come, or moved, and nobody who has gone; one whose watch failed is begun again."""
         addresses = _addresses(self.nlbs())
         for name, (watch, task) in tuple(self._parts.items()):
-            if addresses.get(name) != watch.address:
+            if addresses.get(name) != watch.address or task.done():
                 task.cancel()
                 del self._parts[name]
                 await self._pool.forget(watch.address)

@@ -225,6 +225,7 @@ class LimitView:
 
 
 _IDLE = Rates()
+_STALE_SECONDS = 7.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,8 +262,10 @@ class LiveView:
 
     @property
     def is_stale(self) -> bool:
-        """Whether no NLB has answered for longer than a few looks take."""
-        return self.at is None or self.age > 7.0
+        """Whether no NLB has answered for longer than a few looks take. Where there are none, nothing is missed."""
+        if self.version == 0:
+            return True
+        return bool(self.nlbs) and (self.at is None or self.age > _STALE_SECONDS)
 
     def route(self, route_id: str) -> Rates:
         """What a route serves; nothing, where it is not asked for."""

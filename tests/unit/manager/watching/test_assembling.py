@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from marchproxy.contract.pb import nlb_pb2, types_pb2
@@ -11,7 +12,7 @@ from marchproxy.manager.watching.counters import Served
 from marchproxy.manager.watching.figures import figures
 from marchproxy.manager.watching.findings import PartFinding, Promotion, Traffic, read_traffic
 from marchproxy.manager.watching.pools import Pools
-from marchproxy.manager.watching.view import LiveView, Rates, Standing
+from marchproxy.manager.watching.view import LiveView, NlbView, Rates, Standing
 from marchproxy.model.module import HealthStatus, ModuleType
 from marchproxy.model.revision import Author, RevisionHead, RevisionNumber, Summary
 from tests.unit.manager.watching.seen import NLB, NOW, instance, later, nlb
@@ -29,9 +30,22 @@ def served(requests: float, **routes: float) -> PartFinding:
     return PartFinding(served=Served(Rates(requests), rates), connections=4, cpu=50.0, memory=80.0, at=NOW)
 
 
+@pytest.mark.parametrize(
+    ("view", "stale"),
+    [
+        (LiveView(), True),  # nobody has looked yet
+        (LiveView(version=1), False),  # there is no NLB
+        (LiveView(version=1, nlbs=(NlbView(NLB),)), True),
+        (LiveView(version=1, nlbs=(NlbView(NLB),), at=NOW, age=1.0), False),
+        (LiveView(version=1, nlbs=(NlbView(NLB),), at=NOW, age=9.0), True),
+    ],
+)
+def test_what_is_stale(view: LiveView, stale: bool) -> None:
+    assert view.is_stale is stale
+
+
 def test_nothing_is_known_at_first() -> None:
     view = LiveView()
-    assert view.is_stale
     assert view.route("web") == Rates()
     assert view.part("alb-1") is None
 
