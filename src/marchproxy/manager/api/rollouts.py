@@ -3,7 +3,7 @@
 from typing import Annotated, Literal, TypeAlias
 
 from fastapi import APIRouter, Request
-from pydantic import Field, StrictInt
+from pydantic import ConfigDict, Field, StrictInt
 from starlette.responses import Response
 
 from marchproxy.kit.settings import Seconds, Section
@@ -58,6 +58,19 @@ class LimitsDocument(Section):
 class StartRollout(WhereVersions):
     """`step` points at a time, or by `steps` (percent, ascending)."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "on": "route",
+                    "target": "shop",
+                    "version": "v2",
+                    "steps": [5, 25, 50, 100],
+                    "limits": {"interval": "60s", "max_error_percent": 2},
+                }
+            ]
+        }
+    )
     version: _Name
     step: Annotated[StrictInt, Field(ge=0, le=100)] = 0
     steps: Annotated[tuple[_Percent, ...], Field(max_length=100)] = ()
@@ -86,6 +99,9 @@ class Rollback(WhereVersions):
 class SetWeight(WhereVersions):
     """A version's share of what is new, in percent; the others divide the rest as before."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"target": "shop", "version": "v2", "percent": 10}]}
+    )
     version: _Name
     percent: _Percent
 

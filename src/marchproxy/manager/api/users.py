@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Path, Request
-from pydantic import BaseModel, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 from starlette.responses import Response
 
 from marchproxy.kit.settings import Section
@@ -36,6 +36,7 @@ class UserView(BaseModel):
 class NewUser(Section):
     """Without a password, one is made, and told in the answer."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "vera", "role": "viewer"}]})
     name: Annotated[str, Field(max_length=63)]
     role: Role = Role.VIEWER
     password: Password | None = None
