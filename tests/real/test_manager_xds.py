@@ -8,6 +8,7 @@ import httpx
 
 from marchproxy.contract.pb import module_pb2, types_pb2
 from tests.ports import free_port
+from tests.real.support.certificates import make_certificate
 from tests.real.support.manager import Alone, manager_alone, visitor
 from tests.real.support.system import System
 from tests.real.support.waiting import until
@@ -72,8 +73,14 @@ async def test_an_alb_takes_what_it_serves_from_the_manager(tmp_path):
             "routes": [{"id": "web", "backends": ["web"]}],
             "pools": [{"name": "web", "endpoints": [f"127.0.0.1:{old}"]}],
         }
-        system = System(tmp_path, state, {"alb-1": "v1"}, {}, {"xds_server": f"127.0.0.1:{port}"})
-        alone = Alone(tmp_path, xds=served_at(port), nlbs=[f"127.0.0.1:{system.nlb.grpc}"])
+        # they know each other by certificates, and of two servers the first is not there
+        certificate = make_certificate(tmp_path, "localhost")
+        pair = {"cert": str(certificate), "key": str(certificate.with_suffix(".key"))}
+        servers = [f"localhost:{free_port()}", f"localhost:{port}"]
+        own = {"xds_server": servers, "xds_tls": {"ca": str(certificate), **pair}}
+        system = System(tmp_path, state, {"alb-1": "v1"}, {}, own)
+        plane = {**served_at(port), "tls": {"client_ca": str(certificate), **pair}}
+        alone = Alone(tmp_path, xds=plane, nlbs=[f"127.0.0.1:{system.nlb.grpc}"])
         alone.file.write_text(json.dumps({**json.loads(alone.file.read_text()), **system.state()}))
         try:
             await alone.launch()
@@ -118,7 +125,7 @@ async def says(system: System, words: str) -> None:
 
 async def refuses_changes(system: System) -> None:
     """Whatever would change what it serves is refused, with who is to be asked; looking is not."""
-    stub, instead = system.alb_stub(), "central xDS server 127.0.0.1:"
+    stub, instead = system.alb_stub(), "the central xDS server localhost:"
     route = types_pb2.Route(
         route_id="web", path_pattern="/", backends=[types_pb2.BackendRef(pool="web", weight=100)]
     )

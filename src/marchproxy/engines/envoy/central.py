@@ -23,6 +23,15 @@ _TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTl
 # one that went away without a word is found out after these
 _ALIVE = {"interval": "20s", "timeout": "10s"}
 
+# a server that cannot be reached is left for the next one, and tried again; the last of them is tried all the same
+_PASSED_OVER = {
+    "split_external_local_origin_errors": True,
+    "consecutive_local_origin_failure": 1,
+    "max_ejection_percent": 100,
+    "base_ejection_time": "5s",
+    "max_ejection_time": "30s",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Central:
@@ -78,35 +87,35 @@ def _reaching(central: Central) -> dict[str, Any]:
         {"priority": number, "lb_endpoints": [{"endpoint": {"address": _address(server)}}]}
         for number, server in enumerate(central.servers)
     ]
-    name = central.servers[0].host
     return {
         "type": "STRICT_DNS" if by_name else "STATIC",
+        "dns_lookup_family": "ALL",
         "load_assignment": {"cluster_name": XDS_CLUSTER, "endpoints": localities},
-        **({} if central.tls is None else {"transport_socket": _tls(central.tls, name)}),
-        # one that refuses connections is passed over
-        "outlier_detection": {
-            "consecutive_local_origin_failure": 2,
-            "split_external_local_origin_errors": True,
-        },
+        **({} if central.tls is None else {"transport_socket": _tls(central.tls, central.servers)}),
+        "outlier_detection": _PASSED_OVER,
     }
 
 
-def _tls(tls: ChannelTls, host: str) -> dict[str, Any]:
-    by_address = _is_address(HostPort(host, 0))
-    expected = {"san_type": "IP_ADDRESS" if by_address else "DNS", "matcher": {"exact": host}}
+def _tls(tls: ChannelTls, servers: Sequence[HostPort]) -> dict[str, Any]:
+    names = [server.host for server in servers if not _is_address(server)]
     common: dict[str, Any] = {
         "alpn_protocols": ["h2"],
         "validation_context": {
             "trusted_ca": {"filename": str(tls.ca)},
-            "match_typed_subject_alt_names": [expected],
+            "match_typed_subject_alt_names": [_expected(server) for server in servers],
         },
     }
     if tls.cert is not None and tls.key is not None:
         pair = {"certificate_chain": {"filename": str(tls.cert)}, "private_key": {"filename": str(tls.key)}}
         common["tls_certificates"] = [pair]
-    sni = {} if by_address else {"sni": host}
+    sni = {"sni": names[0]} if names else {}
     context = {"@type": _TLS, "common_tls_context": common, **sni}
     return {"name": "envoy.transport_sockets.tls", "typed_config": context}
+
+
+def _expected(server: HostPort) -> dict[str, Any]:
+    kind = "IP_ADDRESS" if _is_address(server) else "DNS"
+    return {"san_type": kind, "matcher": {"exact": server.host}}
 
 
 def _address(server: HostPort) -> dict[str, Any]:
