@@ -201,6 +201,20 @@ async def test_keys_take_one_everywhere(home: House) -> None:
         assert await page.evaluate(ring) == "solid"
 
 
+async def test_colours_are_chosen_and_stay(home: House) -> None:
+    async with home.person(color_scheme="dark") as page:
+        root, button = page.locator("html"), page.get_by_role("button", name="Colours")
+        await expect(button).to_have_accessible_name("Colours: auto")
+        await button.click()
+        await expect(button).to_have_accessible_name("Colours: light")
+        await page.goto(f"{home.url}/routes/shop")
+        await expect(root).to_have_attribute("data-scheme", "light")
+        await expect(page.locator(".cm-editor")).to_have_css("background-color", "rgb(255, 255, 255)")
+        await button.click()
+        await expect(root).to_have_attribute("data-scheme", "dark")
+        await expect(page.locator(".cm-editor")).to_have_css("background-color", "rgb(30, 30, 30)")
+
+
 async def test_a_key_is_shown_once(home: House) -> None:
     async with home.person() as page:
         await page.goto(f"{home.url}/keys")

@@ -9,11 +9,12 @@ from markupsafe import Markup
 from nicegui import ui
 from starlette.requests import Request
 
+from marchproxy.kit.logs import get_logger
 from marchproxy.manager.access import AccessError, PasswordChangeNeeded, Scope, Unauthenticated
 from marchproxy.manager.desk import Desk
 from marchproxy.manager.ui.components.controls import go
 from marchproxy.manager.ui.components.fragment import Acting, Fragment
-from marchproxy.manager.ui.components.states import banner
+from marchproxy.manager.ui.components.states import banner, refusal
 from marchproxy.manager.ui.failing import FAILURES, told
 from marchproxy.manager.ui.visit import Visit
 from marchproxy.manager.watching import LiveView
@@ -21,6 +22,7 @@ from marchproxy.model.identity import Principal, Role
 from marchproxy.model.revision import Author
 from marchproxy.store import StoreUnavailable
 
+_log = get_logger(__name__)
 #: Seconds between two looks of a page.
 BEAT = 2.0
 _BEATS_PER_CHECK = 5
@@ -116,6 +118,10 @@ class Frame:
             return None
         except FAILURES as error:
             shown.show(told(error))
+            return None
+        except Exception:  # noqa: BLE001 - a fault of ours; whoever pressed the button is told of it, too
+            _log.exception("something that was pressed failed", action=act.action, target=act.target)
+            shown.show(refusal("This failed in the manager", ["The log of the manager says more."]))
             return None
         shown.show(banner("ok", "done", act.done) if act.done else Markup())
         self.redraw()

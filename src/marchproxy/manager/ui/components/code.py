@@ -9,15 +9,19 @@ from nicegui.element import Element
 Typed = Callable[[str], Awaitable[None]]
 
 
+def _theme(scheme: str) -> Literal["vscodeDark", "vscodeLight"]:
+    return "vscodeDark" if scheme == "dark" else "vscodeLight"
+
+
 def yaml_editor(
     text: str, *, label: str, scheme: str, enabled: bool, typed: Typed | None = None
 ) -> ui.codemirror:
-    """An editor in the colours of the page; `typed` hears of each change."""
-    theme: Literal["vscodeDark", "vscodeLight"] = "vscodeDark" if scheme == "dark" else "vscodeLight"
+    """An editor in the colours of the page, also when they change; `typed` hears of each change."""
     with Element("div").classes("editor"):
-        code = ui.codemirror(text, language="YAML", theme=theme, indent="  ", line_wrapping=True)
+        code = ui.codemirror(text, language="YAML", theme=_theme(scheme), indent="  ", line_wrapping=True)
     code.props["aria-label"] = label
     code.set_enabled(enabled)
+    ui.on("scheme", lambda event: code.set_theme(_theme(str(event.args))))
     if typed is not None:
 
         async def changed() -> None:

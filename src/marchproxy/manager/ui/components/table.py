@@ -10,7 +10,7 @@ from marchproxy.manager.ui.components.markup import Child, tag
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. `kind`: "" for words, "number", or "act" for what can be done with the row."""
+    """One column. `kind`: "" for words, "wide" for many of them, "number", or "act" for what can be done with the row."""
 
     label: str
     kind: str = ""

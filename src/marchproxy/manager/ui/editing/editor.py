@@ -30,8 +30,7 @@ class Editor:
 
     def __init__(self, frame: Frame, section: str, key: str | None, *, back: str) -> None:
         self._frame, self._section, self._key, self._back = frame, section, key, back
-        self._known = frame.desk.revisions.current
-        self._item = self._original(self._known)
+        self._item = self._original(frame.desk.revisions.current)
         self._lacking = frame.visit.lacks(Role.OPERATOR)
         self._typed = 0
         self._build(
@@ -131,7 +130,7 @@ class Editor:
         )
         if found is None:
             return
-        self._item = item
+        self._item = self._original(self._frame.desk.revisions.current)
         self._outcome.show(preview(found))
         if self._key is None:
             go(f"{self._back}/{key}")

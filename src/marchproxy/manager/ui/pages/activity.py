@@ -19,7 +19,14 @@ from marchproxy.model.record import AuditEntry, Event
 from marchproxy.store import StoreUnavailable
 
 PAGE = 50
-_COLUMNS = (Column("Who"), Column("Did"), Column("With"), Column("Outcome"), Column("From"), Column("When"))
+_COLUMNS = (
+    Column("Who"),
+    Column("Did", "wide"),
+    Column("With", "wide"),
+    Column("Outcome", "wide"),
+    Column("From"),
+    Column("When"),
+)
 _KINDS = {
     "": "Everything",
     "instance": "Instances",

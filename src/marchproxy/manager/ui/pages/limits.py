@@ -58,8 +58,8 @@ LISTING = Listing(
     lead="How much a target may take. What the NLB keeps is counted here; what modules keep is in their metrics.",
     address="/limits",
     columns=(
-        Column("Target"),
-        Column("Allows"),
+        Column("Target", "wide"),
+        Column("Allows", "wide"),
         Column("State"),
         Column("Passed", "number"),
         Column("Refused", "number"),

@@ -64,8 +64,8 @@ LISTING = Listing(
     lead="Where clients connect. The plane is what carries their bytes: the kernel, Envoy, or the relay that detects protocols.",
     address="/listeners",
     columns=(
-        Column("Address"),
-        Column("Behind it"),
+        Column("Address", "wide"),
+        Column("Behind it", "wide"),
         Column("Plane"),
         Column("New", "number"),
         Column("Open", "number"),

@@ -25,6 +25,8 @@ async def build(frame: Frame) -> None:
 
     with Element("div").classes("stack"):
         frame.live(lambda view: _figures(view.part(name)))
+        if frame.desk.live.view.part(name) is None:
+            return
         with Element("div").classes("grid-2"):
             with Element("section").classes("panel"):
                 with Element("header"):

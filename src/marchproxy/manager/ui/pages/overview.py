@@ -15,7 +15,7 @@ from marchproxy.manager.ui.components.icons import shape
 from marchproxy.manager.ui.components.markup import joined, tag
 from marchproxy.manager.ui.components.states import empty
 from marchproxy.manager.ui.components.words import ago, count, milliseconds, percent, plural
-from marchproxy.manager.ui.concerns import MOST, Concern, concerns
+from marchproxy.manager.ui.concerns import MOST, concerns
 from marchproxy.manager.ui.frame import Frame
 from marchproxy.manager.ui.shell import page_head
 from marchproxy.manager.ui.topology import drawing, picture
@@ -44,7 +44,7 @@ async def build(frame: Frame) -> None:
             with Element("section").classes("panel"):
                 with Element("header"):
                     heading("To look at")
-                frame.live(lambda view: _concerns(concerns(view)))
+                frame.live(_concerns)
             with Element("section").classes("panel"):
                 with Element("header"):
                     heading("What happened")
@@ -129,7 +129,14 @@ def _topology(view: LiveView) -> Markup:
     return tag("div", drawing(seen), class_="inside")
 
 
-def _concerns(found: Sequence[Concern]) -> Markup:
+def _concerns(view: LiveView) -> Markup:
+    found = concerns(view)
+    if view.at is None and not found:
+        return empty(
+            "Nothing is known yet",
+            "What is not well is listed here once an NLB has answered.",
+            picture="modules",
+        )
     if not found:
         return empty(
             "All is well", "Every part answers, runs the revision in force, and is healthy.", picture="done"

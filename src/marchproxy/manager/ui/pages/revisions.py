@@ -17,7 +17,7 @@ from marchproxy.model.revision import RevisionHead, RevisionNumber, Summary
 from marchproxy.store import StoreUnavailable
 
 PAGE = 50
-_COLUMNS = (Column("Revision"), Column("Changed"), Column("By"), Column("Why"), Column("When"))
+_COLUMNS = (Column("Revision"), Column("Changed"), Column("By"), Column("Why", "wide"), Column("When"))
 
 
 async def build(frame: Frame) -> None:

@@ -17,7 +17,13 @@ from marchproxy.manager.ui.shell import page_head
 from marchproxy.manager.ui.versions import Versions, versions_of
 from marchproxy.manager.watching import LiveView, RolloutView
 
-_COLUMNS = (Column("What"), Column("Versions"), Column("Now"), Column("Rollout"), Column("Said"))
+_COLUMNS = (
+    Column("What"),
+    Column("Versions", "wide"),
+    Column("Now", "wide"),
+    Column("Rollout"),
+    Column("Said", "wide"),
+)
 
 
 async def build(frame: Frame) -> None:

@@ -164,8 +164,8 @@ LISTING = Listing(
     lead="What a request must look like, and which pools answer it.",
     address="/routes",
     columns=(
-        Column("Matches"),
-        Column("Leads to"),
+        Column("Matches", "wide"),
+        Column("Leads to", "wide"),
         Column("Requests", "number"),
         Column("Errors", "number"),
         Column("p99", "number"),

@@ -172,8 +172,8 @@ LISTING = Listing(
         Column("State"),
         Column("Bounds", "number"),
         Column("Running", "number"),
-        Column("Targets"),
-        Column("Last decision"),
+        Column("Targets", "wide"),
+        Column("Last decision", "wide"),
     ),
     cells=_cells,
 )

@@ -57,11 +57,14 @@
     }
   });
 
+  let seen = "";
   const dark = matchMedia("(prefers-color-scheme: dark)");
   function tellScheme() {
     const word = root.dataset.scheme || "auto";
     const shown = word === "auto" ? (dark.matches ? "dark" : "light") : word;
     document.cookie = `marchproxy-scheme=${shown}; path=/; max-age=31536000; samesite=lax`;
+    if (seen && seen !== shown) window.emitEvent?.("scheme", shown);
+    seen = shown;
     const button = document.querySelector('[data-do="scheme"]');
     button?.setAttribute("aria-label", `Colours: ${word}`);
     button?.setAttribute("title", `Colours: ${word}`);
