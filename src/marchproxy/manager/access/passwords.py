@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import unicodedata
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
@@ -31,6 +32,11 @@ def one_time_password() -> str:
     return secrets.token_urlsafe(15)
 
 
+def _normal(password: str) -> str:
+    """Keyboards differ in how they send the same character (Unicode's NFKC, as NIST SP 800-63B has it)."""
+    return unicodedata.normalize("NFKC", password)
+
+
 class Passwords:
     """Hashes and checks. A check of nobody's password costs what a check of somebody's does.
 
@@ -46,7 +52,7 @@ class Passwords:
     async def hashed(self, password: str) -> str:
         """The argon2id hash of a password, with its parameters and salt."""
         async with self._places:
-            return await asyncio.to_thread(self._hasher.hash, password)
+            return await asyncio.to_thread(self._hasher.hash, _normal(password))
 
     async def matches(self, password: str, hashed: str | None) -> bool:
         """Whether the password is the one; without a hash it takes as long and is not. Raises Throttled when too many wait."""
@@ -55,7 +61,9 @@ class Passwords:
         self._waiting += 1
         try:
             async with self._places:
-                found = await asyncio.to_thread(self._verify, password[:LONGEST], hashed or self._nobodys)
+                found = await asyncio.to_thread(
+                    self._verify, _normal(password[:LONGEST]), hashed or self._nobodys
+                )
         finally:
             self._waiting -= 1
         return found and hashed is not None

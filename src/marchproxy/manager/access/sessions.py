@@ -10,7 +10,7 @@ from marchproxy.manager.access.people import People
 from marchproxy.manager.access.throttle import Throttle
 from marchproxy.manager.access.tokens import csrf_of, hashed, new_token
 from marchproxy.model.identity import Principal, Session, User
-from marchproxy.store import Store
+from marchproxy.store import Store, StoreUnavailable
 
 _WRONG = "the name or the password is not right"
 _NOT_SIGNED_IN = "sign in first"
@@ -83,8 +83,12 @@ class Sessions:
     async def _checked(self, name: str, password: str, address: str) -> User:
         if (seconds := self._throttle.attempt(name, address, self._clock.monotonic())) > 0:
             raise Throttled(seconds)
-        user = await self._store.user(name)
-        matches = await self._passwords.matches(password, user.password if user else None)
+        try:
+            user = await self._store.user(name)
+            matches = await self._passwords.matches(password, user.password if user else None)
+        except (StoreUnavailable, Throttled):
+            self._throttle.pay_back(name, address)
+            raise
         if user is None or not matches or user.disabled:
             raise Unauthenticated(_WRONG)
         self._throttle.succeeded(name, address)

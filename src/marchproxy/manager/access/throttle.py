@@ -62,9 +62,13 @@ class Throttle:
 
     def succeeded(self, name: str, address: str) -> None:
         """Forget what was charged to the name from this address, and this one attempt everywhere else."""
-        pair, *others = (key for key, _ in _keys(name, address))
+        self.pay_back(name, address)
+        pair, *_ = (key for key, _ in _keys(name, address))
         self._records.pop(pair, None)
-        for key in others:
+
+    def pay_back(self, name: str, address: str) -> None:
+        """Take back what one attempt was charged: nobody could look at it."""
+        for key, _ in _keys(name, address):
             found = self._records.get(key)
             if found is not None and found.failures > 1:
                 self._records[key] = _Record(found.failures - 1, found.last)

@@ -13,6 +13,7 @@ from marchproxy.manager.places import FILE_PATH
 from marchproxy.manager.settings import ManagerSettings
 from marchproxy.manager.web.file import router
 from marchproxy.model.identity import Role
+from marchproxy.store import StoreUnavailable
 
 #: For strangers.
 FOR_EVERYBODY = {("POST", "/api/v1/session")}
@@ -74,3 +75,21 @@ async def test_viewers_change_nothing(app, access):
         answers = {route: await knock(http, *route) for route in changing}
     assert len(changing) > 20
     assert {route: status for route, status in answers.items() if status != 403} == {}
+
+
+async def test_while_the_database_is_away_nobody_is_known_and_that_is_said(app, access, store, monkeypatch):
+    async def away(*_: object) -> None:
+        raise StoreUnavailable("the database is away; see whether it runs")
+
+    for question in ("session", "user", "key_by_hash"):
+        monkeypatch.setattr(store, question, away)
+    name, _ = cookie_names(secure=False)
+    async with client(app) as http:
+        answers = [
+            await http.get("/api/v1/routes", headers={"cookie": f"{name}=x"}),
+            await http.get("/api/v1/routes", headers={"authorization": "Bearer mp_x"}),
+            await http.post("/api/v1/session", json={"name": "admin", "password": "a guess of mine"}),
+        ]
+    for answer in answers:
+        assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+        assert answer.json()["detail"] == "the database is away; see whether it runs"

@@ -41,6 +41,7 @@ async def test_a_password_matches_its_hash_alone():
     assert await passwords.matches("correct horse", hashed)
     assert not await passwords.matches("correct horsE", hashed)
     assert not await passwords.matches("correct horse", None)
+    assert await passwords.matches("pa\u0308sswo\u0308rter", await passwords.hashed("pässwörter"))
     assert not await passwords.matches("correct horse", "no hash at all")
 
 

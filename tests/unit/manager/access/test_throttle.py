@@ -35,6 +35,17 @@ def test_a_success_pays_back_what_was_charged():
     assert tried(throttle, PAIR.free) == [0.0] * PAIR.free
 
 
+def test_what_nobody_could_look_at_is_paid_back():
+    throttle = Throttle()
+    for _ in range(50):
+        assert tried(throttle, 1) == [0.0]
+        throttle.pay_back("ann", "192.0.2.1")
+    tried(throttle, PAIR.free - 1)
+    throttle.pay_back("ann", "192.0.2.1")
+    assert tried(throttle, 2) == [0.0, 0.0]
+    assert tried(throttle, 1) == [1.0]
+
+
 def test_a_success_of_ones_own_does_not_clear_the_address():
     """Else who has a password of his own could go on guessing those of others."""
     throttle, now = Throttle(), 0.0
