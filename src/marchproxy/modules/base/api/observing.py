@@ -48,15 +48,25 @@ class ObservingApi(Api):
         parts.expect(request.instance_id)
         if request.reset_counters:
             await parts.sampler.look()
-        answer = module_pb2.GetStatsResponse(
-            stats=reports.stats(parts),
-            routes=reports.route_stats(parts),
-            pools=reports.pool_stats(parts),
-            streams=reports.streams(parts),
-            collected_at=unix_to_pb(parts.sampler.last.at),
-        )
+        answer = self._counts()
         if request.reset_counters:
             parts.sampler.reset()
+        return answer
+
+    def _counts(self) -> module_pb2.GetStatsResponse:
+        """Of 10,000 routes it takes a tenth of a second, so it is worked out once for each look."""
+        parts, sampler = self._parts, self._parts.sampler
+        rests_on = (sampler.last, sampler.baseline, sampler.failure)
+        answer = parts.counts.recall(*rests_on)
+        if answer is None:
+            answer = module_pb2.GetStatsResponse(
+                stats=reports.stats(parts),
+                routes=reports.route_stats(parts),
+                pools=reports.pool_stats(parts),
+                streams=reports.streams(parts),
+                collected_at=unix_to_pb(sampler.last.at),
+            )
+            parts.counts.answer, parts.counts.rests_on = answer, rests_on
         return answer
 
     async def GetMetrics(

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import is_
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from marchproxy.contract.convert import page_to_pb, route_to_pb
 from marchproxy.contract.errors import error_to_pb, refusal_of
@@ -23,6 +23,7 @@ from marchproxy.modules.base.fleet import NlbFleet
 from marchproxy.modules.base.launcher import ProcessLauncher
 from marchproxy.modules.base.sampler import Sampler
 
+A = TypeVar("A")
 R = TypeVar("R")
 
 
@@ -67,18 +68,24 @@ class RouteMessages:
 
 
 @dataclass(slots=True)
-class StatusMemory:
-    """The last answer to GetStatus, good for as long as what it rests on is the same; and since when the status holds."""
+class AnswerMemory(Generic[A]):
+    """The last answer to a call, good for as long as what it rests on is the same."""
 
     rests_on: tuple[object, ...] = ()
-    answer: module_pb2.GetStatusResponse | None = None
-    status: HealthStatus | None = None
-    since: datetime | None = None
+    answer: A | None = None
 
-    def recall(self, *rests_on: object) -> module_pb2.GetStatusResponse | None:
+    def recall(self, *rests_on: object) -> A | None:
         """The answer, if it rests on these very objects; they are frozen, so identity is enough."""
         same = len(rests_on) == len(self.rests_on) and all(map(is_, rests_on, self.rests_on))
         return self.answer if same else None
+
+
+@dataclass(slots=True)
+class StatusMemory(AnswerMemory[module_pb2.GetStatusResponse]):
+    """The last answer to GetStatus; and since when the status holds."""
+
+    status: HealthStatus | None = None
+    since: datetime | None = None
 
     def held_since(self, status: HealthStatus, now: datetime) -> datetime:
         """When the status became what it is."""
@@ -101,6 +108,7 @@ class Parts:
     scaling: ScalingLimits = field(default_factory=ScalingLimits)
     routes: RouteMessages = field(default_factory=RouteMessages)
     status: StatusMemory = field(default_factory=StatusMemory)
+    counts: AnswerMemory[module_pb2.GetStatsResponse] = field(default_factory=AnswerMemory)
 
     def expect(self, instance_id: str) -> None:
         """Refuse a call that is meant for another instance; an empty id is meant for whoever gets it."""

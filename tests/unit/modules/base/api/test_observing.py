@@ -143,3 +143,21 @@ async def test_stream_metrics(rig: Rig) -> None:
         passing.cancel()
     call.cancel()
     assert values == [10, 20, 30]
+
+
+async def test_an_answer_says_which_look_it_is_from(rig: Rig) -> None:
+    rig.engine.count(requests=1)
+    await rig.parts.sampler.look()
+    first = await rig.stub.GetStats(pb.GetStatsRequest())
+    rig.engine.count(requests=5)
+    assert await rig.stub.GetStats(pb.GetStatsRequest()) == first
+    rig.clock.advance(5)
+    await rig.parts.sampler.look()
+    second = await rig.stub.GetStats(pb.GetStatsRequest())
+    assert (first.stats.total_requests, second.stats.total_requests) == (1, 5)
+    assert second.collected_at.seconds - first.collected_at.seconds == 5
+    rig.engine.silent = True
+    await rig.parts.sampler.look()
+    stale = await rig.stub.GetStats(pb.GetStatsRequest())
+    assert stale.collected_at == second.collected_at
+    assert "stale" in stale.stats.custom_stats
