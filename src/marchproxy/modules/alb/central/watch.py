@@ -1,21 +1,24 @@
 """Watch: what an Envoy says of its central xDS server: whether it is connected, and which document it has from there."""
 
 import asyncio
+import re
 from contextlib import suppress
 
 from marchproxy.engines.envoy.admin import AdminError, EnvoyAdmin
+from marchproxy.engines.envoy.bootstrap import XDS_CLUSTER
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.modules.http.resources.build import ROUTE_CONFIGURATION
 from marchproxy.modules.http.resources.connection_manager import STAT_PREFIX
 
 _log = get_logger(__name__)
-_CONNECTED = "control_plane.connected_state"
+# the first says only that a stream was asked for, which may still wait for a connection
+_CONNECTED = ("control_plane.connected_state", f"cluster.{XDS_CLUSTER}.upstream_rq_active")
 _VERSION = f"http.{STAT_PREFIX}.rds.{ROUTE_CONFIGURATION}.version_text"
-_PATTERN = f"^({_CONNECTED}|{_VERSION})$".replace(".", r"\.")
+_PATTERN = f"^({'|'.join(map(re.escape, (*_CONNECTED, _VERSION)))})$"
 # Envoy looks through all its statistics for these, so it is asked often only while something is awaited
 _OFTEN_SECONDS = 0.25
-_SELDOM_SECONDS = 5.0
+_SELDOM_SECONDS = 2.0
 _AWAITED_SECONDS = 30.0
 
 
@@ -55,7 +58,7 @@ class CentralWatch:
             stats = await self._admin.stats(_PATTERN)
         except AdminError:
             return
-        connected, version = bool(stats.gauge(_CONNECTED)), stats.texts.get(_VERSION, "")
+        connected, version = all(map(stats.gauge, _CONNECTED)), stats.texts.get(_VERSION, "")
         if connected != self.connected:
             words = "connected to the central xDS server" if connected else "the central xDS server is away"
             _log.info(words, server=self.server)

@@ -26,7 +26,8 @@ class Admin:
 
 
 def told(version: str, *, connected: bool) -> EnvoyStats:
-    return EnvoyStats({"control_plane.connected_state": int(connected)}, {VERSION: version})
+    asked_for, open_ = "control_plane.connected_state", "cluster.marchproxy_xds.upstream_rq_active"
+    return EnvoyStats({asked_for: 1, open_: int(connected)}, {VERSION: version})
 
 
 def watch_of(admin: Admin, clock: VirtualClock) -> CentralWatch:
