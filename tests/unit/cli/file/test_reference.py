@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from marchproxy.cli.file.schema import FileDocument
+from marchproxy.cli.file.schema import FileDocument, ManagerSection
 from marchproxy.contract.document import StateDocument
 from marchproxy.engines.envoy.access_log_section import AlwaysLogged
 from marchproxy.kit.settings import load
 from marchproxy.kit.telemetry import TracingSection
-from marchproxy.manager.settings import ManagerSettings
 from marchproxy.modules.http.access_log_section import HttpAccessLog
 from marchproxy.modules.http.log_fields import FIELDS, USUAL
 
@@ -37,7 +36,7 @@ def test_every_example_is_sound(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("heading", "model"),
-    [("access_log", HttpAccessLog), ("tracing", TracingSection), ("manager", ManagerSettings)],
+    [("access_log", HttpAccessLog), ("tracing", TracingSection), ("manager", ManagerSection)],
 )
 def test_every_key_is_named(heading: str, model: type) -> None:
     first_table = section(heading).partition("|---|")[2].partition("\n\n")[0]
