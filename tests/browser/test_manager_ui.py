@@ -123,7 +123,7 @@ async def test_a_canary_is_promoted(home: House) -> None:
         await expect(question).to_contain_text("v2 gets 50 %, 100 %")
         await question.get_by_role("button", name="Promote").click()
         await expect(page.locator(".main")).to_contain_text("promoted", timeout=40_000)
-        await page.goto(f"{home.url}/revisions")
+        await page.goto(f"{home.url}/revisions")  # which looks again by itself
         await expect(page.locator("tbody")).to_contain_text("rollout", timeout=30_000)
         await expect(page.locator("tbody tr").first).to_contain_text("in force")
         tally.clear()
@@ -226,6 +226,14 @@ async def test_a_key_is_shown_once(home: House) -> None:
         await page.reload()
         await expect(page.locator("tbody")).to_contain_text("deploy")
         assert text not in await page.content()
+
+
+async def test_an_address_that_no_page_has(home: House) -> None:
+    async with home.stranger() as page:
+        answer = await page.goto(f"{home.url}/nowhere/at/all")
+        assert answer is not None
+        assert answer.status == 404
+        await expect(page.get_by_role("heading", name="Not found")).to_be_visible()
 
 
 async def test_whoever_is_signed_out_sees_and_does_nothing_more(home: House) -> None:

@@ -42,6 +42,8 @@ def install_pages(app: FastAPI, desk: Desk, pages: tuple[Page, ...]) -> None:
     nicegui.app.state.desk = desk
     nicegui.app.add_static_files(PLACE, FOLDER, max_cache_age=31_536_000)
     nicegui.app.on_exception(_failed)
+    nicegui.app.on_page_exception(lambda: ui.html(doors.failed(), sanitize=False))
+    nicegui.app.add_exception_handler(404, _not_found)
     app.include_router(doors.router)
     ui.add_head_html(str(HEAD), shared=True)
     for page in pages:
@@ -86,6 +88,10 @@ def _is_crowded() -> bool:
     if len(Client.instances) >= MOST_OPEN:
         Client.prune_instances(client_age_threshold=_UNCONNECTED_SECONDS)
     return len(Client.instances) >= MOST_OPEN
+
+
+async def _not_found(_request: Request, _error: Exception) -> Response:
+    return doors.not_found()
 
 
 def _failed(error: Exception) -> None:

@@ -124,6 +124,22 @@ def unavailable(error: StoreUnavailable) -> Response:
     return _page("Not available", words, status=503, headers={"Retry-After": "5"})
 
 
+def not_found() -> Response:
+    """No page has this address; it costs nothing to say so, also to strangers."""
+    words = joined(tag("p", "No page has this address."), tag("a", "Overview", href="/", class_="button"))
+    return _page("Not found", tag("div", words, class_="stack"), status=404)
+
+
+def failed() -> Markup:
+    """What is in place of a page that could not be made."""
+    words = refusal(
+        "This page could not be made",
+        ["The log of the manager says why."],
+        remedy="Traffic goes on as it did.",
+    )
+    return _inside("Something failed", words)
+
+
 def crowded() -> Response:
     """More pages are open than the manager keeps."""
     words = refusal(
@@ -193,11 +209,15 @@ def _trouble(words: str) -> Markup | None:
     return refusal(words, []) if words else None
 
 
-def _page(title: str, *content: Child, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _inside(title: str, *content: Child) -> Markup:
     brand = tag("div", icon("mark"), "MarchProxy", class_="brand")
-    body = tag(
+    return tag(
         "div", tag("main", brand, tag("div", tag("h1", title), *content, class_="panel")), class_="door"
     )
+
+
+def _page(title: str, *content: Child, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    body = _inside(title, *content)
     head = joined(
         Markup('<meta charset="utf-8">'),
         tag("title", f"{title} · MarchProxy"),

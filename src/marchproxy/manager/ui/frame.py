@@ -26,9 +26,11 @@ _log = get_logger(__name__)
 #: Seconds between two looks of a page.
 BEAT = 2.0
 _BEATS_PER_CHECK = 5
+_BEATS_PER_LOOKUP = 3
 _LONGEST = 90.0
 _Result = TypeVar("_Result")
 Render = Callable[[LiveView], Markup]
+LookUp = Callable[[], Awaitable[Markup]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Frame:
         self.scheme = request.cookies.get("marchproxy-scheme", "light")
         """The colours that the browser shows: "light" or "dark"."""
         self._parts: list[tuple[Fragment, Render]] = []
+        self._looked_up: list[tuple[Fragment, LookUp]] = []
         self._each_beat: list[Callable[[LiveView], None]] = []
         self._beats = 0
         self._seen = (-1, "")
@@ -68,6 +71,12 @@ class Frame:
         """A part that is drawn from each new view; `on_act` hears of its buttons."""
         part = Fragment(render(self.desk.live.view), on_act=on_act)
         self._parts.append((part, render))
+        return part
+
+    async def looked_up(self, look: LookUp) -> Fragment:
+        """A part that asks the store, now and every third beat; `look` says itself what it could not read."""
+        part = Fragment(await look())
+        self._looked_up.append((part, look))
         return part
 
     def on_beat(self, look: Callable[[LiveView], None]) -> None:
@@ -98,6 +107,9 @@ class Frame:
         if seen != self._seen or view.is_stale:
             self._seen = seen
             self.redraw()
+        if self._beats % _BEATS_PER_LOOKUP == 0:
+            for part, look in self._looked_up:
+                part.show(await look())
 
     async def perform(
         self, act: Act, work: Callable[[Author], Awaitable[_Result]], *, notice: Fragment | None = None

@@ -43,12 +43,15 @@ async def build(frame: Frame) -> None:
     tabs = (("Events", "/activity", not audit), ("Audit", "/activity?show=audit", audit))
     shown = [tag("a", title, href=href, aria_current="page" if here else None) for title, href, here in tabs]
     ui.html(tag("nav", shown, class_="tabs", aria_label="Which record"), sanitize=False)
-    try:
-        content = await _audit(frame) if audit else await _events(frame)
-    except StoreUnavailable as error:
-        content = refusal("The record cannot be read", [str(error)])
     with Element("section").classes("panel"):
-        ui.html(content, sanitize=False)
+        await frame.looked_up(lambda: _content(frame, audit=audit))
+
+
+async def _content(frame: Frame, *, audit: bool) -> Markup:
+    try:
+        return await _audit(frame) if audit else await _events(frame)
+    except StoreUnavailable as error:
+        return refusal("The record cannot be read", [str(error)])
 
 
 async def _events(frame: Frame) -> Markup:

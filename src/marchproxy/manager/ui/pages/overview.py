@@ -51,7 +51,7 @@ async def build(frame: Frame) -> None:
                     ui.html(
                         tag("a", "All activity", href="/activity", class_="small"), sanitize=False
                     ).classes("end")
-                ui.html(await _events(frame), sanitize=False)
+                await frame.looked_up(lambda: _events(frame))
 
 
 def _figures(frame: Frame, view: LiveView) -> Markup:

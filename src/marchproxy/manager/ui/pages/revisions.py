@@ -27,27 +27,21 @@ async def build(frame: Frame) -> None:
     )
     with actions:
         ui.html(tag("a", "Whole document", href="/revisions/document", class_="button"), sanitize=False)
+    with Element("section").classes("panel"):
+        await frame.looked_up(lambda: _list(frame))
+
+
+async def _list(frame: Frame) -> Markup:
     before = frame.number("before") or None
     try:
         found = await frame.desk.store.revisions(before=before, limit=PAGE + 1)
     except StoreUnavailable as error:
-        ui.html(refusal("The revisions cannot be read", [str(error)]), sanitize=False)
-        return
-    with Element("section").classes("panel"):
-        frame.live(lambda _: _list(frame, found[:PAGE]))
-        if len(found) > PAGE or before:
-            ui.html(_older(found, before), sanitize=False)
-
-
-def _list(frame: Frame, found: Sequence[RevisionHead]) -> Markup:
-    current = frame.desk.revisions.current.head
-    newer = (
-        [] if frame.number("before") or any(head.number == current.number for head in found) else [current]
-    )
-    heads = [*newer, *found]
-    if not heads:
+        return refusal("The revisions cannot be read", [str(error)])
+    if not found:
         return empty("No older ones", "This is where it begins.", picture="revisions")
-    return table(_COLUMNS, [_row(frame, head, current.number) for head in heads], label="Revisions")
+    current = frame.desk.revisions.current.head.number
+    rows = [_row(frame, head, current) for head in found[:PAGE]]
+    return joined(table(_COLUMNS, rows, label="Revisions"), _older(found, before))
 
 
 def _row(frame: Frame, head: RevisionHead, current: RevisionNumber) -> Row:
@@ -85,7 +79,9 @@ def _author(head: RevisionHead) -> Markup:
     return tag("span", head.author.name, tag("span", kind, class_="sub") if kind else None)
 
 
-def _older(found: Sequence[RevisionHead], before: int | None) -> Markup:
+def _older(found: Sequence[RevisionHead], before: int | None) -> Markup | None:
+    if len(found) <= PAGE and not before:
+        return None
     newest = tag("a", "Newest", href="/revisions", class_="button slim") if before else None
     older = (
         tag("a", "Older", href=f"/revisions?before={found[PAGE - 1].number}", class_="button slim")
