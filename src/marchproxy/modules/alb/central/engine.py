@@ -2,14 +2,10 @@
 
 from marchproxy.engines.envoy.process import EnvoyProcess
 from marchproxy.kit.clock import Clock
-from marchproxy.model.module import HealthStatus
 from marchproxy.modules.alb.central.told import Told
-from marchproxy.modules.alb.central.watch import CentralWatch
 from marchproxy.modules.base.engine import EngineHealth
 from marchproxy.modules.http.certificates import Certificates
 from marchproxy.modules.http.engine import HttpEngine, HttpInstance
-
-_CHECK = "xds_server"
 
 
 class CentralEngine(HttpEngine):
@@ -20,19 +16,18 @@ class CentralEngine(HttpEngine):
         instance: HttpInstance,
         envoy: EnvoyProcess,
         told: Told,
-        watch: CentralWatch,
         *,
         certificates: Certificates,
         clock: Clock,
     ) -> None:
         super().__init__(instance, envoy, told, certificates=certificates, clock=clock)
-        self._watch = watch
+        self._watch = told.watch
         self._judged: tuple[EngineHealth, bool, bool, EngineHealth] | None = None
 
     @property
     def governor(self) -> str:
         """The central server."""
-        return f"the central xDS server {self._watch.server}"
+        return self._watch.words
 
     @property
     def checksum(self) -> str:
@@ -45,19 +40,10 @@ class CentralEngine(HttpEngine):
         known = self._judged
         # of the same health the same object, because others compare them by identity
         if known is None or known[0] is not found or known[1:3] != (watch.connected, watch.has_routes):
-            known = self._judged = (found, watch.connected, watch.has_routes, self._with_server(found))
+            known = self._judged = (found, watch.connected, watch.has_routes, watch.judge(found))
         return known[3]
 
     async def check(self) -> EngineHealth:
         """Ask Envoy, about the central server too."""
         await self._watch.look()
-        return self._with_server(await super().check())
-
-    def _with_server(self, found: EngineHealth) -> EngineHealth:
-        server = self._watch.server
-        if not self._watch.has_routes and found.status in {HealthStatus.HEALTHY, HealthStatus.DEGRADED}:
-            words = f"waits for routes from {self.governor}"
-            return EngineHealth(HealthStatus.STARTING, words, {**found.checks, _CHECK: words})
-        if not self._watch.connected:
-            return found.but(_CHECK, f"{server} is away; what it gave last is served")
-        return EngineHealth(found.status, found.message, {**found.checks, _CHECK: "ok"})
+        return self._watch.judge(await super().check())

@@ -67,7 +67,6 @@ async def central_gateway(settings: AlbSettings, *, clock: Clock) -> AsyncIterat
             HttpInstance(ModuleType.ALB, endpoints(settings), goodbye_seconds(settings)),
             envoy,
             told,
-            watch,
             certificates=open_certificates(settings.https, run_dir, clock=clock),
             clock=clock,
         )

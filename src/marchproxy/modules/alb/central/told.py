@@ -23,9 +23,9 @@ class Told:
     """Changes nothing of what Envoy serves but its share of limits."""
 
     def __init__(self, fleet: Path, watch: CentralWatch) -> None:
-        """`fleet`: the file in which Envoy finds how many instances there are. Raises OSError."""
+        """`fleet`: the file in which Envoy finds how many instances there are. `watch`: who knows what it has. Raises OSError."""
         self._fleet = fleet
-        self._watch = watch
+        self.watch = watch
         self._instances = 1
         if not fleet.exists():
             self._write()
@@ -68,7 +68,7 @@ class Told:
     async def apply(self, state: DesiredState, isolate: Isolate) -> tuple[Problem, ...]:
         """Take note, and look soon whether Envoy has it."""
         del state, isolate
-        self._watch.hurry()
+        self.watch.hurry()
         return ()
 
     def _write(self) -> None:

@@ -3,11 +3,14 @@
 import asyncio
 import re
 from contextlib import suppress
+from dataclasses import replace
 
 from marchproxy.engines.envoy.admin import AdminError, EnvoyAdmin
 from marchproxy.engines.envoy.bootstrap import XDS_CLUSTER
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
+from marchproxy.model.module import HealthStatus
+from marchproxy.modules.base.engine import EngineHealth
 from marchproxy.modules.http.resources.build import ROUTE_CONFIGURATION
 from marchproxy.modules.http.resources.connection_manager import STAT_PREFIX
 
@@ -20,6 +23,7 @@ _PATTERN = f"^({'|'.join(map(re.escape, (*_CONNECTED, _VERSION)))})$"
 _OFTEN_SECONDS = 0.25
 _SELDOM_SECONDS = 2.0
 _AWAITED_SECONDS = 30.0
+_CHECK = "xds_server"
 
 
 class CentralWatch:
@@ -64,3 +68,18 @@ class CentralWatch:
             _log.info(words, server=self.server)
         self.connected, self.has_routes = connected, bool(version)
         self.checksum = version.partition(".")[2]
+
+    @property
+    def words(self) -> str:
+        """The server, as it is called in messages."""
+        return f"the central xDS server {self.server}"
+
+    def judge(self, found: EngineHealth) -> EngineHealth:
+        """The health of an Envoy as that of one which is served: starting before it was given something, degraded while
+        nobody would give it more."""
+        if not self.has_routes and found.status in {HealthStatus.HEALTHY, HealthStatus.DEGRADED}:
+            words = f"waits for routes from {self.words}"
+            return EngineHealth(HealthStatus.STARTING, words, {**found.checks, _CHECK: words})
+        if not self.connected:
+            return found.but(_CHECK, f"{self.words} is away; what it gave last is served")
+        return replace(found, checks={**found.checks, _CHECK: "ok"})

@@ -2,10 +2,14 @@
 
 import asyncio
 
+import pytest
+
 from marchproxy.engines.envoy.admin import AdminUnreachable
 from marchproxy.engines.envoy.stats import EnvoyStats
 from marchproxy.kit.clock import VirtualClock
+from marchproxy.model.module import HealthStatus
 from marchproxy.modules.alb.central.watch import CentralWatch
+from marchproxy.modules.base.engine import EngineHealth
 
 VERSION = "http.alb.rds.routes.version_text"
 
@@ -58,3 +62,37 @@ async def test_it_looks_often_until_there_is_something() -> None:
         await clock.elapse(60)
         assert admin.asked > 200
         running.cancel()
+
+
+@pytest.mark.parametrize(
+    ("envoy", "says", "status", "words"),
+    [
+        (
+            HealthStatus.HEALTHY,
+            told("", connected=True),
+            HealthStatus.STARTING,
+            "waits for routes from the central",
+        ),
+        (HealthStatus.UNHEALTHY, told("", connected=True), HealthStatus.UNHEALTHY, "envoy's own"),
+        (HealthStatus.HEALTHY, told("1.a", connected=True), HealthStatus.HEALTHY, "envoy's own"),
+        (HealthStatus.HEALTHY, told("1.a", connected=False), HealthStatus.DEGRADED, "m:1 is away"),
+        (
+            HealthStatus.DEGRADED,
+            told("1.a", connected=False),
+            HealthStatus.DEGRADED,
+            "envoy's own; the central",
+        ),
+        (HealthStatus.STOPPING, told("1.a", connected=False), HealthStatus.STOPPING, "envoy's own"),
+    ],
+)
+async def test_health_is_that_of_an_envoy_which_is_served(
+    envoy: HealthStatus, says: EnvoyStats, status: HealthStatus, words: str
+) -> None:
+    admin = Admin()
+    admin.says = says
+    watch = watch_of(admin, VirtualClock())
+    await watch.look()
+    found = watch.judge(EngineHealth(envoy, "envoy's own", {"envoy": "ok"}))
+    assert found.status is status
+    assert words in found.message
+    assert set(found.checks) == {"envoy", "xds_server"}
