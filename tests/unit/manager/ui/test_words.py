@@ -1,12 +1,10 @@
 """Numbers and times as people read them."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from marchproxy.manager.ui.components.words import ago, count, milliseconds, percent, plural, rate, size, span
-
-NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +63,7 @@ def test_plurals(number, text):
     assert plural(number, "route") == text
 
 
-def test_moments_are_told_so_that_browsers_can_go_on_counting():
-    made = ago(NOW - timedelta(minutes=5), NOW)
-    assert 'datetime="2026-01-02T11:55:00+00:00"' in made
-    assert "5 min ago" in made
-    assert "never" in ago(None, NOW)
+def test_moments_are_told_so_that_browsers_can_count():
+    made = ago(datetime(2026, 1, 2, 13, tzinfo=timezone(timedelta(hours=1))))
+    assert 'datetime="2026-01-02T12:00:00+00:00" data-ago' in made
+    assert "never" in ago(None)

@@ -10,15 +10,10 @@ from marchproxy.manager.ui.components.markup import tag
 __all__ = ["ago", "count", "milliseconds", "percent", "plural", "rate", "size", "span"]
 
 
-def ago(at: datetime | None, now: datetime) -> Markup:
-    """How long ago, kept true by the browser; the moment itself when it is pointed at."""
+def ago(at: datetime | None) -> Markup:
+    """A moment; the browser counts how long ago it is, so that what is drawn does not change with every second."""
     if at is None:
         return tag("span", "never", class_="quiet")
     moment = at.astimezone(UTC)
-    return tag(
-        "time",
-        f"{span((now - at).total_seconds())} ago",
-        datetime=moment.isoformat(timespec="seconds"),
-        data_ago=True,
-        title=f"{moment:%Y-%m-%d %H:%M:%S} UTC",
-    )
+    words = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return tag("time", words, datetime=moment.isoformat(timespec="seconds"), data_ago=True, title=words)

@@ -67,7 +67,7 @@ async def _events(frame: Frame) -> Markup:
                 picture="activity",
             ),
         )
-    lines = tag("ul", [event_line(event, frame) for event in found[:PAGE]], class_="trail")
+    lines = tag("ul", [event_line(event) for event in found[:PAGE]], class_="trail")
     return joined(form, lines, _older(found, f"/activity?kind={kind}", before))
 
 
@@ -97,19 +97,19 @@ async def _audit(frame: Frame) -> Markup:
                 picture="activity",
             ),
         )
-    rows = [_row(frame, entry) for entry in found[:PAGE]]
+    rows = [_row(entry) for entry in found[:PAGE]]
     return joined(
         form, table(_COLUMNS, rows, label="Audit"), _older(found, f"/activity?show=audit&who={who}", before)
     )
 
 
-def _row(frame: Frame, entry: AuditEntry) -> Row:
+def _row(entry: AuditEntry) -> Row:
     who = tag("span", tag("span", entry.who, class_="name"), tag("span", entry.how, class_="sub"))
     outcome = tag(
         "span", badge(entry.outcome), tag("span", entry.detail, class_="sub") if entry.detail else None
     )
     return Row(str(entry.id), (
-        who, tag("code", entry.action), entry.target, outcome, entry.address or "–", ago(entry.at, frame.desk.clock.now()),
+        who, tag("code", entry.action), entry.target, outcome, entry.address or "–", ago(entry.at),
     ))  # fmt: skip
 
 

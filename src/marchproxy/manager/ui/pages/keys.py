@@ -142,7 +142,7 @@ class _Keys:
                 name,
                 may,
                 key.owner,
-                ago(key.last_used, now),
+                ago(key.last_used),
                 ends,
                 act_button("End", "remove", key.id, kind="slim danger"),
             ),

@@ -60,7 +60,6 @@ def _facts(frame: Frame, view: LiveView, name: str) -> Markup:
     part = view.part(name)
     if part is None:
         return Markup()
-    now = frame.desk.clock.now()
     verb = "undrain" if part.draining else "drain"
     facts = (
         ("State", part_state(part)),
@@ -70,8 +69,8 @@ def _facts(frame: Frame, view: LiveView, name: str) -> Markup:
         ("Traffic", tag("code", ", ".join(part.traffic)) if part.traffic else "–"),
         ("Zone", part.zone or "–"),
         ("NLB", part.nlb or "–"),
-        ("Started", ago(part.since, now)),
-        ("Seen", ago(part.last_seen, now)),
+        ("Started", ago(part.since)),
+        ("Seen", ago(part.last_seen)),
     )
     troubles = [
         banner("warn", "alert", trouble)

@@ -46,7 +46,7 @@ async def build(frame: Frame) -> None:
 
     with Element("div").classes("stack"):
         with Element("section").classes("panel"):
-            frame.live(lambda view: _nlbs(frame, view))
+            frame.live(_nlbs)
         with Element("section").classes("panel"):
             with Element("div").classes("filters"):
                 field = Field("Instances", words["q"], kind="search", changed=seek)
@@ -144,21 +144,21 @@ def _row(frame: Frame, part: PartView) -> Row:
     return Row(part.id, (
         name, part_state(part), runs(part.checksum, is_current=part.is_current), rate(part.stats.requests), percent(part.stats.error_share),
         milliseconds(part.stats.p99_ms), tag("span", count(part.connections), tag("span", full, class_="sub") if full else None),
-        f"{part.cpu:.0f} %", f"{part.memory:.0f} MiB", ago(part.last_seen, frame.desk.clock.now()), button,
+        f"{part.cpu:.0f} %", f"{part.memory:.0f} MiB", ago(part.last_seen), button,
     ))  # fmt: skip
 
 
-def _nlbs(frame: Frame, view: LiveView) -> Markup:
+def _nlbs(view: LiveView) -> Markup:
     if not view.nlbs:
         return empty(
             "No NLB",
             "The section `manager` names none in `nlbs`; revisions are kept, and nobody is told.",
             picture="listeners",
         )
-    return table(_NLB_COLUMNS, [_nlb_row(frame, nlb) for nlb in view.nlbs], label="NLBs")
+    return table(_NLB_COLUMNS, [_nlb_row(nlb) for nlb in view.nlbs], label="NLBs")
 
 
-def _nlb_row(frame: Frame, nlb: NlbView) -> Row:
+def _nlb_row(nlb: NlbView) -> Row:
     name = tag(
         "span",
         tag("span", nlb.id or nlb.address, class_="name"),
@@ -171,5 +171,5 @@ def _nlb_row(frame: Frame, nlb: NlbView) -> Row:
     )
     return Row(nlb.address, (
         name, state, runs(nlb.checksum, is_current=nlb.is_current), rate(nlb.accepted), count(nlb.connections),
-        ago(nlb.last_seen, frame.desk.clock.now()),
+        ago(nlb.last_seen),
     ))  # fmt: skip

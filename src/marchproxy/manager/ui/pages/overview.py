@@ -169,11 +169,11 @@ async def _events(frame: Frame) -> Markup:
             "Instances that come and go, rollouts and decisions are noted here.",
             picture="activity",
         )
-    return tag("ul", [event_line(event, frame) for event in found], class_="trail")
+    return tag("ul", [event_line(event) for event in found], class_="trail")
 
 
-def event_line(event: Event, frame: Frame) -> Markup:
+def event_line(event: Event) -> Markup:
     """An event in a list of them."""
     tone = _TONES[event.severity].value
     words = joined(tag("b", event.subject), " ", event.message)
-    return tag("li", shape(tone), tag("span", words), ago(event.at, frame.desk.clock.now()), class_=tone)
+    return tag("li", shape(tone), tag("span", words), ago(event.at), class_=tone)

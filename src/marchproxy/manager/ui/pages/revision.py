@@ -64,7 +64,7 @@ def _facts(frame: Frame, head: RevisionHead) -> Markup:
     facts = {
         "State": badge("in force", Tone.OK) if is_current else badge("earlier"),
         "Made by": f"{head.author.name} ({head.author.kind})",
-        "When": ago(head.created_at, frame.desk.clock.now()),
+        "When": ago(head.created_at),
         "Why": head.reason or "not told",
         "Changed": counted(head.summary),
         "Checksum": tag("code", head.checksum[:16], title=head.checksum),

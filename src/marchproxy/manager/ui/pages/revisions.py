@@ -40,11 +40,11 @@ async def _list(frame: Frame) -> Markup:
     if not found:
         return empty("No older ones", "This is where it begins.", picture="revisions")
     current = frame.desk.revisions.current.head.number
-    rows = [_row(frame, head, current) for head in found[:PAGE]]
+    rows = [_row(head, current) for head in found[:PAGE]]
     return joined(table(_COLUMNS, rows, label="Revisions"), _older(found, before))
 
 
-def _row(frame: Frame, head: RevisionHead, current: RevisionNumber) -> Row:
+def _row(head: RevisionHead, current: RevisionNumber) -> Row:
     state = badge("in force", Tone.OK) if head.number == current else None
     name = tag(
         "span",
@@ -55,7 +55,7 @@ def _row(frame: Frame, head: RevisionHead, current: RevisionNumber) -> Row:
     reason = head.reason or tag("span", "not told", class_="quiet")
     return Row(
         str(head.number),
-        (name, counted(head.summary), _author(head), reason, ago(head.created_at, frame.desk.clock.now())),
+        (name, counted(head.summary), _author(head), reason, ago(head.created_at)),
     )
 
 

@@ -52,7 +52,7 @@ async def build(frame: Frame) -> None:
             with Element("section").classes("panel"):
                 with Element("header"):
                     heading("Decisions")
-                frame.live(lambda view: _decisions(frame, _find(frame, view, target)))
+                frame.live(lambda view: _decisions(_find(frame, view, target)))
         with Element("div").classes("stack"):
             _controls(frame, target, found)
 
@@ -134,7 +134,7 @@ def _charts(frame: Frame, one: Versions) -> None:
     frame.on_beat(draw)
 
 
-def _decisions(frame: Frame, one: Versions | None) -> Markup:
+def _decisions(one: Versions | None) -> Markup:
     found = one.rollout.decisions if one is not None and one.rollout is not None else ()
     if not found:
         return empty(
@@ -144,17 +144,17 @@ def _decisions(frame: Frame, one: Versions | None) -> Markup:
         )
     return tag(
         "ol",
-        [_decision(frame, decision) for decision in sorted(found, key=lambda one: one.at, reverse=True)],
+        [_decision(decision) for decision in sorted(found, key=lambda one: one.at, reverse=True)],
         class_="trail",
     )
 
 
-def _decision(frame: Frame, one: DecisionView) -> Markup:
+def _decision(one: DecisionView) -> Markup:
     tone = tone_of(one.verdict).value
     numbers = f"canary {count(one.canary.requests)} requests, {count(one.canary.errors)} failed; baseline {count(one.baseline.requests)}, {count(one.baseline.errors)} failed"
     words = joined(tag("b", f"{one.percent_before} → {one.percent_after} %, {one.verdict.replace('_', ' ')}. "), one.reason,
                    tag("span", numbers, class_="sub", style="display:block"))  # fmt: skip
-    return tag("li", shape(tone), tag("span", words), ago(one.at, frame.desk.clock.now()), class_=tone)
+    return tag("li", shape(tone), tag("span", words), ago(one.at), class_=tone)
 
 
 def _controls(frame: Frame, target: Target, found: Versions) -> None:

@@ -34,7 +34,7 @@ async def build(frame: Frame) -> None:
     with Element("section").classes("panel").style("margin-top:16px"):
         with Element("header"):
             heading("Rollouts under way and ended")
-        frame.live(lambda view: _rollouts(frame, view))
+        frame.live(_rollouts)
 
 
 def _all(frame: Frame, view: LiveView) -> Markup:
@@ -69,19 +69,19 @@ def _row(one: Versions) -> Row:
     )
 
 
-def _rollouts(frame: Frame, view: LiveView) -> Markup:
+def _rollouts(view: LiveView) -> Markup:
     if not view.rollouts:
         text = "Open a route above to give one of its versions more, in steps that are watched."
         return empty("No canary has run yet", text, picture="rollouts")
-    lines = [_line(frame, one) for one in view.rollouts]
+    lines = [_line(one) for one in view.rollouts]
     return tag("ul", lines, class_="trail")
 
 
-def _line(frame: Frame, one: RolloutView) -> Markup:
+def _line(one: RolloutView) -> Markup:
     target = one.target or "every route"
     by = f" · started by {one.started_by}" if one.started_by else ""
     words = joined(
         tag("a", target, href=f"/rollouts/{one.on}/{one.target}") if one.target else target, f": {one.version} ",
         badge(one.phase), tag("span", f"{one.reason}{by}", class_="sub", style="display:block"),
     )  # fmt: skip
-    return tag("li", tag("span"), tag("span", words), ago(one.updated_at, frame.desk.clock.now()))
+    return tag("li", tag("span"), tag("span", words), ago(one.updated_at))

@@ -33,7 +33,7 @@ async def build(frame: Frame) -> None:
             with Element("header"):
                 heading("The last two hours")
             frame.live(lambda view: _lanes(view.scaling, frame.desk.clock.now()))
-            frame.live(lambda view: _decisions(frame, view.scaling))
+            frame.live(lambda view: _decisions(view.scaling))
         with Element("section").classes("panel"):
             with Element("header"):
                 heading("By hand")
@@ -123,20 +123,20 @@ def _lane(kind: str, decisions: Sequence[ScalingView], now: datetime) -> Markup:
     return tag("div", words, svg, class_="lane")
 
 
-def _decisions(frame: Frame, decisions: Sequence[ScalingView]) -> Markup:
+def _decisions(decisions: Sequence[ScalingView]) -> Markup:
     if not decisions:
         text = "The autoscaler decides every 30 seconds for each module type that has a rule; each change is here with its reason."
         return empty("No decision yet", text, picture="scaling")
-    return tag("ol", [_decision(frame, one) for one in decisions[:_MOST]], class_="trail")
+    return tag("ol", [_decision(one) for one in decisions[:_MOST]], class_="trail")
 
 
-def _decision(frame: Frame, one: ScalingView) -> Markup:
+def _decision(one: ScalingView) -> Markup:
     tone = _TONES.get(one.way, Tone.NONE).value
     moved = f"{one.current} → {one.wanted}" if one.current != one.wanted else f"stays at {one.current}"
     by = " by hand" if one.manual else ""
     words = joined(tag("b", f"{one.module_type.upper()} {moved}{by}. "), one.reason,
                    tag("span", one.outcome, class_="sub", style="display:block") if one.outcome else None)  # fmt: skip
-    return tag("li", shape(tone), tag("span", words), ago(one.at, frame.desk.clock.now()), class_=tone)
+    return tag("li", shape(tone), tag("span", words), ago(one.at), class_=tone)
 
 
 def _by_hand(frame: Frame) -> None:

@@ -66,8 +66,7 @@ def _facts(settings: ManagerSettings) -> Sequence[tuple[Child, Child]]:
 def _you(frame: Frame) -> Sequence[tuple[Child, Child]]:
     principal = frame.visit.principal
     session = principal.session
-    now = frame.desk.clock.now()
-    since: Markup | str = ago(session.created_at, now) if session else "–"
+    since: Markup | str = ago(session.created_at) if session else "–"
     return (
         ("Name", principal.name),
         ("Role", principal.role.value),

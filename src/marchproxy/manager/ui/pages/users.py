@@ -150,7 +150,7 @@ class _Users:
                 name,
                 user.role.value,
                 state,
-                ago(user.last_login, self._frame.desk.clock.now()),
+                ago(user.last_login),
                 tag("span", buttons, class_="row buttons"),
             ),
         )
