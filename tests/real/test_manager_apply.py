@@ -15,6 +15,7 @@ import pytest
 import pytest_asyncio
 
 from marchproxy.contract.document import decode
+from marchproxy.contract.fleet import takers
 from marchproxy.contract.pb import module_pb2, nlb_pb2
 from marchproxy.manager.revising import PartPhase, PartsRefused, Phase, Revisions, applier
 from marchproxy.model.problem import RefusalCode
@@ -94,7 +95,7 @@ async def agreed(system: System, head: RevisionHead) -> None:
     async def agree() -> bool:
         return await checksums(system) == {head.checksum}
 
-    await until(agree, within=40)
+    await until(agree, within=60)
 
 
 async def hello(system: System) -> tuple[int, str]:
@@ -191,6 +192,39 @@ async def test_a_manager_killed_in_the_middle(system: System, tmp_path: Path, mo
         assert ((await hello(system))[1] == text) is (moment != "before begin")
 
 
+async def test_a_part_that_stands_still_in_the_middle(
+    system: System, revisions: Revisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may run the new document when it goes on, though everybody has been told that nobody does."""
+    monkeypatch.setattr(takers, "_SECONDS", 1.0)
+    before, process = revisions.current.head, system.alb.process
+    assert process is not None
+
+    async def stop() -> None:
+        process.send(signal.SIGSTOP)
+
+    call_at("after begin", revisions._store, stop, monkeypatch.setattr)
+    try:
+        with pytest.raises(PartsRefused, match="alb-1: ") as refused:
+            await revisions.put("routes", "hello", saying("never"), by=ANN, reason="")
+        assert refused.value.code is RefusalCode.UNAVAILABLE
+        assert revisions.current.head == before
+    finally:
+        process.send(signal.SIGCONT)
+    monkeypatch.undo()
+
+    async def goes_on() -> bool:
+        try:
+            await revisions.put("routes", "hello", saying("again"), by=ANN, reason="")
+        except PartsRefused:
+            return False
+        return True
+
+    await until(goes_on, within=60)
+    await agreed(system, revisions.current.head)
+    await says(system, "again")
+
+
 async def test_a_part_that_was_away_is_brought_up_to_date(system: System, revisions: Revisions) -> None:
     await system.alb.kill()
     refusals = []
@@ -203,7 +237,7 @@ async def test_a_part_that_was_away_is_brought_up_to_date(system: System, revisi
             return False
         return True
 
-    await until(applied, within=40)  # as soon as nobody counts upon it any more
+    await until(applied, within=60)  # as soon as nobody counts upon it any more
     assert set(refusals) <= {RefusalCode.UNAVAILABLE}
     await system.alb.start()
     await agreed(system, revisions.current.head)

@@ -13,6 +13,8 @@ from marchproxy.manager.revising.outcome import Current
 _log = get_logger(__name__)
 #: Seconds until a part that would not take it is asked again.
 _AGAIN_SECONDS = 30.0
+#: Seconds until one that does not answer is asked again.
+_SILENT_SECONDS = 3.0
 #: Seconds until a part that took it is looked at again: its NLB hears of it with the next heartbeat.
 _HEARD_SECONDS = 15.0
 _NOTHING = checksum_of(b"{}")
@@ -39,10 +41,10 @@ class Reconciler:
 
     async def bring(self, taker: Taker, current: Current, restated: Restated) -> None:
         """Give one of them the document, unless it has it by now."""
-        self._put_off(taker, _AGAIN_SECONDS)
         try:
             taker = await self._fleet.runs(taker)
         except CallFailed as error:
+            self._put_off(taker, _SILENT_SECONDS)
             _log.warning("a part that is behind does not answer", part=taker.name, reason=str(error))
             return
         if runs(taker, current):
@@ -51,6 +53,8 @@ class Reconciler:
         offer = Offer(current.data, current.head.checksum, await restated(taker.checksum))
         refusals = await self._fleet.reload([taker]).put_back(offer, [taker])
         if refusals:
+            silent = all(refusal.silent for refusal in refusals)
+            self._put_off(taker, _SILENT_SECONDS if silent else _AGAIN_SECONDS)
             _log.error(
                 "a part does not take what is in force",
                 part=taker.name,
