@@ -14,8 +14,7 @@ from marchproxy.cli.failing import fail, failing_clearly
 from marchproxy.cli.managed.asked import Asked, find_place
 from marchproxy.cli.managed.client import Api, NotAccepted, Unreachable
 from marchproxy.cli.managed.telling import told
-from marchproxy.cli.manager.local import ManagerAway
-from marchproxy.cli.manager.place import Place, client_of
+from marchproxy.cli.manager.place import ManagerAway, Place, client_of
 
 R = TypeVar("R")
 NOT_REACHED = 3

@@ -5,13 +5,9 @@ from pathlib import Path
 import httpx
 
 from marchproxy.cli.file.schema import dialled
-from marchproxy.cli.manager.place import Place, client_of, trusting_leaf
+from marchproxy.cli.manager.place import ManagerAway, Place, client_of, trusting_leaf
 from marchproxy.manager.places import LOCAL_KEY
 from marchproxy.manager.settings import ManagerSettings
-
-
-class ManagerAway(Exception):
-    """The manager cannot be asked: it does not run, or its local key cannot be read."""
 
 
 def local_client(settings: ManagerSettings) -> httpx.AsyncClient:

@@ -10,6 +10,10 @@ _SECONDS = 10.0
 _APPLY_SECONDS = 120.0
 
 
+class ManagerAway(Exception):
+    """The manager cannot be asked: it does not run, or its local key cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A manager. `key` is its local key, or an API key; empty: none. `trusted`: who must vouch for it, where it has TLS;

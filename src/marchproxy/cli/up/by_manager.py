@@ -8,7 +8,8 @@ from typing import Any
 
 import httpx
 
-from marchproxy.cli.manager.local import ManagerAway, local_client
+from marchproxy.cli.manager.local import local_client
+from marchproxy.cli.manager.place import ManagerAway
 from marchproxy.contract.document import encode
 from marchproxy.contract.fleet.takers import Refusal
 from marchproxy.manager.places import FILE_PATH

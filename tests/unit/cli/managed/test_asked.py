@@ -8,7 +8,7 @@ import typer
 
 from marchproxy.cli.managed.asked import Asked, find_place
 from marchproxy.cli.managed.contexts import Context, Contexts, contexts_file, write_contexts
-from marchproxy.cli.manager.local import ManagerAway
+from marchproxy.cli.manager.place import ManagerAway
 from marchproxy.cli.record import SERVICE, recorded
 from marchproxy.cli.up.parts import Folders
 from marchproxy.kit.settings import SettingsError
