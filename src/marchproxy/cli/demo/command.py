@@ -90,6 +90,7 @@ class Demo:
             f"curl -i http://{world.config.web}/",
             f"marchproxy get stats {option} --watch",
             f"marchproxy explain http://{world.config.web}/cart {option}",
+            f"marchproxy top --key-file {world.local_key}",
             f"less {world.file}",
         ):
             self._console.print(Text(f"    {command}"))

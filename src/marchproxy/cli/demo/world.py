@@ -17,7 +17,7 @@ from marchproxy.cli.demo.load import Bounds, run_load
 from marchproxy.cli.up.parts import Folders
 from marchproxy.cli.up.strays import end_strays
 from marchproxy.contract.fleet.client import Client, connected
-from marchproxy.manager.places import INITIAL_PASSWORD
+from marchproxy.manager.places import INITIAL_PASSWORD, LOCAL_KEY
 
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 20.0
@@ -45,6 +45,11 @@ class World:
     def certificate(self) -> Path:
         """What the ALB shows to clients; it made it itself, so nobody else vouches for it."""
         return self._state / ALB / "self-signed.crt"
+
+    @property
+    def local_key(self) -> Path:
+        """What opens the manager on this machine."""
+        return self._state / MANAGER / LOCAL_KEY
 
     async def start(self) -> float:
         """Start everything and wait for the first answer; the seconds it took. Raises DemoFailed."""
