@@ -38,10 +38,7 @@ class Operations:
 
     async def set_weight(self, target: Target, version: str, percent: int, *, by: Author) -> Done:
         """Give a version its share for good: a revision. Refused while a rollout is under way there."""
-        if going := self._rollouts.version_under_way(target):
-            raise NotDone(
-                f"version {going} is being rolled out on {target}; roll it back, or promote it, first"
-            )
+        self._rollouts.refuse_while_under_way(target)
         return await self._reweigh(target, version, percent, by, f"{version} has {percent} % of {target}")
 
     async def promote(self, target: Target, version: str, pace: Pace, *, by: Author) -> Done:

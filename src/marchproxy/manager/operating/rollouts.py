@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 _BEAT_SECONDS = 1.0
+_AGAIN_SECONDS = 10.0  # until what could not be done is tried again
 
 
 class Rollouts:
@@ -35,6 +36,8 @@ class Rollouts:
 
     def __init__(self, live: Observer, revisions: "Revisions", store: "Store", *, clock: Clock) -> None:
         self._live, self._revisions, self._store, self._clock = live, revisions, store, clock
+        self._not_before: dict[str, float] = {}
+        self._said = False  # that the store is away
 
     async def run(self) -> None:
         """Follow them, until cancelled."""
@@ -53,12 +56,20 @@ class Rollouts:
                 return one.version
         return ""
 
+    def refuse_while_under_way(self, target: Target) -> None:
+        """Raises NotDone."""
+        if going := self.version_under_way(target):
+            raise NotDone(
+                f"version {going} is being rolled out on {target}; roll it back, or promote it, first"
+            )
+
     def party(self, part: PartView) -> Party:
         """How an instance is asked."""
         return Party(part.id, self._live.clients[0], part.address)
 
     async def start(self, target: Target, version: str, pace: Pace, *, by: Author) -> Done:
-        """Begin everywhere or nowhere. Raises NotDone, Refused, StoreUnavailable."""
+        """Begin everywhere or nowhere. Raises NotDone, also while one is under way, Refused, StoreUnavailable."""
+        self.refuse_while_under_way(target)
         before = share_of(self._revisions.current.state, target, version)
         parties = self._parties(target)
         started = StartedRollout(id_of(target), target.name, version, by.name, self._clock.now())
@@ -103,15 +114,32 @@ class Rollouts:
     async def _follow(self) -> None:
         try:
             all_started = await self._store.started_rollouts()
-            self._live.starters = {
-                (target_of(one).on, one.route, one.version): one.started_by for one in all_started
-            }
-            if not self._revisions.leads:
-                return
-            for started in all_started:
-                await self._look_after(started)
+        except StoreUnavailable as error:
+            if not self._said:
+                _log.warning("rollouts are followed later", reason=str(error))
+            self._said = True
+            return
+        self._said = False
+        self._live.starters = {
+            (target_of(one).on, one.route, one.version): one.started_by for one in all_started
+        }
+        if not self._revisions.leads:
+            return
+        for started in all_started:
+            if self._clock.monotonic() >= self._not_before.get(started.id, 0.0):
+                await self._try_to_look_after(started)
+
+    async def _try_to_look_after(self, started: StartedRollout) -> None:
+        try:
+            await self._look_after(started)
         except (StoreUnavailable, Busy, Refused, InvalidValue, NotDone) as error:
-            _log.warning("what a rollout needs is done later", reason=str(error))
+            if _is_gone(error):
+                await self.forget(target_of(started))
+                return
+            self._not_before[started.id] = self._clock.monotonic() + _AGAIN_SECONDS
+            _log.warning("what a rollout needs is done later", rollout=started.id, reason=str(error))
+        else:
+            self._not_before.pop(started.id, None)
 
     async def _look_after(self, started: StartedRollout) -> None:
         target = target_of(started)
@@ -173,6 +201,17 @@ class Rollouts:
     def _note(self, kind: str, target: Target, message: str, severity: Severity = "info") -> None:
         event = Event(self._clock.now(), kind, f"{target.on}/{target.name}", message, severity)
         self._live.note([event])
+
+
+def _is_gone(error: Exception) -> bool:
+    """Whether what a rollout was on has been removed meanwhile."""
+    match error:
+        case NotDone():
+            return not error.found
+        case Refused():
+            return error.code is RefusalCode.NOT_FOUND
+        case _:
+            return False
 
 
 def _kind(route: Route) -> ModuleType:
