@@ -13,8 +13,8 @@ from marchproxy.manager.api.asking import Intended, ReadsState, Wanted, WritesSt
 from marchproxy.manager.api.describing import Listed, described_body
 from marchproxy.manager.api.etags import revision_tag
 from marchproxy.manager.api.kinds import Kind
-from marchproxy.manager.api.listing import Slice, cut, select
-from marchproxy.manager.api.room import room_of, tag_now
+from marchproxy.manager.api.listing import Listing, Slice, cut, select
+from marchproxy.manager.api.room import Room, room_of, tag_now
 from marchproxy.manager.api.shelves import Shown
 from marchproxy.manager.api.writing import Act, propose, told
 from marchproxy.manager.revising import Outcome
@@ -70,9 +70,8 @@ class _Items:
         tag, headers = revision_tag(at.revision), {REVISION: str(at.revision)}
         if is_known(request, tag):
             return conditional(request, b"", tag, headers=headers)
-        shown = at.shelf.all()
-        page = cut(shown, wanted, _key) if wanted.is_plain else select(shown, wanted, self._fields, _key)
-        return conditional(request, _written(page, at.revision), tag, headers=headers)
+        body = at.shelf.page((wanted, at.revision), lambda: self._page(at, wanted))
+        return conditional(request, body, tag, headers=headers)
 
     async def get(self, _: ReadsState, request: Request, key: _Key) -> Response:
         at = room_of(request, self._kind)
@@ -145,6 +144,11 @@ class _Items:
             )
 
         return told(await propose(request, self._act(who, "delete", key, intended), make))
+
+    def _page(self, at: Room, wanted: Listing) -> bytes:
+        shown = at.shelf.all()
+        page = cut(shown, wanted, _key) if wanted.is_plain else select(shown, wanted, self._fields, _key)
+        return _written(page, at.revision)
 
     def _act(self, who: WritesState, verb: str, key: str, intended: Intended) -> Act:
         return Act(who, f"{self._kind.path}.{verb}", f"{self._kind.path}/{key}", intended)

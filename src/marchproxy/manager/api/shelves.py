@@ -1,6 +1,6 @@
 """Shelves: the items of the revision in force as they are shown, each serialised once for as long as it stays the same."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -8,6 +8,8 @@ import orjson
 from marchproxy.manager.api.etags import etag_of
 from marchproxy.manager.revising import Current
 from marchproxy.model.changes import SECTIONS, Item, redact_item
+
+_MOST_PAGES = 4  # of one section; a page may be all of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,7 @@ class Shelf:
         known = before.by_identity() if before is not None else {}
         self._shown = [known.get(id(item)) for item in items]
         self._all: tuple[Shown, ...] | None = None
+        self._pages: dict[Hashable, bytes] = {}
 
     def find(self, key: str) -> Shown | None:
         """The item of that key."""
@@ -46,6 +49,15 @@ class Shelf:
         if self._all is None:
             self._all = tuple(self._at(place) for place in range(len(self._items)))
         return self._all
+
+    def page(self, name: Hashable, write: Callable[[], bytes]) -> bytes:
+        """A page that `write` makes of this shelf, under a name that says which; the last few are kept."""
+        page = self._pages.get(name)
+        if page is None:
+            while len(self._pages) >= _MOST_PAGES:
+                del self._pages[next(iter(self._pages))]
+            page = self._pages[name] = write()
+        return page
 
     def by_identity(self) -> Mapping[int, Shown]:
         """What was serialised, by the identity of its item, which stays the item's own as long as this shelf has it."""

@@ -47,7 +47,6 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         await stack.enter_async_context(beside(revisions.run(), name="revisions"))
         live = Observer((), store, revisions, clock=clock)
         access = Access(store, clock, tmp_path)
-        await access.users.ensure_first()
         folder = tmp_path / "certificates"
         yield Desk(
             settings=ManagerSettings(state_dir=tmp_path),
@@ -59,6 +58,12 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
             certificates=Certificates(store, folder, lambda: revisions.current.document, clock=clock),
             clock=clock,
         )
+
+
+@pytest.fixture
+async def first_admin(desk: Desk) -> None:
+    """Somebody to whom keys can belong; not for every test, as a password takes its time."""
+    await desk.access.users.ensure_first()
 
 
 @pytest.fixture

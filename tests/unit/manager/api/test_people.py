@@ -1,5 +1,8 @@
 """Sessions, users and API keys over HTTP, and what is written down of all that."""
 
+import pytest
+
+pytestmark = pytest.mark.usefixtures("first_admin")
 GOOD = "correct horse battery"
 
 

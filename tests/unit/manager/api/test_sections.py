@@ -21,6 +21,14 @@ async def test_a_list_is_paged_filtered_and_sorted(api):
         assert [item["id"] for item in items] == ids, query
 
 
+async def test_a_list_says_its_revision_also_when_another_section_has_changed(api):
+    before = await api.get("/routes")
+    await api.put("/prices/x", json={"input": 1})
+    after = await api.get("/routes", headers={"if-none-match": before.headers["etag"]})
+    assert (after.status_code, after.json()["revision"], after.headers["etag"]) == (200, 2, '"r2"')
+    assert after.json()["items"] == before.json()["items"]
+
+
 async def test_secrets_are_neither_shown_nor_searched(api):
     item = (await api.get("/routes/help")).json()
     assert item["request_headers"]["set"]["authorization"] == "***"

@@ -22,6 +22,14 @@ def test_what_stays_is_serialised_once():
     assert after[2] is before[0]
 
 
+def test_the_last_pages_are_kept():
+    shelf = Shelves().shelf(current({"routes": [SHOP]}), "routes")
+    assert shelf.page("a", lambda: b"1") is shelf.page("a", lambda: b"2")
+    for name in "bcde":
+        shelf.page(name, lambda: b"x")
+    assert shelf.page("a", lambda: b"2") == b"2"
+
+
 def test_the_same_revision_has_the_same_shelf():
     shelves, revision = Shelves(), current({"routes": [SHOP]})
     assert shelves.shelf(revision, "routes") is shelves.shelf(revision, "routes")
