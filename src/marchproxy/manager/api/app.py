@@ -31,6 +31,14 @@ _ROOMS = (
 )
 
 
+def furnish(app: FastAPI, desk: Desk) -> None:
+    """Give the app the desk that its requests are answered with, and forget what another one was asked."""
+    app.state.desk = desk
+    app.state.shelves = Shelves()
+    app.state.streams = set()
+    app.state.probe = health.Probe(desk)
+
+
 def create_app(desk: Desk, *others: APIRouter) -> FastAPI:
     """The API over this desk, with `others` that belong under `/api`; the UI is put beside it by whoever serves both."""
     app = FastAPI(
@@ -41,10 +49,7 @@ def create_app(desk: Desk, *others: APIRouter) -> FastAPI:
         separate_input_output_schemas=False,
         redirect_slashes=False,
     )
-    app.state.desk = desk
-    app.state.shelves = Shelves()
-    app.state.streams = set()
-    app.state.probe = health.Probe(desk)
+    furnish(app, desk)
     for kind in KINDS:
         app.include_router(section_router(kind))
     for router in (*(room.router for room in _ROOMS), *others):

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from marchproxy.contract.document import decode
 from marchproxy.kit.clock import SystemClock
 from marchproxy.kit.tasks import beside
 from marchproxy.manager.access import Access
 from marchproxy.manager.api import create_app
+from marchproxy.manager.api.app import furnish
 from marchproxy.manager.certificates import Certificates
 from marchproxy.manager.desk import Desk
 from marchproxy.manager.operating import Operations
@@ -32,6 +34,12 @@ routes:
 prices:
 - {model: meta/llama-3, input: 1}
 """
+
+
+@pytest.fixture(scope="session")
+def app() -> FastAPI:
+    """Made once: it takes longer than most tests."""
+    return create_app(None)
 
 
 @pytest.fixture
@@ -72,9 +80,10 @@ def key(desk: Desk) -> str:
 
 
 @pytest.fixture
-async def api(desk: Desk, key: str) -> AsyncIterator[httpx.AsyncClient]:
+async def api(app: FastAPI, desk: Desk, key: str) -> AsyncIterator[httpx.AsyncClient]:
     """An admin on this machine."""
-    transport = httpx.ASGITransport(create_app(desk))
+    furnish(app, desk)
+    transport = httpx.ASGITransport(app)
     headers = {"authorization": f"Bearer {key}"}
     async with httpx.AsyncClient(
         transport=transport, base_url="http://manager/api/v1", headers=headers
@@ -83,9 +92,10 @@ async def api(desk: Desk, key: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def stranger(desk: Desk) -> AsyncIterator[httpx.AsyncClient]:
+async def stranger(app: FastAPI, desk: Desk) -> AsyncIterator[httpx.AsyncClient]:
     """Nobody yet."""
-    transport = httpx.ASGITransport(create_app(desk))
+    furnish(app, desk)
+    transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://manager") as client:
         yield client
 

@@ -3,14 +3,13 @@
 import pytest
 
 from marchproxy.contract.document.codec import decode_plain
-from marchproxy.manager.api import create_app
 from marchproxy.manager.api.kinds import KINDS
 from marchproxy.model.changes import SECTIONS
 
 
-@pytest.fixture(scope="module")
-def document():
-    return create_app(None).openapi()
+@pytest.fixture
+def document(app):
+    return app.openapi()
 
 
 def operations(document):
