@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from marchproxy.cli.screen import stdout
 
 _LOOK_SECONDS = 0.5
 _SEEN_SECONDS = 20.0
-_REVISION_SECONDS = 10.0
+_REVISION_SECONDS = 30.0
 _MOST = 1000
 
 
@@ -105,6 +106,7 @@ class _Watch:
 
     async def to_end(self, stale: str) -> Mapping[str, Any]:
         """Watch it; `stale` is the stamp of one that had ended before. Raises as Api."""
+        head = await self._head()
         found = await self._first(stale)
         if self._console.is_terminal and not self._console.quiet:
             with Live(console=self._console, auto_refresh=False, transient=False) as live:
@@ -113,7 +115,7 @@ class _Watch:
             found = await self._follow(found, self._lines)
         self._console.print(Text.assemble(f"{target_of(found)}: {found['version']} is ", phase_text(found)))
         if found["phase"] == "promoted":
-            await self._revision()
+            await self._revision(head["number"])
         return found
 
     async def _first(self, stale: str) -> Mapping[str, Any]:
@@ -143,17 +145,23 @@ class _Watch:
             self._console.print(line, soft_wrap=True)
         self._told, self._stands = len(found["decisions"]), stands.plain
 
-    async def _revision(self) -> None:
+    async def _revision(self, before: int) -> None:
         """The manager writes one soon after the end."""
-        head: Mapping[str, Any] = {}
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(_REVISION_SECONDS):
-                while head.get("author", {}).get("kind") != "rollout":
-                    head = (await self._api.get("/revisions", params={"limit": 1})).json()["items"][0]
+                while not _is_of_rollout(head := await self._head(), before):
                     await asyncio.sleep(_LOOK_SECONDS)
-        except TimeoutError:
-            return
-        self._console.print(f"revision {head['number']}: {head['reason']}", soft_wrap=True)
+            self._console.print(f"revision {head['number']}: {head['reason']}", soft_wrap=True)
+
+    async def _head(self) -> Mapping[str, Any]:
+        heads: list[Mapping[str, Any]] = (await self._api.get("/revisions", params={"limit": 1})).json()[
+            "items"
+        ]
+        return heads[0]
+
+
+def _is_of_rollout(head: Mapping[str, Any], before: int) -> bool:
+    return head["number"] > before and head["author"]["kind"] == "rollout"
 
 
 def _table(found: Sequence[Mapping[str, Any]]) -> Any:
