@@ -32,7 +32,7 @@ checks.negative_data_rejection.enabled = false
 """
 
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(400)
 
 
 async def judge(folder: Path, url: str, key: str, *options: str) -> None:
@@ -49,7 +49,7 @@ async def judge(folder: Path, url: str, key: str, *options: str) -> None:
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
-        async with asyncio.timeout(100):
+        async with asyncio.timeout(150):
             output, _ = await process.communicate()
     finally:
         if process.returncode is None:

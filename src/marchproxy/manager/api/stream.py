@@ -18,6 +18,7 @@ from marchproxy.manager.api.problems import unavailable
 from marchproxy.manager.desk import Desk
 from marchproxy.manager.watching import Subscription
 from marchproxy.model.record import Event
+from marchproxy.store import StoreUnavailable
 from marchproxy.wire import sse
 
 router = APIRouter(prefix="/api/v1/events", tags=["events"])
@@ -107,7 +108,7 @@ class EventStream(Response):
                 async with asyncio.timeout(_HEARTBEAT_SECONDS):
                     frame = await self._waiting.get()
             except TimeoutError:
-                frame = _HEARTBEAT if await principal_of(self._request) is not None else None
+                frame = _HEARTBEAT if await self._may_stay() else None
             if frame is None:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 return
@@ -115,6 +116,13 @@ class EventStream(Response):
                 await self._send(send, frame)
             except TimeoutError:
                 return  # the reader takes nothing any more, not even the end
+
+    async def _may_stay(self) -> bool:
+        """Whether who reads may still; where nobody can be known now, nobody is sent away."""
+        try:
+            return await principal_of(self._request) is not None
+        except StoreUnavailable:
+            return True
 
     async def _send(self, send: Send, frame: bytes) -> None:
         async with asyncio.timeout(_SEND_SECONDS):
@@ -130,7 +138,11 @@ class EventStream(Response):
     async def _replay(self) -> int:
         """What was written since the reader's last event; the id of the newest."""
         last = self._last or 0
-        newest = await self._desk.store.events(limit=_MOST_REPLAYED + 1)
+        try:
+            newest = await self._desk.store.events(limit=_MOST_REPLAYED + 1)
+        except StoreUnavailable:
+            self.put(_RESET)
+            return last
         missed = [event for event in newest if event.id > last]
         if len(missed) > _MOST_REPLAYED:
             self.put(_RESET)

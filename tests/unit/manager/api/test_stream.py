@@ -9,6 +9,7 @@ from marchproxy.kit.tasks import beside
 from marchproxy.manager.api.stream import EventStream
 from marchproxy.manager.watching import LiveView, Subscription
 from marchproxy.model.record import Event
+from marchproxy.store import StoreUnavailable
 from marchproxy.wire.sse import Events
 from tests.unit.manager.api.documents import current
 
@@ -24,12 +25,15 @@ class Desk:
 
     def __init__(self, past: int = 0) -> None:
         self.subscription = Subscription(1000)
+        self.away = False
         self.past = [happened(number) for number in range(1, past + 1)]
         self.live = SimpleNamespace(view=LiveView(), subscribe=lambda: nullcontext(self.subscription))
         self.revisions = SimpleNamespace(current=current({}), progress=None)
         self.store = SimpleNamespace(events=self._events)
 
     async def _events(self, *, limit: int):
+        if self.away:
+            raise StoreUnavailable("the database is away")
         return tuple(reversed(self.past))[:limit]
 
 
@@ -99,6 +103,15 @@ async def test_too_much_was_missed():
     async with reading(Desk(past=300), last=2) as (reader, _):
         await reader.until(lambda: any(event.event == b"reset" for event in reader.events))
         assert reader.ids() == []
+
+
+async def test_what_was_missed_cannot_be_read():
+    desk = Desk(past=5)
+    desk.away = True
+    async with reading(desk, last=2) as (reader, _):
+        await reader.until(lambda: any(event.event == b"reset" for event in reader.events))
+        desk.subscription.put(happened(9))
+        await reader.until(lambda: reader.ids() == [9])
 
 
 async def test_a_slow_reader_is_told_to_look_again_and_let_go():
