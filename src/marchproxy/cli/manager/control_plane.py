@@ -13,6 +13,7 @@ from marchproxy.cli.xds.counts import Counts
 from marchproxy.cli.xds.delivery import Delivery
 from marchproxy.cli.xds.keeping import Keeper
 from marchproxy.cli.xds.material import read_material, signatures
+from marchproxy.cli.xds.offered import left_out
 from marchproxy.cli.xds.serving import count, serving, validator_of
 from marchproxy.cli.xds.settings import PlaneSettings
 from marchproxy.cli.xds.source import FAULTS
@@ -77,6 +78,7 @@ class Feed:
         self._examined: Catalogue | None = None
         self._taken: tuple[object, ...] = ()
         self._files: tuple[str, ...] = ()
+        self._hints: tuple[str, ...] = ()
         self._told = ""
         self.fault = ""
         """Why nodes are not given what is in force; empty: they are."""
@@ -131,7 +133,13 @@ class Feed:
         if known.files != self._files:
             self._files = known.files
             self._taken = self._seen()
+        self._hint(tuple(left_out(known.state.listeners, keys=self._settings.knows_nodes)))
         return known
+
+    def _hint(self, hints: tuple[str, ...]) -> None:
+        for hint in sorted(set(hints) - set(self._hints)):
+            _log.warning(hint)
+        self._hints = hints
 
     async def _compile(self, state: DesiredState, checksum: str) -> Catalogue:
         """Thousands of routes take seconds, in which everything else must go on. Raises as FAULTS."""

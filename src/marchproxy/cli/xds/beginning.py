@@ -8,7 +8,7 @@ from marchproxy.cli.file import load_file
 from marchproxy.cli.xds.catalogue import Catalogue
 from marchproxy.cli.xds.keeping import Keeper, Kept, folder_of, settings_beside_faults
 from marchproxy.cli.xds.settings import XdsSettings
-from marchproxy.cli.xds.source import FAULTS, Signature, catalogue_of, left_out, settings_of, signature_of
+from marchproxy.cli.xds.source import FAULTS, Signature, catalogue_of, left_out_of, settings_of, signature_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def begin(file: Path) -> Beginning:
         settings = settings_of(loaded)
         keeper = Keeper(folder_of(file, settings))
         return Beginning(
-            settings, keeper, catalogue_of(loaded), keeper.load(), read, hints=tuple(left_out(loaded))
+            settings, keeper, catalogue_of(loaded), keeper.load(), read, hints=tuple(left_out_of(loaded))
         )
     except FAULTS as error:
         found = settings_beside_faults(file)

@@ -47,6 +47,14 @@ def obstacle(listener: Listener, listeners: Iterable[Listener], *, keys: bool = 
     return None
 
 
+def left_out(listeners: Sequence[Listener], *, keys: bool = False) -> Iterator[str]:
+    """The listeners that are not offered, each with the reason."""
+    for listener in listeners:
+        reason = obstacle(listener, listeners, keys=keys)
+        if reason is not None:
+            yield f"listener {listener.name} is left out: {reason}"
+
+
 def routes_of(listener: Listener, routes: Iterable[Route]) -> list[Route]:
     """The routes that belong to a listener."""
     return [route for route in routes if not route.listeners or listener.name in route.listeners]

@@ -8,7 +8,7 @@ from pathlib import Path
 from marchproxy.cli.file import Loaded, load_file
 from marchproxy.cli.xds.catalogue import Catalogue
 from marchproxy.cli.xds.material import read_material, signatures
-from marchproxy.cli.xds.offered import obstacle
+from marchproxy.cli.xds.offered import left_out
 from marchproxy.cli.xds.settings import XdsSettings
 from marchproxy.contract.document import checksum, encode
 from marchproxy.engines.envoy.xds import InconsistentSnapshot
@@ -41,12 +41,9 @@ def catalogue_of(loaded: Loaded) -> Catalogue:
     )
 
 
-def left_out(loaded: Loaded) -> list[str]:
-    """The listeners that are not offered, each with the reason."""
-    listeners = loaded.state.listeners
-    keys = settings_of(loaded).knows_nodes
-    reasons = ((listener.name, obstacle(listener, listeners, keys=keys)) for listener in listeners)
-    return [f"listener {name} is left out: {reason}" for name, reason in reasons if reason is not None]
+def left_out_of(loaded: Loaded) -> list[str]:
+    """The listeners of a file that are not offered, each with the reason."""
+    return list(left_out(loaded.state.listeners, keys=settings_of(loaded).knows_nodes))
 
 
 class Source:
@@ -98,7 +95,7 @@ class Source:
 
     def _compile(self) -> tuple[Catalogue, list[str]]:
         loaded = load_file(self._file, os.environ)
-        return catalogue_of(loaded), left_out(loaded)
+        return catalogue_of(loaded), left_out_of(loaded)
 
     async def look(self) -> None:
         """Reload when the file has changed and was left alone since the last look: half a file may be a sound one."""
