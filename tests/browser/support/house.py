@@ -19,7 +19,7 @@ _OPTIONS = (
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--no-proxy-server",
 )  # fmt: skip
 _QUICK = {"heartbeat_interval": 0.4}
-_WAIT = 20_000
+_WAIT = 30_000
 expect.set_options(timeout=_WAIT)
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TypeVar
+from urllib.parse import quote
 
 from markupsafe import Markup
 from nicegui import ui
@@ -12,6 +14,7 @@ from starlette.requests import Request
 from marchproxy.kit.logs import get_logger
 from marchproxy.manager.access import AccessError, PasswordChangeNeeded, Scope, Unauthenticated
 from marchproxy.manager.desk import Desk
+from marchproxy.manager.revising import Outcome
 from marchproxy.manager.ui.components.controls import go
 from marchproxy.manager.ui.components.fragment import Acting, Fragment
 from marchproxy.manager.ui.components.states import banner, refusal
@@ -43,6 +46,10 @@ class Act:
     scope: Scope
     done: str = ""
     """What is said when it was done."""
+    detail: str = ""
+    """What the record says of it beside."""
+    recorded: bool = True
+    """Whether it goes into the audit log; what changes nothing does not."""
 
 
 class Frame:
@@ -50,6 +57,7 @@ class Frame:
 
     def __init__(self, visit: Visit, request: Request) -> None:
         self.visit = visit
+        self._here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         self.path = dict(request.path_params)
         self.query = dict(request.query_params)
         self.scheme = request.cookies.get("marchproxy-scheme", "light")
@@ -119,14 +127,9 @@ class Frame:
         assert shown is not None
         shown.show(banner("busy", "activity", "Under way …"))
         try:
-            principal = await self.visit.again()
-            address = self.visit.address
-            async with self.desk.access.audited(principal, act.action, act.target, address=address):
-                self.desk.access.require(principal, act.role, act.scope)
-                async with asyncio.timeout(_LONGEST):
-                    result = await work(_author(principal))
+            result = await self._done(act, work)
         except (Unauthenticated, PasswordChangeNeeded):
-            go("/sign-in")
+            self._leave()
             return None
         except FAILURES as error:
             shown.show(told(error))
@@ -139,11 +142,29 @@ class Frame:
         self.redraw()
         return result
 
+    async def _done(self, act: Act, work: Callable[[Author], Awaitable[_Result]]) -> _Result:
+        access, principal = self.desk.access, await self.visit.again()
+        async with AsyncExitStack() as stack:
+            if act.recorded:
+                record = access.audited(
+                    principal, act.action, act.target, detail=act.detail, address=self.visit.address
+                )
+                noted = await stack.enter_async_context(record)
+            access.require(principal, act.role, act.scope)
+            async with asyncio.timeout(_LONGEST):
+                result = await work(_author(principal))
+            if act.recorded and isinstance(result, Outcome):
+                noted.detail = f"revision {result.revision.number}" if result.applied else "nothing new"
+        return result
+
+    def _leave(self) -> None:
+        go(f"/sign-in?to={quote(self._here)}")
+
     async def _still_here(self) -> bool:
         try:
             await self.visit.again()
         except AccessError:
-            go("/sign-in")
+            self._leave()
             return False
         except StoreUnavailable:
             return True  # what is shown comes from memory, and whoever acts is asked again

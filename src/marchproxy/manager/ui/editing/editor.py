@@ -105,8 +105,9 @@ class Editor:
         self._show(faults)
         return None if faults else draft.item
 
-    def _act(self, verb: str, key: str, done: str = "") -> Act:
-        return Act(f"{self._section}.{verb}", f"{self._section}/{key}", Role.OPERATOR, "state:write", done)
+    def _act(self, verb: str, key: str, *, recorded: bool = True) -> Act:
+        path = self._section.replace("_", "-")
+        return Act(f"{path}.{verb}", f"{path}/{key}", Role.OPERATOR, "state:write", recorded=recorded)
 
     async def _preview(self) -> None:
         item = await self._sound()
@@ -114,7 +115,9 @@ class Editor:
             return
         key = str(item[SECTIONS[self._section]])
         found = await self._frame.perform(
-            self._act("preview", key), lambda by: self._put(by, item, dry_run=True), notice=self._outcome
+            self._act("preview", key, recorded=False),
+            lambda by: self._put(by, item, dry_run=True),
+            notice=self._outcome,
         )
         if found is not None:
             self._outcome.show(preview(found))

@@ -59,7 +59,7 @@ def _editor(frame: Frame, text: str) -> None:
         except FAILURES as error:
             outcome.show(told(error))
             return
-        act = Act("state.preview" if dry_run else "state.apply", "state", Role.OPERATOR, "state:write")
+        act = Act("state.apply", "state", Role.OPERATOR, "state:write", recorded=not dry_run)
 
         async def work(by: Author) -> Outcome:
             return await revisions.propose(document, base=base, by=by, reason=reason.value, dry_run=dry_run)

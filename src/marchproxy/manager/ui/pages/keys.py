@@ -20,6 +20,7 @@ from marchproxy.manager.ui.frame import Act, Frame
 from marchproxy.manager.ui.pages.users import ROLES
 from marchproxy.manager.ui.shell import page_head
 from marchproxy.model.identity import ApiKey, Role
+from marchproxy.model.revision import Author
 
 _COLUMNS = (Column("Name"), Column("May"), Column("Owner"), Column("Used"), Column("Ends"), Column("", "act"))
 _DAYS = {"30": "30 days", "90": "90 days", "365": "a year", "": "never"}
@@ -73,16 +74,16 @@ class _Keys:
         )
         days = Field("Ends after", "90", choices=_DAYS)
 
-        async def make() -> None:
+        async def make(_: Author) -> tuple[ApiKey, str]:
             principal = await self._frame.visit.again()
             ends = self._frame.desk.clock.now() + timedelta(days=int(days.value)) if days.value else None
             wanted = tuple(scopes.value.replace(",", " ").split())
-            found = await self._frame.perform(
-                self._act("add", name.value),
-                lambda _: self._keys.make(
-                    principal, name.value.strip(), Role(role.value), scopes=wanted, expires_at=ends
-                ),
+            return await self._keys.make(
+                principal, name.value.strip(), Role(role.value), scopes=wanted, expires_at=ends
             )
+
+        async def pressed() -> None:
+            found = await self._frame.perform(self._act("create", ""), make)
             if found is not None:
                 key, text = found
                 secret.show(
@@ -95,7 +96,7 @@ class _Keys:
                 name.put("")
                 self.list.show(await self.drawn())
 
-        Button("Make it", make, kind="primary")
+        Button("Make it", pressed, kind="primary")
         secret = Fragment(Markup())
 
     async def act(self, verb: str, key_id: str) -> None:
@@ -106,17 +107,16 @@ class _Keys:
             danger=True,
         ):
             return
-        principal = await self._frame.visit.again()
 
-        async def remove() -> bool:
-            await self._keys.remove(principal, key_id)
+        async def remove(_: Author) -> bool:
+            await self._keys.remove(await self._frame.visit.again(), key_id)
             return True
 
-        await self._frame.perform(self._act("remove", key_id, "It is ended."), lambda _: remove())
+        await self._frame.perform(self._act("delete", key_id, "It is ended."), remove)
         self.list.show(await self.drawn())
 
     def _act(self, verb: str, name: str, done: str = "") -> Act:
-        return Act(f"keys.{verb}", f"api-keys/{name}", Role.VIEWER, "keys:write", done)
+        return Act(f"keys.{verb}", f"api-keys/{name}".rstrip("/"), Role.VIEWER, "keys:write", done)
 
     def _row(self, key: ApiKey) -> Row:
         now = self._frame.desk.clock.now()

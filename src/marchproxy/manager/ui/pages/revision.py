@@ -84,8 +84,8 @@ def _restore(frame: Frame, head: RevisionHead) -> None:
             reason = Field("Why", f"back to revision {head.number}")
 
             async def propose(*, dry_run: bool) -> None:
-                verb = "preview" if dry_run else "restore"
-                act = Act(f"revisions.{verb}", f"revisions/{head.number}", Role.OPERATOR, "state:write")
+                target = f"revisions/{head.number}"
+                act = Act("revisions.restore", target, Role.OPERATOR, "state:write", recorded=not dry_run)
 
                 async def work(by: Author) -> Outcome:
                     return await revisions.restore(head.number, by=by, reason=reason.value, dry_run=dry_run)

@@ -13,7 +13,7 @@ from marchproxy.manager.ui.components.controls import Button, Field, heading
 from marchproxy.manager.ui.components.icons import shape
 from marchproxy.manager.ui.components.markup import joined, tag
 from marchproxy.manager.ui.components.shares import shares
-from marchproxy.manager.ui.components.states import banner, empty, refusal
+from marchproxy.manager.ui.components.states import empty, refusal
 from marchproxy.manager.ui.components.table import Column, Row, table
 from marchproxy.manager.ui.components.words import ago, count, milliseconds, percent
 from marchproxy.manager.ui.frame import Act, Frame
@@ -195,7 +195,7 @@ def _promotion(frame: Frame, target: Target, version: Field, lacking: str) -> No
             return
         chosen = version.value
         if await confirmed(f"Promote {chosen}?", _promised(target, chosen, pace), verb="Promote"):
-            act = _act("promote", target, f"{chosen} is being promoted.")
+            act = _act("promote" if pace.at_once else "start", target, f"{chosen} is being promoted.")
             await frame.perform(act, lambda by: operations.promote(target, chosen, pace, by=by))
 
     async def back() -> None:
@@ -231,14 +231,14 @@ def _weight(frame: Frame, target: Target, version: Field, found: Versions, lacki
     def words(_: LiveView) -> Markup:
         now = _find(frame, frame.desk.live.view, target)
         has = now.shares.get(version.value, 0) if now else 0
-        return banner("busy", "rollouts", f"{version.value} has {has} % now, and would have {field.value} %.")
+        return tag("p", f"{version.value} has {has} % now, and would have {field.value} %.")
 
     part = frame.live(words)
     field.element.on("input", lambda _: part.show(words(frame.desk.live.view)), js_handler="() => emit()")
 
     async def put() -> None:
         chosen, share = version.value, int(field.value)
-        act = _act("weight", target, f"{chosen} has {share} % of {target.name}.")
+        act = _act("weights", target, f"{chosen} has {share} % of {target.name}.")
         await frame.perform(act, lambda by: frame.desk.operations.set_weight(target, chosen, share, by=by))
 
     Button("Set", put, lacking=lacking)

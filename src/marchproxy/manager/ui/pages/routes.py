@@ -32,6 +32,8 @@ from marchproxy.model.changes import Item, items_by_key
 async def build(frame: Frame) -> None:
     """The list."""
     await build_list(frame, LISTING)
+    with Element("div").style("margin-top:16px;max-width:640px"):
+        question_box(frame, _example(frame, {}))
 
 
 async def build_one(frame: Frame) -> None:
@@ -127,7 +129,6 @@ def question_box(frame: Frame, url: str) -> None:
                 )
                 client = Field("Client's address")
             headers = Field("Headers", kind="area", hint="One on each line: Name: value")
-            answer = Fragment(Markup()).props("aria-live=polite")
 
             async def ask() -> None:
                 lines = [line for line in headers.value.splitlines() if line.strip()]
@@ -140,7 +141,7 @@ def question_box(frame: Frame, url: str) -> None:
                     answer.show(told(error))
 
             Button("Where does it go?", ask, kind="primary")
-            answer.move(target_index=-1)
+            answer = Fragment(Markup()).props("aria-live=polite")
 
 
 def explained(explanation: Explanation) -> Markup:

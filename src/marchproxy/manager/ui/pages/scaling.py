@@ -151,7 +151,7 @@ def _by_hand(frame: Frame) -> None:
             return
         chosen, number = kind.value, int(many.value)
         act = Act(
-            "scaling.set",
+            "modules.scale",
             f"modules/{chosen}",
             Role.OPERATOR,
             "live:operate",

@@ -1,5 +1,7 @@
 """Users: who may sign in, and what each may do. For admins."""
 
+from dataclasses import replace
+
 from markupsafe import Markup
 from nicegui import ui
 from nicegui.element import Element
@@ -17,8 +19,10 @@ from marchproxy.manager.ui.failing import FAILURES, told
 from marchproxy.manager.ui.frame import Act, Frame
 from marchproxy.manager.ui.shell import page_head
 from marchproxy.model.identity import Role, User
+from marchproxy.model.revision import Author
 
 _COLUMNS = (Column("Name"), Column("Role"), Column("State"), Column("Signed in"), Column("", "act"))
+_FIRST = "It must be changed when signing in with it."
 ROLES = {
     Role.VIEWER.value: "viewer: looks",
     Role.OPERATOR.value: "operator: also changes what runs",
@@ -47,6 +51,12 @@ async def build(frame: Frame) -> None:
                 page.form()
 
 
+def _state(user: User) -> Markup:
+    if user.disabled:
+        return badge("disabled", Tone.WARN)
+    return badge("new password due", Tone.BUSY) if user.must_change else badge("active", Tone.OK)
+
+
 class _Users:
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
@@ -66,7 +76,8 @@ class _Users:
 
         async def add() -> None:
             found = await self._frame.perform(
-                self._act("add", name.value), lambda _: self._users.add(name.value.strip(), Role(role.value))
+                self._act("create", name.value.strip()),
+                lambda _: self._users.add(name.value.strip(), Role(role.value)),
             )
             if found is not None:
                 user, password = found
@@ -74,7 +85,7 @@ class _Users:
                     shown_once(
                         f"The first password of {user.name}",
                         password,
-                        "It must be changed when signing in with it.",
+                        _FIRST,
                     )
                 )
                 name.put("")
@@ -85,52 +96,43 @@ class _Users:
         self._secret = secret
 
     async def act(self, verb: str, name: str) -> None:
-        users = self._users
-        if verb in {"enable", "disable"}:
-            await self._frame.perform(
-                self._act(verb, name, "Done."), lambda _: users.change(name, disabled=verb == "disable")
-            )
-        elif verb == "reset":
-            if await confirmed(
-                f"New password for {name}?",
-                tag("p", "The present one ends, and all sessions with it."),
-                verb="Reset",
-            ):
-                password = await self._frame.perform(
-                    self._act("reset", name), lambda _: users.reset_password(name)
-                )
-                if password is not None:
-                    self._secret.show(
-                        shown_once(
-                            f"The new password of {name}",
-                            password,
-                            "It must be changed when signing in with it.",
-                        )
-                    )
-        elif verb == "remove":
-            text = tag("p", "With all sessions and API keys. What was done by this name stays on record.")
-            if await confirmed(f"Remove {name}?", text, verb="Remove", danger=True):
-                await self._frame.perform(
-                    self._act("remove", name, f"{name} is removed."), lambda _: _nothing(users.remove(name))
-                )
-        elif verb in ROLES:
-            await self._frame.perform(
-                self._act("role", name, f"{name} is {verb} now."),
-                lambda _: users.change(name, role=Role(verb)),
-            )
+        match verb:
+            case "enable" | "disable":
+                act = replace(self._act("update", name, "Done."), detail=f"{verb}d")
+                await self._frame.perform(act, lambda _: self._users.change(name, disabled=verb == "disable"))
+            case "reset":
+                await self._reset(name)
+            case "remove":
+                await self._remove(name)
+            case _ if verb in ROLES:
+                act = replace(self._act("update", name, f"{name} is {verb} now."), detail=f"role {verb}")
+                await self._frame.perform(act, lambda _: self._users.change(name, role=Role(verb)))
         self.list.show(await self.drawn())
+
+    async def _reset(self, name: str) -> None:
+        text = tag("p", "The present one ends, and all sessions with it.")
+        if not await confirmed(f"New password for {name}?", text, verb="Reset"):
+            return
+        act = self._act("password", name)
+        password = await self._frame.perform(act, lambda _: self._users.reset_password(name))
+        if password is not None:
+            self._secret.show(shown_once(f"The new password of {name}", password, _FIRST))
+
+    async def _remove(self, name: str) -> None:
+        text = tag("p", "With all sessions and API keys. What was done by this name stays on record.")
+        if not await confirmed(f"Remove {name}?", text, verb="Remove", danger=True):
+            return
+
+        async def remove(_: Author) -> bool:
+            await self._users.remove(name)
+            return True
+
+        await self._frame.perform(self._act("delete", name, f"{name} is removed."), remove)
 
     def _act(self, verb: str, name: str, done: str = "") -> Act:
         return Act(f"users.{verb}", f"users/{name}", Role.ADMIN, "users:write", done)
 
     def _row(self, user: User) -> Row:
-        state = (
-            badge("disabled", Tone.WARN)
-            if user.disabled
-            else badge("new password due", Tone.BUSY)
-            if user.must_change
-            else badge("active", Tone.OK)
-        )
         others = [role for role in Role if role is not user.role]
         buttons = joined(
             *[act_button(f"Make {role.value}", role.value, user.name, kind="slim plain") for role in others],
@@ -149,13 +151,8 @@ class _Users:
             (
                 name,
                 user.role.value,
-                state,
+                _state(user),
                 ago(user.last_login),
                 tag("span", buttons, class_="row buttons"),
             ),
         )
-
-
-async def _nothing(waiting: object) -> bool:
-    await waiting  # type: ignore[misc]
-    return True
