@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from marchproxy import __version__
-from marchproxy.cli import canaries, changing, managing, signing
+from marchproxy.cli import changing, managing
 from marchproxy.cli.ai.commands import ai
 from marchproxy.cli.look.subject import Subject
 from marchproxy.cli.options import DEFAULT_NLB, Json, Nlb
@@ -292,10 +292,4 @@ def explain(
 
 app.add_typer(ai, name="ai", rich_help_panel=LOOK)
 app.add_typer(changing.settings, name="set", rich_help_panel=CHANGE)
-for _command in managing.COMMANDS:
-    app.command(rich_help_panel=MANAGE)(_command)
-app.add_typer(canaries.canary, name="canary", rich_help_panel=MANAGE)
-for _command in (canaries.drain, canaries.top, signing.login, signing.logout):
-    app.command(rich_help_panel=MANAGE)(_command)
-app.add_typer(signing.context, name="context", rich_help_panel=MANAGE)
-app.command(rich_help_panel=MANAGE)(signing.completion)
+managing.add_to(app, MANAGE)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from marchproxy.cli import canaries, signing
 from marchproxy.cli.options import Context, DryRun, Json, KeyFile, Manager, Reason, Yes
 
 
@@ -145,5 +146,14 @@ def rollback(
     roll_back(Asked(context, manager, key_file, as_json), revision, reason, Consent(yes, dry_run))
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (apply, diff, rollback, revisions, export)
-"""In the order in which help lists them."""
+def add_to(app: typer.Typer, panel: str) -> None:
+    """Add all that asks a manager, in the order in which help lists it."""
+    desired: tuple[Callable[..., None], ...] = (apply, diff, rollback, revisions, export)
+    running: tuple[Callable[..., None], ...] = (canaries.drain, canaries.top, signing.login, signing.logout)
+    for command in desired:
+        app.command(rich_help_panel=panel)(command)
+    app.add_typer(canaries.canary, name="canary", rich_help_panel=panel)
+    for command in running:
+        app.command(rich_help_panel=panel)(command)
+    app.add_typer(signing.context, name="context", rich_help_panel=panel)
+    app.command(rich_help_panel=panel)(signing.completion)

@@ -149,8 +149,10 @@ class _Watch:
         """The manager writes one soon after the end."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_REVISION_SECONDS):
-                while not _is_of_rollout(head := await self._head(), before):
+                head = await self._head()
+                while head["number"] <= before or head["author"]["kind"] != "rollout":
                     await asyncio.sleep(_LOOK_SECONDS)
+                    head = await self._head()
             self._console.print(f"revision {head['number']}: {head['reason']}", soft_wrap=True)
 
     async def _head(self) -> Mapping[str, Any]:
@@ -158,10 +160,6 @@ class _Watch:
             "items"
         ]
         return heads[0]
-
-
-def _is_of_rollout(head: Mapping[str, Any], before: int) -> bool:
-    return head["number"] > before and head["author"]["kind"] == "rollout"
 
 
 def _table(found: Sequence[Mapping[str, Any]]) -> Any:
