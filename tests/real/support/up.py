@@ -86,17 +86,16 @@ async def example(folder: Path, backend: str = "127.0.0.1:1") -> AsyncIterator[U
         kill_left(up.state)
 
 
-async def run(*arguments: str, within: tuple[str, ...] = (), typed: str = "") -> tuple[int, str, str]:
-    """Run a command; its exit code, stdout and stderr. `typed` is its stdin."""
+async def run(*arguments: str, within: tuple[str, ...] = ()) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         *within,
         *MARCHPROXY,
         *arguments,
-        stdin=asyncio.subprocess.PIPE,
+        stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     async with asyncio.timeout(30):
-        out, err = await process.communicate(typed.encode())
+        out, err = await process.communicate()
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
