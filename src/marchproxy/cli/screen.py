@@ -55,3 +55,8 @@ def health_text(word: str) -> Text:
     """A health status in its colour."""
     colour = {"healthy": "green", "degraded": "yellow", "starting": "yellow", "stopping": "yellow"}
     return Text(word, style=colour.get(word, "red"))
+
+
+def printable(text: str) -> str:
+    """What somebody else wrote, without what a terminal would take for a command."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -62,14 +62,14 @@ def login(
     log_in(Wanted(destination, user, ca, days, name), as_json=as_json)
 
 
-def logout(name: ContextName = "") -> None:
+def logout(name: ContextName = "", as_json: Json = False) -> None:
     """End the key of a context, and forget it. Without a name: of the current one.
 
     marchproxy logout
     """
     from marchproxy.cli.managed.login import log_out
 
-    log_out(name)
+    log_out(name, as_json=as_json)
 
 
 @context.command("list")

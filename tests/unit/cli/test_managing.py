@@ -42,7 +42,6 @@ def test_help_teaches_with_an_example(command: str) -> None:
         (["rollback", "3"], "add --yes"),
         (["rollback", "--json"], "no manager runs"),
         (["revisions", "--manager", "http://127.0.0.1:1"], "--manager needs --key-file"),
-        (["revisions", "--context", "a", "--key-file", "k"], "names a manager already"),
         (["login", "manager.example"], "must be a URL"),
         (["login", "http://192.0.2.1:8000"], "in clear text"),
         (["login", "https://manager.example", "--name", "a b"], "--name"),

@@ -24,7 +24,7 @@ class Asked:
 
 
 def find_place(asked: Asked, environ: Mapping[str, str] = os.environ) -> Place:
-    """Where to ask. Raises SettingsError, ManagerAway, and typer.BadParameter for options that exclude each other."""
+    """Where to ask: the key that is named comes before any context. Raises SettingsError, ManagerAway, typer.BadParameter."""
     if asked.url or asked.key_file:
         return _named(asked)
     contexts = read_contexts(contexts_file(environ))
@@ -48,8 +48,6 @@ def place_of(context: Context) -> Place:
 
 
 def _named(asked: Asked) -> Place:
-    if asked.context:
-        raise typer.BadParameter("--context names a manager already: leave out --manager and --key-file")
     key = asked.key_file
     if key is None:
         raise typer.BadParameter("--manager needs --key-file; or log in (`marchproxy login URL`)")

@@ -7,6 +7,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from marchproxy.cli.managed.contexts import LOCAL, Context, contexts_file, read_
 from marchproxy.cli.managed.destination import Destination
 from marchproxy.cli.managed.running import api_failures, interruptible, run_at
 from marchproxy.cli.manager.place import Place, trusting
+from marchproxy.kit.settings import SettingsError
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,12 @@ def log_in(wanted: Wanted, *, as_json: bool) -> None:
             before = session
             session = run_at(place, lambda api: _change(api, before, password, chosen))
         made = run_at(place, lambda api: _make_key(api, session, wanted.days))
-        old = contexts.contexts.get(wanted.context)
-        if old is not None:
-            _end_key(old)
         context = Context(
             url=place.url, key=made["secret"], key_id=made["key"]["id"], user=user, ca=_absolute(wanted.ca)
         )
         write_contexts(file, contexts.with_context(wanted.context, context))
+        if (old := contexts.contexts.get(wanted.context)) is not None:
+            _end_key(old)
     role, until = made["key"]["role"], made["key"]["expires_at"][:10]
     if as_json:
         typer.echo(
@@ -86,9 +87,9 @@ def log_in(wanted: Wanted, *, as_json: bool) -> None:
     )
 
 
-def log_out(name: str) -> None:
+def log_out(name: str, *, as_json: bool) -> None:
     """End the key of a context, of the current one if none is named, and forget it. Raises typer.Exit."""
-    with api_failures():
+    with api_failures(as_json=as_json):
         file = contexts_file(os.environ)
         contexts = read_contexts(file)
         name = name or contexts.current
@@ -97,7 +98,10 @@ def log_out(name: str) -> None:
         context = contexts.named(name)
         ended = _end_key(context)
         write_contexts(file, contexts.without(name))
-    typer.echo(f"logged out of {context.url}" if ended else f"context {name} is forgotten")
+    if as_json:
+        typer.echo(json.dumps({"context": name, "url": context.url, "ended": ended}))
+    else:
+        typer.echo(f"logged out of {context.url}" if ended else f"context {name} is forgotten")
 
 
 def _place(wanted: Wanted) -> Place:
@@ -151,20 +155,23 @@ async def _make_key(api: Api, session: _Session, days: int) -> dict[str, Any]:
         "role": session.view["role"],
         "expires_at": (datetime.now(UTC) + timedelta(days=days)).isoformat(),
     }
-    made: dict[str, Any] = (await api.send("POST", "/api-keys", json=key, **session.options())).json()
-    await api.send("DELETE", "/session", **session.options())
+    try:
+        made: dict[str, Any] = (await api.send("POST", "/api-keys", json=key, **session.options())).json()
+    finally:
+        with suppress(NotAccepted, Unreachable):  # it ends by itself, later
+            await api.send("DELETE", "/session", **session.options())
     return made
 
 
 def _end_key(context: Context) -> bool:
-    """Whether the manager has ended it; where it has not, why is told, and when nobody knows it any more that is as well."""
+    """Have the manager end it; whether it is not good any more. Where it still is, why is told."""
     try:
         run_at(place_of(context), lambda api: api.send("DELETE", f"/api-keys/{context.key_id}"))
     except NotAccepted as error:
         if error.status not in {401, 404}:
             warn(f"the key {context.key_id} is still good: {error}")
             return False
-    except Unreachable as error:
+    except (Unreachable, SettingsError) as error:
         warn(f"the key {context.key_id} is still good, end it in the UI: {error}")
         return False
     return True

@@ -14,7 +14,7 @@ from marchproxy.cli.managed.client import Api
 from marchproxy.cli.managed.differences import differences, summarised
 from marchproxy.cli.managed.offer import read_offer
 from marchproxy.cli.managed.running import run_api
-from marchproxy.cli.screen import Sheet, columns, stdout
+from marchproxy.cli.screen import Sheet, columns, printable, stdout
 from marchproxy.kit.files import write_atomically
 
 _YAML = "application/yaml"
@@ -96,7 +96,7 @@ def revisions(heads: Sequence[Mapping[str, Any]]) -> Sheet:
             f"{datetime.fromisoformat(head['created_at']):%Y-%m-%d %H:%M:%S}",
             _author(head["author"]),
             summarised(head["summary"]),
-            head["reason"],
+            printable(head["reason"]),
         )
         for head in heads
     ]
@@ -106,5 +106,5 @@ def revisions(heads: Sequence[Mapping[str, Any]]) -> Sheet:
 
 
 def _author(author: Mapping[str, str]) -> str:
-    name, kind = author["name"], author["kind"]
+    name, kind = printable(author["name"]), author["kind"]
     return name if kind in {"user", name} else f"{name} ({kind})"

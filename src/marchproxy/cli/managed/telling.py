@@ -42,6 +42,5 @@ def _brief(value: Any) -> str:
     """A value on one line; an item, or a list, by its beginning."""
     if value is None:
         return "nothing"
-    text = as_yaml({"v": value}).removeprefix("v:").strip() if not isinstance(value, str) else value
-    line = " ".join(text.split())
+    line = " ".join(as_yaml({"v": value}).removeprefix("v:").split())
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

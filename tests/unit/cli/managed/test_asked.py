@@ -112,9 +112,8 @@ def test_authorities_that_cannot_be_read_are_told(machine: Machine) -> None:
         machine.ask()
 
 
-@pytest.mark.parametrize(
-    "options", [{"url": "http://127.0.0.1:9"}, {"context": "a", "url": "http://127.0.0.1:9"}]
-)
-def test_options_that_do_not_go_together(machine: Machine, options: dict[str, str]) -> None:
-    with pytest.raises(typer.BadParameter):
-        machine.ask(**options)
+def test_a_url_needs_a_key(machine: Machine) -> None:
+    with pytest.raises(typer.BadParameter, match="--manager needs --key-file"):
+        machine.ask(url="http://127.0.0.1:9")
+    key = machine.alone("one", 8001)
+    assert machine.ask(context="stage", key_file=key) == ("http://127.0.0.1:8001", "key-of-one")
