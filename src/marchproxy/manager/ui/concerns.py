@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from marchproxy.manager.ui.components.badge import Tone
+from marchproxy.manager.ui.components.markup import address
 from marchproxy.manager.ui.components.words import plural
 from marchproxy.manager.watching import LiveView
 from marchproxy.model.module import HealthStatus
@@ -42,7 +43,7 @@ def _of_nlbs(view: LiveView) -> Iterator[Concern]:
 
 def _of_parts(view: LiveView) -> Iterator[Concern]:
     for part in view.parts:
-        href = f"/modules/{part.id}"
+        href = address("modules", part.id)
         if part.health is HealthStatus.UNHEALTHY:
             yield Concern(Tone.BAD, part.id, "is unhealthy and gets no new connections", href)
         elif part.silent:
@@ -63,13 +64,13 @@ def _of_pools(view: LiveView) -> Iterator[Concern]:
                 Tone.BAD,
                 pool.name,
                 f"none of its {plural(many, 'endpoint')} is healthy",
-                f"/pools/{pool.name}",
+                address("pools", pool.name),
             )
         elif pool.sound < many:
             words = f"{many - pool.sound} of {plural(many, 'endpoint')} {'is' if many - pool.sound == 1 else 'are'} not healthy"
-            yield Concern(Tone.WARN, pool.name, words, f"/pools/{pool.name}")
+            yield Concern(Tone.WARN, pool.name, words, address("pools", pool.name))
         elif pool.trouble:
-            yield Concern(Tone.WARN, pool.name, pool.trouble, f"/pools/{pool.name}")
+            yield Concern(Tone.WARN, pool.name, pool.trouble, address("pools", pool.name))
 
 
 def _of_rollouts(view: LiveView) -> Iterator[Concern]:
@@ -82,4 +83,4 @@ def _of_rollouts(view: LiveView) -> Iterator[Concern]:
 def _of_listeners(view: LiveView) -> Iterator[Concern]:
     for one in view.listeners:
         if one.failed > 0:
-            yield Concern(Tone.WARN, one.name, "connections reach nobody", f"/listeners/{one.name}")
+            yield Concern(Tone.WARN, one.name, "connections reach nobody", address("listeners", one.name))

@@ -35,9 +35,8 @@ def shell(frame: Frame, title: str, here: str) -> Iterator[None]:
             frame.live(lambda view: _state(frame, view))
             ui.html(_person(frame), sanitize=False)
         ui.html(_side(frame, here), sanitize=False, tag="div").classes("side").props("id=pages")
-        ui.html(
-            tag("button", class_="veil", data_do="menu", aria_label="Close the list of pages"), sanitize=False
-        )
+        veil = tag("button", class_="veil", data_do="menu", aria_label="Close the list of pages")
+        ui.html(veil, sanitize=False).classes("veil-place")
         with Element("main").classes("main").props("id=main tabindex=-1"):
             frame.live(lambda view: _banners(frame, view))
             frame.notice = Fragment(Markup())
@@ -47,13 +46,12 @@ def shell(frame: Frame, title: str, here: str) -> Iterator[None]:
 
 def page_head(title: str, *, lead: Child = None, crumb: Child = None) -> Element:
     """The heading; what is made in it afterwards are the page's actions."""
-    with Element("div").classes("page-head") as head:
+    with Element("div").classes("page-head"):
         above = tag("span", crumb, " /", class_="crumb") if crumb else None
         ui.html(joined(above, tag("h1", title)), sanitize=False).classes("row")
         actions = Element("div").classes("actions")
         if lead:
             ui.html(tag("p", lead, class_="lead"), sanitize=False).style("flex-basis:100%")
-    assert head is not None
     return actions
 
 

@@ -1,6 +1,7 @@
 """HTML as values: what is given as text is escaped, what is Markup is not. Pure."""
 
 from collections.abc import Iterable
+from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
@@ -40,6 +41,11 @@ def _attribute(key: str, value: Attribute) -> str:
         return ""
     name = key.rstrip("_").replace("_", "-")
     return f" {name}" if value is True else f' {name}="{escape(value)}"'
+
+
+def address(*parts: str) -> str:
+    """The address of a page, whatever is in the names that it is made of."""
+    return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
 def act_button(word: str, act: str, key: str, *, lacking: str = "", kind: str = "slim") -> Markup:

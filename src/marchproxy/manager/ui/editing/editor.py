@@ -11,7 +11,7 @@ from marchproxy.manager.ui.components.code import yaml_editor
 from marchproxy.manager.ui.components.confirm import confirmed
 from marchproxy.manager.ui.components.controls import Button, Field, go
 from marchproxy.manager.ui.components.fragment import Fragment
-from marchproxy.manager.ui.components.markup import tag
+from marchproxy.manager.ui.components.markup import address, tag
 from marchproxy.manager.ui.editing.faults import Draft, Fault, faults_of, hidden_note, read_draft, with_item
 from marchproxy.manager.ui.editing.hints import BEGINNINGS
 from marchproxy.manager.ui.editing.showing import fault_list, preview
@@ -136,7 +136,7 @@ class Editor:
         self._item = self._original(self._frame.desk.revisions.current)
         self._outcome.show(preview(found))
         if self._key is None:
-            go(f"{self._back}/{key}")
+            go(self._back + address(key))
 
     async def _delete(self) -> None:
         key = self._key

@@ -6,7 +6,7 @@ from nicegui.element import Element
 from marchproxy.manager.ui.components.badge import Tone, badge
 from marchproxy.manager.ui.components.confirm import confirmed
 from marchproxy.manager.ui.components.controls import Field
-from marchproxy.manager.ui.components.markup import act_button, tag
+from marchproxy.manager.ui.components.markup import act_button, address, tag
 from marchproxy.manager.ui.components.states import empty
 from marchproxy.manager.ui.components.table import Column, Row, pager, table
 from marchproxy.manager.ui.components.words import ago, count, milliseconds, percent, plural, rate
@@ -131,7 +131,9 @@ def _matches(part: PartView, words: str) -> bool:
 def _row(frame: Frame, part: PartView) -> Row:
     about = " · ".join(word for word in (part.kind.value.upper(), part.version, part.zone) if word)
     name = tag(
-        "span", tag("a", part.id, href=f"/modules/{part.id}", class_="name"), tag("span", about, class_="sub")
+        "span",
+        tag("a", part.id, href=address("modules", part.id), class_="name"),
+        tag("span", about, class_="sub"),
     )
     lacking = frame.visit.lacks(Role.OPERATOR)
     button = act_button(

@@ -7,7 +7,7 @@ from nicegui.element import Element
 
 from marchproxy.manager.ui.components.badge import badge
 from marchproxy.manager.ui.components.controls import heading
-from marchproxy.manager.ui.components.markup import joined, tag
+from marchproxy.manager.ui.components.markup import address, joined, tag
 from marchproxy.manager.ui.components.shares import shares
 from marchproxy.manager.ui.components.states import empty
 from marchproxy.manager.ui.components.table import Column, Row, table
@@ -54,7 +54,7 @@ def _several(frame: Frame, view: LiveView) -> Iterator[Row]:
 def _row(one: Versions) -> Row:
     name = tag(
         "span",
-        tag("a", one.name, href=f"/rollouts/{one.on}/{one.name}", class_="name"),
+        tag("a", one.name, href=address("rollouts", one.on, one.name), class_="name"),
         tag("span", one.on, class_="sub"),
     )
     seen = one.rollout
@@ -81,7 +81,7 @@ def _line(one: RolloutView) -> Markup:
     target = one.target or "every route"
     by = f" · started by {one.started_by}" if one.started_by else ""
     words = joined(
-        tag("a", target, href=f"/rollouts/{one.on}/{one.target}") if one.target else target, f": {one.version} ",
+        tag("a", target, href=address("rollouts", one.on, one.target)) if one.target else target, f": {one.version} ",
         badge(one.phase), tag("span", f"{one.reason}{by}", class_="sub", style="display:block"),
     )  # fmt: skip
     return tag("li", tag("span"), tag("span", words), ago(one.updated_at))

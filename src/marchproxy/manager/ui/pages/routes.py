@@ -17,7 +17,7 @@ from marchproxy.manager.ui.components.badge import Tone, badge
 from marchproxy.manager.ui.components.controls import Button, Field, heading
 from marchproxy.manager.ui.components.figure import figure, figures
 from marchproxy.manager.ui.components.fragment import Fragment
-from marchproxy.manager.ui.components.markup import Child, tag
+from marchproxy.manager.ui.components.markup import Child, address, tag
 from marchproxy.manager.ui.components.shares import shares
 from marchproxy.manager.ui.components.states import refusal
 from marchproxy.manager.ui.components.table import Column
@@ -72,7 +72,7 @@ def leading(item: Item) -> Markup:
         for one in item.get("backends") or ()
     ]
     if len(backends) == 1:
-        return tag("a", backends[0][0], href=f"/pools/{backends[0][0]}")
+        return tag("a", backends[0][0], href=address("pools", backends[0][0]))
     if backends:
         return shares(backends)
     kind = next((name for name in ("redirect", "response", "ai", "rtmp") if item.get(name)), "")

@@ -8,7 +8,7 @@ from nicegui import ui
 from nicegui.element import Element
 
 from marchproxy.manager.ui.components.controls import heading
-from marchproxy.manager.ui.components.markup import tag
+from marchproxy.manager.ui.components.markup import address, tag
 from marchproxy.manager.ui.components.states import empty
 from marchproxy.manager.ui.frame import Frame
 from marchproxy.manager.ui.pages import limits, listeners, pools, routes, scaling
@@ -58,11 +58,15 @@ def _found(frame: Frame, words: str) -> Iterator[tuple[str, str, list[tuple[str,
         for part in frame.desk.live.view.parts
         if all(word in f"{part.id} {part.address}".lower() for word in every)
     ]
-    yield "Instances", f"/modules?q={quote(words)}", [(name, f"/modules/{name}") for name in parts[:_MOST]]
+    yield (
+        "Instances",
+        f"/modules?q={quote(words)}",
+        [(name, address("modules", name)) for name in parts[:_MOST]],
+    )
 
 
 def _items(frame: Frame, listing: Listing, words: str) -> Iterator[tuple[str, str]]:
     for item in frame.desk.revisions.current.document.get(listing.section) or ():
         if matches(item, words):
             key = listing.key(item)
-            yield key, f"{listing.address}/{quote(key, safe='')}"
+            yield key, listing.address + address(key)

@@ -9,7 +9,7 @@ from nicegui import ui
 from nicegui.element import Element
 
 from marchproxy.manager.ui.components.controls import Button, Field, go, heading
-from marchproxy.manager.ui.components.markup import Child, tag
+from marchproxy.manager.ui.components.markup import Child, address, tag
 from marchproxy.manager.ui.components.states import empty
 from marchproxy.manager.ui.components.table import Column, Row, pager, table
 from marchproxy.manager.ui.editing import Editor
@@ -94,7 +94,7 @@ def matches(item: Item, words: str) -> bool:
 
 def _name(listing: Listing, item: Item) -> Markup:
     key = listing.key(item)
-    return tag("a", key, href=f"{listing.address}/{quote(key, safe='')}", class_="name")
+    return tag("a", key, href=listing.address + address(key), class_="name")
 
 
 async def build_item(frame: Frame, listing: Listing) -> None:

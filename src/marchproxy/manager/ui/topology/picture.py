@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from marchproxy.manager.ui.components.badge import Tone
+from marchproxy.manager.ui.components.markup import address
 from marchproxy.manager.ui.components.words import milliseconds, plural, rate
 from marchproxy.manager.watching import ListenerView, LiveView, PartView, PoolView
 from marchproxy.model.module import HealthStatus
@@ -89,7 +90,7 @@ def _rest(what: str, many: int, column: int, href: str) -> list[Node]:
 def _listener(one: ListenerView) -> Node:
     tone = Tone.WARN if one.failed > 0 else Tone.OK
     said = f"{one.protocol} {one.address} · {rate(one.accepted)} new"
-    return Node(f"listener:{one.name}", 0, (one.name, said), tone, f"/listeners/{one.name}")
+    return Node(f"listener:{one.name}", 0, (one.name, said), tone, address("listeners", one.name))
 
 
 def _group(kind: _Kind, parts: Sequence[PartView]) -> Node:
@@ -111,7 +112,7 @@ def _pool(pool: PoolView) -> Node:
         2,
         (pool.name, f"{health} · {rate(pool.stats.requests)}"),
         tone,
-        f"/pools/{pool.name}",
+        address("pools", pool.name),
     )
 
 
