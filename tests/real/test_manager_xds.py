@@ -2,19 +2,21 @@
 
 import json
 import signal
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
+import grpc.aio
 import httpx
 
-from marchproxy.contract.pb import module_pb2, types_pb2
+from marchproxy.contract.pb import module_pb2, module_pb2_grpc, types_pb2
 from tests.ports import free_port
+from tests.real.support.alb import Alb
 from tests.real.support.certificates import make_certificate
 from tests.real.support.manager import Alone, manager_alone, visitor
 from tests.real.support.system import System
 from tests.real.support.waiting import until
-from tests.real.test_xds_service import until_all
+from tests.real.test_xds_service import document, until_all
 from tests.real.xds_rig import ask, backend, running_envoy
-from tests.real.xds_service_rig import grpc_client, namer
+from tests.real.xds_service_rig import Service, grpc_client, namer
 
 
 def served_at(port: int) -> dict:
@@ -97,6 +99,43 @@ async def test_an_alb_takes_what_it_serves_from_the_manager(tmp_path):
             if alone.process is not None:
                 await alone.process.end()
             await system.close()
+
+
+async def test_an_alb_its_envoy_and_their_server_come_and_go_in_any_order(tmp_path):
+    async with backend("v1") as v1, backend("v2") as v2:
+        ports, folder = {"v1": v1, "v2": v2}, tmp_path / "x"
+        folder.mkdir()
+        service = Service(folder, document("http", ports, {"v1": 100, "v2": 0}))
+        alb = Alb(tmp_path, {}, xds_server=f"127.0.0.1:{service.port}")
+        try:
+            await alb.launch()
+            await until(lambda: is_ready(alb, 503), within=40)  # there is nobody who could give it anything
+            async with service.running():
+                await until(lambda: is_ready(alb, 200))
+                await until_all("v1", lambda: ask(alb.port, 3))
+                async with grpc.aio.insecure_channel(f"127.0.0.1:{alb.grpc}") as channel:
+                    stub = module_pb2_grpc.ModuleServiceStub(channel)
+                    renewed = await stub.Reload(module_pb2.ReloadRequest(graceful=True), timeout=60)
+                assert renewed.success, renewed
+                assert "Envoy was restarted" in renewed.message
+                assert set(await ask(alb.port, 20)) == {"v1"}
+                await alb.kill()
+                service.write(document("http", ports, {"v1": 0, "v2": 100}))
+                await until_all("v2", lambda: ask(alb.port, 3))  # its Envoy needs the server, and no ALB
+                envoys = alb.envoys()
+                await alb.start()
+                assert set(alb.envoys()) <= set(envoys)
+                assert set(await ask(alb.port, 20)) == {"v2"}
+        finally:
+            await alb.close()
+
+
+async def is_ready(alb: Alb, status: int) -> bool:
+    """Whether its /readyz answers so."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        with suppress(httpx.TransportError):
+            return (await client.get(f"http://127.0.0.1:{alb.health}/readyz")).status_code == status
+    return False
 
 
 async def is_current(admin: httpx.AsyncClient, name: str) -> bool:
