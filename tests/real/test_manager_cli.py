@@ -15,8 +15,9 @@ import yaml
 
 from tests.ports import free_port
 from tests.real.support.backends import serving
+from tests.real.support.certificates import make_certificate
 from tests.real.support.load import load
-from tests.real.support.manager import GOOD
+from tests.real.support.manager import GOOD, manager_alone
 from tests.real.support.typist import Typist, typist
 from tests.real.support.up import MARCHPROXY, Up, example
 from tests.real.support.waiting import until
@@ -240,6 +241,36 @@ async def top_shows_it(shell: Shell) -> None:
             process.send_signal(signal.SIGKILL)
             await process.wait()
         os.close(ours)
+
+
+async def test_a_manager_elsewhere_is_trusted_by_its_certificate_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("MARCHPROXY_CONTEXT", raising=False)
+    certificate = make_certificate(tmp_path, "localhost")
+    tls = {"cert": str(certificate), "key": str(certificate.with_suffix(".key"))}
+    async with manager_alone(tmp_path, tls=tls) as alone, typist() as hands:
+        login = ("login", alone.url.replace("127.0.0.1", "localhost"), "--user", "admin")
+        code, _, err = await hands.type(*login)
+        assert (code, "--ca FILE" in err) == (3, True)
+        typed = f"{alone.initial_password}\n{GOOD}\n"
+        code, out, err = await hands.type(*login, "--ca", str(certificate), "--json", typed=typed)
+        assert code == 0, err
+        assert json.loads(out)["role"] == "admin"
+        code, out, _ = await hands.type("revisions", "--json")
+        assert (code, len(json.loads(out)["items"])) == (0, 1)
+        key = str(alone.home / "local.key")
+        assert (await hands.type("revisions", "--key-file", key))[0] == 0  # here its own certificate will do
+
+        alone.process.send(signal.SIGKILL)
+        await alone.process.ended(20)
+        code, _, err = await hands.type("revisions")
+        assert (code, "nobody answers at https://localhost" in err) == (3, True)
+        code, _, err = await hands.type("revisions", "--key-file", key)
+        assert (code, "no manager runs in that folder" in err) == (3, True)
+        code, out, err = await hands.type("logout")
+        assert (code, "is still good, end it in the UI" in err) == (0, True)
 
 
 async def test_bash_completes_what_is_typed(tmp_path: Path) -> None:
