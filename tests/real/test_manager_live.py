@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,11 @@ from marchproxy.manager.operating import NotDone, Pace, Target
 from marchproxy.model.judging import RolloutLimits
 from marchproxy.model.module import HealthStatus
 from marchproxy.model.revision import Author
+from tests.real.support import waiting
 from tests.real.support.backends import Backend
 from tests.real.support.load import load
 from tests.real.support.manager_rooms import Rooms, rooms
 from tests.real.support.system import System, running
-from tests.real.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 OPERATOR = Author("ada", "user")
@@ -30,6 +31,9 @@ WEB = Target("route", "web")
 QUICK = {"heartbeat_interval": 0.4}
 #: One that hangs is seen to be silent for some seconds before it is forgotten.
 PATIENT = {**QUICK, "missed_unhealthy": 6, "missed_removed": 12}
+
+
+until = partial(waiting.until, within=60)
 
 
 @dataclass
@@ -132,8 +136,7 @@ async def test_a_canary_is_promoted_and_becomes_a_revision(watched: Watched) -> 
         assert {name for name, _ in done.by} == {"alb-1", "alb-2"}
         with pytest.raises(NotDone, match="is being rolled out"):
             await rooms.operations.set_weight(WEB, "v2", 10, by=OPERATOR)
-        await until(lambda: any(one.started_by == "ada" for one in rooms.view.rollouts))
-        await until(lambda: rooms.revisions.current.head.number != before.number, within=40)
+        await until(lambda: rooms.revisions.current.head.number != before.number)
         await until(lambda: tally.answers[200, "green"])
         tally.clear()
         await tally.more(50)
@@ -148,7 +151,7 @@ async def test_a_canary_is_promoted_and_becomes_a_revision(watched: Watched) -> 
         return not await rooms.store.started_rollouts()
 
     await until(forgotten)
-    assert "v2" in await rooms.told("rollout.started", "route/web")
+    assert "v2 by ada" in await rooms.told("rollout.started", "route/web", by="ada")
     await rooms.told("revision.applied", str(head.number))
     await until(lambda: all(part.is_current for part in rooms.view.parts))
 
@@ -190,7 +193,7 @@ async def test_so_is_one_of_the_modules_behind_a_listener(watched: Watched) -> N
     pace = Pace(steps=(50, 100), limits=RolloutLimits(interval=0.5, min_requests=5))
     async with load(watched.system.port, connections=6, pause=0.01, keep_alive=False) as tally:
         await rooms.operations.promote(listener, "v2", pace, by=OPERATOR)
-        await until(lambda: rooms.revisions.current.head.number == before.number + 2, within=40)
+        await until(lambda: rooms.revisions.current.head.number == before.number + 2)
     assert tally.bad() == []
     await watched.system.targets({"alb-2"})
     (weights,) = [one.version_weights for one in rooms.revisions.current.state.listeners]
@@ -204,7 +207,7 @@ async def test_a_drained_instance_stays_so_until_it_is_undrained(watched: Watche
     rooms, system = watched.rooms, watched.system
     async with load(system.port, connections=6, pause=0.01) as tally:
         await tally.more(20)
-        done = await rooms.operations.drain("alb-2", by=OPERATOR, timeout=15)
+        done = await rooms.operations.drain("alb-2", by=OPERATOR, timeout=40)
         assert "no connections are left" in done.message
         await system.targets({"alb-1"})
         await tally.more(50)
@@ -241,9 +244,9 @@ async def test_one_that_hangs_delays_nobody(watched: Watched) -> None:
     assert process is not None
     process.send(signal.SIGSTOP)
     try:
-        await until(lambda: (part := rooms.view.part("alb-2")) is not None and part.silent != "")
+        await until(lambda: (part := rooms.view.part("alb-2")) is None or part.silent != "")
         version = rooms.view.version
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await rooms.live.wait(version + 1)
         assert not rooms.view.is_stale
         part = rooms.view.part("alb-1")
@@ -259,12 +262,11 @@ async def test_one_that_is_killed_is_told_of(watched: Watched) -> None:
     rooms, alb = watched.rooms, watched.system.albs["alb-2"]
     with rooms.live.subscribe() as events:
         await alb.kill()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             async for event in events:
                 if (event.kind, event.subject) == ("instance.gone", "alb-2"):
                     break
     assert event.id > 0
-    await rooms.told("instance.unhealthy", "alb-2")
     await alb.start()
     await rooms.told("instance.came", "alb-2")
     await watched.sees("alb-2", HealthStatus.HEALTHY)

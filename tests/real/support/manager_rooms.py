@@ -29,12 +29,12 @@ class Rooms:
     def view(self) -> LiveView:
         return self.live.view
 
-    async def told(self, kind: str, subject: str, within: float = 20) -> str:
-        """Wait for an event; its message."""
+    async def told(self, kind: str, subject: str, *, by: str = "", within: float = 60) -> str:
+        """Wait for an event, whose message names `by`; the message."""
         async with asyncio.timeout(within):
             while True:
                 for event in await self.store.events(kind=kind, limit=100):
-                    if event.subject == subject:
+                    if event.subject == subject and by in event.message:
                         return event.message
                 await asyncio.sleep(0.1)
 

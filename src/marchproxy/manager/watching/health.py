@@ -10,7 +10,7 @@ from marchproxy.model.module import HealthStatus
 class Health:
     """How something is, and what it stands on. The worst of the `parts` that matter is in `status`.
 
-    `kind`: "manager", "database", "nlb" or a module type.
+    `kind`: "manager", "database", "nlb" or "module".
     """
 
     name: str
