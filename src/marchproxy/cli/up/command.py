@@ -48,7 +48,7 @@ class System:
         chosen = {name: str(choose_port(address)) for name, address in open_ports(probe)}
         self._environ = environ | chosen
         self._loaded = load_file(file, self._environ)
-        self.parts: tuple[Part, ...] = parts_of(self._loaded.document, folders)
+        self.parts: tuple[Part, ...] = parts_of(self._loaded.document, folders, environ)
         if not self.parts:
             fail(f"{file}: nothing to run: it has none of the sections `nlb`, `modules` and `manager`")
         width = max(len(part.name) for part in self.parts)

@@ -4,10 +4,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from marchproxy.cli.file import FileDocument
-from marchproxy.cli.file.schema import dialled
+from marchproxy.cli.file.schema import ModuleEntry, dialled
 from marchproxy.kit.settings import HostPort
+from marchproxy.modules.alb.settings import AlbSettings
 
 #: Variables that speak to a single service; `up` says the same with options.
 _FOR_ONE_SERVICE = {"MODULE_ID", "NLB_ENDPOINTS", "ALB_ENDPOINTS"}
@@ -16,7 +18,10 @@ _GRACE = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One process. `health` serves /readyz; `stop_seconds` is how long its clean stop may take; a manager has no `grpc`."""
+    """One process. `health` serves /readyz; `stop_seconds` is how long its clean stop may take; a manager has no `grpc`.
+
+    `after_manager`: it can only be ready when the file's manager is.
+    """
 
     name: str
     kind: str
@@ -25,6 +30,7 @@ class Part:
     grpc: HostPort | None
     log: Path
     stop_seconds: float
+    after_manager: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +55,11 @@ class Folders:
         return self.state / "logs"
 
 
-def parts_of(document: FileDocument, folders: Folders) -> tuple[Part, ...]:
+def parts_of(
+    document: FileDocument, folders: Folders, environ: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Part, ...]:
     """The processes, the NLB first and the manager last. Ports in `document` are real ones, not 0."""
+    serves = document.manager is not None and document.manager.xds is not None
     base = (sys.executable, "-m", "marchproxy")
     config = ("--config", str(folders.running_file))
     parts = []
@@ -75,6 +84,7 @@ def parts_of(document: FileDocument, folders: Folders) -> tuple[Part, ...]:
             grpc=dialled(module.grpc),
             log=folders.logs / f"{module.id}.log",
             stop_seconds=module.drain_seconds + _GRACE,
+            after_manager=serves and _is_served(module, environ),
         )
         for module in document.modules
     ]
@@ -91,6 +101,10 @@ def parts_of(document: FileDocument, folders: Folders) -> tuple[Part, ...]:
             )
         )
     return tuple(parts)
+
+
+def _is_served(module: ModuleEntry, environ: Mapping[str, str]) -> bool:
+    return isinstance(module, AlbSettings) and bool(module.xds_server or environ.get("XDS_SERVER"))
 
 
 def environment(document: FileDocument, folders: Folders, environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""Supervisor: all parts of a file, up together, the manager after them, and down in order."""
+"""Supervisor: all parts of a file, up together, the manager after them but for those that it serves, and down in order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from marchproxy.cli.up.keeper import Keeper, PartFailed
 
@@ -40,20 +40,17 @@ class Supervisor:
     async def _keep(self, keeper: Keeper, stop: asyncio.Event) -> None:
         try:
             if keeper.part.kind == "manager":
-                await self._are_ready(but=keeper)
+                await _all_ready(
+                    one for one in self._keepers if one is not keeper and not one.part.after_manager
+                )
             await keeper.run()
         except PartFailed as failure:
             self._failure = self._failure or failure
             stop.set()
 
     async def _greet(self) -> None:
-        await self._are_ready()
+        await _all_ready(self._keepers)
         await self._when_ready()
-
-    async def _are_ready(self, *, but: Keeper | None = None) -> None:
-        for keeper in self._keepers:
-            if keeper is not but:
-                await keeper.ready.wait()
 
     async def _stop(self) -> None:
         waves: dict[str, list[Keeper]] = {"manager": [], "module": [], "nlb": []}
@@ -63,3 +60,8 @@ class Supervisor:
             async with asyncio.TaskGroup() as group:
                 for keeper in wave:
                     group.create_task(keeper.stop())
+
+
+async def _all_ready(keepers: Iterable[Keeper]) -> None:
+    for keeper in keepers:
+        await keeper.ready.wait()

@@ -45,6 +45,20 @@ def test_the_manager_comes_last_and_is_asked_over_http():
     assert environment(alone, FOLDERS, {}) == {"MARCHPROXY_MANAGER__STATE_DIR": "/state"}
 
 
+def test_an_alb_that_the_manager_serves_is_not_waited_for_by_it():
+    served = AlbSettings.model_validate({"id": "c", "xds_server": "127.0.0.1:18000"})
+    modules = (AlbSettings(id="a"), served)
+    for section, environ, after in (
+        ({"xds": {}}, {}, [False, True]),
+        ({"xds": {}}, {"XDS_SERVER": "127.0.0.1:18000"}, [True, True]),
+        ({}, {"XDS_SERVER": "127.0.0.1:18000"}, [False, False]),
+    ):
+        document = FileDocument(modules=modules, manager=ManagerSection.model_validate(section))
+        *parts, manager = parts_of(document, FOLDERS, environ)
+        assert [part.after_manager for part in parts] == after
+        assert not manager.after_manager
+
+
 def test_state_goes_below_ours_unless_the_file_says_otherwise():
     environ = environment(DOCUMENT, FOLDERS, {"PATH": "/bin", "MODULE_ID": "x", "NLB_ENDPOINTS": "y:1"})
     assert environ == {
