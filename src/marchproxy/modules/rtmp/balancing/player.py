@@ -58,6 +58,8 @@ class Player:
 
     # as a Role
 
+    is_awaited = True
+
     def begin(self, client: Client) -> None:
         """Look for the stream."""
         self._client = client
@@ -104,6 +106,7 @@ class Player:
             self._tell_begin(self._client)
         before, self._link, self._next = self._link, link, None
         self._linked_at = self._now()
+        link.read_in_turns(self._course.around.turns, echoes=True)
         if self._chunk_size:
             self._course.tally.rehomed += 1
         self._chunk_size = link.chunk_size

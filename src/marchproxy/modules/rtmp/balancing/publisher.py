@@ -58,6 +58,8 @@ class Publisher:
 
     # as a Role
 
+    is_awaited = True
+
     def begin(self, client: Client) -> None:
         """Look for an origin; nothing is read before there is one."""
         self._client = client

@@ -107,6 +107,11 @@ class Client(Protocol):
 class Role(Protocol):
     """Whoever serves a client from when its wish is granted until its connection ends."""
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody is to have at once what it brings."""
+        ...
+
     def begin(self, client: Client) -> None:
         """Called once. `recorded` is complete; messages in it after the wish follow by `messages`, but for a role that calls
         `want_raw` here: that reads them in `recorded`."""

@@ -98,6 +98,11 @@ class LiveStream:
         """Whether somebody publishes it."""
         return self.state is State.LIVE
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody gets it now."""
+        return bool(self._taps) or len(self.audience) > 0
+
     def follow(self, route: RoutePlan) -> None:
         """Go by this from now on."""
         self.route = route

@@ -48,6 +48,8 @@ class Player:
 
     # as a Role
 
+    is_awaited = True
+
     def begin(self, client: Client) -> None:
         """Join."""
         self._client = client

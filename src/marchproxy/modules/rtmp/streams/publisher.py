@@ -35,6 +35,11 @@ class Publisher:
 
     # as a Role
 
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody plays it, or takes it elsewhere."""
+        return self._stream is None or self._stream.is_awaited
+
     def begin(self, client: Client) -> None:
         """Publish."""
         self._client = client
