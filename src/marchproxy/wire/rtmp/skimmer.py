@@ -189,8 +189,9 @@ class Skimmer:
             self._kept[stream.csid] = bytearray()
         if is_media or not keeps:
             events.append(Began(kind, stream.stream_id, stream.timestamp, length, first, stream.csid))
-        if self._rewriting is not None:
-            self._rewrite(self._rewriting, first, (at, body), keeps=keeps)
+        rewriting = self._rewriting
+        if rewriting is not None and (keeps or not rewriting.is_settled(stream)):
+            self._rewrite(rewriting, first, (at, body), keeps=keeps)
 
     def _rewrite(self, rewriting: Rewriting, first: bytes, head: tuple[int, int], *, keeps: bool) -> None:
         """Whether a message that begins goes on, and its head."""
@@ -210,14 +211,16 @@ class Skimmer:
         headers, rewriting = self._headers, self._rewriting
         stream, chunk, (_, at) = headers.stream, headers.chunk_size, head
         left, csid = stream.left, stream.csid
-        if left <= chunk and left <= len(data) - at and rewriting is None and csid not in self._kept:
+        if csid in self._kept or not (rewriting is None or rewriting.is_plain(csid)):
+            return self._chunk(data, head, min(left, chunk), events)
+        if left <= len(data) - at and left <= chunk and (rewriting is None or csid not in rewriting.left_out):
             stream.left = 0
             return at + left
-        if left <= chunk or stream.extended or csid > 63 or csid in self._kept:
+        if left <= chunk or stream.extended or csid > 63:
             return self._chunk(data, head, min(left, chunk), events)
         end = min(len(data), at + left + (left - 1) // chunk)
         heads = data[at + chunk : end : chunk + 1]
-        if heads.count(0xC0 | csid) != len(heads) or not (rewriting is None or rewriting.is_plain(csid)):
+        if heads.count(0xC0 | csid) != len(heads):
             return self._chunk(data, head, chunk, events)
         full, rest = divmod(end - at, chunk + 1)
         stream.left = left = left - full * chunk - rest
