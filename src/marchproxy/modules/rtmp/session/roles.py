@@ -39,6 +39,9 @@ class Wish:
 class Client(Protocol):
     """The connection of a client whose wish is known, as a role knows it. Nothing here raises when the client is gone."""
 
+    in_turns: bool
+    """Whether what it brings is read in turns with others, several messages at once."""
+
     @property
     def arrival(self) -> Arrival:
         """Who it is."""

@@ -150,7 +150,8 @@ class LiveStream:
         self._received += batch.size
         self.tally.bytes_in += batch.size
         if self.audience:
-            self.tally.bytes_out += self.audience.spread(batch, now)
+            has_waited = self.publisher is not None and self.publisher.in_turns
+            self.tally.bytes_out += self.audience.spread(batch, now, has_waited=has_waited)
         self._gop.add(batch)
         if self._taps:
             for tap in tuple(self._taps):

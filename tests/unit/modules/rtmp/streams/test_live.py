@@ -466,3 +466,13 @@ async def test_what_waits_is_written_before_the_end() -> None:
     _leave(publisher, requests.FC_UNPUBLISH)
     assert [media(player.take()) for player in players] == [media([inter(80)])] * MANY
     assert {player.closed for player in players} == {"ended"}
+
+
+def test_what_has_waited_for_its_turn_does_not_wait_again() -> None:
+    scene = _Scene()
+    players, publisher = [scene.play() for _ in range(MANY)], scene.publish(*_FIRST)
+    for player in players:
+        player.take()
+    publisher.in_turns = True
+    scene.say(publisher, inter(80))
+    assert [media(player.take()) for player in players] == [media([inter(80)])] * MANY
