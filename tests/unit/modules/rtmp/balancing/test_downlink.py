@@ -13,7 +13,7 @@ from marchproxy.wire.rtmp.chunks import ChunkReader
 from marchproxy.wire.rtmp.commands import read_command
 from marchproxy.wire.rtmp.control import Event
 from marchproxy.wire.rtmp.handshake import NOISE, ServerHandshake
-from marchproxy.wire.rtmp.message import AUDIO, COMMAND_TYPES, VIDEO
+from marchproxy.wire.rtmp.message import AUDIO, COMMAND_TYPES, VIDEO, Message
 from tests.unit.modules.rtmp.balancing.test_asking import wish
 from tests.unit.modules.rtmp.session.crafted import FakeTransport
 from tests.unit.modules.rtmp.streams.crafted import (
@@ -104,6 +104,20 @@ async def test_a_player_begins_with_any_frame(step, stream_id):
     payloads = [one.payload for one in sink.messages]
     assert payloads.index(AVC_CONFIG) < payloads.index(AAC_CONFIG) < payloads.index(sound(5).payload)
     assert {one.stream_id for one in sink.messages if one.type in {AUDIO, VIDEO}} == {stream_id}
+
+
+@pytest.mark.parametrize("latest", [None, 1000])
+async def test_each_configuration_goes_on_once_wherever_it_is_cut(latest):
+    long = Message(VIDEO, 1, 0, AVC_CONFIG + bytes(200))
+    told = [metadata(width=64.0), long, audio_config(), key(2000), inter(2040)]
+    for cut in range(1, len(Played(Sink()).chunks(*told))):
+        sink = Sink(latest=latest)
+        origin = Played(sink)
+        said = origin.chunks(*told)
+        origin.link.data_received(said[:cut])
+        origin.link.data_received(said[cut:])
+        found = [one.payload for one in sink.messages if one.type in {AUDIO, VIDEO}]
+        assert (cut, found) == (cut, [one.payload for one in told[1:]])
 
 
 @pytest.mark.parametrize("step", [1, 13, 100, 100_000])
