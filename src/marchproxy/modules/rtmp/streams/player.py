@@ -92,12 +92,7 @@ class Player:
             return
         self._state = _State.WAITING
         self._allowance = self._stream.options.queue
-        stream_id, name = client.wish.stream_id, client.wish.key.name
-        client.send(
-            control.user_control(Event.STREAM_BEGIN, stream_id),
-            answers.status(Code.PLAY_RESET, f"{name} starts anew").message(stream_id),
-            answers.status(Code.PLAY_START, f"{name} is live").message(stream_id),
-        )
+        client.send(*answers.played(client.wish.key.name, client.wish.stream_id))
 
     def catch_up(self, gop: bytes, preface: Preface) -> int:
         """Begin with what was published before, behind this preface; how many bytes went out."""
