@@ -24,6 +24,7 @@ _SET_CHUNK_SIZE, _ABORT = int(Type.SET_CHUNK_SIZE), int(Type.ABORT)
 _MEDIA = frozenset({AUDIO, VIDEO})
 _SAID = COMMAND_TYPES | DATA_TYPES
 _CONTROL = frozenset({1, 2, 3, 4, 5, 6})
+_REPLACED = _SAID | {int(Type.USER_CONTROL)}
 
 
 class Began(NamedTuple):
@@ -45,7 +46,8 @@ class Skimmer:
     """One direction of one connection.
 
     `rewrites`: whether the reader has had none of what was before; heads are then held back until they are whole. `replace`:
-    while it is set, and heads are rewritten, it says for each command and data message what goes on instead, None: nothing.
+    while it is set, and heads are rewritten, it says for each command, data message, and event of user control what goes on
+    instead, None: nothing.
     """
 
     __slots__ = ("_body", "_due", "_gone", "_headers", "_held", "_kept", "_rewriting", "forward", "replace")
@@ -201,7 +203,12 @@ class Skimmer:
                 rewriting.leave_out(stream.csid)
                 return
             rewriting.opening = None
-        if keeps and stream.type in _SAID and self.replace is not None and not rewriting.gone_beyond(head[0]):
+        if (
+            keeps
+            and stream.type in _REPLACED
+            and self.replace is not None
+            and not rewriting.gone_beyond(head[0])
+        ):
             rewriting.leave_out(stream.csid)
         else:
             rewriting.begin(stream, *head)
@@ -263,8 +270,8 @@ class Skimmer:
         if rewriting is None:
             return
         if stream.csid in rewriting.left_out:
-            is_said = message.type in _SAID and self.replace is not None
-            instead = self.replace(message) if is_said and self.replace is not None else message
+            is_replaced = message.type in _REPLACED and self.replace is not None
+            instead = self.replace(message) if is_replaced and self.replace is not None else message
             if instead is not None:
                 written = rewriting.renumbered(instead)
                 rewriting.put(end, end, encode(written, self.chunk_size, stream.csid))

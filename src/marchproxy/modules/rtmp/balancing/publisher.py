@@ -35,7 +35,7 @@ class Publisher:
     """A Role, and the Source of its links. Its course knows it from `begin` until it has left, or another has taken over."""
 
     def __init__(self, course: "Course") -> None:
-        self.inflow = Inflow()
+        self.inflow, self.is_awaited = Inflow(), True
         self._course = course
         self._client: Client | None = None
         self._conveyor = Conveyor()
@@ -57,8 +57,6 @@ class Publisher:
         return self._conveyor.link is not None
 
     # as a Role
-
-    is_awaited = True
 
     def begin(self, client: Client) -> None:
         """Look for an origin; nothing is read before there is one."""

@@ -12,7 +12,7 @@ from marchproxy.model.streams import StreamKey
 from marchproxy.modules.rtmp.plan import RoutePlan
 from marchproxy.modules.rtmp.policy.ceiling import Ceiling
 from marchproxy.modules.rtmp.streams.audience import Audience
-from marchproxy.modules.rtmp.streams.batch import STREAM_ID, read_chunks, write_chunks
+from marchproxy.modules.rtmp.streams.batch import read_chunks, write_preface
 from marchproxy.modules.rtmp.streams.feed import Feed
 from marchproxy.modules.rtmp.streams.gop import GopCache
 from marchproxy.modules.rtmp.streams.meter import Meter
@@ -180,9 +180,7 @@ class LiveStream:
         if self.state is not State.EXPECTED:
             player.start()
         if self.state is State.LIVE:
-            gop = self._gop.read()
-            sent = player.catch_up(self.preface(self._gop.time), gop, self.feed.version)
-            self.tally.bytes_out += sent
+            self.tally.bytes_out += player.catch_up(self._gop.read(), self._gop.preface)
 
     def leave(self, player: Player) -> None:
         """A player has gone."""
@@ -196,17 +194,12 @@ class LiveStream:
         self.drops += count
         self.tally.dropped_messages += count
 
-    def preface(self, timestamp: int) -> bytes:
-        """What a player must be told before media of this time, in chunks."""
-        found = self.feed.preface.messages(timestamp)
-        return b"".join(write_chunks(one._replace(stream_id=STREAM_ID)) for one in found)
-
     def tap(self, tap: Tap) -> None:
         """Give it everything from now on, after what a player that joins now would be given."""
         self._taps.append(tap)
         if gop := self._gop.read():
-            tap.messages(read_chunks(self.preface(self._gop.time) + gop))
-        elif before := self.preface(self.feed.timeline.now):
+            tap.messages(read_chunks(gop))
+        elif before := write_preface(self.feed.preface, self.feed.timeline.now):
             tap.messages(read_chunks(before))
 
     def untap(self, tap: Tap) -> None:

@@ -15,11 +15,14 @@ from marchproxy.modules.rtmp.streams.publisher import Publisher
 from marchproxy.modules.rtmp.tally import Tally
 from marchproxy.wire.rtmp import requests
 from marchproxy.wire.rtmp.commands import Command
-from marchproxy.wire.rtmp.message import Message
+from marchproxy.wire.rtmp.message import VIDEO, Message
 from tests.unit.modules.rtmp.streams.crafted import (
+    AAC_CONFIG,
+    AVC_CONFIG,
     BEGINNING,
     KEY,
     FakeClient,
+    audio_config,
     inter,
     key,
     media,
@@ -96,6 +99,41 @@ def test_who_comes_later_begins_with_the_gop() -> None:
     assert media(player.take()) == [*configs, *media([key(80), sound(80), inter(120)])]
     scene.say(publisher, inter(160))
     assert media(player.take()) == media([inter(160)])
+
+
+def test_what_stands_behind_the_beginning_is_told_once() -> None:
+    scene = _Scene()
+    pushed = [audio_config(), sound(0), video_config(), key(23)]  # as nginx does
+    early, tap = scene.play(), _Tap()
+    publisher = scene.publish(*pushed)
+    late = scene.play()
+    scene.stream.tap(tap)
+    scene.say(publisher, inter(63))
+    for found in (media(early.take()), media(late.take()), tap.seen):
+        assert found == media([*pushed, inter(63)])
+
+
+@pytest.mark.parametrize("gop_cache", [0, 10_000])
+def test_frames_are_of_the_configuration_before_them(gop_cache: int) -> None:
+    scene, tap = _Scene(plan(gop_cache=gop_cache)), _Tap()
+    publisher = scene.publish(*_FIRST)
+    waiting = scene.play()
+    waiting.take()
+    other = Message(VIDEO, 1, 120, AVC_CONFIG + b"other")
+    read = [key(80), inter(120), other]
+    scene.say(publisher, *read)
+    late = scene.play()
+    scene.stream.tap(tap)
+    scene.say(publisher, key(160))
+    before = [(80, payload) for _, payload in media(BEGINNING)]
+    now = [(160, other.payload), (160, AAC_CONFIG)]
+    if gop_cache:
+        assert media(waiting.take()) == media([*read, key(160)])
+        assert media(late.take()) == tap.seen == [*before, *media([*read, key(160)])]
+    else:
+        assert media(waiting.take()) == [*before, *media([*read, key(160)])]
+        assert media(late.take()) == [*now, *media([key(160)])]
+        assert tap.seen == [(120, payload) for _, payload in now] + media([key(160)])
 
 
 def test_without_a_cache_a_newcomer_waits_for_a_keyframe() -> None:
