@@ -83,7 +83,9 @@ class Link(asyncio.Protocol):
     def read_in_turns(self, turns: Turns, *, echoes: bool = False) -> None:
         """From now on it brings media. What is encrypted, only the event loop can read."""
         transport = self._transport
-        if transport is None or self.reason or transport.get_extra_info("sslcontext") is not None:
+        if transport is None or self.reason or self._turns is not None:
+            return
+        if transport.get_extra_info("sslcontext") is not None:
             return
         self._turns = turns
         turns.add(self, transport.get_extra_info("socket").fileno(), echoes=echoes)

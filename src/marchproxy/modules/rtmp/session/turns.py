@@ -91,9 +91,9 @@ class Turns:
     def _turn_on(self) -> None:
         loop = asyncio.get_running_loop()
         self._hangups = Hangups(loop)
+        loop.call_later(SECONDS, self._go_on, loop, loop.time() + SECONDS, self._senders, self._echoes)
         for taker, seat in (*self._senders.items(), *self._echoes.items()):
             self._enter(taker, seat, self._hangups)
-        loop.call_later(SECONDS, self._go_on, loop, loop.time() + SECONDS, self._senders, self._echoes)
 
     def _turn_off(self) -> None:
         for taker, seat in (*self._senders.items(), *self._echoes.items()):
@@ -104,9 +104,9 @@ class Turns:
             self._hangups = None
 
     def _enter(self, taker: Taker, seat: _Seat, hangups: Hangups) -> None:
+        hangups.watch(seat.descriptor, partial(self._give_back, taker))
         taker.in_turns = True
         taker.read_by_loop()
-        hangups.watch(seat.descriptor, partial(self._give_back, taker))
 
     def _leave(self, taker: Taker, seat: _Seat) -> None:
         taker.in_turns = False

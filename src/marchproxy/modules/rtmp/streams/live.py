@@ -11,6 +11,7 @@ from marchproxy.model.rtmp import RtmpRoute
 from marchproxy.model.streams import StreamKey
 from marchproxy.modules.rtmp.plan import RoutePlan
 from marchproxy.modules.rtmp.policy.ceiling import Ceiling
+from marchproxy.modules.rtmp.session.turns import SECONDS
 from marchproxy.modules.rtmp.streams.audience import Audience
 from marchproxy.modules.rtmp.streams.batch import read_chunks, write_preface
 from marchproxy.modules.rtmp.streams.feed import Feed
@@ -90,8 +91,9 @@ class LiveStream:
 
     @property
     def latency(self) -> float:
-        """From when media were read until they were given to the players' connections, the mean of late, in seconds."""
-        return self._work + self.audience.waited
+        """From when media came until they were given to the players' connections, the mean of late, in seconds."""
+        has_turns = self.publisher is not None and self.publisher.in_turns
+        return self._work + self.audience.waited + (SECONDS / 2 if has_turns else 0.0)
 
     @property
     def is_live(self) -> bool:

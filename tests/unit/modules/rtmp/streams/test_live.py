@@ -8,6 +8,7 @@ from marchproxy.model.rtmp import StreamLimits
 from marchproxy.modules.rtmp.plan import RoutePlan
 from marchproxy.modules.rtmp.session.dialogue import CHUNK_SIZE
 from marchproxy.modules.rtmp.session.roles import Action
+from marchproxy.modules.rtmp.session.turns import SECONDS
 from marchproxy.modules.rtmp.streams.audience import MANY
 from marchproxy.modules.rtmp.streams.live import EXPECT_SECONDS, LiveStream, State
 from marchproxy.modules.rtmp.streams.player import SLOW_SECONDS, Player
@@ -513,4 +514,20 @@ def test_what_has_waited_for_its_turn_does_not_wait_again() -> None:
         player.take()
     publisher.in_turns = True
     scene.say(publisher, inter(80))
+    assert scene.stream.latency >= SECONDS / 2
     assert [media(player.take()) for player in players] == [media([inter(80)])] * MANY
+
+
+def test_a_stream_is_awaited_by_whoever_gets_it() -> None:
+    scene = _Scene()
+    publisher = scene.publish(*_FIRST)
+    assert publisher.role is not None
+    seen = [publisher.role.is_awaited]
+    player = scene.play()
+    seen.append(publisher.role.is_awaited)
+    assert player.role is not None
+    player.role.gone("client")
+    seen.append(publisher.role.is_awaited)
+    scene.stream.tap(_Tap())
+    seen.append(publisher.role.is_awaited)
+    assert seen == [False, True, False, True]
