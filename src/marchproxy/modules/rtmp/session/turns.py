@@ -91,7 +91,7 @@ class Turns:
     def _turn_on(self) -> None:
         loop = asyncio.get_running_loop()
         self._hangups = Hangups(loop)
-        loop.call_later(SECONDS, self._go_on, loop, loop.time() + SECONDS, self._senders, self._echoes)
+        self._arrange(loop, loop.time() + SECONDS, self._senders, self._echoes)
         for taker, seat in (*self._senders.items(), *self._echoes.items()):
             self._enter(taker, seat, self._hangups)
 
@@ -118,6 +118,10 @@ class Turns:
         self.remove(taker)
         taker.read_by_loop()
 
+    def _arrange(self, loop: asyncio.AbstractEventLoop, due: float, *halves: dict[Taker, _Seat]) -> None:
+        # uvloop writes at once what callbacks have written, but what timers have only after it has waited for the next event
+        loop.call_at(due, loop.call_soon, partial(self._go_on, loop, due, *halves))
+
     def _go_on(
         self,
         loop: asyncio.AbstractEventLoop,
@@ -130,7 +134,7 @@ class Turns:
             self._turn_off()
             return
         due = max(due, loop.time()) + SECONDS / 2  # late ones are not made up for
-        loop.call_at(due, self._go_on, loop, due, others, these)
+        self._arrange(loop, due, others, these)
         for taker, seat in tuple(these.items()):
             if taker.is_paused or not taker.in_turns:
                 continue

@@ -60,7 +60,8 @@ class Audience:
             elif not self._is_timed:
                 loop = asyncio.get_running_loop()
                 self._is_timed, self._held_at = True, loop.time()
-                loop.call_later(GATHER_SECONDS, self._due)
+                # uvloop writes at once what callbacks have written, but what timers have only after it has waited for an event
+                loop.call_later(GATHER_SECONDS, loop.call_soon, self._due)
         return len(batch.data) * prompt + sum(player.offer(batch, now) for player in late)
 
     def flush(self) -> None:
