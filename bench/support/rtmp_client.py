@@ -78,6 +78,8 @@ class Joining:
         self._unread += [read_command(one) for one in messages if one.type in COMMAND_TYPES]
 
     def _read(self) -> bytes:
+        # nginx-rtmp writes an answer in parts and holds the last one back until the first was acknowledged, 40 ms later
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
         data = self.socket.recv(_READ)
         if not data:
             raise Failed("the server hung up")

@@ -20,6 +20,8 @@ _READ = 512 * 1024
 #: Players whose frames are timed; the others only read.
 _TIMED = 8
 _SETTLE_SECONDS = 0.5
+#: A keyframe comes in this time: nginx-rtmp gives players no video before.
+_KEYED_SECONDS = 2.2
 
 
 @dataclass(slots=True)
@@ -95,7 +97,7 @@ def main() -> None:
     told = parser.parse_args()
     load = Load(Film(told.rate))
     load.join(told.port, "live", told.publishers, told.players)
-    load.run(_SETTLE_SECONDS)
+    load.run(_KEYED_SECONDS if told.players else _SETTLE_SECONDS)
     print("ready", flush=True)
     sys.stdin.readline()
     load.received, load.late = 0, 0.0

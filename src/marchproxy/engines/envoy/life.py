@@ -22,6 +22,7 @@ from marchproxy.kit.settings.types import HostPort
 _log = get_logger(__name__)
 _LAUNCH_SECONDS = 10.0  # from the spawn to the first admin answer; usually 50 ms
 _POLL_SECONDS = 0.02
+_ENDING_SECONDS = 1.0
 ANSWER = "an answer of its admin API"
 
 
@@ -55,6 +56,17 @@ class EnvoyLife:
     def alive(self) -> bool:
         """Whether there is a process that serves and it runs."""
         return self._serving is not None and self._serving.handle.alive()
+
+    async def is_ending(self) -> bool:
+        """Whether none serves, or the one that does ends within a moment: its sockets close before it is gone."""
+        serving = self._serving
+        if serving is None:
+            return True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ENDING_SECONDS):
+                await serving.handle.exited()
+                return True
+        return False
 
     async def adopt(self) -> bool:
         """Take over the Envoy found running when one can be gone on with; False with none left that serves."""

@@ -162,7 +162,7 @@ class EnvoyProcess:
         try:
             left = await drain_connections(self._admin, self._clock, deadline_seconds, busy=busy)
         except AdminError:
-            if self._life.alive():
+            if not await self._life.is_ending():
                 raise
             left = 0  # its connections went with it
         return left + await self._drain_retired(deadline)

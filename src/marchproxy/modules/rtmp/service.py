@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +10,7 @@ from marchproxy.kit.clock import Clock
 from marchproxy.model.live_stream import StreamReport
 from marchproxy.modules.reception.client import Arrival
 from marchproxy.modules.rtmp.plan import RtmpPlan
+from marchproxy.modules.rtmp.session.turns import Turns
 from marchproxy.modules.rtmp.tally import Tallies
 
 #: How long a service waits for each origin that it asks for a check.
@@ -32,6 +33,8 @@ class Surroundings:
     instance: str = ""
     instances: int = 1
     """Among how many instances limits are divided, by the plan that is applied last or just now."""
+    turns: Turns = field(default_factory=Turns)
+    """In which connections that bring media are read."""
 
 
 @dataclass(frozen=True, slots=True)

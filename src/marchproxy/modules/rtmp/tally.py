@@ -56,4 +56,8 @@ class Tallies:
 
     def of(self, route: str, pool: str = "") -> Tally:
         """The tally, which is kept for good."""
-        return self.kept.setdefault(TallyKey(route, pool), Tally())
+        key = TallyKey(route, pool)
+        found = self.kept.get(key)
+        if found is None:
+            found = self.kept[key] = Tally()
+        return found

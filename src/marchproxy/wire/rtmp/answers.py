@@ -7,6 +7,8 @@ from typing import Final
 from marchproxy.wire.rtmp.amf0 import Value
 from marchproxy.wire.rtmp.commands import Command
 from marchproxy.wire.rtmp.connect import Abilities
+from marchproxy.wire.rtmp.control import Event, user_control
+from marchproxy.wire.rtmp.message import Message
 
 RESULT: Final = "_result"
 ERROR: Final = "_error"
@@ -65,6 +67,15 @@ def status(code: Code, description: str, *, level: Level = Level.STATUS, transac
     """An onStatus. It belongs to the stream that it is about."""
     info: Value = {"level": level.value, "code": code.value, "description": description}
     return Command(ON_STATUS, transaction, None, (info,))
+
+
+def played(name: str, stream_id: int) -> tuple[Message, ...]:
+    """A stream begins for a player."""
+    return (
+        user_control(Event.STREAM_BEGIN, stream_id),
+        status(Code.PLAY_RESET, f"{name} starts anew").message(stream_id),
+        status(Code.PLAY_START, f"{name} is live").message(stream_id),
+    )
 
 
 def connected(transaction: float, abilities: Abilities, *, amf3: bool = False) -> Command:

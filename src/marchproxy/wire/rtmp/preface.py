@@ -23,6 +23,12 @@ class Preface:
         """As players get it."""
         self._media: dict[_Key, Message] = {}
 
+    def copy(self) -> "Preface":
+        """One of its own, which may be changed."""
+        made = Preface()
+        made.metadata, made._media = self.metadata, self._media.copy()
+        return made
+
     def note(self, message: Message) -> bool:
         """Keep what is of this kind, and tell whether it was."""
         if message.type in DATA_TYPES:

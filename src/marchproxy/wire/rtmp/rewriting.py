@@ -98,6 +98,10 @@ class Rewriting:
         self.left_out.add(csid)
         self.forget(csid)
 
+    def is_settled(self, stream: ChunkStream) -> bool:
+        """Whether a message that begins on a chunk stream goes on as it comes, head and all."""
+        return self.opening is None and stream.csid in self.known and not self._renumbers(stream)
+
     def begin(self, stream: ChunkStream, start: int, body: int) -> None:
         """A message begins that goes on; its head is from start to body."""
         csid, fmt = stream.csid, self._format(start)
@@ -141,7 +145,8 @@ class Rewriting:
         return self._data[start] >> 6
 
     def _renumbers(self, stream: ChunkStream) -> bool:
-        return bool(self.stream_id and stream.stream_id) and stream.stream_id != self.stream_id
+        renumbered = self.stream_id
+        return renumbered != 0 and stream.stream_id not in (0, renumbered)
 
 
 def _repeated(stream: ChunkStream) -> bytes:

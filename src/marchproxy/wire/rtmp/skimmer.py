@@ -24,6 +24,7 @@ _SET_CHUNK_SIZE, _ABORT = int(Type.SET_CHUNK_SIZE), int(Type.ABORT)
 _MEDIA = frozenset({AUDIO, VIDEO})
 _SAID = COMMAND_TYPES | DATA_TYPES
 _CONTROL = frozenset({1, 2, 3, 4, 5, 6})
+_REPLACED = _SAID | {int(Type.USER_CONTROL)}
 
 
 class Began(NamedTuple):
@@ -45,7 +46,8 @@ class Skimmer:
     """One direction of one connection.
 
     `rewrites`: whether the reader has had none of what was before; heads are then held back until they are whole. `replace`:
-    while it is set, and heads are rewritten, it says for each command and data message what goes on instead, None: nothing.
+    while it is set, and heads are rewritten, it says for each command, data message, and event of user control what goes on
+    instead, None: nothing.
     """
 
     __slots__ = ("_body", "_due", "_gone", "_headers", "_held", "_kept", "_rewriting", "forward", "replace")
@@ -189,8 +191,9 @@ class Skimmer:
             self._kept[stream.csid] = bytearray()
         if is_media or not keeps:
             events.append(Began(kind, stream.stream_id, stream.timestamp, length, first, stream.csid))
-        if self._rewriting is not None:
-            self._rewrite(self._rewriting, first, (at, body), keeps=keeps)
+        rewriting = self._rewriting
+        if rewriting is not None and (keeps or not rewriting.is_settled(stream)):
+            self._rewrite(rewriting, first, (at, body), keeps=keeps)
 
     def _rewrite(self, rewriting: Rewriting, first: bytes, head: tuple[int, int], *, keeps: bool) -> None:
         """Whether a message that begins goes on, and its head."""
@@ -200,7 +203,12 @@ class Skimmer:
                 rewriting.leave_out(stream.csid)
                 return
             rewriting.opening = None
-        if keeps and stream.type in _SAID and self.replace is not None and not rewriting.gone_beyond(head[0]):
+        if (
+            keeps
+            and stream.type in _REPLACED
+            and self.replace is not None
+            and not rewriting.gone_beyond(head[0])
+        ):
             rewriting.leave_out(stream.csid)
         else:
             rewriting.begin(stream, *head)
@@ -210,14 +218,16 @@ class Skimmer:
         headers, rewriting = self._headers, self._rewriting
         stream, chunk, (_, at) = headers.stream, headers.chunk_size, head
         left, csid = stream.left, stream.csid
-        if left <= chunk and left <= len(data) - at and rewriting is None and csid not in self._kept:
+        if csid in self._kept or not (rewriting is None or rewriting.is_plain(csid)):
+            return self._chunk(data, head, min(left, chunk), events)
+        if left <= len(data) - at and left <= chunk and (rewriting is None or csid not in rewriting.left_out):
             stream.left = 0
             return at + left
-        if left <= chunk or stream.extended or csid > 63 or csid in self._kept:
+        if left <= chunk or stream.extended or csid > 63:
             return self._chunk(data, head, min(left, chunk), events)
         end = min(len(data), at + left + (left - 1) // chunk)
         heads = data[at + chunk : end : chunk + 1]
-        if heads.count(0xC0 | csid) != len(heads) or not (rewriting is None or rewriting.is_plain(csid)):
+        if heads.count(0xC0 | csid) != len(heads):
             return self._chunk(data, head, chunk, events)
         full, rest = divmod(end - at, chunk + 1)
         stream.left = left = left - full * chunk - rest
@@ -260,8 +270,8 @@ class Skimmer:
         if rewriting is None:
             return
         if stream.csid in rewriting.left_out:
-            is_said = message.type in _SAID and self.replace is not None
-            instead = self.replace(message) if is_said and self.replace is not None else message
+            is_replaced = message.type in _REPLACED and self.replace is not None
+            instead = self.replace(message) if is_replaced and self.replace is not None else message
             if instead is not None:
                 written = rewriting.renumbered(instead)
                 rewriting.put(end, end, encode(written, self.chunk_size, stream.csid))

@@ -46,6 +46,8 @@ class Course:
         self.upstream: Upstream = pool_of(route, key)
         self.origins = origins
         self.around = around
+        self.tally = self._tally()
+        """That of its route and pool."""
         self.home = ""
         self.publisher: Publisher | None = None
         self.players: dict[Player, None] = {}
@@ -56,11 +58,6 @@ class Course:
         """When somebody first came for it; `since`: when its publisher came, or left. In the clock's seconds."""
         self._waits = False
         self._left_said = False
-
-    @property
-    def tally(self) -> Tally:
-        """That of its route and pool."""
-        return self.around.tallies.of(str(self.route.route_id), str(self.upstream.name))
 
     @property
     def state(self) -> State:
@@ -121,10 +118,10 @@ class Course:
         self.route = route
         pools = {upstream.name: upstream for upstream, _ in route.backends}
         kept = pools.get(self.upstream.name)
-        tally = self.tally
         self.upstream = kept if kept is not None else pool_of(route, self.key)
-        if self.tally is not tally:
-            self._recount(tally, self.tally)
+        before, self.tally = self.tally, self._tally()
+        if self.tally is not before:
+            self._recount(before, self.tally)
         self._leave_if_bad()
 
     def begin_anew(self) -> None:
@@ -133,6 +130,7 @@ class Course:
         if upstream.name != self.upstream.name:
             self.lose_home()
             self.upstream = upstream
+            self.tally = self._tally()
 
     def lose_home(self) -> None:
         """It is nowhere, for now."""
@@ -230,6 +228,9 @@ class Course:
 
     def _has_better(self) -> bool:
         return any(not use.fault for use in self.origins.uses(self.upstream).values())
+
+    def _tally(self) -> Tally:
+        return self.around.tallies.of(str(self.route.route_id), str(self.upstream.name))
 
     def _recount(self, before: Tally, after: Tally) -> None:
         count = int(self.publisher is not None)

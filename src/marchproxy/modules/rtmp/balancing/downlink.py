@@ -5,10 +5,11 @@ from typing import Final, Protocol
 
 from marchproxy.modules.rtmp.balancing.asking import Asking
 from marchproxy.modules.rtmp.balancing.link import OriginLink
+from marchproxy.wire.rtmp.answers import Code, read_status
 from marchproxy.wire.rtmp.chunking import ChunkWriter, encode
 from marchproxy.wire.rtmp.commands import Command, read_command
-from marchproxy.wire.rtmp.control import set_chunk_size
-from marchproxy.wire.rtmp.message import AUDIO, COMMAND_TYPES, VIDEO, Message, elapsed
+from marchproxy.wire.rtmp.control import Event, read_user_control, set_chunk_size
+from marchproxy.wire.rtmp.message import AUDIO, COMMAND_TYPES, VIDEO, Message, Type, elapsed
 from marchproxy.wire.rtmp.preface import Preface
 from marchproxy.wire.rtmp.skimmer import Began, Passed, Skimmer
 
@@ -17,6 +18,13 @@ _MEDIA: Final = frozenset({AUDIO, VIDEO})
 _BACK: Final = 5_000
 #: For which frames come of which none is one to go on with: no keyframe, or another time than at the origin before.
 _PATIENCE: Final = 15.0
+#: What players have heard already, from us, when they go on elsewhere; and what is for us alone.
+_UNHEARD: Final = frozenset(
+    code.value
+    for code in (Code.PLAY_RESET, Code.PLAY_START, Code.PLAY_PUBLISHED, Code.DATA_START, Code.RECONNECT)
+)
+#: With which an origin says that nobody publishes there any more.
+ENDS: Final = frozenset(code.value for code in (Code.PLAY_STOP, Code.PLAY_UNPUBLISHED))
 
 
 class Progress:
@@ -26,16 +34,17 @@ class Progress:
 
     def __init__(self) -> None:
         self.latest: int | None = None
-        """The latest timestamp of a frame."""
+        """The latest timestamp of a frame: of video, if there was some, for audio may be ahead of the next keyframe."""
         self.has_video = False
 
     def note(self, event: Began) -> None:
         """A message begins to go to him."""
-        if event.type in _MEDIA:
+        if event.type == VIDEO and not self.has_video:
+            self.has_video, self.latest = True, event.timestamp
+        elif event.type == VIDEO or (event.type == AUDIO and not self.has_video):
             step = 1 if self.latest is None else elapsed(self.latest, event.timestamp)
             if step > 0 or step < -_BACK:
                 self.latest = event.timestamp
-            self.has_video = self.has_video or event.type == VIDEO
 
 
 class Sink(Protocol):
@@ -48,6 +57,11 @@ class Sink(Protocol):
         """What he calls the stream."""
         ...
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is not for the origin to say when it is over for him."""
+        ...
+
     def opened(self, link: "Downlink", data: bytes) -> None:
         """Frames begin to come, behind what he must be told first."""
         ...
@@ -56,12 +70,12 @@ class Sink(Protocol):
         """More of what has begun."""
         ...
 
-    def passes(self, command: Command) -> bool:
-        """Whether he is to hear what the origin says."""
+    def said(self, link: "Downlink", command: Command) -> None:
+        """The origin has said this, which he has heard, unless it is of beginnings, or of ends while he `is_kept`."""
         ...
 
-    def said(self, link: "Downlink", command: Command) -> None:
-        """The origin has said this, which he has heard if he was to."""
+    def finished(self, link: "Downlink") -> None:
+        """The origin has no more of it."""
         ...
 
     def lost(self, link: "Downlink") -> None:
@@ -75,6 +89,8 @@ class Downlink(OriginLink):
     def __init__(self, address: str, asking: Asking, sink: Sink) -> None:
         super().__init__(address, asking)
         self.is_open = False
+        self.is_finished = False
+        """Whether the origin has said that it has no more, and has sent no frame since."""
         self._player = sink
         self._preface = Preface()
         self._sees_frames = self._is_hurried = False
@@ -99,6 +115,8 @@ class Downlink(OriginLink):
 
     def told(self, command: Command) -> None:
         """As an OriginLink's."""
+        if read_status(command).code in ENDS:
+            self._finish()
         self._player.said(self, command)
 
     def lost(self) -> None:
@@ -141,17 +159,30 @@ class Downlink(OriginLink):
         for event in events:
             if not isinstance(event, Began):
                 self.heed(event)
+                if _is_end(event):
+                    self._finish()
                 if not self.is_open:
                     self._preface.note(event)
             elif is_open:
+                self.is_finished = False
                 progress.note(event)
             elif event.type in _MEDIA:
                 self._sees_frames = True
 
     def _replace(self, message: Message) -> Message | None:
         if message.type not in COMMAND_TYPES:
-            return message
-        return message if self.is_open and self._player.passes(read_command(message)) else None
+            return None if _is_end(message) and self._player.is_kept else message
+        code = read_status(read_command(message)).code
+        is_heard = not self._player.is_kept if code in ENDS else code not in _UNHEARD
+        return message if self.is_open and is_heard else None
+
+    def _finish(self) -> None:
+        self.is_finished = True
+        self._player.finished(self)
+
+
+def _is_end(message: Message) -> bool:
+    return message.type == Type.USER_CONTROL and read_user_control(message).event == Event.STREAM_EOF
 
 
 def _written(messages: Sequence[Message], size: int, stream_id: int) -> bytes:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 from marchproxy.kit.logs import get_logger
 from marchproxy.modules.rtmp.balancing.asking import Asking
 from marchproxy.modules.rtmp.balancing.dialling import DialFailed, dial
-from marchproxy.modules.rtmp.balancing.downlink import Downlink, Progress
+from marchproxy.modules.rtmp.balancing.downlink import ENDS, Downlink, Progress
 from marchproxy.modules.rtmp.balancing.errand import Errand
+from marchproxy.modules.rtmp.balancing.joint import Joint
 from marchproxy.modules.rtmp.balancing.link import PAUSE_SECONDS, SOON_SECONDS, SOUND_SECONDS
 from marchproxy.modules.rtmp.balancing.searching import NoOrigin, Search
 from marchproxy.modules.rtmp.session.roles import Action, Client
@@ -27,24 +28,20 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 _LEAVING: Final = frozenset({requests.CLOSE_STREAM, requests.DELETE_STREAM})
-#: What players have heard already, from us, when they go on elsewhere.
-_BEGINNINGS: Final = frozenset(
-    code.value for code in (Code.PLAY_RESET, Code.PLAY_START, Code.PLAY_PUBLISHED, Code.DATA_START)
-)
-_ENDS: Final = frozenset(code.value for code in (Code.PLAY_STOP, Code.PLAY_UNPUBLISHED))
 
 
 class Player:
     """A Role, and the Sink of its links."""
 
     def __init__(self, course: "Course") -> None:
-        self.progress = Progress()
+        self.progress, self.is_awaited = Progress(), True
         self._course = course
         self._client: Client | None = None
         self._reader = ChunkReader()
         self._has_begun = self._has_left = self._was_told = False
         self._link: Downlink | None = None
         self._next: Downlink | None = None  # its frames are waited for
+        self._joint = Joint(self._go_over)
         self._errand = Errand(course.around.group)
         self._lost_at = 0.0
         self._linked_at = -SOON_SECONDS  # when an origin last took him
@@ -98,34 +95,27 @@ class Player:
 
     # as the sink of its links
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is we who say when it is over."""
+        return self._course.keeps_players
+
     def opened(self, link: Downlink, data: bytes) -> None:
-        """Go on there, or begin."""
-        if self._client is not None:
-            self._tell_begin(self._client)
-        before, self._link, self._next = self._link, link, None
-        self._linked_at = self._now()
-        if self._chunk_size:
-            self._course.tally.rehomed += 1
-        self._chunk_size = link.chunk_size
-        if before is not None:
-            data = before.rest() + data
-            before.end()
-        self.passed(data)
-        if self._full_since is not None:
-            link.pause()
+        """Go on there, or begin. What our publisher has sent to the origin before goes to nobody else: it is waited for."""
+        before, is_ours = self._link, self._course.publisher is not None
+        goes_over = self._joint.hold if before and is_ours and not before.is_finished else self._go_over
+        goes_over(link, data)
+
+    def finished(self, link: Downlink) -> None:
+        """Nothing more comes by it."""
+        if link is self._link:
+            self._joint.end()
 
     def passed(self, data: bytes) -> None:
         """More of it."""
         if self._client is not None and data:
             self._client.write(data)
             self._course.tally.bytes_out += len(data)
-
-    def passes(self, command: Command) -> bool:
-        """Neither where it begins nor where it ends, if it is we who know."""
-        code = answers.read_status(command).code
-        if code in _ENDS:
-            return not self._course.keeps_players
-        return code not in _BEGINNINGS and code != Code.RECONNECT
 
     def said(self, link: Downlink, command: Command) -> None:
         """Whether the origin wants to be left."""
@@ -136,7 +126,7 @@ class Player:
                 self._course.leave_home("it sends clients away")
         elif status.level == Level.ERROR and not link.is_open:
             link.abort(f"the origin ends it: {status.description or status.code}")
-        elif status.code in _ENDS and not link.is_open and not self._course.keeps_players:
+        elif status.code in ENDS and not link.is_open and not self.is_kept:
             self.end(status.description)
 
     def lost(self, link: Downlink) -> None:
@@ -146,9 +136,11 @@ class Player:
             course.origins.failed(course.upstream, link.address, link.fault)
         if link is self._next:
             self._next = None
+            self._joint.drop()
         elif link is self._link:
             self._link, self._chunk_size = None, link.chunk_size
             self.passed(link.rest())
+            self._joint.end()
         else:
             return
         if self._has_left or self._link is not None or self._next is not None:
@@ -202,6 +194,7 @@ class Player:
 
         async def reach(address: str) -> Downlink:
             link = Downlink(address, Asking(client.wish, course.upstream.options), self)
+            self._joint.drop()
             if self._next is not None:
                 self._next.end()
             self._next = link
@@ -223,29 +216,37 @@ class Player:
         course.found(link.address)
         self._tell_begin(client)
 
+    def _go_over(self, link: Downlink, data: bytes) -> None:
+        if self._client is not None:
+            self._tell_begin(self._client)
+        before, self._link, self._next = self._link, link, None
+        self._linked_at = self._now()
+        link.read_in_turns(self._course.around.turns, echoes=True)
+        if self._chunk_size:
+            self._course.tally.rehomed += 1
+        self._chunk_size = link.chunk_size
+        if before is not None:
+            data = before.rest() + data
+            before.end()
+        self.passed(data)
+        if self._full_since is not None:
+            link.pause()
+
     def _tell_begin(self, client: Client) -> None:
-        if self._was_told:
-            return
-        self._was_told = True
-        stream_id, name = self.stream_id, client.wish.key.name
-        client.send(
-            control.user_control(Event.STREAM_BEGIN, stream_id),
-            answers.status(Code.PLAY_RESET, f"{name} starts anew").message(stream_id),
-            answers.status(Code.PLAY_START, f"{name} is live").message(stream_id),
-        )
+        if not self._was_told:
+            self._was_told = True
+            client.send(*answers.played(client.wish.key.name, self.stream_id))
 
     def _heed(self, message: Message) -> None:
-        if message.type in COMMAND_TYPES:
-            if read_command(message).name in _LEAVING:
-                self._leave(said=True)
-                self._close("client", Code.PLAY_STOP, Level.STATUS, "as you wish")
-                return
-        elif message.type == Type.USER_CONTROL:
+        if message.type == Type.USER_CONTROL:
             told = control.read_user_control(message)
             if told.event == Event.PING and self._full_since is None:
                 self._say(control.user_control(Event.PONG, told.value))
+        if message.type not in COMMAND_TYPES:
             return
-        else:
+        if read_command(message).name in _LEAVING:
+            self._leave(said=True)
+            self._close("client", Code.PLAY_STOP, Level.STATUS, "as you wish")
             return
         link = self._link or self._next
         if link is not None and link.is_live and not link.is_full:
@@ -286,6 +287,7 @@ class Player:
             return
         self._has_left = True
         self._errand.stop()
+        self._joint.drop()
         for link in (self._link, self._next):
             if link is not None:
                 link.end(*(link.asking.farewell() if said else ()))

@@ -35,7 +35,7 @@ class Publisher:
     """A Role, and the Source of its links. Its course knows it from `begin` until it has left, or another has taken over."""
 
     def __init__(self, course: "Course") -> None:
-        self.inflow = Inflow()
+        self.inflow, self.is_awaited = Inflow(), True
         self._course = course
         self._client: Client | None = None
         self._conveyor = Conveyor()

@@ -205,6 +205,11 @@ class Connection(Link):
         self.dialogue.say(*messages)
         self.write(self.dialogue.take_out())
 
+    @property
+    def is_awaited(self) -> bool:
+        """As a Taker's."""
+        return self.role is None or self.role.is_awaited
+
     def want_raw(self) -> None:
         """Bytes for the role."""
         assert self.role is not None

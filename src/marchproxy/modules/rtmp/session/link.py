@@ -3,6 +3,8 @@
 import asyncio
 from typing import Final, cast
 
+from marchproxy.modules.rtmp.session.turns import Turns
+
 #: Bytes that wait to be written, beyond which a role is told so.
 HIGH_WATER: Final = 256 * 1024
 #: In which a client may take what it is told last.
@@ -17,6 +19,11 @@ class Link(asyncio.Protocol):
         """What the end is counted under, once somebody has decided it."""
         self.is_full = False
         """Whether more than HIGH_WATER waits to be written."""
+        self.is_paused = False
+        """Whether nobody is to read it."""
+        self.in_turns = False
+        """Whether it is read in turns, and not by the event loop."""
+        self._turns: Turns | None = None
         self._transport: asyncio.Transport | None = None
         self._sink: asyncio.Transport | None = None  # what may still be written to
 
@@ -41,6 +48,7 @@ class Link(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end."""
+        self._leave_turns()
         if self._transport is not None:
             self._transport = self._sink = None
             self.ended(self.reason or ("reset" if exc else "client"))
@@ -64,22 +72,48 @@ class Link(asyncio.Protocol):
 
     def pause(self) -> None:
         """Read nothing."""
-        if self._transport is not None:
-            self._transport.pause_reading()
+        self.is_paused = True
+        self.read_by_loop()
 
     def resume(self) -> None:
         """Read again."""
-        if self._transport is not None:
+        self.is_paused = False
+        self.read_by_loop()
+
+    def read_in_turns(self, turns: Turns, *, echoes: bool = False) -> None:
+        """From now on it brings media. What is encrypted, only the event loop can read."""
+        transport = self._transport
+        if transport is None or self.reason or self._turns is not None:
+            return
+        if transport.get_extra_info("sslcontext") is not None:
+            return
+        self._turns = turns
+        turns.add(self, transport.get_extra_info("socket").fileno(), echoes=echoes)
+
+    @property
+    def is_awaited(self) -> bool:
+        """As a Taker's."""
+        return True
+
+    def read_by_loop(self) -> None:
+        """As a Taker's."""
+        if self._transport is None:
+            return
+        if self.is_paused or self.in_turns:
+            self._transport.pause_reading()
+        else:
             self._transport.resume_reading()
 
     def abort(self, reason: str) -> None:
         """Go at once."""
+        self._leave_turns()
         self.reason = self.reason or reason
         if self._transport is not None:
             self._transport.abort()
 
     def finish(self, reason: str) -> None:
         """Go when all is written and the other side has seen it, or after FAREWELL_SECONDS."""
+        self._leave_turns()
         self.reason = reason
         transport, self._sink = self._transport, None
         if transport is None:
@@ -93,9 +127,15 @@ class Link(asyncio.Protocol):
 
     def part(self, reason: str) -> asyncio.Transport | None:
         """Have the end now; whoever calls this has the transport from now on, if there is one."""
+        self._leave_turns()
         transport = self._transport
         self._transport = self._sink = None
         if transport is not None:
             self.reason = reason
             self.ended(reason)
         return transport
+
+    def _leave_turns(self) -> None:
+        turns, self._turns = self._turns, None
+        if turns is not None:
+            turns.remove(self)

@@ -39,6 +39,9 @@ class Wish:
 class Client(Protocol):
     """The connection of a client whose wish is known, as a role knows it. Nothing here raises when the client is gone."""
 
+    in_turns: bool
+    """Whether what it brings is read in turns with others, several messages at once."""
+
     @property
     def arrival(self) -> Arrival:
         """Who it is."""
@@ -106,6 +109,11 @@ class Client(Protocol):
 
 class Role(Protocol):
     """Whoever serves a client from when its wish is granted until its connection ends."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody is to have at once what it brings."""
+        ...
 
     def begin(self, client: Client) -> None:
         """Called once. `recorded` is complete; messages in it after the wish follow by `messages`, but for a role that calls

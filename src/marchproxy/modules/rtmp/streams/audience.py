@@ -45,14 +45,14 @@ class Audience:
         """All of them as they are now."""
         return iter((*self._prompt, *self._late))
 
-    def spread(self, batch: Batch, now: float) -> int:
-        """Give it to all who can take it; how many bytes went out. `now` in seconds."""
+    def spread(self, batch: Batch, now: float, *, has_waited: bool = False) -> int:
+        """Give it to all who can take it; how many bytes went out. `now` in seconds; `has_waited`: it is no use to wait for more."""
         late = tuple(self._late)
         prompt = len(self._prompt)
         if prompt:
             self._held.append(batch.data)
             self._held_size += len(batch.data)
-            if prompt < MANY:
+            if has_waited or prompt < MANY:
                 self.waited = 0.0
                 self.flush()
             elif self._held_size > _MOST_HELD:
@@ -60,7 +60,8 @@ class Audience:
             elif not self._is_timed:
                 loop = asyncio.get_running_loop()
                 self._is_timed, self._held_at = True, loop.time()
-                loop.call_later(GATHER_SECONDS, self._due)
+                # uvloop writes at once what callbacks have written, but what timers have only after it has waited for an event
+                loop.call_later(GATHER_SECONDS, loop.call_soon, self._due)
         return len(batch.data) * prompt + sum(player.offer(batch, now) for player in late)
 
     def flush(self) -> None:

@@ -8,6 +8,7 @@ from marchproxy.wire.rtmp import control
 from marchproxy.wire.rtmp.chunking import encode
 from marchproxy.wire.rtmp.chunks import ChunkReader
 from marchproxy.wire.rtmp.message import Message
+from marchproxy.wire.rtmp.preface import Preface
 
 #: Of the messages in batches; players that asked for another one get theirs `of_stream`.
 STREAM_ID: Final = 1
@@ -17,13 +18,14 @@ _TOLD: Final = encode(control.set_chunk_size(CHUNK_SIZE))
 
 class Batch:
     """`messages` as players get them. `entry`: at which of them who was sent nothing so far can begin (a keyframe), NO_ENTRY: at
-    none.
+    none. `preface`: what he must be told before that one; it is not changed any more, so that it may be told from others by `is`.
     """
 
-    __slots__ = ("_data", "_pieces", "entry", "messages", "size")
+    __slots__ = ("_data", "_pieces", "entry", "messages", "preface", "size")
 
-    def __init__(self, messages: Sequence[Message], size: int, entry: int = NO_ENTRY) -> None:
+    def __init__(self, messages: Sequence[Message], size: int, entry: int, preface: Preface) -> None:
         self.messages = messages
+        self.preface = preface
         self.size = size
         """Bytes of all payloads."""
         self.entry = entry
@@ -60,6 +62,11 @@ def read_chunks(data: bytes) -> list[Message]:
     reader = ChunkReader()
     reader.feed(_TOLD)
     return reader.feed(data)
+
+
+def write_preface(preface: Preface, timestamp: int) -> bytes:
+    """What it says before media of this time, as that stands in batches."""
+    return b"".join(write_chunks(one._replace(stream_id=STREAM_ID)) for one in preface.messages(timestamp))
 
 
 def write_chunks(message: Message) -> bytes:

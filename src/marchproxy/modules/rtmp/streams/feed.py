@@ -23,14 +23,13 @@ class Feed:
 
     __slots__ = (
         "_enters", "_has_video", "_is_keyed", "_is_overdue", "_key_at", "audio", "frames", "gop", "keyless", "preface",
-        "timeline", "version", "video",
+        "timeline", "video",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.timeline = Timeline()
         self.preface = Preface()
-        self.version = 0
-        """Of the preface: another one where it may have changed."""
+        """Another one where it may have changed: batches know the one of their entry."""
         self.frames = 0
         """Of video, since the beginning."""
         self.keyless = 0
@@ -46,7 +45,6 @@ class Feed:
         """Another publisher comes."""
         self.timeline.leave()
         self.preface = Preface()
-        self.version += 1
         self.video = self.audio = b""
         self._has_video = self._is_keyed = self._is_overdue = False
 
@@ -54,19 +52,19 @@ class Feed:
         """The messages of one read, at this time in seconds; None: players get nothing of them. Raises ProtocolFault."""
         self.timeline.arrive(now)
         out: list[Message] = []
-        size, entry, latest_entry = 0, NO_ENTRY, self._has_video
+        size, entry, preface, latest_entry = 0, NO_ENTRY, self.preface, self._has_video
         for message in _flat(messages):
             payload = message.payload
             if message.type in _MEDIA and payload and not is_lasting(message.type, payload):
                 made = self._frame(message)
                 if self._enters and (latest_entry or entry < 0):
-                    entry = len(out)
+                    entry, preface = len(out), self.preface
             else:
                 made = self._other(message)
             if made is not None:
                 out.append(made)
                 size += len(made.payload)
-        return Batch(out, size, entry) if out else None
+        return Batch(out, size, entry, preface) if out else None
 
     def _frame(self, message: Message) -> Message | None:
         """A frame as players get it; None: they do not."""
@@ -106,14 +104,19 @@ class Feed:
         """What is no frame, as players get it; None: they do not."""
         kind, timeline = message.type, self.timeline
         if kind in DATA_TYPES:
-            self.version += self.preface.note(message)
+            self._note(message)
             made = bare_metadata(message)
             return Message(made.type, STREAM_ID, timeline.now, made.payload)
         if not message.payload or kind not in _MEDIA:
             return None
-        self.version += self.preface.note(message)
+        self._note(message)
         timestamp = message.timestamp if timeline.latest < 0 else timeline.now
         return Message(kind, STREAM_ID, timestamp, message.payload)
+
+    def _note(self, message: Message) -> None:
+        preface = self.preface.copy()
+        if preface.note(message):
+            self.preface = preface
 
 
 def _is_first_tracks(payload: bytes) -> bool:

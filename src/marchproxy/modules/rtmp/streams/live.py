@@ -11,8 +11,9 @@ from marchproxy.model.rtmp import RtmpRoute
 from marchproxy.model.streams import StreamKey
 from marchproxy.modules.rtmp.plan import RoutePlan
 from marchproxy.modules.rtmp.policy.ceiling import Ceiling
+from marchproxy.modules.rtmp.session.turns import SECONDS
 from marchproxy.modules.rtmp.streams.audience import Audience
-from marchproxy.modules.rtmp.streams.batch import STREAM_ID, read_chunks, write_chunks
+from marchproxy.modules.rtmp.streams.batch import read_chunks, write_preface
 from marchproxy.modules.rtmp.streams.feed import Feed
 from marchproxy.modules.rtmp.streams.gop import GopCache
 from marchproxy.modules.rtmp.streams.meter import Meter
@@ -90,13 +91,19 @@ class LiveStream:
 
     @property
     def latency(self) -> float:
-        """From when media were read until they were given to the players' connections, the mean of late, in seconds."""
-        return self._work + self.audience.waited
+        """From when media came until they were given to the players' connections, the mean of late, in seconds."""
+        has_turns = self.publisher is not None and self.publisher.in_turns
+        return self._work + self.audience.waited + (SECONDS / 2 if has_turns else 0.0)
 
     @property
     def is_live(self) -> bool:
         """Whether somebody publishes it."""
         return self.state is State.LIVE
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody gets it now."""
+        return bool(self._taps) or len(self.audience) > 0
 
     def follow(self, route: RoutePlan) -> None:
         """Go by this from now on."""
@@ -145,7 +152,8 @@ class LiveStream:
         self._received += batch.size
         self.tally.bytes_in += batch.size
         if self.audience:
-            self.tally.bytes_out += self.audience.spread(batch, now)
+            has_waited = self.publisher is not None and self.publisher.in_turns
+            self.tally.bytes_out += self.audience.spread(batch, now, has_waited=has_waited)
         self._gop.add(batch)
         if self._taps:
             for tap in tuple(self._taps):
@@ -174,9 +182,7 @@ class LiveStream:
         if self.state is not State.EXPECTED:
             player.start()
         if self.state is State.LIVE:
-            gop = self._gop.read()
-            sent = player.catch_up(self.preface(self._gop.time), gop, self.feed.version)
-            self.tally.bytes_out += sent
+            self.tally.bytes_out += player.catch_up(self._gop.read(), self._gop.preface)
 
     def leave(self, player: Player) -> None:
         """A player has gone."""
@@ -190,17 +196,12 @@ class LiveStream:
         self.drops += count
         self.tally.dropped_messages += count
 
-    def preface(self, timestamp: int) -> bytes:
-        """What a player must be told before media of this time, in chunks."""
-        found = self.feed.preface.messages(timestamp)
-        return b"".join(write_chunks(one._replace(stream_id=STREAM_ID)) for one in found)
-
     def tap(self, tap: Tap) -> None:
         """Give it everything from now on, after what a player that joins now would be given."""
         self._taps.append(tap)
         if gop := self._gop.read():
-            tap.messages(read_chunks(self.preface(self._gop.time) + gop))
-        elif before := self.preface(self.feed.timeline.now):
+            tap.messages(read_chunks(gop))
+        elif before := write_preface(self.feed.preface, self.feed.timeline.now):
             tap.messages(read_chunks(before))
 
     def untap(self, tap: Tap) -> None:

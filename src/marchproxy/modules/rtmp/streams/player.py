@@ -6,12 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from marchproxy.modules.rtmp.session.roles import Client
-from marchproxy.modules.rtmp.streams.batch import NO_ENTRY, STREAM_ID, Batch, of_stream
+from marchproxy.modules.rtmp.streams.batch import NO_ENTRY, STREAM_ID, Batch, of_stream, write_preface
 from marchproxy.wire.rtmp import answers, control, requests
 from marchproxy.wire.rtmp.answers import Code, Level
 from marchproxy.wire.rtmp.commands import read_command
 from marchproxy.wire.rtmp.control import Event
 from marchproxy.wire.rtmp.message import COMMAND_TYPES, Message
+from marchproxy.wire.rtmp.preface import Preface
 
 if TYPE_CHECKING:
     from marchproxy.modules.rtmp.streams.live import LiveStream
@@ -39,12 +40,13 @@ class Player:
         self._write: Callable[[bytes], None] = _nowhere
         self._state = _State.EXPECTING
         self._is_full = False
-        self._version = -1
+        self._told: Preface | None = None  # when it began last
         self._allowance = 0
         self._slow_since: float | None = None
         self.since = 0.0
         """When it came, in the clock's seconds."""
         self.dropped = 0
+        self.is_awaited = True
 
     # as a Role
 
@@ -91,21 +93,15 @@ class Player:
             return
         self._state = _State.WAITING
         self._allowance = self._stream.options.queue
-        stream_id, name = client.wish.stream_id, client.wish.key.name
-        client.send(
-            control.user_control(Event.STREAM_BEGIN, stream_id),
-            answers.status(Code.PLAY_RESET, f"{name} starts anew").message(stream_id),
-            answers.status(Code.PLAY_START, f"{name} is live").message(stream_id),
-        )
+        client.send(*answers.played(client.wish.key.name, client.wish.stream_id))
 
-    def catch_up(self, preface: bytes, gop: bytes, version: int) -> int:
-        """Begin with what was published before; how many bytes went out."""
+    def catch_up(self, gop: bytes, preface: Preface) -> int:
+        """Begin with what was published before, behind this preface; how many bytes went out."""
         if self._state is not _State.WAITING or not gop:
             return 0
-        data = preface + gop
-        self._allowance += len(data)  # who has just come has not read it slowly
-        self._play(data, version)
-        return len(data)
+        self._allowance += len(gop)  # who has just come has not read it slowly
+        self._play(gop, preface)
+        return len(gop)
 
     def restart(self) -> None:
         """Another publisher comes: wait for its beginning."""
@@ -115,7 +111,7 @@ class Player:
 
     def offer(self, batch: Batch, now: float) -> int:
         """Take of it what fits; how many bytes that was."""
-        client, stream = self._client, self._stream
+        client = self._client
         if client is None or self._state in {_State.GONE, _State.EXPECTING}:
             return 0
         queued = client.queued()
@@ -126,11 +122,11 @@ class Player:
             self._state, self._slow_since = _State.WAITING, now
         elif batch.entry != NO_ENTRY:
             data = batch.tail
-            if self._version != stream.feed.version:
-                data = stream.preface(batch.time) + data
+            if self._told is not batch.preface:
+                data = write_preface(batch.preface, batch.time) + data
             if not queued or queued + len(data) <= self._allowance:
                 self._drop(batch.entry)
-                self._play(data, stream.feed.version)
+                self._play(data, batch.preface)
                 return len(data)
         self._drop(len(batch.messages))
         return 0
@@ -174,8 +170,8 @@ class Player:
             status = answers.status(code, description, level=Level.ERROR)
             client.close(reason, status.message(client.wish.stream_id))
 
-    def _play(self, data: bytes, version: int) -> None:
-        self._state, self._version, self._slow_since = _State.PLAYING, version, None
+    def _play(self, data: bytes, told: Preface) -> None:
+        self._state, self._told, self._slow_since = _State.PLAYING, told, None
         self._write(data)
         if not self._is_full:
             self._stream.audience.prompt(self, self._write)

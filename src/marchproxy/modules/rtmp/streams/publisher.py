@@ -33,7 +33,17 @@ class Publisher:
         """Where it is."""
         return "" if self._client is None else str(self._client.arrival.client)
 
+    @property
+    def in_turns(self) -> bool:
+        """Whether what it brings has waited for its turn already."""
+        return self._client is not None and self._client.in_turns
+
     # as a Role
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody plays it, or takes it elsewhere."""
+        return self._stream is None or self._stream.is_awaited
 
     def begin(self, client: Client) -> None:
         """Publish."""

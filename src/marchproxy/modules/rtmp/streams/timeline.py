@@ -44,7 +44,7 @@ class Timeline:
             if not 0 <= step <= _FORWARD:
                 step = elapsed(last, timestamp)
             out = self._out + step
-            if out < self.latest - _BACK or step > _FORWARD + self._passed:
+            if out < self.latest - _BACK or (step > _FORWARD and step > _FORWARD + self._passed):
                 out = self._after()
         self._last, self._out, self._stamped_at = timestamp, out, self._now
         self.latest = max(out, self.latest)

@@ -220,6 +220,8 @@ class Station:
         del self._wishing[connection]
         self._served[connection] = found
         connection.serve(*role)
+        if connection.wish.action is Action.PUBLISH:
+            connection.read_in_turns(self._around.turns)
 
     def _role(self, wish: Wish, route_id: RouteId, key: StreamKey) -> tuple[RoutePlan, Role] | Denied:
         """Who serves a client, by the route as it is now: policy may have taken its time."""

@@ -13,7 +13,7 @@ from marchproxy.wire.rtmp.chunks import ChunkReader
 from marchproxy.wire.rtmp.commands import read_command
 from marchproxy.wire.rtmp.control import Event
 from marchproxy.wire.rtmp.handshake import NOISE, ServerHandshake
-from marchproxy.wire.rtmp.message import AUDIO, COMMAND_TYPES, VIDEO
+from marchproxy.wire.rtmp.message import AUDIO, COMMAND_TYPES, VIDEO, Message, Type
 from tests.unit.modules.rtmp.balancing.test_asking import wish
 from tests.unit.modules.rtmp.session.crafted import FakeTransport
 from tests.unit.modules.rtmp.streams.crafted import (
@@ -36,7 +36,7 @@ class Sink:
     def __init__(self, *, latest=None, stream_id=1):
         self.progress = Progress()
         self.progress.latest, self.progress.has_video = latest, latest is not None
-        self.stream_id = stream_id
+        self.stream_id, self.is_kept = stream_id, True
         self.written, self.happened = b"", []
 
     def opened(self, link, data):
@@ -46,8 +46,8 @@ class Sink:
     def passed(self, data):
         self.written += data
 
-    def passes(self, command):
-        return answers.read_status(command).code != Code.PLAY_UNPUBLISHED
+    def finished(self, link):
+        self.happened.append("finished")
 
     def said(self, link, command):
         self.happened.append(answers.read_status(command).code)
@@ -106,6 +106,20 @@ async def test_a_player_begins_with_any_frame(step, stream_id):
     assert {one.stream_id for one in sink.messages if one.type in {AUDIO, VIDEO}} == {stream_id}
 
 
+@pytest.mark.parametrize("latest", [None, 1000])
+async def test_each_configuration_goes_on_once_wherever_it_is_cut(latest):
+    long = Message(VIDEO, 1, 0, AVC_CONFIG + bytes(200))
+    told = [metadata(width=64.0), long, audio_config(), key(2000), inter(2040)]
+    for cut in range(1, len(Played(Sink()).chunks(*told))):
+        sink = Sink(latest=latest)
+        origin = Played(sink)
+        said = origin.chunks(*told)
+        origin.link.data_received(said[:cut])
+        origin.link.data_received(said[cut:])
+        found = [one.payload for one in sink.messages if one.type in {AUDIO, VIDEO}]
+        assert (cut, found) == (cut, [one.payload for one in told[1:]])
+
+
 @pytest.mark.parametrize("step", [1, 13, 100, 100_000])
 async def test_one_who_comes_from_elsewhere_goes_on_with_a_keyframe_that_is_new(step):
     sink = Sink(latest=1000)
@@ -160,19 +174,33 @@ async def test_our_own_messages_go_between():
     assert sink.messages[-1].payload == pong.payload
 
 
-async def test_what_the_player_is_not_to_hear():
+@pytest.mark.parametrize("is_kept", [True, False])
+async def test_what_the_player_is_not_to_hear(*, is_kept):
     sink = Sink()
+    sink.is_kept = is_kept
     origin = Played(sink)
     origin.says(key(0))
-    for code in (Code.PLAY_UNPUBLISHED, Code.PLAY_PUBLISHED):
-        origin.says(answers.status(code, "").message(1))
-    origin.says(inter(40))
-    assert sink.happened == ["opened", Code.PLAY_UNPUBLISHED, Code.PLAY_PUBLISHED]
-    heard = [
-        answers.read_status(read_command(one)).code for one in sink.messages if one.type in COMMAND_TYPES
-    ]
-    assert heard == [Code.PLAY_PUBLISHED]
+    end = control.user_control(Event.STREAM_EOF, 1)
+    codes = [Code.PLAY_UNPUBLISHED, Code.PLAY_PUBLISHED, Code.RECONNECT, Code.FAILED]
+    origin.says(end, *(answers.status(code, "").message(1) for code in codes))
+    assert origin.link.is_finished
+    origin.says(inter(40), control.user_control(Event.STREAM_DRY, 1))
+    assert not origin.link.is_finished
+    assert sink.happened == ["opened", "finished", "finished", *codes]
+    messages = sink.messages
+    heard = [answers.read_status(read_command(one)).code for one in messages if one.type in COMMAND_TYPES]
+    assert heard == ([] if is_kept else [Code.PLAY_UNPUBLISHED]) + [Code.FAILED]
+    events = [control.read_user_control(one).event for one in messages if one.type == Type.USER_CONTROL]
+    assert events == ([] if is_kept else [Event.STREAM_EOF]) + [Event.STREAM_DRY]
     assert sink.times == [0, 40]
+
+
+async def test_sound_may_be_ahead_of_the_next_keyframe():
+    sink, after = Sink(), Sink()
+    Played(sink).says(key(0), inter(40), sound(90))
+    after.progress = sink.progress
+    Played(after).says(key(40), sound(90), key(80), sound(113), inter(120))
+    assert after.times == [80, 113, 120]
 
 
 async def test_an_origin_that_breaks_the_protocol():

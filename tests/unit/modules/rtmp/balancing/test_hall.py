@@ -1,20 +1,22 @@
 """Streams at origins: where clients go, and where they go on when an origin is lost."""
 
 import ssl
+from contextlib import asynccontextmanager
 
 import pytest
 
 from marchproxy.model.pool import UpstreamTls
 from marchproxy.model.rtmp import Duplicate
-from marchproxy.modules.rtmp.balancing import course
+from marchproxy.modules.rtmp.balancing import course, joint
 from marchproxy.modules.rtmp.balancing.choice import order_of
 from marchproxy.modules.rtmp.plan import RtmpPlan
 from marchproxy.modules.rtmp.session.hall import Denied
 from marchproxy.modules.rtmp.session.roles import Action
 from marchproxy.wire.fault import ProtocolFault
-from marchproxy.wire.rtmp import answers, requests
+from marchproxy.wire.rtmp import answers, control, requests
 from marchproxy.wire.rtmp.answers import Code, Level
 from marchproxy.wire.rtmp.commands import read_command
+from marchproxy.wire.rtmp.control import Event
 from marchproxy.wire.rtmp.message import COMMAND_TYPES, Type
 from tests.authority import Authority
 from tests.unit.modules.rtmp.balancing.crafted import balancing, eventually
@@ -146,6 +148,66 @@ async def test_an_origin_that_leaves_the_pool_has_the_stream_until_a_keyframe():
         await eventually(lambda: times(at_next.media) == [1000, 1040])
         await eventually(lambda: at_origin.has_ended)
         assert times(at_origin.media) == [0, 10, 500, 540, 580]
+
+
+async def _says_and_is_read(session, *messages):
+    """A window that small makes whoever reads it say so."""
+    received = session.dialogue.received
+    session.says(control.window_ack(2), *messages)
+    await eventually(lambda: session.dialogue.received > received)
+
+
+@asynccontextmanager
+async def _moving():
+    """A player, and his sessions at an origin that leaves the pool and at the next one."""
+    async with balancing("serve", "serve") as rig:
+        await published(rig)
+        player = rig.comes(PLAY)
+        before, after = rig.home(), rig.other()
+        playing = await before.one(PLAY)
+        await player.is_told(Code.PLAY_START)
+        playing.says(*BEGINNING, key(0), inter(500))
+        await eventually(lambda: times(player.frames) == [0, 500])
+        rig.use(after)
+        yield player, playing, await after.one(PLAY)
+
+
+@pytest.mark.parametrize("does", ["says that it has no more", "unpublishes", "dies"])
+async def test_the_last_frames_come_by_the_origin_before(does, monkeypatch):
+    monkeypatch.setattr(joint, "_SECONDS", 60.0)
+    async with _moving() as (player, playing, playing_next):
+        await _says_and_is_read(playing_next, video_config(), audio_config(), key(1000))
+        playing.says(inter(540))
+        playing_next.says(sound(1010))
+        await eventually(lambda: times(player.frames) == [0, 500, 540])
+        match does:
+            case "says that it has no more":
+                playing.says(control.user_control(Event.STREAM_EOF, 1))
+            case "unpublishes":
+                playing.says(answers.status(Code.PLAY_UNPUBLISHED, "").message(1))
+            case "dies":
+                await playing.origin.die()
+        await eventually(lambda: times(player.frames) == [0, 500, 540, 1000, 1010])
+        await eventually(lambda: playing.has_ended)
+        assert Type.USER_CONTROL not in {one.type for one in player.heard}
+        assert (player.client.codes(), player.client.closed) == ([], "")
+
+
+async def test_the_last_frames_are_not_waited_for_for_long():
+    async with _moving() as (player, playing, playing_next):
+        playing_next.says(video_config(), audio_config(), key(1000))
+        playing_next.says(sound(1010))
+        await eventually(lambda: times(player.frames) == [0, 500, 1000, 1010])
+        await eventually(lambda: playing.has_ended)
+
+
+async def test_who_leaves_while_the_last_frames_are_waited_for(monkeypatch):
+    monkeypatch.setattr(joint, "_SECONDS", 60.0)
+    async with _moving() as (player, playing, playing_next):
+        await _says_and_is_read(playing_next, video_config(), audio_config(), key(1000))
+        player.client.role.gone("client")
+        await eventually(lambda: playing.has_ended and playing_next.has_ended)
+        assert times(player.frames) == [0, 500]
 
 
 async def test_nobody_takes_a_stream_whose_origin_is_lost():

@@ -71,6 +71,7 @@ class FakeClient:
         self.written: list[bytes] = []
         self.said: list[Message] = []
         self.waiting = 0
+        self.in_turns = False
         self.closed = ""
         self.asked = ""
         self.role: Role | None = None

@@ -101,11 +101,12 @@ def test_a_publisher_without_keyframes_is_shown_after_a_while() -> None:
 
 def test_what_players_must_be_told_first() -> None:
     feed = Feed()
-    versions = [feed.version]
+    changed = []
     for message in (*BEGINNING, key(0), inter(40), video_config(40)):
+        before = feed.preface
         feed.take([message], 0.0)
-        versions.append(feed.version)
-    assert versions == [0, 1, 2, 3, 3, 3, 4]
+        changed.append(feed.preface is not before)
+    assert changed == [True, True, True, False, False, True]
     assert [one.payload for one in feed.preface.messages(80)][1:] == [AVC_CONFIG, AAC_CONFIG]
 
 

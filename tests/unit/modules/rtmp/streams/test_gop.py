@@ -3,11 +3,12 @@ import pytest
 from marchproxy.modules.rtmp.streams.batch import NO_ENTRY, Batch, read_chunks
 from marchproxy.modules.rtmp.streams.gop import GopCache
 from marchproxy.wire.rtmp.message import Message
+from marchproxy.wire.rtmp.preface import Preface
 from tests.unit.modules.rtmp.streams.crafted import inter, key, media, sound
 
 
 def _batch(*messages: Message, entry: int = NO_ENTRY, written: bool = False) -> Batch:
-    batch = Batch(messages, sum(len(one.payload) for one in messages), entry)
+    batch = Batch(messages, sum(len(one.payload) for one in messages), entry, Preface())
     assert not written or batch.data
     return batch
 

@@ -8,6 +8,7 @@ from marchproxy.model.rtmp import StreamLimits
 from marchproxy.modules.rtmp.plan import RoutePlan
 from marchproxy.modules.rtmp.session.dialogue import CHUNK_SIZE
 from marchproxy.modules.rtmp.session.roles import Action
+from marchproxy.modules.rtmp.session.turns import SECONDS
 from marchproxy.modules.rtmp.streams.audience import MANY
 from marchproxy.modules.rtmp.streams.live import EXPECT_SECONDS, LiveStream, State
 from marchproxy.modules.rtmp.streams.player import SLOW_SECONDS, Player
@@ -15,11 +16,14 @@ from marchproxy.modules.rtmp.streams.publisher import Publisher
 from marchproxy.modules.rtmp.tally import Tally
 from marchproxy.wire.rtmp import requests
 from marchproxy.wire.rtmp.commands import Command
-from marchproxy.wire.rtmp.message import Message
+from marchproxy.wire.rtmp.message import VIDEO, Message
 from tests.unit.modules.rtmp.streams.crafted import (
+    AAC_CONFIG,
+    AVC_CONFIG,
     BEGINNING,
     KEY,
     FakeClient,
+    audio_config,
     inter,
     key,
     media,
@@ -96,6 +100,41 @@ def test_who_comes_later_begins_with_the_gop() -> None:
     assert media(player.take()) == [*configs, *media([key(80), sound(80), inter(120)])]
     scene.say(publisher, inter(160))
     assert media(player.take()) == media([inter(160)])
+
+
+def test_what_stands_behind_the_beginning_is_told_once() -> None:
+    scene = _Scene()
+    pushed = [audio_config(), sound(0), video_config(), key(23)]  # as nginx does
+    early, tap = scene.play(), _Tap()
+    publisher = scene.publish(*pushed)
+    late = scene.play()
+    scene.stream.tap(tap)
+    scene.say(publisher, inter(63))
+    for found in (media(early.take()), media(late.take()), tap.seen):
+        assert found == media([*pushed, inter(63)])
+
+
+@pytest.mark.parametrize("gop_cache", [0, 10_000])
+def test_frames_are_of_the_configuration_before_them(gop_cache: int) -> None:
+    scene, tap = _Scene(plan(gop_cache=gop_cache)), _Tap()
+    publisher = scene.publish(*_FIRST)
+    waiting = scene.play()
+    waiting.take()
+    other = Message(VIDEO, 1, 120, AVC_CONFIG + b"other")
+    read = [key(80), inter(120), other]
+    scene.say(publisher, *read)
+    late = scene.play()
+    scene.stream.tap(tap)
+    scene.say(publisher, key(160))
+    before = [(80, payload) for _, payload in media(BEGINNING)]
+    now = [(160, other.payload), (160, AAC_CONFIG)]
+    if gop_cache:
+        assert media(waiting.take()) == media([*read, key(160)])
+        assert media(late.take()) == tap.seen == [*before, *media([*read, key(160)])]
+    else:
+        assert media(waiting.take()) == [*before, *media([*read, key(160)])]
+        assert media(late.take()) == [*now, *media([key(160)])]
+        assert tap.seen == [(120, payload) for _, payload in now] + media([key(160)])
 
 
 def test_without_a_cache_a_newcomer_waits_for_a_keyframe() -> None:
@@ -466,3 +505,29 @@ async def test_what_waits_is_written_before_the_end() -> None:
     _leave(publisher, requests.FC_UNPUBLISH)
     assert [media(player.take()) for player in players] == [media([inter(80)])] * MANY
     assert {player.closed for player in players} == {"ended"}
+
+
+def test_what_has_waited_for_its_turn_does_not_wait_again() -> None:
+    scene = _Scene()
+    players, publisher = [scene.play() for _ in range(MANY)], scene.publish(*_FIRST)
+    for player in players:
+        player.take()
+    publisher.in_turns = True
+    scene.say(publisher, inter(80))
+    assert scene.stream.latency >= SECONDS / 2
+    assert [media(player.take()) for player in players] == [media([inter(80)])] * MANY
+
+
+def test_a_stream_is_awaited_by_whoever_gets_it() -> None:
+    scene = _Scene()
+    publisher = scene.publish(*_FIRST)
+    assert publisher.role is not None
+    seen = [publisher.role.is_awaited]
+    player = scene.play()
+    seen.append(publisher.role.is_awaited)
+    assert player.role is not None
+    player.role.gone("client")
+    seen.append(publisher.role.is_awaited)
+    scene.stream.tap(_Tap())
+    seen.append(publisher.role.is_awaited)
+    assert seen == [False, True, False, True]
