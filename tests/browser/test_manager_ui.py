@@ -295,7 +295,7 @@ async def test_every_page_can_be_read_in_every_light_and_width(
                 if (over := await overhang(page)) > 0:
                     wrong[address].append(f"{width}: {over} px too wide")
                 if folder is not None:
-                    await _take_pictures(page, folder, f"{address}-{width}")
+                    await _take_pictures(page, folder, f"{address if address != '/' else 'overview'}-{width}")
             await page.set_viewport_size(DESK)
     assert {address: found for address, found in wrong.items() if found} == {}
 
