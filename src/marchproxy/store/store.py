@@ -204,5 +204,9 @@ class Store(RevisionStore, IdentityStore, RecordStore, ThingStore):
         """Wait, however long, to be the one leader of all managers. The event is set when leadership was lost."""
 
     @abstractmethod
+    def fingerprint(self, data: bytes) -> str:
+        """A keyed hash, the same at every manager of the database: who sees it cannot try out what the data may be."""
+
+    @abstractmethod
     def changes(self) -> AsyncIterator[str]:
         """Topics of TOPICS as anybody changes something, from this call on; some may be told twice, or two as one."""
