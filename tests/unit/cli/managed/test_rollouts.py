@@ -7,10 +7,14 @@ from tests.unit.cli.managed.seen import decision, rollout
 def test_decisions_are_told_with_what_they_rest_on() -> None:
     found = rollout("ramping", decision(), decision("held", percent_before=25, reason="too few requests"))
     assert [line.plain for line in decisions(found, 0)] == [
-        "  03:04:05  5 → 25 %    kept to its limits\n"
-        "            canary 1 of 40 failed, p99 3.5 ms\n            others no requests",
-        "  03:04:05  25 %        too few requests\n"
-        "            canary 1 of 40 failed, p99 3.5 ms\n            others no requests",
+        (
+            "  03:04:05  5 → 25 %    kept to its limits\n"
+            "            canary 1 of 40 failed, p99 3.5 ms\n            others no requests"
+        ),
+        (
+            "  03:04:05  25 %        too few requests\n"
+            "            canary 1 of 40 failed, p99 3.5 ms\n            others no requests"
+        ),
     ]
     assert len(list(decisions(found, 1))) == 1
     assert list(decisions(found, 2)) == []
