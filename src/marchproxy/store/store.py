@@ -65,16 +65,16 @@ class IdentityStore(ABC):
         """Refused when there is one of that name."""
 
     @abstractmethod
-    async def change_user(self, user: User) -> None:
-        """Replace the user of that name, but for `created_at`. Refused when there is none."""
+    async def change_user(self, user: User, before: User) -> None:
+        """Change what differs from `before`; what others have changed since then stays. Refused when there is none."""
 
     @abstractmethod
     async def remove_user(self, name: str) -> None:
         """With all sessions and keys of that user. Refused when there is none."""
 
     @abstractmethod
-    async def add_session(self, session: Session) -> None:
-        """Refused when its user is not there."""
+    async def add_session(self, session: Session, *, most: int = 100) -> None:
+        """Add one, and end the oldest of its user beyond `most`. Refused when its user is not there."""
 
     @abstractmethod
     async def session(self, token_hash: str) -> Session | None:

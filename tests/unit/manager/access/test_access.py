@@ -120,6 +120,37 @@ async def test_signing_out_ends_one_session(access, signed_in):
     assert (await access.who(cookie=other.token)).name == "admin"
 
 
+@pytest.mark.parametrize("moment", ["change_user", "add_session"])
+@pytest.mark.parametrize("change", ["disable", "demote", "reset", "remove"])
+async def test_what_is_changed_while_a_password_is_checked_counts(
+    access, store, signed_in, change, moment, monkeypatch
+):
+    await signed_in(access)
+    await signed_in(access, "ada", GOOD)
+    changes = {
+        "disable": lambda: access.users.change("ada", disabled=True),
+        "demote": lambda: access.users.change("ada", role=Role.VIEWER),
+        "reset": lambda: access.users.reset_password("ada"),
+        "remove": lambda: access.users.remove("ada"),
+    }
+    does = getattr(store, moment)
+
+    async def late(*args, **options):
+        monkeypatch.undo()
+        await changes[change]()
+        await does(*args, **options)
+
+    monkeypatch.setattr(store, moment, late)
+    if change == "demote":
+        signed = await access.sign_in("ada", GOOD, HERE)
+        assert (await access.who(cookie=signed.token)).role is Role.VIEWER
+        return
+    with pytest.raises((Unauthenticated, Refused)):
+        await access.sign_in("ada", GOOD, HERE)
+    left = await store.user("ada")
+    assert left is None or left.disabled or left.must_change
+
+
 async def test_a_change_of_role_counts_in_open_sessions(access, signed_in):
     session = await signed_in(access, "ann")
     await access.users.change("ann", role=Role.VIEWER)
