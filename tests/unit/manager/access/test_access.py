@@ -7,7 +7,7 @@ import pytest
 from marchproxy.manager.access import Access, Throttled, Unauthenticated, WeakPassword
 from marchproxy.manager.access.throttle import PAIR
 from marchproxy.model.identity import Principal, Role
-from marchproxy.model.problem import InvalidValue, Refused
+from marchproxy.model.problem import InvalidValue, RefusalCode, Refused
 from marchproxy.store import StoreUnavailable
 
 HERE = "192.0.2.1"
@@ -238,6 +238,15 @@ async def test_an_attempt_is_on_record_however_it_ends(access, store):
         ("users.create", "denied", "sign in, or show an API key as `Authorization: Bearer mp_…`"),
     ]
     assert (entries[-1].who, entries[-1].how, entries[-1].address) == ("ann", "key", HERE)
+
+
+async def test_what_a_refusal_quotes_is_kept_without_its_password(access, store):
+    words = 'endpoints[0]: "http://u:hush@h:1" is a URL; see https://marchproxy.dev or a@b'
+    with pytest.raises(Refused):
+        async with access.audited(Principal("ann", "key", Role.OPERATOR), "pools.update", "pools/x"):
+            raise Refused(RefusalCode.INVALID_ARGUMENT, words)
+    (entry,) = await store.audit()
+    assert entry.detail == words.replace("u:hush", "***")
 
 
 async def test_what_was_done_stays_done_where_it_cannot_be_written_down(access, store, monkeypatch):
