@@ -3,14 +3,14 @@
 import re
 import signal
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
-from tests.browser.support.house import House, album, fill_in, house, type_yaml
-from tests.browser.support.seeing import faint_texts, nameless, overhang
+from tests.browser.support.arriving import first_sign_in
+from tests.browser.support.house import House, fill_in, house, type_yaml
+from tests.browser.support.seeing import album, faint_texts, nameless, overhang, take_pictures
 from tests.real.support.load import load
 from tests.real.support.manager import GOOD
 
@@ -21,31 +21,9 @@ ROUTE = "id: news\npath: /news\nbackends:\n  - {pool: shop-v1, weight: 100}\n"
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     async with house(tmp_path_factory.mktemp("ui")) as found:
-        await _first_sign_in(found)
+        await first_sign_in(found)
         await found.add_user("vera", "viewer")
         yield found
-
-
-async def _first_sign_in(home: House) -> None:
-    """The first admin comes in with the password of the file, and must choose another one."""
-    async with home.stranger() as page:
-        await page.goto(f"{home.url}/routes?q=shop")
-        await fill_in(page, "admin", "a wrong password")
-        await expect(page.get_by_role("alert")).to_contain_text("not right")
-        await fill_in(page, "admin", home.manager.initial_password)
-        await expect(page.get_by_role("heading", name="Choose a password")).to_be_visible()
-        await page.goto(f"{home.url}/routes")
-        await expect(page).to_have_url(f"{home.url}/password")
-        await page.get_by_label("Present password").fill(home.manager.initial_password)
-        await page.get_by_label("New password", exact=True).fill(GOOD)
-        await page.get_by_label("New password again").fill("something else")
-        await page.get_by_role("button", name="Change password").click()
-        await expect(page.get_by_role("alert")).to_contain_text("not the same")
-        await page.get_by_label("Present password").fill(home.manager.initial_password)
-        await page.get_by_label("New password", exact=True).fill(GOOD)
-        await page.get_by_label("New password again").fill(GOOD)
-        await page.get_by_role("button", name="Change password").click()
-        await expect(page.get_by_role("heading", name="Overview")).to_be_visible()
 
 
 async def test_a_route_is_made_and_its_traffic_is_seen(home: House) -> None:
@@ -270,7 +248,7 @@ TRAFFIC = (
 )  # fmt: skip
 BESIDE = (
     "/modules", "/modules/alb-1", "/modules/gone", "/scaling", "/revisions", "/revisions/2", "/revisions/999",
-    "/revisions/document", "/activity", "/activity?show=audit", "/users", "/keys", "/settings", "/search", "/search?q=shop",
+    "/revisions/document", "/activity", "/activity?show=audit", "/users", "/keys", "/settings", "/search", "/search?q=shop", "/sign-in", "/password", "/nowhere",
 )  # fmt: skip
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
 
@@ -285,7 +263,7 @@ async def test_every_page_can_be_read_in_every_light_and_width(
     async with home.person(viewport=DESK) as page:
         for address in addresses:
             await page.goto(f"{home.url}{address}")
-            await expect(page.locator(".page-head h1")).to_be_visible()
+            await expect(page.locator("h1")).to_be_visible()
             wrong[address] = await nameless(page)
             for scheme in ("light", "dark"):
                 await page.emulate_media(color_scheme=scheme)
@@ -295,16 +273,9 @@ async def test_every_page_can_be_read_in_every_light_and_width(
                 if (over := await overhang(page)) > 0:
                     wrong[address].append(f"{width}: {over} px too wide")
                 if folder is not None:
-                    await _take_pictures(page, folder, f"{address}-{width}")
+                    await take_pictures(page, folder, f"{address if address != '/' else 'overview'}-{width}")
             await page.set_viewport_size(DESK)
     assert {address: found for address, found in wrong.items() if found} == {}
-
-
-async def _take_pictures(page: Page, folder: Path, name: str) -> None:
-    for scheme in ("light", "dark"):
-        await page.emulate_media(color_scheme=scheme)
-        words = re.sub(r"\W+", "-", f"{name}-{scheme}").strip("-")
-        await page.screenshot(path=folder / f"{words}.png", full_page=True)
 
 
 async def test_on_a_phone_the_pages_are_in_a_drawer(home: House) -> None:

@@ -23,8 +23,12 @@ class IdentitySuite:
         changed = replace(
             ada, role=Role.VIEWER, password="other", last_login=NOW, created_at=NOW + timedelta(1)
         )
-        await store.change_user(changed)
+        await store.change_user(changed, replace(ada, created_at=changed.created_at))
         assert await store.user("ada") == replace(changed, created_at=NOW)
+
+        disabled = replace(ada, disabled=True)  # by somebody who has not seen the other change
+        await store.change_user(disabled, ada)
+        assert await store.user("ada") == replace(changed, created_at=NOW, disabled=True)
 
         await store.remove_user("ada")
         assert await store.users() == (bob,)
@@ -34,7 +38,7 @@ class IdentitySuite:
         with pytest.raises(Refused, match="ada exists already"):
             await store.add_user(user())
         with pytest.raises(Refused, match="eve does not exist"):
-            await store.change_user(user("eve"))
+            await store.change_user(user("eve"), user("eve"))
         with pytest.raises(Refused, match="eve does not exist"):
             await store.remove_user("eve")
 
@@ -63,6 +67,15 @@ class IdentitySuite:
         assert await self._there(store) == "cd"
         await store.remove_sessions_of("ada")
         assert await self._there(store) == "d"
+
+    async def test_of_too_many_sessions_the_oldest_end(self, store: Store):
+        for name in ("ada", "bob"):
+            await store.add_user(user(name))
+        for number, token in enumerate("bcda"):
+            started = NOW + timedelta(minutes=number)
+            one = replace(session(token, "bob" if token == "b" else "ada"), created_at=started)
+            await store.add_session(one, most=2)
+        assert await self._there(store) == "abd"
 
     async def test_a_session_needs_its_user(self, store: Store):
         with pytest.raises(Refused, match="eve does not exist"):

@@ -30,6 +30,12 @@ class RecordSuite:
         assert await store.audit(action="rout") == ()
         assert await store.audit(who="ada", action="routes", before=written[0].id) == ()
 
+    async def test_text_that_postgresql_does_not_take(self, store: Store):
+        written = await store.write_audit(entry("a\0da", "routes.update"))
+        (kept,) = await store.audit(who="a\0da", action="routes")
+        assert kept == replace(written, who="a\ufffdda")
+        assert await store.user("a\0da") is None
+
     async def test_events(self, store: Store):
         written = [
             await store.write_event(event(kind, subject))

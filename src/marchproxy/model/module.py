@@ -62,6 +62,10 @@ class HealthStatus(Enum):
 HTTP_FAMILY = frozenset({Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC, Protocol.WEBSOCKET})
 
 
+#: What an instance says of itself that runs, and was told to take nothing new.
+DRAINED = "drained: takes nothing new until it is told to"
+
+
 @dataclass(frozen=True, slots=True)
 class TrafficEndpoint:
     """Where an instance accepts traffic. `address` is host:port.

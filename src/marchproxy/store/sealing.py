@@ -1,5 +1,6 @@
 """Sealing: what is secret is encrypted at rest, with keys from a file that is not the database's."""
 
+from hashlib import blake2b
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -11,8 +12,10 @@ from marchproxy.store.errors import StoreUnusable
 class Sealer:
     """Seals with the newest key and opens with any (Fernet: AES-128-CBC and HMAC-SHA256)."""
 
-    def __init__(self, keys: tuple[Fernet, ...], path: Path) -> None:
+    def __init__(self, keys: tuple[Fernet, ...], path: Path, newest: str) -> None:
+        """`newest`: the line of the first of the keys."""
         self._keys = keys
+        self._hashing = blake2b(newest.encode(), person=b"fingerprint").digest()
         self._all = MultiFernet(keys)
         self.path = path
 
@@ -32,7 +35,7 @@ class Sealer:
             ) from error
         if not lines:
             raise StoreUnusable(f"secret key {path} is empty; put the key back, as it was in your backup")
-        return cls(tuple(_key(path, number, line) for number, line in enumerate(lines, 1)), path)
+        return cls(tuple(_key(path, number, line) for number, line in enumerate(lines, 1)), path, lines[0])
 
     def seal(self, data: bytes) -> bytes:
         """Encrypt with the newest key."""
@@ -47,6 +50,10 @@ class Sealer:
                 f"the database was sealed with another key than those of {self.path}: "
                 "put that key back, as a further line of the file"
             ) from None
+
+    def fingerprint(self, data: bytes) -> str:
+        """What tells it from other data, to those alone who have the newest key; in hex."""
+        return blake2b(data, digest_size=12, key=self._hashing).hexdigest()
 
     def is_newest(self, sealed: bytes) -> bool:
         """Whether it was sealed with the newest key."""

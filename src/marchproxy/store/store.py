@@ -65,16 +65,16 @@ class IdentityStore(ABC):
         """Refused when there is one of that name."""
 
     @abstractmethod
-    async def change_user(self, user: User) -> None:
-        """Replace the user of that name, but for `created_at`. Refused when there is none."""
+    async def change_user(self, user: User, before: User) -> None:
+        """Change what differs from `before`; what others have changed since then stays. Refused when there is none."""
 
     @abstractmethod
     async def remove_user(self, name: str) -> None:
         """With all sessions and keys of that user. Refused when there is none."""
 
     @abstractmethod
-    async def add_session(self, session: Session) -> None:
-        """Refused when its user is not there."""
+    async def add_session(self, session: Session, *, most: int = 100) -> None:
+        """Add one, and end the oldest of its user beyond `most`. Refused when its user is not there."""
 
     @abstractmethod
     async def session(self, token_hash: str) -> Session | None:
@@ -202,6 +202,10 @@ class Store(RevisionStore, IdentityStore, RecordStore, ThingStore):
     @abstractmethod
     def leadership(self) -> AbstractAsyncContextManager[asyncio.Event]:
         """Wait, however long, to be the one leader of all managers. The event is set when leadership was lost."""
+
+    @abstractmethod
+    def fingerprint(self, data: bytes) -> str:
+        """A keyed hash, the same at every manager of the database: who sees it cannot try out what the data may be."""
 
     @abstractmethod
     def changes(self) -> AsyncIterator[str]:

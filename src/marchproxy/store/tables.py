@@ -47,6 +47,17 @@ class Utc(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class Plain(TypeDecorator[str]):
+    """Text. PostgreSQL takes no NUL, which a request may well have: it is kept, and asked for, as U+FFFD."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Without NUL."""
+        return None if value is None else value.replace("\0", "\ufffd")
+
+
 class Words(TypeDecorator[tuple[str, ...]]):
     """Some words, as JSON."""
 
@@ -67,12 +78,12 @@ revisions = Table(
     metadata,
     Column("number", Number, primary_key=True, autoincrement=False),
     Column("parent", Number),
-    Column("state", Text, nullable=False),  # pending, committed, abandoned
+    Column("state", Plain, nullable=False),  # pending, committed, abandoned
     Column("created_at", Utc, nullable=False),
-    Column("author", Text, nullable=False),
-    Column("author_kind", Text, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("checksum", Text, nullable=False),
+    Column("author", Plain, nullable=False),
+    Column("author_kind", Plain, nullable=False),
+    Column("reason", Plain, nullable=False),
+    Column("checksum", Plain, nullable=False),
     Column("added", Integer, nullable=False),
     Column("changed", Integer, nullable=False),
     Column("removed", Integer, nullable=False),
@@ -90,9 +101,9 @@ Index(
 users = Table(
     "users",
     metadata,
-    Column("name", Text, primary_key=True),
-    Column("role", Text, nullable=False),
-    Column("password", Text, nullable=False),
+    Column("name", Plain, primary_key=True),
+    Column("role", Plain, nullable=False),
+    Column("password", Plain, nullable=False),
     Column("created_at", Utc, nullable=False),
     Column("disabled", Boolean, nullable=False),
     Column("must_change", Boolean, nullable=False),
@@ -102,24 +113,24 @@ users = Table(
 sessions = Table(
     "sessions",
     metadata,
-    Column("token_hash", Text, primary_key=True),
-    Column("user_name", Text, ForeignKey("users.name", ondelete="CASCADE"), nullable=False, index=True),
-    Column("csrf", Text, nullable=False),
+    Column("token_hash", Plain, primary_key=True),
+    Column("user_name", Plain, ForeignKey("users.name", ondelete="CASCADE"), nullable=False, index=True),
+    Column("csrf", Plain, nullable=False),
     Column("created_at", Utc, nullable=False),
     Column("expires_at", Utc, nullable=False, index=True),
     Column("seen_at", Utc, nullable=False),
-    Column("address", Text, nullable=False),
+    Column("address", Plain, nullable=False),
 )
 
 keys = Table(
     "api_keys",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("hash", Text, nullable=False, unique=True),
-    Column("role", Text, nullable=False),
+    Column("id", Plain, primary_key=True),
+    Column("name", Plain, nullable=False),
+    Column("hash", Plain, nullable=False, unique=True),
+    Column("role", Plain, nullable=False),
     Column("scopes", Words, nullable=False),
-    Column("owner", Text, nullable=False),
+    Column("owner", Plain, nullable=False),
     Column("created_at", Utc, nullable=False),
     Column("expires_at", Utc),
     Column("last_used", Utc),
@@ -130,13 +141,13 @@ audit = Table(
     metadata,
     Column("id", Number, primary_key=True),
     Column("at", Utc, nullable=False, index=True),
-    Column("who", Text, nullable=False),
-    Column("how", Text, nullable=False),
-    Column("address", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("target", Text, nullable=False),
-    Column("outcome", Text, nullable=False),
-    Column("detail", Text, nullable=False),
+    Column("who", Plain, nullable=False),
+    Column("how", Plain, nullable=False),
+    Column("address", Plain, nullable=False),
+    Column("action", Plain, nullable=False),
+    Column("target", Plain, nullable=False),
+    Column("outcome", Plain, nullable=False),
+    Column("detail", Plain, nullable=False),
     Index("audit_who", "who", "id"),
     sqlite_autoincrement=True,
 )
@@ -146,10 +157,10 @@ events = Table(
     metadata,
     Column("id", Number, primary_key=True),
     Column("at", Utc, nullable=False, index=True),
-    Column("kind", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("message", Text, nullable=False),
-    Column("severity", Text, nullable=False),
+    Column("kind", Plain, nullable=False),
+    Column("subject", Plain, nullable=False),
+    Column("message", Plain, nullable=False),
+    Column("severity", Plain, nullable=False),
     Index("events_subject", "subject", "id"),
     sqlite_autoincrement=True,
 )
@@ -157,26 +168,26 @@ events = Table(
 certificates = Table(
     "certificates",
     metadata,
-    Column("name", Text, primary_key=True),
+    Column("name", Plain, primary_key=True),
     Column("chain_pem", LargeBinary, nullable=False),
     Column("key_pem", LargeBinary, nullable=False),  # sealed
     Column("created_at", Utc, nullable=False),
-    Column("uploaded_by", Text, nullable=False),
+    Column("uploaded_by", Plain, nullable=False),
 )
 
 started_rollouts = Table(
     "started_rollouts",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("route", Text, nullable=False),
-    Column("version", Text, nullable=False),
-    Column("started_by", Text, nullable=False),
+    Column("id", Plain, primary_key=True),
+    Column("route", Plain, nullable=False),
+    Column("version", Plain, nullable=False),
+    Column("started_by", Plain, nullable=False),
     Column("started_at", Utc, nullable=False),
 )
 
 meta = Table(
     "meta",
     metadata,
-    Column("name", Text, primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("name", Plain, primary_key=True),
+    Column("value", Plain, nullable=False),
 )

@@ -1,6 +1,5 @@
 """A running system with its manager, and a Chromium that people look at it with."""
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -90,15 +89,6 @@ async def type_yaml(page: Page, text: str) -> None:
     await editor.click()
     await page.keyboard.press("Control+a")
     await page.keyboard.insert_text(text)
-
-
-def album() -> Path | None:
-    """Where screenshots are kept, outside the repository; None: nobody asked for them by SCREENSHOTS=folder."""
-    asked = os.environ.get("SCREENSHOTS")
-    if not asked:
-        return None
-    Path(asked).mkdir(parents=True, exist_ok=True)
-    return Path(asked)
 
 
 @asynccontextmanager

@@ -1,5 +1,9 @@
 """What a page is like for people who see badly, or not at all: contrasts as WCAG computes them, and names of controls."""
 
+import os
+import re
+from pathlib import Path
+
 from playwright.async_api import Page
 
 #: Texts whose contrast with what is behind them is below 4.5 : 1 (3 : 1 for large ones), computed in the browser.
@@ -73,3 +77,20 @@ async def overhang(page: Page) -> int:
     """By how many pixels the page is wider than the window."""
     wide: int = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
     return wide
+
+
+def album() -> Path | None:
+    """Where screenshots are kept, outside the repository; None: nobody asked for them by SCREENSHOTS=folder."""
+    asked = os.environ.get("SCREENSHOTS")
+    if not asked:
+        return None
+    Path(asked).mkdir(parents=True, exist_ok=True)
+    return Path(asked)
+
+
+async def take_pictures(page: Page, folder: Path, name: str) -> None:
+    """One of the whole page in either scheme."""
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme)
+        words = re.sub(r"\W+", "-", f"{name}-{scheme}").strip("-")
+        await page.screenshot(path=folder / f"{words}.png", full_page=True)

@@ -67,7 +67,7 @@ class Alone:
     async def launch(self) -> Started:
         command = (*MARCHPROXY, "manager", "--config", str(self.file))
         self.process = await start(command, self.folder / "manager.log")
-        await until(self._ready, within=30.0)
+        await until(self._ready, within=60.0)
         return self.process
 
     @property

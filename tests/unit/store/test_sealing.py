@@ -16,6 +16,14 @@ def test_a_key_is_made_once(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_fingerprints_are_of_the_key_and_the_data(tmp_path):
+    path = tmp_path / "secret.key"
+    one = Sealer.of_file(path)
+    assert one.fingerprint(b"a") == Sealer.of_file(path).fingerprint(b"a")
+    others = [one.fingerprint(b"b"), Sealer.of_file(tmp_path / "other.key").fingerprint(b"a")]
+    assert one.fingerprint(b"a") not in others
+
+
 def test_of_several_that_make_it_one_does(tmp_path):
     path = tmp_path / "secret.key"
     with ThreadPoolExecutor(8) as pool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +10,11 @@ from typing import Any
 import typer
 from rich.console import Console
 from rich.live import Live
-from rich.text import Text
 
 from marchproxy.cli.failing import FAILED, fail
 from marchproxy.cli.managed.asked import Asked
 from marchproxy.cli.managed.client import Api
-from marchproxy.cli.managed.rollouts import RAMPING, chosen, decisions, phase_text, rollouts, target_of
+from marchproxy.cli.managed.rollouts import RAMPING, chosen, decisions, phase_text, standing, told
 from marchproxy.cli.managed.running import run_api
 from marchproxy.cli.screen import stdout
 
@@ -23,6 +22,8 @@ _LOOK_SECONDS = 0.5
 _SEEN_SECONDS = 20.0
 _REVISION_SECONDS = 30.0
 _MOST = 1000
+_SHOWN = 8
+"""Decisions that are seen at once while one watches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,11 @@ def status(asked: Asked, where: Where | None, *, watch: bool) -> None:
     if asked.as_json:
         typer.echo(json.dumps({"items": found}))
     elif not watch:
-        stdout().print(rollouts(found).rendered())
+        console = stdout()
+        for one in found:
+            console.print(told(one))
+        if not found:
+            console.print("no version was given traffic in steps", style="dim")
 
 
 def end(asked: Asked, where: Where, version: str, *, forwards: bool) -> None:
@@ -110,10 +115,12 @@ class _Watch:
         found = await self._first(stale)
         if self._console.is_terminal and not self._console.quiet:
             with Live(console=self._console, auto_refresh=False, transient=False) as live:
-                found = await self._follow(found, lambda one: live.update(_table([one]), refresh=True))
+                found = await self._follow(
+                    found, lambda one: live.update(told(one, most=_SHOWN), refresh=True)
+                )
         else:
             found = await self._follow(found, self._lines)
-        self._console.print(Text.assemble(f"{target_of(found)}: {found['version']} is ", phase_text(found)))
+            self._console.print(standing(found))
         if found["phase"] == "promoted":
             await self._revision(head["number"])
         return found
@@ -129,13 +136,20 @@ class _Watch:
         except TimeoutError:
             fail("it has begun, but nobody reports it: `marchproxy canary status` looks again")
 
-    async def _follow(self, found: Mapping[str, Any], show: Any) -> Mapping[str, Any]:
+    async def _follow(
+        self, found: Mapping[str, Any], show: Callable[[Mapping[str, Any]], None]
+    ) -> Mapping[str, Any]:
+        missed = 0
         while True:
             show(found)
             if found["phase"] != RAMPING:
                 return found
             await asyncio.sleep(_LOOK_SECONDS)
-            found = await _one(self._api, self._where, self._version) or found
+            newer = await _one(self._api, self._where, self._version)
+            missed = 0 if newer is not None else missed + 1
+            if missed > _SEEN_SECONDS / _LOOK_SECONDS:
+                fail("nobody carries it out any more: somebody has ended it, or its parts were started again")
+            found = newer or found
 
     def _lines(self, found: Mapping[str, Any]) -> None:
         stands = phase_text(found)
@@ -160,10 +174,6 @@ class _Watch:
             "items"
         ]
         return heads[0]
-
-
-def _table(found: Sequence[Mapping[str, Any]]) -> Any:
-    return rollouts(found).rendered()
 
 
 async def _all(api: Api) -> list[Mapping[str, Any]]:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from marchproxy.cli.failing import FAILED
+from marchproxy.cli.failing import FAILED, fail
 from marchproxy.cli.managed.asked import Asked
 from marchproxy.cli.managed.client import Api, NotAccepted, Unreachable
 from marchproxy.cli.managed.differences import differences
@@ -77,8 +77,10 @@ def propose(asked: Asked, proposal: Proposal, consent: Consent) -> None:
         _show(stdout(), rehearsed)
     if refused:
         raise typer.Exit(FAILED)
-    if is_over or not (consent.yes or _agreed(rehearsed)):
+    if is_over:
         return
+    if not (consent.yes or _agreed(rehearsed)):
+        fail("nothing was changed")
     outcome = run_api(asked, lambda api: _followed(api, proposal, rehearsed, quiet=asked.as_json))
     if asked.as_json:
         typer.echo(json.dumps(outcome))

@@ -1,12 +1,11 @@
-"""Rollouts as tables, from what the API tells of them. Pure."""
+"""Rollouts in words, from what the API tells of them. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from rich.text import Text
 
-from marchproxy.cli.screen import Sheet, columns
 from marchproxy.kit.words import milliseconds
 
 _COLOURS = {
@@ -17,6 +16,7 @@ _COLOURS = {
     "rolled_back": "red",
 }
 RAMPING = "ramping"
+_BAR = 20
 
 
 def phase_text(rollout: Mapping[str, Any]) -> Text:
@@ -31,24 +31,30 @@ def target_of(rollout: Mapping[str, Any]) -> str:
     return f"{rollout['on']} {rollout['target'] or '*'}"
 
 
-def rollouts(found: Sequence[Mapping[str, Any]]) -> Sheet:
-    """Each rollout with its decisions, the newest first."""
-    rows = [row for rollout in found for row in _rows(rollout)]
-    heads = columns("of", "version", "stands", "at (UTC)", "share", "canary", "beside it", "why")
-    return Sheet("Canaries", heads, rows, "no version was promoted in steps")
+def standing(rollout: Mapping[str, Any]) -> Text:
+    """Where it is on its way, as one line."""
+    done = round(_BAR * rollout["percent"] / 100)
+    bar = Text("█" * done + "░" * (_BAR - done), style=_COLOURS.get(rollout["phase"], ""))
+    return Text.assemble(f"{target_of(rollout)}: {rollout['version']}  ", bar, "  ", phase_text(rollout))
+
+
+def told(rollout: Mapping[str, Any], *, most: int | None = None) -> Text:
+    """Where it is, and why: its decisions, or the last so many of them."""
+    lines = list(decisions(rollout, 0))
+    shown = lines if most is None else lines[max(0, len(lines) - most) :]
+    rest = shown or [Text(f"  {rollout['reason']}")]
+    return Text("\n").join([standing(rollout), *rest])
 
 
 def decisions(rollout: Mapping[str, Any], told: int) -> Iterator[Text]:
     """The decisions that come after the first `told`, as lines."""
     for decision in rollout["decisions"][told:]:
-        line = Text.assemble(
-            f"{_time(decision['at'])}  {_share(decision):<10}  ",
+        yield Text.assemble(
+            f"  {_time(decision['at'])}  {_share(decision):<10}  ",
             (decision["reason"], _COLOURS.get(decision["verdict"], "")),
+            (f"\n            canary {_sample(decision['canary'])}", "dim"),
+            (f"\n            others {_sample(decision['baseline'])}", "dim"),
         )
-        line.append(
-            f"  (canary {_sample(decision['canary'])}; beside it {_sample(decision['baseline'])})", "dim"
-        )
-        yield line
 
 
 def chosen(
@@ -63,25 +69,6 @@ def chosen(
         ),
         None,
     )
-
-
-def _rows(rollout: Mapping[str, Any]) -> Iterator[tuple[str | Text, ...]]:
-    target, version = target_of(rollout), rollout["version"]
-    stands: str | Text = phase_text(rollout)
-    if not rollout["decisions"]:
-        yield (target, version, stands, "", "", "", "", rollout["reason"])
-    for decision in reversed(rollout["decisions"]):
-        yield (
-            target,
-            version,
-            stands,
-            _time(decision["at"]),
-            _share(decision),
-            _sample(decision["canary"]),
-            _sample(decision["baseline"]),
-            Text(decision["reason"], style=_COLOURS.get(decision["verdict"], "")),
-        )
-        target = version = stands = ""
 
 
 def _share(decision: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from marchproxy.cli.up.readiness import Readiness, ask_ready
 from marchproxy.cli.up.report import Report, Tone
 from marchproxy.cli.up.restart import Deaths
 
-_START_SECONDS = 30.0
+_START_SECONDS = 60.0  # a manager takes 3 s of CPU, which a busy machine does not give at once
 _POLL = 0.05
 _LOG_POLL = 0.2
 

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 
 from marchproxy.kit.settings import HostPort
+from marchproxy.model.module import DRAINED
 
 _SECONDS = 2.0
 _LARGEST = 64 * 1024
@@ -45,6 +46,8 @@ def _read(answer: bytes) -> Readiness:
         return Readiness(ready=True)
     try:
         checks = json.loads(body)["checks"]
+        if checks.get("status") == DRAINED:  # it has started, and whoever drained it can undrain it
+            return Readiness(ready=True)
         reason = ", ".join(f"{name}: {value}" for name, value in checks.items())
     except (ValueError, KeyError, TypeError, AttributeError):
         reason = head.split(b"\r\n", 1)[0].decode(errors="replace")

@@ -23,19 +23,21 @@ _TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTl
 # one that went away without a word is found out after these
 _ALIVE = {"interval": "20s", "timeout": "10s"}
 
-# a server that cannot be reached is left for the next one, and tried again; the last of them is tried all the same
+# a server that cannot be reached is passed over for a while; when none can be, all are tried in turn
 _PASSED_OVER = {
     "split_external_local_origin_errors": True,
     "consecutive_local_origin_failure": 1,
     "max_ejection_percent": 100,
-    "base_ejection_time": "5s",
-    "max_ejection_time": "30s",
+    "interval": "1s",
+    "base_ejection_time": "1s",
+    "max_ejection_time": "10s",
 }
+_NONE_LEFT = {"healthy_panic_threshold": {"value": 1}}
 
 
 @dataclass(frozen=True, slots=True)
 class Central:
-    """Where an Envoy is served: `servers` in the order of preference, and what it says of itself there (`metadata`).
+    """Where an Envoy is served: by one of `servers` that answers, and what it says of itself there (`metadata`).
 
     `listeners` and `fleet` are files as `write_resources` makes them; `clusters` are its own, as Envoy's JSON.
     """
@@ -82,17 +84,14 @@ def _options_of(cluster: dict[str, Any]) -> dict[str, Any]:
 
 def _reaching(central: Central) -> dict[str, Any]:
     by_name = not all(map(_is_address, central.servers))
-    # of several the first that answers, and the next only while it does not
-    localities = [
-        {"priority": number, "lb_endpoints": [{"endpoint": {"address": _address(server)}}]}
-        for number, server in enumerate(central.servers)
-    ]
+    endpoints = [{"endpoint": {"address": _address(server)}} for server in central.servers]
     return {
         "type": "STRICT_DNS" if by_name else "STATIC",
         "dns_lookup_family": "ALL",
-        "load_assignment": {"cluster_name": XDS_CLUSTER, "endpoints": localities},
+        "load_assignment": {"cluster_name": XDS_CLUSTER, "endpoints": [{"lb_endpoints": endpoints}]},
         **({} if central.tls is None else {"transport_socket": _tls(central.tls, central.servers)}),
         "outlier_detection": _PASSED_OVER,
+        "common_lb_config": _NONE_LEFT,
     }
 
 

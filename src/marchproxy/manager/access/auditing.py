@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from marchproxy.kit.clock import Clock
 from marchproxy.kit.logs import get_logger
 from marchproxy.manager.access.errors import AccessError
+from marchproxy.model.changes import without_userinfo
 from marchproxy.model.identity import Principal
 from marchproxy.model.record import AuditEntry, How, Outcome
 from marchproxy.store import Store, StoreUnavailable
@@ -46,9 +47,8 @@ class Auditor:
         name = who if isinstance(who, str) else who.name
         how: How = "session" if isinstance(who, str) else _HOW[who.kind]
         address = address or _address(who)
-        entry = AuditEntry(
-            self._clock.now(), name, how, address, action, target[:_LONGEST], outcome, detail[:_LONGEST]
-        )
+        told = without_userinfo(detail)[:_LONGEST]  # a refusal may say what it refuses
+        entry = AuditEntry(self._clock.now(), name, how, address, action, target[:_LONGEST], outcome, told)
         _log.info(
             "audit",
             who=entry.who,

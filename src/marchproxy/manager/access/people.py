@@ -81,7 +81,7 @@ class People:
             disabled=user.disabled if disabled is None else disabled,
         )
         await self._check_admins(user, changed)
-        await self._store.change_user(changed)
+        await self._store.change_user(changed, user)
         if changed.disabled:
             await self._store.remove_sessions_of(name)
         return changed
@@ -90,9 +90,8 @@ class People:
         """Give a user another password, which must be changed, and end all sessions; the password."""
         user = await self.get(name)
         given = password or one_time_password()
-        await self._store.change_user(
-            replace(user, password=await self._hashed(given, name), must_change=True)
-        )
+        changed = replace(user, password=await self._hashed(given, name), must_change=True)
+        await self._store.change_user(changed, user)
         await self._store.remove_sessions_of(name)
         self._forget_initial(name)
         return given
@@ -100,10 +99,10 @@ class People:
     async def set_password(self, name: str, password: str) -> User:
         """Give a user the password that he chose."""
         user = await self.get(name)
-        user = replace(user, password=await self._hashed(password, name), must_change=False)
-        await self._store.change_user(user)
+        changed = replace(user, password=await self._hashed(password, name), must_change=False)
+        await self._store.change_user(changed, user)
         self._forget_initial(name)
-        return user
+        return changed
 
     async def remove(self, name: str) -> None:
         """Remove a user, with sessions and keys."""

@@ -15,6 +15,7 @@ from marchproxy.store import Store, StoreUnavailable
 _WRONG = "the name or the password is not right"
 _NOT_SIGNED_IN = "sign in first"
 _TOUCH_SECONDS = 60.0
+_MOST_PER_USER = 100  # then the oldest ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +95,24 @@ class Sessions:
         self._throttle.succeeded(name, address)
         return user
 
+    async def _check_still(self, user: User, session: Session) -> None:
+        """Who has lost his password or his place while it was being checked has no session; others end theirs only once."""
+        now = await self._store.user(user.name)
+        if now is None or now.disabled or now.password != user.password:
+            await self._store.remove_session(session.token_hash)
+            raise Unauthenticated(_WRONG)
+
     async def _noted(self, user: User, password: str) -> User:
         again = await self._passwords.hashed(password) if self._passwords.outdated(user.password) else None
-        user = replace(user, last_login=self._clock.now(), password=again or user.password)
-        await self._store.change_user(user)
-        return user
+        noted = replace(user, last_login=self._clock.now(), password=again or user.password)
+        await self._store.change_user(noted, user)
+        return noted
 
     async def _begin(self, user: User, address: str) -> SignedIn:
         token, now = new_token(), self._clock.now()
         session = Session(hashed(token), user.name, "", now, now + self._length, now, address)
-        await self._store.add_session(session)
+        await self._store.add_session(session, most=_MOST_PER_USER)
+        await self._check_still(user, session)
         return SignedIn(token, _principal(user, replace(session, csrf=csrf_of(token))))
 
 

@@ -33,8 +33,12 @@ _ROOMS = (
 
 def furnish(app: FastAPI, desk: Desk) -> None:
     """Give the app the desk that its requests are answered with, and forget what another one was asked."""
+
+    def fingerprint(data: bytes) -> str:
+        return desk.store.fingerprint(data)
+
     app.state.desk = desk
-    app.state.shelves = Shelves()
+    app.state.shelves = Shelves(fingerprint)
     app.state.streams = set()
     app.state.probe = health.Probe(desk)
 

@@ -19,6 +19,15 @@ _TEXT = """The manager of MarchProxy: the desired state as revisions, what is ru
 Every change is a revision: it is checked everywhere, then put in force everywhere or nowhere. Failures are
 `application/problem+json`, with the path of each fault. Secrets are shown as `***`, and stay as they are when that is
 sent back."""
+_EXAMPLE = {
+    "type": "urn:marchproxy:problem:unprocessable-entity",
+    "title": "Unprocessable Entity",
+    "status": 422,
+    "detail": "path: must begin with a slash",
+    "problems": [{"path": "path", "message": "must begin with a slash"}],
+    "conflicts": [],
+    "revision": None,
+}
 _REF = "#/components/responses/"
 _CHANGES = {"post", "put", "patch", "delete"}
 _FAULTS = (
@@ -66,7 +75,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     details = ProblemDetails.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas.update(details.pop("$defs", {}))
-    schemas["ProblemDetails"] = details
+    schemas["ProblemDetails"] = {**details, "examples": [_EXAMPLE]}
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     components["responses"] = {_name(status): _fault(status) for status in _FAULTS}

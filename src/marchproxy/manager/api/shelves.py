@@ -2,19 +2,26 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import orjson
 
-from marchproxy.manager.api.etags import etag_of
+from marchproxy.manager.api.etags import etag_of, quoted
 from marchproxy.manager.revising import Current
 from marchproxy.model.changes import SECTIONS, Item, redact_item
 
+#: A hash that only the managers can work out.
+Fingerprint: TypeAlias = Callable[[bytes], str]
 _MOST_PAGES = 4  # of one section; a page may be all of it
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An item without its secrets, its JSON and the tag of that."""
+    """An item without its secrets, its JSON, and the tag of the item, secrets and all.
+
+    Who goes on from an item of which a secret alone has changed must be told so; so the tag is of the secret, too, and keyed:
+    nobody can try out with it what the secret may be.
+    """
 
     key: str
     item: Item
@@ -25,8 +32,11 @@ class Shown:
 class Shelf:
     """The items of one section, in the document's order."""
 
-    def __init__(self, section: str, items: Sequence[Item], before: "Shelf | None") -> None:
+    def __init__(
+        self, section: str, items: Sequence[Item], before: "Shelf | None", fingerprint: Fingerprint
+    ) -> None:
         self.section = section
+        self._fingerprint = fingerprint
         self._items = items
         self._places = {str(item[SECTIONS[section]]): place for place, item in enumerate(items)}
         known = before.by_identity() if before is not None else {}
@@ -66,17 +76,19 @@ class Shelf:
     def _at(self, place: int) -> Shown:
         shown = self._shown[place]
         if shown is None:
-            item = redact_item(self.section, self._items[place])
-            body = orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
-            shown = Shown(str(item[SECTIONS[self.section]]), item, body, etag_of(body))
-            self._shown[place] = shown
+            raw = self._items[place]
+            item = redact_item(self.section, raw)
+            body = _sorted(item)
+            tag = etag_of(body) if item is raw else quoted(self._fingerprint(_sorted(raw)))
+            shown = self._shown[place] = Shown(str(item[SECTIONS[self.section]]), item, body, tag)
         return shown
 
 
 class Shelves:
     """The shelves of the revision that was asked for last. An item that a new revision has not changed is kept as it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, fingerprint: Fingerprint) -> None:
+        self._fingerprint = fingerprint
         self._shelves: dict[str, tuple[Sequence[Item], Shelf]] = {}
 
     def shelf(self, current: Current, section: str) -> Shelf:
@@ -84,7 +96,7 @@ class Shelves:
         items = current.document.get(section, ())
         of, shelf = self._shelves.get(section, (None, None))
         if shelf is None or of is not items:
-            shelf = Shelf(section, items, shelf)
+            shelf = Shelf(section, items, shelf, self._fingerprint)
             self._shelves[section] = (items, shelf)
         return shelf
 
@@ -105,3 +117,7 @@ class Shelves:
             if current.document.get(section)
         ]
         return b"{%b}" % b",".join(sections)
+
+
+def _sorted(item: Item) -> bytes:
+    return orjson.dumps(item, option=orjson.OPT_SORT_KEYS)

@@ -27,6 +27,7 @@ _MOST_WAITING = 256
 _MOST_REPLAYED = 200
 _TICK_SECONDS = 0.5
 _HEARTBEAT_SECONDS = 15.0
+_CHECK_SECONDS = 15.0
 _SEND_SECONDS = 30.0
 _HELLO = b": what happens in MarchProxy\nretry: 3000\n\n"
 _HEARTBEAT = b": still here\n\n"
@@ -80,7 +81,12 @@ class EventStream(Response):
         try:
             with self._desk.live.subscribe() as events:
                 async with asyncio.TaskGroup() as group:
-                    feeding = (self._records(events), self._ticks(), self._until_gone(receive))
+                    feeding = (
+                        self._records(events),
+                        self._ticks(),
+                        self._until_gone(receive),
+                        self._until_forbidden(),
+                    )
                     feeders = [group.create_task(work) for work in feeding]
                     await self._forward(send)
                     for feeder in feeders:
@@ -108,7 +114,7 @@ class EventStream(Response):
                 async with asyncio.timeout(_HEARTBEAT_SECONDS):
                     frame = await self._waiting.get()
             except TimeoutError:
-                frame = _HEARTBEAT if await self._may_stay() else None
+                frame = _HEARTBEAT
             if frame is None:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
                 return
@@ -116,6 +122,14 @@ class EventStream(Response):
                 await self._send(send, frame)
             except TimeoutError:
                 return  # the reader takes nothing any more, not even the end
+
+    async def _until_forbidden(self) -> None:
+        """However much there is to tell, who may not read any more is told no more of it."""
+        while True:
+            await asyncio.sleep(_CHECK_SECONDS)
+            if not await self._may_stay():
+                self._let_go()
+                return
 
     async def _may_stay(self) -> bool:
         """Whether who reads may still; where nobody can be known now, nobody is sent away."""

@@ -9,10 +9,10 @@ from marchproxy.kit.logs import get_logger
 from marchproxy.manager.revising.drafting import Drafting, Prepared, restated
 from marchproxy.manager.revising.outcome import Busy, Current
 from marchproxy.model.changes import Document, diff, summary
-from marchproxy.model.problem import RefusalCode, Refused
+from marchproxy.model.problem import InvalidValue, RefusalCode, Refused
 from marchproxy.model.revision import Author, Draft, Revision, RevisionHead, RevisionNumber
 from marchproxy.model.state import DesiredState
-from marchproxy.store import Store
+from marchproxy.store import Store, StoreUnusable
 
 _log = get_logger(__name__)
 _TAKEN_FROM_FILE = "file_checksum"
@@ -64,12 +64,21 @@ class Book:
         await self._store.set_meta(_TAKEN_FROM_FILE, of_file)
 
     async def catch_up(self) -> bool:
-        """Look whether another manager has put something in force; whether there was. Raises StoreUnavailable."""
+        """Look whether another manager has put something in force; whether there was.
+
+        Raises StoreUnavailable; StoreUnusable, when it was another version of ours, which knows what this one does not.
+        """
         head = await self._store.head()
         if head is None or (self._current is not None and self._current.head.number == head.number):
             return False
         revision = await self._revision(head.number)
-        state, canonical = await asyncio.to_thread(self._drafting.take, revision.document)
+        try:
+            state, canonical = await asyncio.to_thread(self._drafting.take, revision.document)
+        except InvalidValue as error:
+            raise StoreUnusable(
+                f"revision {head.number}, which is in force, is not sound for this version: {error}; "
+                "start the version that it is from, and restore or make a revision that is"
+            ) from error
         # of an older version of ours it may be written otherwise: what counts is what the store has
         self._current = Current(head, state, canonical.document, revision.document)
         _log.info("in force", revision=head.number, by=head.author.name, reason=head.reason)

@@ -7,7 +7,7 @@ from marchproxy.model.changes.diff import Change, ChangeKind, diff, summary
 from marchproxy.model.changes.lines import Line, LineKind, compare_lines
 from marchproxy.model.changes.merge import Conflict, Merged, merge
 from marchproxy.model.changes.plain import SECTIONS, Document, Item, items_by_key, path_of
-from marchproxy.model.changes.secrets import HIDDEN, hidden, redact, redact_item, unredact
+from marchproxy.model.changes.secrets import HIDDEN, hidden, redact, redact_item, unredact, without_userinfo
 
 __all__ = [
     "HIDDEN",
@@ -30,4 +30,5 @@ __all__ = [
     "redact_item",
     "summary",
     "unredact",
+    "without_userinfo",
 ]

@@ -13,6 +13,7 @@ from marchproxy.model.changes.plain import SECTIONS, Document, Item, items_by_ke
 #: What stands in a secret's place.
 HIDDEN: Final = "***"
 _USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#@]*@")
+_TOLD_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#@\s]*@")
 _QUERY = re.compile(r"(?P<before>\?)[^#]+")
 _LAST_SEGMENT = re.compile(r"(?P<before>://[^/]+/(?:[^?#]*/)?)(?P<key>[^/?#]+)(?P<slash>/?)(?=$|[?#])")
 _REPLACED = re.compile(r"(\{(vhost|app|stream)\})+")
@@ -34,6 +35,11 @@ def redact_item(section: str, item: Item) -> Item:
             return _changed(item, dict.fromkeys(("url", "jwks_url"), _hide_url))
         case _:
             return item
+
+
+def without_userinfo(text: str) -> str:
+    """A text, such as what is said of a fault, without the passwords of the URLs in it."""
+    return _TOLD_USERINFO.sub(rf"\g<scheme>{HIDDEN}@", text)
 
 
 def unredact(document: Document, known: Document) -> Document:

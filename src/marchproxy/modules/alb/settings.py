@@ -18,7 +18,7 @@ class AlbSettings(HttpSettings):
 
     type: Literal["alb"] = "alb"
     xds_server: Annotated[tuple[HostPort, ...], BeforeValidator(_one_or_several)] = ()
-    """Where its Envoy takes routes and pools from, such as a manager's `xds.grpc`; of several the first that answers.
+    """Where its Envoy takes routes and pools from, such as a manager's `xds.grpc`; of several one that answers.
     None: the ALB programs its Envoy itself."""
     xds_tls: ChannelTls | None = None
     """TLS of that; none: plain."""

@@ -32,9 +32,10 @@ class IdentityRows(Rows, IdentityStore):
             async with self._database.writing("users") as connection:
                 await connection.execute(insert(users).values(**_of_user(user)))
 
-    async def change_user(self, user: User) -> None:
-        values = _of_user(user)
-        del values["name"], values["created_at"]
+    async def change_user(self, user: User, before: User) -> None:
+        old = _of_user(before)
+        values = {name: value for name, value in _of_user(user).items() if value != old[name]}
+        values["name"] = user.name  # also where nothing differs it is told whether there is one
         async with self._database.writing("users") as connection:
             result = await connection.execute(update(users).where(users.c.name == user.name).values(values))
             found(result, f"user {user.name}")
@@ -44,11 +45,15 @@ class IdentityRows(Rows, IdentityStore):
             await connection.execute(delete(keys).where(keys.c.owner == name))
             found(await connection.execute(delete(users).where(users.c.name == name)), f"user {name}")
 
-    async def add_session(self, session: Session) -> None:
+    async def add_session(self, session: Session, *, most: int = 100) -> None:
         values = asdict(session)
         values["user_name"] = values.pop("user")
+        of_user = sessions.c.user_name == session.user
+        newest = select(sessions.c.token_hash).where(of_user).order_by(sessions.c.created_at.desc())
+        too_many = sessions.c.token_hash.not_in(newest.limit(most - 1))
         with refusing(RefusalCode.NOT_FOUND, f"user {session.user} does not exist"):
             async with self._database.writing() as connection:
+                await connection.execute(delete(sessions).where(of_user, too_many))
                 await connection.execute(insert(sessions).values(**values))
 
     async def session(self, token_hash: str) -> Session | None:

@@ -20,5 +20,8 @@ class SqlStore(RevisionRows, IdentityRows, RecordRows, ThingRows, Store):
     def leadership(self) -> AbstractAsyncContextManager[asyncio.Event]:
         return self._database.leadership()
 
+    def fingerprint(self, data: bytes) -> str:
+        return self._sealer.fingerprint(data)
+
     def changes(self) -> AsyncIterator[str]:
         return self._database.topics.subscribe()

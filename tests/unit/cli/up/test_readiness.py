@@ -14,6 +14,10 @@ from marchproxy.kit.settings import HostPort
             b'HTTP/1.1 503 Service Unavailable\r\n\r\n{"ready": false, "checks": {"envoy": "starting"}}',
             Readiness(ready=False, reason="envoy: starting"),
         ),
+        (  # it has started; a manager that is to undrain it waits for that
+            b'HTTP/1.1 503 No\r\n\r\n{"checks": {"status": "drained: takes nothing new until it is told to"}}',
+            Readiness(ready=True),
+        ),
         (b"HTTP/1.1 500 Oops\r\n\r\n<html>", Readiness(ready=False, reason="HTTP/1.1 500 Oops")),
         (b"", Readiness(ready=False)),
     ],

@@ -40,11 +40,11 @@ def test_routes_and_pools_come_from_elsewhere_and_what_is_the_machines_from_file
     xds, fleet, collector = bootstrap.static_resources.clusters
     assert (xds.name, xds.type, collector.name) == (XDS_CLUSTER, xds.STATIC, "collector")
     places = [
-        (place.priority, one.endpoint.address.socket_address.address)
+        one.endpoint.address.socket_address.address
         for place in xds.load_assignment.endpoints
         for one in place.lb_endpoints
     ]
-    assert places == [(0, "10.0.0.1"), (1, "10.0.0.2")]
+    assert places == ["10.0.0.1", "10.0.0.2"]
     assert not xds.HasField("transport_socket")
     dynamic = bootstrap.dynamic_resources
     assert dynamic.cds_config.HasField("ads")

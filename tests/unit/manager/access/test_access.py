@@ -7,7 +7,7 @@ import pytest
 from marchproxy.manager.access import Access, Throttled, Unauthenticated, WeakPassword
 from marchproxy.manager.access.throttle import PAIR
 from marchproxy.model.identity import Principal, Role
-from marchproxy.model.problem import InvalidValue, Refused
+from marchproxy.model.problem import InvalidValue, RefusalCode, Refused
 from marchproxy.store import StoreUnavailable
 
 HERE = "192.0.2.1"
@@ -120,6 +120,37 @@ async def test_signing_out_ends_one_session(access, signed_in):
     assert (await access.who(cookie=other.token)).name == "admin"
 
 
+@pytest.mark.parametrize("moment", ["change_user", "add_session"])
+@pytest.mark.parametrize("change", ["disable", "demote", "reset", "remove"])
+async def test_what_is_changed_while_a_password_is_checked_counts(
+    access, store, signed_in, change, moment, monkeypatch
+):
+    await signed_in(access)
+    await signed_in(access, "ada", GOOD)
+    changes = {
+        "disable": lambda: access.users.change("ada", disabled=True),
+        "demote": lambda: access.users.change("ada", role=Role.VIEWER),
+        "reset": lambda: access.users.reset_password("ada"),
+        "remove": lambda: access.users.remove("ada"),
+    }
+    does = getattr(store, moment)
+
+    async def late(*args, **options):
+        monkeypatch.undo()
+        await changes[change]()
+        await does(*args, **options)
+
+    monkeypatch.setattr(store, moment, late)
+    if change == "demote":
+        signed = await access.sign_in("ada", GOOD, HERE)
+        assert (await access.who(cookie=signed.token)).role is Role.VIEWER
+        return
+    with pytest.raises((Unauthenticated, Refused)):
+        await access.sign_in("ada", GOOD, HERE)
+    left = await store.user("ada")
+    assert left is None or left.disabled or left.must_change
+
+
 async def test_a_change_of_role_counts_in_open_sessions(access, signed_in):
     session = await signed_in(access, "ann")
     await access.users.change("ann", role=Role.VIEWER)
@@ -207,6 +238,15 @@ async def test_an_attempt_is_on_record_however_it_ends(access, store):
         ("users.create", "denied", "sign in, or show an API key as `Authorization: Bearer mp_…`"),
     ]
     assert (entries[-1].who, entries[-1].how, entries[-1].address) == ("ann", "key", HERE)
+
+
+async def test_what_a_refusal_quotes_is_kept_without_its_password(access, store):
+    words = 'endpoints[0]: "http://u:hush@h:1" is a URL; see https://marchproxy.dev or a@b'
+    with pytest.raises(Refused):
+        async with access.audited(Principal("ann", "key", Role.OPERATOR), "pools.update", "pools/x"):
+            raise Refused(RefusalCode.INVALID_ARGUMENT, words)
+    (entry,) = await store.audit()
+    assert entry.detail == words.replace("u:hush", "***")
 
 
 async def test_what_was_done_stays_done_where_it_cannot_be_written_down(access, store, monkeypatch):

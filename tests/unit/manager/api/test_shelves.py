@@ -1,5 +1,7 @@
 """Items that are shown: hidden secrets, tags, and nothing serialised twice."""
 
+from hashlib import sha256
+
 import orjson
 import pytest
 
@@ -13,8 +15,12 @@ SECRET = {"id": "tv", "rtmp": {"push": ["rtmp://cdn.example/live/sk-123"]}}
 SHOP = {"id": "shop", "path": {"prefix": "/shop"}}
 
 
+def fingerprint(data: bytes) -> str:
+    return sha256(b"key" + data).hexdigest()
+
+
 def test_what_stays_is_serialised_once():
-    shelves = Shelves()
+    shelves = Shelves(fingerprint)
     before = shelves.shelf(current({"routes": [SHOP, SECRET]}), "routes").all()
     after = shelves.shelf(current({"routes": [{"id": "new"}, SECRET, SHOP]}), "routes").all()
     assert [one.key for one in after] == ["new", "tv", "shop"]
@@ -23,7 +29,7 @@ def test_what_stays_is_serialised_once():
 
 
 def test_the_last_pages_are_kept():
-    shelf = Shelves().shelf(current({"routes": [SHOP]}), "routes")
+    shelf = Shelves(fingerprint).shelf(current({"routes": [SHOP]}), "routes")
     assert shelf.page("a", lambda: b"1") is shelf.page("a", lambda: b"2")
     for name in "bcde":
         shelf.page(name, lambda: b"x")
@@ -31,13 +37,13 @@ def test_the_last_pages_are_kept():
 
 
 def test_the_same_revision_has_the_same_shelf():
-    shelves, revision = Shelves(), current({"routes": [SHOP]})
+    shelves, revision = Shelves(fingerprint), current({"routes": [SHOP]})
     assert shelves.shelf(revision, "routes") is shelves.shelf(revision, "routes")
     assert shelves.shelf(revision, "pools").all() == ()
 
 
 def test_secrets_are_hidden_in_what_is_shown_and_kept_in_what_is_not():
-    shelf = Shelves().shelf(current({"routes": [SECRET]}), "routes")
+    shelf = Shelves(fingerprint).shelf(current({"routes": [SECRET]}), "routes")
     shown = shelf.find("tv")
     assert b"sk-123" not in shown.body
     assert orjson.loads(shown.body) == shown.item
@@ -48,7 +54,7 @@ def test_secrets_are_hidden_in_what_is_shown_and_kept_in_what_is_not():
 
 def test_the_whole_document():
     revision = current({"pools": [{"endpoints": [], "name": "p"}], "routes": [SHOP, SECRET]})
-    shelves = Shelves()
+    shelves = Shelves(fingerprint)
     document = shelves.document(revision)
     assert orjson.loads(shelves.whole(revision)) == document
     assert list(document) == ["routes", "pools"]  # in the order of sections
@@ -71,6 +77,18 @@ def test_the_whole_document():
 def test_conditions(header, expected):
     assert names(header, '"a"') is expected
     assert names(header, None) is False
+
+
+def test_a_secret_is_part_of_the_tag_and_nobody_can_tell_which():
+    shelves = Shelves(fingerprint)
+    before = shelves.shelf(current({"routes": [SHOP, SECRET]}), "routes")
+    other = {"id": "tv", "rtmp": {"push": ["rtmp://cdn.example/live/sk-124"]}}
+    after = shelves.shelf(current({"routes": [SHOP, other]}), "routes")
+    assert after.find("tv").body == before.find("tv").body
+    assert after.find("tv").etag != before.find("tv").etag
+    plain = orjson.dumps(SECRET, option=orjson.OPT_SORT_KEYS)
+    assert before.find("tv").etag == f'"{fingerprint(plain)}"'
+    assert before.find("shop").etag == etag_of(before.find("shop").body)
 
 
 def test_tags_differ_where_bodies_do():

@@ -2,10 +2,13 @@
 
 import asyncio
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from types import SimpleNamespace
 
 from marchproxy.kit.tasks import beside
+from marchproxy.manager.api import stream
 from marchproxy.manager.api.stream import EventStream
 from marchproxy.manager.watching import LiveView, Subscription
 from marchproxy.model.record import Event
@@ -70,10 +73,10 @@ class Reader:
 @asynccontextmanager
 async def reading(desk: Desk, last: int | None = None):
     reader, others = Reader(), set()
-    stream = EventStream(desk, None, others, last)
+    answer = EventStream(desk, None, others, last)
 
     async def serve() -> None:
-        await stream({}, reader.receive, reader.send)
+        await answer({}, reader.receive, reader.send)
         await asyncio.Event().wait()  # `beside` wants work that does not end
 
     async with beside(serve(), name="stream"):
@@ -127,3 +130,30 @@ async def test_a_slow_reader_is_told_to_look_again_and_let_go():
         assert reader.events[-1].event == b"reset"
         assert len(reader.ids()) < 10
         assert not others
+
+
+async def test_who_has_signed_out_is_let_go_however_much_there_is_to_tell(monkeypatch):
+    desk, gone, asked = Desk(), asyncio.Event(), []
+
+    async def principal_of(request):
+        asked.append(request)
+        if len(asked) == 2:
+            raise StoreUnavailable("the database is away")
+        return None if gone.is_set() else "ada"
+
+    monkeypatch.setattr(stream, "principal_of", principal_of)
+    monkeypatch.setattr(stream, "_CHECK_SECONDS", 0.001)
+    monkeypatch.setattr(stream, "_TICK_SECONDS", 0.001)
+    async with reading(desk) as (reader, others):
+        async with beside(look_again_and_again(desk), name="looks"):
+            await reader.until(lambda: len(asked) > 3)
+            assert not reader.ended.is_set()
+            gone.set()
+            await reader.until(reader.ended.is_set)
+        assert not others
+
+
+async def look_again_and_again(desk: Desk) -> None:
+    for version in count(1):
+        desk.live.view = replace(desk.live.view, version=version)
+        await asyncio.sleep(0)

@@ -16,7 +16,7 @@ from marchproxy.model.module import Version
 from marchproxy.model.problem import InvalidValue, Problem, RefusalCode, Refused
 from marchproxy.model.revision import Author, Draft, Summary
 from marchproxy.model.state import DesiredState
-from marchproxy.store import Sealer, Store, StoreSettings, open_store
+from marchproxy.store import Sealer, Store, StoreSettings, StoreUnusable, open_store
 
 ANN, BEN = Author("ann", "user"), Author("ben", "key")
 FILE = decode(
@@ -215,6 +215,25 @@ async def test_an_earlier_revision_is_restored_as_a_new_one(store):
         assert (change.kind, change.key) == ("added", "shop")
         with pytest.raises(Refused, match="no revision 9"):
             await revisions.restore(9, by=BEN, reason="")
+
+
+async def test_a_revision_of_another_version_is_told_from_faults_of_an_edit(store):
+    async with running(store) as revisions:
+        unsound = b'{"routes":[{"id":"shop","teleport":true}]}'
+        begun = await store.begin(
+            Draft(revisions.current.head.number, BEN, "", "f" * 64, Summary(0, 1, 0), unsound)
+        )
+        await store.commit(begun.number)
+        words = (
+            r"revision 2, which is in force, is not sound for this version: .*teleport.*; start the version"
+        )
+        with pytest.raises(StoreUnusable, match=words):
+            await revisions.put("routes", "shop", route(revisions), by=ANN, reason="")
+        with pytest.raises(InvalidValue, match="teleport"):
+            await revisions.restore(begun.number, by=ANN, reason="", dry_run=True)
+    with pytest.raises(StoreUnusable, match=words):
+        async with running(store):
+            pass
 
 
 async def test_secrets_that_were_hidden_come_back(store):

@@ -17,6 +17,7 @@ from marchproxy.contract.pb import module_pb2_grpc, types_pb2
 from marchproxy.kit.listening import PortInUse
 from marchproxy.kit.settings import HostPort, Problem, SettingsError
 from marchproxy.model import problem as model
+from marchproxy.model.module import DRAINED
 from marchproxy.model.problem import RefusalCode, Refused
 from marchproxy.model.state import DesiredState
 from marchproxy.modules.base.engine import Isolate
@@ -136,6 +137,9 @@ async def test_one_that_is_drained_stays_so_until_it_is_told_otherwise(tmp_path:
             assert beat.status == types_pb2.HEALTH_STATUS_STOPPING
             assert await health(stub) == types_pb2.HEALTH_STATUS_STOPPING
             assert first.engine.parting == [True]
+            async with httpx.AsyncClient(trust_env=False) as client:
+                page = await client.get(f"http://{first.settings.health}/readyz")
+            assert (page.status_code, page.json()["checks"]["status"]) == (503, DRAINED)
         second = Process(tmp_path, nlbs=nlbs, heartbeat_interval=60)
         second.document = DOCUMENT.replace(b"green", b"teal")  # whatever it runs
         async with second.running() as stub:

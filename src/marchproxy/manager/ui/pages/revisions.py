@@ -75,7 +75,7 @@ def counted(summary: Summary) -> Markup:
 
 
 def _author(head: RevisionHead) -> Markup:
-    kind = "" if head.author.kind == "user" else head.author.kind
+    kind = "" if head.author.kind in {"user", head.author.name} else head.author.kind
     return tag("span", head.author.name, tag("span", kind, class_="sub") if kind else None)
 
 

@@ -160,16 +160,14 @@ def _decision(one: DecisionView) -> Markup:
 def _controls(frame: Frame, target: Target, found: Versions) -> None:
     lacking = frame.visit.lacks(Role.OPERATOR)
     names = {version: version for version in found.shares}
-    newest = (
-        found.rollout.version
-        if found.rollout is not None and found.rollout.version in names
-        else list(names)[-1]
-    )
+    chosen = min(found.shares, key=found.shares.__getitem__)
+    if found.rollout is not None and found.rollout.phase == "ramping" and found.rollout.version in names:
+        chosen = found.rollout.version
     with Element("section").classes("panel"):
         with Element("header"):
             heading("Give it more")
         with Element("div").classes("inside stack"):
-            version = Field("Version", newest, choices=names)
+            version = Field("Version", chosen, choices=names)
             _promotion(frame, target, version, lacking)
     with Element("section").classes("panel"):
         with Element("header"):

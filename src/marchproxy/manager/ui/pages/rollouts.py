@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from markupsafe import Markup
 from nicegui.element import Element
 
-from marchproxy.manager.ui.components.badge import badge
+from marchproxy.manager.ui.components.badge import badge, tone_of
 from marchproxy.manager.ui.components.controls import heading
+from marchproxy.manager.ui.components.icons import shape
 from marchproxy.manager.ui.components.markup import address, joined, tag
 from marchproxy.manager.ui.components.shares import shares
 from marchproxy.manager.ui.components.states import empty
@@ -84,4 +85,5 @@ def _line(one: RolloutView) -> Markup:
         tag("a", target, href=address("rollouts", one.on, one.target)) if one.target else target, f": {one.version} ",
         badge(one.phase), tag("span", f"{one.reason}{by}", class_="sub", style="display:block"),
     )  # fmt: skip
-    return tag("li", tag("span"), tag("span", words), ago(one.updated_at))
+    tone = tone_of(one.phase).value
+    return tag("li", shape(tone), tag("span", words), ago(one.updated_at), class_=tone)

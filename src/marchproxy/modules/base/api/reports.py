@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from marchproxy.contract.convert import instance_to_pb, moment_to_pb, stream_to_pb, unix_to_pb
 from marchproxy.contract.pb import nlb_pb2, types_pb2
 from marchproxy.model.live_stream import most_watched
-from marchproxy.model.module import HealthStatus, InstanceId, ModuleInstance, ModuleType, Version
+from marchproxy.model.module import DRAINED, HealthStatus, InstanceId, ModuleInstance, ModuleType, Version
 from marchproxy.model.route import Route
 from marchproxy.modules.base.api.parts import Parts
 from marchproxy.modules.base.engine import EngineHealth
@@ -21,9 +21,7 @@ def health(parts: Parts) -> EngineHealth:
         return EngineHealth(HealthStatus.STOPPING, "stopping", {})
     found = judged(parts, parts.core.engine.health())
     if parts.core.running.draining and found.status.takes_traffic:
-        return EngineHealth(
-            HealthStatus.STOPPING, "drained: takes nothing new until it is told to", found.checks
-        )
+        return EngineHealth(HealthStatus.STOPPING, DRAINED, found.checks)
     return found
 
 
