@@ -193,7 +193,8 @@ class Publisher:
             return
         stream_id, name = client.wish.stream_id, client.wish.key.name
         self._conveyor.begin(link)
-        self._linked_at = self._media_at = self._waiting_since = self._now()
+        # how long it took to get here does not count against whoever loses this origin at once
+        self._linked_at = self._lost_at = self._media_at = self._waiting_since = self._now()
         client.send(answers.status(Code.PUBLISH_START, f"{name} is published").message(stream_id))
         self._course.settle(link.address)
         early, self._early = self._early, None

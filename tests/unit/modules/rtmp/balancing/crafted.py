@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -79,6 +80,11 @@ class Session(asyncio.Protocol):
             return
         if self.origin.does == "no players" and action is Action.PLAY:
             return
+        if self.origin.does != "ponder":
+            self.take(action)
+
+    def take(self, action: Action) -> None:
+        """Say yes."""
         self.says(answers.status(_STARTED[action], "go").message(1))
         self.heard += self.dialogue.grant()
         if self.origin.does == "kick":
@@ -107,7 +113,7 @@ class Session(asyncio.Protocol):
 
 
 class ScriptedOrigin:
-    """`does`: serve, refuse, hang up, garbage, busy (the first time), no players (it lets these wait), kick."""
+    """`does`: serve, refuse, hang up, garbage, busy (the first time), no players (it lets these wait), ponder (all), kick."""
 
     def __init__(self, does: str = "serve") -> None:
         self.does = does
@@ -144,11 +150,23 @@ class ScriptedOrigin:
         return self.of(action)[0]
 
 
+class LeapingClock(SystemClock):
+    """The machine's, that many seconds ahead."""
+
+    ahead = 0.0
+
+    def monotonic(self) -> float:  # type: ignore[override]
+        """As a Clock's."""
+        return time.monotonic() + self.ahead
+
+
 class Rig:
     """A hall and its origins, all of one pool."""
 
-    def __init__(self, hall: Balancing, origins: Sequence[ScriptedOrigin], tallies: Tallies) -> None:
-        self.hall, self.origins, self.tallies = hall, origins, tallies
+    def __init__(
+        self, hall: Balancing, origins: Sequence[ScriptedOrigin], tallies: Tallies, clock: LeapingClock
+    ) -> None:
+        self.hall, self.origins, self.tallies, self.clock = hall, origins, tallies, clock
         self.options = RtmpRoute(grace=0.3)
         self.tls: UpstreamTls | None = None
         self.plan = self.use(*origins)
@@ -243,10 +261,10 @@ async def balancing(*do: str) -> AsyncIterator[Rig]:
             stack.push_async_callback(origin.die)
             await origin.open()
         group = await stack.enter_async_context(Isolating())
-        tallies = Tallies()
-        hall = Balancing(Surroundings(group, SystemClock(), tallies))
+        tallies, clock = Tallies(), LeapingClock()
+        hall = Balancing(Surroundings(group, clock, tallies))
         try:
-            yield Rig(hall, origins, tallies)
+            yield Rig(hall, origins, tallies, clock)
         finally:
             hall.close()
 

@@ -210,6 +210,21 @@ async def test_who_leaves_while_the_last_frames_are_waited_for(monkeypatch):
         assert times(player.frames) == [0, 500]
 
 
+async def test_an_origin_is_lost_that_took_long_to_take_the_stream():
+    async with balancing("ponder", "ponder") as rig:
+        publisher = rig.comes(PUBLISH)
+        await eventually(lambda: any(one.of(PUBLISH) for one in rig.origins))
+        rig.clock.ahead = 60.0
+        before, after = sorted(rig.origins, key=lambda one: not one.of(PUBLISH))
+        before.of(PUBLISH)[0].take(PUBLISH)
+        await publisher.is_told(Code.PUBLISH_START)
+        after.does = "serve"
+        await before.die()
+        await after.one(PUBLISH)
+        await eventually(lambda: rig.hall.streams()[0].rehomed == 1)
+        assert publisher.client.closed == ""
+
+
 async def test_nobody_takes_a_stream_whose_origin_is_lost():
     async with balancing("serve") as rig:
         publisher, _ = await published(rig)
