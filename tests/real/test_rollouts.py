@@ -184,7 +184,9 @@ async def test_a_healthy_canary_is_promoted_step_by_step(canary: Canary) -> None
         table = await command(canary, "get", "rollouts")
         for words in ("nlb web", "promoted at 100 %", "50 → 100 %", "started at 5 %"):
             assert words in table
-        assert 'rolled back from "v2" to "v1"' in await command(canary, "set", "rollback", "--listener", "web")
+        assert 'rolled back from "v2" to "v1"' in await command(
+            canary, "set", "rollback", "--listener", "web"
+        )
     finally:
         writer.close()
 
