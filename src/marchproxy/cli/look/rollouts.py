@@ -5,15 +5,8 @@ from collections.abc import Iterable, Mapping
 from rich.text import Text
 
 from marchproxy.cli.screen import Sheet, columns
+from marchproxy.cli.standing import phase_text, style_of
 from marchproxy.contract.pb import module_pb2, types_pb2
-
-_COLOURS = {
-    "advanced": "green",
-    "promoted": "green",
-    "held": "yellow",
-    "ramping": "yellow",
-    "rolled_back": "red",
-}
 
 
 def rollouts(answers: Mapping[str, module_pb2.GetActiveVersionResponse]) -> Sheet:
@@ -28,9 +21,7 @@ def rollouts(answers: Mapping[str, module_pb2.GetActiveVersionResponse]) -> Shee
 def _rows(name: str, rollout: types_pb2.RolloutStatus) -> Iterable[tuple[str | Text, ...]]:
     """One for each decision, the newest first; the first of them says what it is about."""
     target = f"{name} {rollout.route_id or '*'}"
-    stands: str | Text = Text(
-        f"{rollout.phase.replace('_', ' ')} at {rollout.percent} %", style=_COLOURS.get(rollout.phase, "")
-    )
+    stands: str | Text = phase_text(rollout.phase, rollout.percent)
     version = rollout.version
     for decision in reversed(rollout.decisions):
         share = f"{decision.percent_before} → {decision.percent_after} %"
@@ -44,7 +35,7 @@ def _rows(name: str, rollout: types_pb2.RolloutStatus) -> Iterable[tuple[str | T
             _sample(decision.canary),
             _sample(decision.baseline),
             f"{decision.p_value:.2g}" if compared else "",
-            Text(decision.reason, style=_COLOURS.get(decision.verdict, "")),
+            Text(decision.reason, style=style_of(decision.verdict)),
         )
         target = version = stands = ""
 

@@ -6,24 +6,17 @@ from typing import Any
 
 from rich.text import Text
 
+from marchproxy.cli import standing as looks
+from marchproxy.cli.standing import style_of
 from marchproxy.kit.words import milliseconds
 
-_COLOURS = {
-    "advanced": "green",
-    "promoted": "green",
-    "held": "yellow",
-    "ramping": "yellow",
-    "rolled_back": "red",
-}
 RAMPING = "ramping"
 _BAR = 20
 
 
 def phase_text(rollout: Mapping[str, Any]) -> Text:
     """Where it stands, in its colour."""
-    phase = rollout["phase"]
-    words = f"{phase.replace('_', ' ')} at {rollout['percent']} %"
-    return Text(words, style=_COLOURS.get(phase, ""))
+    return looks.phase_text(rollout["phase"], rollout["percent"])
 
 
 def target_of(rollout: Mapping[str, Any]) -> str:
@@ -34,7 +27,7 @@ def target_of(rollout: Mapping[str, Any]) -> str:
 def standing(rollout: Mapping[str, Any]) -> Text:
     """Where it is on its way, as one line."""
     done = round(_BAR * rollout["percent"] / 100)
-    bar = Text("█" * done + "░" * (_BAR - done), style=_COLOURS.get(rollout["phase"], ""))
+    bar = Text("█" * done + "░" * (_BAR - done), style=style_of(rollout["phase"]))
     return Text.assemble(f"{target_of(rollout)}: {rollout['version']}  ", bar, "  ", phase_text(rollout))
 
 
@@ -51,7 +44,7 @@ def decisions(rollout: Mapping[str, Any], told: int) -> Iterator[Text]:
     for decision in rollout["decisions"][told:]:
         yield Text.assemble(
             f"  {_time(decision['at'])}  {_share(decision):<10}  ",
-            (decision["reason"], _COLOURS.get(decision["verdict"], "")),
+            (decision["reason"], style_of(decision["verdict"])),
             (f"\n            canary {_sample(decision['canary'])}", "dim"),
             (f"\n            others {_sample(decision['baseline'])}", "dim"),
         )

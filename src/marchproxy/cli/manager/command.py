@@ -47,9 +47,8 @@ def run_manager(file: Path, leash: int | None = None) -> None:
             fail(f"{file}: has no section `manager`; `manager: {{}}` is enough for one with default settings")
         logs.configure(level=settings.log_level)
         logs.bind(service="manager", instance=settings.id)
-        logging.getLogger("alembic").setLevel(
-            logging.WARNING
-        )  # it tells of each look at an up-to-date database
+        # it tells of each look at an up-to-date database
+        logging.getLogger("alembic").setLevel(logging.WARNING)
         process = _Process(file, settings, loaded.state)
         me = Service("manager", settings.id)
         with recorded(settings.directory() / SERVICE, file), tracing(settings.tracing, me):

@@ -15,10 +15,10 @@ from marchproxy.modules.http.certificates import Certificates
 from marchproxy.modules.http.discovery import Follower
 from marchproxy.modules.http.extension import NO_FILES, FileSecrets
 from marchproxy.modules.http.pool_files import PoolFiles
+from marchproxy.modules.http.resources.fleet import bounded
 from marchproxy.modules.http.resources.pools import PoolFindings
 
 _LOOK_SECONDS = 1.0
-_MOST_INSTANCES = 1000  # as many as an NLB registers; each is a member of a cluster
 
 
 class Surroundings:
@@ -52,9 +52,9 @@ class Surroundings:
 
     def divide(self, instances: int) -> None:
         """From now on as many ALBs divide the limits, this one included."""
-        bounded = max(1, min(instances, _MOST_INSTANCES))
-        if bounded != self._instances:
-            self._instances = bounded
+        divided = bounded(instances)
+        if divided != self._instances:
+            self._instances = divided
             self.changed.set()
 
     def problems(self, pools: Sequence[BackendPool]) -> Iterator[Problem]:

@@ -13,10 +13,9 @@ from marchproxy.modules.alb.central.watch import CentralWatch
 from marchproxy.modules.base.engine import Isolate
 from marchproxy.modules.http.quarantine import NOTHING_HELD, Quarantine
 from marchproxy.modules.http.resources.build import is_own
-from marchproxy.modules.http.resources.fleet import FLEET, build_fleet
+from marchproxy.modules.http.resources.fleet import FLEET, bounded, build_fleet
 
 _log = get_logger(__name__)
-_MOST_INSTANCES = 1000  # as many as an NLB registers; each is a member of a cluster
 
 
 class Told:
@@ -42,9 +41,9 @@ class Told:
 
     def divide(self, instances: int) -> None:
         """Grant one of so many shares of each shared limit."""
-        bounded = max(1, min(instances, _MOST_INSTANCES))
-        if bounded != self._instances:
-            self._instances = bounded
+        divided = bounded(instances)
+        if divided != self._instances:
+            self._instances = divided
             try:
                 self._write()
             except OSError as error:

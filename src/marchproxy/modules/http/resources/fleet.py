@@ -14,6 +14,12 @@ from marchproxy.engines.envoy.xds.snapshot import Snapshot
 #: The local cluster in the bootstrap of an ALB's Envoy.
 FLEET = "marchproxy_fleet"
 _NOWHERE = "127.255.255.254"
+_MOST_INSTANCES = 1000  # as many as an NLB registers; each is a member of a cluster
+
+
+def bounded(instances: int) -> int:
+    """Among how many limits are divided when an NLB says so many: at least 1."""
+    return max(1, min(instances, _MOST_INSTANCES))
 
 
 def build_fleet(name: str, instances: int) -> Any:
