@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.real.support.backends import serving
 from tests.real.support.load import ask
 from tests.real.support.old_contract import WIRE, OldContract
-from tests.real.support.system import System, running
+from tests.real.support.system import System, two_versions
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -20,17 +19,8 @@ HEALTHY = OLD.value("HEALTH_STATUS_HEALTHY")
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    async with serving("blue", "green") as (blue, green):
-        backends = [{"pool": "blue", "weight": 100}, {"pool": "green", "weight": 0}]
-        state = {
-            "routes": [{"id": "web", "backends": backends}],
-            "pools": [
-                {"name": "blue", "version": "v1", "endpoints": [blue.address]},
-                {"name": "green", "version": "v2", "endpoints": [green.address]},
-            ],
-        }
-        async with running(tmp_path_factory.mktemp("old"), state) as system:
-            yield system
+    async with two_versions(tmp_path_factory.mktemp("old")) as system:
+        yield system
 
 
 async def statuses(port: int, count: int, path: str = "/") -> Counter[int]:

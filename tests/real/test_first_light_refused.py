@@ -11,9 +11,8 @@ import pytest
 import pytest_asyncio
 
 from marchproxy.contract.pb import module_pb2, nlb_pb2, types_pb2
-from tests.real.support.backends import serving
 from tests.real.support.load import load
-from tests.real.support.system import System, running
+from tests.real.support.system import System, two_versions
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -23,17 +22,8 @@ SERVICES = {"NLBService": nlb_pb2, "ModuleService": module_pb2}
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    async with serving("blue", "green") as (blue, green):
-        backends = [{"pool": "blue", "weight": 100}, {"pool": "green", "weight": 0}]
-        state = {
-            "routes": [{"id": "web", "hosts": ["web.test"], "backends": backends}],
-            "pools": [
-                {"name": "blue", "version": "v1", "endpoints": [blue.address]},
-                {"name": "green", "version": "v2", "endpoints": [green.address]},
-            ],
-        }
-        async with running(tmp_path_factory.mktemp("refused"), state) as system:
-            yield system
+    async with two_versions(tmp_path_factory.mktemp("refused"), hosts=["web.test"]) as system:
+        yield system
 
 
 @asynccontextmanager

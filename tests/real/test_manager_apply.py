@@ -22,11 +22,10 @@ from marchproxy.model.problem import RefusalCode
 from marchproxy.model.revision import RevisionHead
 from marchproxy.model.state import DesiredState
 from marchproxy.store import Sealer, Store, StoreSettings, StoreUnavailable, open_store
-from tests.real.support.backends import serving
 from tests.real.support.postgres_cluster import Node, postgres_cluster
 from tests.real.support.process import start
 from tests.real.support.proposing import ANN, MOMENTS, call_at, revising
-from tests.real.support.system import System, running
+from tests.real.support.system import System, two_versions
 from tests.real.support.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -36,17 +35,8 @@ HELLO = {"id": "hello", "path": "/hello", "response": {"status": 200, "body": "o
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    async with serving("blue", "green") as (blue, green):
-        backends = [{"pool": "blue", "weight": 100}, {"pool": "green", "weight": 0}]
-        state = {
-            "routes": [{"id": "web", "backends": backends}],
-            "pools": [
-                {"name": "blue", "version": "v1", "endpoints": [blue.address]},
-                {"name": "green", "version": "v2", "endpoints": [green.address]},
-            ],
-        }
-        async with running(tmp_path_factory.mktemp("apply"), state) as system:
-            yield system
+    async with two_versions(tmp_path_factory.mktemp("apply")) as system:
+        yield system
 
 
 @asynccontextmanager

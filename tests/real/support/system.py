@@ -19,6 +19,7 @@ import yaml
 
 from marchproxy.contract.pb import module_pb2_grpc, nlb_pb2, nlb_pb2_grpc, types_pb2
 from tests.ports import free_port
+from tests.real.support.backends import serving
 from tests.real.support.process import Started, kill_left, naming, start
 
 DRAIN_SECONDS = 3
@@ -205,6 +206,22 @@ async def running(
         yield system
     finally:
         await system.close()
+
+
+@asynccontextmanager
+async def two_versions(directory: Path, **route: Any) -> AsyncIterator[System]:
+    """One with a route `web` to blue backends, v1, that have all of it, and green ones, v2; `route` says more of it."""
+    async with serving("blue", "green") as (blue, green):
+        backends = [{"pool": "blue", "weight": 100}, {"pool": "green", "weight": 0}]
+        state = {
+            "routes": [{"id": "web", **route, "backends": backends}],
+            "pools": [
+                {"name": "blue", "version": "v1", "endpoints": [blue.address]},
+                {"name": "green", "version": "v2", "endpoints": [green.address]},
+            ],
+        }
+        async with running(directory, state) as system:
+            yield system
 
 
 async def until(check: Callable[[], Any], within: float = 20) -> float:
